@@ -1,0 +1,71 @@
+"""What can go wrong, in three lines each: what is wrong, where, and what to do.
+
+Every error the user can meet is an `Mbn2cError`; `cli` prints it and exits with its `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class Mbn2cError(Exception):
+    """An error with a message for the user.
+
+    what   one line: what is wrong
+    where  the layer, file or board it is wrong in; may be empty
+    hint   what the user can do about it; may be empty
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [f"error: {self.what}"]
+        if self.where:
+            lines.append(f"where: {self.where}")
+        if self.hint:
+            lines.append(f"try:   {self.hint}")
+        return "\n".join(lines)
+
+
+class GateError(Mbn2cError):
+    """A comparison or an accuracy gate failed."""
+
+    exit_code = 1
+
+
+class UsageError(Mbn2cError):
+    """The command line, a file name or an image folder is wrong."""
+
+    exit_code = 2
+
+
+class ModelError(Mbn2cError):
+    """The model is broken, or uses something that is not supported."""
+
+    exit_code = 3
+
+
+class QuantError(ModelError):
+    """A tensor cannot be quantized, or its quantization cannot be proved exact."""
+
+
+class FitError(Mbn2cError):
+    """The network does not fit the board's memory."""
+
+    exit_code = 4
+
+
+class BoardError(Mbn2cError):
+    """A tool, a board or the line to it does not work."""
+
+    exit_code = 5
+
+
+class InternalError(Mbn2cError):
+    """One of our own laws does not hold: a bug in mbn2c, never the user's fault."""
+
+    exit_code = 1

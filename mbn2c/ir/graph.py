@@ -1,0 +1,147 @@
+"""The Graph: tensors by name and nodes in execution order.
+
+Activations are NHWC with N = 1, weights are OHWI (`conv2d`), HWC (`depthwise_conv2d`) or OI
+(`fully_connected`), from the importer on. The same classes serve before quantization (float32,
+no `quant`) and after it (int8 with `quant`). Everything is frozen; a pass builds a new Graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Quant:
+    """How int8 (or int32) values stand for real ones: real = scale * (q - zero_point).
+
+    scale       float32 [1] (per tensor) or [C] (per output channel)
+    zero_point  int, the same for all channels; 0 for weights and biases
+    """
+
+    scale: np.ndarray
+    zero_point: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One value of the network.
+
+    shape  activations (1, H, W, C); weights as the module says; never dynamic
+    dtype  "float32", "int8", "uint8" or "int32"
+    data   constant value, or None for an activation
+    quant  None before quantization
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    data: np.ndarray | None = None
+    quant: Quant | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator. `op` names a module of `mbn2c/ops`, `attributes` is that module's frozen dataclass."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Any = None
+
+
+@dataclass(frozen=True)
+class Port:
+    """What the outside world calls an input or an output of the network, and in which axis order it sees it.
+
+    tensor       name of the Graph's NHWC tensor
+    outside      name in the ONNX file
+    shape        shape in the ONNX file, batch fixed to 1
+    permutation  outside axis k is NHWC axis permutation[k]; a flattened head has (3,) or (0, 3): only axes
+                 of extent 1 are ever left out
+    """
+
+    tensor: str
+    outside: str
+    shape: tuple[int, ...]
+    permutation: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing a pass did that the report should tell: kind ("batch_norm", "activation", "pad", "channel", ...)."""
+
+    kind: str
+    node: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network. `tensors` holds activations and constants, `nodes` stand in execution order.
+
+    softmax is "", "softmax" or "log_softmax": what the model applied to its first output, split off by
+    the importer, for host and C to offer.
+    """
+
+    name: str
+    tensors: Mapping[str, Tensor]
+    nodes: tuple[Node, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    softmax: str = ""
+    notes: tuple[Note, ...] = field(default=())
+
+    @cached_property
+    def producer(self) -> dict[str, Node]:
+        """The node that makes each activation."""
+        return {name: node for node in self.nodes for name in node.outputs}
+
+    @cached_property
+    def consumers(self) -> dict[str, tuple[Node, ...]]:
+        """The nodes that read each tensor, in execution order; every tensor has an entry."""
+        readers: dict[str, list[Node]] = {name: [] for name in self.tensors}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers[name].append(node)
+        return {name: tuple(nodes) for name, nodes in readers.items()}
+
+    def is_output(self, tensor: str) -> bool:
+        return any(port.tensor == tensor for port in self.outputs)
+
+    def constant(self, tensor: str) -> np.ndarray:
+        """The value of a constant tensor; a KeyError or AssertionError here is a bug of ours."""
+        data = self.tensors[tensor].data
+        assert data is not None, f"{tensor} is not a constant"
+        return data
+
+    def rebuild(
+        self,
+        *,
+        tensors: Iterable[Tensor] = (),
+        nodes: Iterable[Node] | None = None,
+        notes: Iterable[Note] = (),
+        **changes: Any,
+    ) -> Graph:
+        """A copy with some tensors added or replaced, other nodes, and notes added; unused tensors are dropped."""
+        new_nodes = self.nodes if nodes is None else tuple(nodes)
+        merged = dict(self.tensors) | {tensor.name: tensor for tensor in tensors}
+        ports = changes.get("inputs", self.inputs) + changes.get("outputs", self.outputs)
+        used = {name for node in new_nodes for name in node.inputs + node.outputs}
+        used |= {port.tensor for port in ports}
+        return replace(
+            self,
+            tensors={name: tensor for name, tensor in merged.items() if name in used},
+            nodes=new_nodes,
+            notes=self.notes + tuple(notes),
+            **changes,
+        )
