@@ -1,0 +1,59 @@
+"""add: the residual sum of two tensors of equal shape.
+
+inputs   a, b [1, H, W, C]
+output   [1, H, W, C]
+source   ONNX operator Add between DequantizeLinear and QuantizeLinear; all 65,536 input pairs are compared
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.numerics import add_integer, prove_add
+from mbn2c.ops.operator import OnnxOp, Operator, quant_of, scale_of
+from mbn2c.ops.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.weighted import spell_clip
+
+
+class Add(Operator):
+    name = "add"
+
+    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
+        return graph.tensors[node.inputs[0]].shape
+
+    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        output, activation = node.outputs[0], node.attributes.activation
+        linear = output if activation is None else f"{output}__linear"
+        spelled = [OnnxOp("Add", node.inputs, (linear,))]
+        if activation is not None:
+            spelled.append(spell_clip(linear, output, activation.low, activation.high))
+        return spelled
+
+    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        output = node.outputs[0]
+        reals = [f"{output}__{side}" for side in "ab"]
+        dequantized = [
+            spell_dequantize(name, real, quant_of(graph, name)) for name, real in zip(node.inputs, reals, strict=True)
+        ]
+        total = f"{output}__real"
+        return [
+            *dequantized,
+            OnnxOp("Add", tuple(reals), (total,)),
+            spell_quantize(total, output, quant_of(graph, output)),
+        ]
+
+    def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
+        involved = [quants[name] for name in (*node.inputs, node.outputs[0])]
+        multipliers, offset, shift = prove_add(
+            tuple(scale_of(quant) for quant in involved), tuple(quant.zero_point for quant in involved)
+        )
+        attributes = replace(node.attributes, multipliers=multipliers, offset=offset, shift=shift)
+        return replace(node, attributes=attributes), []
+
+    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        a, b = inputs
+        return add_integer(a, b, node.attributes.multipliers, node.attributes.offset, node.attributes.shift)

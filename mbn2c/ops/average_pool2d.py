@@ -1,0 +1,91 @@
+"""average_pool2d: the mean over a window; the global average pool is the window that covers the input.
+
+input    x [1, H, W, C]; pads, where there are any, count as zeros
+output   [1, H_out, W_out, C]
+source   ONNX operators AveragePool and GlobalAveragePool; in int8 spelt as a depthwise QLinearConv with
+         weights 1 and scale 1 / (KH * KW), whose arithmetic is defined
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.window import Window
+from mbn2c.numerics import prove_scales
+from mbn2c.ops.operator import OnnxOp, Operator, onnx_window, pad_zero_point, quant_of, scale_of, taps
+from mbn2c.ops.weighted import acc_bound, prove_requantize, run_requantize
+
+
+class AveragePool2d(Operator):
+    name = "average_pool2d"
+
+    def window(self, node: Node) -> Window:
+        window = node.attributes.window
+        assert isinstance(window, Window)
+        return window
+
+    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
+        _, height, width, channels = graph.tensors[node.inputs[0]].shape
+        return (1, *self.window(node).output_size(height, width), channels)
+
+    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        attributes = {name: value for name, value in onnx_window(self.window(node)).items() if name != "dilations"}
+        return [OnnxOp("AveragePool", node.inputs, node.outputs, {**attributes, "count_include_pad": 1})]
+
+    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        x, output = node.inputs[0], node.outputs[0]
+        channels = graph.tensors[x].shape[3]
+        ones, scale, zero = f"{output}__ones", f"{output}__ones_scale", f"{output}__ones_zero_point"
+        constants = {
+            ones: np.ones((channels, 1, *self.window(node).kernel), np.int8),
+            scale: np.array(self._w_scale(node, graph), np.float32),
+            zero: np.array(0, np.int8),
+        }
+        inputs = []
+        for name in (x, output):
+            quant = quant_of(graph, name)
+            constants[f"{name}__scale"] = np.array(scale_of(quant), np.float32)
+            constants[f"{name}__zero_point"] = np.array(quant.zero_point, np.int8)
+            inputs.append((f"{name}__scale", f"{name}__zero_point"))
+        return [
+            OnnxOp(
+                "QLinearConv",
+                (x, *inputs[0], ones, scale, zero, *inputs[1]),
+                (output,),
+                {**onnx_window(self.window(node)), "group": channels},
+                constants,
+            )
+        ]
+
+    def _w_scale(self, node: Node, graph: Graph) -> np.float32:
+        weights = graph.tensors[node.inputs[1]].quant
+        assert weights is not None
+        return scale_of(weights)
+
+    def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
+        x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
+        ones = np.ones((*self.window(node).kernel, 1), np.int8)
+        bound = acc_bound(ones, np.zeros(1, np.int64), x_quant, channel_axis=2)
+        wanted = np.array([1 / ones.size])
+        proved = prove_scales(scale_of(x_quant), wanted, scale_of(y_quant), y_quant.zero_point, bound)
+        requantize = prove_requantize(
+            proved.scale, proved.multiplier, proved.shift, y_quant.zero_point, bound, node.name
+        )
+        weights = Tensor(f"{node.outputs[0]}__ones", ones.shape, "int8", ones, Quant(proved.w_scale))
+        quantized = replace(
+            node,
+            inputs=(node.inputs[0], weights.name),
+            attributes=replace(node.attributes, requantize=requantize),
+        )
+        return quantized, [weights]
+
+    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        window = self.window(node)
+        zero_point = quant_of(graph, node.inputs[0]).zero_point
+        centred = pad_zero_point(inputs[0], window, zero_point).astype(np.int64) - zero_point
+        accumulated = np.asarray(sum(taps(centred, window)))
+        return run_requantize(node.attributes.requantize, accumulated, quant_of(graph, node.outputs[0]).zero_point)

@@ -1,0 +1,32 @@
+"""fully_connected: y = activation(weights @ x + bias).
+
+inputs   x [1, 1, 1, I], weights [O, I], bias [O]
+output   [1, 1, 1, O]
+source   ONNX operator Gemm; in int8 spelt as a 1x1 QLinearConv, whose arithmetic is defined
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ops.weighted import Weighted
+
+
+class FullyConnected(Weighted):
+    name = "fully_connected"
+    channel_axis = 0
+
+    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
+        return (1, 1, 1, graph.tensors[node.inputs[1]].shape[0])
+
+    def macs(self, node: Node, graph: Graph) -> int:
+        return int(np.prod(graph.tensors[node.inputs[1]].shape))
+
+    def onnx_weights(self, weights: np.ndarray) -> np.ndarray:
+        return weights[:, :, None, None]
+
+    def accumulate(self, node: Node, x: np.ndarray, weights: np.ndarray, zero_point: int) -> np.ndarray:
+        # float64 holds every int32 sum exactly, and its matrix product is far faster than the integer one.
+        product = (x.astype(np.float64) - zero_point) @ weights.T.astype(np.float64)
+        return product.astype(np.int64)

@@ -1,0 +1,39 @@
+"""lookup: any function of one int8 value, as a table of 256 results.
+
+input    x [1, H, W, C]
+output   the same shape
+source   DequantizeLinear, Clip, QuantizeLinear in ONNX; the table holds every result
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.numerics import INT8_MIN
+from mbn2c.ops.operator import OnnxOp, Operator, quant_of
+from mbn2c.ops.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.weighted import spell_clip
+
+
+class Lookup(Operator):
+    name = "lookup"
+
+    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
+        return graph.tensors[node.inputs[0]].shape
+
+    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        x, output = node.inputs[0], node.outputs[0]
+        activation = node.attributes.activation
+        real, clamped = f"{output}__real", f"{output}__clamped"
+        return [
+            spell_dequantize(x, real, quant_of(graph, x)),
+            spell_clip(real, clamped, activation.low, activation.high),
+            spell_quantize(clamped, output, quant_of(graph, output)),
+        ]
+
+    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        table = np.array(node.attributes.table, np.int8)
+        return table[inputs[0].astype(np.int64) - INT8_MIN]

@@ -1,0 +1,184 @@
+"""What conv2d, depthwise_conv2d and fully_connected share: per-channel weights, bias, requantization.
+
+Source: ONNX operators Conv and QLinearConv; design.md, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mbn2c.errors import QuantError
+from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.numerics import (
+    INT8_MAX,
+    INT8_MIN,
+    INT32_MAX,
+    WEIGHT_MAX,
+    equal_staircases,
+    fits_mul32,
+    fits_mulhi,
+    prove_scales,
+    requantize_float,
+    requantize_integer,
+)
+from mbn2c.ops.attributes import Requantize
+from mbn2c.ops.operator import OnnxOp, Operator, onnx_window, quant_of, scale_of
+
+
+class Weighted(Operator):
+    """An operator with inputs (x, weights, bias) whose accumulators are requantized per output channel."""
+
+    channel_axis: int
+
+    def onnx_weights(self, weights: np.ndarray) -> np.ndarray:
+        """Weights as ONNX Conv wants them, OIHW."""
+        raise AssertionError
+
+    def group(self, node: Node, graph: Graph) -> int:
+        return 1
+
+    def accumulate(self, node: Node, x: np.ndarray, weights: np.ndarray, zero_point: int) -> np.ndarray:
+        """sum((x - zero_point) * w), int64 [1, H, W, C], of int8 x [1, H, W, I]."""
+        raise AssertionError
+
+    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        x, weights, bias = node.inputs
+        output = node.outputs[0]
+        activation = node.attributes.activation
+        linear = output if activation is None else f"{output}__linear"
+        conv = OnnxOp(
+            "Conv",
+            (x, weights, bias),
+            (linear,),
+            self._conv_attributes(node, graph),
+            {weights: self.onnx_weights(graph.constant(weights)), bias: graph.constant(bias)},
+        )
+        if activation is None:
+            return [conv]
+        return [conv, spell_clip(linear, output, activation.low, activation.high)]
+
+    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        x, weights, bias = node.inputs
+        output = node.outputs[0]
+        quants = {name: quant_of(graph, name) for name in (x, weights, output)}
+        constants: dict[str, np.ndarray] = {
+            weights: self.onnx_weights(graph.constant(weights)),
+            bias: graph.constant(bias),
+        }
+        inputs = []
+        for name in (x, weights, output):
+            scale, zero_point = f"{name}__scale", f"{name}__zero_point"
+            per_channel = name == weights
+            constants[scale] = quants[name].scale if per_channel else np.array(scale_of(quants[name]), np.float32)
+            shape = quants[name].scale.shape if per_channel else ()
+            constants[zero_point] = np.full(shape, quants[name].zero_point, np.int8)
+            inputs += ([name] if name != output else []) + [scale, zero_point]
+        return [
+            OnnxOp("QLinearConv", (*inputs, bias), (output,), self._conv_attributes(node, graph), constants),
+        ]
+
+    def _conv_attributes(self, node: Node, graph: Graph) -> dict[str, Any]:
+        return {**onnx_window(self.window(node)), "group": self.group(node, graph)}
+
+    def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
+        x, weights_name, bias_name = node.inputs
+        output = node.outputs[0]
+        weights = graph.constant(weights_name).astype(np.float64)
+        bias = graph.constant(bias_name).astype(np.float64)
+        others = tuple(axis for axis in range(weights.ndim) if axis != self.channel_axis)
+        largest = np.abs(weights).max(axis=others)
+        x_quant, y_quant = quants[x], quants[output]
+        x_scale, y_scale = scale_of(x_quant), scale_of(y_quant)
+        # The bias must leave room for the products in 32 bits: a quarter of them at most.
+        wanted = np.maximum(largest / WEIGHT_MAX, np.abs(bias) / (float(x_scale) * (INT32_MAX // 4)))
+        wanted = np.maximum(wanted, 1e-30)
+        bound = self._acc_bound(weights, bias, wanted, x_quant)
+        proved = prove_scales(x_scale, wanted, y_scale, y_quant.zero_point, bound)
+        quantized_weights, quantized_bias = self._round(weights, bias, proved.w_scale, x_scale)
+        weight_quant = Quant(proved.w_scale)
+        bias_quant = Quant((x_scale * proved.w_scale).astype(np.float32))
+        requantize = prove_requantize(
+            proved.scale,
+            proved.multiplier,
+            proved.shift,
+            y_quant.zero_point,
+            acc_bound(quantized_weights, quantized_bias, x_quant, self.channel_axis),
+            node.name,
+        )
+        tensors = [
+            Tensor(weights_name, weights.shape, "int8", quantized_weights, weight_quant),
+            Tensor(bias_name, bias.shape, "int32", quantized_bias, bias_quant),
+        ]
+        return replace(node, attributes=replace(node.attributes, requantize=requantize)), tensors
+
+    def _acc_bound(self, weights: np.ndarray, bias: np.ndarray, w_scale: np.ndarray, x_quant: Quant) -> np.ndarray:
+        quantized = self._round(weights, bias, w_scale, scale_of(x_quant))
+        return acc_bound(*quantized, x_quant, self.channel_axis)
+
+    def _round(
+        self, weights: np.ndarray, bias: np.ndarray, w_scale: np.ndarray, x_scale: np.float32
+    ) -> tuple[np.ndarray, np.ndarray]:
+        shape = [1] * weights.ndim
+        shape[self.channel_axis] = -1
+        quantized_weights = np.clip(np.rint(weights / w_scale.reshape(shape)), -WEIGHT_MAX, WEIGHT_MAX)
+        quantized_bias = np.rint(bias / (np.float64(x_scale) * w_scale))
+        return quantized_weights.astype(np.int8), quantized_bias.astype(np.int32)
+
+    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        x_name, weights, bias = node.inputs
+        accumulated = self.accumulate(
+            node, inputs[0], graph.constant(weights), quant_of(graph, x_name).zero_point
+        ) + graph.constant(bias)
+        return run_requantize(node.attributes.requantize, accumulated, quant_of(graph, node.outputs[0]).zero_point)
+
+
+def acc_bound(weights: np.ndarray, bias: np.ndarray, x_quant: Quant, channel_axis: int) -> np.ndarray:
+    """The largest magnitude an accumulator can have, whatever the input; int64 [C]."""
+    others = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
+    reach = max(INT8_MAX - x_quant.zero_point, x_quant.zero_point - INT8_MIN)
+    return np.asarray(np.abs(weights.astype(np.int64)).sum(axis=others) * reach + np.abs(bias.astype(np.int64)))
+
+
+def prove_requantize(
+    scale: np.ndarray, multiplier: np.ndarray, shift: int, zero_point: int, bound: np.ndarray, where: str
+) -> Requantize:
+    """The Requantize of a layer, proved for every reachable accumulator of every channel.
+
+    raises  QuantError naming the layer if the proof fails for a channel
+    """
+    if (bound > INT32_MAX).any():
+        raise QuantError("accumulators of this layer can overflow 32 bits", where=where, hint="use a smaller kernel")
+    proved = equal_staircases(scale, multiplier, shift, zero_point, bound)
+    if not proved.all():
+        raise QuantError(f"requantization of {int((~proved).sum())} channels is not proved exact", where=where)
+    forms = []
+    if fits_mul32(multiplier, shift, zero_point, bound).all():
+        forms.append("mul32")
+    if fits_mulhi(multiplier, shift).all():
+        forms.append("mulhi")
+    return Requantize(scale, multiplier, shift, tuple(forms) or ("mul64",))
+
+
+def run_requantize(requantize: Requantize, accumulated: np.ndarray, zero_point: int) -> np.ndarray:
+    """Accumulators to int8 in the proved integer form; the float form where there is none."""
+    if requantize.form == ("float",):
+        return requantize_float(accumulated, requantize.scale, zero_point)
+    return requantize_integer(accumulated, requantize.multiplier, requantize.shift, zero_point)
+
+
+def spell_clip(source: str, output: str, low: float, high: float) -> OnnxOp:
+    """ONNX Clip with constant bounds; an infinite bound is left out."""
+    names, constants = [source], {}
+    for suffix, bound in (("min", low), ("max", high)):
+        if np.isfinite(bound):
+            constants[f"{output}__{suffix}"] = np.array(bound, np.float32)
+            names.append(f"{output}__{suffix}")
+        else:
+            names.append("")
+    return OnnxOp("Clip", tuple(names), (output,), {}, constants)
+
+

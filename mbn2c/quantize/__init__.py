@@ -1,0 +1,1 @@
+"""Float Graph and calibration images -> int8 Graph."""

@@ -1,0 +1,30 @@
+"""Ranges -> scale and zero_point: the asymmetric int8 scheme of activations.
+
+Source: ONNX operator QuantizeLinear; design.md, section 3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mbn2c.ir.graph import Quant
+from mbn2c.numerics import INT8_MAX, INT8_MIN
+
+_LEVELS = INT8_MAX - INT8_MIN
+
+
+def activation_quant(low: float, high: float) -> Quant:
+    """The quantization whose int8 values cover [low, high]; real 0 has an exact int8 value.
+
+    A range without extent (a tensor that is always 0) gets scale 1/255: any scale is exact for it.
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
+    if high - low < 1e-30:
+        high = low + 1.0
+    return quant_with_scale(np.float32((high - low) / _LEVELS), low)
+
+
+def quant_with_scale(scale: np.float32, low: float) -> Quant:
+    """The quantization with a given scale whose lowest int8 value stands for about `low` (at most 0)."""
+    zero_point = int(np.clip(np.rint(INT8_MIN - min(low, 0.0) / float(scale)), INT8_MIN, INT8_MAX))
+    return Quant(np.array([scale], np.float32), zero_point)

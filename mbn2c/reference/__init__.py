@@ -1,0 +1,1 @@
+"""The integer reference: what the device must compute, bit by bit."""

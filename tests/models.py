@@ -1,0 +1,137 @@
+"""Small networks built in code: float32 Graphs as the passes leave them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node, Port, Tensor
+from mbn2c.ir.window import Activation, Window
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.attributes import (
+    AddAttributes,
+    AveragePool2dAttributes,
+    ClampAttributes,
+    ConvAttributes,
+    FullyConnectedAttributes,
+)
+
+RELU6 = Activation(0.0, 6.0)
+RELU = Activation(0.0, float("inf"))
+NCHW = (0, 3, 1, 2)
+
+
+@dataclass
+class Builder:
+    """Grows a Graph node by node with random weights; every method returns the new tensor's name."""
+
+    input_shape: tuple[int, int, int]
+    seed: int = 0
+    name: str = "tiny"
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+        self.tensors["input"] = Tensor("input", (1, *self.input_shape))
+
+    def _constant(self, name: str, data: np.ndarray) -> str:
+        self.tensors[name] = Tensor(name, data.shape, "float32", data.astype(np.float32))
+        return name
+
+    def _append(self, op: str, inputs: tuple[str, ...], attributes: object) -> str:
+        output = f"{op}_{len(self.nodes)}"
+        node = Node(output, op, inputs, (output,), attributes)
+        graph = Graph(self.name, self.tensors, (node,), (), ())
+        self.tensors[output] = Tensor(output, OPERATORS[op].output_shape(node, graph))
+        self.nodes.append(node)
+        return output
+
+    def _weighted(self, op: str, x: str, shape: tuple[int, ...], fan_in: int, outputs: int, attributes: object) -> str:
+        label = f"{op}_{len(self.nodes)}"
+        # Channels of very different size exercise per-channel scales.
+        size = self.rng.uniform(0.2, 1.5, outputs) / np.sqrt(fan_in)
+        weights = self.rng.normal(size=shape)
+        weights *= size if op == "depthwise_conv2d" else size.reshape(-1, *[1] * (len(shape) - 1))
+        names = (
+            x,
+            self._constant(f"{label}.weight", weights),
+            self._constant(f"{label}.bias", self.rng.normal(scale=0.3, size=outputs)),
+        )
+        return self._append(op, names, attributes)
+
+    def conv2d(self, x: str, outputs: int, window: Window = Window(), activation: Activation | None = None) -> str:
+        channels = self.tensors[x].shape[3]
+        shape = (outputs, *window.kernel, channels)
+        return self._weighted(
+            "conv2d", x, shape, int(np.prod(shape[1:])), outputs, ConvAttributes(window, 1, activation)
+        )
+
+    def depthwise(
+        self, x: str, window: Window, activation: Activation | None = None, depth_multiplier: int = 1
+    ) -> str:
+        channels = self.tensors[x].shape[3] * depth_multiplier
+        shape = (*window.kernel, channels)
+        fan_in = int(np.prod(window.kernel))
+        attributes = ConvAttributes(window, depth_multiplier, activation)
+        return self._weighted("depthwise_conv2d", x, shape, fan_in, channels, attributes)
+
+    def fully_connected(self, x: str, outputs: int) -> str:
+        channels = self.tensors[x].shape[3]
+        return self._weighted(
+            "fully_connected", x, (outputs, channels), channels, outputs, FullyConnectedAttributes()
+        )
+
+    def add(self, a: str, b: str) -> str:
+        return self._append("add", (a, b), AddAttributes())
+
+    def average_pool(self, x: str, window: Window | None = None) -> str:
+        _, height, width, _ = self.tensors[x].shape
+        return self._append("average_pool2d", (x,), AveragePool2dAttributes(window or Window((height, width))))
+
+    def clamp(self, x: str, activation: Activation) -> str:
+        return self._append("clamp", (x,), ClampAttributes(activation))
+
+    def inverted_residual(self, x: str, outputs: int, expand: int, window: Window) -> str:
+        channels = self.tensors[x].shape[3]
+        y = self.conv2d(x, channels * expand, activation=RELU6) if expand > 1 else x
+        y = self.depthwise(y, window, RELU6)
+        y = self.conv2d(y, outputs)
+        if self.tensors[y].shape == self.tensors[x].shape:
+            y = self.add(x, y)
+        return y
+
+    def graph(self, *outputs: str) -> Graph:
+        height, width, channels = self.input_shape
+        ports = []
+        for name in outputs:
+            _, out_height, out_width, out_channels = self.tensors[name].shape
+            shape, permutation = (1, out_channels, out_height, out_width), NCHW
+            if out_height == out_width == 1:
+                shape, permutation = (1, out_channels), (0, 3)
+            ports.append(Port(name, f"{name}_out", shape, permutation))
+        return Graph(
+            self.name,
+            dict(self.tensors),
+            tuple(self.nodes),
+            (Port("input", "image", (1, channels, height, width), NCHW),),
+            tuple(ports),
+        )
+
+
+def same_window(kernel: int, stride: int) -> Window:
+    half = kernel // 2
+    return Window((kernel, kernel), (stride, stride), (half, half, half, half))
+
+
+def tiny_mobilenet_v2(height: int = 15, width: int = 12, channels: int = 3, seed: int = 0) -> Graph:
+    """First convolution, three inverted residuals (stride, shortcut, no expansion), head."""
+    builder = Builder((height, width, channels), seed)
+    x = builder.conv2d("input", 8, same_window(3, 2), RELU6)
+    x = builder.inverted_residual(x, 8, 1, same_window(3, 1))
+    x = builder.inverted_residual(x, 12, 4, same_window(3, 2))
+    x = builder.inverted_residual(x, 12, 6, same_window(5, 1))
+    x = builder.conv2d(x, 32, activation=RELU6)
+    x = builder.average_pool(x)
+    return builder.graph(builder.fully_connected(x, 5))
