@@ -1,7 +1,7 @@
 """Graph -> ONNX: the float32 Graph for calibration, the int8 Graph as `model.int8.onnx`.
 
 Both keep the outside names and axis orders of the user's file, so the int8 model can take its place:
-float32 in, QuantizeLinear, QLinearConv and friends, DequantizeLinear, float32 out.
+float32 in, QuantizeLinear, the network in QDQ form, DequantizeLinear, float32 out.
 Only standard operators (ai.onnx) are used. Every activation inside is NCHW and named as in the Graph.
 """
 
@@ -48,8 +48,8 @@ def _serialize(graph: Graph, *, quantized: bool) -> bytes:
     for port in graph.outputs:
         real = port.tensor
         if quantized:
-            real = f"{port.tensor}__output"
-            spelled.append(spell_dequantize(port.tensor, real, quant_of(graph, port.tensor)))
+            dequantize, real = spell_dequantize(graph, port.tensor, port.outside)
+            spelled.append(dequantize)
         spelled += _spell_output(port, real)
     constants: dict[str, np.ndarray] = {}
     for op in spelled:

@@ -15,8 +15,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.numerics import add_integer, prove_add
 from mbn2c.ops.operator import OnnxOp, Operator, quant_of, scale_of
-from mbn2c.ops.spelling import spell_dequantize, spell_quantize
-from mbn2c.ops.weighted import spell_clip
+from mbn2c.ops.spelling import spell_clip, spell_dequantize, spell_quantize
 
 
 class Add(Operator):
@@ -35,16 +34,11 @@ class Add(Operator):
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         output = node.outputs[0]
-        reals = [f"{output}__{side}" for side in "ab"]
-        dequantized = [
-            spell_dequantize(name, real, quant_of(graph, name)) for name, real in zip(node.inputs, reals, strict=True)
-        ]
-        total = f"{output}__real"
-        return [
-            *dequantized,
-            OnnxOp("Add", tuple(reals), (total,)),
-            spell_quantize(total, output, quant_of(graph, output)),
-        ]
+        read_a, real_a = spell_dequantize(graph, node.inputs[0], f"{node.name}__a")
+        read_b, real_b = spell_dequantize(graph, node.inputs[1], f"{node.name}__b")
+        real = f"{output}__real"
+        add = OnnxOp("Add", (real_a, real_b), (real,))
+        return [read_a, read_b, add, spell_quantize(real, output, quant_of(graph, output))]
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         involved = [quants[name] for name in (*node.inputs, node.outputs[0])]

@@ -2,8 +2,8 @@
 
 input    x [1, H, W, C]; pads, where there are any, count as zeros
 output   [1, H_out, W_out, C]
-source   ONNX operators AveragePool and GlobalAveragePool; in int8 spelt as a depthwise QLinearConv with
-         weights 1 and scale 1 / (KH * KW), whose arithmetic is defined
+source   ONNX operators AveragePool and GlobalAveragePool; in int8 spelt as a depthwise Conv with weights
+         1 and scale 1 / (KH * KW), because the arithmetic of QLinearConv is defined
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Window
 from mbn2c.numerics import prove_scales
 from mbn2c.ops.operator import OnnxOp, Operator, onnx_window, pad_zero_point, quant_of, scale_of, taps
+from mbn2c.ops.spelling import spell_dequantize, spell_dequantized_constant, spell_quantize
 from mbn2c.ops.weighted import acc_bound, prove_requantize, run_requantize
 
 
@@ -37,34 +38,19 @@ class AveragePool2d(Operator):
         return [OnnxOp("AveragePool", node.inputs, node.outputs, {**attributes, "count_include_pad": 1})]
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
-        x, output = node.inputs[0], node.outputs[0]
+        x, ones = node.inputs
+        output = node.outputs[0]
         channels = graph.tensors[x].shape[3]
-        ones, scale, zero = f"{output}__ones", f"{output}__ones_scale", f"{output}__ones_zero_point"
-        constants = {
-            ones: np.ones((channels, 1, *self.window(node).kernel), np.int8),
-            scale: np.array(self._w_scale(node, graph), np.float32),
-            zero: np.array(0, np.int8),
-        }
-        inputs = []
-        for name in (x, output):
-            quant = quant_of(graph, name)
-            constants[f"{name}__scale"] = np.array(scale_of(quant), np.float32)
-            constants[f"{name}__zero_point"] = np.array(quant.zero_point, np.int8)
-            inputs.append((f"{name}__scale", f"{name}__zero_point"))
-        return [
-            OnnxOp(
-                "QLinearConv",
-                (x, *inputs[0], ones, scale, zero, *inputs[1]),
-                (output,),
-                {**onnx_window(self.window(node)), "group": channels},
-                constants,
-            )
-        ]
-
-    def _w_scale(self, node: Node, graph: Graph) -> np.float32:
-        weights = graph.tensors[node.inputs[1]].quant
-        assert weights is not None
-        return scale_of(weights)
+        read_x, real_x = spell_dequantize(graph, x, node.name)
+        read_ones, real_ones = spell_dequantized_constant(
+            ones,
+            np.ones((channels, 1, *self.window(node).kernel), np.int8),
+            np.full(channels, scale_of(quant_of(graph, ones)), np.float32),
+        )
+        real = f"{output}__real"
+        attributes = {**onnx_window(self.window(node)), "group": channels}
+        conv = OnnxOp("Conv", (real_x, real_ones), (real,), attributes)
+        return [read_x, read_ones, conv, spell_quantize(real, output, quant_of(graph, output))]
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]

@@ -16,7 +16,7 @@ from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
 from mbn2c.ops.attributes import LookupAttributes
 from mbn2c.ops.operator import OnnxOp, Operator, scale_of
-from mbn2c.ops.weighted import spell_clip
+from mbn2c.ops.spelling import spell_clip
 
 
 class Clamp(Operator):

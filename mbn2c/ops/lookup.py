@@ -14,8 +14,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.numerics import INT8_MIN
 from mbn2c.ops.operator import OnnxOp, Operator, quant_of
-from mbn2c.ops.spelling import spell_dequantize, spell_quantize
-from mbn2c.ops.weighted import spell_clip
+from mbn2c.ops.spelling import spell_clip, spell_dequantize, spell_quantize
 
 
 class Lookup(Operator):
@@ -27,12 +26,10 @@ class Lookup(Operator):
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         x, output = node.inputs[0], node.outputs[0]
         activation = node.attributes.activation
-        real, clamped = f"{output}__real", f"{output}__clamped"
-        return [
-            spell_dequantize(x, real, quant_of(graph, x)),
-            spell_clip(real, clamped, activation.low, activation.high),
-            spell_quantize(clamped, output, quant_of(graph, output)),
-        ]
+        read, real = spell_dequantize(graph, x, node.name)
+        clamped = f"{output}__real"
+        clip = spell_clip(real, clamped, activation.low, activation.high)
+        return [read, clip, spell_quantize(clamped, output, quant_of(graph, output))]
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         table = np.array(node.attributes.table, np.int8)

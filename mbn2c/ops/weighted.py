@@ -27,6 +27,7 @@ from mbn2c.numerics import (
 )
 from mbn2c.ops.attributes import Requantize
 from mbn2c.ops.operator import OnnxOp, Operator, onnx_window, quant_of, scale_of
+from mbn2c.ops.spelling import spell_clip, spell_dequantize, spell_dequantized_constant, spell_quantize
 
 
 class Weighted(Operator):
@@ -64,22 +65,14 @@ class Weighted(Operator):
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         x, weights, bias = node.inputs
         output = node.outputs[0]
-        quants = {name: quant_of(graph, name) for name in (x, weights, output)}
-        constants: dict[str, np.ndarray] = {
-            weights: self.onnx_weights(graph.constant(weights)),
-            bias: graph.constant(bias),
-        }
-        inputs = []
-        for name in (x, weights, output):
-            scale, zero_point = f"{name}__scale", f"{name}__zero_point"
-            per_channel = name == weights
-            constants[scale] = quants[name].scale if per_channel else np.array(scale_of(quants[name]), np.float32)
-            shape = quants[name].scale.shape if per_channel else ()
-            constants[zero_point] = np.full(shape, quants[name].zero_point, np.int8)
-            inputs += ([name] if name != output else []) + [scale, zero_point]
-        return [
-            OnnxOp("QLinearConv", (*inputs, bias), (output,), self._conv_attributes(node, graph), constants),
-        ]
+        read_x, real_x = spell_dequantize(graph, x, node.name)
+        read_weights, real_weights = spell_dequantized_constant(
+            weights, self.onnx_weights(graph.constant(weights)), quant_of(graph, weights).scale
+        )
+        read_bias, real_bias = spell_dequantized_constant(bias, graph.constant(bias), quant_of(graph, bias).scale)
+        real = f"{output}__real"
+        conv = OnnxOp("Conv", (real_x, real_weights, real_bias), (real,), self._conv_attributes(node, graph))
+        return [read_x, read_weights, read_bias, conv, spell_quantize(real, output, quant_of(graph, output))]
 
     def _conv_attributes(self, node: Node, graph: Graph) -> dict[str, Any]:
         return {**onnx_window(self.window(node)), "group": self.group(node, graph)}
@@ -168,17 +161,3 @@ def run_requantize(requantize: Requantize, accumulated: np.ndarray, zero_point: 
     if requantize.form == ("float",):
         return requantize_float(accumulated, requantize.scale, zero_point)
     return requantize_integer(accumulated, requantize.multiplier, requantize.shift, zero_point)
-
-
-def spell_clip(source: str, output: str, low: float, high: float) -> OnnxOp:
-    """ONNX Clip with constant bounds; an infinite bound is left out."""
-    names, constants = [source], {}
-    for suffix, bound in (("min", low), ("max", high)):
-        if np.isfinite(bound):
-            constants[f"{output}__{suffix}"] = np.array(bound, np.float32)
-            names.append(f"{output}__{suffix}")
-        else:
-            names.append("")
-    return OnnxOp("Clip", tuple(names), (output,), {}, constants)
-
-
