@@ -146,7 +146,9 @@ def prove_scales(
     """
     wanted = np.float64(x_scale) * w_scale / np.float64(y_scale)
     short = wanted >= SMALLEST_SHORT_SCALE
-    shift = SHORT_SHIFT if short.all() else LONG_SHIFT
+    # Multipliers stay below 2^31 whatever the scale.
+    room = 30 - max(0, int(np.ceil(np.log2(wanted.max() * 2))))
+    shift = min(SHORT_SHIFT, room) if short.all() else min(LONG_SHIFT, room + 2)
     bound = np.minimum(acc_bound + acc_bound // 8 + 256, INT32_MAX)
     channels = len(wanted)
     multiplier, tries = np.zeros(channels, np.int64), np.zeros(channels, np.int64)

@@ -1,0 +1,1 @@
+"""Plan -> Bundle of C files."""

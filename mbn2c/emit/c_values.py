@@ -1,0 +1,40 @@
+"""Numbers and arrays as C99 literals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_LINE_CHARS = 116
+_C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
+
+
+def c_type(array: np.ndarray) -> str:
+    return _C_TYPES[array.dtype.name]
+
+
+def int_literal(value: int) -> str:
+    """An int32 as C; its minimum has no literal of its own."""
+    return "(-2147483647 - 1)" if value == -(2**31) else str(value)
+
+
+def float_literal(value: float) -> str:
+    """A float32 as C, with the digits that bring it back exactly."""
+    text = f"{np.float32(value):.9g}"
+    return f"{text}f" if any(char in text for char in ".e") else f"{text}.0f"
+
+
+def array_lines(array: np.ndarray) -> str:
+    """The elements, comma-separated, in indented lines."""
+    if array.dtype == np.float32:
+        words = [float_literal(value) for value in array.reshape(-1)]
+    else:
+        words = [int_literal(value) for value in array.reshape(-1).tolist()]
+    lines, line, length = [], [], 0
+    for word in words:
+        if length + len(word) + 2 > _LINE_CHARS:
+            lines.append("    " + ", ".join(line) + ",")
+            line, length = [], 0
+        line.append(word)
+        length += len(word) + 2
+    lines.append("    " + ", ".join(line))
+    return "\n".join(lines)

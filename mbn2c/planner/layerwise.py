@@ -1,0 +1,17 @@
+"""Graph -> Plan, layer by layer: every loop holds one node, every tensor between them exists in full."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mbn2c.ir.graph import Graph
+from mbn2c.ir.plan import Plan
+from mbn2c.kernels.kernel import Kernel
+from mbn2c.planner.memory import allocate
+from mbn2c.planner.schedule import make_schedule
+
+
+def plan_layerwise(graph: Graph, kernels: Mapping[str, Kernel]) -> Plan:
+    """The plan with one loop per node; kernels by node name."""
+    segments = [[node.name] for node in graph.nodes]
+    return allocate(make_schedule(graph, kernels, segments), "layerwise")

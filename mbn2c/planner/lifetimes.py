@@ -1,0 +1,84 @@
+"""Timeline -> ring sizes, live bytes, and how far apart two buffers must lie.
+
+All at the granularity of rows: an output row may overwrite input rows that were read for the last time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbn2c.planner.schedule import Schedule, Timeline
+
+_NEVER = -(2**31)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Memory that needs a place: a tensor's rows, or a call's scratch.
+
+    starts, ends    byte ranges of the slots, relative to the block
+    births, deaths  first and last moment each slot holds something
+    """
+
+    name: str
+    size_bytes: int
+    starts: np.ndarray
+    ends: np.ndarray
+    births: np.ndarray
+    deaths: np.ndarray
+
+
+def slots_needed(schedule: Schedule, timeline: Timeline, tensor: str) -> int:
+    """Rows a ring must keep: when row v is written, every row from the oldest still wanted to v."""
+    written, last_read = timeline.written[tensor], timeline.last_read[tensor]
+    # Rows die in order, so the oldest row alive at a moment is the first whose last reading is not over.
+    died = np.maximum.accumulate(last_read)
+    oldest = np.searchsorted(died, written, side="left")
+    return int((np.arange(len(written)) - np.minimum(oldest, np.arange(len(written)))).max()) + 1
+
+
+def tensor_block(schedule: Schedule, timeline: Timeline, tensor: str, row_bytes: int, slots: int) -> Block:
+    """The block of one tensor with `slots` rows."""
+    written, last_read = timeline.written[tensor], timeline.last_read[tensor]
+    slot = np.arange(len(written)) % slots
+    births, deaths = np.full(slots, np.iinfo(np.int64).max), np.full(slots, -1, np.int64)
+    np.minimum.at(births, slot, written)
+    np.maximum.at(deaths, slot, last_read)
+    starts = np.arange(slots, dtype=np.int64) * row_bytes
+    return Block(tensor, slots * row_bytes, starts, starts + row_bytes, births, deaths)
+
+
+def scratch_block(timeline: Timeline, step: int, size_bytes: int) -> Block:
+    """The block of one call's scratch; it lives from the call's first run to its last."""
+    return Block(
+        f"scratch of step {step}",
+        size_bytes,
+        np.array([0]),
+        np.array([size_bytes]),
+        np.array([timeline.first_run[step]]),
+        np.array([timeline.last_run[step]]),
+    )
+
+
+def distance_above(lower: Block, upper: Block) -> int:
+    """How far `upper` must start above the start of `lower`, if it lies above it; hugely negative if it need not.
+
+    Two slots that live at the same moment must not share a byte.
+    """
+    together = (lower.births[:, None] <= upper.deaths[None, :]) & (upper.births[None, :] <= lower.deaths[:, None])
+    if not together.any():
+        return _NEVER
+    return int((lower.ends[:, None] - upper.starts[None, :])[together].max())
+
+
+def live_bytes(blocks: Mapping[str, Block], moments: int) -> np.ndarray:
+    """Bytes of slots alive at each moment; int [moments + 1]."""
+    change = np.zeros(moments + 2, np.int64)
+    for block in blocks.values():
+        sizes = block.ends - block.starts
+        np.add.at(change, block.births, sizes)
+        np.add.at(change, block.deaths + 1, -sizes)
+    return np.cumsum(change)[: moments + 1]
