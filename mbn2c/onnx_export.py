@@ -1,13 +1,14 @@
 """Graph -> ONNX: the float32 Graph for calibration, the int8 Graph as `model.int8.onnx`.
 
 Both keep the outside names and axis orders of the user's file, so the int8 model can take its place:
-float32 in, QuantizeLinear, the network in QDQ form, DequantizeLinear, float32 out.
+float32 in, QuantizeLinear, QLinearConv and friends, DequantizeLinear, float32 out.
 Only standard operators (ai.onnx) are used. Every activation inside is NCHW and named as in the Graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -35,7 +36,44 @@ def to_onnx_int8(graph: Graph) -> bytes:
     return _serialize(graph, quantized=True)
 
 
+def onnx_names(graph: Graph) -> dict[str, str]:
+    """What each activation is called in the exported models: its own name, unless an input or output has it."""
+    outside = {port.outside for port in graph.inputs + graph.outputs}
+    return {
+        name: f"{name}__inside" if name in outside else name
+        for name, tensor in graph.tensors.items()
+        if tensor.data is None
+    }
+
+
+def _rename(graph: Graph) -> Graph:
+    names = {name: name for name in graph.tensors} | onnx_names(graph)
+    return replace(
+        graph,
+        tensors={names[name]: replace(tensor, name=names[name]) for name, tensor in graph.tensors.items()},
+        nodes=tuple(
+            replace(
+                node,
+                inputs=tuple(names[name] for name in node.inputs),
+                outputs=tuple(names[name] for name in node.outputs),
+            )
+            for node in graph.nodes
+        ),
+        inputs=tuple(replace(port, tensor=names[port.tensor]) for port in graph.inputs),
+        outputs=tuple(replace(port, tensor=names[port.tensor]) for port in graph.outputs),
+    )
+
+
+def with_outputs(model: bytes, names: Iterable[str]) -> bytes:
+    """The same model with more of its tensors as outputs, for calibration and comparison."""
+    proto = onnx.load_from_string(model)
+    present = {entry.name for entry in proto.graph.output}
+    proto.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in present)
+    return proto.SerializeToString(deterministic=True)
+
+
 def _serialize(graph: Graph, *, quantized: bool) -> bytes:
+    graph = _rename(graph)
     spelled: list[OnnxOp] = []
     for port in graph.inputs:
         nchw = f"{port.tensor}__real" if quantized else port.tensor

@@ -29,8 +29,6 @@ class Oracle:
         options = ort.SessionOptions()
         options.log_severity_level = _FATAL_ONLY
         options.intra_op_num_threads = threads
-        # The exact int8 x int8 path on x86 processors whose fast one saturates 16-bit sums.
-        options.add_session_config_entry("session.x64quantprecision", "1")
         source = str(model) if isinstance(model, Path) else model
         try:
             self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])

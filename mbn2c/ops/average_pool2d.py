@@ -2,8 +2,8 @@
 
 input    x [1, H, W, C]; pads, where there are any, count as zeros
 output   [1, H_out, W_out, C]
-source   ONNX operators AveragePool and GlobalAveragePool; in int8 spelt as a depthwise Conv with weights
-         1 and scale 1 / (KH * KW), because the arithmetic of QLinearConv is defined
+source   ONNX operators AveragePool and GlobalAveragePool; in int8 spelt as a depthwise QLinearConv with
+         weights 1 and scale 1 / (KH * KW), whose arithmetic is defined
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Window
 from mbn2c.numerics import prove_scales
 from mbn2c.ops.operator import OnnxOp, Operator, onnx_window, pad_zero_point, quant_of, scale_of, taps
-from mbn2c.ops.spelling import spell_dequantize, spell_dequantized_constant, spell_quantize
+from mbn2c.ops.spelling import spell_qlinear_conv
 from mbn2c.ops.weighted import acc_bound, prove_requantize, run_requantize
 
 
@@ -39,18 +39,14 @@ class AveragePool2d(Operator):
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         x, ones = node.inputs
-        output = node.outputs[0]
         channels = graph.tensors[x].shape[3]
-        read_x, real_x = spell_dequantize(graph, x, node.name)
-        read_ones, real_ones = spell_dequantized_constant(
+        weights = (
             ones,
             np.ones((channels, 1, *self.window(node).kernel), np.int8),
             np.full(channels, scale_of(quant_of(graph, ones)), np.float32),
         )
-        real = f"{output}__real"
         attributes = {**onnx_window(self.window(node)), "group": channels}
-        conv = OnnxOp("Conv", (real_x, real_ones), (real,), attributes)
-        return [read_x, read_ones, conv, spell_quantize(real, output, quant_of(graph, output))]
+        return [spell_qlinear_conv(graph, x, node.outputs[0], weights, None, attributes)]
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]

@@ -2,7 +2,7 @@
 
 inputs   x [1, 1, 1, I], weights [O, I], bias [O]
 output   [1, 1, 1, O]
-source   ONNX operator Gemm; in int8 spelt as a 1x1 Conv, because the arithmetic of QLinearConv is defined
+source   ONNX operator Gemm; in int8 spelt as a 1x1 QLinearConv, whose arithmetic is defined
 """
 
 from __future__ import annotations

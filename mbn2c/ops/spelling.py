@@ -1,11 +1,12 @@
-"""QuantizeLinear, DequantizeLinear and Clip in ONNX.
+"""QLinearConv, QuantizeLinear, DequantizeLinear and Clip in ONNX.
 
-The int8 model is in QDQ form: float operators between DequantizeLinear and QuantizeLinear. ONNX Runtime
-fuses each group into its integer operator; unlike explicit QLinearConv nodes with int8 activations, this form
-also loads with the session option for exact int8 arithmetic on processors without VNNI.
+Convolutions are explicit QLinearConv nodes, never float Conv between DequantizeLinear and QuantizeLinear: ONNX
+Runtime 1.31 fuses that form only where a tensor has one reader and is no output, and computes the rest in float.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -28,11 +29,31 @@ def spell_dequantize(graph: Graph, tensor: str, reader: str) -> tuple[OnnxOp, st
     return OnnxOp("DequantizeLinear", (tensor, scale, zero_point), (real,), {}, constants), real
 
 
-def spell_dequantized_constant(name: str, values: np.ndarray, scale: np.ndarray) -> tuple[OnnxOp, str]:
-    """A constant of int8 weights or int32 biases with a scale per output channel (axis 0); as `spell_dequantize`."""
-    scale_name, zero_point, real = f"{name}__scale", f"{name}__zero_point", f"{name}__real"
-    constants = {name: values, scale_name: scale, zero_point: np.zeros(scale.shape, values.dtype)}
-    return OnnxOp("DequantizeLinear", (name, scale_name, zero_point), (real,), {"axis": 0}, constants), real
+def spell_qlinear_conv(
+    graph: Graph,
+    x: str,
+    output: str,
+    weights: tuple[str, np.ndarray, np.ndarray],
+    bias: tuple[str, np.ndarray] | None,
+    attributes: dict[str, Any],
+) -> OnnxOp:
+    """int8 `x` -> int8 `output`.
+
+    weights  (name, int8 OIHW, float32 scale per output channel)
+    bias     (name, int32) or None
+    """
+    name, values, w_scale = weights
+    constants = {name: values, f"{name}__scale": w_scale, f"{name}__zero_point": np.zeros(w_scale.shape, np.int8)}
+    for tensor in (x, output):
+        quant = quant_of(graph, tensor)
+        constants[f"{tensor}__scale"] = np.array(scale_of(quant), np.float32)
+        constants[f"{tensor}__zero_point"] = np.array(quant.zero_point, np.int8)
+    inputs = [x, f"{x}__scale", f"{x}__zero_point", name, f"{name}__scale", f"{name}__zero_point"]
+    inputs += [f"{output}__scale", f"{output}__zero_point"]
+    if bias is not None:
+        constants[bias[0]] = bias[1]
+        inputs.append(bias[0])
+    return OnnxOp("QLinearConv", tuple(inputs), (output,), attributes, constants)
 
 
 def spell_clip(source: str, output: str, low: float, high: float) -> OnnxOp:

@@ -27,7 +27,7 @@ from mbn2c.numerics import (
 )
 from mbn2c.ops.attributes import Requantize
 from mbn2c.ops.operator import OnnxOp, Operator, onnx_window, quant_of, scale_of
-from mbn2c.ops.spelling import spell_clip, spell_dequantize, spell_dequantized_constant, spell_quantize
+from mbn2c.ops.spelling import spell_clip, spell_qlinear_conv
 
 
 class Weighted(Operator):
@@ -64,15 +64,10 @@ class Weighted(Operator):
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         x, weights, bias = node.inputs
-        output = node.outputs[0]
-        read_x, real_x = spell_dequantize(graph, x, node.name)
-        read_weights, real_weights = spell_dequantized_constant(
-            weights, self.onnx_weights(graph.constant(weights)), quant_of(graph, weights).scale
-        )
-        read_bias, real_bias = spell_dequantized_constant(bias, graph.constant(bias), quant_of(graph, bias).scale)
-        real = f"{output}__real"
-        conv = OnnxOp("Conv", (real_x, real_weights, real_bias), (real,), self._conv_attributes(node, graph))
-        return [read_x, read_weights, read_bias, conv, spell_quantize(real, output, quant_of(graph, output))]
+        onnx_weights = (weights, self.onnx_weights(graph.constant(weights)), quant_of(graph, weights).scale)
+        onnx_bias = (bias, graph.constant(bias))
+        attributes = self._conv_attributes(node, graph)
+        return [spell_qlinear_conv(graph, x, node.outputs[0], onnx_weights, onnx_bias, attributes)]
 
     def _conv_attributes(self, node: Node, graph: Graph) -> dict[str, Any]:
         return {**onnx_window(self.window(node)), "group": self.group(node, graph)}
