@@ -1,4 +1,4 @@
-"""What the planner and the emitter know of a C kernel: one row of the table in `kernels/<isa>.py`."""
+"""What the planner and the emitter know of a C kernel: a row of the tables in `kernels/<isa>.py`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,47 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each installs what it needs (setup.sh says what), once.
+
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+# tests at a time, and what else pytest shall be told: make test ARGS="-k wire"
+JOBS ?= 2
+ARGS ?=
+
+.PHONY: help setup demo test test-all doctor wheel clean distclean
+
+help:
+	@echo 'make demo       build the bundled digits model for Cortex-M7, boot it in the emulator, check 50 images over the serial line'
+	@echo 'make test       the tests, with ruff, mypy and import-linter among them; JOBS=$(JOBS), ARGS="-k word"'
+	@echo 'make test-all   the slow sweeps as well'
+	@echo 'make setup      only install what the others need: system packages (apt-get) and Python packages (.venv)'
+	@echo 'make doctor     which tools are there, and what installs the missing ones'
+	@echo 'make wheel      dist/mbn2c-*.whl'
+	@echo 'make clean      remove what was built; make distclean: .venv too'
+
+demo: $(READY)
+	$(PYTHON) -m mbn2c demo
+
+test: $(READY)
+	$(PYTHON) -m pytest -q -n $(JOBS) -m 'not slow' $(ARGS)
+
+test-all: $(READY)
+	$(PYTHON) -m pytest -q -n $(JOBS) $(ARGS)
+
+doctor: $(READY)
+	$(PYTHON) -m mbn2c doctor
+
+wheel: $(READY)
+	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+setup:
+	./setup.sh
+
+# setup.sh touches the stamp itself, and only if nothing is missing.
+$(READY): pyproject.toml setup.sh mbn2c/doctor.py
+	./setup.sh
+
+clean:
+	rm -rf build dist out mbn2c.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find mbn2c tests -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv

@@ -1,0 +1,279 @@
+"""The laws of a Graph, as a table per stage: "imported", "lowered", "quantized".
+
+A law is a function from a Graph to complaints (node or tensor, what is wrong). Breaking one is a bug of mbn2c,
+never the user's fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from mbn2c.errors import InternalError
+from mbn2c.ir.graph import Graph, Node, Tensor
+
+Complaint = tuple[str, str]
+Law = Callable[[Graph], Iterator[Complaint]]
+
+IMPORTED_OPS = frozenset(
+    ("conv2d", "depthwise_conv2d", "fully_connected", "add", "average_pool2d", "clamp", "scale_shift", "pad")
+)
+LOWERED_OPS = IMPORTED_OPS - {"scale_shift", "pad"}
+QUANTIZED_OPS = LOWERED_OPS - {"clamp"} | {"lookup"}
+_WITH_WEIGHTS = ("conv2d", "depthwise_conv2d", "fully_connected")
+
+
+def check(graph: Graph, stage: str) -> Graph:
+    """Return `graph` if every law of `stage` holds.
+
+    raises  InternalError naming the law and the node
+    """
+    for law in LAWS[stage]:
+        for where, complaint in law(graph):
+            raise InternalError(
+                f"law '{law.__name__}' of stage '{stage}' is broken: {complaint}",
+                where=where,
+                hint="this is a bug in mbn2c; please report it with the model",
+            )
+    return graph
+
+
+# --- structure -----------------------------------------------------------------------------------
+
+
+def names_are_unique(graph: Graph) -> Iterator[Complaint]:
+    seen: set[str] = set()
+    for node in graph.nodes:
+        if node.name in seen:
+            yield node.name, "two nodes have this name"
+        seen.add(node.name)
+    for name, tensor in graph.tensors.items():
+        if name != tensor.name:
+            yield name, f"the tensor calls itself '{tensor.name}'"
+
+
+def tensors_exist(graph: Graph) -> Iterator[Complaint]:
+    for node in graph.nodes:
+        for name in node.inputs + node.outputs:
+            if name not in graph.tensors:
+                yield node.name, f"no tensor '{name}'"
+    for port in graph.inputs + graph.outputs:
+        if port.tensor not in graph.tensors:
+            yield port.outside, f"no tensor '{port.tensor}'"
+
+
+def nodes_stand_in_execution_order(graph: Graph) -> Iterator[Complaint]:
+    """Each tensor is made once, before it is read; constants and inputs are made by nobody."""
+    known = {name for name, tensor in graph.tensors.items() if tensor.data is not None}
+    known |= {port.tensor for port in graph.inputs}
+    for node in graph.nodes:
+        for name in node.inputs:
+            if name not in known:
+                yield node.name, f"'{name}' is read before it is made"
+        if len(node.outputs) != 1:
+            yield node.name, f"{len(node.outputs)} outputs"
+        for name in node.outputs:
+            if name in known:
+                yield node.name, f"'{name}' is made twice"
+            known.add(name)
+    for port in graph.outputs:
+        if port.tensor not in known:
+            yield port.outside, f"output '{port.tensor}' is never made"
+
+
+def nothing_is_unused(graph: Graph) -> Iterator[Complaint]:
+    for name, readers in graph.consumers.items():
+        if not readers and not graph.is_output(name) and name not in {port.tensor for port in graph.inputs}:
+            yield name, "the tensor is read by nobody"
+
+
+def ports_agree(graph: Graph) -> Iterator[Complaint]:
+    for port in graph.inputs + graph.outputs:
+        inner = graph.tensors[port.tensor].shape
+        if len(set(port.permutation)) != len(port.permutation) or len(port.permutation) != len(port.shape):
+            yield port.outside, f"permutation {port.permutation} for shape {port.shape}"
+        elif any(inner[axis] != extent for axis, extent in zip(port.permutation, port.shape, strict=True)):
+            yield port.outside, f"shape {port.shape} with permutation {port.permutation} of NHWC {inner}"
+        elif any(inner[axis] != 1 for axis in range(4) if axis not in port.permutation):
+            yield port.outside, f"permutation {port.permutation} leaves out an axis of NHWC {inner}"
+    if graph.softmax not in ("", "softmax", "log_softmax"):
+        yield graph.name, f"softmax is '{graph.softmax}'"
+
+
+def operators_are_known(allowed: frozenset[str]) -> Law:
+    def operators_are_of_the_stage(graph: Graph) -> Iterator[Complaint]:
+        for node in graph.nodes:
+            if node.op not in allowed:
+                yield node.name, f"operator '{node.op}'"
+
+    return operators_are_of_the_stage
+
+
+# --- shapes --------------------------------------------------------------------------------------
+
+
+def activations_are_nhwc(graph: Graph) -> Iterator[Complaint]:
+    for tensor in graph.tensors.values():
+        if tensor.data is None and (len(tensor.shape) != 4 or tensor.shape[0] != 1 or min(tensor.shape) < 1):
+            yield tensor.name, f"shape {tensor.shape}"
+        if tensor.data is not None and tensor.data.shape != tensor.shape:
+            yield tensor.name, f"shape {tensor.shape}, data {tensor.data.shape}"
+
+
+def shapes_agree(graph: Graph) -> Iterator[Complaint]:
+    for node in graph.nodes:
+        shapes = [graph.tensors[name].shape for name in node.inputs]
+        rule = SHAPES.get(node.op)
+        if rule is None:
+            continue
+        expected = rule(node, shapes)
+        if expected is None:
+            yield node.name, f"inputs {shapes} do not suit {node.op} with {node.attributes}"
+        elif graph.tensors[node.outputs[0]].shape != expected:
+            yield node.name, f"output {graph.tensors[node.outputs[0]].shape}, expected {expected}"
+
+
+Shape = tuple[int, ...]
+Shapes = list[Shape]
+
+
+def _windowed(node: Node, x: Shape, channels: int) -> Shape | None:
+    window = node.attributes.window
+    pads_fit = all(0 <= pad < span for pad, span in zip(window.pad, window.extent * 2, strict=True))
+    return (1, *window.output_size(x[1], x[2]), channels) if pads_fit else None
+
+
+def _conv2d(node: Node, shapes: Shapes) -> Shape | None:
+    x, weights, bias = shapes
+    fits = weights[1:] == (*node.attributes.window.kernel, x[3]) and bias == weights[:1]
+    return _windowed(node, x, weights[0]) if fits and node.attributes.depth_multiplier == 1 else None
+
+
+def _depthwise_conv2d(node: Node, shapes: Shapes) -> Shape | None:
+    x, weights, bias = shapes
+    channels = x[3] * node.attributes.depth_multiplier
+    fits = weights == (*node.attributes.window.kernel, channels) and bias == (channels,)
+    return _windowed(node, x, channels) if fits else None
+
+
+def _fully_connected(node: Node, shapes: Shapes) -> Shape | None:
+    x, weights, bias = shapes
+    return (1, 1, 1, weights[0]) if x == (1, 1, 1, weights[1]) and bias == weights[:1] else None
+
+
+def _add(node: Node, shapes: Shapes) -> Shape | None:
+    return shapes[0] if len(shapes) == 2 and shapes[0] == shapes[1] else None
+
+
+def _average_pool2d(node: Node, shapes: Shapes) -> Shape | None:
+    """Quantized, it reads a second tensor: the ones its Conv spelling needs, [KH, KW, 1]."""
+    fits = len(shapes) == 1 or shapes[1:] == [(*node.attributes.window.kernel, 1)]
+    return _windowed(node, shapes[0], shapes[0][3]) if fits else None
+
+
+def _same(node: Node, shapes: Shapes) -> Shape | None:
+    return shapes[0] if len(shapes) == 1 else None
+
+
+def _scale_shift(node: Node, shapes: Shapes) -> Shape | None:
+    return shapes[0] if len(shapes) == 3 and shapes[1] == shapes[2] == shapes[0][3:] else None
+
+
+def _pad(node: Node, shapes: Shapes) -> Shape | None:
+    top, left, bottom, right = node.attributes.pad
+    _, height, width, channels = shapes[0]
+    return (1, height + top + bottom, width + left + right, channels)
+
+
+SHAPES: dict[str, Callable[[Node, Shapes], Shape | None]] = {
+    "conv2d": _conv2d,
+    "depthwise_conv2d": _depthwise_conv2d,
+    "fully_connected": _fully_connected,
+    "add": _add,
+    "average_pool2d": _average_pool2d,
+    "clamp": _same,
+    "lookup": _same,
+    "scale_shift": _scale_shift,
+    "pad": _pad,
+}
+
+
+# --- values --------------------------------------------------------------------------------------
+
+
+def everything_is_float32(graph: Graph) -> Iterator[Complaint]:
+    for tensor in graph.tensors.values():
+        if tensor.dtype != "float32" or tensor.quant is not None:
+            yield tensor.name, f"{tensor.dtype}, quant {tensor.quant}"
+        if tensor.data is not None and tensor.data.dtype != np.float32:
+            yield tensor.name, f"data of {tensor.data.dtype}"
+
+
+def weights_are_constant_and_finite(graph: Graph) -> Iterator[Complaint]:
+    for node in graph.nodes:
+        weights = node.inputs[1:] if node.op in (*_WITH_WEIGHTS, "scale_shift") else ()
+        for name in weights:
+            data = graph.tensors[name].data
+            if data is None or not np.isfinite(data).all():
+                yield node.name, f"'{name}' is not constant and finite"
+
+
+def activations_are_int8(graph: Graph) -> Iterator[Complaint]:
+    for tensor in graph.tensors.values():
+        if tensor.data is None:
+            if tensor.dtype != "int8":
+                yield tensor.name, f"activation of {tensor.dtype}"
+            yield from _quant_complaints(tensor, channels=1)
+            if tensor.quant is not None and not -128 <= tensor.quant.zero_point <= 127:
+                yield tensor.name, f"zero point {tensor.quant.zero_point}"
+
+
+def weights_are_int8(graph: Graph) -> Iterator[Complaint]:
+    for node in graph.nodes:
+        if node.op not in _WITH_WEIGHTS:
+            continue
+        weights, bias = (graph.tensors[name] for name in node.inputs[1:3])
+        channels = bias.shape[0]
+        for tensor, dtype in ((weights, "int8"), (bias, "int32")):
+            if tensor.dtype != dtype or tensor.data is None or tensor.data.dtype != np.dtype(dtype):
+                yield tensor.name, f"expected constant {dtype}, found {tensor.dtype}"
+            yield from _quant_complaints(tensor, channels)
+            if tensor.quant is not None and tensor.quant.zero_point != 0:
+                yield tensor.name, f"zero point {tensor.quant.zero_point}"
+        if weights.data is not None and weights.data.size and int(weights.data.min()) < -127:
+            yield weights.name, "a weight of -128"
+
+
+def _quant_complaints(tensor: Tensor, channels: int) -> Iterator[Complaint]:
+    if tensor.quant is None:
+        yield tensor.name, "no quant"
+        return
+    scale = tensor.quant.scale
+    if scale.dtype != np.float32 or scale.shape not in ((1,), (channels,)):
+        yield tensor.name, f"scale {scale.dtype} {scale.shape} for {channels} channels"
+    elif not (np.isfinite(scale).all() and (scale > 0).all()):
+        yield tensor.name, "a scale that is not positive and finite"
+
+
+_STRUCTURE: tuple[Law, ...] = (
+    names_are_unique,
+    tensors_exist,
+    nodes_stand_in_execution_order,
+    nothing_is_unused,
+    activations_are_nhwc,
+    ports_agree,
+)
+_FLOAT: tuple[Law, ...] = (everything_is_float32, weights_are_constant_and_finite)
+
+LAWS: dict[str, tuple[Law, ...]] = {
+    "imported": (*_STRUCTURE, operators_are_known(IMPORTED_OPS), shapes_agree, *_FLOAT),
+    "lowered": (*_STRUCTURE, operators_are_known(LOWERED_OPS), shapes_agree, *_FLOAT),
+    "quantized": (
+        *_STRUCTURE,
+        operators_are_known(QUANTIZED_OPS),
+        shapes_agree,
+        activations_are_int8,
+        weights_are_int8,
+    ),
+}

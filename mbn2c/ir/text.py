@@ -1,0 +1,63 @@
+"""A Graph in print: one line per node, for reviews, goldens and `inspect`."""
+
+from __future__ import annotations
+
+from mbn2c.ir.graph import Graph, Node, Port, Tensor
+
+
+def print_graph(graph: Graph) -> str:
+    """The Graph as text; equal graphs print equally, constants as shapes only."""
+    lines = [f"graph {graph.name}"]
+    lines += [f"  input   {_port(graph, port)}" for port in graph.inputs]
+    lines += [f"  {_node(graph, node)}" for node in graph.nodes]
+    lines += [f"  output  {_port(graph, port)}" for port in graph.outputs]
+    if graph.softmax:
+        lines.append(f"  softmax {graph.softmax}")
+    lines += [f"  note    {note.kind}: {note.node}: {note.text}" for note in graph.notes]
+    return "\n".join(lines) + "\n"
+
+
+def print_tensor(tensor: Tensor) -> str:
+    """`int8 [1, 56, 56, 24] scale 0.0235 zero_point -128`"""
+    text = f"{tensor.dtype} {list(tensor.shape)}"
+    if tensor.quant is None:
+        return text
+    scale = f"{tensor.quant.scale[0]:.6g}" if tensor.quant.scale.size == 1 else f"[{tensor.quant.scale.size}]"
+    return f"{text} scale {scale} zero_point {tensor.quant.zero_point}"
+
+
+def print_attributes(node: Node) -> str:
+    """`3x3 stride 2 pad 0,0,1,1 relu6`, without what is as usual."""
+    attributes = node.attributes
+    words: list[str] = []
+    window = getattr(attributes, "window", None)
+    if window is not None:
+        words.append("{}x{}".format(*window.kernel))
+        if window.stride != (1, 1):
+            height, width = window.stride
+            words.append(f"stride {height}" if height == width else f"stride {height}x{width}")
+        if any(window.pad):
+            words.append("pad " + ",".join(str(pad) for pad in window.pad))
+        if window.dilation != (1, 1):
+            words.append("dilation {}x{}".format(*window.dilation))
+    if getattr(attributes, "depth_multiplier", 1) != 1:
+        words.append(f"depth_multiplier {attributes.depth_multiplier}")
+    if node.op == "pad":
+        words.append(",".join(str(pad) for pad in attributes.pad) + f" value {attributes.value:g}")
+    if node.op == "scale_shift":
+        words.append(f"from {attributes.origin}")
+    activation = getattr(attributes, "activation", None)
+    if activation is not None:
+        words.append(activation.name)
+    return " ".join(words)
+
+
+def _node(graph: Graph, node: Node) -> str:
+    made = graph.tensors[node.outputs[0]]
+    words = " ".join(word for word in (node.op, print_attributes(node)) if word)
+    return f"{made.name}: {print_tensor(made)} = {words} ({', '.join(node.inputs)})"
+
+
+def _port(graph: Graph, port: Port) -> str:
+    inner = print_tensor(graph.tensors[port.tensor])
+    return f"{port.outside} {list(port.shape)} is {port.tensor}: {inner}, axes {list(port.permutation)}"

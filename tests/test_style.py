@@ -1,0 +1,21 @@
+"""ruff on everything, mypy --strict on the package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = {
+    "ruff": ["ruff", "check", "--no-cache", "."],
+    "mypy": ["mypy", "mbn2c"],
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_tool_has_no_complaint(tool: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *TOOLS[tool]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
