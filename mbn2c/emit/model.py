@@ -18,7 +18,7 @@ from mbn2c.emit.memory_map import drawing
 from mbn2c.emit.render import render
 from mbn2c.ir.graph import Graph, Node, Tensor
 from mbn2c.ir.plan import Buffer, Call, Plan, Read
-from mbn2c.kernels.kernel import Kernel, Packed
+from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.operator import quant_of, scale_of
 
@@ -43,7 +43,7 @@ class Names:
 
 def model_files(plan: Plan, kernels: Mapping[str, Kernel], names: Names) -> Bundle:
     """All C files of the network and its kernels, in one flat folder."""
-    constants = {call.step: _packed(plan, kernels, call) for call in plan.calls if call.node}
+    constants = packed_constants(plan, kernels)
     values = _common_values(plan, names) | _step_values(plan, kernels, names, constants)
     prefix = names.prefix
     files = {
@@ -67,9 +67,9 @@ def kernel_file(kernel: Kernel) -> str:
     return f"mbn_{name.removesuffix('.c.j2')}_{isa}.c"
 
 
-def constants_bytes(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[str, int]:
-    """Bytes of packed constants by node name."""
-    return {call.node: _packed(plan, kernels, call).size_bytes for call in plan.calls if call.node}
+def packed_constants(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[int, Packed]:
+    """The constants of each call, by step."""
+    return {call.step: _packed(plan, kernels, call) for call in plan.calls if call.node}
 
 
 def _node(plan: Plan, call: Call) -> Node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mbn2c.ir.plan import Buffer, Plan, Scratch
 from mbn2c.planner.arena import arena_bytes, place
 from mbn2c.planner.lifetimes import Block, live_bytes, scratch_block, slots_needed, tensor_block
-from mbn2c.planner.schedule import Schedule, Timeline, simulate
+from mbn2c.planner.schedule import Schedule, simulate
 
 
 def allocate(schedule: Schedule, name: str) -> Plan:
@@ -32,7 +32,7 @@ def allocate(schedule: Schedule, name: str) -> Plan:
         graph=graph,
         loops=schedule.loops,
         buffers={
-            tensor: _buffer(schedule, timeline, tensor, offsets[tensor], row_bytes[tensor], slots[tensor])
+            tensor: _buffer(schedule, tensor, offsets[tensor], row_bytes[tensor], slots[tensor])
             for tensor in schedule.pads
         },
         scratch={step: Scratch(offsets[block.name], block.size_bytes, step) for step, block in scratch_blocks.items()},
@@ -49,9 +49,10 @@ def _row_bytes(schedule: Schedule, tensor: str) -> int:
     return (pad[1] + width + pad[3]) * channels
 
 
-def _buffer(schedule: Schedule, timeline: Timeline, tensor: str, offset: int, row_bytes: int, slots: int) -> Buffer:
+def _buffer(schedule: Schedule, tensor: str, offset: int, row_bytes: int, slots: int) -> Buffer:
     _, height, width, channels = schedule.graph.tensors[tensor].shape
-    last = min(int(timeline.last_read[tensor].max()), len(timeline.ran) - 1)
+    calls = [call for loop in schedule.loops for call in loop.calls]
+    touching = [c.step for c in calls if c.write == tensor or any(read.tensor == tensor for read in c.reads)]
     return Buffer(
         tensor=tensor,
         offset=offset,
@@ -61,6 +62,6 @@ def _buffer(schedule: Schedule, timeline: Timeline, tensor: str, offset: int, ro
         pad=schedule.pads[tensor],
         height=height,
         width=width,
-        first_step=timeline.ran[int(timeline.written[tensor].min())],
-        last_step=timeline.ran[last],
+        first_step=min(touching),
+        last_step=calls[-1].step if schedule.graph.is_output(tensor) else max(touching),
     )

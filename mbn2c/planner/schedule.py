@@ -15,7 +15,7 @@ import numpy as np
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.plan import Call, Read, Rows
-from mbn2c.kernels.kernel import Kernel
+from mbn2c.ir.kernel import Kernel
 from mbn2c.ops import OPERATORS
 
 Pad = tuple[int, int, int, int]

@@ -1,0 +1,123 @@
+"""Turns a model's C and a board into the files around it: firmware, linker script, Makefile, CMakeLists.
+
+Returns path -> bytes relative to the output folder, as a Bundle wants it. Rendering is the caller's
+(`emit/render.py` is the one door to jinja2), and so is the model's own C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from mbn2c import __version__, wire
+from mbn2c.errors import UsageError
+from mbn2c.target import Board, Core
+
+Render = Callable[[str, Mapping[str, object]], str]
+"""(template path under `templates/`, values) -> text"""
+
+DEFAULT_STACK_BYTES = 2048
+# picolibc, the usual C library of bare RISC-V, copies and fills byte by byte.
+_OWN_LIBRARY = {"riscv": ("mbn_memory.c",)}
+_COMMON = ("mbn_port.h", "mbn_baud.h", "mbn_line.h", "mbn_line.c", "mbn_count.c")
+
+
+def firmware_files(
+    render: Render,
+    *,
+    name: str,
+    core: Core,
+    board: Board,
+    stack_bytes: int = DEFAULT_STACK_BYTES,
+    folder: str = "firmware",
+) -> dict[str, bytes]:
+    """The firmware for `board`, running code of `core`, in `folder`: sources, headers, linker script.
+
+    name         prefix of the model's C functions
+    stack_bytes  what the linker must find free for the stack
+    raises       UsageError if the board does not execute this core's code
+    """
+    if core.name not in board.cores:
+        raise UsageError(
+            f"board '{board.name}' does not execute code of {core.name}",
+            where=f"targets/boards/{board.name}.toml",
+            hint=f"--target {board.core}",
+        )
+    values = _firmware_values(name, core, board, stack_bytes)
+    names = ["main.c", "mbn_board.h", *_COMMON]
+    if core.hosted:
+        names += ["port_stdio.c"]
+    else:
+        names += _OWN_LIBRARY.get(core.startup, ())
+        names += [f"uart_{board.console.driver}.c", f"startup_{core.startup}.c", "link.ld"]
+    files = {item: render(f"runtime/firmware/{item}.j2", values) for item in names}
+    files["mbn_wire.h"] = render("runtime/mbn_wire.h.j2", wire.header_values())
+    return {str(PurePosixPath(folder) / path): text.encode() for path, text in sorted(files.items())}
+
+
+def package_files(
+    render: Render,
+    *,
+    name: str,
+    core: Core,
+    sources: Sequence[str],
+    include_folders: Sequence[str] = (".",),
+    board: Board | None = None,
+    firmware: Mapping[str, bytes] | None = None,
+    firmware_folder: str = "firmware",
+    extra_cflags: Sequence[str] = (),
+    build: str = "build",
+) -> dict[str, bytes]:
+    """Makefile and CMakeLists.txt.
+
+    sources   C files of the model and its kernels, relative to the Makefile
+    board     None for a library
+    firmware  what `firmware_files` returned for that board
+    """
+    programs = [path for path in firmware or {} if path.endswith(".c")]
+    bare_metal = board is not None and not core.hosted
+    values: dict[str, object] = {
+        "name": name,
+        "target": core.name,
+        "board": board.name if board is not None else "",
+        "sources": list(sources),
+        "firmware_sources": programs,
+        "include_folders": [*include_folders, *([firmware_folder] if programs else [])],
+        "prefix": core.prefix,
+        "cflags": [*core.cflags, *extra_cflags],
+        "ldflags": ["-nostartfiles", "-lm"] if bare_metal else ["-static", "-lm"],
+        "link_script": f"{firmware_folder}/link.ld" if bare_metal else "",
+        "build": build,
+        "bare_metal": not core.hosted,
+    }
+    return {
+        "Makefile": render("packages/make/Makefile.j2", values).encode(),
+        "CMakeLists.txt": render("packages/cmake/CMakeLists.txt.j2", values).encode(),
+    }
+
+
+def _firmware_values(name: str, core: Core, board: Board, stack_bytes: int) -> dict[str, object]:
+    console = board.console
+    place = {use: memory.name for memory in board.memories for use in memory.holds}
+    return {
+        "name": name,
+        "NAME": name.upper(),
+        "board": board.name,
+        "core": core.name,
+        "version": __version__,
+        "hosted": core.hosted,
+        "base": console.base,
+        "interrupt": console.interrupt,
+        "interrupt_base": console.interrupt_base,
+        "clock_hz": board.clock_hz,
+        "uart_clock_hz": console.clock_hz,
+        "baud": console.baud,
+        "line_bytes": console.line_bytes,
+        "setup": [{"address": w.address, "clear_bits": w.clear, "set_bits": w.set} for w in console.setup],
+        "cycle_counter": core.cycle_counter,
+        "memories": [
+            {"name": m.name, "kind": m.kind, "origin": m.origin, "size_bytes": m.size_bytes} for m in board.memories
+        ],
+        "place": place,
+        "stack_bytes": stack_bytes,
+    }

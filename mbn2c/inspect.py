@@ -1,0 +1,100 @@
+"""ONNX file -> what it is, before any build: architecture, layers, MACs, RAM and flash per target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mbn2c.architecture import recognise
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ops import OPERATORS
+from mbn2c.pipeline import import_lowered, input_spec, lay_out
+from mbn2c.quantize.calibrate import Range
+from mbn2c.quantize.quantize import quantize
+from mbn2c.report import context_bytes
+from mbn2c.target import all_cores
+from mbn2c.texts import table
+
+Json = dict[str, Any]
+
+
+def inspect_model(path: Path) -> Json:
+    """The facts of a float model. RAM is arena and context, flash is weights and constants: code and stack need a build."""
+    graph = import_lowered(path)
+    spec = input_spec(graph)
+    layers = [_layer(graph, node) for node in graph.nodes]
+    return {
+        "model": {
+            "file": path.name,
+            "architecture": recognise(graph),
+            "input": {"shape": list(spec.shape), "height": spec.height, "width": spec.width, "channels": spec.channels},
+            "outputs": [{"name": port.outside, "shape": list(port.shape)} for port in graph.outputs],
+            "softmax": graph.softmax,
+            "macs": sum(layer["macs"] for layer in layers),
+            "parameters": sum(layer["parameters"] for layer in layers),
+        },
+        "folded": [{"kind": note.kind, "node": note.node, "text": note.text} for note in graph.notes],
+        "layers": layers,
+        "targets": _targets(graph),
+    }
+
+
+def _layer(graph: Graph, node: Node) -> Json:
+    operator = OPERATORS[node.op]
+    return {
+        "name": node.name,
+        "op": node.op,
+        "inputs": [list(graph.tensors[name].shape) for name in operator.activations(node, graph)],
+        "output": list(graph.tensors[node.outputs[0]].shape),
+        "macs": operator.macs(node, graph),
+        "parameters": sum(int(np.prod(graph.tensors[name].shape)) for name in node.inputs if graph.tensors[name].data is not None),
+    }
+
+
+def _targets(graph: Graph) -> list[Json]:
+    """Sizes do not depend on the scales, so any range serves."""
+    unit = {name: Range(-1.0, 1.0) for name, tensor in graph.tensors.items() if tensor.data is None}
+    quantized = quantize(graph, unit)
+    sizes: dict[tuple[str, ...], tuple[int, int, int]] = {}
+    rows = []
+    for core in all_cores():
+        if core.isas not in sizes:
+            layout = lay_out(quantized, core, "balanced")
+            constants = [layout.kernels[node.name].pack(node, quantized).size_bytes for node in quantized.nodes]
+            sizes[core.isas] = (layout.plan.arena_bytes, sum(constants), len(layout.plan.calls))
+        arena, flash, steps = sizes[core.isas]
+        rows.append(
+            {"target": core.name, "ram_bytes": arena + context_bytes(steps, core.bits), "flash_bytes": flash, "schedule": "layerwise"}
+        )
+    return rows
+
+
+def format_inspection(result: Json) -> str:
+    """The same for people."""
+    model = result["model"]
+    shape = model["input"]
+    rows = [("layer", "operator", "input", "output", "MACs", "parameters")]
+    for layer in result["layers"]:
+        rows.append(
+            (
+                layer["name"],
+                layer["op"],
+                " + ".join(_shape(each) for each in layer["inputs"]),
+                _shape(layer["output"]),
+                f"{layer['macs']:,}",
+                f"{layer['parameters']:,}",
+            )
+        )
+    targets = [("target", "RAM (arena, context)", "flash (weights, constants)")]
+    targets += [(row["target"], f"{row['ram_bytes']:,} B", f"{row['flash_bytes']:,} B") for row in result["targets"]]
+    head = (
+        f"{model['file']}: {model['architecture']}\n"
+        f"input {shape['height']}x{shape['width']}x{shape['channels']}, {model['macs']:,} MACs, {model['parameters']:,} parameters"
+    )
+    return "\n\n".join([head, table(rows), table(targets)])
+
+
+def _shape(shape: list[int]) -> str:
+    return "x".join(str(extent) for extent in shape[1:])

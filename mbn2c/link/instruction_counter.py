@@ -1,0 +1,92 @@
+"""Counts the guest instructions of each inference in QEMU: compiles the plugin, reads what it wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbn2c.elf import read_elf
+from mbn2c.errors import BoardError
+from mbn2c.resources import templates
+
+
+@dataclass(frozen=True)
+class InstructionCounter:
+    """A plugin set to count between `mbn_count_start` and `mbn_count_stop` of one firmware.
+
+    counts     text file: one decimal line per closed bracket
+    histogram  text file, written when QEMU ends; None for none
+    """
+
+    plugin: Path
+    start: int
+    stop: int
+    counts: Path
+    histogram: Path | None = None
+
+    @property
+    def arguments(self) -> list[str]:
+        """For the command line of QEMU, system or user mode."""
+        options = f"{self.plugin},start={self.start:#x},stop={self.stop:#x},out={self.counts}"
+        return ["-plugin", options + (f",histogram={self.histogram}" if self.histogram is not None else "")]
+
+    def read(self) -> list[int]:
+        """Instructions of each bracket so far."""
+        if not self.counts.exists():
+            return []
+        text = self.counts.read_text(encoding="ascii")
+        return [int(line) for line in text[: text.rfind("\n") + 1].split()]
+
+
+def instruction_counter(elf: Path, folder: Path, histogram: Path | None = None) -> InstructionCounter:
+    """A counter for the firmware `elf` that writes into `folder`."""
+    symbols = read_elf(elf)
+    return InstructionCounter(
+        plugin=build_plugin(),
+        start=symbols.address("mbn_count_start"),
+        stop=symbols.address("mbn_count_stop"),
+        counts=folder / "counts.txt",
+        histogram=histogram,
+    )
+
+
+def build_plugin() -> Path:
+    """The compiled plugin, from the user's cache folder; compiled on first use.
+
+    raises  BoardError without a compiler
+    """
+    source = templates() / "emulator" / "count_instructions.c"
+    key = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    library = _cache_folder() / f"count_instructions-{key}.so"
+    if library.exists():
+        return library
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        raise BoardError("no C compiler for the instruction counter", hint="apt install gcc libc6-dev")
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        built = Path(folder) / library.name
+        command = [compiler, "-shared", "-fPIC", "-O2", "-o", str(built), str(source)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise BoardError(
+                "the instruction counter does not compile", where=result.stderr.strip()[-400:], hint="mbn2c doctor"
+            )
+        built.replace(library)
+    return library
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder = Path(base) / "mbn2c"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="mbn2c-"))

@@ -1,0 +1,358 @@
+"""A checked ONNX model -> Graph: one walk over the nodes, constants folded on the way."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx.reference import ReferenceEvaluator
+
+from mbn2c.errors import ModelError
+from mbn2c.ir.graph import Graph, Port
+from mbn2c.onnx_import.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, Call, describe
+from mbn2c.onnx_import.layout import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
+from mbn2c.onnx_import.load import run_tool, used_names
+from mbn2c.onnx_import.operators import HANDLERS
+
+_RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+_QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
+_HINTS = {
+    "HardSwish": "MobileNetV3 is not supported yet; use MobileNetV1 or V2",
+    "HardSigmoid": "MobileNetV3 is not supported yet; use MobileNetV1 or V2",
+    "Sigmoid": "end the network with its logits, or with Softmax over two classes",
+    "Resize": "segmentation and detection networks are not supported yet; use a classifier",
+    "Upsample": "segmentation and detection networks are not supported yet; use a classifier",
+    "Concat": "detection and segmentation networks are not supported yet; use a classifier",
+    "NonMaxSuppression": "detection networks are not supported yet; use a classifier",
+    "ArgMax": "cut the model before it; mbn2c reports the best class itself",
+    "TopK": "cut the model before it; mbn2c reports the best classes itself",
+    "MaxPool": "use a stride or an average pool instead",
+}
+_SUPPORTED = "supported: convolution, depthwise convolution, dense, add, average pool, batch norm, ReLU/ReLU6/Clip"
+
+
+def convert(model: ModelProto, name: str) -> Graph:
+    """Translate a model that `load_model` returned.
+
+    raises  ModelError naming the node that is not supported
+    """
+    graph = model.graph
+    opsets = {("" if entry.domain == "ai.onnx" else entry.domain): entry.version for entry in model.opset_import}
+    initializers = {tensor.name for tensor in graph.initializer}
+    outside = [port for port in graph.input if port.name not in initializers]
+    if len(outside) != 1:
+        raise ModelError(
+            f"the model has {len(outside)} inputs: {', '.join(port.name for port in outside) or 'none'}",
+            where=f"model '{name}'",
+            hint="mbn2c compiles networks with one image input",
+        )
+    live = _live_nodes(graph)
+    _refuse_unsupported(live, initializers)
+    shape = _input_shape(outside[0])
+    bare = _bare_copy(model, live)
+    run_tool("the ONNX checker", f"model '{name}'", lambda: onnx.checker.check_model(bare))
+    failures: list[tuple[bool, int, ModelError]] = []
+    for layout in _layouts(shape):
+        builder = Builder(opsets)
+        for tensor in graph.initializer:
+            builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
+        tensor_name = builder.add_activation(outside[0].name, nhwc_shape(shape, layout))
+        builder.values[outside[0].name] = labeled(tensor_name, shape, layout)
+        entrance = Port(tensor_name, outside[0].name, shape, layout)
+        try:
+            _walk(builder, live)
+            result = _finish(builder, graph, name, entrance)
+            _cross_check(builder, graph, bare)
+            return result
+        except ModelError as error:
+            failures.append((_is_plausible(shape, layout), len(builder.nodes), error))
+    raise max(failures, key=lambda failure: failure[:2])[2]  # of equally plausible tries, the one that came furthest
+
+
+# --- before the walk -----------------------------------------------------------------------------
+
+
+def _input_shape(port: ValueInfoProto) -> tuple[int, ...]:
+    where = f"input '{port.name}'"
+    tensor = port.type.tensor_type
+    if not port.type.HasField("tensor_type") or not tensor.HasField("shape"):
+        raise ModelError("the input has no declared shape", where=where, hint="export with a fixed input size")
+    if tensor.elem_type != TensorProto.FLOAT:
+        kind = TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type in TensorProto.DataType.values() else "?"
+        raise ModelError(
+            f"an input of type {kind.lower()} is not supported",
+            where=where,
+            hint="export the float32 model; raw pixels are what `build --input uint8` offers",
+        )
+    rank = len(tensor.shape.dim)
+    if rank not in INPUT_LAYOUTS:
+        raise ModelError(
+            f"an input of rank {rank} is not supported", where=where, hint="one image: [1, 3, H, W] or [1, H, W, 3]"
+        )
+    shape = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
+    names = [
+        dim.dim_param or "?" if extent < 1 else str(extent) for dim, extent in zip(tensor.shape.dim, shape, strict=True)
+    ]
+    if rank != 3:
+        if shape[0] > 1:
+            raise ModelError(
+                f"the batch size is {shape[0]}", where=where, hint="export with batch 1 or a dynamic batch axis"
+            )
+        shape[0] = 1
+    if min(shape) < 1:
+        raise ModelError(
+            f"the input shape [{', '.join(names)}] is not fixed: only the batch axis may be dynamic",
+            where=where,
+            hint="export for one height and width, or fix them: python -m onnxruntime.tools.make_dynamic_shape_fixed",
+        )
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise ModelError(f"the input shape {shape} is far too large", where=where, hint="check the declared size")
+    return tuple(shape)
+
+
+def _layouts(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """How the input may be read, the one that gives it 1 or 3 channels first.
+
+    Labels cannot make a result wrong, they can only fail; so the walk may simply try them.
+    """
+    layouts = INPUT_LAYOUTS[len(shape)]
+    return sorted(layouts, key=lambda layout: not _is_plausible(shape, layout))
+
+
+def _is_plausible(shape: tuple[int, ...], layout: tuple[int, ...]) -> bool:
+    return nhwc_shape(shape, layout)[CHANNEL] in (1, 3)
+
+
+def _live_nodes(graph: GraphProto) -> list[NodeProto]:
+    """The nodes the outputs depend on, in order."""
+    wanted = {port.name for port in graph.output}
+    live: list[NodeProto] = []
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output):
+            live.append(node)
+            wanted.update(used_names(node))
+    return live[::-1]
+
+
+def _domain(node: NodeProto) -> str:
+    return "" if node.domain == "ai.onnx" else node.domain
+
+
+def _refuse_unsupported(nodes: Iterable[NodeProto], constants: Iterable[str]) -> None:
+    """Name the operators that cannot compile before any work is done, the first one with its node."""
+    known = set(constants)
+    missing: list[NodeProto] = []
+    for node in nodes:
+        if node.op_type in _QUANTIZED or node.op_type.startswith(("QLinear", "QGemm")):
+            raise ModelError(
+                "already quantized models are not supported yet",
+                where=describe(node),
+                hint="give the float32 model; mbn2c quantizes it itself, with --calib",
+            )
+        fixed = node.op_type in ("Constant", "Shape", "Size") or all(name in known for name in used_names(node))
+        if fixed:
+            known.update(node.output)
+        elif (_domain(node), node.op_type) not in HANDLERS and node.op_type != "If":
+            missing.append(node)
+    if not missing:
+        return
+    kinds = Counter(f"{_domain(node)}.{node.op_type}".lstrip(".") for node in missing)
+    first = f"{_domain(missing[0])}.{missing[0].op_type}".lstrip(".")
+    others = [kind for kind in kinds if kind != first]
+    hint = next((_HINTS[node.op_type] for node in missing if node.op_type in _HINTS), _SUPPORTED)
+    raise ModelError(
+        f"operator {first} is not supported" + (f" (nor {', '.join(others)})" if others else ""),
+        where=describe(missing[0]),
+        hint=hint,
+    )
+
+
+# --- the walk ------------------------------------------------------------------------------------
+
+
+def _walk(builder: Builder, nodes: Iterable[NodeProto]) -> None:
+    for node in nodes:
+        if node.op_type == "If" and _domain(node) == "":
+            _walk_if(builder, node)
+        elif node.op_type in ("Shape", "Size") and node.input[0] in builder.values:
+            builder.constants[node.output[0]] = _shape_of(builder.values[node.input[0]], node)
+        elif all(name in builder.constants for name in node.input if name):
+            _fold(builder, node)
+        else:
+            builder.values[node.output[0]] = _translate(builder, node)
+
+
+def _translate(builder: Builder, node: NodeProto) -> Value:
+    domain = _domain(node)
+    handler = HANDLERS.get((domain, node.op_type))
+    if handler is None:
+        raise ModelError(
+            f"operator {node.op_type} is not supported",
+            where=describe(node),
+            hint=_HINTS.get(node.op_type, _SUPPORTED),
+        )
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    name = builder.unique_node(node.name or f"{node.op_type}_{node.output[0]}")
+    call = Call(builder, node, name, attributes, builder.opsets.get(domain, 1))
+    try:
+        return handler(call)
+    except LayoutError as error:
+        raise ModelError(
+            f"{node.op_type}: the axis order cannot be resolved; it needs {error}",
+            where=describe(node),
+            hint="only layout changes that move whole axes compile; check the Reshape and Transpose before this node",
+        ) from None
+
+
+def _shape_of(value: Value, node: NodeProto) -> np.ndarray:
+    if node.op_type == "Size":
+        return np.array(math.prod(value.shape), dtype=np.int64)
+    attributes = {attribute.name: attribute.i for attribute in node.attribute}
+    return np.array(value.shape[attributes.get("start", 0) : attributes.get("end")], dtype=np.int64)
+
+
+def _fold(builder: Builder, node: NodeProto) -> None:
+    """Compute a node of constants, with ONNX's reference implementation.
+
+    source  onnx.reference.ReferenceEvaluator
+    """
+    inputs = {name: builder.constants[name] for name in node.input if name}
+    if node.op_type in _RANDOM:
+        raise ModelError(f"operator {node.op_type} is not supported", where=describe(node), hint=_SUPPORTED)
+    _refuse_huge(node, [builder.constants[name] if name else None for name in node.input])
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        results = run_tool(
+            "ONNX's reference implementation",
+            describe(node),
+            lambda: ReferenceEvaluator(node, opsets=builder.opsets).run(None, inputs),
+        )
+    for name, result in zip(node.output, results, strict=False):
+        if name:
+            builder.constants[name] = np.asarray(result)
+
+
+def _refuse_huge(node: NodeProto, inputs: list[np.ndarray | None]) -> None:
+    """A few bytes of a damaged file may ask for terabytes: these operators' output size is a value, not a shape."""
+    arrays = [np.asarray(array, dtype=np.float64).ravel() if array is not None else None for array in inputs[:3]]
+    size = 0.0
+    if node.op_type in ("ConstantOfShape", "Expand", "Tile") and arrays and arrays[-1] is not None:
+        size = float(np.prod(arrays[-1])) * (inputs[0].size if len(arrays) > 1 and inputs[0] is not None else 1)
+    elif node.op_type == "Range" and all(array is not None and array.size == 1 for array in arrays):
+        start, limit, step = (float(array[0]) for array in arrays if array is not None)
+        size = (limit - start) / step if step else math.inf
+    elif node.op_type in ("Pad", "Resize", "OneHot", "EyeLike", "Upsample"):
+        raise ModelError(
+            f"{node.op_type} of constants is not supported", where=describe(node), hint="simplify the model: onnxsim"
+        )
+    if not size <= MAX_ELEMENTS:
+        raise ModelError(
+            f"{node.op_type} would make a constant of {size:.3g} elements", where=describe(node), hint=EXPORT_AGAIN
+        )
+
+
+def _walk_if(builder: Builder, node: NodeProto) -> None:
+    """An If with a constant condition is its branch (torch exports `squeeze` of an unknown axis so)."""
+    if node.input[0] not in builder.constants:
+        raise ModelError(
+            "If whose condition depends on the image is not supported", where=describe(node), hint=_SUPPORTED
+        )
+    wanted = "then_branch" if builder.constants[node.input[0]].any() else "else_branch"
+    branch = next(attribute.g for attribute in node.attribute if attribute.name == wanted)
+    for tensor in branch.initializer:
+        builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
+    _walk(builder, branch.node)
+    for inner, name in zip(branch.output, node.output, strict=True):
+        if inner.name in builder.values:
+            builder.values[name] = builder.values[inner.name]
+        else:
+            builder.constants[name] = builder.constants[inner.name]
+
+
+# --- after the walk ------------------------------------------------------------------------------
+
+
+def _finish(builder: Builder, graph: GraphProto, name: str, entrance: Port) -> Graph:
+    exits: list[Port] = []
+    for position, port in enumerate(graph.output):
+        where = f"output '{port.name}'"
+        if port.name not in builder.values:
+            raise ModelError("an output does not depend on the image", where=where, hint="remove it from the model")
+        value = builder.values[port.name]
+        if value.tensor == entrance.tensor:
+            raise ModelError("an output is the input itself", where=where, hint="remove it from the model")
+        if value.softmax and position > 0:
+            raise ModelError(
+                f"{value.softmax} on output {position + 1} is not supported, only on the first",
+                where=where,
+                hint="make it the first output of the model",
+            )
+        try:
+            exits.append(Port(value.tensor, port.name, value.shape, port_permutation(value)))
+        except LayoutError as error:
+            raise ModelError(
+                f"the model has {error}", where=where, hint="end the network with a dense layer, or drop the Flatten"
+            ) from None
+    return Graph(
+        name=name,
+        tensors=builder.tensors,
+        nodes=tuple(builder.nodes),
+        inputs=(entrance,),
+        outputs=tuple(exits),
+        softmax=builder.values[graph.output[0].name].softmax,
+    ).rebuild()
+
+
+def _bare_copy(model: ModelProto, live: list[NodeProto]) -> ModelProto:
+    """A copy for ONNX's tools: live nodes only, without the shapes a file may declare wrongly, or not at all.
+
+    The checker wants every output to have a shape: an empty one will do.
+    """
+    bare = ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.value_info[:]
+    del bare.graph.node[:]
+    bare.graph.node.extend(live)
+    for port in bare.graph.output:
+        port.type.tensor_type.ClearField("shape")
+        port.type.tensor_type.shape.SetInParent()
+    return bare
+
+
+def _cross_check(builder: Builder, graph: GraphProto, bare: ModelProto) -> None:
+    """Compare every shape of the walk with ONNX's own shape inference, and the outputs' with what the file declares."""
+    for port in bare.graph.input:
+        if port.name in builder.values:
+            for dim, extent in zip(port.type.tensor_type.shape.dim, builder.values[port.name].shape, strict=True):
+                dim.dim_value = extent
+    for port in bare.graph.output:
+        port.type.tensor_type.ClearField("shape")
+    inferred = run_tool(
+        "ONNX's shape inference",
+        f"model '{graph.name}'",
+        lambda: onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True),
+    )
+    for port in (*inferred.graph.value_info, *inferred.graph.output):
+        _compare_shape(builder, port, first_axis=0)
+    for port in graph.output:
+        _compare_shape(builder, port, first_axis=1)  # the batch axis may say anything
+
+
+def _compare_shape(builder: Builder, port: ValueInfoProto, first_axis: int) -> None:
+    value = builder.values.get(port.name)
+    tensor = port.type.tensor_type
+    if value is None or not tensor.HasField("shape"):
+        return
+    shape = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
+    pairs = list(zip(shape, value.shape, strict=False))[first_axis:]
+    if len(shape) != len(value.shape) or any(extent > 0 and extent != own for extent, own in pairs):
+        raise ModelError(
+            f"the file says '{port.name}' has shape {shape}, its layers make {list(value.shape)}",
+            where=f"tensor '{port.name}'",
+            hint=EXPORT_AGAIN,
+        )

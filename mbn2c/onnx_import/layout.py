@@ -1,0 +1,115 @@
+"""Axis bookkeeping: which NHWC axes an ONNX value's axes are. Turns Transpose, Reshape, Squeeze into labels.
+
+Every ONNX activation is a pair: one NHWC tensor of the Graph, and for each axis of the ONNX value the group of
+NHWC axes it runs over, in row-major order. Axes of extent 1 belong to no group, which makes the form unique: two
+values that hold the same tensor in the same order have equal groups. So a layout operator costs nothing, and an
+operator that needs another order than it finds is refused rather than computed wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+BATCH, HEIGHT, WIDTH, CHANNEL = 0, 1, 2, 3
+NCHW = (BATCH, CHANNEL, HEIGHT, WIDTH)
+NHWC = (BATCH, HEIGHT, WIDTH, CHANNEL)
+
+# How an input of each rank may be read.
+INPUT_LAYOUTS: dict[int, tuple[tuple[int, ...], ...]] = {
+    4: (NCHW, NHWC),
+    3: ((CHANNEL, HEIGHT, WIDTH), (HEIGHT, WIDTH, CHANNEL)),
+    2: ((BATCH, CHANNEL),),
+}
+
+Groups = tuple[tuple[int, ...], ...]
+
+
+class LayoutError(Exception):
+    """The axes cannot be relabeled that way; the message completes "... needs" or "... is"."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """An ONNX activation.
+
+    tensor   the Graph's tensor
+    shape    of the ONNX value, batch fixed to 1
+    groups   for each ONNX axis the NHWC axes of extent > 1 it runs over, outermost first
+    softmax  "", "softmax" or "log_softmax": applied to it in the file and split off
+    """
+
+    tensor: str
+    shape: tuple[int, ...]
+    groups: Groups
+    softmax: str = ""
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The NHWC axes in the order the ONNX value's bytes run over them."""
+        return tuple(axis for group in self.groups for axis in group)
+
+
+def labeled(tensor: str, shape: tuple[int, ...], labels: Sequence[int]) -> Value:
+    """The value whose axis k is NHWC axis labels[k]."""
+    groups = tuple((label,) if extent > 1 else () for extent, label in zip(shape, labels, strict=True))
+    return Value(tensor, shape, groups)
+
+
+def nhwc_shape(shape: Sequence[int], labels: Sequence[int]) -> tuple[int, int, int, int]:
+    """The NHWC shape of a tensor whose ONNX axis k is NHWC axis labels[k]; axes not named have extent 1."""
+    extents = [1, 1, 1, 1]
+    for extent, label in zip(shape, labels, strict=True):
+        extents[label] = extent
+    return (extents[0], extents[1], extents[2], extents[3])
+
+
+def labels_of(value: Value, layouts: Sequence[tuple[int, ...]] = (NCHW, NHWC)) -> tuple[int, ...] | None:
+    """The first of `layouts` the value's axes agree with, or None."""
+    for labels in layouts:
+        if len(labels) == len(value.groups) and all(
+            group in ((), (label,)) for group, label in zip(value.groups, labels, strict=True)
+        ):
+            return labels
+    return None
+
+
+def transposed(value: Value, permutation: Sequence[int]) -> Value:
+    """What ONNX Transpose does: output axis k is input axis permutation[k]."""
+    return replace(
+        value,
+        shape=tuple(value.shape[k] for k in permutation),
+        groups=tuple(value.groups[k] for k in permutation),
+    )
+
+
+def reshaped(value: Value, shape: tuple[int, ...], extents: Sequence[int]) -> Value:
+    """What ONNX Reshape does, where the new axes are whole groups of the old ones.
+
+    shape    the new shape, already free of 0 and -1, with as many elements as before
+    extents  the NHWC shape of value.tensor
+    raises   LayoutError if a new axis would have to cut an NHWC axis in two
+    """
+    rest = list(value.order)
+    groups: list[tuple[int, ...]] = []
+    for extent in shape:
+        group: list[int] = []
+        covered = 1
+        while covered < extent and rest:
+            group.append(rest.pop(0))
+            covered *= extents[group[-1]]
+        if covered != extent:
+            raise LayoutError(f"a reshape of {list(value.shape)} to {list(shape)} that cuts or mixes axes")
+        groups.append(tuple(group))
+    return replace(value, shape=shape, groups=tuple(groups))
+
+
+def port_permutation(value: Value) -> tuple[int, ...]:
+    """The Port's permutation: for each ONNX axis one NHWC axis, axes of extent 1 given the ones left over.
+
+    raises  LayoutError if an ONNX axis runs over several NHWC axes, or there are more than four
+    """
+    if len(value.groups) > 4 or any(len(group) > 1 for group in value.groups):
+        raise LayoutError(f"an output of shape {list(value.shape)} that is a flattened feature map")
+    spare = [axis for axis in NCHW if axis not in value.order]
+    return tuple(group[0] if group else spare.pop(0) for group in value.groups)

@@ -1,0 +1,122 @@
+"""What `mbn2c build` wrote -> what later commands need of it: report, int8 Graph, names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mbn2c.build import toolchain
+from mbn2c.build.sizes import network_sizes
+from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.model import Names
+from mbn2c.errors import UsageError
+from mbn2c.ir.graph import Graph
+from mbn2c.network_file import read_graph
+from mbn2c.pipeline import MODEL_FLOAT32, MODEL_INT8, NETWORK, REPORT, Layout, c_files, lay_out, names_for
+from mbn2c.report import SCHEMA, to_json, with_sizes
+from mbn2c.target import Board, Core, load_board, load_core
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """An output folder, read when it is asked for."""
+
+    path: Path
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """report.json. Raises UsageError if it is missing, damaged or of another version."""
+        file = self.path / REPORT
+        try:
+            report = json.loads(file.read_text(encoding="utf-8"))
+            schema = report["schema"]
+        except FileNotFoundError:
+            raise UsageError(
+                "no report.json", where=str(self.path), hint="name a folder that `mbn2c build` wrote"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"cannot read report.json: {error}", where=str(file), hint="build again") from None
+        if schema != SCHEMA:
+            raise UsageError(f"report.json has schema {schema}, not {SCHEMA}", where=str(file), hint="build again")
+        assert isinstance(report, dict)
+        return report
+
+    @cached_property
+    def graph(self) -> Graph:
+        return read_graph(self.path / NETWORK)
+
+    @property
+    def int8_model(self) -> Path:
+        return self._file(MODEL_INT8)
+
+    @property
+    def float_model(self) -> Path:
+        return self._file(MODEL_FLOAT32)
+
+    @property
+    def core(self) -> Core:
+        return load_core(self.report["target"])
+
+    @property
+    def board(self) -> Board | None:
+        name = self.report["board"]
+        return load_board(name) if name else None
+
+    @property
+    def prefix(self) -> str:
+        return str(self.report["prefix"])
+
+    @property
+    def digest(self) -> bytes:
+        return bytes.fromhex(self.report["model"]["int8_sha256"])
+
+    @property
+    def names(self) -> Names:
+        return names_for(
+            self.graph, self.prefix, self.report["model"]["file"], self.digest, self.report["build"]
+        )
+
+    def layout(self, core: Core) -> Layout:
+        return lay_out(self.graph, core, self.report["build"]["optimize"])
+
+    def _file(self, name: str) -> Path:
+        file = self.path / name
+        if not file.is_file():
+            raise UsageError(f"no {name}", where=str(self.path), hint="build the model again")
+        return file
+
+
+def firmware_for(output: OutputFolder, board: Board, folder: Path) -> Path:
+    """The ELF of the network for any board that runs its core's code, or else for the board's own core.
+
+    folder  where sources and objects go
+    raises  FitError, BoardError
+    """
+    core = output.core if output.core.name in board.cores else load_core(board.core)
+    bundle = c_files(output.layout(core), output.names, core, board)
+    write_bundle(bundle, folder)
+    return toolchain.build(folder, output.prefix, core, board).path
+
+
+def compile_folder(output: OutputFolder) -> None:
+    """Run make in the folder and complete its report with code, stack and totals.
+
+    raises  BoardError if a tool is missing, FitError if a memory of the board overflows
+    """
+    core, board, report = output.core, output.board, output.report
+    built = toolchain.build(output.path, output.prefix, core, board)
+    layout = output.layout(core)
+    sources = [path for path in c_files(layout, output.names, core, None) if path.endswith(".c")]
+    arrays = report["flash"]["weights_bytes"] + report["flash"]["constants_bytes"]
+    sizes = network_sizes(output.path, output.prefix, sources, len(layout.plan.calls), built, arrays)
+    firmware = None
+    if board is not None:
+        firmware = {
+            "file": str(built.path.relative_to(output.path)),
+            "memories": toolchain.memory_use(built.path, board) if board.memories else {},
+        }
+    completed = with_sizes(report, sizes.code_bytes, sizes.stack_bytes, firmware)
+    write_bundle({REPORT: to_json(completed).encode()}, output.path)

@@ -1,0 +1,35 @@
+"""Imported Graph -> lowered Graph: what ONNX spells in many nodes becomes the few operators that kernels know.
+
+The list below is the order, with its reasons; the laws of `ir.check` are asked after each pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mbn2c.ir.check import check
+from mbn2c.ir.graph import Graph
+from mbn2c.passes.fold_batch_norm import fold_batch_norm
+from mbn2c.passes.fold_pad import fold_pad
+from mbn2c.passes.fuse_activation import fuse_activation
+from mbn2c.passes.lower_scale_shift import lower_scale_shift
+from mbn2c.passes.remove_constant_channels import remove_constant_channels
+
+PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    fold_pad,  # first: a batch norm may move across a convolution only when its pads are known
+    fold_batch_norm,  # before activations are fused: y = s * conv + t needs the bare convolution
+    lower_scale_shift,  # what could not be folded becomes a 1x1 depthwise convolution, ...
+    fuse_activation,  # ... which can carry an activation as any other
+    remove_constant_channels,  # last: only now weights, biases and clamps are final, so ranges are tight
+)
+
+
+def run_passes(graph: Graph) -> Graph:
+    """Bring an imported Graph to stage "lowered", whose operators are `ir.check.LOWERED_OPS`.
+
+    raises  ModelError if something cannot be expressed exactly
+    """
+    check(graph, "imported")
+    for run in PASSES:
+        graph = check(run(graph), "imported")
+    return check(graph, "lowered")

@@ -1,0 +1,39 @@
+"""fuse_activation: a clamp (ReLU, ReLU6, Clip) becomes the activation of the layer before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mbn2c.ir.graph import Graph, Node, Note
+from mbn2c.ops.attributes import ClampAttributes
+from mbn2c.passes.rewrite import sole_consumer, until_stable, with_nodes
+
+_CARRIES_ACTIVATION = ("conv2d", "depthwise_conv2d", "fully_connected", "add")
+
+
+def fuse_activation(graph: Graph) -> Graph:
+    """Fuse each clamp whose unclamped input nobody else needs; clamps in a row become one."""
+    return until_stable(graph, _fuse_one)
+
+
+def _fuse_one(graph: Graph) -> Graph | None:
+    for node in graph.nodes:
+        if node.op != "clamp":
+            continue
+        before = graph.producer.get(node.inputs[0])
+        if before is None or sole_consumer(graph, node.inputs[0]) is None:
+            continue
+        if before.op == "clamp":
+            both = ClampAttributes(before.attributes.activation.then(node.attributes.activation))
+            changes: dict[str, Node | None] = {
+                before.name: None,
+                node.name: replace(node, inputs=before.inputs, attributes=both),
+            }
+            return graph.rebuild(nodes=with_nodes(graph, changes))
+        if before.op in _CARRIES_ACTIVATION:
+            own, later = before.attributes.activation, node.attributes.activation
+            attributes = replace(before.attributes, activation=own.then(later) if own else later)
+            changes = {before.name: replace(before, outputs=node.outputs, attributes=attributes), node.name: None}
+            note = Note("activation", node.name, f"{later.name} fused into {before.name}")
+            return graph.rebuild(nodes=with_nodes(graph, changes), notes=[note])
+    return None

@@ -1,0 +1,278 @@
+"""What a core and a board are: the TOML facts of `targets/` as frozen dataclasses.
+
+A core says how code is compiled for it, a board where the code lies and how one talks to it. A board
+names one core and the cores whose code it executes as well; nothing is inherited.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mbn2c.errors import UsageError
+from mbn2c.resources import targets
+
+MEMORY_KINDS = ("flash", "ram")
+USES = ("vectors", "code", "constants", "data", "arena", "stack")
+STARTUPS = ("arm_m", "riscv", "hosted")
+CYCLE_COUNTERS = ("dwt", "systick", "mcycle", "none")
+DRIVERS = ("cmsdk_uart", "nrf51_uart", "stm32_usart", "ns16550", "stdio")
+EMULATORS = ("qemu_system", "qemu_user", "process")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Core:
+    """A processor core: how code for it is compiled.
+
+    isas           kernel families it executes, best first; "scalar" is always last
+    bits           width of a pointer
+    prefix         of the compiler and binutils, "arm-none-eabi-"
+    cflags         architecture and optimisation flags, for the compiler and the linker driver
+    startup        "arm_m", "riscv" (bare metal) or "hosted" (an operating system calls main)
+    cycle_counter  "dwt", "systick", "mcycle" or "none"
+    apt            Debian packages that install the compiler
+    """
+
+    name: str
+    title: str
+    isas: tuple[str, ...]
+    bits: int
+    prefix: str
+    cflags: tuple[str, ...]
+    startup: str
+    cycle_counter: str
+    apt: str
+
+    @property
+    def hosted(self) -> bool:
+        return self.startup == "hosted"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory of a board. `holds` says what the linker puts there: see USES."""
+
+    name: str
+    kind: str
+    origin: int
+    size_bytes: int
+    holds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RegisterWrite:
+    """`*address = (*address & ~clear) | set`, done once before the console opens: clocks and pins."""
+
+    address: int
+    clear: int
+    set: int
+
+
+@dataclass(frozen=True)
+class Console:
+    """The serial port of a board.
+
+    driver      one of DRIVERS
+    base        address of its registers
+    clock_hz    clock that its baud rate divider divides; may differ from the core's
+    baud        rate after reset
+    line_bytes  receive buffer of the firmware: the largest frame the board takes
+    setup       register writes before the port opens
+    interrupt   number of its receive interrupt, which wakes a sleeping core; None: the port is polled
+    interrupt_base  address of the interrupt controller, where the core does not fix it (RISC-V: the PLIC)
+    """
+
+    driver: str
+    baud: int
+    line_bytes: int
+    base: int = 0
+    clock_hz: int = 0
+    setup: tuple[RegisterWrite, ...] = ()
+    interrupt: int | None = None
+    interrupt_base: int = 0
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """How a board is emulated: "qemu_system" (a machine), "qemu_user" or "process" (a Linux program on a pty)."""
+
+    kind: str
+    program: str = ""
+    args: tuple[str, ...] = ()
+    apt: str = ""
+
+
+@dataclass(frozen=True)
+class Flash:
+    """How a real board is programmed: `tool` ("pyocd", "uf2", ...) and what the tool calls the chip."""
+
+    tool: str
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board: core, memories, console, and an emulator or a flash tool.
+
+    core       the core it has
+    also_runs  other cores whose code it executes
+    clock_hz   of the core, once `console.setup` is done; 0 where that means nothing
+    source     where the facts come from
+    """
+
+    name: str
+    title: str
+    core: str
+    also_runs: tuple[str, ...]
+    memories: tuple[Memory, ...]
+    console: Console
+    source: str
+    clock_hz: int = 0
+    emulator: Emulator | None = None
+    flash: Flash | None = None
+
+    @property
+    def emulated(self) -> bool:
+        return self.emulator is not None
+
+    @property
+    def cores(self) -> tuple[str, ...]:
+        return (self.core, *self.also_runs)
+
+    def memory(self, use: str) -> Memory:
+        """The memory that holds `use`; only for boards with memories."""
+        return next(memory for memory in self.memories if use in memory.holds)
+
+
+def load_core(name: str) -> Core:
+    """The core called `name`. Raises UsageError if there is none."""
+    return _load_all_cores()[_known(name, "target", tuple(_load_all_cores()))]
+
+
+def load_board(name: str) -> Board:
+    """The board called `name`. Raises UsageError if there is none."""
+    return _load_all_boards()[_known(name, "board", tuple(_load_all_boards()))]
+
+
+def all_cores() -> tuple[Core, ...]:
+    return tuple(_load_all_cores().values())
+
+
+def all_boards() -> tuple[Board, ...]:
+    return tuple(_load_all_boards().values())
+
+
+def boards_running(core: str) -> tuple[Board, ...]:
+    """The boards that execute code of `core`, those that have this very core first."""
+    running = [board for board in all_boards() if core in board.cores]
+    return tuple(sorted(running, key=lambda board: board.cores.index(core)))
+
+
+def parse_core(name: str, facts: Mapping[str, Any], where: str = "") -> Core:
+    """A core from its TOML table. Raises UsageError for a missing, unknown or wrong fact."""
+    core = _build(Core, {"name": name, **facts}, where)
+    _one_of(core.startup, STARTUPS, "startup", where)
+    _one_of(core.cycle_counter, CYCLE_COUNTERS, "cycle_counter", where)
+    if not core.isas or core.isas[-1] != "scalar":
+        raise UsageError(f"core '{name}': the last of isas must be \"scalar\"", where=where)
+    return core
+
+
+def parse_board(name: str, facts: Mapping[str, Any], where: str = "") -> Board:
+    """A board from its TOML table. Raises UsageError for a missing, unknown or wrong fact."""
+    tables = dict(facts)
+    tables["memories"] = tuple(_build(Memory, entry, where) for entry in facts.get("memories", ()))
+    console = dict(facts.get("console", {}))
+    console["setup"] = tuple(_build(RegisterWrite, entry, where) for entry in console.get("setup", ()))
+    tables["console"] = _build(Console, console, where)
+    for key, kind in (("emulator", Emulator), ("flash", Flash)):
+        if key in facts:
+            tables[key] = _build(kind, facts[key], where)
+    board = _build(Board, {"name": name, **tables}, where)
+    _check_board(board, where)
+    return board
+
+
+def _check_board(board: Board, where: str) -> None:
+    _one_of(board.console.driver, DRIVERS, "console.driver", where)
+    if board.emulator is not None:
+        _one_of(board.emulator.kind, EMULATORS, "emulator.kind", where)
+    if board.console.driver == "stdio":
+        return
+    for memory in board.memories:
+        _one_of(memory.kind, MEMORY_KINDS, "memory kind", where)
+        for use in memory.holds:
+            _one_of(use, USES, "use of a memory", where)
+    for use in USES:
+        holders = [memory.name for memory in board.memories if use in memory.holds]
+        if len(holders) != 1:
+            raise UsageError(f"board '{board.name}': {len(holders)} memories hold '{use}', not one", where=where)
+    ordered = sorted(board.memories, key=lambda memory: memory.origin)
+    for low, high in itertools.pairwise(ordered):
+        if low.origin + low.size_bytes > high.origin:
+            raise UsageError(f"board '{board.name}': memories '{low.name}' and '{high.name}' overlap", where=where)
+
+
+@cache
+def _load_all_cores() -> dict[str, Core]:
+    return {file.stem: parse_core(file.stem, _toml(file), _place(file)) for file in _files("cores")}
+
+
+@cache
+def _load_all_boards() -> dict[str, Board]:
+    return {file.stem: parse_board(file.stem, _toml(file), _place(file)) for file in _files("boards")}
+
+
+def _files(kind: str) -> list[Path]:
+    return sorted((targets() / kind).glob("*.toml"))
+
+
+def _place(file: Path) -> str:
+    return f"targets/{file.parent.name}/{file.name}"
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"not a TOML file: {error}", where=_place(file)) from error
+
+
+def _known(name: str, kind: str, names: tuple[str, ...]) -> str:
+    if name in names:
+        return name
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    hint = f"{' or '.join(close)}; `mbn2c {kind}s` lists all" if close else f"one of {', '.join(names)}"
+    raise UsageError(f"no {kind} is called '{name}'", hint=hint)
+
+
+def _one_of(value: str, allowed: tuple[str, ...], fact: str, where: str) -> None:
+    if value not in allowed:
+        raise UsageError(f"{fact} is '{value}'", where=where, hint=f"one of {', '.join(allowed)}")
+
+
+def _build(kind: type[T], facts: Mapping[str, Any], where: str) -> T:
+    """`kind(**facts)` with lists made tuples; refuses unknown, missing and wrongly typed facts."""
+    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(facts) - set(known))
+    missing = [name for name, entry in known.items() if name not in facts and entry.default is MISSING]
+    if unknown or missing:
+        text = f"unknown: {', '.join(unknown) or '-'}; missing: {', '.join(missing) or '-'}"
+        raise UsageError(f"wrong facts for a {kind.__name__.lower()}: {text}", where=where)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+    types = {"int": int, "str": str}
+    for name, value in values.items():
+        wanted = types.get(str(known[name].type))
+        if wanted is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+            raise UsageError(f"{kind.__name__.lower()}.{name} is {value!r}, not {known[name].type}", where=where)
+        if isinstance(value, int) and not 0 <= value < 2**64:
+            raise UsageError(f"{kind.__name__.lower()}.{name} is {value}, out of range", where=where)
+    return kind(**values)

@@ -1,0 +1,133 @@
+"""Classification: labels CSV and class name files -> class indices by image file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+
+from mbn2c.errors import UsageError
+
+
+def read_labels(path: Path, class_names: Sequence[str] = ()) -> dict[str, int]:
+    """File name -> class index, from a CSV with a header.
+
+    The header names `file` and `index` or `label` (more columns are ignored; `index` wins). A label is a class
+    index, or one of `class_names`.
+
+    raises  UsageError naming the line
+    """
+    rows = _read_csv(path)
+    column = "index" if _has(rows, "index") else "label"
+    if not _has(rows, "file") or not _has(rows, column):
+        raise UsageError(
+            "the header has no 'file', or neither 'index' nor 'label'",
+            where=str(path),
+            hint="first line e.g.: file,index",
+        )
+    labels: dict[str, int] = {}
+    for line, row in rows.items():
+        name, text = PurePath(row["file"].strip()).name, row[column].strip()
+        if not name:
+            raise UsageError("a row without a file name", where=f"{path}, line {line}", hint="fill or remove it")
+        index = _class_index(text, class_names)
+        if index is None:
+            raise UsageError(
+                f"'{text}' is no class index" + (" and no class name" if class_names else ""),
+                where=f"{path}, line {line}",
+                hint="an index from 0 on" + ("" if class_names else "; class names need the file that lists them"),
+            )
+        if labels.setdefault(name, index) != index:
+            raise UsageError(f"'{name}' has two labels", where=f"{path}, line {line}", hint="remove one")
+    return labels
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """Class names in index order: a text file with one name a line, or a CSV with `index` and `name` (or `label`).
+
+    raises  UsageError if a name is missing
+    """
+    if path.suffix.lower() != ".csv":
+        names = [line.strip() for line in _read_text(path).splitlines()]
+        while names and not names[-1]:
+            names.pop()
+        if not names or "" in names:
+            line = names.index("") + 1 if names else 1
+            raise UsageError("a class name is empty", where=f"{path}, line {line}", hint="one class name a line")
+        return tuple(names)
+    rows = _read_csv(path)
+    column = "name" if _has(rows, "name") else "label"
+    if not _has(rows, "index") or not _has(rows, column):
+        raise UsageError("the header has no 'index' and 'name'", where=str(path), hint="first line: index,name")
+    by_index: dict[int, str] = {}
+    for line, row in rows.items():
+        index = _class_index(row["index"].strip(), ())
+        if index is None or by_index.setdefault(index, row[column].strip()) != row[column].strip():
+            raise UsageError(
+                f"index '{row['index']}' is no number, or has two names",
+                where=f"{path}, line {line}",
+                hint="correct it",
+            )
+    if sorted(by_index) != list(range(len(by_index))):
+        raise UsageError("the indices do not run from 0 without a gap", where=str(path), hint="list every class once")
+    return tuple(by_index[index] for index in range(len(by_index)))
+
+
+def labels_of(names: Sequence[str], labels: Mapping[str, int], classes: int, source: str) -> list[int]:
+    """The class index of each sample.
+
+    names   of the samples
+    source  the labels file, for messages
+    raises  UsageError if a sample has no label, or one the network has no output for
+    """
+    missing = [name for name in names if name not in labels]
+    if missing:
+        raise UsageError(
+            f"no label for {len(missing)} of {len(names)} images, the first is '{missing[0]}'",
+            where=source,
+            hint="its 'file' column must hold the file names of the images folder",
+        )
+    for name in names:
+        if not 0 <= labels[name] < classes:
+            raise UsageError(
+                f"'{name}' has class index {labels[name]}, the model has {classes} classes",
+                where=source,
+                hint="indices run from 0; check that labels and model belong together",
+            )
+    return [labels[name] for name in names]
+
+
+def _class_index(text: str, class_names: Sequence[str]) -> int | None:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    return list(class_names).index(text) if text in class_names else None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read the file: {error.strerror}", where=str(path), hint="check the path") from None
+    except UnicodeDecodeError:
+        raise UsageError("the file is not UTF-8 text", where=str(path), hint="save it as UTF-8") from None
+
+
+def _read_csv(path: Path) -> dict[int, dict[str, str]]:
+    """The rows of a CSV: line number -> cell by column name; at least one row, each as long as the header."""
+    try:
+        reader = csv.reader(_read_text(path).splitlines())
+        table = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise UsageError(f"not a CSV file: {error}", where=str(path), hint="first line e.g.: file,index") from None
+    if len(table) < 2:
+        raise UsageError("the file has no rows below its header", where=str(path), hint="first line e.g.: file,index")
+    header = [cell.strip() for cell in table[0][1]]
+    for line, row in table[1:]:
+        if len(row) < len(header):
+            what = f"a row with {len(row)} of {len(header)} columns"
+            raise UsageError(what, where=f"{path}, line {line}", hint="complete it")
+    return {line: dict(zip(header, row, strict=False)) for line, row in table[1:]}
+
+
+def _has(rows: dict[int, dict[str, str]], column: str) -> bool:
+    return column in next(iter(rows.values()))

@@ -1,0 +1,181 @@
+"""A folder of PNG and JPEG files, or an .npz of ready inputs -> Samples, loaded one by one."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mbn2c.errors import UsageError
+from mbn2c.tasks.task import InputSpec, Sample
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+RESIZES = ("crop", "stretch")
+_MODES = {1: "L", 3: "RGB"}
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples by number, in sorted order; iterating loads each image when its turn comes.
+
+    files   image files, or () for an .npz
+    values  float32 [N, ...] of an .npz, or None
+    rows    which rows of `values` these are
+    """
+
+    spec: InputSpec
+    files: tuple[Path, ...] = ()
+    resize: str = "crop"
+    values: np.ndarray | None = None
+    rows: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows) if self.values is not None else len(self.files)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[position] for position in range(len(self)))
+
+    def __getitem__(self, position: int) -> Sample:
+        if self.values is not None:
+            row = self.rows[position]
+            return Sample(str(row), values=np.ascontiguousarray(self.values[row]).reshape(self.spec.shape))
+        file = self.files[position]
+        return Sample(file.name, pixels=load_image(file, self.spec, self.resize))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File names; row numbers for an .npz."""
+        if self.values is not None:
+            return tuple(str(row) for row in self.rows)
+        return tuple(file.name for file in self.files)
+
+    @property
+    def are_pixels(self) -> bool:
+        return self.values is None
+
+
+def open_samples(path: Path, spec: InputSpec, *, resize: str = "crop", limit: int | None = None) -> Samples:
+    """The samples of an images folder or an .npz.
+
+    resize  "crop" scales the short side and crops the centre, "stretch" ignores the aspect ratio
+    limit   take this many, evenly spaced over the sorted files
+    raises  UsageError naming the file and what to do
+    """
+    if resize not in RESIZES:
+        raise UsageError(f"no resize is called '{resize}'", hint=f"one of {', '.join(RESIZES)}")
+    if limit is not None and limit < 1:
+        raise UsageError(f"a limit of {limit} images leaves none", hint="give 1 or more")
+    if path.is_dir():
+        return _open_folder(path, spec, resize, limit)
+    if not path.exists():
+        raise UsageError("no such folder or file", where=str(path), hint="an images folder, or an .npz")
+    if path.suffix.lower() != ".npz":
+        raise UsageError(
+            "neither an images folder nor an .npz file", where=str(path), hint="a folder of PNG/JPEG, or an .npz"
+        )
+    values = _read_npz(path, spec)
+    return Samples(spec, values=values, rows=tuple(evenly_spaced(len(values), limit)))
+
+
+def evenly_spaced(count: int, limit: int | None) -> list[int]:
+    """`limit` of `count` positions, evenly spaced, the first one included."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [number * count // limit for number in range(limit)]
+
+
+# --- folders -------------------------------------------------------------------------------------
+
+
+def _open_folder(path: Path, spec: InputSpec, resize: str, limit: int | None) -> Samples:
+    if spec.channels not in _MODES:
+        raise UsageError(
+            f"the model takes {spec.channels} channels; image files give 1 (gray) or 3 (RGB)",
+            where=str(path),
+            hint="give the inputs as an .npz",
+        )
+    try:
+        entries = sorted(path.iterdir(), key=lambda entry: entry.name)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the folder: {error.strerror}", where=str(path), hint="check its rights"
+        ) from None
+    files = [
+        entry
+        for entry in entries
+        if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+    ]
+    if not files:
+        inner = [entry.name for entry in entries if entry.is_dir()]
+        hint = f"name one of its folders, e.g. {inner[0]}" if inner else "put PNG or JPEG files there"
+        raise UsageError("the folder holds no PNG or JPEG file", where=str(path), hint=hint)
+    return Samples(spec, tuple(files[position] for position in evenly_spaced(len(files), limit)), resize)
+
+
+def load_image(path: Path, spec: InputSpec, resize: str) -> np.ndarray:
+    """One image file at the network's size: uint8 [1, H, W, C]; a file of that size is used as it is.
+
+    raises  UsageError if it cannot be read
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as opened:
+                if opened.mode.startswith(("I", "F")):
+                    raise UsageError(
+                        f"an image of {opened.mode} pixels: only 8 bits per channel are supported",
+                        where=str(path),
+                        hint="convert it to an 8-bit PNG",
+                    )
+                image = opened.convert(_MODES[spec.channels])
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"cannot read the image: {reason}", where=str(path), hint="remove or replace it") from None
+    image = _resized(image, spec.height, spec.width, resize)
+    return np.asarray(image, dtype=np.uint8).reshape(1, spec.height, spec.width, spec.channels)
+
+
+def _resized(image: Image.Image, height: int, width: int, resize: str) -> Image.Image:
+    if image.size == (width, height):
+        return image
+    if resize == "stretch":
+        return image.resize((width, height), Image.Resampling.BILINEAR)
+    factor = max(width / image.width, height / image.height)
+    covering = (max(width, round(image.width * factor)), max(height, round(image.height * factor)))
+    image = image.resize(covering, Image.Resampling.BILINEAR)
+    left, top = (covering[0] - width) // 2, (covering[1] - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+# --- .npz ----------------------------------------------------------------------------------------
+
+
+def _read_npz(path: Path, spec: InputSpec) -> np.ndarray:
+    where = str(path)
+    expected = "one array [N, " + ", ".join(map(str, spec.sample_shape)) + "] of float32"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = list(archive.files)
+            array = archive[names[0]] if len(names) == 1 else None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"cannot read the file: {reason}", where=where, hint=f"save {expected}") from None
+    if array is None:
+        raise UsageError(f"the file holds {len(names)} arrays, not one", where=where, hint=f"save {expected}")
+    if array.dtype.kind not in "fiu":
+        raise UsageError(f"the array is of type {array.dtype}", where=where, hint=f"save {expected}")
+    if array.shape[1:] != spec.sample_shape or len(array) < 1:
+        raise UsageError(
+            f"the array has shape {list(array.shape)}, the model takes [N, {', '.join(map(str, spec.sample_shape))}]",
+            where=where,
+            hint="one row per input, in the model's own axis order, without the batch axis",
+        )
+    values: np.ndarray = array.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise UsageError("the array holds NaN or infinite values", where=where, hint="check how it was made")
+    return values

@@ -1,0 +1,135 @@
+"""What every task shares: raw pixels -> the float input of the network, pixel by pixel or as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbn2c.errors import UsageError
+
+_BATCH, _HEIGHT, _WIDTH, _CHANNEL = range(4)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How the network sees an image: the shape and permutation of the Graph's input Port.
+
+    shape        in the ONNX file, batch fixed to 1
+    permutation  ONNX axis k is NHWC axis permutation[k]
+    """
+
+    shape: tuple[int, ...]
+    permutation: tuple[int, ...]
+
+    def _extent(self, axis: int) -> int:
+        return self.shape[self.permutation.index(axis)] if axis in self.permutation else 1
+
+    @property
+    def height(self) -> int:
+        return self._extent(_HEIGHT)
+
+    @property
+    def width(self) -> int:
+        return self._extent(_WIDTH)
+
+    @property
+    def channels(self) -> int:
+        return self._extent(_CHANNEL)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample in the ONNX file's axis order, without the batch axis."""
+        axes = zip(self.shape, self.permutation, strict=True)
+        return tuple(extent for extent, axis in axes if axis != _BATCH)
+
+    def to_nhwc(self, values: np.ndarray) -> np.ndarray:
+        """ONNX axis order -> [1, H, W, C]."""
+        missing = [axis for axis in range(4) if axis not in self.permutation]
+        order = np.argsort([*missing, *self.permutation])
+        return values.reshape([1] * len(missing) + list(self.shape)).transpose(order)
+
+    def from_nhwc(self, values: np.ndarray) -> np.ndarray:
+        """[1, H, W, C] -> ONNX axis order, shape `self.shape`."""
+        missing = [axis for axis in range(4) if axis not in self.permutation]
+        return np.ascontiguousarray(values.transpose([*missing, *self.permutation]).reshape(self.shape))
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """(pixel / 255 - mean) / std, each step in float32.
+
+    mean, std  one number for all channels, or one per channel, in units of RGB / 255
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        for name, numbers in (("--mean", self.mean), ("--std", self.std)):
+            if len(numbers) < 1 or not np.isfinite(numbers).all():
+                raise UsageError(f"{name} {list(numbers)} is not a list of numbers", hint="e.g. 0.485,0.456,0.406")
+        if min(self.std) <= 0:
+            raise UsageError(f"--std {list(self.std)} must be positive", hint="numbers are in units of RGB / 255")
+
+    @classmethod
+    def named(cls, name: str) -> Preprocess:
+        """`unit` is RGB / 255, `pm1` is RGB / 127.5 - 1, `imagenet` has the usual six numbers.
+
+        raises  UsageError for another name
+        """
+        if name not in _NAMED:
+            raise UsageError(f"no preprocessing is called '{name}'", hint=f"one of {', '.join(_NAMED)}")
+        return cls(*_NAMED[name])
+
+    def check_channels(self, channels: int) -> None:
+        """raises  UsageError if the numbers are for another channel count"""
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) not in (1, channels):
+                raise UsageError(
+                    f"the preprocessing has {len(numbers)} numbers for {name}, the model has {channels} channel(s)",
+                    hint="give --mean and --std with one number per channel, or unit or pm1",
+                )
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 [..., C] -> float32 [..., C]."""
+        self.check_channels(pixels.shape[-1])
+        mean, std = (np.array(numbers, dtype=np.float32) for numbers in (self.mean, self.std))
+        values: np.ndarray = (pixels.astype(np.float32) / np.float32(255) - mean) / std
+        return values
+
+    def pixel_values(self, channels: int) -> np.ndarray:
+        """What `apply` makes of every pixel value: float32 [C, 256].
+
+        Quantized by `numerics.quantize_linear` it is the device's input table, the same numbers as the host's path.
+        """
+        pixels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], channels, axis=1)
+        return np.ascontiguousarray(self.apply(pixels).T)
+
+
+_NAMED = {
+    "unit": ((0.0,), (1.0,)),
+    "pm1": ((0.5,), (0.5,)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image, or one input taken as it is.
+
+    name    file name; in an .npz the row number
+    pixels  uint8 [1, H, W, C], or None if the sample came as floats
+    values  float32 in the ONNX file's axis order with its batch axis, or None if it came as pixels
+    """
+
+    name: str
+    pixels: np.ndarray | None = None
+    values: np.ndarray | None = None
+
+    def model_input(self, spec: InputSpec, preprocess: Preprocess) -> np.ndarray:
+        """What ONNX Runtime is fed: float32 of shape spec.shape."""
+        if self.values is not None:
+            return self.values
+        assert self.pixels is not None
+        return spec.from_nhwc(preprocess.apply(self.pixels))

@@ -1,0 +1,372 @@
+"""Samples, preprocessing and labels: what the host loads, and every mistake a user can make with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from mbn2c.errors import UsageError
+from mbn2c.numerics import quantize_linear
+from mbn2c.oracle import Oracle
+from mbn2c.tasks.classification import labels_of, read_class_names, read_labels
+from mbn2c.tasks.images import evenly_spaced, open_samples
+from mbn2c.tasks.task import InputSpec, Preprocess
+
+NCHW, NHWC = (0, 3, 1, 2), (0, 1, 2, 3)
+RGB = InputSpec((1, 3, 8, 12), NCHW)
+GRAY = InputSpec((1, 8, 12, 1), NHWC)
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
+    shape = (height, width, 3) if channels == 3 else (height, width)
+    return np.random.default_rng(height * width).integers(0, 256, shape, dtype=np.uint8)
+
+
+def save(path: Path, height: int = 8, width: int = 12, channels: int = 3) -> np.ndarray:
+    pixels = picture(height, width, channels)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+# --- InputSpec -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "size", "sample_shape"),
+    [
+        (RGB, (8, 12, 3), (3, 8, 12)),
+        (GRAY, (8, 12, 1), (8, 12, 1)),
+        (InputSpec((3, 8, 12), (3, 1, 2)), (8, 12, 3), (3, 8, 12)),
+        (InputSpec((1, 7), (0, 3)), (1, 1, 7), (7,)),
+    ],
+)
+def test_input_spec(spec: InputSpec, size: tuple[int, ...], sample_shape: tuple[int, ...]) -> None:
+    assert (spec.height, spec.width, spec.channels) == size
+    assert spec.sample_shape == sample_shape
+    values = np.arange(np.prod(size), dtype=np.float32).reshape(spec.shape)
+    assert spec.to_nhwc(values).shape == (1, *size)
+    assert np.array_equal(spec.from_nhwc(spec.to_nhwc(values)), values)
+
+
+# --- preprocessing -------------------------------------------------------------------------------
+
+PREPROCESSES = {
+    "unit": Preprocess.named("unit"),
+    "pm1": Preprocess.named("pm1"),
+    "imagenet": Preprocess.named("imagenet"),
+    "own numbers": Preprocess((0.1,), (0.3, 0.5, 0.7)),
+}
+
+
+@pytest.mark.parametrize("name", PREPROCESSES)
+@pytest.mark.parametrize(("scale", "zero_point"), [(1 / 255, -128), (0.0186584, -14), (0.5, 3), (1e-4, 0)])
+def test_device_table_is_what_onnx_runtime_makes_of_the_pixels(name: str, scale: float, zero_point: int) -> None:
+    preprocess = PREPROCESSES[name]
+    pixels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    nodes = [helper.make_node("QuantizeLinear", ["x", "scale", "zero_point"], ["y"])]
+    constants = [
+        numpy_helper.from_array(np.float32(scale), "scale"),
+        numpy_helper.from_array(np.int8(zero_point), "zero_point"),
+    ]
+    values = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [256, 3]),
+        helper.make_tensor_value_info("y", TensorProto.INT8, [256, 3]),
+    ]
+    graph = helper.make_graph(nodes, "quantize", values[:1], values[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    expected = Oracle(model.SerializeToString()).run({"x": preprocess.apply(pixels)})["y"]
+    table = quantize_linear(preprocess.pixel_values(3), np.float32(scale), zero_point)
+    assert table.shape == (3, 256)
+    assert np.array_equal(table.T, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "pixel", "value"),
+    [("unit", 255, 1.0), ("pm1", 0, -1.0), ("pm1", 255, 1.0), ("imagenet", 0, -0.485 / 0.229)],
+)
+def test_preprocess(name: str, pixel: int, value: float) -> None:
+    assert np.isclose(Preprocess.named(name).apply(np.full((1, 3), pixel, np.uint8))[0, 0], value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Preprocess.named("caffe"), "no preprocessing is called 'caffe'"),
+        (lambda: Preprocess((0.5,), (0.0,)), "must be positive"),
+        (lambda: Preprocess((float("nan"),), (1.0,)), "not a list of numbers"),
+        (lambda: Preprocess((), (1.0,)), "not a list of numbers"),
+        (lambda: Preprocess.named("imagenet").check_channels(1), "3 numbers for mean, the model has 1 channel"),
+    ],
+)
+def test_preprocess_refused(make: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make()  # type: ignore[operator]
+
+
+# --- folders -------------------------------------------------------------------------------------
+
+
+def test_files_at_the_input_size_are_used_as_they_are(tmp_path: Path) -> None:
+    pixels = save(tmp_path / "b.png")
+    save(tmp_path / "a.PNG", 30, 40)
+    save(tmp_path / "c.jpeg")
+    (tmp_path / "notes.txt").write_text("not an image")
+    (tmp_path / "._b.png").write_bytes(b"")
+    samples = open_samples(tmp_path, RGB)
+    assert samples.names == ("a.PNG", "b.png", "c.jpeg")
+    assert [sample.name for sample in samples] == list(samples.names)
+    assert samples.are_pixels
+    loaded = samples[1].pixels
+    assert loaded is not None
+    assert np.array_equal(loaded, pixels[None])
+
+
+def test_model_input_is_in_the_model_s_axis_order(tmp_path: Path) -> None:
+    pixels = save(tmp_path / "a.png")
+    sample = open_samples(tmp_path, RGB)[0]
+    values = sample.model_input(RGB, Preprocess.named("unit"))
+    assert values.dtype == np.float32
+    assert np.array_equal(values, (pixels.astype(np.float32) / np.float32(255)).transpose(2, 0, 1)[None])
+
+
+@pytest.mark.parametrize("size", [(8, 12), (80, 120), (100, 50), (5, 200), (3, 3), (16, 25)])
+@pytest.mark.parametrize("resize", ["crop", "stretch"])
+@pytest.mark.parametrize("spec", [RGB, GRAY], ids=["rgb", "gray"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_size_and_colour(
+    size: tuple[int, int], resize: str, spec: InputSpec, channels: int, tmp_path: Path
+) -> None:
+    save(tmp_path / "a.png", *size, channels)
+    pixels = open_samples(tmp_path, spec, resize=resize)[0].pixels
+    assert pixels is not None
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (1, 8, 12, spec.channels)
+
+
+def test_crop_takes_the_centre_and_stretch_everything(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 36), np.uint8)
+    pixels[:, 12:24] = 200
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    cropped = open_samples(tmp_path, GRAY, resize="crop")[0].pixels
+    stretched = open_samples(tmp_path, GRAY, resize="stretch")[0].pixels
+    assert cropped is not None
+    assert stretched is not None
+    assert (cropped == 200).all()
+    assert (stretched[0, :, 0] < 50).all()
+    assert (stretched[0, :, 6] > 150).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
+def test_image_modes(mode: str, tmp_path: Path) -> None:
+    name = "a.jpg" if mode == "CMYK" else "a.png"
+    Image.fromarray(picture(8, 12)).convert(mode).save(tmp_path / name)
+    assert open_samples(tmp_path, RGB)[0].pixels is not None
+    assert open_samples(tmp_path, GRAY)[0].pixels is not None
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "expected"),
+    [(5, None, [0, 1, 2, 3, 4]), (10, 4, [0, 2, 5, 7]), (3, 9, [0, 1, 2]), (500, 2, [0, 250]), (7, 1, [0])],
+)
+def test_evenly_spaced(count: int, limit: int | None, expected: list[int]) -> None:
+    assert evenly_spaced(count, limit) == expected
+
+
+def test_limit(tmp_path: Path) -> None:
+    for number in range(9):
+        save(tmp_path / f"{number}.png")
+    assert open_samples(tmp_path, RGB, limit=3).names == ("0.png", "3.png", "6.png")
+
+
+# --- .npz ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.uint8])
+def test_npz_is_taken_as_it_is(dtype: type, tmp_path: Path) -> None:
+    array = np.random.default_rng(0).uniform(0, 9, (6, 3, 8, 12)).astype(dtype)
+    np.savez(tmp_path / "inputs.npz", whatever=array)
+    samples = open_samples(tmp_path / "inputs.npz", RGB, limit=2)
+    assert len(samples) == 2
+    assert samples.names == ("0", "3")
+    assert not samples.are_pixels
+    assert np.array_equal(samples[1].model_input(RGB, Preprocess.named("pm1")), array[3:4].astype(np.float32))
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+def _npz(**arrays: object):  # type: ignore[no-untyped-def]
+    def make(folder: Path) -> Path:
+        np.savez(folder / "inputs.npz", **arrays)  # type: ignore[arg-type]
+        return folder / "inputs.npz"
+
+    return make
+
+
+def _file(name: str, content: bytes, open_folder: bool = True):  # type: ignore[no-untyped-def]
+    def make(folder: Path) -> Path:
+        (folder / name).write_bytes(content)
+        return folder if open_folder else folder / name
+
+    return make
+
+
+def _nested(folder: Path) -> Path:
+    (folder / "cats").mkdir()
+    save(folder / "cats" / "a.png")
+    return folder
+
+
+def _deep(folder: Path) -> Path:
+    Image.fromarray(np.zeros((8, 12), np.uint16)).save(folder / "a.png")
+    return folder
+
+
+def _truncated(folder: Path) -> Path:
+    save(folder / "a.png", 100, 100)
+    (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:3000])
+    return folder
+
+
+GOOD_NPZ = np.zeros((2, 3, 8, 12), np.float32)
+
+REFUSED = {
+    "no folder": (lambda folder: folder / "gone", "no such folder"),
+    "empty folder": (lambda folder: folder, "holds no PNG or JPEG"),
+    "folders in the folder": (_nested, "holds no PNG or JPEG"),
+    "other file": (_file("labels.csv", b"file,index\n", open_folder=False), "neither an images folder nor an .npz"),
+    "not an image": (_file("a.png", b"hello"), "cannot read the image"),
+    "empty image": (_file("a.jpg", b""), "cannot read the image"),
+    "image cut short": (_truncated, "cannot read the image"),
+    "16 bits": (_deep, "only 8 bits"),
+    "not an npz": (_file("a.npz", b"hello", open_folder=False), "cannot read the file"),
+    "empty npz": (_npz(), "holds 0 arrays"),
+    "two arrays": (_npz(a=GOOD_NPZ, b=GOOD_NPZ), "holds 2 arrays"),
+    "other shape": (_npz(a=GOOD_NPZ.transpose(0, 2, 3, 1)), r"shape \[2, 8, 12, 3\], the model takes \[N, 3, 8, 12\]"),
+    "no batch": (_npz(a=GOOD_NPZ[0]), "the model takes"),
+    "no rows": (_npz(a=GOOD_NPZ[:0]), "the model takes"),
+    "NaN": (_npz(a=np.full_like(GOOD_NPZ, np.nan)), "NaN or infinite"),
+    "text": (_npz(a=np.array(["cat"])), "is of type"),
+    "objects": (_npz(a=np.array([{}], dtype=object)), "cannot read the file"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str, tmp_path: Path) -> None:
+    make, message = REFUSED[name]
+    with pytest.raises(UsageError, match=message) as caught:
+        list(open_samples(make(tmp_path), RGB))
+    assert caught.value.where
+    assert caught.value.hint
+
+
+def test_more_channels_than_an_image_has(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="takes 4 channels"):
+        open_samples(tmp_path, InputSpec((1, 4, 8, 12), NCHW))
+
+
+@pytest.mark.parametrize(("options", "message"), [({"resize": "zoom"}, "'zoom'"), ({"limit": 0}, "limit of 0")])
+def test_wrong_option(options: dict[str, object], message: str, tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=message):
+        open_samples(tmp_path, RGB, **options)  # type: ignore[arg-type]
+
+
+# --- labels --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "class_names", "expected"),
+    [
+        ("file,index\na.png,3\nb.png,0\n", (), {"a.png": 3, "b.png": 0}),
+        ("file,label,who\na.png,1,me\n\n", (), {"a.png": 1}),
+        ("file,index,label\na.png,2,cat\n", (), {"a.png": 2}),
+        ("\ufefflabel, file\ncat,x/a.png\ndog,b.png\n", ("dog", "cat"), {"a.png": 1, "b.png": 0}),
+        ('file,label\n"a,b.png",0\n', (), {"a,b.png": 0}),
+    ],
+)
+def test_read_labels(text: str, class_names: tuple[str, ...], expected: dict[str, int], tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
+    assert read_labels(tmp_path / "labels.csv", class_names) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "where"),
+    [
+        (b"", "no rows", "labels.csv"),
+        (b"file,index\n", "no rows", "labels.csv"),
+        (b"name,index\na,1\n", "has no 'file'", "labels.csv"),
+        (b"file,class\na,1\n", "neither 'index' nor 'label'", "labels.csv"),
+        (b"file,index\na.png,1\n\nb.png,cat\n", "'cat' is no class index", "line 4"),
+        (b"file,index\na.png,-1\n", "'-1' is no class index", "line 2"),
+        (b"file,index\na.png\n", "1 of 2 columns", "line 2"),
+        (b"file,index\n,1\n", "without a file name", "line 2"),
+        (b"file,index\na.png,1\na.png,2\n", "two labels", "line 3"),
+        (b"\xff\xfe\x00", "not UTF-8", "labels.csv"),
+    ],
+)
+def test_labels_refused(content: bytes, message: str, where: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(UsageError, match=message) as caught:
+        read_labels(tmp_path / "labels.csv")
+    assert where in caught.value.where
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("labels.txt", "cat\ndog\n\n", ("cat", "dog")),
+        ("labels.csv", "index,synset,name\n1,n2,dog\n0,n1,cat\n", ("cat", "dog")),
+    ],
+)
+def test_class_names(name: str, text: str, expected: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_class_names(tmp_path / name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("labels.txt", "", "class name is empty"),
+        ("labels.txt", "cat\n\ndog\n", "class name is empty"),
+        ("labels.csv", "file,index\na.png,0\n", "no 'index' and 'name'"),
+        ("labels.csv", "index,name\n0,cat\n2,dog\n", "without a gap"),
+        ("labels.csv", "index,name\n0,cat\n0,dog\n", "two names"),
+    ],
+)
+def test_class_names_refused(name: str, text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_class_names(tmp_path / name)
+
+
+def test_no_labels_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read the file"):
+        read_labels(tmp_path / "gone.csv")
+
+
+def test_labels_of() -> None:
+    labels = {"a.png": 1, "b.png": 5}
+    assert labels_of(["b.png", "a.png"], labels, 6, "labels.csv") == [5, 1]
+    with pytest.raises(UsageError, match=r"no label for 1 of 2 images, the first is 'c\.png'"):
+        labels_of(["a.png", "c.png"], labels, 6, "labels.csv")
+    with pytest.raises(UsageError, match="class index 5, the model has 5 classes"):
+        labels_of(["a.png", "b.png"], labels, 5, "labels.csv")
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not there")
+@pytest.mark.parametrize(("folder", "size", "classes"), [("vww_96", 96, 2), ("imagenet_500", 224, 1000)])
+def test_shared_images(folder: str, size: int, classes: int) -> None:
+    spec = InputSpec((1, 3, size, size), NCHW)
+    samples = open_samples(DATA / folder, spec, limit=20)
+    labels = labels_of(samples.names, read_labels(DATA / folder / "labels.csv"), classes, "labels.csv")
+    assert len(labels) == len(samples) == 20
+    for sample in samples:
+        assert sample.pixels is not None
+        assert np.array_equal(sample.pixels[0], np.asarray(Image.open(DATA / folder / sample.name).convert("RGB")))

@@ -1,0 +1,418 @@
+"""What the importer refuses: each case ends in one ModelError or UsageError that says what is wrong."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx_models import DIALECTS, Net
+
+from mbn2c.errors import Mbn2cError, ModelError, UsageError
+from mbn2c.onnx_import import import_model
+from mbn2c.passes import run_passes
+
+BROKEN = Path(__file__).resolve().parents[2] / "shared" / "models" / "exporters" / "broken"
+EXPORTERS = BROKEN.parent
+
+
+def assert_refused(path: Path, message: str, capfd: pytest.CaptureFixture[str], kind: type = ModelError) -> None:
+    """One error of three lines, nothing printed, by native code either."""
+    with pytest.raises(kind) as caught:
+        run_passes(import_model(path))
+    error = caught.value
+    assert message in error.what
+    assert error.where
+    assert error.hint
+    assert "\n" not in error.what
+    assert capfd.readouterr() == ("", "")
+
+
+# --- operators and attributes --------------------------------------------------------------------
+
+
+def _net(build: Callable[[Net], object], **options: object) -> Callable[[], ModelProto]:
+    def make() -> ModelProto:
+        net = Net(**options)  # type: ignore[arg-type]
+        build(net)
+        return net.model()
+
+    return make
+
+
+def _weight(net: Net, value: float, *shape: int) -> str:
+    array = np.ones(shape, np.float32)
+    array.flat[0] = value
+    return net.weight(array)
+
+
+def _two_inputs() -> ModelProto:
+    model = Net().conv(3, 4).model()
+    model.graph.input.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3]))
+    return model
+
+
+def _squeeze_and_excite(net: Net) -> None:
+    features = net.conv(3, 4).x
+    net.then("GlobalAveragePool").conv(4, 4, k=1)
+    net.node("Mul", features, net.x)
+
+
+def _softmax_second(net: Net) -> None:
+    net.head(3).output()
+    net.then("Softmax").output()
+
+
+def _training_dropout(net: Net) -> None:
+    net.then("Dropout", net.weight(0.5), net.weight(True, np.bool_)).conv(3, 4)
+
+
+def _weights_from_the_image(net: Net) -> None:
+    net.node("Reshape", "x", net.ints(4, 3, 6, 6))
+    net.node("Conv", "x", net.x)
+
+
+def _residual_in_another_order(net: Net) -> None:
+    first = net.conv(3, 12).x
+    net.then("Transpose", perm=[0, 2, 1, 3])
+    net.node("Add", first, net.x)
+
+
+REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
+    "unknown operator": (_net(lambda n: n.conv(3, 4).then("FancyActivation")), "operator FancyActivation"),
+    "several unknown operators": (
+        _net(lambda n: n.conv(3, 4).then("HardSwish").then("Sigmoid"), opset=14),
+        "operator HardSwish is not supported (nor Sigmoid)",
+    ),
+    "foreign domain": (
+        _net(lambda n: n.conv(3, 4).then("Gelu", domain="com.microsoft"), domains={"com.microsoft": 1}),
+        "operator com.microsoft.Gelu",
+    ),
+    "fused activation": (
+        _net(
+            lambda n: n.then("FusedConv", n.random(4, 3, 1, 1), domain="com.microsoft", activation="Sigmoid"),
+            domains={"com.microsoft": 1},
+        ),
+        "activation Sigmoid",
+    ),
+    "random weights": (
+        _net(lambda n: n.node("Conv", "x", n.node("RandomNormal", shape=[4, 3, 1, 1]))),
+        "operator RandomNormal",
+    ),
+    "quantized": (
+        _net(lambda n: n.then("QuantizeLinear", n.weight(0.1), n.weight(0, np.uint8))),
+        "already quantized",
+    ),
+    "3-D convolution": (
+        _net(lambda n: n.then("Conv", n.random(4, 3, 3, 3, 3)), shape=(1, 3, 8, 8, 8)),
+        "input of rank 5",
+    ),
+    "3-D weights": (_net(lambda n: n.then("Conv", n.random(4, 3, 1, 1, 1))), "3-D convolution"),
+    "1-D convolution": (_net(lambda n: n.then("Conv", n.random(4, 3, 3)), shape=(1, 3, 8)), "1-D convolution"),
+    "grouped convolution": (_net(lambda n: n.conv(4, 4, group=2), shape=(1, 4, 8, 8)), "in 2 groups"),
+    "group 0": (_net(lambda n: n.then("Conv", n.random(4, 3, 1, 1), group=0)), "do not suit 3 channels"),
+    "wrong channels": (_net(lambda n: n.conv(5, 4)), "do not suit 3 channels"),
+    "wrong bias": (_net(lambda n: n.then("Conv", n.random(4, 3, 1, 1), n.random(5))), "bias of shape [5]"),
+    "wrong kernel_shape": (
+        _net(lambda n: n.then("Conv", n.random(4, 3, 3, 3), kernel_shape=[5, 5])),
+        "kernel_shape [5, 5]",
+    ),
+    "negative pads": (_net(lambda n: n.conv(3, 4, pads=[0, 0, -1, 0])), "pads [0, 0, -1, 0]"),
+    "pads as wide as the window": (_net(lambda n: n.conv(3, 4, k=1, pads=[1, 1, 1, 1])), "reach as far as"),
+    "three pads": (_net(lambda n: n.conv(3, 4, pads=[1, 1, 1])), "pads [1, 1, 1]"),
+    "stride 0": (_net(lambda n: n.conv(3, 4, strides=[0, 1])), "strides [0, 1]"),
+    "unknown auto_pad": (_net(lambda n: n.conv(3, 4, auto_pad="SAME")), "auto_pad 'SAME'"),
+    "window larger than the input": (_net(lambda n: n.conv(3, 4, k=13, pads=[0] * 4)), "does not fit its 12x12"),
+    "empty weights": (_net(lambda n: n.then("Conv", n.weight(np.zeros((0, 3, 1, 1))))), "do not suit 3 channels"),
+    "NaN weights": (_net(lambda n: n.then("Conv", _weight(n, np.nan, 4, 3, 1, 1))), "NaN or infinite"),
+    "Inf weights": (_net(lambda n: n.then("Conv", _weight(n, np.inf, 4, 3, 1, 1))), "NaN or infinite"),
+    "Inf bias": (
+        _net(lambda n: n.then("Conv", n.random(4, 3, 1, 1), _weight(n, -np.inf, 4))),
+        "NaN or infinite",
+    ),
+    "NaN in a batch norm": (_net(lambda n: n.batch_norm(3, [np.nan, 1, 1])), "NaN or infinite"),
+    "integer weights": (
+        _net(lambda n: n.node("Conv", "x", n.node("Cast", n.random(4, 3, 1, 1), to=TensorProto.INT32))),
+        "not floating point",
+    ),
+    "weights from the image": (_net(_weights_from_the_image, shape=(1, 3, 12, 12)), "axis order cannot be resolved"),
+    "training batch norm": (
+        _net(lambda n: n.batch_norm(3, training_mode=1, outputs=3), opset=15),
+        "training mode",
+    ),
+    "old training batch norm": (_net(lambda n: n.batch_norm(3, outputs=5), opset=9), "training mode"),
+    "training dropout": (_net(_training_dropout), "Dropout in training mode"),
+    "negative variance": (
+        _net(lambda n: n.then("BatchNormalization", *[n.weight([1.0, 1, 1])] * 3, n.weight([-1.0, 1, 1]))),
+        "negative variance",
+    ),
+    "batch norm of other channels": (_net(lambda n: n.batch_norm(4)), "its parameters do not have 3 channels"),
+    "squeeze and excitation": (_net(_squeeze_and_excite), "Mul of two activations"),
+    "add that broadcasts": (
+        _net(lambda n: n.node("Add", n.conv(3, 4).x, n.then("GlobalAveragePool").x)),
+        "Add of tensors of shapes",
+    ),
+    "add of two orders": (_net(_residual_in_another_order), "same axis order"),
+    "constant per pixel": (_net(lambda n: n.then("Add", n.random(12, 12))), "differs from pixel to pixel"),
+    "constant that enlarges": (_net(lambda n: n.then("Mul", n.random(4, 3, 12, 12))), "does not fit"),
+    "division by zero": (_net(lambda n: n.then("Div", n.weight(0.0))), "Div by zero"),
+    "reciprocal": (_net(lambda n: n.node("Div", n.weight(1.0), "x")), "Div by an activation"),
+    "difference": (_net(lambda n: n.node("Sub", "x", n.conv(3, 3).x)), "Sub of two activations"),
+    "clip per channel": (_net(lambda n: n.then("Min", n.random(1, 3, 1, 1))), "is not one number"),
+    "NaN bound": (_net(lambda n: n.then("Clip", n.weight(np.nan))), "a bound is NaN"),
+    "max of two": (_net(lambda n: n.node("Max", "x", n.conv(3, 3).x)), "Max of two activations"),
+    "pad of channels": (_net(lambda n: n.then("Pad", n.ints(0, 0, 0, 0, 0, 1, 0, 0)).conv(4, 4)), "Pad by"),
+    "pad that crops": (_net(lambda n: n.then("Pad", n.ints(0, 0, -1, 0, 0, 0, 0, 0)).conv(3, 4)), "Pad by"),
+    "pad that reflects": (
+        _net(lambda n: n.then("Pad", n.ints(0, 0, 1, 0, 0, 0, 0, 0), mode="reflect").conv(3, 4)),
+        "mode 'reflect'",
+    ),
+    "pool that leaves out pads": (
+        _net(lambda n: n.then("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1])),
+        "left out of the average",
+    ),
+    "pool with ceil_mode": (
+        _net(lambda n: n.then("AveragePool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)),
+        "ceil_mode",
+    ),
+    "max pool": (_net(lambda n: n.then("MaxPool", kernel_shape=[2, 2])), "operator MaxPool"),
+    "mean over channels": (_net(lambda n: n.conv(3, 4).then("ReduceMean", axes=[1])), "ReduceMean over axes [1]"),
+    "softmax in the middle": (_net(lambda n: n.head(3).then("Softmax").then("Relu")), "Relu after softmax"),
+    "softmax over pixels": (_net(lambda n: n.conv(3, 4).then("Softmax", axis=1)), "does not run over the classes"),
+    "softmax over nothing": (_net(lambda n: n.head(3).then("Softmax", axis=0)), "does not run over the classes"),
+    "softmax of a second output": (_net(_softmax_second), "only on the first"),
+    "reshape that cuts axes": (
+        _net(lambda n: n.conv(3, 4).then("Reshape", n.ints(1, 2, 2, 144)).then("Relu")),
+        "cuts or mixes axes",
+    ),
+    "reshape that does not divide": (_net(lambda n: n.then("Reshape", n.ints(-1, 7))), "is not possible"),
+    "channel shuffle": (
+        _net(
+            lambda n: (
+                n.conv(3, 4)
+                .then("Reshape", n.ints(1, 2, 2, 12, 12))
+                .then("Transpose", perm=[0, 2, 1, 3, 4])
+                .then("Reshape", n.ints(1, 4, 12, 12))
+            )
+        ),
+        "cuts or mixes axes",
+    ),
+    "wrong perm": (_net(lambda n: n.then("Transpose", perm=[0, 1, 2]).conv(3, 4)), "perm [0, 1, 2]"),
+    "squeeze of a real axis": (_net(lambda n: n.then("Squeeze", n.ints(1))), "not all of extent 1"),
+    "flattened map as output": (_net(lambda n: n.conv(3, 4).then("Flatten")), "flattened feature map"),
+    "matrix of another size": (
+        _net(lambda n: n.then("Flatten").then("Gemm", n.random(431, 5))),
+        "weights for 431 inputs",
+    ),
+    "transA": (_net(lambda n: n.then("Flatten").then("Gemm", n.random(1, 5), transA=1)), "transA"),
+    "argmax": (_net(lambda n: n.head(3).then("ArgMax")), "operator ArgMax"),
+    "gather of some channels": (_net(lambda n: n.then("Gather", n.ints(0, 2), axis=1)), "Gather of an activation"),
+    "huge constant": (
+        _net(lambda n: n.node("Conv", "x", n.node("ConstantOfShape", n.ints(2**40, 3, 1, 1)))),
+        "would make a constant of",
+    ),
+    "mask of a dropout": (
+        _net(lambda n: (n.then("Dropout", outputs=2), n.node("Relu", "t0_1"))),
+        "an output mbn2c does not compute",
+    ),
+    # --- inputs and outputs
+    "dynamic height and width": (_net(lambda n: n.conv(3, 4), shape=(1, 3, "H", "W")), "[1, 3, H, W] is not fixed"),
+    "batch 8": (_net(lambda n: n.conv(3, 4), shape=(8, 3, 12, 12)), "batch size is 8"),
+    "huge input": (_net(lambda n: n.conv(3, 4), shape=(1, 3, 2**31, 2**31)), "far too large"),
+    "negative extent": (_net(lambda n: n.conv(3, 4), shape=(1, 3, -5, 12)), "is not fixed"),
+    "uint8 input": (_net(lambda n: n.then("Relu"), dtype=TensorProto.UINT8), "input of type uint8"),
+    "half input": (_net(lambda n: n.then("Relu"), dtype=TensorProto.FLOAT16), "input of type float16"),
+    "two inputs": (_two_inputs, "the model has 2 inputs: x, y"),
+    "output is the input": (_net(lambda n: n.then("Identity")), "the input itself"),
+    "output is a constant": (_net(lambda n: n.node("Relu", n.random(1, 3))), "does not depend on the image"),
+    "declared output shape": (_net(lambda n: n.conv(3, 4).output(shape=[1, 4, 12, 13])), "its layers make"),
+    "opset 5": (_net(lambda n: n.then("Relu"), opset=5), "opset 5 is not supported"),
+    "opset 900": (_net(lambda n: n.then("Relu"), opset=900), "opset 900 is not supported"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    build, message = REFUSED[name]
+    (tmp_path / "net.onnx").write_bytes(build().SerializeToString())
+    assert_refused(tmp_path / "net.onnx", message, capfd)
+
+
+# --- damaged files -------------------------------------------------------------------------------
+
+
+def _good() -> ModelProto:
+    return DIALECTS["head_softmax"][0]().model()
+
+
+def _damage(change: Callable[[ModelProto], object]) -> Callable[[], bytes]:
+    def make() -> bytes:
+        model = _good()
+        change(model)
+        return bytes(model.SerializeToString())
+
+    return make
+
+
+def _raw(model: ModelProto, edit: Callable[[bytes], bytes]) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.raw_data = edit(tensor.raw_data)
+
+
+def _cycle(model: ModelProto) -> None:
+    model.graph.node[0].input[0] = model.graph.node[2].output[0]
+
+
+def _external(location: str, **entries: str) -> Callable[[ModelProto], None]:
+    def change(model: ModelProto) -> None:
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in {"location": location, **entries}.items():
+            tensor.external_data.add(key=key, value=value)
+
+    return change
+
+
+DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "0 bytes"),
+    "png": (lambda: b"\x89PNG\r\n\x1a\n" + bytes(200), "not an ONNX model"),
+    "text": (lambda: b"hello, this is not a model\n" * 20, "not an ONNX model"),
+    "zeros": (lambda: bytes(1000), "not an ONNX model"),
+    "no nodes": (_damage(lambda m: m.graph.ClearField("node")), "no layers"),
+    "no outputs": (_damage(lambda m: m.graph.ClearField("output")), "no layers"),
+    "no opset": (_damage(lambda m: m.ClearField("opset_import")), "which ONNX opset"),
+    "no input": (_damage(lambda m: m.graph.ClearField("input")), "'x' is made by no node"),
+    "input without shape": (
+        _damage(lambda m: m.graph.input[0].type.tensor_type.ClearField("shape")),
+        "no declared shape",
+    ),
+    "cycle": (_damage(_cycle), "form a cycle"),
+    "own output": (_damage(lambda m: m.graph.node[1].input.__setitem__(0, m.graph.node[1].output[0])), "a cycle"),
+    "dangling input": (_damage(lambda m: m.graph.node[1].input.__setitem__(0, "gone")), "'gone' is made by no node"),
+    "missing weight": (_damage(lambda m: m.graph.initializer.pop()), "is made by no node"),
+    "missing output": (_damage(lambda m: setattr(m.graph.output[0], "name", "gone")), "output 'gone'"),
+    "two makers": (_damage(lambda m: m.graph.node.append(m.graph.node[0])), "two nodes make"),
+    "two weights of one name": (_damage(lambda m: m.graph.initializer.append(m.graph.initializer[0])), "same name"),
+    "raw data short": (_damage(lambda m: _raw(m, lambda raw: raw[:-8])), "the file holds"),
+    "raw data long": (_damage(lambda m: _raw(m, lambda raw: raw + b"1234")), "the file holds"),
+    "raw data in the middle of a number": (_damage(lambda m: _raw(m, lambda raw: raw[:-3])), "the file holds"),
+    "no data": (_damage(lambda m: m.graph.initializer[0].ClearField("raw_data")), "the file holds 0"),
+    "negative dims": (_damage(lambda m: m.graph.initializer[0].dims.__setitem__(0, -4)), "has the shape"),
+    "huge dims": (_damage(lambda m: m.graph.initializer[0].dims.__setitem__(0, 2**62)), "the file holds"),
+    "string weights": (_damage(lambda m: setattr(m.graph.initializer[0], "data_type", TensorProto.STRING)), "STRING"),
+    "unknown weight type": (_damage(lambda m: setattr(m.graph.initializer[0], "data_type", 77)), "type 77"),
+    "external path upwards": (_damage(_external("../weights.bin")), "outside the model's folder"),
+    "external path upwards later": (_damage(_external("a/../../weights.bin")), "outside the model's folder"),
+    "external absolute path": (_damage(_external("/etc/passwd")), "outside the model's folder"),
+    "external windows path": (_damage(_external("..\\weights.bin")), "outside the model's folder"),
+    "external drive": (_damage(_external("C:\\weights.bin")), "outside the model's folder"),
+    "external without location": (_damage(_external("")), "outside the model's folder"),
+    "external missing": (_damage(_external("weights.bin")), "'weights.bin' is missing"),
+    "external short": (_damage(_external("short.bin")), "need 432 bytes at offset 0"),
+    "external offset": (_damage(_external("long.bin", offset="999999")), "at offset 999,999"),
+    "external negative offset": (_damage(_external("long.bin", offset="-4")), "at offset -4"),
+    "external offset of letters": (_damage(_external("long.bin", offset="many")), "offset that is no number"),
+    "external other length": (_damage(_external("long.bin", length="4")), "has 4 for them"),
+    "external link outside": (_damage(_external("link.bin")), "lead outside"),
+    "name that is not text": (
+        lambda: _damage(lambda m: setattr(m.graph.node[0], "name", "NAME"))().replace(b"NAME", b"\xff\xfe\xff\xfe"),
+        "not",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (tmp_path / "weights.bin").write_bytes(bytes(432))
+    (folder / "short.bin").write_bytes(bytes(100))
+    (folder / "long.bin").write_bytes(bytes(1000))
+    (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
+    make, message = DAMAGED[name]
+    (folder / "net.onnx").write_bytes(make())
+    assert_refused(folder / "net.onnx", message, capfd)
+
+
+def test_external_data_beside_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(_good(), path, save_as_external_data=True, location="net.bin", size_threshold=0)
+    assert len(path.read_bytes()) < 1500
+    assert import_model(path).nodes[0].op == "conv2d"
+
+
+def test_typed_data_short(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model = _good()
+    tensor = model.graph.initializer[0]
+    numbers = numpy_helper.to_array(tensor).ravel().tolist()
+    tensor.ClearField("raw_data")
+    tensor.float_data.extend(numbers[:-1])
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert_refused(path, "needs 108 elements, the file holds 107", capfd)
+
+
+def test_no_such_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert_refused(tmp_path / "gone.onnx", "no such model file", capfd, UsageError)
+
+
+def test_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert_refused(tmp_path, "a folder, not a file", capfd, UsageError)
+
+
+def test_other_format(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.tflite").write_bytes(struct.pack("<I4s", 28, b"TFL3") + bytes(100))
+    assert_refused(tmp_path / "net.tflite", ".tflite", capfd)
+
+
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_truncated(tenths: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    content = _good().SerializeToString()
+    (tmp_path / "net.onnx").write_bytes(content[: len(content) * tenths // 10])
+    assert_refused(tmp_path / "net.onnx", "", capfd)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bytes_changed_at_random(seed: int, tmp_path: Path) -> None:
+    """Whatever the damage: a Graph or one of our errors."""
+    content = _good().SerializeToString()
+    path = tmp_path / "net.onnx"
+    chance = random.Random(seed)
+    for _ in range(25):
+        damaged = bytearray(content)
+        for _ in range(chance.choice((1, 1, 2, 5))):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            run_passes(import_model(path))
+        except Mbn2cError as error:
+            assert error.exit_code in (2, 3)
+
+
+@pytest.mark.skipif(not BROKEN.is_dir(), reason="../shared/models is not there")
+@pytest.mark.parametrize("path", sorted(BROKEN.glob("*.onnx")), ids=lambda path: path.stem)
+def test_broken_file(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert_refused(path, "", capfd)
+
+
+@pytest.mark.skipif(not EXPORTERS.is_dir(), reason="../shared/models is not there")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pt_legacy_op17_v3s", "operator HardSwish is not supported"),
+        ("onnxsim_op11_v3s", "operator HardSigmoid is not supported"),
+        ("pt_legacy_op13_deeplabv3_97", "operator Resize is not supported"),
+        ("pt_legacy_op13_ssdlite_v2", "operator Concat is not supported"),
+        ("ort_qdq_int8_perchannel_v2", "already quantized"),
+        ("ort_qoperator_int8_perchannel_v2", "already quantized"),
+        ("tflite_tf2onnx_op13_vww_int8_qdq", "already quantized"),
+    ],
+)
+def test_not_supported_yet(name: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert_refused(EXPORTERS / f"{name}.onnx", message, capfd)

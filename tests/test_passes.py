@@ -1,0 +1,192 @@
+"""Every dialect: the Graph as imported and as lowered computes what ONNX Runtime computes on the file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from float_graph import run_float
+from onnx_models import DIALECTS, Net
+
+from mbn2c.errors import InternalError, ModelError
+from mbn2c.ir.check import LAWS, LOWERED_OPS, check
+from mbn2c.ir.graph import Graph
+from mbn2c.ir.text import print_graph
+from mbn2c.onnx_import import import_model
+from mbn2c.passes import run_passes
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "models"
+
+
+def onnx_runtime(path: Path, graph: Graph, values: np.ndarray) -> dict[str, np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [port.outside for port in graph.outputs]
+    return dict(zip(names, session.run(names, {graph.inputs[0].outside: values}), strict=True))
+
+
+def with_softmax(graph: Graph, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The split-off softmax applied again, so that outputs compare with the file's."""
+    if graph.softmax:
+        first = graph.outputs[0].outside
+        shifted = outputs[first] - outputs[first].max()
+        logarithms = shifted - np.log(np.exp(shifted).sum())
+        outputs[first] = np.exp(logarithms) if graph.softmax == "softmax" else logarithms
+    return outputs
+
+
+def assert_computes_what_the_file_does(path: Path, graph: Graph) -> None:
+    values = np.random.default_rng(1).normal(size=graph.inputs[0].shape).astype(np.float32)
+    expected = onnx_runtime(path, graph, values)
+    found = with_softmax(graph, run_float(graph, {graph.inputs[0].outside: values}))
+    for name, array in expected.items():
+        assert found[name].shape == array.shape
+        assert np.abs(found[name] - array).max() <= 1e-4 * np.abs(array).max(), name
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_dialect(name: str, tmp_path: Path) -> None:
+    build, operators = DIALECTS[name]
+    path = tmp_path / f"{name}.onnx"
+    onnx.save(build().model(), path)
+    imported = import_model(path)
+    lowered = run_passes(imported)
+    assert imported.name == name
+    assert operators is None or " ".join(node.op for node in lowered.nodes) == operators
+    assert_computes_what_the_file_does(path, imported)
+    assert_computes_what_the_file_does(path, lowered)
+
+
+COMPILES = sorted(
+    path
+    for path in SHARED.rglob("*.onnx")
+    if path.parent.name in ("models", "exporters")
+    and not any(word in path.name for word in ("v3s", "deeplab", "ssdlite", "int8"))
+)
+
+
+@pytest.mark.skipif(not COMPILES, reason="../shared/models is not there")
+@pytest.mark.parametrize("path", COMPILES, ids=lambda path: path.stem)
+def test_shared_model(path: Path) -> None:
+    lowered = run_passes(import_model(path))
+    assert {node.op for node in lowered.nodes} <= LOWERED_OPS
+    assert_computes_what_the_file_does(path, lowered)
+
+
+@pytest.mark.parametrize(
+    ("name", "removed"),
+    [
+        ("constant_depthwise_channels", "2 of 4"),
+        ("constant_channels_through_a_pool", "2 of 4"),
+        ("saturated_channels", "2 of 4"),
+        ("constant_channels_before_padding_stay", None),
+        ("zero_channels_before_padding_go", "2 of 4"),
+        ("all_channels_constant", "3 of 4"),
+    ],
+)
+def test_constant_channels(name: str, removed: str | None, tmp_path: Path) -> None:
+    onnx.save(DIALECTS[name][0]().model(), tmp_path / "net.onnx")
+    notes = [note.text for note in run_passes(import_model(tmp_path / "net.onnx")).notes if note.kind == "channel"]
+    assert [note.split(" channels")[0] for note in notes] == ([removed] if removed else [])
+
+
+def test_notes_tell_what_was_folded(tmp_path: Path) -> None:
+    onnx.save(DIALECTS["batch_norm_after_conv"][0]().model(), tmp_path / "net.onnx")
+    notes = run_passes(import_model(tmp_path / "net.onnx")).notes
+    assert [(note.kind, note.text) for note in notes] == [
+        ("batch_norm", "BatchNormalization folded into n0"),
+        ("batch_norm", "BatchNormalization folded into n3"),
+        ("batch_norm", "BatchNormalization folded into n6"),
+        ("activation", "relu fused into n0"),
+        ("activation", "relu6 fused into n3"),
+    ]
+
+
+def test_printed_graph(tmp_path: Path) -> None:
+    onnx.save(DIALECTS["head_softmax"][0]().model(), tmp_path / "net.onnx")
+    assert print_graph(run_passes(import_model(tmp_path / "net.onnx"))) == PRINTED
+
+
+PRINTED = """\
+graph net
+  input   x [1, 3, 12, 12] is x: float32 [1, 12, 12, 3], axes [0, 3, 1, 2]
+  t1: float32 [1, 6, 6, 4] = conv2d 3x3 stride 2 pad 1,1,1,1 relu (x, n0.weights, n0.bias)
+  t2: float32 [1, 1, 1, 4] = average_pool2d 6x6 (t1)
+  t4: float32 [1, 1, 1, 5] = fully_connected (t2, n4.weights, n4.bias)
+  output  t5 [1, 5] is t4: float32 [1, 1, 1, 5], axes [0, 3]
+  softmax softmax
+  note    activation: n1: relu fused into n0
+"""
+
+
+@pytest.mark.parametrize(
+    ("pads", "value", "reader", "message"),
+    [
+        ((0, 0, 1, 1, 0, 0, 1, 1), 1.0, "conv", "padding with 1"),
+        ((0, 0, 1, 1, 0, 0, 1, 1), 0.0, "Relu", "padding before clamp"),
+        ((0, 0, 1, 1, 0, 0, 1, 1), 0.0, None, "ends in padding"),
+        ((0, 0, 3, 3, 0, 0, 3, 3), 0.0, "conv", "wider than the window"),
+    ],
+)
+def test_pad_that_cannot_fold(
+    pads: tuple[int, ...], value: float, reader: str | None, message: str, tmp_path: Path
+) -> None:
+    net = Net()
+    net.then("Pad", net.ints(*pads), net.weight(value))
+    if reader == "conv":
+        net.conv(3, 4, pads=[0, 0, 0, 0])
+    elif reader is not None:
+        net.then(reader)
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match=message):
+        run_passes(import_model(tmp_path / "net.onnx"))
+
+
+def test_fold_out_of_range_is_refused(tmp_path: Path) -> None:
+    net = Net()
+    net.then("Conv", net.weight(np.full((4, 3, 1, 1), 1e30))).batch_norm(4, [1e20] * 4)
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match="leaves the range of float32"):
+        run_passes(import_model(tmp_path / "net.onnx"))
+
+
+# --- the laws ------------------------------------------------------------------------------------
+
+
+def _broken_graphs(graph: Graph) -> dict[str, Graph]:
+    """By the law each breaks. `graph` is conv2d, average_pool2d, fully_connected."""
+    conv, pool, dense = graph.nodes
+    weights = graph.tensors[conv.inputs[1]]
+    x, made = graph.tensors["x"], graph.tensors[conv.outputs[0]]
+    shrunk = replace(weights, data=weights.data[:, :2], shape=weights.data[:, :2].shape)
+    not_finite = replace(weights, data=np.full_like(weights.data, np.nan))
+    return {
+        "names_are_unique": graph.rebuild(nodes=(conv, replace(pool, name=conv.name), dense)),
+        "tensors_exist": graph.rebuild(nodes=(replace(conv, inputs=("gone", *conv.inputs[1:])), pool, dense)),
+        "nodes_stand_in_execution_order": graph.rebuild(nodes=(pool, conv, dense)),
+        "nothing_is_unused": graph.rebuild(
+            nodes=(conv, pool, replace(pool, name="idle", outputs=("idle",)), dense),
+            tensors=[replace(graph.tensors[pool.outputs[0]], name="idle")],
+        ),
+        "activations_are_nhwc": graph.rebuild(tensors=[replace(x, shape=(2, 12, 12, 3))]),
+        "ports_agree": graph.rebuild(inputs=(replace(graph.inputs[0], permutation=(0, 1, 2, 3)),)),
+        "operators_are_of_the_stage": graph.rebuild(nodes=(conv, replace(pool, op="pad"), dense)),
+        "shapes_agree": graph.rebuild(tensors=[shrunk]),
+        "everything_is_float32": graph.rebuild(tensors=[replace(made, dtype="int8")]),
+        "weights_are_constant_and_finite": graph.rebuild(tensors=[not_finite]),
+    }
+
+
+@pytest.mark.parametrize("law", [law.__name__ for law in LAWS["lowered"]])
+def test_law(law: str, tmp_path: Path) -> None:
+    onnx.save(DIALECTS["head_pool_flatten_gemm"][0]().model(), tmp_path / "net.onnx")
+    graph = run_passes(import_model(tmp_path / "net.onnx"))
+    assert check(graph, "lowered") is graph
+    with pytest.raises(InternalError, match=f"law '{law}'"):
+        check(_broken_graphs(graph)[law], "lowered")

@@ -1,0 +1,96 @@
+"""The facts of cores and boards are complete and agree; wrong facts are refused."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from mbn2c.errors import UsageError
+from mbn2c.resources import targets
+from mbn2c.target import all_boards, all_cores, boards_running, load_board, load_core, parse_board, parse_core
+
+BOARD = tomllib.loads((targets() / "boards" / "qemu-microbit.toml").read_text())
+CORE = tomllib.loads((targets() / "cores" / "cortex-m4.toml").read_text())
+MIB = 2**20
+
+
+def test_every_core_has_a_board_and_every_board_a_core() -> None:
+    cores = {core.name for core in all_cores()}
+    assert cores == {core for board in all_boards() for core in board.cores}
+
+
+@pytest.mark.parametrize("name", [core.name for core in all_cores()])
+def test_core(name: str) -> None:
+    core = load_core(name)
+    assert core.isas[-1] == "scalar" and core.bits in (32, 64) and core.title and core.apt
+    assert boards_running(name)[0].cores[0] == name or name == "x86-64"
+
+
+@pytest.mark.parametrize("name", [board.name for board in all_boards()])
+def test_board(name: str) -> None:
+    board = load_board(name)
+    assert board.source and board.title
+    assert (board.console.driver == "stdio") == load_core(board.core).hosted
+    assert board.console.line_bytes >= 64
+    assert board.emulated or board.flash is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["qemu-mps2-an385", "qemu-mps2-an386", "qemu-mps2-an500", "qemu-mps2-an505", "qemu-mps3-an547"]
+)
+def test_mobilenet_v2_fits_the_large_boards(name: str) -> None:
+    board = load_board(name)
+    assert board.memory("constants").size_bytes >= 4 * MIB
+    assert board.memory("arena").size_bytes >= 2 * MIB
+    assert board.memory("code").size_bytes >= MIB // 2
+
+
+def board_with(**changes: Any) -> dict[str, Any]:
+    return {**BOARD, **changes}
+
+
+MEMORIES = BOARD["memories"]
+BROKEN_BOARDS = {
+    "no core": ({key: value for key, value in BOARD.items() if key != "core"}, "missing: core"),
+    "unknown fact": (board_with(colour="red"), "unknown: colour"),
+    "driver": (board_with(console={**BOARD["console"], "driver": "can"}), "console.driver is 'can'"),
+    "emulator": (board_with(emulator={"kind": "renode"}), "emulator.kind is 'renode'"),
+    "use": (board_with(memories=[{**MEMORIES[0], "holds": ["heap"]}, MEMORIES[1]]), "use of a memory is 'heap'"),
+    "nobody holds": (board_with(memories=[MEMORIES[0]]), "0 memories hold 'data'"),
+    "twice": (board_with(memories=[*MEMORIES, {**MEMORIES[1], "origin": 0x30000000}]), "2 memories hold 'data'"),
+    "overlap": (board_with(memories=[MEMORIES[0], {**MEMORIES[1], "origin": 0x1000}]), "overlap"),
+    "text for number": (board_with(console={**BOARD["console"], "baud": "fast"}), "console.baud is 'fast'"),
+    "negative": (board_with(console={**BOARD["console"], "baud": -1}), "out of range"),
+    "kind": (board_with(memories=[{**MEMORIES[0], "kind": "disk"}, MEMORIES[1]]), "memory kind is 'disk'"),
+}
+
+
+@pytest.mark.parametrize("facts, message", BROKEN_BOARDS.values(), ids=BROKEN_BOARDS)
+def test_broken_board(facts: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_board("broken", facts, "targets/boards/broken.toml")
+
+
+BROKEN_CORES = {
+    "isas": ({**CORE, "isas": ["arm_dsp"]}, "last of isas"),
+    "startup": ({**CORE, "startup": "z80"}, "startup is 'z80'"),
+    "counter": ({**CORE, "cycle_counter": "sundial"}, "cycle_counter is 'sundial'"),
+    "bits": ({**CORE, "bits": "many"}, "core.bits is 'many'"),
+}
+
+
+@pytest.mark.parametrize("facts, message", BROKEN_CORES.values(), ids=BROKEN_CORES)
+def test_broken_core(facts: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_core("broken", facts)
+
+
+def test_a_misspelt_name_gets_a_hint() -> None:
+    with pytest.raises(UsageError, match="no board is called 'qemu-mps2-an501'") as caught:
+        load_board("qemu-mps2-an501")
+    assert "qemu-mps2-an500" in caught.value.hint
+    with pytest.raises(UsageError, match="no target is called 'cortexm7'") as caught:
+        load_core("cortexm7")
+    assert "cortex-m7" in caught.value.hint
