@@ -24,7 +24,7 @@ from mbn2c.output_folder import OutputFolder, compile_folder, firmware_for
 from mbn2c.pipeline import RANDOM, BuildOptions, build
 from mbn2c.target import Board, all_boards, all_cores, load_board, load_core
 from mbn2c.tasks.task import Preprocess
-from mbn2c.texts import build_text, boards_text, targets_text, verify_text
+from mbn2c.texts import boards_text, build_text, targets_text, verify_text
 from mbn2c.verify import VerifyOptions, check_gates, verify
 
 Item = TypeVar("Item")
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mbn2c",
-        description="Compile a trained MobileNet (ONNX) to bit-exact int8 C for a microcontroller, and prove it on the board.",
+        description="Compile a trained MobileNet (ONNX) to bit-exact int8 C, and prove it on the board.",
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"mbn2c {__version__}")
@@ -86,7 +86,9 @@ def _progress(items: Iterable[Item], title: str, total: int) -> Iterable[Item]:
 
 
 def _add_inspect(commands: Any) -> None:
-    parser = _command(commands, "inspect", _inspect, "layers, MACs, parameters, and RAM and flash per target, before any build")
+    parser = _command(
+        commands, "inspect", _inspect, "layers, MACs, parameters, and RAM and flash per target, before any build"
+    )
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
 
 
@@ -107,14 +109,26 @@ def _add_build(commands: Any) -> None:
     parser.add_argument("--calib", metavar="DIR|FILE.npz|random", help="images to choose the int8 scales from")
     parser.add_argument("--calib-limit", type=int, metavar="N", help="take N of them, evenly spaced")
     parser.add_argument(
-        "--percentile", type=float, default=100.0, metavar="P",
+        "--percentile",
+        type=float,
+        default=100.0,
+        metavar="P",
         help="keep this share of each tensor's values inside its int8 range (default 100: minimum and maximum)",
     )
-    parser.add_argument("--preprocess", choices=("unit", "pm1", "imagenet"), help="RGB/255; RGB/127.5-1; ImageNet's mean and std")
+    parser.add_argument(
+        "--preprocess", choices=("unit", "pm1", "imagenet"), help="RGB/255; RGB/127.5-1; ImageNet's mean and std"
+    )
     parser.add_argument("--mean", metavar="R,G,B", help="in units of RGB/255; with --std")
     parser.add_argument("--std", metavar="R,G,B", help="in units of RGB/255; with --mean")
-    parser.add_argument("--resize", choices=("crop", "stretch"), default="crop", help="how images reach the input size (default crop)")
-    parser.add_argument("--input", choices=("int8", "uint8"), default="int8", help="uint8: the device takes raw pixels and does the preprocessing")
+    parser.add_argument(
+        "--resize", choices=("crop", "stretch"), default="crop", help="how images reach the input size (default crop)"
+    )
+    parser.add_argument(
+        "--input",
+        choices=("int8", "uint8"),
+        default="int8",
+        help="uint8: the device takes raw pixels and does the preprocessing",
+    )
     parser.add_argument("--name", help="prefix of the C functions (default: the model's file name)")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line or CSV with index,name")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder to write")
@@ -123,7 +137,9 @@ def _add_build(commands: Any) -> None:
 def _build(options: argparse.Namespace) -> int:
     board = load_board(options.board) if options.board else None
     if options.target is None and board is None:
-        raise UsageError("no target", hint="--target cortex-m7, or --board; `mbn2c targets` and `mbn2c boards` list them")
+        raise UsageError(
+            "no target", hint="--target cortex-m7, or --board; `mbn2c targets` and `mbn2c boards` list them"
+        )
     core = load_core(options.target or board.core)  # type: ignore[union-attr]
     if board is not None and core.name not in board.cores:
         raise UsageError(f"board '{board.name}' does not run code of {core.name}", hint=f"--target {board.core}")
@@ -187,14 +203,21 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
 
 
 def _add_verify(commands: Any) -> None:
-    parser = _command(commands, "verify", _verify, "prove image by image that the device computes what ONNX Runtime computes")
+    parser = _command(
+        commands, "verify", _verify, "prove image by image that the device computes what ONNX Runtime computes"
+    )
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
     _add_device(parser)
     parser.add_argument("--images", required=True, type=Path, metavar="DIR|FILE.npz")
     parser.add_argument("--labels", type=Path, metavar="CSV", help="columns file, and index or label")
     parser.add_argument("--limit", type=int, metavar="N", help="take N images, evenly spaced")
     parser.add_argument("--layers", action="store_true", help="compare every layer and name the first bad one")
-    parser.add_argument("--max-drop", type=float, metavar="P", help="fail if accuracy may drop by more than P %% against the float model")
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="P",
+        help="fail if accuracy may drop by more than P %% against the float model",
+    )
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
@@ -208,11 +231,13 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 def _verify(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
     checked = VerifyOptions(options.images, options.labels, options.limit, options.layers, options.max_drop)
-    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder:
-        with _open_device(options, output, Path(folder)) as transport:
-            emulated = isinstance(transport, EmulatedBoard)
-            session = Session(transport, digest=output.digest, timing=EMULATED if emulated else None)
-            result = verify(output, transport, session, checked, _progress)
+    with (
+        tempfile.TemporaryDirectory(prefix="mbn2c-") as folder,
+        _open_device(options, output, Path(folder)) as transport,
+    ):
+        emulated = isinstance(transport, EmulatedBoard)
+        session = Session(transport, digest=output.digest, timing=EMULATED if emulated else None)
+        result = verify(output, transport, session, checked, _progress)
     _show(options, result, verify_text(result))
     check_gates(result, options.max_drop)
     return 0
@@ -251,7 +276,10 @@ def _add_listings(commands: Any) -> None:
 
 def _targets(options: argparse.Namespace) -> int:
     cores = all_cores()
-    listing = [{"name": core.name, "title": core.title, "isas": list(core.isas), "compiler": f"{core.prefix}gcc"} for core in cores]
+    listing = [
+        {"name": core.name, "title": core.title, "isas": list(core.isas), "compiler": f"{core.prefix}gcc"}
+        for core in cores
+    ]
     _show(options, {"targets": listing}, targets_text(cores))
     return 0
 
@@ -284,7 +312,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _add_demo(commands: Any) -> None:
-    parser = _command(commands, "demo", _demo, "build the bundled digits network for Cortex-M7 and verify it on the emulated board")
+    parser = _command(
+        commands, "demo", _demo, "build the bundled digits network for Cortex-M7 and verify it on the emulated board"
+    )
     parser.add_argument("--images", type=int, default=50, metavar="N", help="images to check (default 50)")
     parser.add_argument("--board", default="qemu-mps2-an500", help="emulated board (default qemu-mps2-an500)")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="keep the output folder here")
@@ -317,7 +347,11 @@ def _demo(options: argparse.Namespace) -> int:
             session = Session(transport, digest=output.digest, timing=EMULATED)
             checked = VerifyOptions(demo.TEST_FOLDER, demo.TEST_LABELS, options.images)
             result = verify(output, transport, session, checked, _progress)
-    text = build_text(output.report, str(folder) if options.output else "a temporary folder", "") + "\n" + verify_text(result)
+    text = (
+        build_text(output.report, str(folder) if options.output else "a temporary folder", "")
+        + "\n"
+        + verify_text(result)
+    )
     _show(options, {"build": output.report, "verify": result}, text)
     check_gates(result, None)
     return 0

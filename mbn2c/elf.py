@@ -51,7 +51,7 @@ def read_elf(path: Path) -> Elf:
         return _parse(data)
     except OSError as error:
         raise BoardError(f"cannot read {path}: {error.strerror}", hint="build the firmware first") from error
-    except (struct.error, IndexError, ValueError) as error:
+    except (struct.error, IndexError, ValueError, OverflowError) as error:
         raise BoardError(f"not an ELF file of ours: {path}: {error}", hint="build the firmware again") from error
 
 

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 def inspect_model(path: Path) -> Json:
-    """The facts of a float model. RAM is arena and context, flash is weights and constants: code and stack need a build."""
+    """The facts of a float model. RAM is arena and context, flash weights and constants: the rest needs a build."""
     graph = import_lowered(path)
     spec = input_spec(graph)
     layers = [_layer(graph, node) for node in graph.nodes]
@@ -49,7 +49,9 @@ def _layer(graph: Graph, node: Node) -> Json:
         "inputs": [list(graph.tensors[name].shape) for name in operator.activations(node, graph)],
         "output": list(graph.tensors[node.outputs[0]].shape),
         "macs": operator.macs(node, graph),
-        "parameters": sum(int(np.prod(graph.tensors[name].shape)) for name in node.inputs if graph.tensors[name].data is not None),
+        "parameters": sum(
+            int(np.prod(graph.tensors[name].shape)) for name in node.inputs if graph.tensors[name].data is not None
+        ),
     }
 
 
@@ -66,7 +68,12 @@ def _targets(graph: Graph) -> list[Json]:
             sizes[core.isas] = (layout.plan.arena_bytes, sum(constants), len(layout.plan.calls))
         arena, flash, steps = sizes[core.isas]
         rows.append(
-            {"target": core.name, "ram_bytes": arena + context_bytes(steps, core.bits), "flash_bytes": flash, "schedule": "layerwise"}
+            {
+                "target": core.name,
+                "ram_bytes": arena + context_bytes(steps, core.bits),
+                "flash_bytes": flash,
+                "schedule": "layerwise",
+            }
         )
     return rows
 
@@ -91,7 +98,8 @@ def format_inspection(result: Json) -> str:
     targets += [(row["target"], f"{row['ram_bytes']:,} B", f"{row['flash_bytes']:,} B") for row in result["targets"]]
     head = (
         f"{model['file']}: {model['architecture']}\n"
-        f"input {shape['height']}x{shape['width']}x{shape['channels']}, {model['macs']:,} MACs, {model['parameters']:,} parameters"
+        f"input {shape['height']}x{shape['width']}x{shape['channels']}, "
+        f"{model['macs']:,} MACs, {model['parameters']:,} parameters"
     )
     return "\n\n".join([head, table(rows), table(targets)])
 

@@ -51,7 +51,9 @@ def read_graph(path: Path) -> Graph:
             raise TypeError("it does not hold a Graph")
         return graph
     except FileNotFoundError:
-        raise UsageError("no network.npz", where=str(path.parent), hint="name a folder that `mbn2c build` wrote") from None
+        raise UsageError(
+            "no network.npz", where=str(path.parent), hint="name a folder that `mbn2c build` wrote"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UsageError(f"cannot read network.npz: {error}", where=str(path), hint="build the model again") from error
 

@@ -204,9 +204,7 @@ def snap_add_scale(input_scale: float, output_scale: np.float32) -> tuple[np.flo
     return np.float32(float(output_scale) * numerator / ADD_RATIO_DENOMINATOR), numerator
 
 
-def add_float(
-    a: np.ndarray, b: np.ndarray, scales: tuple[np.float32, ...], zero_points: tuple[int, ...]
-) -> np.ndarray:
+def add_float(a: np.ndarray, b: np.ndarray, scales: tuple[np.float32, ...], zero_points: tuple[int, ...]) -> np.ndarray:
     """Dequantize, add, quantize in float32, as ONNX defines it; scales and zero points of (a, b, output)."""
     real_a = (a.astype(np.float32) - np.float32(zero_points[0])) * scales[0]
     real_b = (b.astype(np.float32) - np.float32(zero_points[1])) * scales[1]

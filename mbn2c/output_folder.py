@@ -75,9 +75,7 @@ class OutputFolder:
 
     @property
     def names(self) -> Names:
-        return names_for(
-            self.graph, self.prefix, self.report["model"]["file"], self.digest, self.report["build"]
-        )
+        return names_for(self.graph, self.prefix, self.report["model"]["file"], self.digest, self.report["build"])
 
     def layout(self, core: Core) -> Layout:
         return lay_out(self.graph, core, self.report["build"]["optimize"])

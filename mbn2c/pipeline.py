@@ -227,9 +227,7 @@ def _check_preprocess(options: BuildOptions, spec: InputSpec, samples: Samples |
         options.preprocess.check_channels(spec.channels)
 
 
-def _quantize(
-    options: BuildOptions, graph: Graph, inputs: _Inputs, float_model: bytes, progress: Progress
-) -> Graph:
+def _quantize(options: BuildOptions, graph: Graph, inputs: _Inputs, float_model: bytes, progress: Progress) -> Graph:
     names = onnx_names(graph)
     lowered = Oracle(with_outputs(to_onnx_float(graph), names.values()))
     _compare_float(graph, lowered, Oracle(float_model), inputs)
@@ -272,9 +270,7 @@ def softmax(logits: np.ndarray, kind: str) -> np.ndarray:
     return (logs if kind == "log_softmax" else np.exp(logs)).reshape(logits.shape)
 
 
-def _compare_with_oracle(
-    graph: Graph, quantized: Graph, int8_model: bytes, inputs: _Inputs
-) -> dict[str, float | None]:
+def _compare_with_oracle(graph: Graph, quantized: Graph, int8_model: bytes, inputs: _Inputs) -> dict[str, float | None]:
     """Every tensor of the integer reference against ONNX Runtime on some images; the SQNR of each in dB.
 
     raises  InternalError naming the first tensor that differs

@@ -11,7 +11,9 @@ from mbn2c.target import Board, Core
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns aligned to the left, two spaces apart."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def _bytes(count: int | None) -> str:
@@ -21,18 +23,22 @@ def _bytes(count: int | None) -> str:
 def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
     """What a build made."""
     ram, flash, model = report["ram"], report["flash"], report["model"]
-    calibration = report["build"]["calibration"]
+    calibration, folded = report["build"]["calibration"], report["folded"]
     paths = ", ".join(f"{count} {path}" for path, count in report["quantization"]["channels_per_path"].items())
-    folded = report["folded"]
+    source = "random inputs: for sizes only" if calibration["source"] == "random" else "images"
+    size = f"{model['macs']:,} MACs, {model['parameters']:,} parameters, {len(report['layers'])} layers"
+    folds = f"{folded['batch_norms']} batch norms, {folded['activations']} activations, {folded['pads']} pads"
+    ram_parts = f"arena {ram['arena_bytes']:,} + context {ram['context_bytes']:,} + stack {_bytes(ram['stack_bytes'])}"
+    flash_parts = f"weights {flash['weights_bytes']:,} + constants {flash['constants_bytes']:,}"
     rows = [
-        ("model", f"{model['file']}: {model['macs']:,} MACs, {model['parameters']:,} parameters, {len(report['layers'])} layers"),
+        ("model", f"{model['file']}: {size}"),
         ("target", report["target"] + (f", board {report['board']}" if report["board"] else "")),
-        ("calibration", f"{calibration['images']} {'random inputs: for sizes only' if calibration['source'] == 'random' else 'images'}"),
-        ("folded", f"{folded['batch_norms']} batch norms, {folded['activations']} activations, {folded['pads']} pads, {folded['removed_channels']} constant channels"),
+        ("calibration", f"{calibration['images']} {source}"),
+        ("folded", f"{folds}, {folded['removed_channels']} constant channels"),
         ("requantization", f"{report['quantization']['proved_channels']} channels proved exact: {paths}"),
-        ("RAM", f"{_bytes(ram['total_bytes'])} = arena {ram['arena_bytes']:,} + context {ram['context_bytes']:,} + stack {_bytes(ram['stack_bytes'])}"),
+        ("RAM", f"{_bytes(ram['total_bytes'])} = {ram_parts}"),
         ("", f"peak at {ram['peak_layer']}; no placement of this schedule is below {ram['lower_bound_bytes']:,} B"),
-        ("flash", f"{_bytes(flash['total_bytes'])} = weights {flash['weights_bytes']:,} + constants {flash['constants_bytes']:,} + code {_bytes(flash['code_bytes'])}"),
+        ("flash", f"{_bytes(flash['total_bytes'])} = {flash_parts} + code {_bytes(flash['code_bytes'])}"),
     ]
     if report.get("firmware"):
         used = ", ".join(f"{name} {count:,} B" for name, count in report["firmware"]["memories"].items())
@@ -45,29 +51,38 @@ def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
 
 def verify_text(result: Mapping[str, Any]) -> str:
     """The three comparisons, and what they cost."""
-    n = result["images"]
+    n, compared, seconds = result["images"], f"{result['outputs_compared']:,}", f"{result['wall_s']:.1f}"
 
     def share(key: str) -> str:
         low, high = result[f"{key}_interval_95"]
         return f"{result[key]:.4f}  (95 %: {low:.4f} to {high:.4f})"
 
     rows = [
-        ("device", f"{result['board']}, {n} images, {result['outputs_compared']:,} output bytes, {result['retries']} retries, {result['wall_s']:.1f} s"),
+        ("device", f"{result['board']}, {n} images, {compared} output bytes, {result['retries']} retries, {seconds} s"),
         ("device against integer reference", f"{result['device_vs_reference_mismatches']} bytes differ"),
-        ("reference against ONNX Runtime, int8", f"{result['reference_vs_ort_int8_mismatches']} bytes differ, over all tensors"),
+        (
+            "reference against ONNX Runtime, int8",
+            f"{result['reference_vs_ort_int8_mismatches']} bytes differ, over all tensors",
+        ),
         ("same top-1 as the float model", share("top1_agreement")),
     ]
     if result["top1_device"] is not None:
         rows += [
             ("top-1 of the device", share("top1_device")),
             ("top-1 of the float model", share("top1_ort_float32")),
-            ("accuracy drop", f"{100 * result['drop']:.2f} %, below {100 * result['drop_upper_95']:.2f} % with 95 % confidence"),
+            (
+                "accuracy drop",
+                f"{100 * result['drop']:.2f} %, below {100 * result['drop_upper_95']:.2f} % with 95 % confidence",
+            ),
         ]
     if result["sqnr_db"] is not None:
         rows.append(("output SQNR", f"{result['sqnr_db']:.1f} dB"))
     if result["instructions_per_inference"] is not None:
         rows.append(
-            ("instructions per inference", f"{result['instructions_per_inference']:,} = {result['instructions_per_mac']} per MAC")
+            (
+                "instructions per inference",
+                f"{result['instructions_per_inference']:,} = {result['instructions_per_mac']} per MAC",
+            )
         )
     if result["stack_used_bytes"]:
         rows.append(("stack used by the firmware", f"{result['stack_used_bytes']:,} B"))
@@ -79,7 +94,12 @@ def verify_text(result: Mapping[str, Any]) -> str:
 
 
 def targets_text(cores: Sequence[Core]) -> str:
-    return table([("target", "kernels", "compiler", ""), *((c.name, ", ".join(c.isas), f"{c.prefix}gcc", c.title) for c in cores)])
+    return table(
+        [
+            ("target", "kernels", "compiler", ""),
+            *((c.name, ", ".join(c.isas), f"{c.prefix}gcc", c.title) for c in cores),
+        ]
+    )
 
 
 def boards_text(boards: Sequence[Board]) -> str:

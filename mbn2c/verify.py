@@ -98,9 +98,7 @@ def verify(
     """
     started = time.monotonic()
     models = _open_models(output)
-    samples = open_samples(
-        options.images, models.spec, resize=output.report["build"]["resize"], limit=options.limit
-    )
+    samples = open_samples(options.images, models.spec, resize=output.report["build"]["resize"], limit=options.limit)
     _check_kind(models, samples, options)
     labels = _labels(output, options, samples)
     session.hello()
@@ -226,9 +224,7 @@ def _one_image(
     _count_accuracy(models, values, got, oracle, label, tally)
 
 
-def _first_bad_layer(
-    output: OutputFolder, session: Session, frame: bytes, reference: Mapping[str, np.ndarray]
-) -> str:
+def _first_bad_layer(output: OutputFolder, session: Session, frame: bytes, reference: Mapping[str, np.ndarray]) -> str:
     """The first step whose rows have another CRC-32 than the reference's, or ""."""
     digests = session.layer_digests(frame)
     for call in output.layout(output.core).plan.calls:

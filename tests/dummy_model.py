@@ -1,8 +1,8 @@
 """A stand-in for generated C: the functions of design.md section 6 over a very small network.
 
-    step 0  row r of `row_bytes`: x + r, wrapping (one row per input row)
-    step 1  the sum of all step 0 rows, wrapping, one row at the end
-    output  the first `output_bytes` of step 1, cyclic
+step 0  row r of `row_bytes`: x + r, wrapping (one row per input row)
+step 1  the sum of all step 0 rows, wrapping, one row at the end
+output  the first `output_bytes` of step 1, cyclic
 """
 
 from __future__ import annotations

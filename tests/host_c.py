@@ -47,7 +47,9 @@ def write_c(folder: Path, nets: Sequence[Net]) -> list[str]:
     return sorted(path for path in files if path.endswith(".c"))
 
 
-def compile_c(folder: Path, sources: Sequence[str], *flags: str, compiler: str = "gcc", standard: str = "-std=c99") -> None:
+def compile_c(
+    folder: Path, sources: Sequence[str], *flags: str, compiler: str = "gcc", standard: str = "-std=c99"
+) -> None:
     """Run the compiler; an AssertionError shows what it says."""
     command = [compiler, *([standard] if standard else []), *flags, *sources]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -205,7 +207,7 @@ def _tensors(plan: Plan, rows: dict[str, list[bytes]]) -> Tensors:
 
 
 def first_difference(reference: Tensors, found: Tensors) -> str:
-    """"" if all tensors are equal, else the name of the first that is not."""
+    """ "" if all tensors are equal, else the name of the first that is not."""
     for name, values in reference.items():
         if name not in found:
             return f"{name} was never observed"

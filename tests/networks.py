@@ -82,7 +82,7 @@ def plan_with_cuts(graph: Graph, cuts: Sequence[bool]) -> Plan:
 
 
 def compare_with_onnx_runtime(graph: Graph, reference: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> str:
-    """"" if both agree in every tensor, else what differs first."""
+    """ "" if both agree in every tensor, else what differs first."""
     for name, tensor in graph.tensors.items():
         if tensor.data is None and not np.array_equal(reference[name], found[name].transpose(NHWC)):
             wrong = int((reference[name] != found[name].transpose(NHWC)).sum())
@@ -116,7 +116,9 @@ def windows(draw: st.DrawFn, height: int, width: int, kernels: Sequence[int] = (
         dilation.append(gap)
         pads.append((before, after))
     (top, bottom), (left, right) = pads
-    return Window((kernel[0], kernel[1]), (stride[0], stride[1]), (top, left, bottom, right), (dilation[0], dilation[1]))
+    return Window(
+        (kernel[0], kernel[1]), (stride[0], stride[1]), (top, left, bottom, right), (dilation[0], dilation[1])
+    )
 
 
 @st.composite
@@ -133,7 +135,9 @@ def networks(draw: st.DrawFn, blocks: int = 4) -> Graph:
     x = "input"
     outputs: list[str] = []
     for _ in range(draw(st.integers(1, blocks))):
-        kind = draw(st.sampled_from(("residual", "residual", "v1", "conv2d", "clamp", "average_pool", "branch", "side")))
+        kind = draw(
+            st.sampled_from(("residual", "residual", "v1", "conv2d", "clamp", "average_pool", "branch", "side"))
+        )
         if kind == "residual":
             same = draw(st.booleans())
             window = Window((3, 3), pad=(1, 1, 1, 1)) if same else draw(windows(*size(x)))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
+from host_c import Net, first_difference, run_program
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from host_c import Net, first_difference, run_program
 from networks import cut_lists, int8_inputs, kernels_of, networks, plan_with_cuts
 
 from mbn2c.ir.graph import Graph

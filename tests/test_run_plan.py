@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
-import pytest
-from hypothesis import given, settings
 from host_c import first_difference
-from models import tiny_mobilenet_v2
-from networks import cut_lists, int8_inputs, kernels_of, networks, plan_with_cuts, quantized
+from hypothesis import given, settings
+from networks import cut_lists, int8_inputs, kernels_of, networks, plan_with_cuts
 
-from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan
 from mbn2c.planner.layerwise import plan_layerwise

@@ -21,7 +21,7 @@ from mbn2c.build.toolchain import build, memory_use
 from mbn2c.errors import BoardError, FitError, UsageError
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.serial_port import SerialPort
-from mbn2c.link.session import EMULATED, Session, Timing
+from mbn2c.link.session import EMULATED, Session, Timing, board_timing
 from mbn2c.link.transport import Transport
 from mbn2c.target import all_boards, load_board, load_core
 
@@ -240,6 +240,12 @@ def facts(**changes: object) -> wire.Facts:
 QUICK = Timing(hello_s=0.3, reply_s=0.05, rows_s=0.05, give_up_s=0.3)
 
 
+def test_patience_grows_with_the_network() -> None:
+    assert board_timing(0, 0).rows_s == Timing().rows_s
+    assert board_timing(7_500_000, 16_000_000).rows_s > 10
+    assert board_timing(300_000_000, 16_000_000).give_up_s > 1000
+
+
 def refused(reason: str, detail: int = 0) -> wire.Refused:
     return wire.Refused(wire.REASONS.index(reason), detail)
 
@@ -326,8 +332,7 @@ def pty() -> Iterator[Callable[[Path], int]]:
         tty.setraw(port)
         name.unlink(missing_ok=True)
         name.symlink_to(os.ttyname(port))
-        os.close(port)
-        ours.append(board)
+        ours.extend((board, port))  # with nobody at the port's end, the board would read an error
         return board
 
     yield plug_in
@@ -351,6 +356,47 @@ def test_a_pulled_cable_is_waited_for(pty: Callable[[Path], int], tmp_path: Path
     os.write(again, b"two")
     assert port.read(1.0) == b"two"
     port.close()
+
+
+@pytest.mark.parametrize("pull_at", [3, 6, 8])
+def test_a_pulled_cable_costs_a_resume(host: Path, pty: Callable[[Path], int], tmp_path: Path, pull_at: int) -> None:
+    name = tmp_path / "port"
+    boards: list[subprocess.Popen[bytes]] = []
+
+    def plug_in() -> int:
+        end = pty(name)
+        boards.append(subprocess.Popen([host], stdin=end, stdout=end))
+        return end
+
+    def pull(end: int) -> None:
+        boards[0].kill()
+        boards[0].wait()
+        os.dup2(os.open(os.devnull, os.O_RDWR), end)
+
+    end = plug_in()
+    port = SerialPort(str(name), reconnect_s=10)
+    write = port.write
+    writes = 0
+
+    def write_until_pulled(data: bytes) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == pull_at:
+            pull(end)
+            plug_in()
+        write(data)
+
+    port.write = write_until_pulled  # type: ignore[method-assign]
+    try:
+        session = Session(port, digest=MODEL.digest, timing=HASTY)
+        frame = MODEL.frame(4)
+        assert session.run(frame) == MODEL.output(frame)
+        assert session.retries > 0
+    finally:
+        port.close()
+        for board in boards:
+            board.kill()
+            board.wait()
 
 
 def test_a_port_that_stays_away_is_an_error(pty: Callable[[Path], int], tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import re
 
 from mbn2c.errors import UsageError
 
-_KEYWORDS = frozenset(
-    """auto break case char const continue default do double else enum extern float for goto if inline int long register
-    restrict return short signed sizeof static struct switch typedef union unsigned void volatile while asm bool catch
-    class delete explicit export false friend mutable namespace new operator private protected public template this
-    throw true try typename using virtual main mbn""".split()
-)
+_C99 = """auto break case char const continue default do double else enum extern float for goto if inline int long
+    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"""
+# The C must compile as C++ too.
+_CPP = """asm bool catch class delete explicit export false friend mutable namespace new operator private protected
+    public template this throw true try typename using virtual"""
+_KEYWORDS = frozenset((*_C99.split(), *_CPP.split(), "main", "mbn"))
 
 
 def check_prefix(name: str) -> str:

@@ -29,7 +29,9 @@ def array_lines(array: np.ndarray) -> str:
         words = [float_literal(value) for value in array.reshape(-1)]
     else:
         words = [int_literal(value) for value in array.reshape(-1).tolist()]
-    lines, line, length = [], [], 0
+    lines: list[str] = []
+    line: list[str] = []
+    length = 0
     for word in words:
         if length + len(word) + 2 > _LINE_CHARS:
             lines.append("    " + ", ".join(line) + ",")

@@ -17,8 +17,8 @@ from mbn2c.emit.c_values import array_lines, c_type, float_literal, int_literal
 from mbn2c.emit.memory_map import drawing
 from mbn2c.emit.render import render
 from mbn2c.ir.graph import Graph, Node, Tensor
-from mbn2c.ir.plan import Buffer, Call, Plan, Read
 from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.ir.plan import Buffer, Call, Plan, Read
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.operator import quant_of, scale_of
 
@@ -133,7 +133,9 @@ def _output_values(tensor: Tensor, outside: str, offset: int) -> dict[str, objec
 
 def _string_literal(text: str) -> str:
     escaped = "".join(
-        char if char.isascii() and char.isprintable() and char not in '"\\?' else "".join(f"\\{b:03o}" for b in char.encode())
+        char
+        if char.isascii() and char.isprintable() and char not in '"\\?'
+        else "".join(f"\\{b:03o}" for b in char.encode())
         for char in text
     )
     return f'"{escaped}"'
@@ -226,7 +228,9 @@ def _op_text(node: Node) -> str:
     if window.kernel != (1, 1):
         words.append(f"{window.kernel[0]}x{window.kernel[1]}")
     if window.stride != (1, 1):
-        words.append(f"stride {window.stride[0]}" if window.stride[0] == window.stride[1] else f"stride {window.stride}")
+        words.append(
+            f"stride {window.stride[0]}" if window.stride[0] == window.stride[1] else f"stride {window.stride}"
+        )
     activation = getattr(node.attributes, "activation", None)
     if activation is not None:
         words.append(activation.name)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.kernels import scalar
 from mbn2c.ir.kernel import Kernel
+from mbn2c.kernels import scalar
 
 TABLES: dict[str, tuple[Kernel, ...]] = {"scalar": scalar.KERNELS}
 

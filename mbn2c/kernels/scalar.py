@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.window import Window
 from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.attributes import Requantize
 from mbn2c.ops.operator import quant_of

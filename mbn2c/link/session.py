@@ -25,6 +25,7 @@ _LONGEST_WAIT_S = 20.0
 _BAUD_TRIAL_S = 3.0
 _HELLO_WAIT_S = 0.25
 _READ_BYTES = 2048
+_SLOWEST_CYCLES_PER_MAC = 25
 
 _HUNGRY = wire.STATES.index("hungry")
 _ROW_WAITING = wire.STATES.index("row_waiting")
@@ -55,6 +56,12 @@ class Timing:
     reply_s: float = 0.5
     rows_s: float = 2.0
     give_up_s: float = 120.0
+
+
+def board_timing(macs: int, clock_hz: int) -> Timing:
+    """Patience with a real board that computes a whole network of `macs` when the last row is in."""
+    slowest_s = macs * _SLOWEST_CYCLES_PER_MAC / clock_hz if clock_hz else 0.0
+    return Timing(rows_s=2.0 + slowest_s, give_up_s=max(120.0, 5 * slowest_s))
 
 
 EMULATED = Timing(hello_s=60.0, reply_s=5.0, rows_s=20.0, give_up_s=1200.0)

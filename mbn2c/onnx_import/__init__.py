@@ -35,4 +35,4 @@ def import_model(path: Path) -> Graph:
 
 def model_bytes(path: Path) -> bytes:
     """The user's own model as one serialized file, external weights included."""
-    return load_model(path).SerializeToString(deterministic=True)
+    return bytes(load_model(path).SerializeToString(deterministic=True))

@@ -17,7 +17,7 @@ from mbn2c.ops.operator import OnnxOp, quant_of, scale_of
 def spell_quantize(real: str, output: str, quant: Quant) -> OnnxOp:
     """float32 `real` -> int8 `output`."""
     scale, zero_point = f"{output}__scale", f"{output}__zero_point"
-    constants = {scale: np.array(scale_of(quant), np.float32), zero_point: np.array(quant.zero_point, np.int8)}
+    constants = _scalars(scale, zero_point, quant)
     return OnnxOp("QuantizeLinear", (real, scale, zero_point), (output,), {}, constants)
 
 
@@ -25,7 +25,7 @@ def spell_dequantize(graph: Graph, tensor: str, reader: str) -> tuple[OnnxOp, st
     """int8 `tensor` -> float32, for one reader only, as ONNX Runtime wants it; returns the node and its output."""
     quant = quant_of(graph, tensor)
     scale, zero_point, real = f"{tensor}__scale", f"{tensor}__zero_point", f"{tensor}__for__{reader}"
-    constants = {scale: np.array(scale_of(quant), np.float32), zero_point: np.array(quant.zero_point, np.int8)}
+    constants = _scalars(scale, zero_point, quant)
     return OnnxOp("DequantizeLinear", (tensor, scale, zero_point), (real,), {}, constants), real
 
 
@@ -66,3 +66,7 @@ def spell_clip(source: str, output: str, low: float, high: float) -> OnnxOp:
         else:
             names.append("")
     return OnnxOp("Clip", tuple(names), (output,), {}, constants)
+
+
+def _scalars(scale: str, zero_point: str, quant: Quant) -> dict[str, np.ndarray]:
+    return {scale: np.array(scale_of(quant), np.float32), zero_point: np.array(quant.zero_point, np.int8)}

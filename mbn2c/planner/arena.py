@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-
 from mbn2c.planner.lifetimes import Block, distance_above
 
 ALIGNMENT_BYTES = 16

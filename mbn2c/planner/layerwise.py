@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mbn2c.ir.graph import Graph
-from mbn2c.ir.plan import Plan
 from mbn2c.ir.kernel import Kernel
+from mbn2c.ir.plan import Plan
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.schedule import make_schedule
 

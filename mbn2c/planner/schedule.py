@@ -14,8 +14,8 @@ import numpy as np
 
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.plan import Call, Read, Rows
 from mbn2c.ir.kernel import Kernel
+from mbn2c.ir.plan import Call, Read, Rows
 from mbn2c.ops import OPERATORS
 
 Pad = tuple[int, int, int, int]
@@ -132,7 +132,8 @@ def simulate(schedule: Schedule) -> Timeline:
         last_read[port.tensor][:] = len(ran)
     for name, rows in last_read.items():
         np.maximum(rows, written[name], out=rows)
-    first_run, last_run = {}, {}
+    first_run: dict[int, int] = {}
+    last_run: dict[int, int] = {}
     for moment, step in enumerate(ran):
         first_run.setdefault(step, moment)
         last_run[step] = moment

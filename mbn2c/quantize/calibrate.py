@@ -42,9 +42,7 @@ class _Observer:
         while max(-self.low, self.high) > self.limit:
             self.limit *= 2
             merged = self.counts.reshape(-1, 2).sum(axis=1)
-            self.counts = np.concatenate(
-                [np.zeros(_BINS // 4, np.int64), merged, np.zeros(_BINS // 4, np.int64)]
-            )
+            self.counts = np.concatenate([np.zeros(_BINS // 4, np.int64), merged, np.zeros(_BINS // 4, np.int64)])
         self.counts += np.histogram(values, bins=_BINS, range=(-self.limit, self.limit))[0]
 
     def range(self, percentile: float) -> Range:

@@ -1,0 +1,54 @@
+"""Builds a model into a folder and runs it: the pipeline as the command line uses it, without its words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mbn2c import demo
+from mbn2c.emit.bundle import write_bundle
+from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.link.session import EMULATED, Session
+from mbn2c.output_folder import OutputFolder, compile_folder, firmware_for
+from mbn2c.pipeline import BuildOptions, build, no_progress
+from mbn2c.target import load_board, load_core
+from mbn2c.tasks.task import Preprocess
+from mbn2c.verify import VerifyOptions, verify
+
+
+def build_folder(folder: Path, options: BuildOptions, *, compiled: bool = False) -> OutputFolder:
+    """The output folder of a build."""
+    write_bundle(build(options), folder)
+    if compiled:
+        compile_folder(OutputFolder(folder))
+    return OutputFolder(folder)
+
+
+def demo_options(target: str, board: str | None = None) -> BuildOptions:
+    """The bundled digits network for a core."""
+    return BuildOptions(
+        model=demo.MODEL_FILE,
+        core=load_core(target),
+        board=load_board(board) if board else None,
+        calib=str(demo.CALIBRATION_FOLDER),
+        preprocess=Preprocess.named(demo.PREPROCESS),
+        input_kind="uint8",
+        name="digits",
+        labels=demo.CLASS_NAMES_FILE,
+    )
+
+
+def verify_on(output: OutputFolder, board: str, folder: Path, options: VerifyOptions) -> dict[str, Any]:
+    """The result of `mbn2c verify OUT --board BOARD`."""
+    elf = firmware_for(output, load_board(board), folder)
+    with EmulatedBoard(load_board(board), elf, count=True) as transport:
+        session = Session(transport, digest=output.digest, timing=EMULATED)
+        return verify(output, transport, session, options, no_progress)
+
+
+def assert_exact(result: dict[str, Any], images: int) -> None:
+    """Device, reference and ONNX Runtime agree on every byte of every image."""
+    assert result["images"] == images
+    assert result["outputs_compared"] > 0
+    assert result["device_vs_reference_mismatches"] == 0, result["first_mismatch"]
+    assert result["reference_vs_ort_int8_mismatches"] == 0, result["first_mismatch"]

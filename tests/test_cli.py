@@ -1,0 +1,186 @@
+"""The command line as a user sees it: exit codes, messages, JSON, and nothing written when something is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mbn2c import demo
+from mbn2c.cli import main
+
+MODEL = str(demo.MODEL_FILE)
+CALIB = ["--calib", str(demo.CALIBRATION_FOLDER), "--preprocess", "pm1"]
+
+
+def run(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = main(list(words))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+REFUSALS = [
+    # (case, arguments after `build MODEL -o OUT`, exit code, word in the message, word in the hint)
+    ("no target", CALIB, 2, "no target", "--target"),
+    ("unknown target", [*CALIB, "--target", "cortex-m99"], 2, "cortex-m99", "cortex-m"),
+    ("unknown board", [*CALIB, "--board", "qemu-mps2-an50"], 2, "qemu-mps2-an50", "qemu-mps2-an500"),
+    (
+        "board of another core",
+        [*CALIB, "--board", "qemu-riscv32-virt", "--target", "cortex-m4"],
+        2,
+        "cortex-m4",
+        "rv32imc",
+    ),
+    ("no calibration", ["--target", "host"], 2, "images", "--calib"),
+    ("no preprocessing", ["--target", "host", "--calib", CALIB[1]], 2, "pixels", "--preprocess"),
+    ("mean without std", ["--target", "host", "--calib", "random", "--mean", "0.5"], 2, "--std", "both"),
+    ("bad mean", ["--target", "host", "--calib", "random", "--mean", "x", "--std", "1"], 2, "--mean", "0.485"),
+    (
+        "three channels' numbers",
+        ["--target", "host", "--calib", CALIB[1], "--preprocess", "imagenet"],
+        2,
+        "3 numbers",
+        "pm1",
+    ),
+    ("no such folder", ["--target", "host", "--calib", "nowhere", "--preprocess", "pm1"], 2, "no such", "folder"),
+    ("bad name", [*CALIB, "--target", "host", "--name", "9lives"], 2, "9lives", "letter"),
+    ("a keyword", [*CALIB, "--target", "host", "--name", "int"], 2, "int", "keyword"),
+    ("labels of another model", [*CALIB, "--target", "host", "--labels", "LABELS"], 2, "2 class names", "one name"),
+    (
+        "raw pixels without preprocessing",
+        ["--target", "host", "--calib", "random", "--input", "uint8"],
+        2,
+        "uint8",
+        "--pre",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "what", "hint"), [c[1:] for c in REFUSALS], ids=[c[0] for c in REFUSALS])
+def test_build_refuses(
+    words: list[str], code: int, what: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    words = [str(tmp_path / "labels.txt") if word == "LABELS" else word for word in words]
+    got, out, err = run("build", MODEL, "-o", str(tmp_path / "out"), *words, capsys=capsys)
+    assert got == code
+    assert out == ""
+    lines = err.splitlines()
+    assert lines[0].startswith("error: ") and what in lines[0]
+    assert lines[-1].startswith("try:") and hint in lines[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_model_that_is_not_onnx(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"\x89PNG\r\n")
+    code, out, err = run(
+        "build", str(model), "--target", "host", "--calib", "random", "-o", str(tmp_path / "out"), capsys=capsys
+    )
+    assert (code, out) == (3, "")
+    assert err.startswith("error: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_build_and_verify_print_one_json_object_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(tmp_path / "out")
+    code, out, _ = run(
+        "build", MODEL, "--target", "host", "--name", "digits", *CALIB, "-o", folder, "--json", capsys=capsys
+    )
+    assert code == 0
+    report = json.loads(out)
+    assert report == json.loads((tmp_path / "out" / "report.json").read_text())
+    for part, fields in {
+        "model": ("name", "sha256", "macs", "parameters"),
+        "ram": ("arena_bytes", "context_bytes", "stack_bytes", "total_bytes", "lower_bound_bytes"),
+        "flash": ("weights_bytes", "constants_bytes", "code_bytes", "total_bytes"),
+    }.items():
+        assert all(report[part][field] is not None for field in fields), part
+    assert report["ram"]["lower_bound_bytes"] <= report["ram"]["arena_bytes"]
+    assert report["recomputed_macs"] == 0
+    assert report["folded"]["batch_norms"] == 28
+    paths = report["quantization"]["channels_per_path"]
+    assert sum(paths.values()) == report["quantization"]["proved_channels"] > 0
+    code, out, _ = run(
+        "verify", folder, "--host", "--images", str(demo.TEST_FOLDER), "--labels", str(demo.TEST_LABELS),
+        "--limit", "4", "--json", capsys=capsys,
+    )  # fmt: skip
+    assert code == 0
+    result = json.loads(out)
+    assert result["images"] == 4
+    assert result["device_vs_reference_mismatches"] == result["reference_vs_ort_int8_mismatches"] == 0
+
+
+def test_building_twice_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("build", MODEL, "--target", "host", *CALIB, "--calib-limit", "5", "-o")
+    for name in ("first", "second"):
+        assert run(*words, str(tmp_path / name), capsys=capsys)[0] == 0
+    files = {
+        path.relative_to(tmp_path / "first"): path.read_bytes()
+        for path in (tmp_path / "first").rglob("*")
+        if path.is_file() and "build" not in path.parts
+    }
+    assert len(files) > 10
+    for path, content in files.items():
+        assert (tmp_path / "second" / path).read_bytes() == content, path
+        assert str(tmp_path).encode() not in content, f"{path} holds an absolute path"
+
+
+def test_verify_fails_on_a_wrong_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The gate must be able to fail: the C of one build against the network of another."""
+    for name, limit in (("one", "3"), ("two", "40")):
+        words = ("build", MODEL, "--target", "host", "--name", "digits", *CALIB, "--calib-limit", limit)
+        assert run(*words, "-o", str(tmp_path / name), capsys=capsys)[0] == 0
+    (tmp_path / "one" / "model.int8.onnx").write_bytes((tmp_path / "two" / "model.int8.onnx").read_bytes())
+    code, _, err = run(
+        "verify", str(tmp_path / "one"), "--host", "--images", str(demo.TEST_FOLDER), "--limit", "2", capsys=capsys
+    )
+    assert code == 1
+    assert "bytes differ from ONNX Runtime" in err
+
+
+def test_verify_refuses_a_folder_that_build_did_not_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run("verify", str(tmp_path), "--host", "--images", str(demo.TEST_FOLDER), capsys=capsys)
+    assert (code, out) == (2, "")
+    assert "report.json" in err
+
+
+def test_random_calibration_is_said_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(
+        "build", MODEL, "--target", "host", "--calib", "random", "-o", str(tmp_path / "out"), capsys=capsys
+    )
+    assert code == 0
+    assert "random" in out and "noise" in err
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["build"]["calibration"]["source"] == "random"
+
+
+@pytest.mark.parametrize("command", ["targets", "boards", "inspect"])
+def test_listing_as_text_and_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [command, MODEL] if command == "inspect" else [command]
+    code, text, _ = run(*words, capsys=capsys)
+    assert code == 0 and len(text.splitlines()) > 5
+    code, out, _ = run(*words, "--json", capsys=capsys)
+    assert code == 0
+    assert json.loads(out)
+
+
+def test_inspect_recognises_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run("inspect", MODEL, "--json", capsys=capsys)
+    assert code == 0
+    result = json.loads(out)
+    assert result["model"]["input"]["height"] == 32
+    assert sum(layer["macs"] for layer in result["layers"]) == result["model"]["macs"]
+    assert {row["target"] for row in result["targets"]} >= {"cortex-m0plus", "cortex-m7", "rv32imc"}
+
+
+def test_every_command_has_help() -> None:
+    result = subprocess.run([sys.executable, "-m", "mbn2c", "--help"], capture_output=True, text=True, check=True)
+    for command in ("inspect", "build", "verify", "targets", "boards", "doctor", "demo"):
+        assert command in result.stdout
+        text = subprocess.run(
+            [sys.executable, "-m", "mbn2c", command, "--help"], capture_output=True, text=True, check=True
+        )
+        assert "--json" in text.stdout

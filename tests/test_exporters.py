@@ -1,0 +1,61 @@
+"""Every file of ../shared/models/exporters: bit-exact C, or the one message that says why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from devices import assert_exact, build_folder, verify_on
+from shared import SHARED, shared
+
+from mbn2c.errors import Mbn2cError, ModelError
+from mbn2c.pipeline import RANDOM, BuildOptions
+from mbn2c.target import load_core
+from mbn2c.verify import VerifyOptions
+
+# What a file that does not compile is refused with.
+REFUSED = {
+    "onnxsim_op11_v3s": "HardSigmoid",
+    "pt_legacy_op17_v3s": "HardSwish",
+    "pt_legacy_op13_deeplabv3_97": "Resize",
+    "pt_legacy_op13_ssdlite_v2": "Transpose|Reshape|Concat|Softmax|output",
+    "ort_qdq_int8_perchannel_v2": "quantized",
+    "ort_qoperator_int8_perchannel_v2": "quantized",
+    "tflite_tf2onnx_op13_vww_int8_qdq": "quantized",
+}
+FOLDER = SHARED / "models" / "exporters"
+FILES = sorted(file.stem for file in FOLDER.glob("*.onnx")) or ["exporters"]
+BROKEN = sorted(file.stem for file in (FOLDER / "broken").glob("*.onnx")) or ["broken"]
+
+
+def options_for(model: Path) -> BuildOptions:
+    return BuildOptions(model=model, core=load_core("host"), calib=RANDOM, name="net")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_exporter_file_is_bit_exact_or_refused(name: str, tmp_path: Path) -> None:
+    model = shared(f"models/exporters/{name}.onnx")
+    if name in REFUSED:
+        with pytest.raises(ModelError, match=REFUSED[name]) as raised:
+            build_folder(tmp_path / "out", options_for(model))
+        assert raised.value.exit_code == 3
+        assert raised.value.hint
+        assert not (tmp_path / "out").exists()
+        return
+    output = build_folder(tmp_path / "out", options_for(model))
+    shape = output.graph.inputs[0].shape[1:]
+    images = tmp_path / "images.npz"
+    np.savez(images, np.random.default_rng(1).uniform(-1, 1, (2, *shape)).astype(np.float32))
+    result = verify_on(output, "host", tmp_path / "host", VerifyOptions(images, layers=True))
+    assert_exact(result, 2)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_file_ends_in_one_message(name: str, tmp_path: Path) -> None:
+    model = shared(f"models/exporters/broken/{name}.onnx")
+    with pytest.raises(Mbn2cError) as raised:
+        build_folder(tmp_path / "out", options_for(model))
+    assert raised.value.exit_code == 3
+    assert raised.value.what and raised.value.where and raised.value.hint
+    assert not (tmp_path / "out").exists()
