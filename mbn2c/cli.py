@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from mbn2c import __version__, demo
+from mbn2c.bench import bench
 from mbn2c.doctor import all_required_ok, checks, format_checks
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError, Mbn2cError, UsageError
@@ -24,7 +25,7 @@ from mbn2c.output_folder import OutputFolder, compile_folder, firmware_for
 from mbn2c.pipeline import RANDOM, BuildOptions, build
 from mbn2c.target import Board, all_boards, all_cores, load_board, load_core
 from mbn2c.tasks.task import Preprocess
-from mbn2c.texts import boards_text, build_text, targets_text, verify_text
+from mbn2c.texts import bench_text, boards_text, build_text, targets_text, verify_text
 from mbn2c.verify import VerifyOptions, check_gates, verify
 
 Item = TypeVar("Item")
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspect(commands)
     _add_build(commands)
     _add_verify(commands)
+    _add_bench(commands)
     _add_listings(commands)
     _add_demo(commands)
     return parser
@@ -263,6 +265,24 @@ def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:
     if not board.emulated:
         raise UsageError(f"board '{board.name}' is not emulated", hint="flash it and give its --port")
     return board
+
+
+# --- bench ---
+
+
+def _add_bench(commands: Any) -> None:
+    parser = _command(commands, "bench", _bench, "instructions of one inference, per layer and class, in the emulator")
+    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+    parser.add_argument("--board", help="emulated board (default: the board OUT was built for)")
+
+
+def _bench(options: argparse.Namespace) -> int:
+    output = OutputFolder(options.output)
+    options.host = False
+    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder:
+        result = bench(output, _device_board(options, output), Path(folder))
+    _show(options, result, bench_text(result))
+    return 0
 
 
 # --- listings, demo ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,14 +88,15 @@ class OutputFolder:
         return file
 
 
-def firmware_for(output: OutputFolder, board: Board, folder: Path) -> Path:
+def firmware_for(output: OutputFolder, board: Board, folder: Path, cflags: Sequence[str] = ()) -> Path:
     """The ELF of the network for any board that runs its core's code, or else for the board's own core.
 
     folder  where sources and objects go
+    cflags  compiler flags besides the core's own
     raises  FitError, BoardError
     """
     core = output.core if output.core.name in board.cores else load_core(board.core)
-    bundle = c_files(output.layout(core), output.names, core, board)
+    bundle = c_files(output.layout(core), output.names, core, board, cflags)
     write_bundle(bundle, folder)
     return toolchain.build(folder, output.prefix, core, board).path
 

@@ -6,7 +6,7 @@ Nothing is written before everything that can be refused has been checked.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -150,7 +150,9 @@ def lay_out(graph: Graph, core: Core, optimize: str) -> Layout:
     return Layout(plan_layerwise(graph, kernels), kernels)
 
 
-def c_files(layout: Layout, names: Names, core: Core, board: Board | None) -> Bundle:
+def c_files(
+    layout: Layout, names: Names, core: Core, board: Board | None, cflags: Sequence[str] = ()
+) -> Bundle:
     """C of the network, firmware if there is a board, Makefile and CMakeLists.txt."""
     bundle = model_files(layout.plan, layout.kernels, names)
     sources = sorted(path for path in bundle if path.endswith(".c"))
@@ -158,7 +160,13 @@ def c_files(layout: Layout, names: Names, core: Core, board: Board | None) -> Bu
     if board is not None:
         firmware = firmware_files(render, name=names.prefix, core=core, board=board)
     packages = package_files(
-        render, name=names.prefix, core=core, sources=sources, board=board, firmware=firmware or None
+        render,
+        name=names.prefix,
+        core=core,
+        sources=sources,
+        board=board,
+        firmware=firmware or None,
+        extra_cflags=cflags,
     )
     return bundle | firmware | packages
 

@@ -93,6 +93,30 @@ def verify_text(result: Mapping[str, Any]) -> str:
     return table(rows)
 
 
+def bench_text(result: Mapping[str, Any]) -> str:
+    """Layers by step, instructions by class."""
+    classes = list(result["layers"][0]["classes"])
+    rows = [("step", "layer", "operator", "MACs", "instructions", "per MAC", "share", *classes)]
+    for layer in result["layers"]:
+        per_mac = layer["instructions_per_mac"]
+        rows.append(
+            (
+                "" if layer["step"] is None else str(layer["step"]),
+                layer["name"],
+                layer["op"],
+                f"{layer['macs']:,}",
+                f"{layer['instructions']:,}",
+                "" if per_mac is None else f"{per_mac:.2f}",
+                f"{100 * layer['share']:.1f} %",
+                *(f"{count:,}" for count in layer["classes"].values()),
+            )
+        )
+    per_mac = result["instructions_per_mac"]
+    total = f"{result['instructions_per_inference']:,} instructions per inference"
+    each = f", {per_mac} per MAC" if per_mac is not None else ""
+    return f"{table(rows)}\n\n{result['board']}, {result['core']}: {total}{each}"
+
+
 def targets_text(cores: Sequence[Core]) -> str:
     return table(
         [

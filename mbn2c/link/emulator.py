@@ -17,7 +17,7 @@ import tty
 from pathlib import Path
 
 from mbn2c.errors import BoardError
-from mbn2c.link.instruction_counter import InstructionCounter, instruction_counter
+from mbn2c.link.instruction_counter import InstructionCounter, Table, instruction_counter
 from mbn2c.link.serial_port import SerialPort
 from mbn2c.target import Board
 
@@ -31,10 +31,19 @@ class EmulatedBoard:
     elf     its firmware
     count   count instructions (not for `host`)
     histogram  file for the count of each instruction, written at close
+    table   counts per function, written at close
     raises  BoardError if the emulator is missing or does not start
     """
 
-    def __init__(self, board: Board, elf: Path, *, count: bool = False, histogram: Path | None = None) -> None:
+    def __init__(
+        self,
+        board: Board,
+        elf: Path,
+        *,
+        count: bool = False,
+        histogram: Path | None = None,
+        table: Table | None = None,
+    ) -> None:
         if board.emulator is None:
             raise BoardError(f"board '{board.name}' is not emulated", hint="--port, with the board attached")
         self.board = board
@@ -48,7 +57,7 @@ class EmulatedBoard:
             if not elf.is_file():
                 raise BoardError(f"no firmware {elf}", hint="build it first")
             if count and self._emulator.kind != "process":
-                self._counter = instruction_counter(elf, Path(self._folder.name), histogram)
+                self._counter = instruction_counter(elf, Path(self._folder.name), histogram, table)
             if self._emulator.kind == "qemu_system":
                 self._start_machine(elf)
             else:

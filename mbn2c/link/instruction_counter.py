@@ -16,6 +16,29 @@ from mbn2c.resources import templates
 
 
 @dataclass(frozen=True)
+class Table:
+    """Instructions per function and class, besides the total.
+
+    ranges  file of address ranges, as templates/emulator/count_instructions.c wants it
+    path    file the plugin writes when QEMU ends
+    """
+
+    ranges: Path
+    path: Path
+
+    def read(self) -> dict[str, tuple[int, ...]]:
+        """Counts per class by range name; ranges of the same name are added up. Raises BoardError without a file."""
+        if not self.path.exists():
+            raise BoardError("the emulator wrote no instruction table", hint="mbn2c doctor")
+        counts: dict[str, tuple[int, ...]] = {}
+        for line in self.path.read_text(encoding="ascii").splitlines():
+            name, *numbers = line.split()
+            seen = tuple(int(number) for number in numbers)
+            counts[name] = tuple(a + b for a, b in zip(counts.get(name, (0,) * len(seen)), seen, strict=True))
+        return counts
+
+
+@dataclass(frozen=True)
 class InstructionCounter:
     """A plugin set to count between `mbn_count_start` and `mbn_count_stop` of one firmware.
 
@@ -28,12 +51,17 @@ class InstructionCounter:
     stop: int
     counts: Path
     histogram: Path | None = None
+    table: Table | None = None
 
     @property
     def arguments(self) -> list[str]:
         """For the command line of QEMU, system or user mode."""
         options = f"{self.plugin},start={self.start:#x},stop={self.stop:#x},out={self.counts}"
-        return ["-plugin", options + (f",histogram={self.histogram}" if self.histogram is not None else "")]
+        if self.histogram is not None:
+            options += f",histogram={self.histogram}"
+        if self.table is not None:
+            options += f",ranges={self.table.ranges},table={self.table.path}"
+        return ["-plugin", options]
 
     def read(self) -> list[int]:
         """Instructions of each bracket so far."""
@@ -43,7 +71,9 @@ class InstructionCounter:
         return [int(line) for line in text[: text.rfind("\n") + 1].split()]
 
 
-def instruction_counter(elf: Path, folder: Path, histogram: Path | None = None) -> InstructionCounter:
+def instruction_counter(
+    elf: Path, folder: Path, histogram: Path | None = None, table: Table | None = None
+) -> InstructionCounter:
     """A counter for the firmware `elf` that writes into `folder`."""
     symbols = read_elf(elf)
     return InstructionCounter(
@@ -52,6 +82,7 @@ def instruction_counter(elf: Path, folder: Path, histogram: Path | None = None) 
         stop=symbols.address("mbn_count_stop"),
         counts=folder / "counts.txt",
         histogram=histogram,
+        table=table,
     )
 
 

@@ -6,6 +6,9 @@
  *   start      address of the function that opens a bracket (bit 0, the Thumb bit, is ignored)
  *   stop       address of the function that closes it
  *   out        file; each stop event appends the number of instructions executed since the last start event (flushed)
+ *   ranges     file, optional: lines "first-address last-address name" (hex, last exclusive) of functions; what runs in
+ *              a function without a range counts for the function with a range that ran before it, its caller
+ *   table      file, with ranges; written at exit: "name load store mac extend branch other" per range, inside brackets
  *   histogram  file, optional; written at exit: "pc count size opcode-bytes disassembly" for every instruction executed
  *              inside brackets, in order of pc (pc and opcode bytes in hex, bytes in memory order)
  *
@@ -74,7 +77,30 @@ char *qemu_plugin_insn_disas(const struct qemu_plugin_insn *insn);
 EXPORT int qemu_plugin_version = 1;
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
 
-enum { MAX_OPCODE_BYTES = 16, BUCKETS = 1 << 14 };
+enum { MAX_OPCODE_BYTES = 16, BUCKETS = 1 << 14, MAX_RANGES = 1024, MAX_NAME = 63 };
+enum { LOAD, STORE, MAC, EXTEND, BRANCH, OTHER, CLASSES };
+
+/* What a mnemonic starts with says its class; the first line that fits counts. Arm, Thumb, Helium, A64, RISC-V. */
+static const struct {
+    const char *prefix;
+    int class;
+} mnemonics[] = {
+    {"ldr", LOAD}, {"ldm", LOAD}, {"ldp", LOAD}, {"ldu", LOAD}, {"pop", LOAD}, {"vldr", LOAD}, {"vldm", LOAD}, {"vld", LOAD}, {"vpop", LOAD},
+    {"ld1", LOAD}, {"ld2", LOAD}, {"ld3", LOAD}, {"ld4", LOAD}, {"lb", LOAD}, {"lh", LOAD}, {"lw", LOAD}, {"ld", LOAD}, {"c.l", LOAD},
+    {"str", STORE}, {"stm", STORE}, {"stp", STORE}, {"stu", STORE}, {"push", STORE}, {"vst", STORE}, {"vpush", STORE}, {"st1", STORE},
+    {"st2", STORE}, {"sb", OTHER + 10}, {"sh", OTHER + 11}, {"sw", STORE}, {"sd", STORE}, {"c.s", STORE},
+    {"smla", MAC}, {"smml", MAC}, {"smul", MAC}, {"smmul", MAC}, {"smuad", MAC}, {"smusd", MAC}, {"umla", MAC}, {"umul", MAC}, {"mla", MAC},
+    {"mls", MAC}, {"mul", MAC}, {"madd", MAC}, {"sdot", MAC}, {"vmla", MAC}, {"vmul", MAC}, {"vqrdmulh", MAC}, {"vrmlaldavh", MAC}, {"vfma", MAC},
+    {"sxt", EXTEND}, {"uxt", EXTEND}, {"vmovl", EXTEND}, {"sext", EXTEND}, {"zext", EXTEND}, {"sbfx", EXTEND}, {"ubfx", EXTEND}, {"sxtl", EXTEND},
+    {"bic", OTHER}, {"bfi", OTHER}, {"bfc", OTHER}, {"bkpt", OTHER}, {"cb", BRANCH}, {"tb", BRANCH}, {"le ", BRANCH}, {"letp", BRANCH},
+    {"wls", BRANCH}, {"dls", OTHER}, {"ret", BRANCH}, {"jal", BRANCH}, {"j ", BRANCH}, {"jr", BRANCH}, {"b", BRANCH},
+};
+
+typedef struct {
+    uint64_t first, last;
+    char name[MAX_NAME + 1];
+    uint64_t counts[CLASSES];
+} range_t;
 
 /* One instruction of the guest. `executed` grows always; `inside` only when a bracket closes. */
 typedef struct instruction {
@@ -88,6 +114,11 @@ typedef struct instruction {
     char *disassembly;
 } instruction_t;
 
+static range_t ranges[MAX_RANGES];
+static size_t range_count;
+static range_t *current_range;
+static const char *table_path;
+static uint64_t by_class[CLASSES], by_class_before[CLASSES];
 static uint64_t start_pc, stop_pc;
 static FILE *out_file;
 static const char *histogram_path;
@@ -96,10 +127,60 @@ static bool is_open;
 static instruction_t *buckets[BUCKETS];
 static size_t instruction_count;
 
+/* What ran since the last call of this belongs to the range that was current. */
+static void settle(bool counts)
+{
+    for (int c = 0; c < CLASSES; c++) {
+        if (counts && current_range != NULL) {
+            current_range->counts[c] += by_class[c] - by_class_before[c];
+        }
+        by_class_before[c] = by_class[c];
+    }
+}
+
+static void on_range(unsigned int vcpu_index, void *userdata)
+{
+    (void)vcpu_index;
+    if (userdata != current_range) {
+        settle(is_open);
+        current_range = userdata;
+    }
+}
+
+static int class_of(const char *disassembly)
+{
+    const size_t length = strlen(disassembly);
+    for (size_t k = 0; k < sizeof mnemonics / sizeof mnemonics[0]; k++) {
+        const size_t prefix = strlen(mnemonics[k].prefix);
+        if (prefix <= length && strncmp(disassembly, mnemonics[k].prefix, prefix) == 0) {
+            if (mnemonics[k].class <= OTHER) {
+                return mnemonics[k].class;
+            }
+            /* RISC-V stores sb and sh, but Arm's sbc, sbfx, shadd and the like are none. */
+            if (disassembly[prefix] == ' ' || disassembly[prefix] == '\t') {
+                return STORE;
+            }
+        }
+    }
+    return OTHER;
+}
+
+static range_t *range_of(uint64_t pc)
+{
+    for (size_t k = 0; k < range_count; k++) {
+        if (pc >= ranges[k].first && pc < ranges[k].last) {
+            return &ranges[k];
+        }
+    }
+    return NULL;
+}
+
 static void on_start(unsigned int vcpu_index, void *userdata)
 {
     (void)vcpu_index;
     (void)userdata;
+    settle(false);
+    current_range = range_count > 0 ? &ranges[0] : NULL;
     executed_at_start = executed;
     is_open = true;
     if (histogram_path == NULL) {
@@ -119,6 +200,7 @@ static void on_stop(unsigned int vcpu_index, void *userdata)
     if (!is_open) {
         return;
     }
+    settle(true);
     is_open = false;
     fprintf(out_file, "%" PRIu64 "\n", executed - executed_at_start);
     fflush(out_file);
@@ -173,6 +255,15 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         } else if (pc == stop_pc) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_stop, QEMU_PLUGIN_CB_NO_REGS, NULL);
         } else {
+            if (range_count > 0) {
+                range_t *range = range_of(pc);
+                char *disassembly = qemu_plugin_insn_disas(insn);
+                if (range != NULL && (k == 0 || range_of(pc - 1) != range)) {
+                    qemu_plugin_register_vcpu_insn_exec_cb(insn, on_range, QEMU_PLUGIN_CB_NO_REGS, range);
+                }
+                qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &by_class[class_of(disassembly)], 1);
+                free(disassembly);
+            }
             qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &executed, 1);
             if (histogram_path != NULL) {
                 qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &find_instruction(insn)->executed, 1);
@@ -196,11 +287,54 @@ static int by_pc(const void *a, const void *b)
     return ((*x)->pc > (*y)->pc) - ((*x)->pc < (*y)->pc);
 }
 
+static void write_table(void)
+{
+    if (table_path == NULL) {
+        return;
+    }
+    FILE *file = fopen(table_path, "w");
+    if (file == NULL) {
+        fprintf(stderr, "count_instructions: cannot write the table %s\n", table_path);
+        return;
+    }
+    for (size_t k = 0; k < range_count; k++) {
+        fprintf(file, "%s", ranges[k].name);
+        for (int c = 0; c < CLASSES; c++) {
+            fprintf(file, " %" PRIu64, ranges[k].counts[c]);
+        }
+        fprintf(file, "\n");
+    }
+    fclose(file);
+}
+
+static bool read_ranges(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        fprintf(stderr, "count_instructions: cannot read the ranges %s\n", path);
+        return false;
+    }
+    while (range_count < MAX_RANGES) {
+        range_t *range = &ranges[range_count];
+        if (fscanf(file, "%" SCNx64 " %" SCNx64 " %63s", &range->first, &range->last, range->name) != 3) {
+            break;
+        }
+        range_count++;
+    }
+    const bool complete = feof(file) && range_count > 0;
+    fclose(file);
+    if (!complete) {
+        fprintf(stderr, "count_instructions: %s holds no ranges, too many, or something else\n", path);
+    }
+    return complete;
+}
+
 static void on_exit_of_qemu(qemu_plugin_id_t id, void *userdata)
 {
     (void)id;
     (void)userdata;
     fclose(out_file);
+    write_table();
     if (histogram_path == NULL) {
         return;
     }
@@ -259,8 +393,14 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
             out_path = strdup(value);
         } else if ((value = value_of(argv[k], "histogram")) != NULL) {
             histogram_path = strdup(value);
+        } else if ((value = value_of(argv[k], "table")) != NULL) {
+            table_path = strdup(value);
+        } else if ((value = value_of(argv[k], "ranges")) != NULL) {
+            if (!read_ranges(value)) {
+                return -1;
+            }
         } else {
-            fprintf(stderr, "count_instructions: unknown argument '%s'; known: start, stop, out, histogram\n", argv[k]);
+            fprintf(stderr, "count_instructions: unknown argument '%s'; known: start, stop, out, histogram, ranges, table\n", argv[k]);
             return -1;
         }
     }
