@@ -23,6 +23,7 @@ from mbn2c.quantize.quantize import quantize
 
 NHWC = (0, 2, 3, 1)
 ACTIVATIONS = (None, RELU6, RELU, Activation(-1.0, 1.0))
+KINDS = ("residual", "residual", "v1", "conv2d", "clamp", "average_pool", "branch", "side")
 
 
 # --- int8, by the shortest way -------------------------------------------------------------------
@@ -70,15 +71,21 @@ def kernels_of(graph: Graph, isas: Sequence[str] = ("scalar",)) -> dict[str, Any
     return {node.name: select(node, graph, isas) for node in graph.nodes}
 
 
-def plan_with_cuts(graph: Graph, cuts: Sequence[bool]) -> Plan:
-    """A Plan that starts a new loop after node i wherever cuts[i] holds."""
+def plan_with_cuts(
+    graph: Graph, cuts: Sequence[bool], pieces: Sequence[int] = (), isas: Sequence[str] = ("scalar",)
+) -> Plan:
+    """A Plan that starts a new loop after node i wherever cuts[i] holds.
+
+    pieces  columns of the first pieces of a row, for each loop in turn; 0 or nothing for whole rows
+    """
     segments: list[list[str]] = [[]]
-    for node, cut in zip(graph.nodes, [*cuts, False][: len(graph.nodes)], strict=True):
+    for index, node in enumerate(graph.nodes):
         segments[-1].append(node.name)
-        if cut:
+        if index < len(cuts) and cuts[index]:
             segments.append([])
     segments = [segment for segment in segments if segment]
-    return allocate(make_schedule(graph, kernels_of(graph), segments), "random")
+    piece_columns = [pieces[index % len(pieces)] for index in range(len(segments))] if pieces else []
+    return allocate(make_schedule(graph, kernels_of(graph, isas), segments, piece_columns), "cuts")
 
 
 def compare_with_onnx_runtime(graph: Graph, reference: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> str:
@@ -116,9 +123,8 @@ def windows(draw: st.DrawFn, height: int, width: int, kernels: Sequence[int] = (
         dilation.append(gap)
         pads.append((before, after))
     (top, bottom), (left, right) = pads
-    return Window(
-        (kernel[0], kernel[1]), (stride[0], stride[1]), (top, left, bottom, right), (dilation[0], dilation[1])
-    )
+    sizes = [(pair[0], pair[1]) for pair in (kernel, stride, dilation)]
+    return Window(sizes[0], sizes[1], (top, left, bottom, right), sizes[2])
 
 
 @st.composite
@@ -135,9 +141,7 @@ def networks(draw: st.DrawFn, blocks: int = 4) -> Graph:
     x = "input"
     outputs: list[str] = []
     for _ in range(draw(st.integers(1, blocks))):
-        kind = draw(
-            st.sampled_from(("residual", "residual", "v1", "conv2d", "clamp", "average_pool", "branch", "side"))
-        )
+        kind = draw(st.sampled_from(KINDS))
         if kind == "residual":
             same = draw(st.booleans())
             window = Window((3, 3), pad=(1, 1, 1, 1)) if same else draw(windows(*size(x)))
@@ -156,7 +160,8 @@ def networks(draw: st.DrawFn, blocks: int = 4) -> Graph:
         elif kind == "branch":
             x = builder.add(x, builder.conv2d(x, builder.tensors[x].shape[3], activation=draw(activation)))
         elif not outputs and x != "input":
-            outputs.append(x)
+            # A second output, which is read on; or a second head, so that two calls read x each in its own way.
+            outputs.append(x if draw(st.booleans()) else builder.average_pool(x))
     head = draw(st.sampled_from(("classifier", "pointwise", "flat", "none")))
     if head == "classifier":
         x = builder.fully_connected(builder.average_pool(x), draw(channels))
@@ -177,4 +182,6 @@ def _pool_pad(window: Window, size: tuple[int, int]) -> tuple[int, int, int, int
     return top, left, bottom, right
 
 
-cut_lists = st.lists(st.booleans(), min_size=24, max_size=24)
+# How often a new loop starts, and the pieces of rows in each loop.
+cut_lists = st.one_of(st.just([False] * 24), st.lists(st.booleans(), min_size=24, max_size=24))
+piece_lists = st.lists(st.sampled_from((0, 1, 2, 3, 4, 8)), min_size=1, max_size=4)

@@ -163,7 +163,9 @@ def _fully_connected(node: Node, shapes: Shapes) -> Shape | None:
 
 
 def _add(node: Node, shapes: Shapes) -> Shape | None:
-    return shapes[0] if len(shapes) == 2 and shapes[0] == shapes[1] else None
+    """An imported add may have a third input: one bit for each pair of int8 values."""
+    fits = len(shapes) == 2 or shapes[2:] == [(8192,)]
+    return shapes[0] if fits and shapes[0] == shapes[1] else None
 
 
 def _average_pool2d(node: Node, shapes: Shapes) -> Shape | None:
@@ -235,13 +237,14 @@ def weights_are_int8(graph: Graph) -> Iterator[Complaint]:
             continue
         weights, bias = (graph.tensors[name] for name in node.inputs[1:3])
         channels = bias.shape[0]
-        for tensor, dtype in ((weights, "int8"), (bias, "int32")):
-            if tensor.dtype != dtype or tensor.data is None or tensor.data.dtype != np.dtype(dtype):
-                yield tensor.name, f"expected constant {dtype}, found {tensor.dtype}"
+        # Imported uint8 weights with a zero point of their own need nine bits.
+        for tensor, dtypes in ((weights, ("int8", "int16")), (bias, ("int32",))):
+            if tensor.dtype not in dtypes or tensor.data is None or tensor.data.dtype != np.dtype(tensor.dtype):
+                yield tensor.name, f"expected constant {dtypes[0]}, found {tensor.dtype}"
             yield from _quant_complaints(tensor, channels)
             if tensor.quant is not None and tensor.quant.zero_point != 0:
                 yield tensor.name, f"zero point {tensor.quant.zero_point}"
-        if weights.data is not None and weights.data.size and int(weights.data.min()) < -127:
+        if weights.dtype == "int8" and weights.data is not None and int(weights.data.min(initial=0)) < -127:
             yield weights.name, "a weight of -128"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,20 +10,36 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 
 
+@dataclass(frozen=True)
+class ChannelStride:
+    """A param that the Plan decides: bytes between the channels of a tensor's planar rows, 0 for interleaved ones."""
+
+    tensor: str
+
+
 @dataclass(frozen=True, eq=False)
 class Packed:
     """The constants of one call, as C will read them.
 
-    fields  the params struct's members by name, in C order: a number, or the name of one of `arrays`
-    arrays  int8, int16 or int32 arrays by member name
+    fields        the params struct's members by name, in C order: a number, the name of one of `arrays`, or what the
+                  Plan decides
+    arrays        int8, int16, int32 or uint32 arrays by member name
+    int8_weights  how many bytes of the arrays are the weights themselves; None: those of the array "weights"
     """
 
-    fields: Mapping[str, int | str]
+    fields: Mapping[str, int | str | ChannelStride]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    int8_weights: int | None = None
 
     @property
     def size_bytes(self) -> int:
         return sum(array.nbytes for array in self.arrays.values())
+
+    @property
+    def weight_bytes(self) -> int:
+        if self.int8_weights is not None:
+            return self.int8_weights
+        return self.arrays["weights"].nbytes if "weights" in self.arrays else 0
 
 
 def _no_scratch(node: Node, graph: Graph) -> int:
@@ -34,16 +50,31 @@ def _everything(node: Node, graph: Graph) -> bool:
     return True
 
 
+def _never(node: Node, graph: Graph) -> bool:
+    return False
+
+
+def _no_variants(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    return frozenset()
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One C kernel.
 
-    function       C name; a kernel that accumulates has `<function>_finish` too
-    params         C type of its constants
-    source         path below templates/kernels of the C file
-    pack           node -> constants
-    accepts        whether the kernel can do this node; the next row of the table is asked otherwise
-    scratch_bytes  working memory of one call
+    function          C name; a kernel that accumulates has `<function>_finish` too
+    params            C type of its constants
+    source            path below templates/kernels of the C file
+    pack              node -> constants
+    accepts           whether the kernel can do this node; the next row of the table is asked otherwise
+    scratch_bytes     working memory of one call
+    more_sources      other C files it calls
+    headers           headers below templates/kernels; the first declares the kernel
+    variants          node, the pixel counts it is called with, whether it writes planar rows -> names of the parts
+                      of its sources that it needs
+    reads_planar      wants its input rows as [channel][padded column], all others are [padded column][channel]
+    writes_planar     whether it can write such rows of this node's output
+    reads_past_bytes  how many bytes behind its input rows it may read (and not use)
     """
 
     op: str
@@ -55,3 +86,9 @@ class Kernel:
     accepts: Callable[[Node, Graph], bool] = _everything
     scratch_bytes: Callable[[Node, Graph], int] = _no_scratch
     accumulates: bool = False
+    more_sources: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    variants: Callable[[Node, Graph, Sequence[int], bool], frozenset[str]] = _no_variants
+    reads_planar: bool = False
+    writes_planar: Callable[[Node, Graph], bool] = _never
+    reads_past_bytes: int = 0

@@ -6,12 +6,18 @@ layer, and a loop with many is a stream in which no tensor ever exists in full.
 
 Rows are counted with padding: a tensor with `pad` (top, left, bottom, right) has top + height + bottom of them,
 and the padding rows and columns lie in memory, filled with the zero point, so no kernel tests for a border.
+
+A call may make a row in pieces, a few columns at a time; then its reader can follow before the row is complete. A
+tensor with a strip keeps its newest columns there, and a column moves to its row only when the strip is needed for
+newer ones. So a window of three rows needs two rows and a few columns, not three rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from mbn2c.ir.graph import Graph
 
@@ -23,8 +29,15 @@ class Buffer:
     offset                  bytes from the arena's start
     row_bytes               one padded row: (left + width + right) * channels
     pixel_bytes             channels
-    slots                   rows kept; rows in total if the tensor is kept in full
+    slots                   rows kept; rows in total if the tensor is kept in full; may be 0 if there is a strip
     first_step, last_step   numbers of the first and last call that touch it
+    first_moment,           when its first row is written and when a row is read for the last time; a moment is one
+    last_moment             run of one call, counted through the whole Plan
+    strip_columns           columns of the newest row that lie behind the slots, 0 without a strip
+    kept                    for each piece j of a row: when it is made, columns kept[j] and later of its row are in
+                            the strip, from its start on; earlier ones have moved to the row's slot
+    planar                  a row is [channel][padded column], else [padded column][channel]; never with a strip.
+                            In a ring of planar rows the padding of a slot is written once and stays
     """
 
     tensor: str
@@ -37,6 +50,16 @@ class Buffer:
     width: int
     first_step: int
     last_step: int
+    first_moment: int
+    last_moment: int
+    strip_columns: int = 0
+    kept: tuple[int, ...] = ()
+    planar: bool = False
+
+    @property
+    def column_bytes(self) -> int:
+        """Bytes from a column to the next one."""
+        return 1 if self.planar else self.pixel_bytes
 
     @property
     def rows(self) -> int:
@@ -49,20 +72,53 @@ class Buffer:
 
     @property
     def size_bytes(self) -> int:
-        return self.row_bytes * self.slots
+        return self.row_bytes * self.slots + self.strip_columns * self.pixel_bytes
+
+    @property
+    def columns(self) -> int:
+        """Columns in total, padding included."""
+        return self.pad[1] + self.width + self.pad[3]
+
+    @property
+    def strip_offset(self) -> int:
+        """Where the strip starts, in bytes from the arena's start."""
+        return self.offset + self.row_bytes * self.slots
 
     @property
     def end(self) -> int:
         return self.offset + self.size_bytes
 
 
+def in_memory(buffer: Buffer, values: np.ndarray, zero_point: int) -> np.ndarray:
+    """A tensor's rows as an observer of the device sees them, one after the other.
+
+    values   int8 [1, H, W, C]
+    returns  int8, flat: interleaved rows without their padding; planar rows with it
+    """
+    if not buffer.planar:
+        return values.reshape(-1)
+    columns = ((0, 0), (0, 0), (buffer.pad[1], buffer.pad[3]))
+    return np.pad(values[0].transpose(0, 2, 1), columns, constant_values=zero_point).reshape(-1)
+
+
+def from_memory(buffer: Buffer, rows: np.ndarray) -> np.ndarray:
+    """The tensor of such rows; int8 [1, H, W, C]."""
+    if not buffer.planar:
+        return rows.reshape(1, buffer.height, buffer.width, buffer.pixel_bytes)
+    planes = rows.reshape(buffer.height, buffer.pixel_bytes, buffer.columns)
+    inner = planes[:, :, buffer.pad[1] : buffer.pad[1] + buffer.width]
+    return np.ascontiguousarray(inner.transpose(0, 2, 1))[None]
+
+
 @dataclass(frozen=True)
 class Scratch:
-    """Working memory of one call, `last_step` == `first_step`."""
+    """Working memory of one call, `last_step` == `first_step`; moments as in `Buffer`."""
 
     offset: int
     size_bytes: int
     step: int
+    first_moment: int
+    last_moment: int
 
     @property
     def end(self) -> int:
@@ -75,6 +131,8 @@ class Read:
 
     first_row, first_column  where the window of output row 0 starts, padding counted; a buffer padded for a larger
                              window gives an offset
+    columns, column_stride,  the same for the columns an output column needs
+    column_dilation
     """
 
     tensor: str
@@ -83,6 +141,9 @@ class Read:
     dilation: int = 1
     first_row: int = 0
     first_column: int = 0
+    columns: int = 1
+    column_stride: int = 1
+    column_dilation: int = 1
 
     @property
     def extent(self) -> int:
@@ -95,15 +156,29 @@ class Read:
         """How many rows of the buffer must have been made before output row y can be."""
         return self.first_needed(y) + self.extent
 
+    @property
+    def column_extent(self) -> int:
+        return (self.columns - 1) * self.column_dilation + 1
+
+    def columns_needed(self, count: int) -> int:
+        """How many columns of the window's last row must have been made before output columns 0 to count - 1 can be."""
+        return self.first_column + (count - 1) * self.column_stride + self.column_extent
+
+    def columns_possible(self, made: int, width: int) -> int:
+        """How many of `width` output columns can be made when `made` columns of the window's last row are."""
+        return min(max((made - self.first_column - self.column_extent) // self.column_stride + 1, 0), width)
+
 
 @dataclass(frozen=True)
 class Call:
-    """One kernel, called once per row it makes.
+    """One kernel, called once per row it makes, or once per piece of it.
 
     step         number in the whole Plan
     node         name of the Graph's node; "" for the input, whose rows come from outside
     write        tensor it makes
     accumulates  reads one input row per run into its scratch, and makes its only output row after the last
+    pieces       where the pieces of a row end, in columns of the padded row it makes (or of the row it sums up,
+                 padding not counted); () if it makes a row at once
     """
 
     step: int
@@ -111,6 +186,7 @@ class Call:
     reads: tuple[Read, ...]
     write: str
     accumulates: bool = False
+    pieces: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +202,9 @@ class Plan:
 
     lower_bound_bytes  no placement of this schedule's rows can be smaller: live bytes at the fullest moment
     peak_step          the step at that moment
+    live_bytes         by step: bytes alive at the fullest moment it runs at
+    live_by_moment     bytes alive at each moment, a run of one call
+    loop_ends          the moment after the last one of each loop
     """
 
     graph: Graph
@@ -136,7 +215,15 @@ class Plan:
     lower_bound_bytes: int
     peak_step: int
     schedule: str
+    live_bytes: Mapping[int, int] = field(default_factory=dict)
+    live_by_moment: tuple[int, ...] = ()
+    loop_ends: tuple[int, ...] = ()
 
     @property
     def calls(self) -> tuple[Call, ...]:
         return tuple(call for loop in self.loops for call in loop.calls)
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether some call makes its rows in pieces."""
+        return any(call.pieces for call in self.calls)

@@ -1,8 +1,9 @@
-"""A Graph in print: one line per node, for reviews, goldens and `inspect`."""
+"""Graph and Plan in print: one line per node or call, for reviews, goldens and `inspect`."""
 
 from __future__ import annotations
 
 from mbn2c.ir.graph import Graph, Node, Port, Tensor
+from mbn2c.ir.plan import Buffer, Call, Plan, Read
 
 
 def print_graph(graph: Graph) -> str:
@@ -14,6 +15,21 @@ def print_graph(graph: Graph) -> str:
     if graph.softmax:
         lines.append(f"  softmax {graph.softmax}")
     lines += [f"  note    {note.kind}: {note.node}: {note.text}" for note in graph.notes]
+    return "\n".join(lines) + "\n"
+
+
+def print_plan(plan: Plan) -> str:
+    """Loops with their calls, then the memory they use; what is as usual is left out."""
+    lines = [
+        f"plan {plan.schedule} of {plan.graph.name}: arena {plan.arena_bytes} bytes, "
+        f"lower bound {plan.lower_bound_bytes}, fullest at step {plan.peak_step}"
+    ]
+    for loop in plan.loops:
+        lines.append("  rows")
+        lines += [f"    {_call(call)}" for call in loop.calls]
+    lines.append("  memory")
+    lines += [f"    {_buffer(buffer)}" for buffer in plan.buffers.values()]
+    lines += [f"    {space.offset}..{space.end - 1}  scratch of step {step}" for step, space in plan.scratch.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -61,3 +77,37 @@ def _node(graph: Graph, node: Node) -> str:
 def _port(graph: Graph, port: Port) -> str:
     inner = print_tensor(graph.tensors[port.tensor])
     return f"{port.outside} {list(port.shape)} is {port.tensor}: {inner}, axes {list(port.permutation)}"
+
+
+def _call(call: Call) -> str:
+    words = [f"step {call.step}: {call.write}"]
+    if call.reads:
+        words.append("sums up" if call.accumulates else "from")
+        words.append(" and ".join(_read(read) for read in call.reads))
+    if call.pieces:
+        words.append("in pieces up to " + ", ".join(str(end) for end in call.pieces))
+    return " ".join(words)
+
+
+def _read(read: Read) -> str:
+    first = "y" if read.stride == 1 else f"{read.stride}y"
+    if read.first_row:
+        first += f"+{read.first_row}"
+    rows = f"[{first}]" if read.rows == 1 else f"[{first}, {read.rows} rows]"
+    if read.dilation != 1:
+        rows = f"{rows[:-1]} of every {read.dilation}]"
+    return f"{read.tensor}{rows}" + (f" from column {read.first_column}" if read.first_column else "")
+
+
+def _buffer(buffer: Buffer) -> str:
+    words = [f"{buffer.offset}..{buffer.end - 1}  {buffer.tensor}:"]
+    words.append(f"{buffer.slots} of {buffer.rows} rows" if buffer.is_ring else f"{buffer.rows} rows")
+    words.append(f"of {buffer.row_bytes} bytes")
+    if buffer.planar:
+        words.append("planar")
+    if buffer.strip_columns:
+        words.append(f"and a strip of {buffer.strip_columns} columns")
+    if any(buffer.pad):
+        words.append("pad " + ",".join(str(pad) for pad in buffer.pad))
+    words.append(f"steps {buffer.first_step} to {buffer.last_step}")
+    return " ".join(words)

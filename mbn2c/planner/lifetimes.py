@@ -5,12 +5,12 @@ All at the granularity of rows: an output row may overwrite input rows that were
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mbn2c.planner.schedule import Schedule, Timeline
+from mbn2c.planner.timeline import Timeline
 
 _NEVER = -(2**31)
 
@@ -31,16 +31,15 @@ class Block:
     deaths: np.ndarray
 
 
-def slots_needed(schedule: Schedule, timeline: Timeline, tensor: str) -> int:
+def slots_needed(written: np.ndarray, last_read: np.ndarray) -> int:
     """Rows a ring must keep: when row v is written, every row from the oldest still wanted to v."""
-    written, last_read = timeline.written[tensor], timeline.last_read[tensor]
     # Rows die in order, so the oldest row alive at a moment is the first whose last reading is not over.
     died = np.maximum.accumulate(last_read)
     oldest = np.searchsorted(died, written, side="left")
     return int((np.arange(len(written)) - np.minimum(oldest, np.arange(len(written)))).max()) + 1
 
 
-def tensor_block(schedule: Schedule, timeline: Timeline, tensor: str, row_bytes: int, slots: int) -> Block:
+def tensor_block(timeline: Timeline, tensor: str, row_bytes: int, slots: int) -> Block:
     """The block of one tensor with `slots` rows."""
     written, last_read = timeline.written[tensor], timeline.last_read[tensor]
     slot = np.arange(len(written)) % slots
@@ -51,16 +50,19 @@ def tensor_block(schedule: Schedule, timeline: Timeline, tensor: str, row_bytes:
     return Block(tensor, slots * row_bytes, starts, starts + row_bytes, births, deaths)
 
 
-def scratch_block(timeline: Timeline, step: int, size_bytes: int) -> Block:
-    """The block of one call's scratch; it lives from the call's first run to its last."""
-    return Block(
-        f"scratch of step {step}",
-        size_bytes,
-        np.array([0]),
-        np.array([size_bytes]),
-        np.array([timeline.first_run[step]]),
-        np.array([timeline.last_run[step]]),
-    )
+def strip_block(timeline: Timeline, tensor: str, size_bytes: int) -> Block:
+    """The block of a tensor that streams in pieces; its columns move, so all of it lives from first to last."""
+    return _whole(tensor, size_bytes, int(timeline.written[tensor].min()), int(timeline.last_read[tensor].max()))
+
+
+def scratch_block(timeline: Timeline, steps: Sequence[int], size_bytes: int) -> Block:
+    """The block of the scratch that some calls share; it lives from their first run to their last."""
+    first, last = min(timeline.first_run[step] for step in steps), max(timeline.last_run[step] for step in steps)
+    return _whole(f"scratch of steps {', '.join(map(str, steps))}", size_bytes, first, last)
+
+
+def _whole(name: str, size_bytes: int, birth: int, death: int) -> Block:
+    return Block(name, size_bytes, np.array([0]), np.array([size_bytes]), np.array([birth]), np.array([death]))
 
 
 def distance_above(lower: Block, upper: Block) -> int:

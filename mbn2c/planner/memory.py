@@ -1,62 +1,114 @@
-"""Schedule -> Plan: rings and full buffers get their sizes and places."""
+"""Schedule -> Plan: rings, strips and full buffers get their sizes and places."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+
 from mbn2c.ir.plan import Buffer, Plan, Scratch
-from mbn2c.planner.arena import arena_bytes, place
-from mbn2c.planner.lifetimes import Block, live_bytes, scratch_block, slots_needed, tensor_block
-from mbn2c.planner.schedule import Schedule, simulate
+from mbn2c.planner.arena import aligned, arena_bytes, place
+from mbn2c.planner.columns import Strip
+from mbn2c.planner.lifetimes import Block, live_bytes, scratch_block, slots_needed, strip_block, tensor_block
+from mbn2c.planner.schedule import Schedule
+from mbn2c.planner.timeline import Timeline, simulate
+
+_NO_STRIP = Strip(0, 0, ())
 
 
 def allocate(schedule: Schedule, name: str) -> Plan:
     """The Plan of a schedule; `name` says how the schedule was made."""
     timeline = simulate(schedule)
-    graph = schedule.graph
-    row_bytes = {tensor: _row_bytes(schedule, tensor) for tensor in schedule.pads}
-    slots = {tensor: slots_needed(schedule, timeline, tensor) for tensor in schedule.pads}
-    blocks: dict[str, Block] = {
-        tensor: tensor_block(schedule, timeline, tensor, row_bytes[tensor], slots[tensor]) for tensor in schedule.pads
-    }
-    scratch_blocks: dict[int, Block] = {}
-    nodes = {node.name: node for node in graph.nodes}
-    for loop in schedule.loops:
-        for call in loop.calls:
-            size = schedule.kernels[call.node].scratch_bytes(nodes[call.node], graph) if call.node else 0
-            if size:
-                block = scratch_block(timeline, call.step, size)
-                scratch_blocks[call.step] = blocks[block.name] = block
-    offsets = place(blocks)
+    slots = {tensor: _slots(schedule, timeline, tensor) for tensor in schedule.pads}
+    blocks = {tensor: _block(schedule, timeline, tensor, slots[tensor]) for tensor in schedule.pads}
+    scratch = _scratch(schedule, timeline)
+    blocks |= {block.name: block for block, _ in scratch.values()}
     live = live_bytes(blocks, len(timeline.ran))
-    fullest = int(live.argmax())
+    lower_bound_bytes = int(live.max())
+    offsets = place(blocks, lower_bound_bytes)
+    buffers = {t: _buffer(schedule, t, offsets[t], slots[t], _moments(timeline, blocks[t])) for t in schedule.pads}
     return Plan(
-        graph=graph,
+        graph=schedule.graph,
         loops=schedule.loops,
-        buffers={
-            tensor: _buffer(schedule, tensor, offsets[tensor], row_bytes[tensor], slots[tensor])
-            for tensor in schedule.pads
+        buffers=buffers,
+        scratch={
+            step: Scratch(offsets[block.name], size, step, *_moments(timeline, block))
+            for step, (block, size) in scratch.items()
         },
-        scratch={step: Scratch(offsets[block.name], block.size_bytes, step) for step, block in scratch_blocks.items()},
-        arena_bytes=arena_bytes(blocks, offsets),
-        lower_bound_bytes=int(live.max()),
-        peak_step=timeline.ran[min(fullest, len(timeline.ran) - 1)],
+        arena_bytes=max(arena_bytes(blocks, offsets), aligned(_last_byte_read(schedule, buffers))),
+        lower_bound_bytes=lower_bound_bytes,
+        peak_step=timeline.ran[min(int(live.argmax()), len(timeline.ran) - 1)],
         schedule=name,
+        live_bytes=_live_by_step(timeline, live),
+        live_by_moment=tuple(live[: len(timeline.ran)].tolist()),
+        loop_ends=tuple(max(timeline.last_run[call.step] for call in loop.calls) + 1 for loop in schedule.loops),
     )
 
 
-def _row_bytes(schedule: Schedule, tensor: str) -> int:
-    _, _, width, channels = schedule.graph.tensors[tensor].shape
-    pad = schedule.pads[tensor]
-    return (pad[1] + width + pad[3]) * channels
+def _moments(timeline: Timeline, block: Block) -> tuple[int, int]:
+    """The first and last moment a block is in use; an output's rows wait for the caller after the last run."""
+    return int(block.births.min()), min(int(block.deaths.max()), len(timeline.ran) - 1)
 
 
-def _buffer(schedule: Schedule, tensor: str, offset: int, row_bytes: int, slots: int) -> Buffer:
+def _last_byte_read(schedule: Schedule, buffers: Mapping[str, Buffer]) -> int:
+    """Where the arena must not end before: kernels may read, but not use, some bytes behind their rows."""
+    calls = [call for loop in schedule.loops for call in loop.calls if call.node]
+    return max(
+        (
+            buffers[read.tensor].end + schedule.kernels[call.node].reads_past_bytes
+            for call in calls
+            for read in call.reads
+        ),
+        default=0,
+    )
+
+
+def _live_by_step(timeline: Timeline, live: np.ndarray) -> dict[int, int]:
+    ran = np.array(timeline.ran)
+    return {step: int(live[: len(ran)][ran == step].max()) for step in timeline.first_run}
+
+
+def _slots(schedule: Schedule, timeline: Timeline, tensor: str) -> int:
+    strip = schedule.strips.get(tensor)
+    return slots_needed(timeline.written[tensor], timeline.last_read[tensor]) if strip is None else strip.slots
+
+
+def _block(schedule: Schedule, timeline: Timeline, tensor: str, slots: int) -> Block:
+    row_bytes = schedule.row_bytes(tensor)
+    strip = schedule.strips.get(tensor)
+    if strip is None:
+        return tensor_block(timeline, tensor, row_bytes, slots)
+    pixel_bytes = schedule.graph.tensors[tensor].shape[3]
+    return strip_block(timeline, tensor, slots * row_bytes + strip.columns * pixel_bytes)
+
+
+def _scratch(schedule: Schedule, timeline: Timeline) -> dict[int, tuple[Block, int]]:
+    """By step the block its scratch lies in, and its size; calls of a loop share one, but sums must last."""
+    graph = schedule.graph
+    found: dict[int, tuple[Block, int]] = {}
+    for loop in schedule.loops:
+        sizes = {
+            call.step: schedule.kernels[call.node].scratch_bytes(graph.producer[call.write], graph)
+            for call in loop.calls
+            if call.node
+        }
+        shared = [call.step for call in loop.calls if not call.accumulates and sizes.get(call.step)]
+        alone = [[call.step] for call in loop.calls if call.accumulates and sizes[call.step]]
+        for steps in [shared, *alone] if shared else alone:
+            block = scratch_block(timeline, steps, max(sizes[step] for step in steps))
+            found |= {step: (block, sizes[step]) for step in steps}
+    return found
+
+
+def _buffer(schedule: Schedule, tensor: str, offset: int, slots: int, moments: tuple[int, int]) -> Buffer:
     _, height, width, channels = schedule.graph.tensors[tensor].shape
     calls = [call for loop in schedule.loops for call in loop.calls]
     touching = [c.step for c in calls if c.write == tensor or any(read.tensor == tensor for read in c.reads)]
+    strip = schedule.strips.get(tensor, _NO_STRIP)
     return Buffer(
         tensor=tensor,
         offset=offset,
-        row_bytes=row_bytes,
+        row_bytes=schedule.row_bytes(tensor),
         pixel_bytes=channels,
         slots=slots,
         pad=schedule.pads[tensor],
@@ -64,4 +116,9 @@ def _buffer(schedule: Schedule, tensor: str, offset: int, row_bytes: int, slots:
         width=width,
         first_step=min(touching),
         last_step=calls[-1].step if schedule.graph.is_output(tensor) else max(touching),
+        first_moment=moments[0],
+        last_moment=moments[1],
+        strip_columns=strip.columns,
+        kept=strip.kept,
+        planar=schedule.is_planar(tensor),
     )

@@ -1,22 +1,20 @@
-"""Graph and segments -> loops of calls, and the order in which their rows are made.
+"""Graph and segments -> loops of calls.
 
-A segment is a run of nodes whose rows stream into each other. The order is fixed by one rule, the same in
-the generated C, here and in `reference/run_plan`: of all calls of the loop that can make a row, the one
-deepest in the loop makes it.
+A segment is a run of nodes whose rows stream into each other. Its tensors that only the next node reads may stream
+in pieces of a few columns; `columns.py` says where those pieces end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call, Read, Rows
 from mbn2c.ops import OPERATORS
+from mbn2c.planner.columns import Extent, Strip, cut_into_pieces
 
 Pad = tuple[int, int, int, int]
 
@@ -27,46 +25,76 @@ class Schedule:
 
     pads     of every activation: what its most demanding reader wants around it
     kernels  by node name
+    strips   by name of the tensors that stream in pieces
     """
 
     graph: Graph
     loops: tuple[Rows, ...]
     pads: Mapping[str, Pad]
     kernels: Mapping[str, Kernel]
+    strips: Mapping[str, Strip] = field(default_factory=dict)
+
+    def is_planar(self, tensor: str) -> bool:
+        """Whether its rows are [channel][padded column]: as its reader's kernel wants them. A strip never is."""
+        readers = self.graph.consumers[tensor]
+        return tensor not in self.strips and any(self.kernels[reader.name].reads_planar for reader in readers)
 
     def rows(self, tensor: str) -> int:
         """Rows of a tensor, padding included."""
         pad = self.pads[tensor]
         return pad[0] + self.graph.tensors[tensor].shape[1] + pad[2]
 
+    def columns(self, tensor: str) -> int:
+        """Columns of a tensor, padding included."""
+        pad = self.pads[tensor]
+        return pad[1] + self.graph.tensors[tensor].shape[2] + pad[3]
+
+    def row_bytes(self, tensor: str) -> int:
+        """Bytes of one padded row."""
+        return self.columns(tensor) * self.graph.tensors[tensor].shape[3]
+
     def runs(self, call: Call) -> int:
-        """How often a call runs: once per row it makes, or per row it sums up."""
-        return self.rows(call.reads[0].tensor) if call.accumulates else self.rows(call.write)
+        """Rows it works on: those it makes, or those it sums up."""
+        return self.graph.tensors[call.reads[0].tensor].shape[1] if call.accumulates else self.rows(call.write)
 
 
-def make_schedule(graph: Graph, kernels: Mapping[str, Kernel], segments: Sequence[Sequence[str]]) -> Schedule:
+def make_schedule(
+    graph: Graph,
+    kernels: Mapping[str, Kernel],
+    segments: Sequence[Sequence[str]],
+    piece_columns: Sequence[int] = (),
+) -> Schedule:
     """Loops for the given segments (node names, every node once, in execution order).
 
     The input's rows come from outside, into the first loop.
+
+    piece_columns  for each segment, how many columns its first pieces shall have; 0 for whole rows
     """
-    pads = _pads(graph)
+    pads = pads_of(graph)
     nodes = {node.name: node for node in graph.nodes}
     if [name for segment in segments for name in segment] != list(nodes):
         raise InternalError("segments do not hold every node once, in order", where=graph.name)
+    extents = extents_of(graph, pads)
     loops, step = [], 0
+    strips: dict[str, Strip] = {}
     for index, segment in enumerate(segments):
         calls = []
         if index == 0:
             calls.append(Call(0, "", (), graph.inputs[0].tensor))
             step = 1
         for name in segment:
-            calls.append(_call(step, nodes[name], graph, pads, kernels[name]))
+            calls.append(make_call(step, nodes[name], graph, pads, kernels[name]))
             step += 1
+        if piece_columns and piece_columns[index]:
+            inner = inner_tensors(graph, segment)
+            calls, new_strips = cut_into_pieces(calls, extents, inner, piece_columns[index])
+            strips |= new_strips
         loops.append(Rows(tuple(calls)))
-    return Schedule(graph, tuple(loops), pads, kernels)
+    return Schedule(graph, tuple(loops), pads, kernels, strips)
 
 
-def _pads(graph: Graph) -> dict[str, Pad]:
+def pads_of(graph: Graph) -> dict[str, Pad]:
+    """The padding of every activation."""
     pads = {name: (0, 0, 0, 0) for name, tensor in graph.tensors.items() if tensor.data is None}
     for node in graph.nodes:
         operator = OPERATORS[node.op]
@@ -76,102 +104,42 @@ def _pads(graph: Graph) -> dict[str, Pad]:
     return pads
 
 
-def _call(step: int, node: Node, graph: Graph, pads: Mapping[str, Pad], kernel: Kernel) -> Call:
+def extents_of(graph: Graph, pads: Mapping[str, Pad]) -> dict[str, Extent]:
+    """Width and horizontal padding of every activation."""
+    return {name: Extent(pad[1], graph.tensors[name].shape[2], pad[3]) for name, pad in pads.items()}
+
+
+def inner_tensors(graph: Graph, segment: Sequence[str]) -> set[str]:
+    """The tensors that only nodes of the segment read, among them those that it does not make."""
+    names = set(segment)
+    return {
+        tensor
+        for tensor, readers in graph.consumers.items()
+        if readers and not graph.is_output(tensor) and all(reader.name in names for reader in readers)
+    }
+
+
+def make_call(step: int, node: Node, graph: Graph, pads: Mapping[str, Pad], kernel: Kernel) -> Call:
+    """The call of one node, a row at a time."""
     operator = OPERATORS[node.op]
     window = operator.window(node)
     reads = []
     for name in operator.activations(node, graph):
-        pad = pads[name]
-        rows = 1 if kernel.accumulates else window.kernel[0]
-        stride = 1 if kernel.accumulates else window.stride[0]
-        reads.append(Read(name, rows, stride, window.dilation[0], pad[0] - window.pad[0], pad[1] - window.pad[1]))
+        top, left = pads[name][0] - window.pad[0], pads[name][1] - window.pad[1]
+        if kernel.accumulates:
+            reads.append(Read(name, first_row=top, first_column=left))
+        else:
+            reads.append(
+                Read(
+                    name,
+                    window.kernel[0],
+                    window.stride[0],
+                    window.dilation[0],
+                    top,
+                    left,
+                    window.kernel[1],
+                    window.stride[1],
+                    window.dilation[1],
+                )
+            )
     return Call(step, node.name, tuple(reads), node.outputs[0], kernel.accumulates)
-
-
-@dataclass(frozen=True, eq=False)
-class Timeline:
-    """When every row is written and last read; a moment is one run of one call.
-
-    written, last_read  int [rows] by tensor; a row nobody reads has last_read == written
-    ran                 the step that ran at each moment
-    first_run, last_run moments by step
-    """
-
-    written: Mapping[str, np.ndarray]
-    last_read: Mapping[str, np.ndarray]
-    ran: tuple[int, ...]
-    first_run: Mapping[int, int]
-    last_run: Mapping[int, int]
-
-
-def simulate(schedule: Schedule) -> Timeline:
-    """Play the schedule by its one rule.
-
-    raises  InternalError if a loop stops before its rows are complete
-    """
-    made = dict.fromkeys(schedule.pads, 0)
-    written = {name: np.zeros(schedule.rows(name), np.int64) for name in schedule.pads}
-    last_read = {name: np.full(schedule.rows(name), -1, np.int64) for name in schedule.pads}
-    ran: list[int] = []
-    for loop in schedule.loops:
-        done = dict.fromkeys((call.step for call in loop.calls), 0)
-        deepest = len(loop.calls) - 1
-        while deepest >= 0:
-            call = loop.calls[deepest]
-            if done[call.step] == schedule.runs(call) or not _is_ready(schedule, call, done[call.step], made):
-                deepest -= 1
-                continue
-            _run_once(schedule, call, done[call.step], made, written, last_read, len(ran))
-            done[call.step] += 1
-            ran.append(call.step)
-            # Only what reads the new row can have become ready, and it stands deeper.
-            deepest = len(loop.calls) - 1
-        if any(done[call.step] != schedule.runs(call) for call in loop.calls):
-            raise InternalError("a loop cannot complete its rows", where=f"steps {list(done)}")
-    for port in schedule.graph.outputs:
-        last_read[port.tensor][:] = len(ran)
-    for name, rows in last_read.items():
-        np.maximum(rows, written[name], out=rows)
-    first_run: dict[int, int] = {}
-    last_run: dict[int, int] = {}
-    for moment, step in enumerate(ran):
-        first_run.setdefault(step, moment)
-        last_run[step] = moment
-    return Timeline(written, last_read, tuple(ran), first_run, last_run)
-
-
-def output_row(schedule: Schedule, call: Call, run: int) -> int:
-    """Which row, padding not counted, a run makes; a padding row waits for its nearest neighbour."""
-    if call.accumulates:
-        return run
-    top = schedule.pads[call.write][0]
-    return min(max(run - top, 0), schedule.graph.tensors[call.write].shape[1] - 1)
-
-
-def _is_ready(schedule: Schedule, call: Call, run: int, made: Mapping[str, int]) -> bool:
-    y = output_row(schedule, call, run)
-    return all(made[read.tensor] >= read.rows_needed(y) for read in call.reads)
-
-
-def _run_once(
-    schedule: Schedule,
-    call: Call,
-    run: int,
-    made: dict[str, int],
-    written: dict[str, np.ndarray],
-    last_read: dict[str, np.ndarray],
-    moment: int,
-) -> None:
-    y = output_row(schedule, call, run)
-    is_padding = not call.accumulates and run - schedule.pads[call.write][0] != y
-    for read in call.reads:
-        # A padding row reads nothing, but the rows of its neighbour must still be there or be over; either is fine.
-        if not is_padding:
-            first = read.first_needed(y)
-            last_read[read.tensor][first : first + read.extent] = moment
-    if not call.accumulates:
-        written[call.write][run] = moment
-        made[call.write] += 1
-    elif run == schedule.runs(call) - 1:
-        written[call.write][0] = moment
-        made[call.write] += 1

@@ -1,13 +1,12 @@
-"""Plan and int8 input -> every int8 tensor, computed row by row in a simulated arena.
+"""Plan and int8 input -> every int8 tensor, computed row by row (or piece by piece) in a simulated arena.
 
-The arena knows which row each of its bytes belongs to. A row's bytes are poisoned as soon as nobody will read them
+The arena knows which pixel each of its bytes belongs to. A pixel's bytes are poisoned as soon as nobody will read them
 again, so a Plan whose ring is one row short, or whose buffers share a byte too early, raises instead of giving a
 result that happens to be right.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -16,14 +15,10 @@ import numpy as np
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Node
 from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
-from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.operator import quant_of
 from mbn2c.ops.weighted import run_requantize
-
-# What a poisoned byte holds; no network is likely to compute only this.
-POISON = 0x55
-_NOBODY = 0
+from mbn2c.reference.simulated_arena import NOBODY, POISON, Arena, bytes_of, in_slot, in_strip, padding_columns
 
 
 def run_plan(plan: Plan, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -32,7 +27,7 @@ def run_plan(plan: Plan, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
     inputs   int8 NHWC by tensor name
     returns  int8 NHWC of every activation by tensor name
     raises   InternalError naming step and tensor if a byte is read that is not there (never written, overwritten
-             or over), if a row does not fit the arena, or if a loop stops before its rows are complete
+             or over), if something does not fit the arena, or if a loop stops before its rows are complete
     """
     machine = _Machine(plan, inputs)
     for loop in plan.loops:
@@ -40,210 +35,299 @@ def run_plan(plan: Plan, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
     return machine.results()
 
 
-class _Arena:
-    """Bytes, and for each byte the row it belongs to."""
+class _Row:
+    """What one call works on now: a row of its output (or of what it sums up), and a piece of that row."""
 
-    def __init__(self, size_bytes: int) -> None:
-        self.data = np.full(size_bytes, POISON, np.int8)
-        self.owner = np.full(size_bytes, _NOBODY, np.int64)
+    def __init__(self, plan: Plan, call: Call) -> None:
+        self.call, self.plan = call, plan
+        self.output = plan.buffers[call.write]
+        over = plan.buffers[call.reads[0].tensor] if call.accumulates else self.output
+        self.count = over.height if call.accumulates else over.rows
+        self.left, self.width = (0 if call.accumulates else over.pad[1]), over.width
+        self.ends = call.pieces or (over.width if call.accumulates else over.columns,)
+        self.sources = frozenset(read.tensor for read in call.reads)
+        self.row = self.piece = 0
 
-    def write(self, start: int, values: np.ndarray, owner: int, where: str) -> None:
-        end = start + values.size
-        if start < 0 or end > self.data.size:
-            raise InternalError(f"bytes {start}..{end - 1} leave the arena of {self.data.size} bytes", where=where)
-        self.data[start:end] = values
-        self.owner[start:end] = owner
+    def advance(self) -> None:
+        self.piece = (self.piece + 1) % len(self.ends)
+        self.row += self.piece == 0
 
-    def read(self, start: int, size: int, owner: int, where: str) -> np.ndarray:
-        owners = self.owner[start : start + size]
-        if start < 0 or owners.size < size or (owners != owner).any():
-            raise InternalError(f"bytes {start}..{start + size - 1} are not there any more, or not yet", where=where)
-        return self.data[start : start + size].copy()
+    @property
+    def is_over(self) -> bool:
+        return self.row == self.count
 
-    def poison(self, owner: int, start: int, size: int) -> None:
-        mine = self.owner[start : start + size] == owner
-        self.data[start : start + size][mine] = POISON
-        self.owner[start : start + size][mine] = _NOBODY
+    @property
+    def is_last(self) -> bool:
+        return self.row == self.count - 1 and self.piece == len(self.ends) - 1
+
+    @property
+    def y(self) -> int:
+        return self.row - (0 if self.call.accumulates else self.output.pad[0])
+
+    @property
+    def is_padding(self) -> bool:
+        return not self.call.accumulates and not 0 <= self.y < self.output.height
+
+    @property
+    def start(self) -> int:
+        """First column of the piece, padding counted."""
+        return self.ends[self.piece - 1] if self.piece else 0
+
+    def inner(self, piece: int) -> tuple[int, int]:
+        """The columns of a piece, padding not counted."""
+        first = self.ends[piece - 1] - self.left if piece else 0
+        return first, min(self.ends[piece] - self.left, self.width)
 
 
 class _Machine:
-    """Runs calls one by one; counts for every row the readings that are still to come."""
+    """Runs calls one by one; counts for every pixel the readings that are still to come."""
 
     def __init__(self, plan: Plan, inputs: Mapping[str, np.ndarray]) -> None:
         self.plan, self.graph, self.inputs = plan, plan.graph, inputs
-        self.arena = _Arena(plan.arena_bytes)
-        self.made = dict.fromkeys(plan.buffers, 0)
-        # Every row of every tensor has a number of its own; scratch has the negative ones.
-        rows = [buffer.rows for buffer in plan.buffers.values()]
-        self.first_owner = dict(zip(plan.buffers, np.cumsum([1, *rows]).tolist(), strict=False))
+        self.arena = Arena(plan.arena_bytes)
+        self.makers: dict[str, _Row] = {}
         self.values = {
             name: np.zeros((1, buffer.height, buffer.width, buffer.pixel_bytes), np.int8)
             for name, buffer in plan.buffers.items()
         }
-        self.readings = Counter(
-            (read.tensor, row)
-            for call in plan.calls
-            for run in range(self._runs(call))
-            for read, rows in self._rows_read(call, run)
-            for row in rows
-        )
-        for port in self.graph.outputs:
-            buffer = plan.buffers[port.tensor]
-            self.readings.update((port.tensor, row) for row in _inner_rows(buffer))
+        # Every pixel has a number of its own; scratch has the negative ones.
+        sizes = [buffer.rows * buffer.columns for buffer in plan.buffers.values()]
+        self.first_pixel = dict(zip(plan.buffers, np.cumsum([1, *sizes]).tolist(), strict=False))
+        self.readings = np.zeros(1 + sum(sizes), np.int64)
+        self._count_readings()
 
-    # --- the order: of all calls that can make a row, the one deepest in the loop does -----------
+    def _count_readings(self) -> None:
+        for call in self.plan.calls:
+            now = _Row(self.plan, call)
+            while not now.is_over:
+                for read, row, first, end, _ in self._window(now):
+                    self.readings[self._pixels(read.tensor, row, first, end)] += 1
+                self.readings[self._padding_found(now)] += 1
+                now.advance()
+        for port in self.graph.outputs:
+            for row, first, end in _inner(self.plan.buffers[port.tensor]):
+                self.readings[self._pixels(port.tensor, row, first, end)] += 1
+
+    def _pixels(self, tensor: str, row: int, first: int, end: int) -> slice:
+        start = self.first_pixel[tensor] + row * self.plan.buffers[tensor].columns
+        return slice(start + first, start + end)
+
+    def _owners(self, tensor: str, row: int, first: int, end: int) -> np.ndarray:
+        """Pixel numbers byte by byte."""
+        pixels = self._pixels(tensor, row, first, end)
+        return np.repeat(np.arange(pixels.start, pixels.stop), self.plan.buffers[tensor].pixel_bytes)
+
+    # --- the order: of all calls that can run, the one deepest in the loop does ------------------
 
     def run(self, loop: Rows) -> None:
-        done = dict.fromkeys((call.step for call in loop.calls), 0)
+        rows = [_Row(self.plan, call) for call in loop.calls]
+        self.makers.update({now.call.write: now for now in rows})
+        # Who cannot run is asked again only when something has been made that it reads.
+        waiting: set[str] = set()
+        while now := next((now for now in reversed(rows) if now.call.write not in waiting), None):
+            if now.is_over or not self._is_ready(now):
+                waiting.add(now.call.write)
+                continue
+            self._run_once(now)
+            now.advance()
+            waiting -= {reader.call.write for reader in rows if now.call.write in reader.sources}
+        for now in rows:
+            if not now.is_over:
+                raise InternalError(f"the loop stops after {now.row} of {now.count} rows", where=_where(now.call))
 
-        def is_ready(call: Call) -> bool:
-            run = done[call.step]
-            return run < self._runs(call) and all(
-                self.made[read.tensor] > max(rows)
-                for read, rows in self._rows_read(call, run, as_if_inside=True)
-            )
+    def _is_ready(self, now: _Row) -> bool:
+        """Padding rows wait as their nearest neighbours do; those above, for the neighbour's first piece."""
+        y = now.y if now.call.accumulates else min(max(now.y, 0), now.output.height - 1)
+        _, stop = now.inner(0 if now.y < 0 else now.piece)
+        for read in now.call.reads:
+            maker = self.makers.get(read.tensor)
+            if maker is None:
+                return False
+            if maker.call.accumulates:
+                if not maker.is_over:
+                    return False
+                continue
+            last = read.first_row + y * read.stride + (read.rows - 1) * read.dilation
+            if maker.row > last:
+                continue
+            streams = self.plan.buffers[read.tensor].strip_columns > 0
+            if not streams or maker.row < last or maker.start < read.columns_needed(stop):
+                return False
+        return True
 
-        while call := next((call for call in reversed(loop.calls) if is_ready(call)), None):
-            self._run_once(call, done[call.step])
-            done[call.step] += 1
-        for call in loop.calls:
-            if done[call.step] != self._runs(call):
-                raise InternalError(
-                    f"the loop stops after {done[call.step]} of {self._runs(call)} rows", where=self._where(call)
-                )
+    def _window(self, now: _Row) -> Iterator[tuple[Read, int, int, int, bool]]:
+        """What a run reads: rows with their first and end column, and whether it is a window's newest row."""
+        first, stop = now.inner(now.piece)
+        if now.is_padding or stop <= first:
+            return
+        for read in now.call.reads:
+            begin = read.first_column + first * read.column_stride
+            for k in range(read.rows):
+                row = read.first_row + now.y * read.stride + k * read.dilation
+                yield read, row, begin, read.columns_needed(stop), k == read.rows - 1
 
-    def _runs(self, call: Call) -> int:
-        """How often a call runs: once per row it makes, or once per row it sums up."""
-        return self.plan.buffers[call.reads[0].tensor if call.accumulates else call.write].rows
+    def _padding_found(self, now: _Row) -> np.ndarray:
+        """Pixels of an older row's padding that a planar row finds in its slot of a ring, and leaves there."""
+        buffer = now.output
+        if not buffer.planar or not buffer.is_ring or now.row < buffer.slots or now.piece or now.is_padding:
+            return np.zeros(0, np.int64)
+        return self._pixels(now.call.write, now.row - buffer.slots, 0, 0).start + padding_columns(buffer)
 
-    def _rows_read(self, call: Call, run: int, *, as_if_inside: bool = False) -> Iterator[tuple[Read, list[int]]]:
-        """The rows one run reads. A padding row reads none; `as_if_inside` gives those of its nearest neighbour."""
-        y = run
-        if not call.accumulates:
-            buffer = self.plan.buffers[call.write]
-            y = run - buffer.pad[0]
-            if not 0 <= y < buffer.height:
-                if not as_if_inside:
-                    return
-                y = min(max(y, 0), buffer.height - 1)
-        for read in call.reads:
-            yield read, [read.first_row + y * read.stride + k * read.dilation for k in range(read.rows)]
+    # --- one run ---------------------------------------------------------------------------------
 
-    # --- one call --------------------------------------------------------------------------------
-
-    def _run_once(self, call: Call, run: int) -> None:
-        windows = [
-            [self._read_row(call, read, row) for row in rows] for read, rows in self._rows_read(call, run)
-        ]
+    def _run_once(self, now: _Row) -> None:
+        call = now.call
+        if now.output.strip_columns:
+            self._make_room(now)
+        windows: list[np.ndarray] = []
+        touched = []
+        for read, row, first, end, is_newest in self._window(now):
+            owners = self._owners(read.tensor, row, first, end)
+            places = self._places_to_read(now, read, row, (first, end), is_newest)
+            where = f"{_where(call)} reads row {row} of {read.tensor}"
+            touched.append((places, owners, where, self._pixels(read.tensor, row, first, end)))
+            windows.append(self.arena.read(places, owners, where).reshape(end - first, -1))
         if call.accumulates:
-            self._accumulate(call, run, windows[0][0])
+            self._accumulate(now, windows[0])
         else:
-            self._make_row(call, run, windows)
-        for read, rows in self._rows_read(call, run):
-            for row in rows:
-                # The call may still have been reading when it wrote.
-                self._read_row(call, read, row)
-                self._read_once(read.tensor, row)
+            self._make(now, windows)
+        for places, owners, where, _ in touched:
+            # The call may still have been reading when it wrote.
+            self.arena.read(places, owners, where)
+        for places, owners, _, read_now in touched:
+            self.readings[read_now] -= 1
+            self.arena.poison(places[self.readings[owners] == 0])
 
-    def _make_row(self, call: Call, run: int, windows: list[list[np.ndarray]]) -> None:
-        buffer = self.plan.buffers[call.write]
-        padded = np.full((buffer.row_bytes // buffer.pixel_bytes, buffer.pixel_bytes), 0, np.int8)
-        padded[:] = quant_of(self.graph, call.write).zero_point
-        y = run - buffer.pad[0]
-        if 0 <= y < buffer.height:
-            inner = self.inputs[call.write][0, y] if not call.node else self._compute(call, windows)
-            padded[buffer.pad[1] : buffer.pad[1] + buffer.width] = inner
-            self.values[call.write][0, y] = inner
-        self._write_row(call, run, padded)
+    def _places_to_read(self, now: _Row, read: Read, row: int, columns: tuple[int, int], is_newest: bool) -> np.ndarray:
+        buffer = self.plan.buffers[read.tensor]
+        if buffer.strip_columns and is_newest:
+            # The reader counts on the piece it waited for being the newest one.
+            needed = read.columns_needed(now.inner(now.piece)[1])
+            piece = next(index for index, end in enumerate(self.makers[read.tensor].ends) if end >= needed)
+            return in_strip(buffer, *columns, piece)
+        return in_slot(buffer, row, *columns)
+
+    def _make_room(self, now: _Row) -> None:
+        """The oldest columns of a strip move to their row, the others to the front, before a new piece is made."""
+        buffer, where = now.output, _where(now.call)
+        if now.row == now.piece == 0:
+            return
+        oldest = buffer.kept[now.piece - 1]
+        made = now.start if now.piece else buffer.columns
+        stays = buffer.kept[now.piece] if now.piece else buffer.columns
+        row = now.row if now.piece else now.row - 1
+        if not oldest <= stays <= made:
+            raise InternalError(f"the strip of {buffer.tensor} gives away columns that it has not", where=where)
+        places = in_strip(buffer, oldest, made, now.piece - 1)
+        data, owner = self.arena.data[places], self.arena.owner[places]
+        self.arena.poison(places)
+        leaving = (stays - oldest) * buffer.pixel_bytes
+        if buffer.slots:
+            self.arena.write(in_slot(buffer, row, oldest, stays), data[:leaving], owner[:leaving], where)
+        self.arena.write(places[: places.size - leaving], data[leaving:], owner[leaving:], where)
+
+    def _make(self, now: _Row, rows: list[np.ndarray]) -> None:
+        call, buffer = now.call, now.output
+        zero_point = quant_of(self.graph, call.write).zero_point
+        start, end = now.start, now.ends[now.piece]
+        columns = np.arange(start, end)
+        values = np.full((end - start, buffer.pixel_bytes), zero_point, np.int8)
+        first, stop = now.inner(now.piece)
+        if not now.is_padding and stop > first:
+            inner = self.inputs[call.write][0, now.y, first:stop] if not call.node else self._compute(call, rows)
+            values[first + now.left - start :][: stop - first] = inner
+            self.values[call.write][0, now.y, first:stop] = inner
+        if buffer.planar:
+            columns, values = self._planar(now, columns, values, zero_point)
+        base = self._pixels(call.write, now.row, 0, 0).start
+        owners = np.repeat(base + columns, buffer.pixel_bytes)
+        if buffer.strip_columns:
+            places = in_strip(buffer, start, end, now.piece)
+        else:
+            places = in_slot(buffer, now.row, 0, buffer.columns).reshape(buffer.columns, -1)[columns].reshape(-1)
+        if places.size and (places.min() < buffer.offset or places.max() >= buffer.end):
+            raise InternalError(f"row {now.row} of {call.write} leaves its buffer", where=_where(call))
+        self.arena.write(places, values.reshape(-1), owners, _where(call))
+        self.arena.poison(places[self.readings[owners] == 0])
         scratch = self.plan.scratch.get(call.step)
         if scratch:
             # After the output: scratch that lies over it, or over what the call reads, must be noticed.
-            self.arena.write(scratch.offset, np.full(scratch.size_bytes, POISON, np.int8), _NOBODY, self._where(call))
+            self.arena.write(bytes_of(scratch), POISON, NOBODY, _where(call))
 
-    def _compute(self, call: Call, windows: list[list[np.ndarray]]) -> np.ndarray:
-        """One output row by the operator's own rule; padding lies in the windows."""
-        node, strip = _one_row_of(self.graph.producer[call.write])
-        buffer = self.plan.buffers[call.write]
-        columns = (buffer.width - 1) * strip.stride[1] + strip.extent[1]
-        pixels = [np.stack(rows)[None, :, :columns] for rows in windows]
-        return np.asarray(OPERATORS[node.op].run(node, self.graph, pixels)[0, 0])
+    def _planar(
+        self, now: _Row, columns: np.ndarray, values: np.ndarray, zero_point: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The columns of a planar row that a piece writes. The first brings all padding of the row; in a ring it does
+        so only once for each slot, and later rows find it there. Each piece of a padding row makes it whole."""
+        buffer = now.output
+        whole = np.full((buffer.columns, buffer.pixel_bytes), zero_point, np.int8)
+        if now.is_padding:
+            return np.arange(buffer.columns), whole
+        is_inner = (columns >= now.left) & (columns < now.left + now.width)
+        columns, values = columns[is_inner], values[is_inner]
+        if now.piece:
+            return columns, values
+        pads = padding_columns(buffer)
+        found = self._padding_found(now)
+        if found.size:
+            places = in_slot(buffer, now.row, 0, buffer.columns).reshape(buffer.columns, -1)[pads].reshape(-1)
+            self.arena.read(places, np.repeat(found, buffer.pixel_bytes), f"{_where(now.call)} wants the row's padding")
+            self.readings[found] -= 1
+        return np.concatenate([columns, pads]), np.concatenate([values, whole[pads]])
 
-    def _accumulate(self, call: Call, run: int, row: np.ndarray) -> None:
-        """Add one input row to the int32 sums in scratch; make the output of them after the last."""
-        scratch = self.plan.scratch[call.step]
-        where, owner = self._where(call), -call.step
-        read = self.plan.buffers[call.reads[0].tensor]
-        if run == 0:
-            self.arena.write(scratch.offset, np.zeros(scratch.size_bytes, np.int8), owner, where)
-        sums = self.arena.read(scratch.offset, scratch.size_bytes, owner, f"{where}, its scratch").view("<i4")
-        sums += row[: read.width].sum(axis=0, dtype=np.int32)
-        self.arena.write(scratch.offset, sums.view(np.int8), owner, where)
-        if run < self._runs(call) - 1:
+    def _compute(self, call: Call, rows: list[np.ndarray]) -> np.ndarray:
+        """Some columns of one output row by the operator's own rule; padding lies in the rows of the windows."""
+        node = _on_its_windows(self.graph.producer[call.write])
+        ends = np.cumsum([read.rows for read in call.reads])
+        windows = [np.stack(rows[end - read.rows : end])[None] for read, end in zip(call.reads, ends, strict=True)]
+        return np.asarray(OPERATORS[node.op].run(node, self.graph, windows)[0, 0])
+
+    def _accumulate(self, now: _Row, pixels: np.ndarray) -> None:
+        """Add a piece of an input row to the int32 sums in scratch; make the output of them after the last."""
+        call, where = now.call, _where(now.call)
+        places, owner = bytes_of(self.plan.scratch[call.step]), -call.step
+        if now.row == now.piece == 0:
+            self.arena.write(places, 0, owner, where)
+        sums = self.arena.read(places, owner, f"{where} reads its scratch").view("<i4")
+        sums += pixels.sum(axis=0, dtype=np.int32)
+        self.arena.write(places, sums.view(np.int8), owner, where)
+        if not now.is_last:
             return
+        source = self.plan.buffers[call.reads[0].tensor]
         node = self.graph.producer[call.write]
-        zero_points = quant_of(self.graph, read.tensor).zero_point, quant_of(self.graph, call.write).zero_point
-        centred = sums.astype(np.int64) - zero_points[0] * read.height * read.width
-        pixel = run_requantize(node.attributes.requantize, centred, zero_points[1])
+        centred = sums.astype(np.int64) - quant_of(self.graph, source.tensor).zero_point * source.height * source.width
+        pixel = run_requantize(node.attributes.requantize, centred, quant_of(self.graph, call.write).zero_point)
         self.values[call.write][0, 0, 0] = pixel
-        self._write_row(call, 0, pixel[None])
-        self.arena.read(scratch.offset, scratch.size_bytes, owner, f"{where}, its scratch under its output")
-        self.arena.poison(owner, scratch.offset, scratch.size_bytes)
-
-    # --- rows in the arena -----------------------------------------------------------------------
-
-    def _write_row(self, call: Call, row: int, padded: np.ndarray) -> None:
-        buffer = self.plan.buffers[call.write]
-        self.arena.write(_address(buffer, row), padded.reshape(-1), self._owner(call.write, row), self._where(call))
-        self.made[call.write] += 1
-        if not self.readings[call.write, row]:
-            self.arena.poison(self._owner(call.write, row), _address(buffer, row), buffer.row_bytes)
-
-    def _read_row(self, call: Call, read: Read, row: int) -> np.ndarray:
-        """Pixels [columns, channels] from the first column the call wants."""
-        buffer = self.plan.buffers[read.tensor]
-        skipped = read.first_column * buffer.pixel_bytes
-        where = f"{self._where(call)} reads row {row} of {read.tensor}"
-        size = buffer.row_bytes - skipped
-        values = self.arena.read(_address(buffer, row) + skipped, size, self._owner(read.tensor, row), where)
-        return values.reshape(-1, buffer.pixel_bytes)
-
-    def _read_once(self, tensor: str, row: int) -> None:
-        self.readings[tensor, row] -= 1
-        if not self.readings[tensor, row]:
-            buffer = self.plan.buffers[tensor]
-            self.arena.poison(self._owner(tensor, row), _address(buffer, row), buffer.row_bytes)
-
-    def _owner(self, tensor: str, row: int) -> int:
-        return int(self.first_owner[tensor]) + row
-
-    def _where(self, call: Call) -> str:
-        return f"step {call.step}, {call.node or 'input'}"
+        owners, out = self._owners(call.write, 0, 0, 1), in_slot(now.output, 0, 0, 1)
+        self.arena.write(out, pixel, owners, where)
+        self.arena.read(places, owner, f"{where} writes over its scratch")
+        self.arena.poison(places)
+        self.arena.poison(out[self.readings[owners] == 0])
 
     def results(self) -> dict[str, np.ndarray]:
         """All tensors; the outputs as they lie in the arena at the end."""
         for port in self.graph.outputs:
             buffer = self.plan.buffers[port.tensor]
-            inner = slice(buffer.pad[1], buffer.pad[1] + buffer.width)
-            for row in _inner_rows(buffer):
-                where = f"the end, output {port.outside}"
-                owner = self._owner(port.tensor, row)
-                values = self.arena.read(_address(buffer, row), buffer.row_bytes, owner, where)
-                self.values[port.tensor][0, row - buffer.pad[0]] = values.reshape(-1, buffer.pixel_bytes)[inner]
+            for row, first, end in _inner(buffer):
+                owners = self._owners(port.tensor, row, first, end)
+                pixels = self.arena.read(in_slot(buffer, row, first, end), owners, f"the end, output {port.outside}")
+                self.values[port.tensor][0, row - buffer.pad[0]] = pixels.reshape(-1, buffer.pixel_bytes)
         return self.values
 
 
-def _address(buffer: Buffer, row: int) -> int:
-    return buffer.offset + row % buffer.slots * buffer.row_bytes
+def _inner(buffer: Buffer) -> Iterator[tuple[int, int, int]]:
+    for row in range(buffer.pad[0], buffer.pad[0] + buffer.height):
+        yield row, buffer.pad[1], buffer.pad[1] + buffer.width
 
 
-def _inner_rows(buffer: Buffer) -> range:
-    return range(buffer.pad[0], buffer.pad[0] + buffer.height)
+def _where(call: Call) -> str:
+    return f"step {call.step}, {call.node or 'input'}"
 
 
-def _one_row_of(node: Node) -> tuple[Node, Window]:
-    """The node that makes a single output row from exactly the rows it reads, padding among them."""
-    window = OPERATORS[node.op].window(node)
-    strip = replace(window, stride=(1, window.stride[1]), pad=(0, 0, 0, 0), dilation=(1, window.dilation[1]))
+def _on_its_windows(node: Node) -> Node:
+    """The node as it works on exactly the rows and columns of its windows, padding among them."""
     if not hasattr(node.attributes, "window"):
-        return node, strip
-    return replace(node, attributes=replace(node.attributes, window=strip)), strip
+        return node
+    window = node.attributes.window
+    tight = replace(window, stride=(1, window.stride[1]), pad=(0, 0, 0, 0), dilation=(1, window.dilation[1]))
+    return replace(node, attributes=replace(node.attributes, window=tight))

@@ -1,0 +1,145 @@
+"""Calls of a segment -> where the pieces of their rows end, and how many columns must be kept.
+
+All columns of a row are like those of any other, so one table per call says it for every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from mbn2c.ir.plan import Call, Read
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The columns of a tensor: padding on the left, width, padding on the right."""
+
+    left: int
+    width: int
+    right: int
+
+    @property
+    def columns(self) -> int:
+        return self.left + self.width + self.right
+
+
+@dataclass(frozen=True)
+class Strip:
+    """How a tensor streams in pieces, as in `Buffer`.
+
+    slots    rows kept besides the strip: all of the reader's window but the newest
+    columns  columns the strip holds
+    kept     first column in the strip when piece j is made
+    """
+
+    slots: int
+    columns: int
+    kept: tuple[int, ...]
+
+
+def cut_into_pieces(
+    calls: Sequence[Call], extents: Mapping[str, Extent], inner: Set[str], piece_columns: int
+) -> tuple[list[Call], dict[str, Strip]]:
+    """The calls with `pieces`, and the strips of the tensors that stream in pieces.
+
+    inner          tensors that are read in this segment only
+    piece_columns  how many columns the reader of a piece shall make of it, where nothing upstream decides
+    """
+    readers = _readers(calls)
+    ancestors = _ancestors(calls)
+    pieced: list[Call] = []
+    ends: dict[str, tuple[int, ...]] = {}
+    strips: dict[str, Strip] = {}
+    for call in calls:
+        source = next((read for read in call.reads if read.tensor in ends), None)
+        wants_strip = call.write in inner and _can_stream(call, readers[call.write], ancestors, ends)
+        if source is not None:
+            pieces = _following(source, ends[source.tensor], extents[source.tensor], _made(call, extents))
+            strips[source.tensor] = _strip(source, ends[source.tensor], _made(call, extents).width)
+        elif wants_strip and not call.accumulates:
+            stride = next(r.column_stride for r in readers[call.write][0].reads if r.tensor == call.write)
+            pieces = _even(extents[call.write], piece_columns * stride)
+        else:
+            pieces = ()
+        if len(pieces) == 1:
+            pieces = ()
+        pieced.append(replace(call, pieces=pieces))
+        if wants_strip and pieces and not call.accumulates:
+            ends[call.write] = pieces
+    return pieced, strips
+
+
+def _readers(calls: Sequence[Call]) -> dict[str, list[Call]]:
+    readers: dict[str, list[Call]] = {call.write: [] for call in calls}
+    for call in calls:
+        for read in call.reads:
+            if read.tensor in readers:
+                readers[read.tensor].append(call)
+    return readers
+
+
+def _ancestors(calls: Sequence[Call]) -> dict[str, set[str]]:
+    """For each tensor made here all tensors it is made of."""
+    ancestors: dict[str, set[str]] = {}
+    for call in calls:
+        made_of: set[str] = set()
+        for read in call.reads:
+            made_of |= {read.tensor} | ancestors.get(read.tensor, set())
+        ancestors[call.write] = made_of
+    return ancestors
+
+
+def _can_stream(
+    call: Call, readers: Sequence[Call], ancestors: Mapping[str, set[str]], ends: Mapping[str, tuple[int, ...]]
+) -> bool:
+    """Whether the tensor has one reader, which can always follow at once.
+
+    It can if all else it reads was there before: from another segment, or an ancestor, as the short cut of a
+    residual sum is.
+    """
+    if len(readers) != 1:
+        return False
+    others = [read.tensor for read in readers[0].reads if read.tensor != call.write]
+    return len(readers[0].reads) == len(others) + 1 and all(
+        (other in ancestors[call.write] or other not in ancestors) and other not in ends for other in others
+    )
+
+
+def _made(call: Call, extents: Mapping[str, Extent]) -> Extent:
+    """The columns a call works on: those it makes, or those it sums up."""
+    if call.accumulates:
+        return Extent(0, extents[call.reads[0].tensor].width, 0)
+    return extents[call.write]
+
+
+def _even(extent: Extent, piece_columns: int) -> tuple[int, ...]:
+    """Pieces of equal and even size, since many kernels make two pixels at once; the last may be smaller."""
+    count = -(-extent.width // piece_columns)
+    size = -(-extent.width // count)
+    size += size % 2
+    ends = list(range(extent.left + size, extent.left + extent.width, size))
+    return (*ends, extent.columns)
+
+
+def _following(source: Read, source_ends: Sequence[int], source_extent: Extent, extent: Extent) -> tuple[int, ...]:
+    """As many columns as each piece of the source makes possible."""
+    ends: list[int] = []
+    for end in source_ends:
+        possible = extent.width if end == source_extent.columns else source.columns_possible(end, extent.width)
+        if possible and (not ends or possible > ends[-1] - extent.left):
+            ends.append(extent.left + possible)
+    ends[-1] = extent.columns
+    return tuple(ends)
+
+
+def _strip(source: Read, source_ends: Sequence[int], width: int) -> Strip:
+    kept, largest = [], 0
+    made = 0
+    for end in source_ends:
+        # What the next window starts with, after all windows have been served that could be.
+        wanted = source.first_column + source.columns_possible(made, width) * source.column_stride
+        kept.append(min(wanted, made))
+        largest = max(largest, end - kept[-1])
+        made = end
+    return Strip(source.extent - 1, largest, tuple(kept))

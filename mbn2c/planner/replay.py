@@ -1,0 +1,219 @@
+"""Plan -> every run of every call in the order the C has, with the places of all it reads and makes.
+
+For `overlap.py` alone, and like it without a line of what makes Plans.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mbn2c.errors import InternalError
+from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
+
+HINT = "this is a bug in mbn2c; please report it with the model"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Columns first to end - 1 of one row of a tensor, padding counted, and where the C has them.
+
+    address  byte of channel 0 of the first column; column c and channel k lie c * column_step + k * channel_step on
+    """
+
+    tensor: str
+    row: int
+    first: int
+    end: int
+    address: int
+    column_step: int
+    channel_step: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One run of one call.
+
+    made     what it writes; nothing while a call only sums up
+    carried  padding it relies on, since an older row left it in the slot: (as it was, as it will be)
+    """
+
+    call: Call
+    row: int
+    piece: int
+    reads: tuple[Span, ...]
+    made: tuple[Span, ...]
+    carried: tuple[tuple[Span, Span], ...]
+
+    @property
+    def where(self) -> str:
+        return f"step {self.call.step}, {self.call.node or 'input'}"
+
+
+# --- where ---------------------------------------------------------------------------------------
+
+
+def inner_rows(buffer: Buffer) -> Iterator[Span]:
+    """Where an output's pixels lie when all is done; outputs have no strip."""
+    for row in range(buffer.pad[0], buffer.pad[0] + buffer.height):
+        yield in_slot(buffer, row, buffer.pad[1], buffer.pad[1] + buffer.width)
+
+
+def slot_of(buffer: Buffer, row: int) -> int:
+    return buffer.offset + row % max(buffer.slots, 1) * buffer.row_bytes
+
+
+def in_slot(buffer: Buffer, row: int, first: int, end: int) -> Span:
+    """Columns of a row where it lies in full."""
+    steps = (1, buffer.columns) if buffer.planar else (buffer.pixel_bytes, 1)
+    return Span(buffer.tensor, row, first, end, slot_of(buffer, row) + first * steps[0], *steps)
+
+
+def in_strip(buffer: Buffer, row: int, first: int, end: int, piece: int) -> Span:
+    """Columns of a row in the strip, as it is when a piece is made."""
+    address = buffer.strip_offset + (first - buffer.kept[piece]) * buffer.pixel_bytes
+    return Span(buffer.tensor, row, first, end, address, buffer.pixel_bytes, 1)
+
+
+# --- when ----------------------------------------------------------------------------------------
+
+
+class _Progress:
+    """How far one call is: the row and the piece it makes next."""
+
+    def __init__(self, plan: Plan, call: Call) -> None:
+        self.call = call
+        self.output = plan.buffers[call.write]
+        self.source = plan.buffers[call.reads[0].tensor] if call.reads else self.output
+        self.runs = self.source.height if call.accumulates else self.output.rows
+        self.left = 0 if call.accumulates else self.output.pad[1]
+        self.width = self.source.width if call.accumulates else self.output.width
+        self.ends = call.pieces or (self.width if call.accumulates else self.output.columns,)
+        self.row = self.piece = 0
+
+    @property
+    def y(self) -> int:
+        """The row it makes next, padding not counted."""
+        return self.row if self.call.accumulates else self.row - self.output.pad[0]
+
+    @property
+    def is_padding(self) -> bool:
+        return not self.call.accumulates and not 0 <= self.y < self.output.height
+
+    def stop(self, piece: int) -> int:
+        """Output columns, padding not counted, that there are after a piece."""
+        return min(self.ends[piece] - self.left, self.width)
+
+    def advance(self) -> None:
+        self.piece += 1
+        if self.piece == len(self.ends):
+            self.row, self.piece = self.row + 1, 0
+
+
+def replay(plan: Plan) -> Iterator[Event]:
+    """All runs of all calls in the order the C has: of all calls of a loop that can run, the deepest one does."""
+    makers: dict[str, _Progress] = {}
+    for loop in plan.loops:
+        yield from _replay_loop(plan, loop, makers)
+
+
+def _replay_loop(plan: Plan, loop: Rows, makers: dict[str, _Progress]) -> Iterator[Event]:
+    states = [_Progress(plan, call) for call in loop.calls]
+    makers.update({state.call.write: state for state in states})
+    readers: dict[str, set[str]] = {call.write: set() for call in loop.calls}
+    for call in loop.calls:
+        for read in call.reads:
+            readers.setdefault(read.tensor, set()).add(call.write)
+    # A call that cannot run need not be asked again before something it reads has been made.
+    asleep: set[str] = set()
+    while state := next((s for s in reversed(states) if s.call.write not in asleep), None):
+        if state.row == state.runs or not _is_ready(plan, state, makers):
+            asleep.add(state.call.write)
+            continue
+        yield _event(plan, state, makers)
+        state.advance()
+        asleep -= readers[state.call.write]
+    for state in states:
+        if state.row < state.runs:
+            raise InternalError(
+                f"the loop stops after {state.row} of {state.runs} rows",
+                where=f"step {state.call.step}, {state.call.node or 'input'}",
+                hint=HINT,
+            )
+
+
+def _is_ready(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> bool:
+    # A padding row reads nothing, but waits for the rows of its nearest neighbour; above, for its first piece.
+    y = state.y if state.call.accumulates else min(max(state.y, 0), state.output.height - 1)
+    piece = 0 if state.y < 0 else state.piece
+    for read in state.call.reads:
+        maker = makers.get(read.tensor)
+        if maker is None:
+            return False
+        rows = read.first_row + y * read.stride + (read.rows - 1) * read.dilation + 1
+        if maker.call.accumulates:
+            is_there = maker.row == maker.runs
+        elif plan.buffers[read.tensor].strip_columns:
+            needed = _piece_needed(read, maker, state.stop(piece))
+            is_there = maker.row >= rows or (maker.row == rows - 1 and maker.piece > needed)
+        else:
+            is_there = maker.row >= rows
+        if not is_there:
+            return False
+    return True
+
+
+def _piece_needed(read: Read, maker: _Progress, count: int) -> int:
+    """The piece of a strip's row that makes `count` output columns possible."""
+    columns = read.first_column + (count - 1) * read.column_stride + (read.columns - 1) * read.column_dilation + 1
+    return bisect_left(maker.ends, columns)
+
+
+def _event(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> Event:
+    call, row, piece, output = state.call, state.row, state.piece, state.output
+    first, stop = max((state.ends[piece - 1] if piece else 0) - state.left, 0), state.stop(piece)
+    reads = () if state.is_padding or stop <= first else tuple(_reads(plan, state, makers, first, stop))
+    if call.accumulates:
+        is_last = row == state.runs - 1 and piece == len(state.ends) - 1
+        made = (in_slot(output, 0, 0, 1),) if is_last else ()
+        return Event(call, row, piece, reads, made, ())
+    start, end = (state.ends[piece - 1] if piece else 0), state.ends[piece]
+    if output.planar:
+        return Event(call, row, piece, reads, *_planar(state, start, end))
+    if output.strip_columns:
+        return Event(call, row, piece, reads, (in_strip(output, row, start, end, piece),), ())
+    return Event(call, row, piece, reads, (in_slot(output, row, start, end),), ())
+
+
+def _planar(state: _Progress, start: int, end: int) -> tuple[tuple[Span, ...], tuple[tuple[Span, Span], ...]]:
+    """What is made and what is carried in planar rows: the first piece brings all padding of the row, which stays in
+    the slot for the rows to come; a padding row is made whole by every piece."""
+    output, row = state.output, state.row
+    if state.is_padding:
+        return (in_slot(output, row, 0, output.columns),), ()
+    inner_end = output.pad[1] + output.width
+    inner = max(start, output.pad[1]), min(end, inner_end)
+    made = [in_slot(output, row, *inner)] if inner[0] < inner[1] else []
+    pads = [(first, stop) for first, stop in ((0, output.pad[1]), (inner_end, output.columns)) if first < stop]
+    if state.piece or not pads:
+        return tuple(made), ()
+    if not output.is_ring or row < output.slots:
+        return (*made, *(in_slot(output, row, *pad) for pad in pads)), ()
+    before = row - output.slots
+    return tuple(made), tuple((in_slot(output, before, *pad), in_slot(output, row, *pad)) for pad in pads)
+
+
+def _reads(plan: Plan, state: _Progress, makers: dict[str, _Progress], first: int, stop: int) -> Iterator[Span]:
+    """The spans that output columns first to stop - 1 need; the newest row of a strip is looked for in the strip."""
+    for read in state.call.reads:
+        buffer = plan.buffers[read.tensor]
+        begin = read.first_column + first * read.column_stride
+        end = read.first_column + (stop - 1) * read.column_stride + (read.columns - 1) * read.column_dilation + 1
+        for k in range(read.rows):
+            row = read.first_row + state.y * read.stride + k * read.dilation
+            if buffer.strip_columns and k == read.rows - 1:
+                piece = _piece_needed(read, makers[read.tensor], stop)
+                yield in_strip(buffer, row, begin, end, piece)
+            else:
+                yield in_slot(buffer, row, begin, end)

@@ -1,0 +1,61 @@
+"""The simulated arena of `run_plan`: bytes that know whose they are, and where a Plan's rows lie among them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mbn2c.errors import InternalError
+from mbn2c.ir.plan import Buffer, Scratch
+
+# What a poisoned byte holds; no network is likely to compute only this.
+POISON = 0x55
+NOBODY = 0
+
+
+class Arena:
+    """Bytes, and for each byte the pixel it belongs to."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.data = np.full(size_bytes, POISON, np.int8)
+        self.owner = np.full(size_bytes, NOBODY, np.int64)
+
+    def write(self, places: np.ndarray, values: np.ndarray | int, owners: np.ndarray | int, where: str) -> None:
+        if places.size and (places.min() < 0 or places.max() >= self.data.size):
+            raise InternalError(
+                f"bytes {places.min()}..{places.max()} leave the arena of {self.data.size} bytes", where=where
+            )
+        self.data[places] = values
+        self.owner[places] = owners
+
+    def read(self, places: np.ndarray, owners: np.ndarray | int, where: str) -> np.ndarray:
+        inside = (places >= 0) & (places < self.data.size)
+        if not inside.all() or (self.owner[places] != owners).any():
+            raise InternalError(f"bytes {places.min()}..{places.max()} are not there any more, or not yet", where=where)
+        return self.data[places]
+
+    def poison(self, places: np.ndarray) -> None:
+        self.data[places] = POISON
+        self.owner[places] = NOBODY
+
+
+def in_slot(buffer: Buffer, row: int, first: int, end: int) -> np.ndarray:
+    """The bytes of some columns of a row that lies in its slot, pixel by pixel."""
+    start = buffer.offset + row % max(buffer.slots, 1) * buffer.row_bytes
+    column_step, channel_step = (1, buffer.columns) if buffer.planar else (buffer.pixel_bytes, 1)
+    channels = np.arange(buffer.pixel_bytes) * channel_step
+    return np.asarray(start + np.add.outer(np.arange(first, end) * column_step, channels).reshape(-1))
+
+
+def in_strip(buffer: Buffer, first: int, end: int, piece: int) -> np.ndarray:
+    """The bytes of some columns of the newest row in the strip, as it is when a piece is made."""
+    columns = np.array([first, end]) - buffer.kept[piece]
+    return np.asarray(np.arange(*(buffer.strip_offset + columns * buffer.pixel_bytes)))
+
+
+def bytes_of(scratch: Scratch) -> np.ndarray:
+    return np.arange(scratch.offset, scratch.end)
+
+
+def padding_columns(buffer: Buffer) -> np.ndarray:
+    """The padding columns."""
+    return np.setdiff1d(np.arange(buffer.columns), np.arange(buffer.pad[1], buffer.pad[1] + buffer.width))
