@@ -246,3 +246,86 @@ def quantize_linear(real: np.ndarray, scale: np.float32, zero_point: int) -> np.
     """ONNX QuantizeLinear to int8: saturate(rint(real / scale) + zero_point) in float32, ties to even."""
     rounded = np.rint(real.astype(np.float32) / np.float32(scale))
     return np.clip(rounded + zero_point, INT8_MIN, INT8_MAX).astype(np.int8)
+
+
+def search_requantize(scale: np.ndarray, zero_point: int, acc_bound: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """Multipliers for given scales, proved equal to the float form in every channel; None if a channel has none.
+
+    scale      float32 [C]
+    acc_bound  int64 [C], no accumulator is larger in magnitude
+    returns    (multiplier int64 [C], shift)
+    """
+    real = scale.astype(np.float64)[:, None]
+    levels = np.arange(INT8_MIN + 1, INT8_MAX + 1) - zero_point
+    steps = _float_steps(scale, zero_point, np.rint((levels - 0.5) / real).astype(np.int64))
+    inside = np.abs(steps) < acc_bound[:, None]
+    for shift in (SHORT_SHIFT, LONG_SHIFT):
+        if not (scale * 2.0**shift < 2.0**31).all():
+            continue
+        # multiplier * step + half >= level << shift, and one accumulator before the step it is still below.
+        target = levels * 2.0**shift - 2.0 ** (shift - 1)
+        low, high = np.ones(len(scale)), np.full(len(scale), 2.0**31 - 1)
+        for position, goal, is_reached in ((steps, target, True), (steps - 1, target - 1, False)):
+            limit = goal / np.where(position == 0, 1, position)
+            is_lower = inside & (position != 0) & ((position > 0) == is_reached)
+            is_upper = inside & (position != 0) & ((position < 0) == is_reached)
+            low = np.maximum(low, np.max(limit, axis=1, initial=1.0, where=is_lower))
+            high = np.minimum(high, np.min(limit, axis=1, initial=2.0**31 - 1, where=is_upper))
+        nominal = np.rint(real[:, 0] * 2.0**shift)
+        multiplier = np.clip(nominal, np.ceil(low), np.floor(high)).astype(np.int64)
+        if (multiplier > 0).all() and equal_staircases(scale, multiplier, shift, zero_point, acc_bound).all():
+            return multiplier, shift
+    return None
+
+
+def _float_steps(scale: np.ndarray, zero_point: int, guess: np.ndarray) -> np.ndarray:
+    """Where the float form steps, near a guess: the smallest accumulator for each level -127..127, int64 [C, 255]."""
+    levels = np.arange(INT8_MIN + 1, INT8_MAX + 1)
+    steps = guess + 2
+    for offset in (1, 0, -1, -2):
+        reached = requantize_float(guess + offset, scale.astype(np.float32)[:, None], zero_point) >= levels
+        steps = np.where(reached, guess + offset, steps)
+    return np.asarray(steps)
+
+
+def fit_add(table: np.ndarray, ratios: tuple[float, float]) -> tuple[tuple[int, int], int, int] | None:
+    """The integer form of an add whose 65,536 results are known, or None if no line near `ratios` has them all.
+
+    table    int64 [256, 256], results for a and b from -128
+    ratios   scales of a and b over the scale of the output
+    returns  (multipliers, offset, shift) for `add_integer`
+    """
+    a, b = np.arange(INT8_MIN, INT8_MAX + 1)[:, None], np.arange(INT8_MIN, INT8_MAX + 1)
+    moves = [(i, j) for i in range(-3, 4) for j in range(-3, 4)]
+    nearest_first = sorted(moves, key=lambda move: abs(move[0]) + abs(move[1]))
+    for shift in range(22, 9, -1):
+        for i, j in nearest_first:
+            multipliers = (round(ratios[0] * (1 << shift)) + i, round(ratios[1] * (1 << shift)) + j)
+            line = a * multipliers[0] + b * multipliers[1]
+            low = int(np.where(table > INT8_MIN, (table << shift) - line, -(2**62)).max())
+            high = int(np.where(table < INT8_MAX, ((table + 1) << shift) - 1 - line, 2**62).min())
+            offset = (max(low, -INT32_MAX) + min(high, INT32_MAX)) // 2
+            if low <= high and 128 * (abs(multipliers[0]) + abs(multipliers[1])) + abs(offset) <= INT32_MAX:
+                return multipliers, offset, shift
+    return None
+
+
+def fit_add_with_corrections(table: np.ndarray, ratios: tuple[float, float]) -> tuple[tuple[int, int], int, int]:
+    """As `fit_add`, but the line may be one too high for some pairs.
+
+    raises  QuantError if it is further off
+    """
+    a, b = np.arange(INT8_MIN, INT8_MAX + 1)[:, None], np.arange(INT8_MIN, INT8_MAX + 1)
+    for shift in range(20, 9, -1):
+        multipliers = (round(ratios[0] * (1 << shift)), round(ratios[1] * (1 << shift)))
+        line = a * multipliers[0] + b * multipliers[1]
+        offset = int(np.where(table > INT8_MIN, (table << shift) - line, -(2**62)).max())
+        if 128 * (abs(multipliers[0]) + abs(multipliers[1])) + abs(offset) > INT32_MAX:
+            continue
+        excess = add_integer(a, b, multipliers, offset, shift).astype(np.int64) - table
+        if excess.min() >= 0 and excess.max() <= 1:
+            return multipliers, offset, shift
+    raise QuantError(
+        f"no exact integer form for an add with scale ratios {ratios[0]:.9g} and {ratios[1]:.9g}",
+        hint="the scales of this add differ too much; quantize the model again",
+    )

@@ -1,4 +1,7 @@
-"""Which C kernel runs a node on a core: the first row that accepts it, best ISA first."""
+"""Which C kernel runs a node on a core: the first row that accepts it, best ISA first.
+
+A kernel that reads planar rows can run only where another one writes them and nobody wants them otherwise.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,71 @@ from collections.abc import Sequence
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
-from mbn2c.kernels import scalar
+from mbn2c.ir.plan import Plan
+from mbn2c.kernels import arm_dsp, arm_mve, armv6m, armv7m, guarded, rv32im, scalar
+from mbn2c.ops import OPERATORS
 
-TABLES: dict[str, tuple[Kernel, ...]] = {"scalar": scalar.KERNELS}
+TABLES: dict[str, tuple[Kernel, ...]] = {
+    "scalar": scalar.KERNELS,
+    "arm_dsp": arm_dsp.KERNELS,
+    "arm_mve": arm_mve.KERNELS,
+    "armv6m": armv6m.KERNELS,
+    "armv6m_direct": armv6m.DIRECT,
+    "armv6m_lanes": armv6m.LANES,
+    "armv7m": armv7m.KERNELS,
+    "rv32im": rv32im.KERNELS,
+}
+# Rows that trade memory for speed or speed for memory: asked before those of their ISA, where that is the wish.
+_FOR_SPEED = {"armv6m": "armv6m_lanes"}
+_FOR_RAM = {"armv6m": "armv6m_direct"}
 
 
-def select(node: Node, graph: Graph, isas: Sequence[str]) -> Kernel:
-    """The kernel for one node. `isas` as in the core's TOML, best first, "scalar" last."""
-    for isa in isas:
-        for kernel in TABLES.get(isa, ()):
-            if kernel.op == node.op and kernel.accepts(node, graph):
-                return kernel
+def isas_for(isas: Sequence[str], optimize: str) -> tuple[str, ...]:
+    """The tables to ask, in order, for a core's ISAs and what is wanted: "ram", "balanced" or "speed"."""
+    wanted = {"speed": _FOR_SPEED, "ram": _FOR_RAM}.get(optimize, {})
+    return tuple(name for isa in isas for name in (wanted.get(isa), isa) if name is not None)
+
+
+def select(node: Node, graph: Graph, isas: Sequence[str], *, planar: bool = True) -> Kernel:
+    """The kernel for one node.
+
+    isas    as in the core's TOML, best first, "scalar" last
+    planar  whether the node's input may lie in planar rows at all
+    """
+    for kernel in _accepting(node, graph, isas):
+        if not kernel.reads_planar or (planar and _can_be_planar(node.inputs[0], graph, isas)):
+            return kernel
     raise InternalError(f"no kernel for {node.op}", where=node.name)
+
+
+def kernels_of_plan(plan: Plan, isas: Sequence[str]) -> dict[str, Kernel]:
+    """The kernel of every node, by name: what its input's place in the Plan allows."""
+    return {
+        call.node: select(
+            plan.graph.producer[call.write], plan.graph, isas, planar=plan.buffers[call.reads[0].tensor].planar
+        )
+        for call in plan.calls
+        if call.node
+    }
+
+
+def _accepting(node: Node, graph: Graph, isas: Sequence[str]) -> list[Kernel]:
+    # What only imported models have comes first: no other row asks whether it can do that.
+    for rows in (guarded.KERNELS, [kernel for isa in isas for kernel in TABLES.get(isa, ())]):
+        found = [kernel for kernel in rows if kernel.op == node.op and kernel.accepts(node, graph)]
+        if found:
+            return found
+    return []
+
+
+def _can_be_planar(tensor: str, graph: Graph, isas: Sequence[str]) -> bool:
+    """Whether the tensor's maker writes planar rows and all its readers want them."""
+    maker = graph.producer.get(tensor)
+    if maker is None or graph.is_output(tensor):
+        return False
+    for reader in graph.consumers[tensor]:
+        kernels = _accepting(reader, graph, isas)
+        reads_only_this = OPERATORS[reader.op].activations(reader, graph) == (tensor,)
+        if not kernels or not kernels[0].reads_planar or not reads_only_this:
+            return False
+    return select(maker, graph, isas).writes_planar(maker, graph)

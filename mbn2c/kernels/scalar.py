@@ -102,9 +102,11 @@ def pack_lookup(node: Node, graph: Graph) -> Packed:
 
 
 def covers_input(node: Node, graph: Graph) -> bool:
-    """Whether the window is the whole input, so that rows can be summed as they come."""
+    """Whether the window is the whole input, so that rows can be summed as they come, and nothing wants padding."""
     window = OPERATORS[node.op].window(node)
-    return window.kernel == graph.tensors[node.inputs[0]].shape[1:3] and window.pad == (0, 0, 0, 0)
+    readers = graph.consumers[node.inputs[0]] + graph.consumers[node.outputs[0]]
+    is_unpadded = all(OPERATORS[reader.op].window(reader).pad == (0, 0, 0, 0) for reader in readers)
+    return window.kernel == graph.tensors[node.inputs[0]].shape[1:3] and is_unpadded
 
 
 def sum_bytes(node: Node, graph: Graph) -> int:

@@ -1,0 +1,100 @@
+"""What the rows of both Arm tables ask of a node, and how they order its constants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.window import Window
+from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.attributes import Requantize
+
+LONGEST_POOL_ROW = 255  # sums of a row are int16
+
+
+def has_high_word_form(node: Node) -> bool:
+    """Whether one high word of a product requantizes: SMMLAR and VRMULH."""
+    requantize = node.attributes.requantize
+    return isinstance(requantize, Requantize) and "mulhi" in requantize.form
+
+
+def has_int8_weights(node: Node, graph: Graph) -> bool:
+    """Imported uint8 weights with a zero point need nine bits."""
+    return bool(graph.constant(node.inputs[1]).dtype == np.int8)
+
+
+def high_word_multipliers(node: Node) -> np.ndarray:
+    """M << (32 - shift), int64 [C], below 2^31."""
+    requantize = node.attributes.requantize
+    multipliers = requantize.multiplier.astype(np.int64) << (32 - requantize.shift)
+    assert multipliers.max() < 2**31, f"multiplier of {node.name} leaves int32"
+    return np.asarray(multipliers)
+
+
+def is_linear_add(node: Node) -> bool:
+    """An imported add may have a table of exceptions as its third input."""
+    return len(node.inputs) == 2
+
+
+def window_of(node: Node) -> Window:
+    return OPERATORS[node.op].window(node)
+
+
+def channels_in(node: Node, graph: Graph) -> int:
+    return graph.tensors[node.inputs[0]].shape[3]
+
+
+def channels_out(node: Node, graph: Graph) -> int:
+    return graph.tensors[node.outputs[0]].shape[3]
+
+
+def taps_in_order(node: Node, graph: Graph) -> np.ndarray:
+    """Weights of a convolution or fully connected layer, int8 [O, KH * KW * I]."""
+    weights = graph.constant(node.inputs[1])
+    return weights.reshape(weights.shape[0], -1)
+
+
+def columns_are_adjacent(window: Window) -> bool:
+    """Whether a kernel row is one piece of memory; how far rows are apart matters to nobody."""
+    return window.kernel[1] == 1 or window.dilation[1] == 1
+
+
+def accumulator_range(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest accumulator of raw int8 inputs; int64 [O] each.
+
+    weights  int8 [O, K]
+    bias     int32 [O], input zero point folded in
+    """
+    wide = weights.astype(np.int64)
+    positive, negative = np.maximum(wide, 0).sum(axis=1), np.minimum(wide, 0).sum(axis=1)
+    low = bias + positive * INT8_MIN + negative * INT8_MAX
+    return low, bias + positive * INT8_MAX + negative * INT8_MIN
+
+
+def is_plain_depthwise_3x3(node: Node) -> bool:
+    """3x3, one output per input channel, columns side by side, column stride 1 or 2."""
+    window = window_of(node)
+    is_plain = node.attributes.depth_multiplier == 1 and window.kernel == (3, 3) and window.dilation[1] == 1
+    return is_plain and window.stride[1] in (1, 2)
+
+
+def padded_width(tensor: str, graph: Graph) -> int:
+    """Columns of a tensor's row with the padding its readers want."""
+    pads = [window_of(reader).pad for reader in graph.consumers[tensor]]
+    left, right = max((pad[1] for pad in pads), default=0), max((pad[3] for pad in pads), default=0)
+    return left + graph.tensors[tensor].shape[2] + right
+
+
+def pixel_blocks(count: int, groups: int = 0) -> Iterator[int]:
+    """How the convolution kernels split `count` pixels: as next_pixels in conv2d_1x1.c.
+
+    groups  of 4 input channels; 0 where the kernel does not look at them
+    """
+    while count > 0:
+        takes_three = count in (5, 6) or (count > 4 and groups >= 8 and count % 3 == 0)
+        pixels = 3 if takes_three else min(count, 4)
+        yield pixels
+        count -= pixels

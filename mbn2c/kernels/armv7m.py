@@ -1,0 +1,99 @@
+"""Cortex-M3 (Armv7-M without DSP): node -> constants of the SMLAL kernels, two pixels to a multiply."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.kernels import lanes
+
+UNROLL = 8  # inputs per turn of the loop
+LANE_BITS = 24  # of the even pixel
+_HEADER = "armv7m/mbn_armv7m.h.j2"
+
+
+def _padded(inputs: int) -> int:
+    return -(-inputs // UNROLL) * UNROLL
+
+
+def accepts_conv2d(node: Node, graph: Graph) -> bool:
+    """The low lane starts in the middle of its 24 bits: 255 * sum of the weights of one sign must stay below 2^23."""
+    if not (lanes.has_high_word_form(node) and lanes.fits_fields(node, graph)):
+        return False
+    weights = lanes.matrix(node, graph).astype(np.int64)
+    either = np.maximum(np.maximum(weights, 0).sum(axis=1), np.maximum(-weights, 0).sum(axis=1))
+    return int(either.max()) * 255 < 1 << (LANE_BITS - 1)
+
+
+def pack_conv2d(node: Node, graph: Graph) -> Packed:
+    """Weights [O][K rounded up to 8]; constants [O][5]: M, R of an even pixel, R of an odd pixel, low words first.
+
+    The even pixel is read as x + 128 and its sum starts at 2^23; both go into its R.
+    """
+    weights = lanes.matrix(node, graph)
+    outputs, inputs = weights.shape
+    padded = np.zeros((outputs, _padded(inputs)), np.int8)
+    padded[:, :inputs] = weights
+    multiplier, odd = lanes.high_word_constants(node, graph, 0)
+    even = odd - (128 * weights.astype(np.int64).sum(axis=1) + (1 << (LANE_BITS - 1))) * multiplier
+    constants = np.stack([multiplier, *lanes.words_of(even), *lanes.words_of(odd)], axis=1)
+    return Packed(
+        {
+            "weights": "weights",
+            "requantize": "requantize",
+            **lanes.window_fields(node, graph),
+            "inputs": padded.shape[1],
+            "outputs": outputs,
+        },
+        {"weights": padded.reshape(-1), "requantize": lanes.as_int32(constants).reshape(-1)},
+    )
+
+
+def conv2d_scratch_bytes(node: Node, graph: Graph) -> int:
+    """Windows of up to six pixels, two pixels to a word."""
+    pairs = -(-lanes.pixels_at_once(node, graph, 6) // 2)
+    return 4 * pairs * _padded(lanes.matrix(node, graph).shape[1])
+
+
+def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
+    """Weights [C][kernel_height * kernel_width]; constants [C][3]: M, R, low word first."""
+    weights = lanes.depthwise_weights(node, graph)
+    multiplier, rounding = lanes.high_word_constants(node, graph, 2)
+    constants = np.stack([multiplier, *lanes.words_of(rounding)], axis=1)
+    return Packed(
+        {
+            "weights": "weights",
+            "requantize": "requantize",
+            **lanes.depthwise_fields(node),
+            "channels": weights.shape[0],
+        },
+        {"weights": weights.reshape(-1), "requantize": lanes.as_int32(constants).reshape(-1)},
+    )
+
+
+def _conv2d(op: str) -> Kernel:
+    return Kernel(
+        op,
+        "armv7m",
+        "mbn_conv2d_armv7m",
+        "mbn_conv2d_armv7m_params",
+        "armv7m/conv2d.c.j2",
+        pack_conv2d,
+        accepts=accepts_conv2d,
+        scratch_bytes=conv2d_scratch_bytes,
+        headers=(_HEADER,),
+    )
+
+
+DEPTHWISE_CONV2D = Kernel(
+    "depthwise_conv2d",
+    "armv7m",
+    "mbn_depthwise_conv2d_armv7m",
+    "mbn_depthwise_conv2d_armv7m_params",
+    "armv7m/depthwise_conv2d.c.j2",
+    pack_depthwise_conv2d,
+    accepts=lanes.accepts_depthwise,
+    headers=(_HEADER,),
+)
+KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), DEPTHWISE_CONV2D)

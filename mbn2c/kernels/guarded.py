@@ -1,0 +1,156 @@
+"""Plain C99 kernels for what only imported quantized models have: given scales, nine-bit weights, sums in float32.
+
+They run on every core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.kernels.scalar import covers_input, folded_bias, sum_bytes
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.attributes import GuardedRequantize
+from mbn2c.ops.operator import quant_of
+
+
+def is_guarded(node: Node, graph: Graph) -> bool:
+    return isinstance(node.attributes.requantize, GuardedRequantize)
+
+
+def _covers_input(node: Node, graph: Graph) -> bool:
+    """A sum in float32 wants its pixels once more, so it cannot take rows as they come."""
+    return is_guarded(node, graph) and node.attributes.requantize.float_mean is None and covers_input(node, graph)
+
+
+def _is_corrected(node: Node, graph: Graph) -> bool:
+    return len(node.inputs) == 3
+
+
+def _window_fields(node: Node) -> dict[str, int | str]:
+    window = OPERATORS[node.op].window(node)
+    return {
+        "kernel_height": window.kernel[0],
+        "kernel_width": window.kernel[1],
+        "stride": window.stride[1],
+        "dilation": window.dilation[1],
+    }
+
+
+def _pack_window(node: Node, graph: Graph, channel_axis: int) -> Packed:
+    requantize: GuardedRequantize = node.attributes.requantize
+    weights = graph.constant(node.inputs[1])
+    arrays = {
+        "weights": weights.reshape(-1),
+        "bias": folded_bias(node, graph, channel_axis),
+        "multiplier": requantize.multiplier.astype(np.int32),
+        "band": requantize.band.astype(np.int32),
+        "scale": requantize.scale,
+    }
+    float_sum = requantize.float_sum
+    if float_sum is not None:
+        arrays["scale"] = float_sum.w_scale
+        arrays["float_bias"] = float_sum.bias
+        arrays["float_scales"] = np.array([float_sum.x_scale, float_sum.y_scale], np.float32)
+    fields: dict[str, int | str] = {
+        "in_channels": graph.tensors[node.inputs[0]].shape[3],
+        "out_channels": graph.tensors[node.outputs[0]].shape[3],
+        **_window_fields(node),
+        "shift": requantize.shift,
+        "in_zero_point": quant_of(graph, node.inputs[0]).zero_point,
+        "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+        "low": requantize.low,
+        "high": requantize.high,
+        "wide": int(weights.dtype == np.int16),
+        "is_float": int(float_sum is not None),
+        "block": float_sum.block if float_sum is not None and float_sum.order == "fma" else 0,
+    }
+    names: dict[str, int | str] = {name: name for name in arrays}
+    return Packed({**fields, **names, **({} if float_sum else {"float_bias": 0, "float_scales": 0})}, arrays)
+
+
+def pack_conv2d(node: Node, graph: Graph) -> Packed:
+    """Weights OHWI, as in the Graph."""
+    return _pack_window(node, graph, 0)
+
+
+def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
+    """Weights HWC, as in the Graph."""
+    return _pack_window(node, graph, 2)
+
+
+def pack_average_pool2d(node: Node, graph: Graph) -> Packed:
+    requantize: GuardedRequantize = node.attributes.requantize
+    window = OPERATORS[node.op].window(node)
+    mean = requantize.float_mean
+    arrays = {"scale": requantize.scale}
+    if mean is not None:
+        arrays["float_scales"] = np.array([mean.x_scale, mean.y_scale, mean.zero_point], np.float32)
+    return Packed(
+        {
+            "channels": graph.tensors[node.outputs[0]].shape[3],
+            **_window_fields(node),
+            "shift": requantize.shift,
+            "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+            "low": requantize.low,
+            "high": requantize.high,
+            "bias": -quant_of(graph, node.inputs[0]).zero_point * window.kernel[0] * window.kernel[1],
+            "multiplier": int(requantize.multiplier[0]),
+            "band": int(requantize.band[0]),
+            "in_zero_point": quant_of(graph, node.inputs[0]).zero_point,
+            "lanes": mean.lanes if mean else 0,
+            "unroll": mean.unroll if mean else 1,
+            "is_aligned": int(mean.is_aligned) if mean else 0,
+            "scale": "scale",
+            "float_scales": "float_scales" if mean else 0,
+        },
+        arrays,
+    )
+
+
+def pack_add(node: Node, graph: Graph) -> Packed:
+    attributes = node.attributes
+    return Packed(
+        {
+            "channels": graph.tensors[node.outputs[0]].shape[3],
+            "multiplier_a": attributes.multipliers[0],
+            "multiplier_b": attributes.multipliers[1],
+            "offset": attributes.offset,
+            "shift": attributes.shift,
+            "lower": "lower",
+        },
+        {"lower": graph.constant(node.inputs[2])},
+    )
+
+
+def _row(
+    op: str,
+    function: str,
+    params: str,
+    pack: Callable[[Node, Graph], Packed],
+    accepts: Callable[[Node, Graph], bool] = is_guarded,
+) -> Kernel:
+    return Kernel(op, "scalar", f"mbn_{function}_scalar", params, f"scalar/{function}.c.j2", pack, accepts)
+
+
+KERNELS = (
+    _row("conv2d", "conv2d_guarded", "mbn_guarded_params", pack_conv2d),
+    _row("fully_connected", "conv2d_guarded", "mbn_guarded_params", pack_conv2d),
+    _row("depthwise_conv2d", "depthwise_conv2d_guarded", "mbn_guarded_params", pack_depthwise_conv2d),
+    Kernel(
+        "average_pool2d",
+        "scalar",
+        "mbn_global_average_pool_guarded_scalar",
+        "mbn_guarded_pool_params",
+        "scalar/global_average_pool_guarded.c.j2",
+        pack_average_pool2d,
+        _covers_input,
+        sum_bytes,
+        accumulates=True,
+    ),
+    _row("average_pool2d", "average_pool2d_guarded", "mbn_guarded_pool_params", pack_average_pool2d),
+    _row("add", "add_corrected", "mbn_add_corrected_params", pack_add, _is_corrected),
+)

@@ -1,0 +1,272 @@
+"""Arm DSP and Helium kernels are bit by bit the reference: as portable twins under sanitizers, and in the emulator."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from firmware import missing_tool
+from host_c import SANITIZE, STRICT, Net, compile_c, first_difference, run_program
+from hypothesis import Phase, given, settings
+from models import RELU, RELU6, Builder, tiny_mobilenet_v1, tiny_mobilenet_v2, tiny_two_outputs
+from networks import cut_lists, int8_inputs, kernels_of, networks, piece_lists, plan_with_cuts, quantized
+
+from mbn2c.build import toolchain
+from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.model import Names
+from mbn2c.ir.graph import Graph
+from mbn2c.ir.plan import Plan, in_memory
+from mbn2c.ir.text import print_graph, print_plan
+from mbn2c.ir.window import Window
+from mbn2c.kernels import kernels_of_plan, select
+from mbn2c.kernels.arm_dsp import halfword_add
+from mbn2c.layout import Layout, c_files
+from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.link.session import EMULATED, Session
+from mbn2c.numerics import add_integer, prove_add, snap_add_scale
+from mbn2c.ops.operator import quant_of
+from mbn2c.planner.layerwise import plan_layerwise
+from mbn2c.planner.overlap import check_overlaps
+from mbn2c.reference.run_graph import run_graph
+from mbn2c.reference.run_plan import run_plan
+from mbn2c.target import load_board, load_core
+
+ISAS = {"arm_dsp": ("arm_dsp", "scalar"), "arm_mve": ("arm_mve", "arm_dsp", "scalar")}
+CPU = {"arm_dsp": "cortex-m4", "arm_mve": "cortex-m55"}
+BOARDS = {
+    "cortex-m4": "qemu-mps2-an386",
+    "cortex-m7": "qemu-mps2-an500",
+    "cortex-m33": "qemu-mps2-an505",
+    "cortex-m55": "qemu-mps3-an547",
+}
+SAME = Window((3, 3), pad=(1, 1, 1, 1))
+HALF = Window((3, 3), (2, 2), (1, 1, 1, 1))
+
+
+# --- networks that need every variant ------------------------------------------------------------
+
+
+def chain(width: int, channels: int, image: int = 3, height: int = 5, seed: int = 0) -> Graph:
+    """First layer, depthwise with both strides, a 5x5 one, odd channels, a shortcut, pool, classes."""
+    builder = Builder((height, width, image), seed)
+    x = builder.conv2d("input", channels, SAME, RELU6)
+    x = builder.depthwise(x, SAME, RELU6)
+    x = builder.conv2d(x, channels + 1, activation=RELU)
+    x = builder.depthwise(x, SAME)
+    x = builder.conv2d(x, 2 * channels + 1)
+    y = builder.inverted_residual(x, 2 * channels + 1, 2, SAME)
+    y = builder.conv2d(y, channels, activation=RELU6)
+    y = builder.depthwise(y, HALF, RELU6)
+    y = builder.conv2d(y, 3 * channels, Window((1, 3), pad=(0, 1, 0, 1)))
+    y = builder.depthwise(y, Window((5, 5), pad=(2, 2, 2, 2)))
+    y = builder.conv2d(y, 7, Window((3, 3), (2, 2), (0, 1, 1, 1)))
+    y = builder.average_pool(y)
+    return quantized(builder.graph(builder.fully_connected(y, 3)))
+
+
+def plan_of(graph: Graph, isa: str, how: str) -> Plan:
+    """Layer by layer, in one stream of rows, or of pieces."""
+    isas = ISAS[isa]
+    if how == "layers":
+        return plan_layerwise(graph, kernels_of(graph, isas))
+    return plan_with_cuts(graph, [], (4,) if how == "pieces" else (), isas)
+
+
+# --- on this machine, as portable twins ----------------------------------------------------------
+
+
+def check_on_host(folder: Path, plan: Plan, isa: str) -> None:
+    """The Plan holds together, and its C with portable twins gives every row of every tensor, under sanitizers."""
+    check_overlaps(plan)
+    graph, net = plan.graph, Net("net", plan, isas=ISAS[isa])
+    inputs = list(int8_inputs(graph, 3, seed=1))
+    found = run_program(folder, [net], [inputs], "gcc", SANITIZE)[0]
+    for values, tensors in zip(inputs, found, strict=True):
+        expected = run_graph(graph, {graph.inputs[0].tensor: values})
+        difference = first_difference(expected, tensors)
+        assert difference == "", f"{difference}\n{print_graph(graph)}{print_plan(plan)}"
+    by_plan = run_plan(plan, {graph.inputs[0].tensor: inputs[-1]})
+    assert first_difference(expected, by_plan) == "", print_plan(plan)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(
+    ("make", "how"), [(tiny_mobilenet_v2, "stream"), (tiny_mobilenet_v1, "pieces"), (tiny_two_outputs, "layers")]
+)
+def test_tiny_networks_with_twins(tmp_path: Path, make: Callable[[], Graph], how: str, isa: str) -> None:
+    check_on_host(tmp_path, plan_of(quantized(make()), isa, how), isa)
+
+
+SHAPES = [
+    (1, 1, 1, "layers"),
+    (6, 4, 3, "stream"),
+    (11, 5, 1, "stream"),
+    (17, 8, 3, "pieces"),
+    (9, 3, 2, "layers"),
+    (13, 17, 1, "stream"),
+]
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(("width", "channels", "image", "how"), SHAPES)
+def test_every_variant_with_twins(tmp_path: Path, isa: str, width: int, channels: int, image: int, how: str) -> None:
+    check_on_host(tmp_path, plan_of(chain(width, channels, image), isa, how), isa)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("how", ["layers", "stream", "pieces"])
+@pytest.mark.parametrize("width", range(1, 33, 3))
+def test_many_widths_with_twins(tmp_path: Path, isa: str, how: str, width: int) -> None:
+    check_on_host(tmp_path, plan_of(chain(width, 1 + width * 7 % 19, 1 + 2 * (width % 2)), isa, how), isa)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_random_networks_with_twins(tmp_path_factory: pytest.TempPathFactory, isa: str) -> None:
+    @settings(max_examples=2, phases=[Phase.generate])
+    @given(networks(), cut_lists, piece_lists)
+    def sweep(graph: Graph, cuts: list[bool], pieces: list[int]) -> None:
+        check_on_host(tmp_path_factory.mktemp("net"), plan_with_cuts(graph, cuts, pieces, ISAS[isa]), isa)
+
+    sweep()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ISAS)
+def test_many_random_networks_with_twins(tmp_path_factory: pytest.TempPathFactory, isa: str) -> None:
+    @settings(max_examples=60, phases=[Phase.generate])
+    @given(networks(blocks=6), cut_lists, piece_lists)
+    def sweep(graph: Graph, cuts: list[bool], pieces: list[int]) -> None:
+        folder = tmp_path_factory.mktemp("net")
+        check_on_host(folder, plan_with_cuts(graph, cuts, pieces, ISAS[isa]), isa)
+
+    sweep()
+
+
+# --- in the emulator, as they are ----------------------------------------------------------------
+
+
+def need_tools(core: str) -> None:
+    if lacking := missing_tool(load_core(core), load_board(BOARDS[core])):
+        pytest.skip(f"not installed: {lacking}")
+
+
+def check_in_emulator(folder: Path, plan: Plan, core_name: str) -> None:
+    """Each step's rows, compared by CRC, and the outputs."""
+    core, board = load_core(core_name), load_board(BOARDS[core_name])
+    graph, names = plan.graph, Names("net", "a test", bytes(range(32)))
+    write_bundle(c_files(Layout(plan, kernels_of_plan(plan, core.isas)), names, core, board), folder)
+    elf = toolchain.build(folder, "net", core, board).path
+    with EmulatedBoard(board, elf) as transport:
+        session = Session(transport, digest=names.digest, timing=EMULATED)
+        for values in int8_inputs(graph, 3, seed=2):
+            expected = run_graph(graph, {graph.inputs[0].tensor: values})
+            digests = session.layer_digests(values.tobytes())
+            for call in plan.calls:
+                buffer, zero_point = plan.buffers[call.write], quant_of(graph, call.write).zero_point
+                rows = in_memory(buffer, expected[call.write], zero_point)
+                assert digests[call.step] == zlib.crc32(rows.tobytes()), f"step {call.step}\n{print_plan(plan)}"
+            assert session.run(values.tobytes()) == b"".join(expected[p.tensor].tobytes() for p in graph.outputs)
+
+
+@pytest.mark.parametrize("core", BOARDS)
+@pytest.mark.parametrize(("width", "channels", "image", "pieces"), [(11, 5, 1, ()), (17, 8, 3, (4,))])
+def test_networks_in_the_emulator(
+    tmp_path: Path, core: str, width: int, channels: int, image: int, pieces: tuple[int, ...]
+) -> None:
+    need_tools(core)
+    graph = chain(width, channels, image)
+    check_in_emulator(tmp_path, plan_with_cuts(graph, [], pieces, load_core(core).isas), core)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("width", range(1, 33))
+def test_every_width_in_the_emulator(tmp_path: Path, core: str, width: int) -> None:
+    need_tools(core)
+    graph = chain(width, 1 + width * 7 % 19, 1 + 2 * (width % 2), seed=width)
+    pieces = () if width % 2 else (2,)
+    check_in_emulator(tmp_path, plan_with_cuts(graph, [], pieces, load_core(core).isas), core)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_c_is_clean(tmp_path: Path, isa: str) -> None:
+    graph = chain(17, 8)
+    need_tools(CPU[isa])
+    plan = plan_with_cuts(graph, [], (), ISAS[isa])
+    names = Names("net", "a test", bytes(range(32)))
+    core = load_core(CPU[isa])
+    write_bundle(c_files(Layout(plan, kernels_of_plan(plan, ISAS[isa])), names, core, None), tmp_path)
+    sources = sorted(path.name for path in tmp_path.glob("*.c"))
+    compile_c(tmp_path, sources, *core.cflags, *STRICT, "-c", compiler=f"{core.prefix}gcc")
+
+
+# --- which kernel, and how much it says it needs -------------------------------------------------
+
+
+def chosen(graph: Graph, isa: str) -> dict[str, str]:
+    return {node.name: select(node, graph, ISAS[isa]).function for node in graph.nodes}
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_depthwise_is_planar_only_where_its_input_can_be(isa: str) -> None:
+    builder = Builder((8, 8, 3), 0)
+    first = builder.depthwise("input", SAME)
+    made = builder.conv2d(first, 8)
+    both = builder.depthwise(made, SAME)
+    shared = builder.add(made, both)
+    last = builder.depthwise(builder.conv2d(shared, 8), SAME)
+    found = list(chosen(quantized(builder.graph(last)), isa).items())
+    depthwise = [function for name, function in found if "depthwise" in name]
+    assert not re.search(r"3x3_s\d", depthwise[0]), "the input comes interleaved"
+    assert not re.search(r"3x3_s\d", depthwise[1]), "the sum reads the same tensor interleaved"
+    assert depthwise[2].endswith(f"_s1_{isa}")
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_a_strip_is_read_by_a_kernel_that_can(isa: str) -> None:
+    graph = quantized(tiny_mobilenet_v2())
+    plan = plan_with_cuts(graph, [], (4,), ISAS[isa])
+    kernels = kernels_of_plan(plan, ISAS[isa])
+    streamed = [call for call in plan.calls if any(plan.buffers[read.tensor].strip_columns for read in call.reads)]
+    assert streamed
+    assert not any(kernels[call.node].reads_planar for call in streamed)
+
+
+def test_halfword_add_equals_the_add_it_stands_for() -> None:
+    generator = np.random.default_rng(3)
+    a, b = np.meshgrid(np.arange(-128, 128), np.arange(-128, 128))
+    found = 0
+    for _ in range(12):
+        output = np.float32(generator.uniform(0.01, 0.2))
+        scales = [snap_add_scale(float(output) * share, output)[0] for share in generator.uniform(0.2, 1.2, 2)]
+        zero_points = tuple(int(point) for point in generator.integers(-128, 128, 3))
+        multipliers, offset, shift = prove_add((*scales, output), zero_points)
+        form = halfword_add(multipliers, offset, shift)
+        if form is None:
+            continue
+        (wide_a, wide_b), new_offset, new_shift = form
+        value = (new_offset + ((a * wide_a) >> 16) + ((b * wide_b) >> 16)) >> new_shift
+        assert np.array_equal(np.clip(value, -128, 127), add_integer(a, b, multipliers, offset, shift))
+        found += 1
+    assert found > 6
+
+
+def test_an_accumulator_beyond_23_bits_falls_back() -> None:
+    builder = Builder((2, 2, 3), 0)
+    x = builder.conv2d("input", 4)
+    graph = quantized(builder.graph(x))
+    node = graph.nodes[0]
+    assert select(node, graph, ISAS["arm_dsp"]).isa == "arm_dsp"
+    bias = graph.tensors[node.inputs[2]]
+    assert bias.data is not None
+    huge = bias.data.copy()
+    huge[1] = 2**24
+    changed = graph.rebuild(tensors=[replace(bias, data=huge)])
+    assert select(node, changed, ISAS["arm_dsp"]).isa == "scalar"
+    assert select(node, changed, ISAS["arm_mve"]).isa == "arm_mve"
