@@ -28,24 +28,59 @@ class Range:
     high: float
 
 
-class _Observer:
-    """Running minimum, maximum and a histogram over [-limit, limit] that doubles when a value falls outside."""
+class Observed:
+    """What one activation [1, C, H, W] was seen to hold.
 
-    def __init__(self) -> None:
-        self.low, self.high = np.inf, -np.inf
+    low, high                   over everything
+    channel_low, channel_high   float64 [C]
+    channel_mean, channel_power float64 [C], the mean, the mean square
+    counts                      histogram over [-limit, limit], which doubles when a value falls outside
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.channel_low, self.channel_high = np.full(channels, np.inf), np.full(channels, -np.inf)
         self.limit = 2.0**-10
         self.counts = np.zeros(_BINS, np.int64)
+        self._sums, self._squares, self._values = np.zeros(channels), np.zeros(channels), 0
+
+    @property
+    def low(self) -> float:
+        return float(self.channel_low.min())
+
+    @property
+    def high(self) -> float:
+        return float(self.channel_high.max())
+
+    @property
+    def channel_mean(self) -> np.ndarray:
+        return self._sums / max(1, self._values)
+
+    @property
+    def channel_power(self) -> np.ndarray:
+        return self._squares / max(1, self._values)
 
     def see(self, values: np.ndarray) -> None:
-        self.low = min(self.low, float(values.min()))
-        self.high = max(self.high, float(values.max()))
+        flat = values.reshape(len(self.channel_low), -1)
+        self.channel_low = np.minimum(self.channel_low, flat.min(axis=1))
+        self.channel_high = np.maximum(self.channel_high, flat.max(axis=1))
+        self._sums += flat.sum(axis=1, dtype=np.float64)
+        self._squares += np.einsum("cp,cp->c", flat, flat)
+        self._values += flat.shape[1]
         while max(-self.low, self.high) > self.limit:
             self.limit *= 2
             merged = self.counts.reshape(-1, 2).sum(axis=1)
             self.counts = np.concatenate([np.zeros(_BINS // 4, np.int64), merged, np.zeros(_BINS // 4, np.int64)])
-        self.counts += np.histogram(values, bins=_BINS, range=(-self.limit, self.limit))[0]
+        bins = (flat * np.float32(_BINS / 2 / self.limit) + np.float32(_BINS / 2)).astype(np.int32)
+        self.counts += np.bincount(np.minimum(bins, _BINS - 1).reshape(-1), minlength=_BINS)
+
+    def histogram(self) -> tuple[np.ndarray, np.ndarray]:
+        """(centres, counts) of the bins that hold something."""
+        edges = np.linspace(-self.limit, self.limit, _BINS + 1)
+        filled = self.counts > 0
+        return ((edges[:-1] + edges[1:]) / 2)[filled], self.counts[filled]
 
     def range(self, percentile: float) -> Range:
+        """The range that keeps this share of the values on each side."""
         if percentile >= 100:
             return Range(self.low, self.high)
         cumulative = np.cumsum(self.counts) / max(1, self.counts.sum())
@@ -56,16 +91,14 @@ class _Observer:
         return Range(max(float(low), self.low), min(float(high), self.high))
 
 
-def calibrate(graph: Graph, run_float: RunFloat, images: Iterable[np.ndarray], percentile: float) -> dict[str, Range]:
+def observe(graph: Graph, run_float: RunFloat, images: Iterable[np.ndarray]) -> dict[str, Observed]:
     """Observe every activation of the float Graph.
 
-    run_float   one input in the model's own axis order -> every activation by name
+    run_float   one input in the model's own axis order -> every activation by name, each [1, C, H, W]
     images      inputs in the model's own axis order, batch 1
-    percentile  share of the values kept on each side, 100 for minimum and maximum
     raises      UsageError without images, ModelError if a value is not finite
     """
-    activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
-    observers = {name: _Observer() for name in activations}
+    observed = {name: Observed(tensor.shape[3]) for name, tensor in graph.tensors.items() if tensor.data is None}
     seen = 0
     for image in images:
         seen += 1
@@ -75,10 +108,15 @@ def calibrate(graph: Graph, run_float: RunFloat, images: Iterable[np.ndarray], p
                     f"activation {name} is not finite on calibration image {seen}",
                     hint="check the preprocessing (--preprocess) and the model's weights",
                 )
-            observers[name].see(values)
+            observed[name].see(values)
     if not seen:
         raise UsageError("no calibration images", hint="point --calib at a folder of images or an .npz file")
-    return {name: observer.range(percentile) for name, observer in observers.items()}
+    return observed
+
+
+def calibrate(graph: Graph, run_float: RunFloat, images: Iterable[np.ndarray], percentile: float) -> dict[str, Range]:
+    """The range of every activation that keeps a share of its values (in percent) on each side, 100 for all."""
+    return {name: seen.range(percentile) for name, seen in observe(graph, run_float, images).items()}
 
 
 def random_images(shape: tuple[int, ...], count: int) -> Iterator[np.ndarray]:

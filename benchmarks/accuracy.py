@@ -1,0 +1,169 @@
+"""Accuracy of int8 against float32 on real models: mbn2c beside ONNX Runtime's own quantizer, in one run.
+
+    .venv/bin/python benchmarks/accuracy.py [MODEL ...] [--quantize fast default best] [--limit N]
+
+Calibrates on evenly spaced images of a folder of ../shared and judges on its other images only. Prints a table in
+Markdown, with 95 % intervals (Wilson).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from tqdm import tqdm
+
+from mbn2c.network import MODEL_INT8, import_lowered
+from mbn2c.network_inputs import input_spec
+from mbn2c.oracle import Oracle
+from mbn2c.pipeline import BuildOptions, build
+from mbn2c.quantize.search import EFFORTS
+from mbn2c.results import Share
+from mbn2c.target import load_core
+from mbn2c.tasks.classification import read_labels
+from mbn2c.tasks.images import evenly_spaced, open_samples
+from mbn2c.tasks.task import Preprocess
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, the images it is calibrated and judged with, and how many of them calibrate."""
+
+    preprocess: str
+    images: str
+    calibration: int
+
+
+CASES = {
+    "mobilenet_v2_1.0_224": Case("imagenet", "imagenet_500", 64),
+    "mobilenet_v2_1.0_224_bn": Case("imagenet", "imagenet_500", 64),
+    "mobilenet_v1_0.25_224": Case("pm1", "imagenet_500", 64),
+    "vww_96": Case("unit", "vww_96", 16),
+}
+
+
+@dataclass(frozen=True)
+class Images:
+    """Model inputs of one case: those that calibrate, those that judge, and the labels of the latter."""
+
+    calibration: list[np.ndarray]
+    judged: list[np.ndarray]
+    labels: list[int]
+
+
+def load(name: str, case: Case, limit: int | None) -> Images:
+    spec = input_spec(import_lowered(model_file(name)))
+    folder = SHARED / "data" / case.images
+    samples = open_samples(folder, spec)
+    labels = read_labels(folder / "labels.csv")
+    chosen = evenly_spaced(len(samples), case.calibration)
+    others = sorted(set(range(len(samples))) - set(chosen))
+    others = [others[position] for position in evenly_spaced(len(others), limit)]
+    preprocess = Preprocess.named(case.preprocess)
+
+    def inputs(positions: Sequence[int]) -> list[np.ndarray]:
+        return [samples[position].model_input(spec, preprocess) for position in positions]
+
+    return Images(inputs(chosen), inputs(others), [labels[samples.names[position]] for position in others])
+
+
+def model_file(name: str) -> Path:
+    return SHARED / "models" / f"{name}.onnx"
+
+
+def predict(model: Path | bytes, images: Sequence[np.ndarray], title: str) -> np.ndarray:
+    """The top-1 class of each image."""
+    oracle = Oracle(model)
+    bar = tqdm(images, desc=title, disable=None, leave=False)
+    return np.array([oracle.run({oracle.input_names[0]: x})[oracle.output_names[0]].argmax() for x in bar])
+
+
+def by_mbn2c(name: str, case: Case, effort: str) -> bytes:
+    """model.int8.onnx of a build, calibrated on the same images."""
+    options = BuildOptions(
+        model=model_file(name),
+        core=load_core("host"),
+        calib=str(SHARED / "data" / case.images),
+        calib_limit=case.calibration,
+        preprocess=Preprocess.named(case.preprocess),
+        effort=effort,
+    )
+    return build(options)[MODEL_INT8]
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Images, as ONNX Runtime's quantizer wants them."""
+
+    def __init__(self, name: str, images: Sequence[np.ndarray]) -> None:
+        self._feeds: Iterator[dict[str, np.ndarray]] = iter([{name: image} for image in images])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._feeds, None)
+
+
+def by_onnx_runtime(name: str, images: Sequence[np.ndarray]) -> bytes:
+    """ONNX Runtime's static quantization with its best usual settings: QDQ, int8, per channel, min-max."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared, quantized = f"{folder}/prepared.onnx", f"{folder}/quantized.onnx"
+        quant_pre_process(str(model_file(name)), prepared, skip_symbolic_shape=True)
+        reader = _Reader(Oracle(model_file(name)).input_names[0], images)
+        quantize_static(
+            prepared,
+            quantized,
+            reader,
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return Path(quantized).read_bytes()
+
+
+def percent(hits: int, total: int) -> str:
+    share = Share(hits, total)
+    low, high = share.interval
+    return f"{100 * share.value:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def rows(name: str, efforts: Sequence[str], limit: int | None) -> Iterator[list[str]]:
+    case = CASES[name]
+    images = load(name, case, limit)
+    floats = predict(model_file(name), images.judged, "float32")
+    total = len(floats)
+    yield [name, "float32", percent(int((floats == images.labels).sum()), total), "", ""]
+    ways = {"ONNX Runtime quantize_static": lambda: by_onnx_runtime(name, images.calibration)}
+    for effort in efforts:
+        ways[f"mbn2c --quantize {effort}"] = lambda effort=effort: by_mbn2c(name, case, effort)  # type: ignore[misc]
+    for way, make in ways.items():
+        started = time.monotonic()
+        model = make()
+        seconds = time.monotonic() - started
+        found = predict(model, images.judged, way)
+        hits, agreements = int((found == images.labels).sum()), int((found == floats).sum())
+        yield [name, way, percent(hits, total), percent(agreements, total), f"{seconds:.0f}"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(CASES)} (default all)")
+    parser.add_argument("--quantize", nargs="+", choices=EFFORTS, default=["default"])
+    parser.add_argument("--limit", type=int, help="judge on so many of the other images")
+    options = parser.parse_args()
+    print("| model | int8 by | top-1 % (95 %) | same top-1 as float32 % (95 %) | seconds |", flush=True)
+    print("|---|---|---|---|---|", flush=True)
+    for name in options.models or CASES:
+        for row in rows(name, options.quantize, options.limit):
+            print("| " + " | ".join(row) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

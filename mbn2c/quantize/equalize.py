@@ -1,0 +1,224 @@
+"""Float Graph -> float Graph that computes the same and quantizes better: channels scaled to use int8 alike.
+
+Channel c of an activation may be multiplied by any s[c] > 0 if the layers that make it multiply their weights and bias
+by s[c] and the layers that read it divide theirs. One tensor-wide int8 range then acts as one range per channel.
+Tensors that an add or a pool ties together share one s. A clamp at 6 stays a clamp at 6 for all channels, so it would
+cut channel c at 6 / s[c]: a channel that reaches 6 keeps s = 1, another one is scaled only so far that its observed
+maximum, with a margin, stays below. So nothing changes on the calibration images, which `search` measures.
+
+Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), here with observed
+activations and a noise model in place of weight ranges alone, and with clamps kept exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node, Tensor
+from mbn2c.numerics import WEIGHT_MAX
+from mbn2c.quantize.calibrate import Observed
+from mbn2c.quantize.layers import WITH_WEIGHTS
+
+_LEVELS = 255
+_STEPS, _RATE = 80, 0.1
+# 2 to this is the exponent of the p-norm that stands for a maximum during the descent.
+_NORM_SQUARINGS = 4
+# A channel is never scaled more than this above the tensor's largest: a nearly dead one may wake up later.
+_LARGEST_GAIN = 64.0
+
+
+@dataclass
+class Group:
+    """Activations that must share one scaling, the layers that make and read them."""
+
+    tensors: list[str]
+    makers: list[Node] = field(default_factory=list)
+    readers: list[Node] = field(default_factory=list)
+
+
+def equalize(graph: Graph, observed: Mapping[str, Observed], margin: float) -> Graph:
+    """Scale the channels of every group of activations that can be scaled.
+
+    observed  of `graph`
+    margin    how far above its observed maximum a clamped channel stays below its clamp, at least 1
+    """
+    constants = {
+        name: tensor.data.astype(np.float64) for name, tensor in graph.tensors.items() if tensor.data is not None
+    }
+    for group in groups_of(graph):
+        upper = _upper_bounds(graph, group, observed, margin)
+        if upper is None:
+            continue
+        factors = _choose(graph, group, observed, constants, upper)
+        scale_channels(group, constants, factors)
+    tensors = [Tensor(name, value.shape, "float32", value.astype(np.float32)) for name, value in constants.items()]
+    return graph.rebuild(tensors=tensors)
+
+
+def groups_of(graph: Graph) -> list[Group]:
+    """Groups in execution order, without those that touch the outside or an operator that is not channelwise linear."""
+    parent = {name: name for name, tensor in graph.tensors.items() if tensor.data is None}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    fixed = {port.tensor for port in graph.inputs + graph.outputs}
+    for node in graph.nodes:
+        if node.op in ("add", "average_pool2d"):
+            for name in node.inputs:
+                parent[root(name)] = root(node.outputs[0])
+        elif node.op not in WITH_WEIGHTS:
+            fixed |= {*node.inputs, *node.outputs}
+    fixed_roots = {root(name) for name in fixed}
+    groups: dict[str, Group] = {}
+    for name in parent:
+        if root(name) not in fixed_roots:
+            groups.setdefault(root(name), Group([])).tensors.append(name)
+    for node in graph.nodes:
+        if node.op in WITH_WEIGHTS:
+            if root(node.outputs[0]) in groups:
+                groups[root(node.outputs[0])].makers.append(node)
+            if root(node.inputs[0]) in groups:
+                groups[root(node.inputs[0])].readers.append(node)
+    return list(groups.values())
+
+
+def _upper_bounds(graph: Graph, group: Group, observed: Mapping[str, Observed], margin: float) -> np.ndarray | None:
+    """The largest allowed factor of each channel, inf without a clamp, 1 where a clamp cuts; None if none is exact."""
+    upper = np.full(len(observed[group.tensors[0]].channel_high), np.inf)
+    for name in group.tensors:
+        node = graph.producer[name]
+        activation = getattr(node.attributes, "activation", None)
+        if activation is None:
+            continue
+        if activation.low not in (0, -np.inf) or activation.high <= 0:
+            return None
+        if np.isfinite(activation.high):
+            highest = np.maximum(observed[name].channel_high, 0)
+            room = activation.high / np.maximum(highest * margin, activation.high / _LARGEST_GAIN)
+            upper = np.minimum(upper, np.where(highest >= activation.high * (1 - 1e-6), -1, np.maximum(room, 1)))
+    return upper
+
+
+@dataclass
+class _Noise:
+    """The noise model of one group: what rounding activations and weights adds at the outputs of its readers.
+
+    extent      [T, C], largest magnitude of each tensor's channels (with s = 1)
+    clamp       [T], the clamp a tensor's range ends at, 0 if none: then the range follows the channels
+    gain        [C], sum over readers of importance * weight^2: what activation noise of a channel costs
+    dense       per dense reader (|weights| [O, C], importance [O], mean square of its input [C])
+    """
+
+    extent: np.ndarray
+    clamp: np.ndarray
+    symmetric: np.ndarray
+    gain: np.ndarray
+    dense: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+    def total(self, s: np.ndarray) -> float:
+        """The noise with factors s [C]."""
+        return self.total_and_gradient(s, hard=True)[0]
+
+    def total_and_gradient(self, s: np.ndarray, *, hard: bool = False) -> tuple[float, np.ndarray]:
+        """The noise and its derivative by log s [C]; maxima are p-norms, which have a derivative, unless `hard`."""
+        spans = self.extent * s
+        ranges, shares = _soft_max(spans, hard)
+        ranges = np.where(self.clamp > 0, self.clamp, ranges * self.symmetric)
+        power = (ranges / _LEVELS) ** 2
+        shares = shares * (np.where(self.clamp > 0, 0.0, power))[:, None]
+        costs = self.gain / s**2
+        noise = power.sum() * costs.sum()
+        slope = 2 * shares.sum(axis=0) * costs.sum() - 2 * power.sum() * costs
+        for weights, importance, mean_square in self.dense:
+            largest, shares = _soft_max(weights / s, hard)
+            steps = importance * (largest / WEIGHT_MAX) ** 2
+            signal = s**2 * mean_square
+            noise += steps.sum() * signal.sum()
+            slope += 2 * steps.sum() * signal - 2 * (steps @ shares) * signal.sum()
+        return float(noise), slope
+
+
+def _soft_max(values: np.ndarray, hard: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Row maxima [R] of values [R, C] and the share of each entry in it [R, C]."""
+    largest = np.maximum(values.max(axis=1), 1e-30)
+    if hard:
+        return largest, np.zeros_like(values)
+    powers = (values / largest[:, None]).astype(np.float32)
+    for _ in range(_NORM_SQUARINGS):
+        powers *= powers
+    total = powers.sum(axis=1)
+    return largest * total ** (0.5**_NORM_SQUARINGS), powers / total[:, None]
+
+
+def _choose(
+    graph: Graph,
+    group: Group,
+    observed: Mapping[str, Observed],
+    constants: Mapping[str, np.ndarray],
+    upper: np.ndarray,
+) -> np.ndarray:
+    """Factors [C] that make the noise model small: coordinate descent from a start at equal channel ranges."""
+    noise = _noise_model(graph, group, observed, constants)
+    extent = noise.extent.max(axis=0)
+    s = extent.max() / np.maximum(extent, extent.max() / _LARGEST_GAIN)
+    fixed = upper < 0
+    if np.isfinite(upper).any():
+        s = np.where(fixed, 1.0, np.minimum(s, np.where(np.isfinite(upper), upper, s)))
+    ceiling = np.where(fixed, 1.0, np.minimum(upper, _LARGEST_GAIN))
+    best, best_s = noise.total(s), s
+    logs, velocity, spread = np.log(s), np.zeros(len(s)), np.zeros(len(s))
+    for step in range(_STEPS):
+        value, slope = noise.total_and_gradient(np.exp(logs))
+        slope = np.where(fixed, 0.0, slope / value)
+        # Adam (Kingma and Ba, 2014), with a step that fades out.
+        velocity, spread = 0.9 * velocity + 0.1 * slope, 0.95 * spread + 0.05 * slope**2
+        logs = logs - _RATE * (1 - step / _STEPS) * velocity / (np.sqrt(spread) + 1e-9)
+        logs = np.minimum(logs, np.log(ceiling))
+        if step % 4 == 3 and (value := noise.total(np.exp(logs))) < best:
+            best, best_s = value, np.exp(logs)
+    return best_s
+
+
+def _noise_model(
+    graph: Graph, group: Group, observed: Mapping[str, Observed], constants: Mapping[str, np.ndarray]
+) -> _Noise:
+    extent, clamp, symmetric = [], [], []
+    for name in group.tensors:
+        seen = observed[name]
+        extent.append(np.maximum(np.abs(seen.channel_low), np.abs(seen.channel_high)))
+        activation = getattr(graph.producer[name].attributes, "activation", None)
+        clamp.append(activation.high if activation is not None and np.isfinite(activation.high) else 0.0)
+        symmetric.append(2.0 if seen.low < 0 else 1.0)
+    channels = len(extent[0])
+    gain, dense = np.zeros(channels), []
+    for node in group.readers:
+        weights = constants[node.inputs[1]]
+        importance = 1 / np.maximum(observed[node.outputs[0]].channel_power, 1e-12)
+        importance = np.minimum(importance, 100 * np.median(importance))
+        if node.op == "depthwise_conv2d":
+            per_output = (weights**2).sum(axis=(0, 1)) * importance
+            gain += per_output.reshape(channels, -1).sum(axis=1)
+            continue
+        flat = weights.reshape(len(weights), -1, channels)
+        gain += (importance[:, None] * (flat**2).sum(axis=1)).sum(axis=0)
+        power = observed[node.inputs[0]].channel_power * flat.shape[1]
+        dense.append((np.abs(flat).max(axis=1), importance, power))
+    return _Noise(np.array(extent), np.array(clamp), np.array(symmetric), gain, dense)
+
+
+def scale_channels(group: Group, constants: dict[str, np.ndarray], s: np.ndarray) -> None:
+    """Multiply channel c of the group's activations by s[c], in the layers that make them; readers divide."""
+    for node in group.makers:
+        weights, bias = node.inputs[1:]
+        spread = s if node.op == "depthwise_conv2d" else s.reshape(-1, *[1] * (constants[weights].ndim - 1))
+        constants[weights] = constants[weights] * spread
+        constants[bias] = constants[bias] * s
+    for node in group.readers:
+        divisor = np.repeat(s, node.attributes.depth_multiplier) if node.op == "depthwise_conv2d" else s
+        constants[node.inputs[1]] = constants[node.inputs[1]] / divisor

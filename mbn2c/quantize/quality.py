@@ -1,0 +1,32 @@
+"""Float Graph and the int8 Graph made from it -> how well the weights of each layer are held, in dB."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.operator import quant_of
+from mbn2c.ops.weighted import Weighted
+from mbn2c.quantize.layers import WITH_WEIGHTS
+
+
+def weights_sqnr(graph: Graph, int8_graph: Graph) -> dict[str, float | None]:
+    """Signal to noise ratio of each layer's weights in dB by node name; None where there is no error.
+
+    Layers that were fitted trade this for a better output: their rounding errors are correlated on purpose.
+    """
+    found: dict[str, float | None] = {}
+    for node in graph.nodes:
+        if node.op not in WITH_WEIGHTS:
+            continue
+        operator = OPERATORS[node.op]
+        assert isinstance(operator, Weighted)
+        weights = graph.constant(node.inputs[1]).astype(np.float64)
+        shape = [1] * weights.ndim
+        shape[operator.channel_axis] = -1
+        scale = quant_of(int8_graph, node.inputs[1]).scale.astype(np.float64).reshape(shape)
+        noise = ((int8_graph.constant(node.inputs[1]) * scale - weights) ** 2).sum()
+        signal = (weights**2).sum()
+        found[node.name] = round(float(10 * np.log10(signal / noise)), 2) if noise > 0 and signal > 0 else None
+    return found

@@ -1,0 +1,283 @@
+"""int8 Graph -> int8 Graph with better rounded weights: each layer is fitted to what the float layer computes.
+
+Layer by layer from the input on, with the inputs the int8 network really gives it, the int8 weights W minimise
+E |W x8 + b - (V x + c)|^2 over the calibration images (x8, x: inputs of the int8 and the float layer; V, c: float
+weights). Only second moments of the inputs are needed, nothing is trained: the best real weights by ridge regression,
+then rounding column by column with the error moved into the columns not rounded yet, then single steps up or down as
+long as one helps. The bias takes the mean error. Scales are chosen first and stay: they are proved.
+
+Source: Frantar et al., GPTQ (2022) and Optimal Brain Compression (2022) for the rounding; Nagel et al., Up or Down?
+(2020) for the objective and Data-Free Quantization (2019) for the empirical bias correction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbn2c.errors import QuantError
+from mbn2c.ir.graph import Graph, Node, Quant
+from mbn2c.ir.window import Window
+from mbn2c.numerics import WEIGHT_MAX, quantize_linear
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.operator import scale_of
+from mbn2c.ops.weighted import Weighted
+from mbn2c.progress import Progress
+from mbn2c.quantize.layers import WITH_WEIGHTS, run_float, run_int8
+
+# Output pixels of all images together that a layer is fitted on.
+_SAMPLES, _DEPTHWISE_SAMPLES = 8192, 4096
+# Weights whose errors are moved on together.
+_BLOCK = 64
+_CLIPS = np.array([1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How layers are fitted.
+
+    ridge   move the real-valued weights to make up for errors of the layers before, held back this strongly, in
+            units of the inputs' mean power; None: do not move them
+    damp    what rounding adds to the diagonal of the second moments, in the same units
+    clip    search the largest weight of each channel that its int8 scale covers
+    round   move rounding errors between the weights of a channel; False: each to the nearest step
+    """
+
+    ridge: float | None = None
+    damp: float = 0.1
+    clip: bool = True
+    round: bool = True
+
+
+def reconstruct(graph: Graph, int8_graph: Graph, inputs: np.ndarray, fit: Fit, progress: Progress) -> Graph:
+    """The int8 Graph with every layer's weights and biases fitted.
+
+    graph       the float Graph that `int8_graph` was made from
+    inputs      float32 [N, H, W, C], calibration images as the network sees them
+    """
+    start = graph.inputs[0].tensor
+    quants = {name: tensor.quant for name, tensor in int8_graph.tensors.items() if tensor.quant is not None}
+    first = quants[start]
+    floats, ints = {start: inputs}, {start: quantize_linear(inputs, scale_of(first), first.zero_point)}
+    last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
+    by_name = {node.name: node for node in int8_graph.nodes}
+    nodes = []
+    for node in progress(graph.nodes, "fit weights", len(graph.nodes)):
+        int8_node = by_name[node.name]
+        if node.op in WITH_WEIGHTS:
+            x = (floats[node.inputs[0]], ints[node.inputs[0]])
+            int8_node, int8_graph = _fit_layer(node, graph, int8_graph, quants, x, fit)
+        nodes.append(int8_node)
+        output = node.outputs[0]
+        arrays = [name for name in node.inputs if name in floats]
+        floats[output] = run_float(node, graph, [floats[name] for name in arrays])
+        ints[output] = run_int8(int8_node, int8_graph, [ints[name] for name in arrays])
+        for name in arrays:
+            if last_reader[name] == node.name:
+                del floats[name], ints[name]
+    return int8_graph.rebuild(nodes=nodes)
+
+
+def _fit_layer(
+    node: Node,
+    graph: Graph,
+    int8_graph: Graph,
+    quants: Mapping[str, Quant],
+    x: tuple[np.ndarray, np.ndarray],
+    fit: Fit,
+) -> tuple[Node, Graph]:
+    """The int8 node with fitted weights, and the int8 Graph that holds them."""
+    operator = OPERATORS[node.op]
+    assert isinstance(operator, Weighted)
+    weights, bias = (graph.constant(name).astype(np.float64) for name in node.inputs[1:])
+    rows = _Rows.of(node, weights)
+    moments = _Moments.of(node, x, quants[node.inputs[0]])
+    target = moments.best_weights(rows.values, fit.ridge) if fit.ridge is not None else rows.values
+    hessian = moments.damped(fit.damp)
+    largest = _best_clip(target, hessian) if fit.clip else np.abs(target).max(axis=1)
+    proved = operator.choose_scales(node, graph, quants, np.maximum(largest, 1e-12))
+    w_scale = proved.w_scale.astype(np.float64)
+    rounded = np.clip(np.rint(target / w_scale[:, None]), -WEIGHT_MAX, WEIGHT_MAX)
+    if fit.round:
+        rounded = round_with_feedback(target / w_scale[:, None], hessian)
+        rounded = descend(target / w_scale[:, None], rounded, hessian)
+    shift = moments.mean_shift(rows.values, rounded * w_scale[:, None])
+    int8_bias = np.rint((bias + shift) / (np.float64(scale_of(quants[node.inputs[0]])) * w_scale)).astype(np.int32)
+    try:
+        int8_node, tensors = operator.quantize_with(
+            node, quants, proved, rows.restore(rounded).astype(np.int8), int8_bias
+        )
+    except QuantError:
+        return next(n for n in int8_graph.nodes if n.name == node.name), int8_graph
+    return int8_node, int8_graph.rebuild(tensors=tensors)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The weights of a layer as one row per output channel, float64 [C, K]."""
+
+    values: np.ndarray
+    shape: tuple[int, ...]
+    is_depthwise: bool
+
+    @classmethod
+    def of(cls, node: Node, weights: np.ndarray) -> _Rows:
+        if node.op == "depthwise_conv2d":
+            return cls(weights.reshape(-1, weights.shape[2]).T, weights.shape, True)
+        return cls(weights.reshape(len(weights), -1), weights.shape, False)
+
+    def restore(self, rows: np.ndarray) -> np.ndarray:
+        return (rows.T if self.is_depthwise else rows).reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Second moments of a layer's inputs about their means; G = 1 for dense layers, C (one per row) for depthwise.
+
+    own     float64 [G, K, K], int8 inputs with themselves
+    cross   float64 [G, K, K], float inputs (rows) with int8 inputs (columns)
+    means   float64 [G, K] of the float inputs, and of the int8 inputs
+    """
+
+    own: np.ndarray
+    cross: np.ndarray
+    means: tuple[np.ndarray, np.ndarray]
+
+    @classmethod
+    def of(cls, node: Node, x: tuple[np.ndarray, np.ndarray], quant: Quant) -> _Moments:
+        positions = _positions(node, x[0].shape)
+        real = _columns(node, x[0], positions, 0)
+        int8 = _columns(node, x[1], positions, quant.zero_point) * scale_of(quant)
+        means = real.mean(axis=1), int8.mean(axis=1)
+        real, int8 = real - means[0][:, None], int8 - means[1][:, None]
+        turned = int8.transpose(0, 2, 1)
+        own, cross = turned @ int8 / int8.shape[1], real.transpose(0, 2, 1) @ int8 / int8.shape[1]
+        return cls(
+            own.astype(np.float64), cross.astype(np.float64), (means[0].astype(np.float64), means[1].astype(np.float64))
+        )
+
+    def damped(self, damp: float) -> np.ndarray:
+        return self.own + self._diagonal(damp)
+
+    def _diagonal(self, factor: float) -> np.ndarray:
+        power = np.maximum(np.einsum("gkk->g", self.own) / self.own.shape[1], 1e-12)
+        return factor * power[:, None, None] * np.eye(self.own.shape[1])
+
+    def best_weights(self, weights: np.ndarray, ridge: float) -> np.ndarray:
+        """Real weights W [C, K] that minimise E |W x8 - V x|^2 + ridge |W - V|^2."""
+        diagonal = self._diagonal(ridge)
+        if len(self.own) == 1:
+            right = weights @ (self.cross[0] + diagonal[0])
+            return np.asarray(np.linalg.solve(self.own[0] + diagonal[0], right.T).T)
+        right = np.einsum("ck,ckl->cl", weights, self.cross + diagonal)
+        return np.asarray(np.linalg.solve(self.own + diagonal, right[..., None])[..., 0])
+
+    def mean_shift(self, weights: np.ndarray, rounded: np.ndarray) -> np.ndarray:
+        """What the bias has to add so that the mean output is the float layer's."""
+        return np.asarray((weights * self.means[0]).sum(axis=1) - (rounded * self.means[1]).sum(axis=1))
+
+
+def _positions(node: Node, shape: tuple[int, ...]) -> np.ndarray:
+    """Flat output positions (image, row, column) to sample; the same on every run."""
+    images, height, width, _ = shape
+    if node.op != "fully_connected":
+        height, width = OPERATORS[node.op].window(node).output_size(height, width)
+    total = images * height * width
+    wanted = _DEPTHWISE_SAMPLES if node.op == "depthwise_conv2d" else _SAMPLES
+    if total <= wanted:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(0).choice(total, wanted, replace=False))
+
+
+def _columns(node: Node, x: np.ndarray, positions: np.ndarray, zero_point: int) -> np.ndarray:
+    """What the weights of one output see at the positions, less the zero point: float32 [G, P, K]."""
+    if node.op == "fully_connected":
+        return x.reshape(len(x), -1)[positions][None].astype(np.float32) - np.float32(zero_point)
+    window: Window = OPERATORS[node.op].window(node)
+    _, height, width, _ = x.shape
+    out_height, out_width = window.output_size(height, width)
+    image, place = np.divmod(positions, out_height * out_width)
+    row, column = np.divmod(place, out_width)
+    views = []
+    for ky in range(window.kernel[0]):
+        for kx in range(window.kernel[1]):
+            y = row * window.stride[0] - window.pad[0] + ky * window.dilation[0]
+            z = column * window.stride[1] - window.pad[1] + kx * window.dilation[1]
+            inside = (y >= 0) & (y < height) & (z >= 0) & (z < width)
+            picked = x[image, np.clip(y, 0, height - 1), np.clip(z, 0, width - 1)].astype(np.float32)
+            views.append((picked - np.float32(zero_point)) * inside[:, None])
+    if node.op == "conv2d":
+        return np.concatenate(views, axis=1)[None]
+    stacked = np.stack(views, axis=2).transpose(1, 0, 2)
+    multiplier = node.attributes.depth_multiplier
+    return stacked if multiplier == 1 else np.repeat(stacked, multiplier, axis=0)
+
+
+def _best_clip(weights: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+    """The largest weight per row [C] whose scale gives the least error when weights are rounded to the nearest step."""
+    largest = np.abs(weights).max(axis=1)
+    errors = []
+    for clip in _CLIPS:
+        scale = np.maximum(largest * clip, 1e-30)[:, None] / WEIGHT_MAX
+        error = weights - np.clip(np.rint(weights / scale), -WEIGHT_MAX, WEIGHT_MAX) * scale
+        errors.append(_quadratic(error, hessian))
+    return largest * _CLIPS[np.argmin(errors, axis=0)]
+
+
+def _quadratic(error: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+    """e H e per row [C]."""
+    return (_times(error, hessian) * error).sum(axis=1)
+
+
+def _times(error: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+    return error @ hessian[0] if len(hessian) == 1 else np.einsum("ck,ckl->cl", error, hessian)
+
+
+def round_with_feedback(target: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+    """Integers near `target` [C, K] with small e H e per row: GPTQ, the columns of largest power first.
+
+    hessian  [1, K, K] for all rows, or [C, K, K]
+    """
+    order = np.argsort(-np.einsum("gkk->k", hessian), kind="stable")
+    inverse = np.linalg.inv(hessian[:, order][:, :, order])
+    # Upper Cholesky factor of the inverse: its rows say where the error of a column goes. One row of `rest` per weight.
+    upper = np.linalg.cholesky(inverse).transpose(2, 1, 0)
+    rest = np.ascontiguousarray(target.T[order])
+    rounded = np.empty_like(rest)
+    block = _BLOCK if len(hessian) == 1 else len(rest)
+    for start in range(0, len(rest), block):
+        end = min(start + block, len(rest))
+        errors = np.empty((end - start, rest.shape[1]))
+        for k in range(start, end):
+            rounded[k] = np.clip(np.rint(rest[k]), -WEIGHT_MAX, WEIGHT_MAX)
+            errors[k - start] = (rest[k] - rounded[k]) / upper[k, k]
+            rest[k + 1 : end] -= upper[k, k + 1 : end] * errors[k - start]
+        if end < len(rest):
+            rest[end:] -= upper[start:end, end:, 0].T @ errors
+    result = np.empty_like(rounded)
+    result[order] = rounded
+    return np.ascontiguousarray(result.T)
+
+
+def descend(target: np.ndarray, rounded: np.ndarray, hessian: np.ndarray, sweeps: int = 3) -> np.ndarray:
+    """Single steps of +1 or -1 per row while they lower e H e, column after column."""
+    rounded = rounded.copy()
+    error = rounded - target
+    slope = _times(error, hessian)
+    for _ in range(sweeps):
+        moved = 0
+        for k in range(target.shape[1]):
+            diagonal = hessian[:, k, k]
+            step = np.clip(np.rint(rounded[:, k] - slope[:, k] / diagonal), -WEIGHT_MAX, WEIGHT_MAX) - rounded[:, k]
+            changed = np.flatnonzero(step)
+            if not len(changed):
+                continue
+            moved += len(changed)
+            rounded[changed, k] += step[changed]
+            column = hessian[0, k] if len(hessian) == 1 else hessian[changed, k]
+            slope[changed] += step[changed, None] * column
+        if not moved:
+            break
+    return rounded

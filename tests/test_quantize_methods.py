@@ -1,0 +1,275 @@
+"""The methods that make int8 stay near float: each does what it says, and none breaks equality with ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models import RELU6, Builder, same_window, tiny_mobilenet_v1, tiny_mobilenet_v2, tiny_two_outputs
+from networks import OnnxModel, as_image, compare_with_onnx_runtime, int8_inputs, int8_model, quantized
+
+from mbn2c.ir.check import check
+from mbn2c.ir.graph import Graph
+from mbn2c.ir.text import print_graph
+from mbn2c.numerics import WEIGHT_MAX
+from mbn2c.onnx_export import to_onnx_float, to_onnx_int8
+from mbn2c.oracle import Oracle
+from mbn2c.quantize.calibrate import Observed, Range, observe, random_images
+from mbn2c.quantize.correct_bias import correct_bias
+from mbn2c.quantize.equalize import equalize, groups_of, scale_channels
+from mbn2c.quantize.layers import run_float, run_int8
+from mbn2c.quantize.quantize import quantize
+from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges
+from mbn2c.quantize.reconstruct import Fit, descend, reconstruct, round_with_feedback
+from mbn2c.quantize.search import EFFORTS, Found, Images, search
+from mbn2c.reference.run_graph import run_graph
+
+TINY = {"v2": tiny_mobilenet_v2, "v1": tiny_mobilenet_v1, "two outputs": tiny_two_outputs}
+METHODS = {"min-max": by_minmax, "percentile": by_percentile(99.9), "mse": by_mse, "entropy": by_entropy}
+
+
+def images_of(graph: Graph, count: int) -> list[np.ndarray]:
+    return list(random_images(graph.inputs[0].shape, count))
+
+
+def batch_of(images: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(images).transpose(0, 2, 3, 1)
+
+
+def observed_of(graph: Graph, images: list[np.ndarray]) -> dict[str, Observed]:
+    return observe(graph, OnnxModel(graph, to_onnx_float(graph)), images)
+
+
+def check_against_onnx_runtime(graph: Graph) -> None:
+    model = int8_model(graph)
+    for values in int8_inputs(graph, 5):
+        reference = run_graph(graph, {graph.inputs[0].tensor: values})
+        difference = compare_with_onnx_runtime(graph, reference, model(as_image(graph, values)))
+        assert difference == "", f"{difference}\n{print_graph(graph)}"
+
+
+def unbalanced(name: str) -> Graph:
+    """A tiny network whose channels differ in size by up to 2^6; what it computes is the same but for the clamps."""
+    graph = TINY[name]()
+    generator = np.random.default_rng(3)
+    constants = {name: tensor.data for name, tensor in graph.tensors.items() if tensor.data is not None}
+    for group in groups_of(graph):
+        channels = graph.tensors[group.tensors[0]].shape[3]
+        scale_channels(group, constants, 2.0 ** -generator.integers(0, 7, channels))
+    return graph.rebuild(
+        tensors=[replace(graph.tensors[name], data=data.astype(np.float32)) for name, data in constants.items()]
+    )
+
+
+# --- layers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_batches_give_what_onnx_runtime_and_the_reference_give(name: str) -> None:
+    graph = TINY[name]()
+    int8_graph = quantized(graph)
+    images = images_of(graph, 3)
+    expected = [OnnxModel(graph, to_onnx_float(graph))(image) for image in images]
+    values = next(iter(int8_inputs(int8_graph, 3)))
+    reference = run_graph(int8_graph, {"input": values})
+    floats, ints = {"input": batch_of(images)}, {"input": np.repeat(values, 3, axis=0)}
+    for node, int8_node in zip(graph.nodes, int8_graph.nodes, strict=True):
+        activations = [tensor for tensor in node.inputs if tensor in floats]
+        output = node.outputs[0]
+        floats[output] = run_float(node, graph, [floats[tensor] for tensor in activations])
+        ints[output] = run_int8(int8_node, int8_graph, [ints[tensor] for tensor in activations])
+        for number in range(3):
+            found = floats[output][number].transpose(2, 0, 1)
+            np.testing.assert_allclose(found, expected[number][output][0], rtol=1e-4, atol=1e-4)
+            np.testing.assert_array_equal(ints[output][number], reference[output][0])
+
+
+# --- equalized channels --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_equalized_network_computes_the_same(name: str) -> None:
+    graph = unbalanced(name)
+    images = images_of(graph, 6)
+    equalized = check(equalize(graph, observed_of(graph, images), 1.0), "lowered")
+    before, after = OnnxModel(graph, to_onnx_float(graph)), OnnxModel(equalized, to_onnx_float(equalized))
+    for image in images:
+        expected, found = before(image), after(image)
+        for port in graph.outputs:
+            scale = np.abs(expected[port.tensor]).max()
+            np.testing.assert_allclose(found[port.tensor], expected[port.tensor], atol=1e-5 * scale)
+
+
+def test_equalized_channels_use_the_range_alike() -> None:
+    graph = unbalanced("v1")
+    images = images_of(graph, 6)
+    observed = observed_of(graph, images)
+    again = observed_of(equalize(graph, observed, 1.0), images)
+
+    def spread(seen: Mapping[str, Observed]) -> float:
+        """Mean share of the tensor's range that a channel uses, over tensors with a clamp."""
+        clamped = [node.outputs[0] for node in graph.nodes if getattr(node.attributes, "activation", None)]
+        return float(np.mean([np.mean(seen[name].channel_high / seen[name].high) for name in clamped]))
+
+    assert spread(again) > spread(observed) + 0.1
+
+
+def test_a_channel_that_reaches_its_clamp_is_not_scaled() -> None:
+    builder = Builder((4, 4, 3), seed=5)
+    x = builder.conv2d("input", 6, same_window(3, 1))
+    x = builder.conv2d(x, 4)
+    graph = builder.graph(x)
+    first = replace(graph.nodes[0], attributes=replace(graph.nodes[0].attributes, activation=RELU6))
+    bias = graph.tensors[first.inputs[2]]
+    data = np.array([9, 9, 0.1, 0.1, 0.1, 0.1], np.float32)
+    graph = graph.rebuild(tensors=[replace(bias, data=data)], nodes=[first, *graph.nodes[1:]])
+    observed = observed_of(graph, images_of(graph, 8))
+    changed = equalize(graph, observed, 1.0).constant(first.inputs[2]) / data
+    reached = observed[first.outputs[0]].channel_high >= 6
+    assert reached[:2].all() and not reached.all()
+    np.testing.assert_allclose(changed[reached], 1)
+    highest = observed[first.outputs[0]].channel_high[~reached] * changed[~reached]
+    assert (highest <= 6 * (1 + 1e-5)).all()
+
+
+# --- ranges --------------------------------------------------------------------------------------
+
+
+def seen(values: np.ndarray) -> Observed:
+    observed = Observed(1)
+    observed.see(values.astype(np.float32).reshape(1, 1, -1, 1))
+    return observed
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("sign", [(-1, 1), (0, 1), (-1, 0)])
+def test_ranges_stay_inside_what_was_seen(method: str, sign: tuple[int, int]) -> None:
+    values = np.clip(np.random.default_rng(1).standard_t(3, 20_000), *(20 * s for s in sign))
+    found = METHODS[method](seen(values))
+    assert values.min() - 1e-6 <= found.low <= found.high <= values.max() + 1e-6
+
+
+@pytest.mark.parametrize("method", [by_mse, by_entropy])
+def test_one_far_value_does_not_set_the_range(method: Callable[[Observed], Range]) -> None:
+    values = np.random.default_rng(2).normal(size=1_000_000)
+    values[7] = 40.0
+    found = method(seen(values))
+    assert found.high < 30
+
+
+def test_mse_keeps_a_uniform_distribution() -> None:
+    found = by_mse(seen(np.random.default_rng(2).uniform(0, 1, 100_000)))
+    assert found.high > 0.97
+
+
+def test_a_tensor_that_is_always_zero() -> None:
+    for method in METHODS.values():
+        assert method(seen(np.zeros(10))) == Range(0.0, 0.0)
+
+
+# --- rounding ------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 1000), st.integers(1, 150), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_rounding_beats_nearest(seed: int, width: int, shared: bool) -> None:
+    generator = np.random.default_rng(seed)
+    rows = 5
+    mixing = generator.normal(size=(1 if shared else rows, width, width))
+    hessian = mixing @ mixing.transpose(0, 2, 1) / width + 0.05 * np.eye(width)
+    target = generator.uniform(-130, 130, (rows, width))
+
+    def cost(rounded: np.ndarray) -> np.ndarray:
+        error = rounded - target
+        return np.einsum("ck,ckl,cl->c", error, np.broadcast_to(hessian, (rows, width, width)), error)
+
+    nearest = np.clip(np.rint(target), -WEIGHT_MAX, WEIGHT_MAX)
+    rounded = round_with_feedback(target, hessian)
+    stepped = descend(target, rounded, hessian)
+    for result in (rounded, stepped):
+        assert (result == np.rint(result)).all() and np.abs(result).max() <= WEIGHT_MAX
+    assert (cost(stepped) <= cost(rounded) + 1e-9).all()
+    assert cost(descend(target, nearest, hessian)).sum() <= cost(nearest).sum() + 1e-9
+    if width > 20:
+        assert cost(stepped).sum() < cost(nearest).sum()
+
+
+@pytest.mark.parametrize("fit", [Fit(), Fit(ridge=1.0), Fit(clip=False, round=False)])
+@pytest.mark.parametrize("name", TINY)
+def test_fitted_networks_equal_onnx_runtime(name: str, fit: Fit) -> None:
+    graph = TINY[name]()
+    images = images_of(graph, 6)
+    int8_graph = quantize(graph, find_ranges(observed_of(graph, images), by_minmax))
+    fitted = reconstruct(graph, int8_graph, batch_of(images), fit, lambda items, title, total: items)
+    check_against_onnx_runtime(check(fitted, "quantized"))
+
+
+def error_db(graph: Graph, int8_graph: Graph, images: list[np.ndarray]) -> float:
+    """SQNR of the first output."""
+    floats, ints = Oracle(to_onnx_float(graph)), Oracle(to_onnx_int8(int8_graph))
+    name, outside = graph.inputs[0].outside, graph.outputs[0].outside
+    expected = np.stack([floats.run({name: image})[outside] for image in images])
+    found = np.stack([ints.run({name: image})[outside] for image in images])
+    return float(10 * np.log10((expected**2).sum() / ((found - expected) ** 2).sum()))
+
+
+def test_fitted_weights_and_corrected_biases_are_nearer_to_float() -> None:
+    graph = tiny_mobilenet_v1()
+    images = images_of(graph, 16)
+    observed = observed_of(graph, images)
+    nearest = quantize(graph, find_ranges(observed, by_minmax))
+    fitted = reconstruct(graph, nearest, batch_of(images), Fit(), lambda items, title, total: items)
+    corrected = check(correct_bias(graph, nearest, observed), "quantized")
+    check_against_onnx_runtime(corrected)
+    before = error_db(graph, nearest, images)
+    assert error_db(graph, fitted, images) > before + 0.5
+    assert error_db(graph, corrected, images) > before - 0.5
+
+
+# --- search --------------------------------------------------------------------------------------
+
+
+def searched(graph: Graph, effort: str, percentile: float = 100.0, count: int = 12) -> Found:
+    def run(made: Graph, tensors: Sequence[str]) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
+        is_int8 = made.tensors[made.inputs[0].tensor].quant is not None
+        model = OnnxModel(made, to_onnx_int8(made) if is_int8 else to_onnx_float(made))
+
+        def real(name: str, values: np.ndarray) -> np.ndarray:
+            quant = made.tensors[name].quant
+            return values if quant is None else (values.astype(np.float32) - quant.zero_point) * quant.scale[0]
+
+        return lambda image: {name: real(name, values) for name, values in model(image).items() if name in tensors}
+
+    images = Images(images_of(graph, count), lambda values: values.transpose(0, 2, 3, 1))
+    return search(graph, images, effort, percentile, run, lambda items, title, total: items)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("name", TINY)
+def test_search_keeps_only_what_helps(name: str, effort: str) -> None:
+    found = searched(unbalanced(name), effort)
+    check_against_onnx_runtime(check(found.graph, "quantized"))
+    kept = [one.sqnr_db for one in found.tried if one.kept]
+    assert all(later > earlier - 0.21 for earlier, later in pairwise(kept))
+    if name != "two outputs":
+        assert kept[-1] > kept[0] + 1
+
+
+def test_search_is_deterministic() -> None:
+    once, twice = (searched(tiny_mobilenet_v2(), "default") for _ in range(2))
+    assert to_onnx_int8(once.graph) == to_onnx_int8(twice.graph)
+    assert [one.as_json() for one in once.tried] == [one.as_json() for one in twice.tried]
+
+
+def test_a_given_percentile_is_kept() -> None:
+    found = searched(tiny_mobilenet_v1(), "best", percentile=99.5)
+    assert found.recipe.ranges == "percentile 99.5"
+
+
+def test_search_with_one_image() -> None:
+    check_against_onnx_runtime(searched(tiny_mobilenet_v2(), "default", count=1).graph)
