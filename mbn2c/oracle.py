@@ -5,6 +5,7 @@ The only door to the `onnxruntime` package.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +22,15 @@ _FATAL_ONLY = 4
 class Oracle:
     """One ONNX model in ONNX Runtime on the CPU.
 
-    model   path or serialized bytes
-    raises  ModelError if ONNX Runtime refuses the model
+    model       path or serialized bytes
+    as_written  compute node by node what the file says, fusing nothing
+    raises      ModelError if ONNX Runtime refuses the model
     """
 
-    def __init__(self, model: Path | bytes, *, threads: int = 2) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = _FATAL_ONLY
-        options.intra_op_num_threads = threads
+    def __init__(self, model: Path | bytes, *, threads: int = 2, as_written: bool = False) -> None:
+        options = _options(threads)
+        if as_written:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         source = str(model) if isinstance(model, Path) else model
         try:
             self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
@@ -55,6 +57,33 @@ class Oracle:
         except Exception as error:  # see __init__
             raise ModelError(f"ONNX Runtime fails: {_first_line(error)}", hint="check the input's shape") from error
         return dict(zip(names, values, strict=True))
+
+
+def fused_model(model: bytes) -> bytes:
+    """What ONNX Runtime makes of a model before it runs it: graph optimizations that do not depend on memory layout.
+
+    raises  ModelError if ONNX Runtime refuses the model
+    """
+    options = _options(threads=1)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fused.onnx"
+        options.optimized_model_filepath = str(path)
+        try:
+            ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises many unrelated classes
+            raise ModelError(
+                f"ONNX Runtime refuses the model: {_first_line(error)}",
+                hint="check the file with onnx.checker, or export it again",
+            ) from error
+        return path.read_bytes()
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    options.intra_op_num_threads = threads
+    return options
 
 
 def _first_line(error: Exception) -> str:

@@ -10,7 +10,8 @@ from devices import assert_exact, build_folder, verify_on
 from shared import SHARED, shared
 
 from mbn2c.errors import Mbn2cError, ModelError
-from mbn2c.pipeline import RANDOM, BuildOptions
+from mbn2c.network import RANDOM
+from mbn2c.pipeline import BuildOptions
 from mbn2c.target import load_core
 from mbn2c.verify import VerifyOptions
 
@@ -20,9 +21,6 @@ REFUSED = {
     "pt_legacy_op17_v3s": "HardSwish",
     "pt_legacy_op13_deeplabv3_97": "Resize",
     "pt_legacy_op13_ssdlite_v2": "Transpose|Reshape|Concat|Softmax|output",
-    "ort_qdq_int8_perchannel_v2": "quantized",
-    "ort_qoperator_int8_perchannel_v2": "quantized",
-    "tflite_tf2onnx_op13_vww_int8_qdq": "quantized",
 }
 FOLDER = SHARED / "models" / "exporters"
 FILES = sorted(file.stem for file in FOLDER.glob("*.onnx")) or ["exporters"]

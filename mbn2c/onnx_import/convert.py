@@ -53,11 +53,11 @@ def convert(model: ModelProto, name: str) -> Graph:
         )
     live = _live_nodes(graph)
     _refuse_unsupported(live, initializers)
-    shape = _input_shape(outside[0])
+    shape = input_shape(outside[0])
     bare = _bare_copy(model, live)
     run_tool("the ONNX checker", f"model '{name}'", lambda: onnx.checker.check_model(bare))
     failures: list[tuple[bool, int, ModelError]] = []
-    for layout in _layouts(shape):
+    for layout in input_layouts(shape):
         builder = Builder(opsets)
         for tensor in graph.initializer:
             builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
@@ -77,12 +77,16 @@ def convert(model: ModelProto, name: str) -> Graph:
 # --- before the walk -----------------------------------------------------------------------------
 
 
-def _input_shape(port: ValueInfoProto) -> tuple[int, ...]:
+def input_shape(port: ValueInfoProto, types: tuple[int, ...] = (TensorProto.FLOAT,)) -> tuple[int, ...]:
+    """The declared shape of the image input, batch fixed to 1.
+
+    raises  ModelError if it is not fixed, or its type is not one of `types`
+    """
     where = f"input '{port.name}'"
     tensor = port.type.tensor_type
     if not port.type.HasField("tensor_type") or not tensor.HasField("shape"):
         raise ModelError("the input has no declared shape", where=where, hint="export with a fixed input size")
-    if tensor.elem_type != TensorProto.FLOAT:
+    if tensor.elem_type not in types:
         kind = TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type in TensorProto.DataType.values() else "?"
         raise ModelError(
             f"an input of type {kind.lower()} is not supported",
@@ -115,7 +119,7 @@ def _input_shape(port: ValueInfoProto) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _layouts(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+def input_layouts(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """How the input may be read, the one that gives it 1 or 3 channels first.
 
     Labels cannot make a result wrong, they can only fail; so the walk may simply try them.
@@ -180,9 +184,9 @@ def _walk(builder: Builder, nodes: Iterable[NodeProto]) -> None:
         if node.op_type == "If" and _domain(node) == "":
             _walk_if(builder, node)
         elif node.op_type in ("Shape", "Size") and node.input[0] in builder.values:
-            builder.constants[node.output[0]] = _shape_of(builder.values[node.input[0]], node)
+            builder.constants[node.output[0]] = shape_of(builder.values[node.input[0]], node)
         elif all(name in builder.constants for name in node.input if name):
-            _fold(builder, node)
+            fold_constants(builder, node)
         else:
             builder.values[node.output[0]] = _translate(builder, node)
 
@@ -209,14 +213,14 @@ def _translate(builder: Builder, node: NodeProto) -> Value:
         ) from None
 
 
-def _shape_of(value: Value, node: NodeProto) -> np.ndarray:
+def shape_of(value: Value, node: NodeProto) -> np.ndarray:
     if node.op_type == "Size":
         return np.array(math.prod(value.shape), dtype=np.int64)
     attributes = {attribute.name: attribute.i for attribute in node.attribute}
     return np.array(value.shape[attributes.get("start", 0) : attributes.get("end")], dtype=np.int64)
 
 
-def _fold(builder: Builder, node: NodeProto) -> None:
+def fold_constants(builder: Builder, node: NodeProto) -> None:
     """Compute a node of constants, with ONNX's reference implementation.
 
     source  onnx.reference.ReferenceEvaluator

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
-from mbn2c.numerics import add_integer, prove_add
+from mbn2c.numerics import INT8_MIN, add_integer, prove_add
 from mbn2c.ops.operator import OnnxOp, Operator, quant_of, scale_of
 from mbn2c.ops.spelling import spell_clip, spell_dequantize, spell_quantize
 
@@ -50,4 +50,9 @@ class Add(Operator):
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         a, b = inputs
-        return add_integer(a, b, node.attributes.multipliers, node.attributes.offset, node.attributes.shift)
+        attributes = node.attributes
+        total = add_integer(a, b, attributes.multipliers, attributes.offset, attributes.shift)
+        if len(node.inputs) == 2:
+            return total
+        is_lower = np.unpackbits(graph.constant(node.inputs[2]).view(np.uint8), bitorder="little")
+        return total - is_lower[(a.astype(np.int64) - INT8_MIN) * 256 + b - INT8_MIN].astype(np.int8)

@@ -70,4 +70,10 @@ class AveragePool2d(Operator):
         zero_point = quant_of(graph, node.inputs[0]).zero_point
         centred = pad_zero_point(inputs[0], window, zero_point).astype(np.int64) - zero_point
         accumulated = np.asarray(sum(taps(centred, window)))
-        return run_requantize(node.attributes.requantize, accumulated, quant_of(graph, node.outputs[0]).zero_point)
+
+        def terms(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            columns = np.stack([view.reshape(-1)[positions] for view in taps(centred, window)], axis=-1)
+            return columns, np.ones_like(columns)
+
+        y_zero_point = quant_of(graph, node.outputs[0]).zero_point
+        return run_requantize(node.attributes.requantize, accumulated, y_zero_point, terms)

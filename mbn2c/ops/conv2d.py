@@ -11,6 +11,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
+from mbn2c.ops.guarded import Terms
 from mbn2c.ops.operator import pad_zero_point, taps
 from mbn2c.ops.weighted import Weighted
 
@@ -42,3 +43,14 @@ class Conv2d(Weighted):
         # float64 holds every int32 sum exactly, and its matrix product is far faster than the integer one.
         product = columns.reshape(-1, columns.shape[-1]) @ weights.reshape(len(weights), -1).T.astype(np.float64)
         return product.astype(np.int64).reshape(*columns.shape[:-1], len(weights))
+
+    def products(self, node: Node, x: np.ndarray, weights: np.ndarray, zero_point: int) -> Terms:
+        def terms(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            window = self.window(node)
+            views = taps(pad_zero_point(x, window, zero_point).astype(np.int64) - zero_point, window)
+            by_output = weights.astype(np.int64).transpose(0, 3, 1, 2).reshape(len(weights), -1)
+            pixels, outputs = np.divmod(positions, len(weights))
+            columns = np.stack([view.reshape(-1, view.shape[-1])[pixels] for view in views], axis=-1)
+            return columns.reshape(len(positions), -1), by_output[outputs]
+
+        return terms

@@ -11,6 +11,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
+from mbn2c.ops.guarded import Terms
 from mbn2c.ops.operator import pad_zero_point, taps
 from mbn2c.ops.weighted import Weighted
 
@@ -43,3 +44,16 @@ class DepthwiseConv2d(Weighted):
         repeated = np.repeat(centred, node.attributes.depth_multiplier, axis=-1)
         flat = weights.astype(np.int64).reshape(-1, weights.shape[2])
         return np.asarray(sum(view * tap for view, tap in zip(taps(repeated, window), flat, strict=True)))
+
+    def products(self, node: Node, x: np.ndarray, weights: np.ndarray, zero_point: int) -> Terms:
+        def terms(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            window = self.window(node)
+            views = taps(pad_zero_point(x, window, zero_point).astype(np.int64) - zero_point, window)
+            channels = weights.shape[2]
+            by_output = weights.astype(np.int64).reshape(-1, channels).T
+            pixels, outputs = np.divmod(positions, channels)
+            inputs = outputs // node.attributes.depth_multiplier
+            columns = np.stack([view.reshape(-1, view.shape[-1])[pixels, inputs] for view in views], axis=-1)
+            return columns, by_output[outputs]
+
+        return terms

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ops.guarded import Terms
 from mbn2c.ops.weighted import Weighted
 
 
@@ -30,3 +31,10 @@ class FullyConnected(Weighted):
         # float64 holds every int32 sum exactly, and its matrix product is far faster than the integer one.
         product = (x.astype(np.float64) - zero_point) @ weights.T.astype(np.float64)
         return product.astype(np.int64)
+
+    def products(self, node: Node, x: np.ndarray, weights: np.ndarray, zero_point: int) -> Terms:
+        def terms(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            centred = x.reshape(1, -1).astype(np.int64) - zero_point
+            return np.repeat(centred, len(positions), axis=0), weights[positions].astype(np.int64)
+
+        return terms

@@ -18,16 +18,22 @@ from mbn2c.numerics import (
     INT8_MIN,
     INT32_MAX,
     WEIGHT_MAX,
+    ProvedScales,
     equal_staircases,
     fits_mul32,
     fits_mulhi,
     prove_scales,
-    requantize_float,
     requantize_integer,
 )
-from mbn2c.ops.attributes import Requantize
+from mbn2c.ops.attributes import GuardedRequantize, Requantize
+from mbn2c.ops.guarded import Terms, run_guarded
 from mbn2c.ops.operator import OnnxOp, Operator, onnx_window, quant_of, scale_of
 from mbn2c.ops.spelling import spell_clip, spell_qlinear_conv
+
+# A larger one would leave less than 24 bits to bias and products together, which the kernels that multiply for two
+# channels at once need. Where that coarsens the weights, they are so small beside the bias that rounding one of them
+# moves the output by less than a hundredth of a step.
+LARGEST_BIAS = 2**22
 
 
 class Weighted(Operator):
@@ -73,55 +79,73 @@ class Weighted(Operator):
         return {**onnx_window(self.window(node)), "group": self.group(node, graph)}
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
-        x, weights_name, bias_name = node.inputs
-        output = node.outputs[0]
-        weights = graph.constant(weights_name).astype(np.float64)
-        bias = graph.constant(bias_name).astype(np.float64)
+        proved = self.choose_scales(node, graph, quants)
+        weights, bias = (graph.constant(name) for name in node.inputs[1:])
+        rounded = self.round_nearest(weights, bias, proved.w_scale, scale_of(quants[node.inputs[0]]))
+        return self.quantize_with(node, quants, proved, *rounded)
+
+    def choose_scales(
+        self, node: Node, graph: Graph, quants: Mapping[str, Quant], clip: np.ndarray | None = None
+    ) -> ProvedScales:
+        """Proved weight scales for the layer, before any weight is rounded.
+
+        clip  float64 [C], the largest weight each channel must hold; larger ones saturate. None: all of them
+        """
+        weights, bias = (graph.constant(name).astype(np.float64) for name in node.inputs[1:])
         others = tuple(axis for axis in range(weights.ndim) if axis != self.channel_axis)
-        largest = np.abs(weights).max(axis=others)
-        x_quant, y_quant = quants[x], quants[output]
+        largest = np.abs(weights).max(axis=others) if clip is None else clip
+        x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
         x_scale, y_scale = scale_of(x_quant), scale_of(y_quant)
-        # The bias must leave room for the products in 32 bits: a quarter of them at most.
-        wanted = np.maximum(largest / WEIGHT_MAX, np.abs(bias) / (float(x_scale) * (INT32_MAX // 4)))
+        wanted = np.maximum(largest / WEIGHT_MAX, np.abs(bias) / (float(x_scale) * LARGEST_BIAS))
         wanted = np.maximum(wanted, 1e-30)
-        bound = self._acc_bound(weights, bias, wanted, x_quant)
-        proved = prove_scales(x_scale, wanted, y_scale, y_quant.zero_point, bound)
-        quantized_weights, quantized_bias = self._round(weights, bias, proved.w_scale, x_scale)
-        weight_quant = Quant(proved.w_scale)
-        bias_quant = Quant((x_scale * proved.w_scale).astype(np.float32))
+        bound = acc_bound(*self.round_nearest(weights, bias, wanted, x_scale), x_quant, self.channel_axis)
+        return prove_scales(x_scale, wanted, y_scale, y_quant.zero_point, bound)
+
+    def quantize_with(
+        self, node: Node, quants: Mapping[str, Quant], proved: ProvedScales, weights: np.ndarray, bias: np.ndarray
+    ) -> tuple[Node, list[Tensor]]:
+        """The int8 node with these int8 weights and int32 biases.
+
+        raises  QuantError if they reach accumulators for which the scales are not proved
+        """
+        x, weights_name, bias_name = node.inputs
         requantize = prove_requantize(
             proved.scale,
             proved.multiplier,
             proved.shift,
-            y_quant.zero_point,
-            acc_bound(quantized_weights, quantized_bias, x_quant, self.channel_axis),
+            quants[node.outputs[0]].zero_point,
+            acc_bound(weights, bias, quants[x], self.channel_axis),
             node.name,
         )
         tensors = [
-            Tensor(weights_name, weights.shape, "int8", quantized_weights, weight_quant),
-            Tensor(bias_name, bias.shape, "int32", quantized_bias, bias_quant),
+            Tensor(weights_name, weights.shape, "int8", weights, Quant(proved.w_scale)),
+            Tensor(bias_name, bias.shape, "int32", bias, Quant(scale_of(quants[x]) * proved.w_scale)),
         ]
         return replace(node, attributes=replace(node.attributes, requantize=requantize)), tensors
 
-    def _acc_bound(self, weights: np.ndarray, bias: np.ndarray, w_scale: np.ndarray, x_quant: Quant) -> np.ndarray:
-        quantized = self._round(weights, bias, w_scale, scale_of(x_quant))
-        return acc_bound(*quantized, x_quant, self.channel_axis)
-
-    def _round(
+    def round_nearest(
         self, weights: np.ndarray, bias: np.ndarray, w_scale: np.ndarray, x_scale: np.float32
     ) -> tuple[np.ndarray, np.ndarray]:
+        """(int8 weights, int32 bias), each rounded to the nearest step of its channel's scale."""
         shape = [1] * weights.ndim
         shape[self.channel_axis] = -1
-        quantized_weights = np.clip(np.rint(weights / w_scale.reshape(shape)), -WEIGHT_MAX, WEIGHT_MAX)
-        quantized_bias = np.rint(bias / (np.float64(x_scale) * w_scale))
+        quantized_weights = np.clip(
+            np.rint(weights.astype(np.float64) / w_scale.reshape(shape)), -WEIGHT_MAX, WEIGHT_MAX
+        )
+        quantized_bias = np.rint(bias.astype(np.float64) / (np.float64(x_scale) * w_scale))
         return quantized_weights.astype(np.int8), quantized_bias.astype(np.int32)
+
+    def products(self, node: Node, x: np.ndarray, weights: np.ndarray, zero_point: int) -> Terms:
+        """Which x - zero_point and w were multiplied for each output, in ONNX's order: input channel, row, column."""
+        raise AssertionError
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         x_name, weights, bias = node.inputs
-        accumulated = self.accumulate(
-            node, inputs[0], graph.constant(weights), quant_of(graph, x_name).zero_point
-        ) + graph.constant(bias)
-        return run_requantize(node.attributes.requantize, accumulated, quant_of(graph, node.outputs[0]).zero_point)
+        zero_point, y_zero_point = quant_of(graph, x_name).zero_point, quant_of(graph, node.outputs[0]).zero_point
+        weight_values = graph.constant(weights)
+        accumulated = self.accumulate(node, inputs[0], weight_values, zero_point) + graph.constant(bias)
+        terms = self.products(node, inputs[0], weight_values, zero_point)
+        return run_requantize(node.attributes.requantize, accumulated, y_zero_point, terms)
 
 
 def acc_bound(weights: np.ndarray, bias: np.ndarray, x_quant: Quant, channel_axis: int) -> np.ndarray:
@@ -151,8 +175,10 @@ def prove_requantize(
     return Requantize(scale, multiplier, shift, tuple(forms) or ("mul64",))
 
 
-def run_requantize(requantize: Requantize, accumulated: np.ndarray, zero_point: int) -> np.ndarray:
-    """Accumulators to int8 in the proved integer form; the float form where there is none."""
-    if requantize.form == ("float",):
-        return requantize_float(accumulated, requantize.scale, zero_point)
+def run_requantize(
+    requantize: Requantize | GuardedRequantize, accumulated: np.ndarray, zero_point: int, terms: Terms | None = None
+) -> np.ndarray:
+    """Accumulators to int8 in the proved form; `terms` as in `run_guarded`."""
+    if isinstance(requantize, GuardedRequantize):
+        return run_guarded(requantize, accumulated, zero_point, terms)
     return requantize_integer(accumulated, requantize.multiplier, requantize.shift, zero_point)

@@ -1,0 +1,301 @@
+"""Already quantized ONNX file -> int8 Graph that keeps every scale and zero point, equal to ONNX Runtime on that file.
+
+ONNX Runtime rewrites a quantized model before it runs it: DequantizeLinear, Conv, QuantizeLinear become QLinearConv
+where its rules allow, and stay float32 where they do not. What counts is what it computes, so the model is read as
+ONNX Runtime has rewritten it (`oracle.fused_model`), and small domains are settled by asking ONNX Runtime for every
+result. uint8 tensors become int8 by taking off 128 from value and zero point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+from mbn2c.errors import ModelError
+from mbn2c.ir.graph import Graph, Note, Port
+from mbn2c.numerics import quantize_linear
+from mbn2c.onnx_import import quantized_elementwise as elementwise
+from mbn2c.onnx_import import quantized_layers as layers
+from mbn2c.onnx_import.builder import describe
+from mbn2c.onnx_import.convert import fold_constants, input_layouts, input_shape, shape_of
+from mbn2c.onnx_import.layout import LayoutError, Value, labeled, nhwc_shape, port_permutation
+from mbn2c.onnx_import.load import load_model
+from mbn2c.onnx_import.operators import relabel
+from mbn2c.onnx_import.quantized_values import (
+    UNSIGNED_SHIFT,
+    Meaning,
+    Probe,
+    QuantizedBuilder,
+    QuantizedCall,
+    unquantized,
+)
+from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.oracle import fused_model
+
+Handler = Callable[[QuantizedCall], Value]
+
+_MICROSOFT = "com.microsoft"
+_RELABEL: dict[str, Callable[..., Value]] = {
+    "Dropout": relabel.dropout,
+    "Flatten": relabel.flatten,
+    "Identity": relabel.identity,
+    "Reshape": relabel.reshape,
+    "Squeeze": relabel.squeeze,
+    "Transpose": relabel.transpose,
+    "Unsqueeze": relabel.unsqueeze,
+}
+_POINTWISE = (
+    "Clip",
+    "Elu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Max",
+    "Min",
+    "Mul",
+    "Relu",
+    "Sigmoid",
+    "Sub",
+    "Tanh",
+)
+HANDLERS: dict[tuple[str, str], Handler] = {
+    ("", "Add"): elementwise.float_add,
+    ("", "AveragePool"): elementwise.float_average_pool,
+    ("", "Conv"): layers.float_conv,
+    ("", "DequantizeLinear"): elementwise.dequantize,
+    ("", "Gemm"): layers.float_gemm,
+    ("", "GlobalAveragePool"): elementwise.float_average_pool,
+    ("", "MatMul"): layers.float_matmul,
+    ("", "QLinearConv"): layers.qlinear_conv,
+    ("", "QLinearMatMul"): layers.qlinear_matmul,
+    ("", "QuantizeLinear"): elementwise.quantize,
+    ("", "ReduceMean"): elementwise.float_average_pool,
+    (_MICROSOFT, "DequantizeLinear"): elementwise.dequantize,
+    (_MICROSOFT, "QGemm"): layers.qgemm,
+    (_MICROSOFT, "QLinearAdd"): elementwise.qlinear_add,
+    (_MICROSOFT, "QLinearAveragePool"): elementwise.qlinear_average_pool,
+    (_MICROSOFT, "QLinearConv"): layers.qlinear_conv,
+    (_MICROSOFT, "QLinearGlobalAveragePool"): elementwise.qlinear_global_average_pool,
+    (_MICROSOFT, "QLinearLeakyRelu"): elementwise.qlinear_pointwise,
+    (_MICROSOFT, "QLinearSigmoid"): elementwise.qlinear_pointwise,
+    (_MICROSOFT, "QLinearSoftmax"): elementwise.qlinear_softmax,
+    (_MICROSOFT, "QuantizeLinear"): elementwise.quantize,
+    **{("", op): elementwise.pointwise for op in _POINTWISE},
+}
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear")
+_DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")
+_INPUT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.INT8: "int8", TensorProto.UINT8: "uint8"}
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedModel:
+    """An imported quantized model.
+
+    graph       int8, stage "quantized" of `ir.check`
+    model       the user's own file as one serialized model
+    fused       what ONNX Runtime makes of it; every tensor of the Graph is found there
+    probes      where in `fused`, by tensor
+    input_type  "float32", "int8" or "uint8": what the file's input holds
+    """
+
+    graph: Graph
+    model: bytes
+    fused: bytes
+    probes: Mapping[str, Probe]
+    input_type: str
+
+
+def is_quantized(path: Path) -> bool:
+    """Whether an ONNX file holds quantized layers.
+
+    raises  UsageError, ModelError as `load_model`
+    """
+    ops = {node.op_type for node in load_model(path).graph.node}
+    return any(op in _QUANTIZED or op in _DYNAMIC or op.startswith(("QLinear", "QGemm")) for op in ops)
+
+
+def import_quantized(path: Path) -> QuantizedModel:
+    """Read a quantized model.
+
+    raises  UsageError if there is no such file; ModelError if it is broken or not supported
+    """
+    loaded = load_model(path)
+    for node in loaded.graph.node:
+        if node.op_type in _DYNAMIC:
+            raise ModelError(
+                f"{node.op_type}: dynamically quantized models are not supported",
+                where=describe(node),
+                hint="give the float32 model with --calib, or quantize with fixed scales (quantize_static)",
+            )
+    content = bytes(loaded.SerializeToString(deterministic=True))
+    fused = fused_model(content)
+    try:
+        return _convert(onnx.load_model_from_string(fused), path.stem, content, fused)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"the model cannot be understood ({type(error).__name__}: {str(error)[:200]})",
+            where=str(path),
+            hint="if ONNX Runtime runs it, please report it with the model as a bug in mbn2c",
+        ) from error
+
+
+def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> QuantizedModel:
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    entrances = [port for port in model.graph.input if port.name not in initializers]
+    if len(entrances) != 1:
+        raise ModelError(f"the model has {len(entrances)} inputs", where=f"model '{name}'", hint="one image input")
+    entrance = entrances[0]
+    input_type = _INPUT_TYPES.get(entrance.type.tensor_type.elem_type)
+    if input_type is None:
+        raise ModelError("the input is neither float32, int8 nor uint8", where=f"input '{entrance.name}'", hint="")
+    shape = input_shape(entrance, tuple(_INPUT_TYPES))
+    failure: ModelError | None = None
+    for layout in input_layouts(shape):
+        opsets = {entry.domain: entry.version for entry in model.opset_import if entry.domain in ("", _MICROSOFT)}
+        builder = QuantizedBuilder(opsets)
+        for tensor in model.graph.initializer:
+            builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
+        inside = builder.add_activation(entrance.name, nhwc_shape(shape, layout))
+        value = labeled(inside, shape, layout)
+        builder.values[entrance.name] = value
+        is_real = input_type == "float32"
+        builder.meanings[entrance.name] = Meaning(is_real, input_type == "uint8")
+        if not is_real:
+            builder.note_probe(entrance.name, value, input_type == "uint8")
+        try:
+            for node in model.graph.node:
+                _translate(builder, node)
+            graph = _finish(builder, model.graph, name, Port(inside, entrance.name, shape, layout))
+            return QuantizedModel(graph, content, fused, builder.probes, input_type)
+        except ModelError as error:
+            failure = failure or error
+    assert failure is not None
+    raise failure
+
+
+def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    output = node.output[0]
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    name = builder.unique_node(node.name or f"{node.op_type}_{output}")
+    call = QuantizedCall(builder, node, name, attributes, builder.opsets.get(domain, 1))
+    if all(given in builder.constants for given in node.input if given):
+        if node.op_type == "DequantizeLinear":
+            builder.given_constants[output] = elementwise.dequantize_constant(call)
+        fold_constants(builder, node)
+        return
+    if node.op_type in ("Shape", "Size"):
+        builder.constants[output] = shape_of(builder.values[node.input[0]], node)
+        return
+    try:
+        if domain == "" and node.op_type in _RELABEL:
+            builder.values[output] = _RELABEL[node.op_type](call)
+            builder.meanings[output] = builder.meanings[node.input[0]]
+        elif domain == "" and node.op_type in ("Softmax", "LogSoftmax"):
+            builder.values[output] = relabel.softmax(call)
+            builder.meanings[output] = builder.meanings[node.input[0]]
+        elif (domain, node.op_type) in HANDLERS:
+            builder.values[output] = HANDLERS[domain, node.op_type](call)
+        else:
+            raise call.refuse(
+                f"operator {node.op_type} is not supported in a quantized model",
+                "supported: convolution, depthwise convolution, dense, add, average pool, elementwise functions",
+            )
+    except LayoutError as error:
+        raise ModelError(
+            f"{node.op_type}: the axis order cannot be resolved; it needs {error}",
+            where=describe(node),
+            hint="only layout changes that move whole axes compile; check the Reshape and Transpose before this node",
+        ) from None
+
+
+def _finish(builder: QuantizedBuilder, proto: GraphProto, name: str, entrance: Port) -> Graph:
+    for tensor in builder.unfinished:
+        raise unquantized("a layer computes float32 that nothing quantizes", f"tensor '{tensor}'")
+    ports = []
+    for index, port in enumerate(proto.output):
+        value, meaning = builder.values.get(port.name), builder.meanings.get(port.name)
+        if value is None or meaning is None or value.tensor not in builder.probes:
+            raise unquantized("the output is not quantized", f"output '{port.name}'")
+        if len(meaning.steps) > 1 or (value.softmax and index > 0):
+            raise unquantized("the network ends with a float32 function", f"output '{port.name}'")
+        try:
+            ports.append(Port(value.tensor, port.name, value.shape, port_permutation(value)))
+        except LayoutError as error:
+            raise ModelError(f"the output is {error}", where=f"output '{port.name}'", hint="end with classes") from None
+    activations = [
+        replace(tensor, dtype="int8", quant=builder.quants.get(key))
+        for key, tensor in builder.tensors.items()
+        if tensor.data is None
+    ]
+    if entrance.tensor not in builder.quants:
+        raise unquantized("the input is not quantized", f"input '{entrance.outside}'")
+    notes = [
+        Note("float32", layer, "ONNX Runtime computes this layer in float32; so does mbn2c where a rounding is near")
+        for layer in builder.float_layers
+    ]
+    softmax = builder.values[proto.output[0].name].softmax
+    graph = Graph(name, {**builder.tensors, **{t.name: t for t in activations}}, (), (entrance,), tuple(ports), softmax)
+    return _live(graph.rebuild(nodes=builder.nodes, notes=notes))
+
+
+def _live(graph: Graph) -> Graph:
+    """Without the nodes that no output needs."""
+    wanted = {port.tensor for port in graph.outputs}
+    kept = []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs):
+            kept.append(node)
+            wanted.update(node.inputs)
+    return graph.rebuild(nodes=kept[::-1])
+
+
+def tail_model(fused: bytes, ends: list[Probe]) -> bytes | None:
+    """The part of a model behind some of its tensors, from them to its outputs; None where nothing is left."""
+    model = onnx.load_model_from_string(fused)
+    starts = [end.name for end in ends]
+    nodes, known = [], set(starts)
+    for node in model.graph.node:
+        if known.intersection(node.input) and not set(node.output) & set(starts):
+            nodes.append(node)
+            known.update(node.output)
+    if not nodes:
+        return None
+    made = {name for node in nodes for name in node.output}
+    used = {name for node in nodes for name in node.input} - made
+    constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in used}
+    graph = onnx.helper.make_graph(
+        nodes,
+        "tail",
+        [
+            onnx.helper.make_tensor_value_info(
+                end.name, TensorProto.UINT8 if end.unsigned else TensorProto.INT8, end.shape
+            )
+            for end in ends
+        ],
+        [port for port in model.graph.output if port.name in made],
+        list(constants.values()),
+    )
+    tail = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    return bytes(tail.SerializeToString(deterministic=True))
+
+
+def as_input(values: np.ndarray, graph: Graph, input_type: str) -> np.ndarray:
+    """Real numbers in the file's axis order -> what the file's own input holds."""
+    if input_type == "float32":
+        return values
+    quant = quant_of(graph, graph.inputs[0].tensor)
+    codes = quantize_linear(values, scale_of(quant), quant.zero_point)
+    return codes if input_type == "int8" else (codes.astype(np.int16) + UNSIGNED_SHIFT).astype(np.uint8)
+
+
+def real_numbers(codes: np.ndarray, graph: Graph, input_type: str) -> np.ndarray:
+    """What the file's integer input holds -> float32 real numbers, which `as_input` brings back exactly."""
+    quant = quant_of(graph, graph.inputs[0].tensor)
+    zero_point = quant.zero_point + (UNSIGNED_SHIFT if input_type == "uint8" else 0)
+    return (codes.astype(np.float32) - np.float32(zero_point)) * scale_of(quant)
