@@ -1,21 +1,19 @@
-"""Reads what we need of an ELF file: sections and symbols, 32 or 64 bits, little-endian.
-
-Source: System V ABI, chapter 4 (object files).
-"""
+"""Reads what we need of an ELF file: sections, what is loaded into flash, symbols. The one door to pyelftools."""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from elftools.common.exceptions import ELFError
+from elftools.construct import ConstructError
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
 from mbn2c.errors import BoardError
 
-_SYMTAB = 2
-_NOBITS = 8
-_ALLOC = 2
-_EXECUTE = 4
-_WRITE = 1
+_PT_LOAD = "PT_LOAD"
 
 
 @dataclass(frozen=True)
@@ -31,10 +29,20 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """Bytes that a loader writes to `address` (where they are stored, not where the firmware copies them to)."""
+
+    address: int
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Elf:
-    """sections in file order; symbols: name -> address (functions with the Thumb bit as the file has it)."""
+    """sections in file order; segments by address, empty ones left out; symbols: name -> address (functions with the
+    Thumb bit as the file has it)."""
 
     sections: tuple[Section, ...]
+    segments: tuple[Segment, ...]
     symbols: dict[str, int]
 
     def address(self, symbol: str) -> int:
@@ -43,60 +51,50 @@ class Elf:
             raise BoardError(f"the firmware has no symbol '{symbol}'", hint="build it again; do not strip it")
         return self.symbols[symbol]
 
+    def image(self, origin: int, size_bytes: int, fill: int = 0xFF) -> bytes:
+        """What a memory holds after loading, up to the last byte loaded into it."""
+        inside = [part for part in self.segments if origin <= part.address < origin + size_bytes]
+        end = max((part.address + len(part.data) for part in inside), default=origin)
+        data = bytearray([fill]) * (end - origin)
+        for part in inside:
+            data[part.address - origin : part.address - origin + len(part.data)] = part.data
+        return bytes(data)
+
 
 def read_elf(path: Path) -> Elf:
-    """Parse `path`. Raises BoardError if it is no little-endian ELF file."""
+    """Parse `path`. Raises BoardError if it is no ELF file, or a damaged one."""
     try:
-        data = path.read_bytes()
-        return _parse(data)
+        with path.open("rb") as file:
+            return _parse(ELFFile(file))
     except OSError as error:
         raise BoardError(f"cannot read {path}: {error.strerror}", hint="build the firmware first") from error
-    except (struct.error, IndexError, ValueError, OverflowError) as error:
+    except (ELFError, ConstructError, AssertionError, AttributeError, ValueError, OverflowError, MemoryError) as error:
         raise BoardError(f"not an ELF file of ours: {path}: {error}", hint="build the firmware again") from error
 
 
-def _parse(data: bytes) -> Elf:
-    if data[:4] != b"\x7fELF" or data[5] != 1:
-        raise ValueError("wrong magic number")
-    wide = data[4] == 2
-    if wide:
-        (table,) = struct.unpack_from("<Q", data, 40)
-        entry_bytes, count, names_index = struct.unpack_from("<HHH", data, 58)
-        header = "<IIQQQQIIQQ"
-    else:
-        (table,) = struct.unpack_from("<I", data, 32)
-        entry_bytes, count, names_index = struct.unpack_from("<HHH", data, 46)
-        header = "<IIIIIIIIII"
-    headers = [struct.unpack_from(header, data, table + index * entry_bytes) for index in range(count)]
-    names_at = headers[names_index][4]
-    sections = []
+def _parse(elf: ELFFile) -> Elf:
+    sections: list[Section] = []
     symbols: dict[str, int] = {}
-    for name, kind, flags, address, offset, size, link, *_ in headers:
-        if flags & _ALLOC:
+    for section in elf.iter_sections():
+        flags = section["sh_flags"]
+        if flags & SH_FLAGS.SHF_ALLOC:
             sections.append(
                 Section(
-                    _text(data, names_at + name),
-                    address,
-                    size,
-                    loaded=kind != _NOBITS,
-                    executable=bool(flags & _EXECUTE),
-                    writable=bool(flags & _WRITE),
+                    section.name,
+                    section["sh_addr"],
+                    section["sh_size"],
+                    loaded=section["sh_type"] != "SHT_NOBITS",
+                    executable=bool(flags & SH_FLAGS.SHF_EXECINSTR),
+                    writable=bool(flags & SH_FLAGS.SHF_WRITE),
                 )
             )
-        if kind == _SYMTAB:
-            symbols.update(_symbols(data[offset : offset + size], data, headers[link][4], wide))
-    return Elf(tuple(sections), symbols)
-
-
-def _symbols(table: bytes, data: bytes, names_at: int, wide: bool) -> dict[str, int]:
-    """Named symbols of a symbol table."""
-    found: dict[str, int] = {}
-    for entry in struct.iter_unpack("<IBBHQQ" if wide else "<IIIBBH", table):
-        name, address = (entry[0], entry[4]) if wide else (entry[0], entry[1])
-        if name:
-            found[_text(data, names_at + name)] = address
-    return found
-
-
-def _text(data: bytes, start: int) -> str:
-    return data[start : data.index(b"\x00", start)].decode("utf-8", "replace")
+        if isinstance(section, SymbolTableSection):
+            symbols.update((symbol.name, symbol["st_value"]) for symbol in section.iter_symbols() if symbol.name)
+    if not sections and not symbols:
+        raise ValueError("it has no sections")
+    segments = [
+        Segment(segment["p_paddr"], segment.data())
+        for segment in elf.iter_segments(_PT_LOAD)
+        if segment["p_filesz"] > 0
+    ]
+    return Elf(tuple(sections), tuple(sorted(segments, key=lambda part: part.address)), symbols)

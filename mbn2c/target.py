@@ -22,8 +22,20 @@ MEMORY_KINDS = ("flash", "ram")
 USES = ("vectors", "code", "constants", "data", "arena", "stack")
 STARTUPS = ("arm_m", "riscv", "hosted")
 CYCLE_COUNTERS = ("dwt", "systick", "mcycle", "none")
-DRIVERS = ("cmsdk_uart", "nrf51_uart", "stm32_usart", "ns16550", "stdio")
+HOSTED_DRIVERS = ("stdio", "tcp")
+DRIVERS = (
+    "cmsdk_uart",
+    "nrf_uart",
+    "ns16550",
+    "pl011",
+    "stm32_lpuart",
+    "stm32_usart",
+    "stm32_usart_v2",
+    *HOSTED_DRIVERS,
+)
+BOOTS = ("", "rp2040", "rp2350")
 EMULATORS = ("qemu_system", "qemu_user", "process")
+FLASH_TOOLS = ("pyocd", "uf2", "bossac", "ssh")
 
 T = TypeVar("T")
 
@@ -68,12 +80,19 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class RegisterWrite:
-    """`*address = (*address & ~clear) | set`, done once before the console opens: clocks and pins."""
+class SetupStep:
+    """One step before the console opens: `*address = (*address & ~clear) | set`, or wait until
+    `(*address & wait) == until` where `wait` is not 0.
+
+    note  the register's name and what is meant, for the reader of the TOML and of the C
+    """
 
     address: int
-    clear: int
-    set: int
+    note: str
+    clear: int = 0
+    set: int = 0
+    wait: int = 0
+    until: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,9 +104,10 @@ class Console:
     clock_hz    clock that its baud rate divider divides; may differ from the core's
     baud        rate after reset
     line_bytes  receive buffer of the firmware: the largest frame the board takes
-    setup       register writes before the port opens
+    note        which pins, and what is connected there
     interrupt   number of its receive interrupt, which wakes a sleeping core; None: the port is polled
     interrupt_base  address of the interrupt controller, where the core does not fix it (RISC-V: the PLIC)
+    tcp_port    that a "tcp" console listens on
     """
 
     driver: str
@@ -95,9 +115,10 @@ class Console:
     line_bytes: int
     base: int = 0
     clock_hz: int = 0
-    setup: tuple[RegisterWrite, ...] = ()
     interrupt: int | None = None
     interrupt_base: int = 0
+    tcp_port: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,10 +133,23 @@ class Emulator:
 
 @dataclass(frozen=True)
 class Flash:
-    """How a real board is programmed: `tool` ("pyocd", "uf2", ...) and what the tool calls the chip."""
+    """How a real board is programmed, and how the wrong chip is told from the right one.
+
+    tool        one of FLASH_TOOLS
+    target      what the tool calls the chip: pyOCD's target type, the UF2 bootloader's Board-ID
+    pack        pyOCD finds the target in a CMSIS pack that has to be installed first
+    id_address  register that names the chip; 0: not checked
+    id_mask, id_value   (register & id_mask) == id_value on the right chip
+    family      UF2 family number
+    """
 
     tool: str
     target: str = ""
+    pack: bool = False
+    id_address: int = 0
+    id_mask: int = 0
+    id_value: int = 0
+    family: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,7 +158,9 @@ class Board:
 
     core       the core it has
     also_runs  other cores whose code it executes
-    clock_hz   of the core, once `console.setup` is done; 0 where that means nothing
+    clock_hz   of the core, once `setup` is done; 0 where that means nothing
+    setup      clocks and pins, in order, done once before the console opens
+    boot       what the chip's boot ROM wants to find in flash: one of BOOTS
     source     where the facts come from
     """
 
@@ -136,6 +172,8 @@ class Board:
     console: Console
     source: str
     clock_hz: int = 0
+    setup: tuple[SetupStep, ...] = ()
+    boot: str = ""
     emulator: Emulator | None = None
     flash: Flash | None = None
 
@@ -190,9 +228,8 @@ def parse_board(name: str, facts: Mapping[str, Any], where: str = "") -> Board:
     """A board from its TOML table. Raises UsageError for a missing, unknown or wrong fact."""
     tables = dict(facts)
     tables["memories"] = tuple(_build(Memory, entry, where) for entry in facts.get("memories", ()))
-    console = dict(facts.get("console", {}))
-    console["setup"] = tuple(_build(RegisterWrite, entry, where) for entry in console.get("setup", ()))
-    tables["console"] = _build(Console, console, where)
+    tables["setup"] = tuple(_build(SetupStep, entry, where) for entry in facts.get("setup", ()))
+    tables["console"] = _build(Console, facts.get("console", {}), where)
     for key, kind in (("emulator", Emulator), ("flash", Flash)):
         if key in facts:
             tables[key] = _build(kind, facts[key], where)
@@ -205,7 +242,10 @@ def _check_board(board: Board, where: str) -> None:
     _one_of(board.console.driver, DRIVERS, "console.driver", where)
     if board.emulator is not None:
         _one_of(board.emulator.kind, EMULATORS, "emulator.kind", where)
-    if board.console.driver == "stdio":
+    if board.flash is not None:
+        _one_of(board.flash.tool, FLASH_TOOLS, "flash.tool", where)
+    _one_of(board.boot, BOOTS, "boot", where)
+    if board.console.driver in HOSTED_DRIVERS:
         return
     for memory in board.memories:
         _one_of(memory.kind, MEMORY_KINDS, "memory kind", where)

@@ -9,7 +9,16 @@ import pytest
 
 from mbn2c.errors import UsageError
 from mbn2c.resources import targets
-from mbn2c.target import all_boards, all_cores, boards_running, load_board, load_core, parse_board, parse_core
+from mbn2c.target import (
+    HOSTED_DRIVERS,
+    all_boards,
+    all_cores,
+    boards_running,
+    load_board,
+    load_core,
+    parse_board,
+    parse_core,
+)
 
 BOARD = tomllib.loads((targets() / "boards" / "qemu-microbit.toml").read_text())
 CORE = tomllib.loads((targets() / "cores" / "cortex-m4.toml").read_text())
@@ -32,7 +41,7 @@ def test_core(name: str) -> None:
 def test_board(name: str) -> None:
     board = load_board(name)
     assert board.source and board.title
-    assert (board.console.driver == "stdio") == load_core(board.core).hosted
+    assert (board.console.driver in HOSTED_DRIVERS) == load_core(board.core).hosted
     assert board.console.line_bytes >= 64
     assert board.emulated or board.flash is not None
 
@@ -63,6 +72,9 @@ BROKEN_BOARDS = {
     "overlap": (board_with(memories=[MEMORIES[0], {**MEMORIES[1], "origin": 0x1000}]), "overlap"),
     "text for number": (board_with(console={**BOARD["console"], "baud": "fast"}), "console.baud is 'fast'"),
     "negative": (board_with(console={**BOARD["console"], "baud": -1}), "out of range"),
+    "flash tool": (board_with(flash={"tool": "hammer"}), "flash.tool is 'hammer'"),
+    "boot": (board_with(boot="grub"), "boot is 'grub'"),
+    "setup": (board_with(setup=[{"address": 4, "set": 1}]), "missing: note"),
     "kind": (board_with(memories=[{**MEMORIES[0], "kind": "disk"}, MEMORIES[1]]), "memory kind is 'disk'"),
 }
 

@@ -19,7 +19,7 @@ Render = Callable[[str, Mapping[str, object]], str]
 DEFAULT_STACK_BYTES = 2048
 # picolibc, the usual C library of bare RISC-V, copies and fills byte by byte.
 _OWN_LIBRARY = {"riscv": ("mbn_memory.c",)}
-_COMMON = ("mbn_port.h", "mbn_baud.h", "mbn_line.h", "mbn_line.c", "mbn_count.c")
+_COMMON = ("mbn_port.h", "mbn_line.h", "mbn_line.c", "mbn_count.c")
 
 
 def firmware_files(
@@ -46,10 +46,12 @@ def firmware_files(
     values = _firmware_values(name, core, board, stack_bytes)
     names = ["main.c", "mbn_board.h", *_COMMON]
     if core.hosted:
-        names += ["port_stdio.c"]
+        names += ["startup_hosted.c", f"port_{board.console.driver}.c"]
     else:
         names += _OWN_LIBRARY.get(core.startup, ())
-        names += [f"uart_{board.console.driver}.c", f"startup_{core.startup}.c", "link.ld"]
+        names += ["mbn_baud.h", "mbn_clocks.c", f"uart_{board.console.driver}.c", f"startup_{core.startup}.c"]
+        names += [f"boot_{board.boot}.c"] if board.boot else []
+        names += ["link.ld"]
     files = {item: render(f"runtime/firmware/{item}.j2", values) for item in names}
     files["mbn_wire.h"] = render("runtime/mbn_wire.h.j2", wire.header_values())
     return {str(PurePosixPath(folder) / path): text.encode() for path, text in sorted(files.items())}
@@ -113,7 +115,18 @@ def _firmware_values(name: str, core: Core, board: Board, stack_bytes: int) -> d
         "uart_clock_hz": console.clock_hz,
         "baud": console.baud,
         "line_bytes": console.line_bytes,
-        "setup": [{"address": w.address, "clear_bits": w.clear, "set_bits": w.set} for w in console.setup],
+        "tcp_port": console.tcp_port,
+        "setup": [
+            {
+                "note": step.note,
+                "address": step.address,
+                "clear_bits": step.clear,
+                "set_bits": step.set,
+                "wait_bits": step.wait,
+                "until_bits": step.until,
+            }
+            for step in board.setup
+        ],
         "cycle_counter": core.cycle_counter,
         "memories": [
             {"name": m.name, "kind": m.kind, "origin": m.origin, "size_bytes": m.size_bytes} for m in board.memories

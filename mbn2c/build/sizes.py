@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbn2c.build.stack import worst_case_stack
+from mbn2c.build.stack import assembly_frames, assembly_pushes, worst_case_stack
 from mbn2c.build.toolchain import Built
 
 # What a caller of the network runs; the deepest of them counts.
@@ -34,7 +34,8 @@ def network_sizes(
     steps        number of steps, to know the functions that may call the observer
     array_bytes  weights, biases and tables among the network's constants
     """
-    stems = [Path(source).stem for source in sources]
+    files = [folder / source for source in sources]
+    stems = [file.stem for file in files]
     pieces = built.size_bytes(("code", "constants", "data"), frozenset(f"{stem}.o" for stem in stems))
     # The observer is the only pointer called; in normal use it is NULL. Inlining may move the call upward.
     callers = [f"step{step}" for step in range(steps)] + [f"loop{step}" for step in range(steps)]
@@ -43,5 +44,7 @@ def network_sizes(
         [folder / "build" / f"{stem}.ci" for stem in stems],
         [f"{prefix}_{entry}" for entry in _ENTRY_POINTS],
         dict.fromkeys(callers, ()),
+        assembly_frames(files),
+        assembly_pushes(files),
     )
     return Sizes(pieces - array_bytes, stack.bytes)

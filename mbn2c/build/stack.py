@@ -3,6 +3,10 @@
 The call graph of each object file (a .ci file in VCG) holds every function's own frame; the deepest path
 from an entry is the answer. What cannot be bounded is refused, never guessed: recursion, frames of
 unbounded size, pointers whose targets nobody named, functions that are neither ours nor known.
+
+GCC takes a function written wholly in assembly (attribute naked) to use no stack; ours say above themselves how much
+they use: /* stack: 64 bytes */. Nor does it see what assembly inside a function pushes: /* assembly pushes 28 bytes */
+counts for all functions of the file, since the compiler may move assembly from one to another.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ _NODE = re.compile(r'^node: \{ title: "([^"]*)" label: "([^"]*)"')
 _EDGE = re.compile(r'^edge: \{ sourcename: "([^"]*)" targetname: "([^"]*)"')
 _FRAME = re.compile(r"\\n(\d+) bytes \(([a-z,]+)\)")
 _INDIRECT = "__indirect_call"
+_NAKED = re.compile(r"(?:/\* stack: (\d+) bytes \*/\n)?__attribute__\(\(naked\b.*?\)\) \w+ (\w+)\(")
+_PUSHES = re.compile(r"/\* assembly pushes (\d+) bytes \*/")
 
 LIBRARY_BYTES = 64
 """Allowance for memcpy, memmove and memset: newlib, picolibc and glibc use 0 to 24 bytes."""
@@ -42,17 +48,24 @@ class StackUse:
 
 
 def worst_case_stack(
-    call_graphs: Iterable[Path], entries: Iterable[str], through_pointers: Mapping[str, tuple[str, ...]] | None = None
+    call_graphs: Iterable[Path],
+    entries: Iterable[str],
+    through_pointers: Mapping[str, tuple[str, ...]] | None = None,
+    assembly: Mapping[str, int] | None = None,
+    pushed: Mapping[str, int] | None = None,
 ) -> StackUse:
     """The deepest stack that any of `entries` needs, their own frames included.
 
     call_graphs       .ci files of all objects that take part
     through_pointers  function that calls through pointers -> the functions those may be; () if the pointer is NULL
+    assembly          bytes of the functions written in assembly, from `assembly_frames`
+    pushed            bytes that assembly inside functions pushes, from `assembly_pushes`
     raises            InternalError for what cannot be bounded, BoardError if the compiler wrote no call graphs
     """
     graph = _Graph()
     for path in sorted(call_graphs):
-        _read(path, graph)
+        _read(path, graph, (pushed or {}).get(path.stem, 0))
+    graph.frames |= assembly or {}
     if not graph.frames:
         raise BoardError("no call graphs: the stack is unknown", hint="build with GCC 10 or newer")
     named = through_pointers or {}
@@ -61,7 +74,27 @@ def worst_case_stack(
     return max(uses, key=lambda use: use.bytes)
 
 
-def _read(path: Path, graph: _Graph) -> None:
+def assembly_frames(sources: Iterable[Path]) -> dict[str, int]:
+    """Stack bytes of the naked functions in some C files, by name.
+
+    raises  InternalError if one does not say how much it uses
+    """
+    frames = {}
+    for path in sources:
+        for stated, function in _NAKED.findall(path.read_text(encoding="utf-8")):
+            if not stated:
+                raise InternalError(f"'{function}' is assembly and does not state its stack", where=path.name)
+            frames[function] = int(stated)
+    return frames
+
+
+def assembly_pushes(sources: Iterable[Path]) -> dict[str, int]:
+    """The most bytes that assembly inside a function of a C file pushes, by the file's stem."""
+    found = {path.stem: _PUSHES.findall(path.read_text(encoding="utf-8")) for path in sources}
+    return {stem: max(map(int, stated)) for stem, stated in found.items() if stated}
+
+
+def _read(path: Path, graph: _Graph, pushed: int) -> None:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -72,7 +105,7 @@ def _read(path: Path, graph: _Graph) -> None:
             frame = _FRAME.search(label)
             if frame is None:
                 continue  # defined elsewhere
-            graph.frames[title] = max(int(frame.group(1)), graph.frames.get(title, 0))
+            graph.frames[title] = max(int(frame.group(1)) + pushed, graph.frames.get(title, 0))
             if frame.group(2) == "dynamic":
                 graph.unbounded.add(title)
         elif edge := _EDGE.match(line):

@@ -1,0 +1,168 @@
+"""A board made of its register addresses: runs a real board's firmware image in the Unicorn CPU emulator.
+
+The image is loaded where a programmer would write it, and entered through its vector table. Registers hold what is
+written to them; those that the board's setup waits for answer as if the hardware were ready; the UART is modelled by
+its driver's reference manual. What this cannot tell is whether the manual was read rightly.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mbn2c.elf import read_elf
+from mbn2c.target import Board
+
+PAGE = 0x1000
+
+
+@dataclass(frozen=True)
+class Uart:
+    """Where a UART's registers lie, and what its status reads as when a byte has come, and always."""
+
+    status: int
+    receive: int
+    send: int
+    ready: int
+    idle: int
+
+
+UARTS = {
+    "stm32_usart": Uart(status=0x00, receive=0x04, send=0x04, ready=1 << 5, idle=1 << 6 | 1 << 7),
+    "stm32_usart_v2": Uart(status=0x1C, receive=0x24, send=0x28, ready=1 << 5, idle=1 << 6 | 1 << 7),
+    "stm32_lpuart": Uart(status=0x1C, receive=0x24, send=0x28, ready=1 << 5, idle=1 << 6 | 1 << 7),
+    # The receive FIFO's flag says "empty": turned round below.
+    "pl011": Uart(status=0x18, receive=0x00, send=0x00, ready=0, idle=0),
+    "nrf_uart": Uart(status=0x108, receive=0x518, send=0x51C, ready=1, idle=0),
+}
+CLIDR, CCSIDR, CCR = 0xE000ED78, 0xE000ED80, 0xE000ED14
+CCR_CACHES = 3 << 16
+PL011_EMPTY = 1 << 4
+NRF_TX_READY = 0x11C
+
+
+class ModelBoard:
+    """A Transport to the firmware `elf` of `board`; `registers` is what the peripherals hold."""
+
+    baud = 0
+
+    def __init__(self, board: Board, elf: Path, unicorn: Any, arm: Any) -> None:
+        self.board, self.unicorn, self.arm = board, unicorn, arm
+        self.uart = UARTS[board.console.driver]
+        self.registers: dict[int, int] = {}
+        if board.core == "cortex-m7":  # caches of 16 KiB: DDI 0489, sections 3.4 and 4.5
+            self.registers |= {CLIDR: 0x09000003, CCSIDR: 0xF01FE019}
+        self.waits: dict[int, deque[tuple[int, int]]] = {}
+        for step in board.setup:
+            if step.wait:
+                self.waits.setdefault(step.address, deque()).append((step.wait, step.until))
+        self.to_board: deque[int] = deque()
+        self.from_board = bytearray()
+        self.hungry = False
+        cpus = {
+            "cortex-m0plus": arm.UC_CPU_ARM_CORTEX_M0,
+            "cortex-m4": arm.UC_CPU_ARM_CORTEX_M4,
+            "cortex-m7": arm.UC_CPU_ARM_CORTEX_M7,
+            "cortex-m33": arm.UC_CPU_ARM_CORTEX_M33,
+        }
+        self.cpu = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+        self.cpu.ctl_set_cpu_model(cpus[board.core])
+        image = read_elf(elf)
+        for memory in board.memories:
+            size = (memory.size_bytes + PAGE - 1) // PAGE * PAGE
+            self.cpu.mem_map(memory.origin, size)
+            if memory.kind == "flash":
+                self.cpu.mem_write(memory.origin, image.image(memory.origin, memory.size_bytes))
+            else:
+                self.cpu.mem_write(memory.origin, b"\xc5" * size)  # as after power-up: anything
+        for start, size in self._peripherals():
+            self.cpu.mmio_map(start, size, self._load, start, self._store, start)
+        table = board.memory("vectors").origin + (0x100 if board.boot == "rp2040" else 0)
+        stack, reset = (int.from_bytes(self.cpu.mem_read(table + 4 * word, 4), "little") for word in range(2))
+        self.cpu.reg_write(arm.UC_ARM_REG_MSP, stack)
+        self.cpu.reg_write(arm.UC_ARM_REG_SP, stack)
+        self.pc = reset
+        # The firmware sleeps here when the line is silent.
+        sleep = image.address("mbn_board_wait") & ~1
+        self.cpu.hook_add(unicorn.UC_HOOK_CODE, self._sleep, begin=sleep, end=sleep)
+
+    def _peripherals(self) -> list[tuple[int, int]]:
+        """Blocks of 256 MiB, the console's and those of the setup, and the system's at 0xE0000000."""
+        places = {step.address for step in self.board.setup} | {self.board.console.base, 0xE0000000}
+        blocks = set()
+        for place in places:
+            blocks.add(place & 0xFFF00000)
+        return [(block, 0x100000) for block in sorted(blocks)]
+
+    def _load(self, _: Any, offset: int, size: int, start: int) -> int:
+        address = start + offset
+        at = address - self.board.console.base
+        if at == self.uart.status:
+            return self._status()
+        if at == self.uart.receive:
+            self.registers[address] = 0
+            return self.to_board.popleft() if self.to_board else 0
+        if self.board.console.driver == "nrf_uart" and at == NRF_TX_READY:
+            return 1
+        value = self.registers.get(address, 0)
+        for mask, until in self.waits.get(address, ()):
+            value = (value & ~mask) | until
+        if address in self.waits:
+            self.waits[address].rotate()  # two waits for different values of one field are both heard, in turn
+        return value
+
+    def _status(self) -> int:
+        if self.board.console.driver == "pl011":
+            return 0 if self.to_board else PL011_EMPTY
+        return self.uart.idle | (self.uart.ready if self.to_board else 0)
+
+    def _sleep(self, *_: Any) -> None:
+        if not self.to_board:
+            self.hungry = True
+            self.cpu.emu_stop()
+
+    def _store(self, _: Any, offset: int, size: int, value: int, start: int) -> None:
+        address = start + offset
+        if address - self.board.console.base == self.uart.send:
+            self.from_board.append(value & 0xFF)
+        else:
+            self.registers[address] = value
+
+    def line_rate(self) -> float:
+        """Baud, worked out from the divider registers."""
+        base, clock = self.board.console.base, self.board.console.clock_hz
+        held = self.registers
+        match self.board.console.driver:
+            case "stm32_usart":
+                return clock / held[base + 0x08]
+            case "stm32_usart_v2":
+                return clock / held[base + 0x0C]
+            case "stm32_lpuart":
+                return 256 * clock / held[base + 0x0C]
+            case "pl011":
+                return 4 * clock / (64 * held[base + 0x24] + held[base + 0x28])
+        return held[base + 0x524] * clock / 2**32
+
+    def run(self) -> None:
+        """Until the firmware has read all input and asks for more."""
+        self.hungry = False
+        while not self.hungry:
+            self.cpu.emu_start(self.pc | 1, 0xFFFFFFFF)
+            self.pc = self.cpu.reg_read(self.arm.UC_ARM_REG_PC)
+
+    def read(self, timeout_s: float) -> bytes:
+        self.run()
+        data = bytes(self.from_board)
+        self.from_board.clear()
+        return data
+
+    def write(self, data: bytes) -> None:
+        self.to_board.extend(data)
+
+    def set_baud(self, rate: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,410 @@
+"""Boards that cannot run here: their firmware is built, and everything about it that can be checked without them is.
+
+The clock and baud figures of a board's TOML are worked out again from the register writes in the same TOML, by one
+function per chip family written from its reference manual.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from devices import assert_exact, build_folder, demo_options
+from dummy_model import DummyModel
+from firmware import build_firmware, missing_tool
+from model_board import CCR, CCR_CACHES, ModelBoard
+
+from mbn2c import demo
+from mbn2c.build.toolchain import build, memory_use
+from mbn2c.elf import read_elf
+from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.render import render
+from mbn2c.errors import BoardError
+from mbn2c.layout import c_files
+from mbn2c.link.serial_port import SerialPort
+from mbn2c.link.session import EMULATED, Session
+from mbn2c.output_folder import OutputFolder
+from mbn2c.progress import no_progress
+from mbn2c.target import Board, all_boards, load_board, load_core
+from mbn2c.verify import VerifyOptions, verify
+
+REAL = [board.name for board in all_boards() if not board.emulated]
+BARE = [name for name in REAL if load_board(name).memories]
+MIB = 2**20
+USUAL_RATES = (115200, 460800, 921600, 1_000_000)
+
+
+# --- the firmware of each ---
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> OutputFolder:
+    """The bundled network, quantized once; laid out for each core below."""
+    return build_folder(tmp_path_factory.mktemp("network"), demo_options("cortex-m7"))
+
+
+@pytest.fixture(scope="module")
+def objects(network: OutputFolder, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of the network's objects for a core, compiled once."""
+    made: dict[str, Path] = {}
+
+    def compiled(name: str) -> Path:
+        if name not in made:
+            core, folder = load_core(name), tmp_path_factory.mktemp(name)
+            write_bundle(c_files(network.layout(core), network.names, core, None), folder)
+            build(folder, network.prefix, core)
+            made[name] = folder / "build"
+        return made[name]
+
+    return compiled
+
+
+@pytest.fixture(scope="module")
+def built(
+    network: OutputFolder, objects: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The ELF of the bundled network for a board; the network's objects are those compiled for its core."""
+    made: dict[str, Path] = {}
+
+    def firmware(name: str) -> Path:
+        if name in made:
+            return made[name]
+        board = load_board(name)
+        core = load_core(board.core)
+        if lacking := missing_tool(core, board):
+            pytest.skip(f"{name}: not installed: {lacking}")
+        folder = tmp_path_factory.mktemp(name)
+        write_bundle(c_files(network.layout(core), network.names, core, board), folder)
+        shutil.copytree(objects(board.core), folder / "build", copy_function=shutil.copyfile)
+        made[name] = build(folder, network.prefix, core, board).path
+        return made[name]
+
+    return firmware
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_board_has_its_facts(name: str) -> None:
+    board = load_board(name)
+    assert board.flash is not None and board.console.note and len(board.source) > 20
+    assert all(step.note and step.address % 4 == 0 for step in board.setup)
+    assert all(not step.clear or step.set & ~step.clear == 0 or step.set for step in board.setup)
+    if board.flash.tool == "pyocd":
+        assert board.flash.target and board.flash.id_address
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_everything_lies_inside_the_memories(name: str, built: Callable[[str], Path]) -> None:
+    board = load_board(name)
+    elf = read_elf(built(name))
+    for section in elf.sections:
+        if section.size_bytes:
+            inside = [m for m in board.memories if m.origin <= section.address < m.origin + m.size_bytes]
+            assert len(inside) == 1, f"{section.name} at {section.address:#x}"
+            assert section.address + section.size_bytes <= inside[0].origin + inside[0].size_bytes
+            assert inside[0].kind == "ram" or not section.writable
+    for part in elf.segments:
+        flash = [m for m in board.memories if m.kind == "flash" and m.origin <= part.address]
+        assert any(part.address + len(part.data) <= m.origin + m.size_bytes for m in flash), hex(part.address)
+    for memory, used in memory_use(built(name), board).items():
+        size = next(m.size_bytes for m in board.memories if m.name == memory)
+        assert 0 < used <= size
+    top = board.memory("stack")
+    assert elf.address("mbn_stack_top") == top.origin + top.size_bytes
+    assert elf.address("mbn_stack_top") - elf.address("mbn_stack_limit") >= 2048
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_vector_table_and_reset_handler(name: str, built: Callable[[str], Path]) -> None:
+    board = load_board(name)
+    elf = read_elf(built(name))
+    flash = board.memory("vectors")
+    image = elf.image(flash.origin, flash.size_bytes)
+    table_at = 0x100 if board.boot == "rp2040" else 0
+    table = struct.unpack_from("<16I", image, table_at)
+    assert table[0] == elf.address("mbn_stack_top") and table[0] % 8 == 0
+    assert table[1] == elf.address("mbn_start") | 1
+    assert (flash.origin + table_at) % 128 == 0, "VTOR takes multiples of 128"
+    code = board.memory("code")
+    for handler in table[1:7]:
+        assert handler % 2 == 1 and code.origin <= handler < code.origin + code.size_bytes
+
+
+# --- the firmware runs, on a CPU emulator and a model of its registers ---
+
+
+@pytest.fixture
+def model_board(built: Callable[[str], Path]) -> Callable[[str], ModelBoard]:
+    unicorn = pytest.importorskip("unicorn", reason="unicorn, a CPU emulator, is not installed (pip install unicorn)")
+    return lambda name: ModelBoard(load_board(name), built(name), unicorn, unicorn.arm_const)
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_firmware_runs_bit_exact_on_modelled_registers(
+    name: str, model_board: Callable[[str], ModelBoard], network: OutputFolder
+) -> None:
+    board = model_board(name)
+    session = Session(board, digest=network.digest, timing=EMULATED)
+    result = verify(network, board, session, VerifyOptions(demo.TEST_FOLDER, limit=1, layers=True), no_progress)
+    assert_exact(result, 1)
+    assert result["retries"] == 0 and result["board"] == name
+    if board.board.core == "cortex-m7":
+        assert board.registers[CCR] & CCR_CACHES == CCR_CACHES
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_baud_rate_registers(name: str, model_board: Callable[[str], ModelBoard]) -> None:
+    board = model_board(name)
+    console = board.board.console
+    session = Session(board, timing=EMULATED)
+    for rate in USUAL_RATES:
+        session.set_baud(rate)
+        assert board.line_rate() == pytest.approx(_actual_rate(console.driver, console.clock_hz, rate))
+    with pytest.raises(BoardError, match="cannot do 7 baud"):
+        session.set_baud(7)
+
+
+# --- clocks: the register writes, worked out by the reference manual ---
+
+
+def registers(board: Board, reset: dict[int, int]) -> dict[int, int]:
+    """What the registers hold after the setup, starting from their values after reset (0 if not given)."""
+    held = dict(reset)
+    for step in board.setup:
+        if not step.wait:
+            held[step.address] = (held.get(step.address, 0) & ~step.clear) | step.set
+    return held
+
+
+def field(value: int, high: int, low: int) -> int:
+    return (value >> low) & ((1 << (high - low + 1)) - 1)
+
+
+def _apb(code: int) -> int:
+    """ST's coding of APB dividers: 0xx is 1, 100 is 2 ... 111 is 16."""
+    return 1 if code < 4 else 2 << (code - 4)
+
+
+def stm32f4(board: Board, apb1_limit: int = 50_000_000, *, over_drive: bool = False) -> tuple[int, int]:
+    """(core, APB1) in Hz. RM0390 6.3, RM0383 6.3, RM0410 5.3: VCO input 1 to 2 MHz, VCO output 100 to 432 MHz."""
+    rcc = 0x40023800
+    held = registers(board, {rcc: 0x83, rcc + 4: 0x24003010, 0x40007000: 0xC000, 0x40023C00: 0})
+    pll, cfgr = held[rcc + 4], held[rcc + 8]
+    assert not pll >> 22 & 1, "HSI is the source"
+    vco_in = 16_000_000 / field(pll, 5, 0)
+    vco = vco_in * field(pll, 14, 6)
+    core = vco / (2 * field(pll, 17, 16) + 2)
+    assert 1e6 <= vco_in <= 2e6 and 100e6 <= vco <= 432e6
+    assert vco / field(pll, 27, 24) <= 48e6
+    assert field(cfgr, 1, 0) == 2 and field(cfgr, 7, 4) < 8
+    apb1, apb2 = core / _apb(field(cfgr, 12, 10)), core / _apb(field(cfgr, 15, 13))
+    assert apb1 <= apb1_limit and apb2 <= 2 * apb1_limit
+    assert field(held[0x40007000], 15, 14) == 3 and held[0x40007000] >> 16 & 3 == (3 if over_drive else 0)
+    # One wait state per started 30 MHz, at 2.7 V and above (RM0390 table 5, RM0383 table 5, RM0410 table 7).
+    assert field(held[0x40023C00], 3, 0) == math.ceil(core / 30e6) - 1
+    return int(core), int(apb1)
+
+
+def stm32f4_f7(board: Board, apb1_limit: int) -> tuple[int, int]:
+    """With over-drive: RM0390 5.1.4, RM0410 4.1.4."""
+    return stm32f4(board, apb1_limit, over_drive=True)
+
+
+def stm32h7(board: Board, _: object) -> tuple[int, int]:
+    """RM0433 8.7: reference 8 to 16 MHz in range 3, wide VCO to 960 MHz on revision V, at voltage scale 0."""
+    rcc = 0x58024400
+    held = registers(board, {rcc + 0x28: 0x02020200, rcc + 0x2C: 0x01FF0000, rcc + 0x30: 0x01010280})
+    select, config, dividers = held[rcc + 0x28], held[rcc + 0x2C], held[rcc + 0x30]
+    assert field(select, 1, 0) == 0, "HSI is the source"
+    reference = 64_000_000 / field(select, 9, 4)
+    assert field(config, 3, 2) == 3 and 8e6 <= reference <= 16e6
+    assert not config & 3 and config >> 16 & 1, "wide, no fraction, P on"
+    vco = reference * (field(dividers, 8, 0) + 1)
+    assert 192e6 <= vco <= 960e6
+    pll = vco / (field(dividers, 15, 9) + 1)
+    d1 = held[rcc + 0x18]
+    assert field(d1, 11, 8) == 0 and field(d1, 3, 0) == 8
+    bus = pll / 2
+    assert field(held[rcc + 0x10], 2, 0) == 3 and pll <= 480e6 and bus <= 240e6
+    for register, high, low in ((0x18, 6, 4), (0x1C, 6, 4), (0x1C, 10, 8), (0x20, 6, 4)):
+        assert bus / _apb(field(held[rcc + register], high, low)) <= 120e6
+    assert held[0x52002000] == 0x24, "225 to 240 MHz at scale 0: RM0433 table 17"
+    assert held[0x5800042C] & 1 and field(held[0x58024818], 15, 14) == 3
+    return int(pll), int(bus / _apb(field(held[rcc + 0x1C], 6, 4)))
+
+
+def stm32l4plus(board: Board, _: object) -> tuple[int, int]:
+    """RM0432 6.4: PLL input 2.66 to 16 MHz, VCO 64 to 344 MHz; 120 MHz in boost mode; LPUART1 by RCC_CCIPR."""
+    rcc = 0x40021000
+    held = registers(board, {0x40007080: 0x100, 0x40022000: 0x600})
+    pll, cfgr = held[rcc + 0xC], held[rcc + 8]
+    assert field(pll, 1, 0) == 2 and held[rcc] & 1 << 8, "HSI16"
+    vco_in = 16_000_000 / (field(pll, 7, 4) + 1)
+    vco = vco_in * field(pll, 14, 8)
+    core = vco / (2 * field(pll, 26, 25) + 2)
+    assert 2.66e6 <= vco_in <= 16e6 and 64e6 <= vco <= 344e6 and pll >> 24 & 1
+    assert field(cfgr, 1, 0) == 3 and field(cfgr, 7, 4) == 0
+    assert not held[0x40007080] & 0x100, "boost mode"
+    assert field(held[0x40022000], 3, 0) == math.ceil(core / 20e6) - 1, "RM0432 table 12, range 1 boost"
+    assert field(held[rcc + 0x88], 11, 10) == 2
+    return int(core), 16_000_000
+
+
+def stm32u5(board: Board, _: object) -> tuple[int, int]:
+    """RM0456 11.8: PLL input 4 to 16 MHz, VCO 128 to 544 MHz; booster input 4 to 16 MHz."""
+    rcc, pwr = 0x46020C00, 0x46020800
+    held = registers(board, {})
+    config, dividers = held[rcc + 0x28], held[rcc + 0x34]
+    assert field(config, 1, 0) == 2 and field(config, 3, 2) == 0
+    vco_in = 16_000_000 / (field(config, 11, 8) + 1)
+    vco = vco_in * (field(dividers, 8, 0) + 1)
+    core = vco / (field(dividers, 30, 24) + 1)
+    assert 4e6 <= vco_in <= 8e6 and 128e6 <= vco <= 544e6 and config >> 18 & 1
+    assert field(config, 15, 12) == 1, "booster: 16 MHz / 2"
+    assert field(held[pwr + 0xC], 17, 16) == 3 and held[pwr + 0xC] >> 18 & 1
+    assert field(held[rcc + 0x1C], 1, 0) == 3
+    assert field(held[0x40022000], 3, 0) == math.ceil(core / 32e6) - 1, "RM0456 table 54, range 1"
+    return int(core), int(core)
+
+
+def stm32g0(board: Board, _: object) -> tuple[int, int]:
+    """RM0444 5.4: PLL input 2.66 to 16 MHz, VCO 64 to 344 MHz."""
+    rcc = 0x40021000
+    held = registers(board, {0x40022000: 0x600})
+    pll = held[rcc + 0xC]
+    assert field(pll, 1, 0) == 2 and pll >> 28 & 1
+    vco_in = 16_000_000 / (field(pll, 6, 4) + 1)
+    vco = vco_in * field(pll, 14, 8)
+    core = vco / (field(pll, 31, 29) + 1)
+    assert 2.66e6 <= vco_in <= 16e6 and 64e6 <= vco <= 344e6
+    assert field(held[rcc + 8], 2, 0) == 2 and not field(held[rcc + 8], 14, 8)
+    assert field(held[0x40022000], 2, 0) == 2, "48 to 64 MHz: RM0444 table 13"
+    return int(core), int(core)
+
+
+def rp2(board: Board, bases: tuple[int, ...]) -> tuple[int, int]:
+    """RP2040 2.18, RP2350 8.6: VCO 750 to 1600 MHz."""
+    pll, clocks = bases
+    held = registers(board, {pll: 1, pll + 4: 0x2D, pll + 0xC: 0x00077000})
+    vco = 12_000_000 / field(held[pll], 5, 0) * held[pll + 8]
+    core = vco / field(held[pll + 0xC], 18, 16) / field(held[pll + 0xC], 14, 12)
+    assert 750e6 <= vco <= 1600e6 and field(held[pll + 0xC], 18, 16) >= field(held[pll + 0xC], 14, 12)
+    assert held[pll + 4] & 0b101001 == 0, "powered"
+    assert held[clocks + 0x30] & 3 == 2 and held[clocks + 0x3C] & 0xE1 == 1 and held[clocks + 0x48] >> 11 & 1
+    return int(core), int(core)
+
+
+def nrf52(board: Board, _: object) -> tuple[int, int]:
+    """nRF52840 PS 5.4: the core runs at 64 MHz, peripherals at 16 MHz; the crystal is started."""
+    assert registers(board, {})[0x40000000] == 1
+    return 64_000_000, 16_000_000
+
+
+CLOCKS: dict[str, tuple[Callable[..., tuple[int, int]], object]] = {
+    "nucleo-f446re": (stm32f4_f7, 45_000_000),
+    "nucleo-f767zi": (stm32f4_f7, 54_000_000),
+    "nucleo-h743zi2": (stm32h7, None),
+    "nucleo-l4r5zi": (stm32l4plus, None),
+    "nucleo-u575zi-q": (stm32u5, None),
+    "nucleo-g0b1re": (stm32g0, None),
+    "pico": (rp2, (0x40028000, 0x40008000)),
+    "pico2": (rp2, (0x40050000, 0x40010000)),
+    "nrf52840-dk": (nrf52, None),
+    "arduino-nano-33-ble": (nrf52, None),
+}
+
+
+def test_no_clock_is_taken_on_trust() -> None:
+    assert set(CLOCKS) == set(BARE)
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+def test_clock_and_baud_arithmetic(name: str) -> None:
+    board = load_board(name)
+    work_out, facts = CLOCKS[name]
+    assert work_out(board, facts) == (board.clock_hz, board.console.clock_hz)
+    for rate in USUAL_RATES:
+        actual = _actual_rate(board.console.driver, board.console.clock_hz, rate)
+        assert abs(actual - rate) / rate < 0.02, f"{rate} baud would be {actual:.0f}"
+
+
+NRF_RATES = {115200: 0x01D7E000, 460800: 0x075F7000, 921600: 0x0EBED000, 1_000_000: 0x10000000}
+
+
+def _actual_rate(driver: str, clock_hz: int, rate: int) -> float:
+    if driver == "nrf_uart":
+        return NRF_RATES[rate] * clock_hz / 2**32
+    steps = {"stm32_usart": 1, "stm32_usart_v2": 1, "stm32_lpuart": 256, "pl011": 4}[driver]
+    return clock_hz * steps / round(clock_hz * steps / rate)
+
+
+# --- what boot ROMs want ---
+
+
+def crc32_mpeg2(data: bytes) -> int:
+    """RP2040 datasheet, section 2.8.1.3.1."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+    return crc
+
+
+def test_second_stage_of_rp2040(built: Callable[[str], Path], tmp_path: Path) -> None:
+    """Its words are what its source, the comment above them, assembles to; its checksum is right."""
+    text = render("runtime/firmware/boot_rp2040.c.j2", {})
+    source = "\n".join(line[3:] for line in text.partition(" *  ")[2].partition(" * Behind")[0].splitlines())
+    (tmp_path / "boot2.S").write_text("    " + source.lstrip(" *") + "\n")
+    subprocess.run(["arm-none-eabi-as", "boot2.S", "-o", "boot2.o"], cwd=tmp_path, check=True)
+    copy = ["arm-none-eabi-objcopy", "-O", "binary", "-j", ".text", "boot2.o", "boot2.bin"]
+    subprocess.run(copy, cwd=tmp_path, check=True)
+    code = (tmp_path / "boot2.bin").read_bytes()
+    image = read_elf(built("pico")).image(0x10000000, 2 * MIB)
+    assert image[:252] == code.ljust(252, b"\x00")
+    assert struct.unpack_from("<I", image, 252)[0] == crc32_mpeg2(image[:252])
+
+
+def test_image_definition_of_rp2350(built: Callable[[str], Path]) -> None:
+    image = read_elf(built("pico2")).image(0x10000000, 4 * MIB)
+    block = struct.pack("<5I", 0xFFFFDED3, 0x10210142, 0x000001FF, 0, 0xAB123579)
+    assert 0 < image.find(block) < 4096 and image.find(block) % 4 == 0 and image.count(block) == 1
+
+
+# --- a board that is Linux ---
+
+
+@pytest.fixture
+def pi_program(tmp_path: Path) -> Iterator[tuple[DummyModel, int]]:
+    """The Raspberry Pi's program, run by QEMU's user-mode emulator; gives the TCP port it listens on."""
+    model = DummyModel()
+    emulator = shutil.which("qemu-aarch64")
+    if emulator is None:
+        pytest.skip("qemu-aarch64 is not installed (apt install qemu-user)")
+    elf = build_firmware(model, load_board("raspberry-pi"), tmp_path).path
+    environment = {**os.environ, "MBN_TCP_PORT": "0"}
+    with subprocess.Popen([emulator, elf], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        yield model, int(said.split()[-1])
+        process.kill()
+
+
+def test_raspberry_pi_over_tcp(pi_program: tuple[DummyModel, int]) -> None:
+    model, number = pi_program
+    for _ in range(2):  # the program waits for the next host when one has gone
+        port = SerialPort(f"socket://127.0.0.1:{number}")
+        try:
+            session = Session(port, digest=model.digest, timing=EMULATED)
+            assert session.hello().board == "raspberry-pi"
+            frame = model.frame(1)
+            assert session.run(frame) == model.output(frame)
+        finally:
+            port.close()
+        time.sleep(0.05)
