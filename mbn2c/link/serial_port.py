@@ -17,13 +17,13 @@ _POLL_S = 0.2
 class SerialPort:
     """A port by name, "/dev/ttyACM0", "COM3", "socket://127.0.0.1:4000" or any other URL pyserial knows.
 
-    baud         bits per second, where the port has such a thing
+    baud         bits per second; 0 once opened as a socket, which has no such thing
     reconnect_s  how long a port that vanishes (a pulled cable) is waited for; 0 makes it an error at once
     """
 
     def __init__(self, name: str, baud: int = 115200, reconnect_s: float = 30.0) -> None:
         self.name = name
-        self.baud = baud
+        self.baud = 0 if name.startswith("socket://") else baud
         self._reconnect_s = reconnect_s
         self._lost_since: float | None = None
         self._port: Any = None
@@ -34,7 +34,8 @@ class SerialPort:
 
     def _open(self) -> None:
         port = serial.serial_for_url(self.name, do_not_open=True)
-        port.baudrate = self.baud
+        if self.baud:
+            port.baudrate = self.baud
         port.timeout = _POLL_S
         port.write_timeout = None
         port.open()
@@ -74,6 +75,8 @@ class SerialPort:
             self._lose(error)
 
     def set_baud(self, rate: int) -> None:
+        if not self.baud:
+            return
         self.baud = rate
         if self._port is not None:
             self._port.flush()

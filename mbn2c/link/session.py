@@ -6,11 +6,14 @@ frame again from its start. Nothing counts before its CRC does: rows, the input 
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import struct
 import time
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from mbn2c import wire
@@ -24,6 +27,9 @@ _MOST_TRIES = 200
 _LONGEST_WAIT_S = 20.0
 _BAUD_TRIAL_S = 3.0
 _HELLO_WAIT_S = 0.25
+_RATE_SEARCH_S = 1.5
+# After so many tries in vain at a negotiated rate, the first rate is tried as well, in turns.
+_TRIES_AT_A_RATE = 5
 _READ_BYTES = 2048
 _SLOWEST_CYCLES_PER_MAC = 25
 
@@ -58,10 +64,10 @@ class Timing:
     give_up_s: float = 120.0
 
 
-def board_timing(macs: int, clock_hz: int) -> Timing:
+def board_timing(macs: int, clock_hz: int, usual: Timing = Timing()) -> Timing:
     """Patience with a real board that computes a whole network of `macs` when the last row is in."""
     slowest_s = macs * _SLOWEST_CYCLES_PER_MAC / clock_hz if clock_hz else 0.0
-    return Timing(rows_s=2.0 + slowest_s, give_up_s=max(120.0, 5 * slowest_s))
+    return replace(usual, rows_s=usual.rows_s + slowest_s, give_up_s=max(usual.give_up_s, 5 * slowest_s))
 
 
 EMULATED = Timing(hello_s=60.0, reply_s=5.0, rows_s=20.0, give_up_s=1200.0)
@@ -73,6 +79,8 @@ class Session:
 
     digest   sha256 of the model that must run there; None to accept any
     retries  requests sent more than once, and runs started more than once, so far
+    runs     inferences asked for, and line_s the seconds they took, the device's own included
+    sent_bytes, received_bytes  on the line
     """
 
     def __init__(self, transport: Transport, *, digest: bytes | None = None, timing: Timing | None = None) -> None:
@@ -83,7 +91,17 @@ class Session:
         self._pending = b""
         self._slowest_s = 0.0
         self._facts: wire.Facts | None = None
+        self._first_baud = transport.baud
+        self._fast_baud = 0
         self.retries = 0
+        self.runs = 0
+        self.line_s = 0.0
+        self.sent_bytes = 0
+        self.received_bytes = 0
+
+    @property
+    def transport(self) -> Transport:
+        return self._transport
 
     @property
     def facts(self) -> wire.Facts:
@@ -92,7 +110,46 @@ class Session:
 
     def hello(self) -> wire.Facts:
         """Ask the device who it is. Raises BoardError if nobody answers, or if it is not the device we want."""
-        facts = self._ask(wire.Hello(wire.PROTOCOL), wire.Facts, _HELLO_WAIT_S, self._timing.hello_s)
+        return self._hello(self._timing.hello_s)
+
+    def connect(self, baud: int, macs: int = 0) -> wire.Facts:
+        """Find the device and talk at `baud` from now on, or at the first rate if that does not work.
+
+        It is looked for at the line's rate, which it has after a reset, and at `baud`, where a session that broke off
+        left it.
+
+        macs    of the network: how long its slowest row may take
+        raises  BoardError as `hello` does
+        """
+        give_up = time.monotonic() + self._timing.hello_s
+        rates = itertools.cycle(dict.fromkeys((self._first_baud, baud)) if self._first_baud else (0,))
+        while True:
+            self._transport.set_baud(next(rates))
+            left_s = give_up - time.monotonic()
+            try:
+                facts = self._hello(min(_RATE_SEARCH_S, left_s) if self._first_baud else left_s)
+                break
+            except _SilenceError:
+                if time.monotonic() >= give_up:
+                    self._transport.set_baud(self._first_baud)
+                    raise
+        if macs:
+            self._timing = board_timing(macs, facts.clock_hz, self._timing)
+        if self._first_baud and baud != self._first_baud:
+            if self._transport.baud == baud:
+                self._fast_baud = baud
+            else:
+                with contextlib.suppress(BoardError):
+                    self.set_baud(baud)
+        return facts
+
+    @property
+    def baud(self) -> int:
+        """The rate in use; 0 for streams without a rate."""
+        return self._transport.baud
+
+    def _hello(self, give_up_s: float) -> wire.Facts:
+        facts = self._ask(wire.Hello(wire.PROTOCOL), wire.Facts, _HELLO_WAIT_S, give_up_s)
         if facts.protocol != wire.PROTOCOL:
             raise BoardError(
                 f"the board speaks protocol {facts.protocol}, mbn2c speaks {wire.PROTOCOL}",
@@ -113,7 +170,32 @@ class Session:
 
     def run(self, frame: bytes) -> bytes:
         """One inference: the int8 input frame (H x W x C) as bytes -> the int8 output as bytes."""
-        return self._infer(frame, "plain", 0, "output")[0]
+        with self._timed():
+            return self._infer(frame, "plain", 0, "output")[0]
+
+    def run_digest(self, frame: bytes) -> int:
+        """One inference; only the CRC-32 of the output comes back."""
+        with self._timed():
+            for _ in range(_RUN_TRIES):
+                try:
+                    run, _rows = self._feed(frame, "plain", 0)
+                    kind = wire.BUFFERS.index("output")
+                    part = self._ask(wire.Read(run, kind, 0, 0), wire.Data, self._timing.reply_s)
+                    if (part.run, part.buffer, part.total) == (run, kind, self.facts.output_bytes):
+                        return part.crc
+                except _RunLostError:
+                    pass
+                self.retries += 1
+        raise BoardError(f"the board lost the frame {_RUN_TRIES} times", where=self.facts.board, hint="check the line")
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.runs += 1
+            self.line_s += time.monotonic() - started
 
     def layer_digests(self, frame: bytes) -> list[int]:
         """CRC-32 of each step's output rows, in step order."""
@@ -136,8 +218,11 @@ class Session:
         return self._ask(wire.Health(), wire.Vitals, self._timing.reply_s)
 
     def set_baud(self, rate: int) -> None:
-        """Talk at `rate` from now on. Raises BoardError, and stays at the old rate, if that does not work."""
-        old = self._transport.baud
+        """Talk at `rate` from now on. Raises BoardError, and stays at the old rate, if that does not work.
+
+        Should the line fail later at this rate, both ends find back to the first one.
+        """
+        old, self._fast_baud = self._transport.baud, 0
         try:
             done = self._ask(wire.Baud(rate), wire.Done, self._timing.reply_s, _BAUD_TRIAL_S)
             if done.value != rate:
@@ -151,6 +236,7 @@ class Session:
             self._transport.set_baud(old)
             self.hello()
             raise BoardError(f"no understanding at {rate} baud", where=self.facts.board, hint="a lower rate") from error
+        self._fast_baud = rate if rate != self._first_baud else 0
 
     def reset(self) -> None:
         """Restart the device and wait until it answers again."""
@@ -158,6 +244,10 @@ class Session:
         self.hello()
 
     def close(self) -> None:
+        """End the conversation, at the rate at which the next one will look for the device first."""
+        if self._fast_baud:
+            with contextlib.suppress(BoardError):
+                self._ask(wire.Baud(self._first_baud), wire.Done, self._timing.reply_s, _BAUD_TRIAL_S)
         self._transport.close()
 
     def _infer(self, frame: bytes, mode: str, step: int, buffer: str) -> tuple[bytes, list[bytes]]:
@@ -230,7 +320,7 @@ class Session:
         frame = wire.encode(request, self._sequence)
         started = time.monotonic()
         give_up = started + (self._timing.give_up_s if give_up_s is None else give_up_s)
-        self._transport.write(frame)
+        self._send(frame)
         tries = 1
         while True:
             reply = self._await(min(time.monotonic() + wait_s, give_up))
@@ -247,14 +337,22 @@ class Session:
                         where=self._facts.board if self._facts is not None else "",
                         hint="check the port and the baud rate, that the firmware is flashed, and reset the board",
                     )
-                if not isinstance(request, wire.Hello):
+                # Where a rate has to be found again, many short tries are better than few long ones.
+                if not isinstance(request, wire.Hello) and not self._fast_baud:
                     wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
             if tries >= _MOST_TRIES and not isinstance(request, wire.Hello):
                 what = f"{tries} tries of {type(request).__name__} in vain"
                 raise BoardError(what, hint="check the line, or use a lower baud rate")
+            if self._fast_baud and tries % _TRIES_AT_A_RATE == 0:
+                is_fast = self._transport.baud == self._fast_baud
+                self._transport.set_baud(self._first_baud if is_fast else self._fast_baud)
             tries += 1
             self.retries += 0 if isinstance(request, wire.Hello) else 1
-            self._transport.write(wire.DELIMITER + frame)
+            self._send(wire.DELIMITER + frame)
+
+    def _send(self, data: bytes) -> None:
+        self.sent_bytes += len(data)
+        self._transport.write(data)
 
     def _await(self, until: float) -> wire.Message | None:
         """The answer to the request under way; None after `until`; _Damaged if something unreadable came."""
@@ -264,7 +362,9 @@ class Session:
                 left_s = until - time.monotonic()
                 if left_s <= 0:
                     return None
-                self._pending += self._transport.read(min(left_s, 1.0))
+                data = self._transport.read(min(left_s, 1.0))
+                self.received_bytes += len(data)
+                self._pending += data
                 continue
             frame, self._pending = self._pending[:end], self._pending[end + 1 :]
             if not frame:

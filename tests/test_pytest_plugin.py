@@ -1,0 +1,55 @@
+"""The plugin, in a pytest of its own: a user's test file, on host and emulator, with a JUnit report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as Xml
+from pathlib import Path
+
+import pytest
+from devices import build_folder, demo_options
+
+import mbn2c
+from mbn2c import demo
+
+USERS_TEST = f"""
+def test_accuracy(mbn2c_board):
+    result = mbn2c_board.verify({str(demo.TEST_FOLDER)!r}, labels={str(demo.TEST_LABELS)!r}, limit=5)
+    assert result["device_vs_reference_mismatches"] == 0
+    assert result["top1_device"] > 0.7
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "test_mine.py").write_text(USERS_TEST)
+    build_folder(folder / "out", demo_options("cortex-m7"))
+    return folder
+
+
+def run_pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    installed = "mbn2c" in importlib.metadata.entry_points(group="pytest11").names
+    named = [] if installed else ["-p", "mbn2c.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *named]
+    environment = {**os.environ, "PYTHONPATH": str(Path(mbn2c.__file__).parent.parent)}
+    return subprocess.run([*command, *words], cwd=folder, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("where", [(), ("--mbn2c-board", "qemu-mps2-an500")], ids=["host", "emulator"])
+def test_a_users_test(folder: Path, where: tuple[str, ...]) -> None:
+    done = run_pytest(
+        folder, "--mbn2c-out", "out", "--junitxml", "junit.xml", "--strict-markers", "-m", "mbn2c", *where
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    names = {entry.get("name"): entry.get("value") for entry in Xml.parse(folder / "junit.xml").iter("property")}
+    assert names["mbn2c_images"] == "5" and names["mbn2c_device_vs_reference_mismatches"] == "0"
+
+
+def test_without_an_output_folder_it_is_skipped_in_words(folder: Path) -> None:
+    done = run_pytest(folder)
+    assert done.returncode == 0 and "--mbn2c-out OUT" in done.stdout

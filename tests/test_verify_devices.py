@@ -1,0 +1,172 @@
+"""verify on several devices, broken off and gone on with, and by digests: nothing lost, nothing counted twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from devices import assert_exact, build_folder, demo_options
+
+from mbn2c import demo
+from mbn2c.errors import BoardError, UsageError
+from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.link.session import EMULATED, Session, Timing
+from mbn2c.output_folder import OutputFolder
+from mbn2c.progress import no_progress
+from mbn2c.target import load_board
+from mbn2c.verify import Device, VerifyOptions, verify_on_all
+
+IMAGES = 12
+SAME = ("images", "outputs_compared", "top1_device", "top1_agreement", "sqnr_db", "drop_upper_95")
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> OutputFolder:
+    return build_folder(
+        tmp_path_factory.mktemp("digits"), replace(demo_options("host", "host"), effort="fast"), compiled=True
+    )
+
+
+@pytest.fixture
+def plug_in(output: OutputFolder) -> Iterator[Callable[[], Device]]:
+    opened: list[EmulatedBoard] = []
+
+    def plug() -> Device:
+        line = EmulatedBoard(load_board("host"), output.path / output.report["firmware"]["file"])
+        opened.append(line)
+        return Device(line, Session(line, digest=output.digest, timing=EMULATED))
+
+    yield plug
+    for line in opened:
+        line.close()
+
+
+def options(**more: Any) -> VerifyOptions:
+    return VerifyOptions(demo.TEST_FOLDER, demo.TEST_LABELS, IMAGES, **more)
+
+
+def broken_off_after(count: int) -> Callable[[Iterable[int], str, int], Iterator[int]]:
+    def progress(items: Iterable[int], title: str, total: int) -> Iterator[int]:
+        for number, item in enumerate(items):
+            if number == count:
+                raise KeyboardInterrupt
+            yield item
+
+    return progress
+
+
+@pytest.fixture(scope="module")
+def whole(output: OutputFolder) -> dict[str, Any]:
+    with EmulatedBoard(load_board("host"), output.path / output.report["firmware"]["file"]) as line:
+        device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
+        return verify_on_all(output, [device], options(), no_progress)
+
+
+def test_resume(output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any], tmp_path: Path) -> None:
+    journal = tmp_path / "verify.journal"
+    for count in (3, 4):
+        with pytest.raises(KeyboardInterrupt):
+            verify_on_all(output, [plug_in()], options(journal=journal, resume=True), broken_off_after(count))
+    with journal.open("a") as file:
+        file.write('{"image": 9, "resu')  # killed while it wrote
+    result = verify_on_all(output, [plug_in()], options(journal=journal, resume=True), no_progress)
+    assert_exact(result, IMAGES)
+    assert result["resumed_images"] == 7
+    assert {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
+    assert not journal.exists()
+
+
+def test_without_resume_it_begins_anew(output: OutputFolder, plug_in: Callable[[], Device], tmp_path: Path) -> None:
+    journal = tmp_path / "verify.journal"
+    with pytest.raises(KeyboardInterrupt):
+        verify_on_all(output, [plug_in()], options(journal=journal), broken_off_after(5))
+    result = verify_on_all(output, [plug_in()], options(journal=journal), no_progress)
+    assert_exact(result, IMAGES)
+    assert result["resumed_images"] == 0
+
+
+def test_another_verification_is_not_resumed(
+    output: OutputFolder, plug_in: Callable[[], Device], tmp_path: Path
+) -> None:
+    journal = tmp_path / "verify.journal"
+    with pytest.raises(KeyboardInterrupt):
+        verify_on_all(output, [plug_in()], options(journal=journal), broken_off_after(2))
+    other = VerifyOptions(demo.TEST_FOLDER, None, IMAGES, journal=journal, resume=True)
+    with pytest.raises(UsageError, match="another verification"):
+        verify_on_all(output, [plug_in()], other, no_progress)
+
+
+def test_several_devices_share_the_images(
+    output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any]
+) -> None:
+    devices = [plug_in(), plug_in(), plug_in()]
+    result = verify_on_all(output, devices, options(), no_progress)
+    assert_exact(result, IMAGES)
+    assert result["devices"] == 3 and {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
+    assert sum(device.session.runs for device in devices) == IMAGES
+    assert all(device.session.runs for device in devices)
+
+
+class Dying:
+    """A line that is gone for good after so many writes."""
+
+    def __init__(self, line: Any, writes: int) -> None:
+        self.line, self.left, self.baud = line, writes, 0
+        self.read, self.set_baud, self.close = line.read, line.set_baud, line.close
+
+    def write(self, data: bytes) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise BoardError("port is gone")
+        self.line.write(data)
+
+
+@pytest.mark.parametrize("writes", [1, 20, 70])
+def test_a_device_that_dies_loses_no_image(
+    writes: int, output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any]
+) -> None:
+    line = Dying(plug_in().transport, writes)
+    weak = Device(line, Session(line, digest=output.digest, timing=Timing()))
+    result = verify_on_all(output, [weak, plug_in()], options(), no_progress)
+    assert_exact(result, IMAGES)
+    assert {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
+
+
+def test_when_all_devices_die_it_can_be_resumed(
+    output: OutputFolder, plug_in: Callable[[], Device], tmp_path: Path
+) -> None:
+    journal = tmp_path / "verify.journal"
+    lines = [Dying(plug_in().transport, 130) for _ in range(2)]
+    devices = [Device(line, Session(line, digest=output.digest, timing=Timing())) for line in lines]
+    with pytest.raises(BoardError, match="is gone"):
+        verify_on_all(output, devices, options(journal=journal), no_progress)
+    finished = len(journal.read_text().splitlines()) - 1
+    assert finished > 0
+    result = verify_on_all(output, [plug_in()], options(journal=journal, resume=True), no_progress)
+    assert_exact(result, IMAGES)
+    assert result["resumed_images"] == finished
+
+
+def test_digests(
+    output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = plug_in()
+    result = verify_on_all(output, [device], options(digest=True), no_progress)
+    assert_exact(result, IMAGES)
+    assert {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
+    assert result["line_bytes"] < whole["line_bytes"]
+    monkeypatch.setattr(device.session, "run_digest", lambda frame: 0)
+    assert_exact(verify_on_all(output, [device], options(digest=True), no_progress), IMAGES)
+
+
+def test_journal_lines_are_plain(output: OutputFolder, plug_in: Callable[[], Device], tmp_path: Path) -> None:
+    journal = tmp_path / "verify.journal"
+    with pytest.raises(KeyboardInterrupt):
+        verify_on_all(output, [plug_in()], options(journal=journal), broken_off_after(2))
+    head, *lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert head["verify"]["images"][0] == IMAGES
+    assert [line["image"] for line in lines] == [0, 1]
