@@ -8,21 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from mbn2c import __version__
 from mbn2c.emit.model import Names, packed_constants
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed
-from mbn2c.ir.plan import Call, Plan
+from mbn2c.ir.plan import Call, Plan, Rows
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.attributes import Requantize
+from mbn2c.ops.attributes import GuardedRequantize, Requantize
 from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.planner.cost import weight_bytes_read
+from mbn2c.planner.streaming import TradeOff
 from mbn2c.target import Board, Core
 
 SCHEMA = 1
 Json = dict[str, Any]
+# How finely the live bytes over time are told: their maximum in so many parts of a loop, for each of its calls.
+_BINS_PER_CALL = 8
 
 
 def to_json(report: Mapping[str, Any]) -> str:
@@ -38,16 +43,18 @@ def build_report(
     board: Board | None,
     facts: Mapping[str, Any],
     sqnr: Mapping[str, float | None],
+    curve: Sequence[TradeOff] = (),
 ) -> Json:
     """The report before compilation: code, stack and totals are None until `with_sizes`.
 
     facts  what the command line said, for later commands on the folder
     sqnr   dB by tensor name
+    curve  the plans this one was chosen from
     """
     graph = plan.graph
     constants = packed_constants(plan, kernels)
-    weights = sum(_array_bytes(packed, weights=True) for packed in constants.values())
-    others = sum(_array_bytes(packed, weights=False) for packed in constants.values())
+    weights = sum(packed.weight_bytes for packed in constants.values())
+    others = sum(packed.size_bytes for packed in constants.values()) - weights
     tables = 0 if names.tables is None else names.tables.size
     layers = [_layer(plan, kernels, call, constants.get(call.step), sqnr) for call in plan.calls if call.node]
     return {
@@ -70,7 +77,7 @@ def build_report(
         "outputs": [_port(graph, port.tensor, port.outside) for port in graph.outputs],
         "ram": {
             "arena_bytes": plan.arena_bytes,
-            "context_bytes": context_bytes(len(plan.calls), core.bits),
+            "context_bytes": context_bytes(len(plan.calls), core.bits, plan.has_pieces),
             "stack_bytes": None,
             "total_bytes": None,
             "lower_bound_bytes": plan.lower_bound_bytes,
@@ -87,8 +94,27 @@ def build_report(
         "recomputed_macs": 0,
         "layers": layers,
         "buffers": [_buffer(plan, name) for name in plan.buffers],
+        "scratch": [
+            {
+                "step": scratch.step,
+                "offset": scratch.offset,
+                "size_bytes": scratch.size_bytes,
+                "first_moment": scratch.first_moment,
+                "last_moment": scratch.last_moment,
+            }
+            for scratch in plan.scratch.values()
+        ],
+        "timeline": {
+            "moments": len(plan.live_by_moment),
+            "peak_moment": plan.live_by_moment.index(max(plan.live_by_moment)),
+            "loops": [
+                _loop(plan, loop, first, end)
+                for loop, first, end in zip(plan.loops, (0, *plan.loop_ends[:-1]), plan.loop_ends, strict=True)
+            ],
+        },
+        "trade_offs": [_trade_off(plan, point) for point in curve],
         "folded": _folded(graph),
-        "quantization": _quantization(graph),
+        "quantization": _quantization(graph, facts["given"] is not None),
     }
 
 
@@ -107,15 +133,11 @@ def with_sizes(report: Json, code_bytes: int | None, stack_bytes: int | None, fi
     return {**report, "ram": ram, "flash": flash, "firmware": firmware}
 
 
-def context_bytes(steps: int, bits: int) -> int:
+def context_bytes(steps: int, bits: int, has_pieces: bool = False) -> int:
     """sizeof of the context structure that templates/model/model.h.j2 declares."""
     pointer = bits // 8
-    unpadded = 3 * pointer + 4 + 2 * steps
+    unpadded = 3 * pointer + 4 + (3 if has_pieces else 2) * steps
     return -(-unpadded // pointer) * pointer
-
-
-def _array_bytes(packed: Packed, *, weights: bool) -> int:
-    return sum(array.nbytes for name, array in packed.arrays.items() if (name == "weights") == weights)
 
 
 def _port(graph: Graph, tensor: str, outside: str) -> Json:
@@ -134,8 +156,6 @@ def _layer(
     graph = plan.graph
     node = graph.producer[call.write]
     quant = quant_of(graph, call.write)
-    alive = [buffer for buffer in plan.buffers.values() if buffer.first_step <= call.step <= buffer.last_step]
-    scratch = plan.scratch.get(call.step)
     return {
         "step": call.step,
         "name": node.name,
@@ -145,8 +165,9 @@ def _layer(
         "output": list(graph.tensors[call.write].shape),
         "macs": OPERATORS[node.op].macs(node, graph),
         "parameters": _parameters(node, graph),
-        "live_bytes": sum(buffer.size_bytes for buffer in alive) + (scratch.size_bytes if scratch else 0),
+        "live_bytes": plan.live_bytes[call.step],
         "weight_bytes": packed.size_bytes if packed else 0,
+        "weight_bytes_read": weight_bytes_read(call, graph) if packed and packed.weight_bytes else 0,
         "scale": float(scale_of(quant)),
         "zero_point": quant.zero_point,
         "sqnr_db": sqnr.get(call.write),
@@ -169,8 +190,35 @@ def _buffer(plan: Plan, name: str) -> Json:
         "size_bytes": buffer.size_bytes,
         "slots": buffer.slots,
         "rows": buffer.rows,
+        "strip_columns": buffer.strip_columns,
         "first_step": buffer.first_step,
         "last_step": buffer.last_step,
+        "first_moment": buffer.first_moment,
+        "last_moment": buffer.last_moment,
+    }
+
+
+def _loop(plan: Plan, loop: Rows, first: int, end: int) -> Json:
+    """One loop's steps and moments, and the most bytes alive in each of some equal parts of it."""
+    bins = min(end - first, _BINS_PER_CALL * len(loop.calls))
+    edges = [first + (end - first) * index // bins for index in range(bins + 1)]
+    return {
+        "first_step": loop.calls[0].step,
+        "last_step": loop.calls[-1].step,
+        "first_moment": first,
+        "last_moment": end - 1,
+        "live_bytes": [max(plan.live_by_moment[low:high]) for low, high in pairwise(edges)],
+    }
+
+
+def _trade_off(plan: Plan, point: TradeOff) -> Json:
+    """One plan that could be had; instructions are an estimate for comparing plans."""
+    return {
+        "arena_bytes": point.plan.arena_bytes,
+        "instructions": round(point.instructions),
+        "loops": len(point.plan.loops),
+        "layerwise": len(point.plan.loops) == len(plan.graph.nodes),
+        "chosen": (point.plan.loops, point.plan.buffers) == (plan.loops, plan.buffers),
     }
 
 
@@ -185,16 +233,22 @@ def _folded(graph: Graph) -> Json:
     }
 
 
-def _quantization(graph: Graph) -> Json:
-    """How many output channels are requantized in which proved form."""
+def _quantization(graph: Graph, is_given: bool) -> Json:
+    """How many output channels are requantized in which form; all are exact.
+
+    guarded        integers, and ONNX Runtime's float32 arithmetic where the result is near a step
+    guarded_float  the same for layers that ONNX Runtime sums in float32
+    """
     paths: Counter[str] = Counter()
     for node in graph.nodes:
         requantize = getattr(node.attributes, "requantize", None)
         if isinstance(requantize, Requantize):
             paths[requantize.form[0]] += len(requantize.multiplier)
+        elif isinstance(requantize, GuardedRequantize):
+            paths["guarded_float" if requantize.float_sum else "guarded"] += len(requantize.multiplier)
     return {
-        "weights": "int8 per output channel, symmetric",
-        "activations": "int8 per tensor, asymmetric",
-        "proved_channels": sum(paths.values()) - paths["float"],
+        "weights": "as given" if is_given else "int8 per output channel, symmetric",
+        "activations": "as given" if is_given else "int8 per tensor, asymmetric",
+        "proved_channels": sum(paths.values()),
         "channels_per_path": dict(sorted(paths.items())),
     }
