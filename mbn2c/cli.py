@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from mbn2c import __version__, demo
 from mbn2c.bench import bench
+from mbn2c.build.flash import flash
 from mbn2c.doctor import all_required_ok, checks, format_checks
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError, Mbn2cError, UsageError
@@ -21,12 +23,15 @@ from mbn2c.inspect import format_inspection, inspect_model
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.serial_port import SerialPort
 from mbn2c.link.session import EMULATED, Session
+from mbn2c.network import RANDOM
 from mbn2c.output_folder import OutputFolder, compile_folder, firmware_for
-from mbn2c.pipeline import RANDOM, BuildOptions, build
+from mbn2c.pipeline import BuildOptions, build
+from mbn2c.planner.streaming import OPTIMIZE
+from mbn2c.quantize.search import EFFORTS
 from mbn2c.target import Board, all_boards, all_cores, load_board, load_core
 from mbn2c.tasks.task import Preprocess
 from mbn2c.texts import bench_text, boards_text, build_text, targets_text, verify_text
-from mbn2c.verify import VerifyOptions, check_gates, verify
+from mbn2c.verify import JOURNAL, Device, VerifyOptions, check_gates, verify, verify_on_all
 
 Item = TypeVar("Item")
 Json = dict[str, Any]
@@ -61,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_inspect(commands)
     _add_build(commands)
+    _add_flash(commands)
     _add_verify(commands)
     _add_bench(commands)
     _add_listings(commands)
@@ -81,7 +87,7 @@ def _show(options: argparse.Namespace, result: Json, text: str) -> None:
 
 def _progress(items: Iterable[Item], title: str, total: int) -> Iterable[Item]:
     """A progress bar on standard error, only on a terminal."""
-    return tqdm(items, desc=title, total=total, unit="image", disable=None, leave=False)
+    return tqdm(items, desc=title, total=total, unit="", disable=None, leave=False)
 
 
 # --- inspect ---
@@ -111,11 +117,17 @@ def _add_build(commands: Any) -> None:
     parser.add_argument("--calib", metavar="DIR|FILE.npz|random", help="images to choose the int8 scales from")
     parser.add_argument("--calib-limit", type=int, metavar="N", help="take N of them, evenly spaced")
     parser.add_argument(
+        "--quantize",
+        choices=EFFORTS,
+        default="default",
+        help="how long to look for an int8 network near the float one: seconds, a minute, minutes",
+    )
+    parser.add_argument(
         "--percentile",
         type=float,
         default=100.0,
         metavar="P",
-        help="keep this share of each tensor's values inside its int8 range (default 100: minimum and maximum)",
+        help="keep this share of each tensor's values inside its int8 range (default: found by search)",
     )
     parser.add_argument(
         "--preprocess", choices=("unit", "pm1", "imagenet"), help="RGB/255; RGB/127.5-1; ImageNet's mean and std"
@@ -130,6 +142,15 @@ def _add_build(commands: Any) -> None:
         choices=("int8", "uint8"),
         default="int8",
         help="uint8: the device takes raw pixels and does the preprocessing",
+    )
+    parser.add_argument(
+        "--optimize",
+        choices=OPTIMIZE,
+        default="balanced",
+        help="least RAM, least product of RAM and instructions, or least instructions (default balanced)",
+    )
+    parser.add_argument(
+        "--ram-limit", metavar="BYTES", help="the cheapest plan within so much RAM in all; 128K is 131072"
     )
     parser.add_argument("--name", help="prefix of the C functions (default: the model's file name)")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line or CSV with index,name")
@@ -159,7 +180,10 @@ def _build(options: argparse.Namespace) -> int:
             preprocess=_preprocess(options),
             resize=options.resize,
             percentile=options.percentile,
+            effort=options.quantize,
             input_kind=options.input,
+            optimize=options.optimize,
+            ram_limit=_size(options.ram_limit, "--ram-limit") if options.ram_limit else None,
             name=options.name,
             labels=options.labels,
         ),
@@ -176,7 +200,7 @@ def _build(options: argparse.Namespace) -> int:
         note = f"not compiled, so code and stack are not known: {error.what}; {error.hint}"
     report = OutputFolder(options.output).report
     text = build_text(report, str(options.output), note)
-    if options.calib == RANDOM:
+    if report["build"]["calibration"]["source"] == RANDOM:
         print("warning: calibrated on noise (--calib random): sizes are right, accuracy is not", file=sys.stderr)
     if note:
         print(f"warning: {note}", file=sys.stderr)
@@ -194,11 +218,57 @@ def _preprocess(options: argparse.Namespace) -> Preprocess | None:
     return Preprocess(_numbers(options.mean, "--mean"), _numbers(options.std, "--std"))
 
 
+def _size(text: str, option: str) -> int:
+    """Bytes; K and M are binary."""
+    factor = {"K": 1024, "M": 1024**2}.get(text[-1:].upper(), 1)
+    digits = text[:-1] if factor > 1 else text
+    if not digits.isdigit() or int(digits) == 0:
+        raise UsageError(f"{option} {text} is no size", hint="e.g. 131072, 128K or 1M")
+    return int(digits) * factor
+
+
 def _numbers(text: str, option: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.split(","))
     except ValueError:
         raise UsageError(f"{option} {text} is not a list of numbers", hint="e.g. 0.485,0.456,0.406") from None
+
+
+# --- flash ---
+
+
+def _add_flash(commands: Any) -> None:
+    parser = _command(commands, "flash", _flash, "write the firmware to a board attached to this computer")
+    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+    parser.add_argument("--board", help="board; its firmware is built if OUT has none for it (default: OUT's own)")
+    parser.add_argument(
+        "--to",
+        default="",
+        metavar="WHICH",
+        help="a debug probe's id or its start; drive or serial port of a boot loader; user@host of a Linux board",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
+def _flash(options: argparse.Namespace) -> int:
+    output = OutputFolder(options.output)
+    name = options.board or output.report["board"]
+    if name is None:
+        raise UsageError("no board to flash", hint="--board; `mbn2c boards` lists them")
+    board = load_board(name)
+    said: list[str] = []
+
+    def say(what: str) -> None:
+        said.append(what)
+        if not options.json:
+            print(what, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder:
+        elf = _firmware_file(output, board, Path(folder))
+        flash(elf, board, say, to=options.to, dry_run=options.dry_run)
+    if options.json:
+        print(json.dumps({"board": name, "dry_run": options.dry_run, "steps": said}, indent=1))
+    return 0
 
 
 # --- verify ---
@@ -215,6 +285,10 @@ def _add_verify(commands: Any) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="take N images, evenly spaced")
     parser.add_argument("--layers", action="store_true", help="compare every layer and name the first bad one")
     parser.add_argument(
+        "--digest", action="store_true", help="compare the outputs' CRC-32; fetch an output only where that differs"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where an earlier verify of OUT was broken off")
+    parser.add_argument(
         "--max-drop",
         type=float,
         metavar="P",
@@ -224,37 +298,60 @@ def _add_verify(commands: Any) -> None:
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
     device = parser.add_mutually_exclusive_group()
-    device.add_argument("--port", help="serial port, or socket://host:port, of a board that runs the firmware")
+    device.add_argument(
+        "--port",
+        action="append",
+        help="serial port, or socket://host:port, of a board that runs the firmware; again for each further board",
+    )
     device.add_argument("--board", help="emulated board; its firmware is built if OUT has none for it")
     device.add_argument("--host", action="store_true", help="the same firmware as a program on this computer")
-    parser.add_argument("--baud", type=int, default=115200, help="of --port (default 115200)")
+    parser.add_argument("--baud", type=int, default=115200, help="rate to change to after the first 115200")
 
 
 def _verify(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
-    checked = VerifyOptions(options.images, options.labels, options.limit, options.layers, options.max_drop)
-    with (
-        tempfile.TemporaryDirectory(prefix="mbn2c-") as folder,
-        _open_device(options, output, Path(folder)) as transport,
-    ):
-        emulated = isinstance(transport, EmulatedBoard)
-        session = Session(transport, digest=output.digest, timing=EMULATED if emulated else None)
-        result = verify(output, transport, session, checked, _progress)
+    checked = VerifyOptions(
+        options.images,
+        options.labels,
+        options.limit,
+        options.layers,
+        options.max_drop,
+        options.digest,
+        options.output / JOURNAL,
+        options.resume,
+    )
+    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
+        devices = _open_devices(options, output, Path(folder), open_lines)
+        result = verify_on_all(output, devices, checked, _progress)
     _show(options, result, verify_text(result))
     check_gates(result, options.max_drop)
     return 0
 
 
-def _open_device(options: argparse.Namespace, output: OutputFolder, folder: Path) -> Any:
-    if options.port:
-        return SerialPort(options.port, options.baud)
-    board = _device_board(options, output)
+def _open_devices(
+    options: argparse.Namespace, output: OutputFolder, folder: Path, open_lines: contextlib.ExitStack
+) -> list[Device]:
+    devices = []
+    for name in options.port or ():
+        session = Session(SerialPort(name), digest=output.digest)
+        open_lines.callback(session.close)
+        session.connect(options.baud, output.report["model"]["macs"])
+        devices.append(Device(session.transport, session))
+    if not devices:
+        board = _device_board(options, output)
+        emulated = EmulatedBoard(board, _firmware_file(output, board, folder), count=True)
+        open_lines.callback(emulated.close)
+        devices.append(Device(emulated, Session(emulated, digest=output.digest, timing=EMULATED)))
+    return devices
+
+
+def _firmware_file(output: OutputFolder, board: Board, folder: Path) -> Path:
+    """The firmware of OUT for a board; built in `folder` if OUT has none."""
     built = output.report.get("firmware")
     if built and output.report["board"] == board.name and (output.path / built["file"]).is_file():
-        elf = output.path / built["file"]
-    else:
-        elf = firmware_for(output, board, folder)
-    return EmulatedBoard(board, elf, count=True)
+        file: Path = output.path / built["file"]
+        return file
+    return firmware_for(output, board, folder)
 
 
 def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:

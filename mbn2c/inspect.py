@@ -9,8 +9,10 @@ import numpy as np
 
 from mbn2c.architecture import recognise
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.layout import lay_out
+from mbn2c.network import import_lowered
+from mbn2c.network_inputs import input_spec
 from mbn2c.ops import OPERATORS
-from mbn2c.pipeline import import_lowered, input_spec, lay_out
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.report import context_bytes
@@ -72,7 +74,6 @@ def _targets(graph: Graph) -> list[Json]:
                 "target": core.name,
                 "ram_bytes": arena + context_bytes(steps, core.bits),
                 "flash_bytes": flash,
-                "schedule": "layerwise",
             }
         )
     return rows

@@ -13,11 +13,13 @@ from mbn2c.build import toolchain
 from mbn2c.build.sizes import network_sizes
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.emit.model import Names
-from mbn2c.errors import UsageError
+from mbn2c.errors import FitError, UsageError
 from mbn2c.ir.graph import Graph
+from mbn2c.layout import STACK_ALLOWANCE_BYTES, Layout, c_files, lay_out
+from mbn2c.network import MODEL_FLOAT32, MODEL_FUSED, MODEL_INT8
 from mbn2c.network_file import read_graph
-from mbn2c.pipeline import MODEL_FLOAT32, MODEL_INT8, NETWORK, REPORT, Layout, c_files, lay_out, names_for
-from mbn2c.report import SCHEMA, to_json, with_sizes
+from mbn2c.pipeline import NETWORK, REPORT, names_for, report_files
+from mbn2c.report import SCHEMA, with_sizes
 from mbn2c.target import Board, Core, load_board, load_core
 
 
@@ -54,8 +56,13 @@ class OutputFolder:
         return self._file(MODEL_INT8)
 
     @property
-    def float_model(self) -> Path:
-        return self._file(MODEL_FLOAT32)
+    def float_model(self) -> Path | None:
+        """None for a model that came quantized."""
+        return self._file(MODEL_FLOAT32) if self.report["build"]["given"] is None else None
+
+    @property
+    def fused_model(self) -> Path:
+        return self._file(MODEL_FUSED)
 
     @property
     def core(self) -> Core:
@@ -79,7 +86,8 @@ class OutputFolder:
         return names_for(self.graph, self.prefix, self.report["model"]["file"], self.digest, self.report["build"])
 
     def layout(self, core: Core) -> Layout:
-        return lay_out(self.graph, core, self.report["build"]["optimize"])
+        facts = self.report["build"]
+        return lay_out(self.graph, core, facts["optimize"], facts["ram_limit"])
 
     def _file(self, name: str) -> Path:
         file = self.path / name
@@ -104,7 +112,7 @@ def firmware_for(output: OutputFolder, board: Board, folder: Path, cflags: Seque
 def compile_folder(output: OutputFolder) -> None:
     """Run make in the folder and complete its report with code, stack and totals.
 
-    raises  BoardError if a tool is missing, FitError if a memory of the board overflows
+    raises  BoardError if a tool is missing, FitError if a memory of the board or --ram-limit is not kept
     """
     core, board, report = output.core, output.board, output.report
     built = toolchain.build(output.path, output.prefix, core, board)
@@ -119,4 +127,11 @@ def compile_folder(output: OutputFolder) -> None:
             "memories": toolchain.memory_use(built.path, board) if board.memories else {},
         }
     completed = with_sizes(report, sizes.code_bytes, sizes.stack_bytes, firmware)
-    write_bundle({REPORT: to_json(completed).encode()}, output.path)
+    write_bundle(report_files(completed), output.path)
+    limit, total = report["build"]["ram_limit"], completed["ram"]["total_bytes"]
+    if limit is not None and total > limit:
+        raise FitError(
+            f"the network takes {total:,} B of RAM with its stack of {sizes.stack_bytes:,} B, the limit is {limit:,} B",
+            where=str(output.path),
+            hint=f"--ram-limit {limit + STACK_ALLOWANCE_BYTES}, or a smaller input",
+        )

@@ -43,3 +43,8 @@ def paired_drop(losses: int, gains: int, total: int) -> tuple[float, float]:
     b, c = losses + 0.5, gains + 0.5
     variance = (b + c - (b - c) ** 2 / total) / total**2
     return drop, drop + _Z_95 * math.sqrt(max(variance, 0.0))
+
+
+def decibel(signal: float, noise: float) -> float | None:
+    """Signal to noise ratio in dB; None where one of them is 0."""
+    return round(10 * math.log10(signal / noise), 2) if signal > 0 and noise > 0 else None

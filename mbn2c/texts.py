@@ -25,7 +25,8 @@ def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
     ram, flash, model = report["ram"], report["flash"], report["model"]
     calibration, folded = report["build"]["calibration"], report["folded"]
     paths = ", ".join(f"{count} {path}" for path, count in report["quantization"]["channels_per_path"].items())
-    source = "random inputs: for sizes only" if calibration["source"] == "random" else "images"
+    sources = {"random": "random inputs: for sizes only", "given": "needed: the model came quantized"}
+    source = sources.get(calibration["source"], "images")
     size = f"{model['macs']:,} MACs, {model['parameters']:,} parameters, {len(report['layers'])} layers"
     folds = f"{folded['batch_norms']} batch norms, {folded['activations']} activations, {folded['pads']} pads"
     ram_parts = f"arena {ram['arena_bytes']:,} + context {ram['context_bytes']:,} + stack {_bytes(ram['stack_bytes'])}"
@@ -33,8 +34,9 @@ def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
     rows = [
         ("model", f"{model['file']}: {size}"),
         ("target", report["target"] + (f", board {report['board']}" if report["board"] else "")),
-        ("calibration", f"{calibration['images']} {source}"),
+        ("calibration", f"{calibration['images'] or 'none'} {source}"),
         ("folded", f"{folds}, {folded['removed_channels']} constant channels"),
+        *_tried_rows(report["quantization"]["tried"]),
         ("requantization", f"{report['quantization']['proved_channels']} channels proved exact: {paths}"),
         ("RAM", f"{_bytes(ram['total_bytes'])} = {ram_parts}"),
         ("", f"peak at {ram['peak_layer']}; no placement of this schedule is below {ram['lower_bound_bytes']:,} B"),
@@ -49,6 +51,29 @@ def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
     return table(rows)
 
 
+def _tried_rows(tried: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Quantization methods in the order tried, each with what it gave."""
+    rows: list[tuple[str, str]] = []
+    for line in tried:
+        sqnr = f"{line['sqnr_db']:.2f} dB"
+        verdict = "kept" if line["kept"] else "dropped"
+        rows.append(("" if rows else "quantization", f"{line['method']}: {sqnr} on held-back images, {verdict}"))
+    return rows
+
+
+def _line_text(result: Mapping[str, Any]) -> str:
+    text = f"{result['line_bytes']:,} bytes"
+    if result["images_per_s"] is not None:
+        text += f", {result['images_per_s']:g} images/s"
+    if result["line_share"] is not None:
+        text += f", {100 * result['line_share']:.0f} % of the line's capacity"
+    if result["devices"] > 1:
+        text += f", {result['devices']} devices"
+    if result["resumed_images"]:
+        text += f"; {result['resumed_images']} images are from the verify that was broken off"
+    return text
+
+
 def verify_text(result: Mapping[str, Any]) -> str:
     """The three comparisons, and what they cost."""
     n, compared, seconds = result["images"], f"{result['outputs_compared']:,}", f"{result['wall_s']:.1f}"
@@ -59,16 +84,19 @@ def verify_text(result: Mapping[str, Any]) -> str:
 
     rows = [
         ("device", f"{result['board']}, {n} images, {compared} output bytes, {result['retries']} retries, {seconds} s"),
+        ("line", _line_text(result)),
         ("device against integer reference", f"{result['device_vs_reference_mismatches']} bytes differ"),
         (
             "reference against ONNX Runtime, int8",
             f"{result['reference_vs_ort_int8_mismatches']} bytes differ, over all tensors",
         ),
-        ("same top-1 as the float model", share("top1_agreement")),
     ]
+    if result["top1_agreement"] is not None:
+        rows.append(("same top-1 as the float model", share("top1_agreement")))
     if result["top1_device"] is not None:
+        rows.append(("top-1 of the device", share("top1_device")))
+    if result["drop"] is not None:
         rows += [
-            ("top-1 of the device", share("top1_device")),
             ("top-1 of the float model", share("top1_ort_float32")),
             (
                 "accuracy drop",

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 _LINE_CHARS = 116
-_C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
+_C_TYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+    "float32": "float",
+}
 
 
 def c_type(array: np.ndarray) -> str:
@@ -27,6 +34,8 @@ def array_lines(array: np.ndarray) -> str:
     """The elements, comma-separated, in indented lines."""
     if array.dtype == np.float32:
         words = [float_literal(value) for value in array.reshape(-1)]
+    elif array.dtype == np.uint32:
+        words = [f"0x{value:08x}u" for value in array.reshape(-1).tolist()]
     else:
         words = [int_literal(value) for value in array.reshape(-1).tolist()]
     lines: list[str] = []

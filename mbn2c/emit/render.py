@@ -18,7 +18,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        # C is printed as it is; in a page every name is escaped.
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
     )
 
 

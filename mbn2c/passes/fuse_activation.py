@@ -32,7 +32,10 @@ def _fuse_one(graph: Graph) -> Graph | None:
             return graph.rebuild(nodes=with_nodes(graph, changes))
         if before.op in _CARRIES_ACTIVATION:
             own, later = before.attributes.activation, node.attributes.activation
-            attributes = replace(before.attributes, activation=own.then(later) if own else later)
+            fused = own.then(later) if own else later
+            if not fused.low <= 0 <= fused.high:
+                continue  # A quantization range always holds 0, so saturation cannot do this clamp; a lookup can.
+            attributes = replace(before.attributes, activation=fused)
             changes = {before.name: replace(before, outputs=node.outputs, attributes=attributes), node.name: None}
             note = Note("activation", node.name, f"{later.name} fused into {before.name}")
             return graph.rebuild(nodes=with_nodes(graph, changes), notes=[note])

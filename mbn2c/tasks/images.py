@@ -23,9 +23,10 @@ _MODES = {1: "L", 3: "RGB"}
 class Samples:
     """Samples by number, in sorted order; iterating loads each image when its turn comes.
 
-    files   image files, or () for an .npz
-    values  float32 [N, ...] of an .npz, or None
-    rows    which rows of `values` these are
+    files      image files, or () for an .npz
+    values     float32 [N, ...] of an .npz, or None
+    rows       which rows of `values` these are
+    are_codes  the .npz holds integers: for a model whose input is int8 or uint8, what that input holds
     """
 
     spec: InputSpec
@@ -33,6 +34,7 @@ class Samples:
     resize: str = "crop"
     values: np.ndarray | None = None
     rows: tuple[int, ...] = ()
+    are_codes: bool = False
 
     def __len__(self) -> int:
         return len(self.rows) if self.values is not None else len(self.files)
@@ -78,8 +80,8 @@ def open_samples(path: Path, spec: InputSpec, *, resize: str = "crop", limit: in
         raise UsageError(
             "neither an images folder nor an .npz file", where=str(path), hint="a folder of PNG/JPEG, or an .npz"
         )
-    values = _read_npz(path, spec)
-    return Samples(spec, values=values, rows=tuple(evenly_spaced(len(values), limit)))
+    values, are_codes = _read_npz(path, spec)
+    return Samples(spec, values=values, rows=tuple(evenly_spaced(len(values), limit)), are_codes=are_codes)
 
 
 def evenly_spaced(count: int, limit: int | None) -> list[int]:
@@ -155,7 +157,8 @@ def _resized(image: Image.Image, height: int, width: int, resize: str) -> Image.
 # --- .npz ----------------------------------------------------------------------------------------
 
 
-def _read_npz(path: Path, spec: InputSpec) -> np.ndarray:
+def _read_npz(path: Path, spec: InputSpec) -> tuple[np.ndarray, bool]:
+    """The inputs as float32, and whether the file holds integers."""
     where = str(path)
     expected = "one array [N, " + ", ".join(map(str, spec.sample_shape)) + "] of float32"
     try:
@@ -178,4 +181,4 @@ def _read_npz(path: Path, spec: InputSpec) -> np.ndarray:
     values: np.ndarray = array.astype(np.float32)
     if not np.isfinite(values).all():
         raise UsageError("the array holds NaN or infinite values", where=where, hint="check how it was made")
-    return values
+    return values, array.dtype.kind in "iu"
