@@ -10,7 +10,8 @@ from mbn2c.emit.bundle import write_bundle
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.output_folder import OutputFolder, compile_folder, firmware_for
-from mbn2c.pipeline import BuildOptions, build, no_progress
+from mbn2c.pipeline import BuildOptions, build
+from mbn2c.progress import no_progress
 from mbn2c.target import load_board, load_core
 from mbn2c.tasks.task import Preprocess
 from mbn2c.verify import VerifyOptions, verify
@@ -25,12 +26,13 @@ def build_folder(folder: Path, options: BuildOptions, *, compiled: bool = False)
 
 
 def demo_options(target: str, board: str | None = None) -> BuildOptions:
-    """The bundled digits network for a core."""
+    """The bundled digits network for a core, quantized quickly: these tests ask for equal bytes, not for accuracy."""
     return BuildOptions(
         model=demo.MODEL_FILE,
         core=load_core(target),
         board=load_board(board) if board else None,
         calib=str(demo.CALIBRATION_FOLDER),
+        effort="fast",
         preprocess=Preprocess.named(demo.PREPROCESS),
         input_kind="uint8",
         name="digits",

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from networks import kernels_of
 
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.emit.model import Names, model_files
-from mbn2c.ir.plan import Plan
+from mbn2c.emit.render import render
+from mbn2c.ir.plan import Plan, from_memory
+from mbn2c.kernels import kernels_of_plan
+from mbn2c.resources import templates
 
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
-SANITIZE = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+# Warnings are another test's business.
+SANITIZE = ("-O1", "-w", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 Tensors = dict[str, np.ndarray]
 
 
@@ -29,11 +33,26 @@ class Net:
     labels: tuple[str, ...] = ()
     tables: np.ndarray | None = None
     isas: tuple[str, ...] = ("scalar",)
+    title: str = "a test"
 
     def files(self) -> dict[str, bytes]:
-        kernels = kernels_of(self.plan.graph, self.isas)
-        names = Names(self.prefix, "a test", bytes(range(32)), self.labels, self.tables)
-        return model_files(self.plan, kernels, names)
+        names = Names(self.prefix, self.title, bytes(range(32)), self.labels, self.tables)
+        return with_twins(model_files(self.plan, kernels_of_plan(self.plan, self.isas), names))
+
+
+_ASSEMBLY = re.compile(r"mbn_(\w+)_(arm_dsp|arm_mve)\.c")
+
+
+def with_twins(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files with what is written in assembly or intrinsics replaced by its portable twin."""
+    twins = {}
+    for path in files:
+        found = _ASSEMBLY.fullmatch(path)
+        twin = f"kernels/{found[2]}/{found[1]}_twin.c.j2" if found else ""
+        if twin and (templates() / twin).is_file():
+            twins[path] = render(twin, {"version": "test"}).encode()
+            twins["mbn_dsp.h"] = render("kernels/arm_dsp/mbn_dsp.h.j2", {"version": "test"}).encode()
+    return {**files, **twins}
 
 
 def write_c(folder: Path, nets: Sequence[Net]) -> list[str]:
@@ -193,7 +212,7 @@ def _parse(data: bytes, nets: Sequence[Net], count: int) -> list[list[Tensors]]:
 def _tensors(plan: Plan, rows: dict[str, list[bytes]]) -> Tensors:
     graph = plan.graph
     tensors = {
-        name: np.frombuffer(b"".join(parts), np.int8).reshape(graph.tensors[name].shape)
+        name: from_memory(plan.buffers[name], np.frombuffer(b"".join(parts), np.int8))
         for name, parts in rows.items()
         if name
     }

@@ -214,9 +214,6 @@ OPERATOR_CASES: dict[str, Callable[[], Graph]] = {
     "fully_connected 1 to 1": lambda: _one((1, 1, 1), lambda builder: builder.fully_connected("input", 1)),
     "add": lambda: _one((3, 4, 5), lambda builder: builder.add("input", builder.conv2d("input", 5))),
     "add to itself": lambda: _one((3, 4, 5), lambda builder: builder.add("input", "input")),
-    "add twice": lambda: _one(
-        (3, 4, 5), lambda builder: builder.add(builder.add("input", builder.conv2d("input", 5)), "input")
-    ),
     "average_pool2d global": lambda: _pool((7, 5, 9)),
     "average_pool2d global, 1 pixel": lambda: _pool((1, 1, 9)),
     "average_pool2d global, 40x40": lambda: _pool((40, 40, 2)),

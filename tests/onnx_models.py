@@ -230,7 +230,7 @@ def clip_attributes() -> Net:
     return Net(opset=10).conv(3, 4).then("Clip", min=0.0, max=6.0).conv(4, 4).then("Clip", min=-1.0)
 
 
-@dialect("conv2d conv2d conv2d")
+@dialect("conv2d conv2d clamp conv2d")
 def clip_inputs() -> Net:
     net = Net().conv(3, 4)
     net.then("Clip", "", net.weight(1.0)).conv(4, 4).then("Clip", net.weight([0.5])).conv(4, 4)

@@ -1,42 +1,219 @@
-"""The generated C computes the reference bit by bit, keeps its promises as C, and answers misuse with an error code."""
+"""The generated C computes the reference bit by bit, under sanitizers too, and keeps its promises as C."""
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from host_c import Net, first_difference, run_program
+from host_c import SANITIZE, STRICT, Net, compile_c, first_difference, run_program, write_c
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from networks import cut_lists, int8_inputs, kernels_of, networks, plan_with_cuts
+from models import OPERATOR_CASES, tiny_mobilenet_v2, tiny_two_outputs
+from networks import cut_lists, int8_inputs, kernels_of, networks, piece_lists, plan_with_cuts, quantized
+from tiny_nets import tiny_nets
 
+from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_names import check_prefix, prefix_of
+from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
-from mbn2c.ir.text import print_graph
+from mbn2c.ir.plan import Plan
+from mbn2c.ir.text import print_graph, print_plan
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
 
-SANITIZE = ("-O1", "-w", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-NETS = 10
+SANITIZERS = {
+    "gcc": ("gcc", SANITIZE),
+    "clang": ("clang", SANITIZE),
+    # Finds arena bytes that are read before they are written.
+    "clang memory": ("clang", ("-O1", "-w", "-fsanitize=memory", "-fno-sanitize-recover=all")),
+}
 
 
-def check_nets(folder: Path, drawn: list[tuple[Graph, list[bool]]], compiler: str, flags: tuple[str, ...]) -> None:
+@dataclass(frozen=True)
+class Drawn:
+    """A network and a way to cut it."""
+
+    graph: Graph
+    cuts: Sequence[bool]
+    pieces: Sequence[int]
+
+    def plans(self) -> list[Plan]:
+        cut = plan_with_cuts(self.graph, self.cuts, self.pieces)
+        plans = [plan_layerwise(self.graph, kernels_of(self.graph)), cut]
+        return [*plans, plan_with_cuts(self.graph, self.cuts)] if cut.has_pieces else plans
+
+
+def check_nets(folder: Path, drawn: Sequence[Drawn], sanitizer: str) -> None:
+    """All networks, each with its Plans, in one program: every row of every step is what the Graph says."""
     nets, inputs = [], []
-    for index, (graph, cuts) in enumerate(drawn):
-        plans = plan_layerwise(graph, kernels_of(graph)), plan_with_cuts(graph, cuts)
-        nets += [Net(f"n{index}_{place}", plan) for place, plan in enumerate(plans)]
-        inputs += [list(int8_inputs(graph, 4, seed=index))] * len(plans)
+    for index, network in enumerate(drawn):
+        for place, plan in enumerate(network.plans()):
+            nets.append(Net(f"n{index}_{place}", plan))
+            inputs.append(list(int8_inputs(network.graph, 4, seed=index)))
+    compiler, flags = SANITIZERS[sanitizer]
     found = run_program(folder, nets, inputs, compiler, flags)
     for net, images, results in zip(nets, inputs, found, strict=True):
         graph = net.plan.graph
         for values, tensors in zip(images, results, strict=True):
             difference = first_difference(run_graph(graph, {graph.inputs[0].tensor: values}), tensors)
-            assert difference == "", f"{difference}\n{print_graph(graph)}"
+            assert difference == "", f"{difference}\n{print_graph(graph)}{print_plan(net.plan)}"
 
 
-batches = st.lists(st.tuples(networks(), cut_lists), min_size=NETS, max_size=NETS)
+def batches(size: int, blocks: int) -> st.SearchStrategy[list[Drawn]]:
+    """Many networks at once, since a compiler call costs more than a small network."""
+    one = st.builds(Drawn, networks(blocks), cut_lists, piece_lists)
+    return st.lists(one, min_size=size, max_size=size)
 
 
 @settings(max_examples=4, phases=[Phase.generate])
-@given(batches)
-def test_random_networks_under_sanitizers(tmp_path_factory: pytest.TempPathFactory, drawn) -> None:
-    check_nets(tmp_path_factory.mktemp("nets"), drawn, "gcc", SANITIZE)
+@given(batches(10, 4))
+def test_random_networks_under_sanitizers(tmp_path_factory: pytest.TempPathFactory, drawn: list[Drawn]) -> None:
+    check_nets(tmp_path_factory.mktemp("nets"), drawn, "gcc")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+def test_many_random_networks_under_sanitizers(
+    tmp_path_factory: pytest.TempPathFactory, need_tool: Callable[[str], str], sanitizer: str
+) -> None:
+    need_tool(SANITIZERS[sanitizer][0])
+
+    @settings(max_examples=5, phases=[Phase.generate])
+    @given(batches(20, 6))
+    def sweep(drawn: list[Drawn]) -> None:
+        check_nets(tmp_path_factory.mktemp("nets"), drawn, sanitizer)
+
+    sweep()
+
+
+@pytest.mark.parametrize("sanitizer", ["gcc", *(pytest.param(n, marks=pytest.mark.slow) for n in [*SANITIZERS][1:])])
+def test_operators_and_tiny_networks_under_sanitizers(
+    tmp_path: Path, need_tool: Callable[[str], str], sanitizer: str
+) -> None:
+    need_tool(SANITIZERS[sanitizer][0])
+    graphs = [quantized(make()) for make in (*OPERATOR_CASES.values(), tiny_mobilenet_v2, tiny_two_outputs)]
+    check_nets(tmp_path, [Drawn(graph, [], [3]) for graph in graphs], sanitizer)
+
+
+# --- C as promised -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "g++"])
+@pytest.mark.parametrize("optimize", ["-O0", "-O2"])
+def test_clean_under_all_warnings(
+    tmp_path: Path, need_tool: Callable[[str], str], compiler: str, optimize: str
+) -> None:
+    need_tool(compiler)
+    sources = write_c(tmp_path, list(tiny_nets().values()))
+    if compiler == "g++":
+        flags = tuple(flag for flag in STRICT if flag != "-Wstrict-prototypes")
+        compile_c(tmp_path, ["-x", "c++", *sources], optimize, *flags, "-c", compiler=compiler, standard="-std=c++11")
+    else:
+        compile_c(tmp_path, sources, optimize, *STRICT, "-pedantic", "-c", compiler=compiler)
+
+
+def test_needs_nothing_but_memcpy_and_memset(tmp_path: Path, need_tool: Callable[[str], str]) -> None:
+    """No heap, no stdio, no mutable globals; logf only where log_softmax is."""
+    need_tool("nm")
+    for net in tiny_nets().values():
+        folder = tmp_path / net.prefix
+        sources = write_c(folder, [net])
+        compile_c(folder, sources, "-Os", "-fno-pic", "-fno-stack-protector", "-nostdlib", "-r", "-o", "all.o")
+        symbols = subprocess.run(["nm", "all.o"], cwd=folder, capture_output=True, text=True, check=True).stdout
+        kinds = [line.split()[-2:] for line in symbols.splitlines()]
+        allowed = {"memcpy", "memset"} | ({"logf"} if net.plan.graph.softmax == "log_softmax" else set())
+        assert {name for kind, name in kinds if kind == "U"} <= allowed, net.prefix
+        assert [name for kind, name in kinds if kind in "bBdDCgGsS"] == [], net.prefix
+        for source in sources:
+            text = (folder / source).read_text()
+            assert source.endswith("_softmax.c") or not re.search(r"\b(float|double)\b", text), source
+
+
+def test_every_file_stands_alone(tmp_path: Path) -> None:
+    """Each header compiles first and twice."""
+    write_c(tmp_path, [tiny_nets()["probable"]])
+    for header in tmp_path.glob("*.h"):
+        (tmp_path / "alone.c").write_text(f'#include "{header.name}"\n#include "{header.name}"\nextern int unused;\n')
+        compile_c(tmp_path, ["alone.c"], *STRICT, "-fsyntax-only")
+
+
+HOSTILE = ("*/ int x; /*", "/* nested", "back\\\\", "line\nbreak", "??/", "q\"'", "\u00e4\u6f22", "%s", "", "a" * 300)
+
+
+def test_names_in_a_model_cannot_break_its_c(tmp_path: Path) -> None:
+    """Whatever a model calls its layers, tensors, outputs and labels."""
+    graph = quantized(tiny_mobilenet_v2())
+    names = {node.name: f"{HOSTILE[index % len(HOSTILE)]}{index}" for index, node in enumerate(graph.nodes)}
+    graph = replace(
+        graph,
+        nodes=tuple(replace(node, name=names[node.name]) for node in graph.nodes),
+        inputs=tuple(replace(port, outside=HOSTILE[0]) for port in graph.inputs),
+        outputs=tuple(replace(port, outside=HOSTILE[2]) for port in graph.outputs),
+    )
+    for title in HOSTILE:
+        files = Net("hostile", plan_with_cuts(graph, []), labels=HOSTILE, title=title).files()
+        write_bundle(files, tmp_path)
+        sources = [path for path in files if path.endswith(".c")]
+        compile_c(tmp_path, sources, *STRICT, "-pedantic", "-fsyntax-only")
+
+
+BAD_PREFIXES = ("", "9lives", "UPPER", "a-b", "x y", "\u00e4", "a" * 41, "int", "main", "mbn_x", "string", "math")
+
+
+@pytest.mark.parametrize("name", BAD_PREFIXES)
+def test_prefixes_that_c_would_not_take(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot prefix C functions"):
+        check_prefix(name)
+
+
+@pytest.mark.parametrize(
+    ("stem", "prefix"),
+    [
+        ("MobileNet-V2 (1)", "mobilenet_v2_1"),
+        ("", "model"),
+        ("9", "model_9"),
+        ("int", "model_int"),
+        ("math", "model_math"),
+        ("\u6f22", "model"),
+    ],
+)
+def test_prefix_of_a_file_name(stem: str, prefix: str) -> None:
+    assert check_prefix(prefix_of(stem)) == prefix
+
+
+SCRIPT = """
+import hashlib, sys
+sys.path.insert(0, "tests")
+from host_c import Net
+from models import tiny_mobilenet_v2
+from networks import plan_with_cuts, quantized
+from mbn2c.onnx_export import to_onnx_int8
+graph = quantized(tiny_mobilenet_v2())
+files = Net("same", plan_with_cuts(graph, [True, False, False]), ("a", "b")).files()
+for path in files:
+    print(path, hashlib.sha256(files[path]).hexdigest())
+print(hashlib.sha256(to_onnx_int8(graph)).hexdigest())
+"""
+
+
+def test_two_processes_write_the_same_bytes() -> None:
+    root = Path(__file__).parent.parent
+    written = [
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            cwd=root,
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert written[0] == written[1]
+    assert len(written[0].splitlines()) > 8

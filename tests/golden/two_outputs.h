@@ -1,0 +1,92 @@
+/* a test, as C99 for microcontrollers. Written by mbn2c 0.1.0; free of conditions.
+ *
+ *   2175 multiply-accumulates, 400 bytes of arena, schedule layerwise
+ *
+ * Whole frame:                              Row by row, the frame never exists:
+ *   two_outputs_init(&net, arena, sizeof arena);      two_outputs_init(&net, arena, sizeof arena);
+ *   two_outputs_run(&net, input, output);             two_outputs_begin(&net);
+ *                                              two_outputs_push_rows(&net, rows, count);  (until all rows are in)
+ *                                              two_outputs_finish(&net, output);
+ *
+ * No global state: several networks, or several contexts of one, may run side by side. */
+#ifndef TWO_OUTPUTS_H
+#define TWO_OUTPUTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TWO_OUTPUTS_ARENA_BYTES 400 /* aligned to 16 */
+#define TWO_OUTPUTS_STEPS 6
+#define TWO_OUTPUTS_MACS 2175
+
+/* Input: 8 rows of 7 pixels of 2 channels. real = scale * (value - zero_point). */
+#define TWO_OUTPUTS_INPUT_ROWS 8
+#define TWO_OUTPUTS_INPUT_WIDTH 7
+#define TWO_OUTPUTS_INPUT_CHANNELS 2
+#define TWO_OUTPUTS_INPUT_ROW_BYTES 14
+#define TWO_OUTPUTS_INPUT_BYTES 112
+#define TWO_OUTPUTS_INPUT_SCALE 0.0313725509f
+#define TWO_OUTPUTS_INPUT_ZERO_POINT (-1)
+typedef int8_t two_outputs_input_t;
+
+/* Outputs, one after the other, rows of pixels of channels. real = scale * (value - zero_point). */
+#define TWO_OUTPUTS_OUTPUT_BYTES 123
+/* conv2d_0_out: [8, 3, 5] */
+#define TWO_OUTPUTS_OUTPUT0_OFFSET 0
+#define TWO_OUTPUTS_OUTPUT0_HEIGHT 8
+#define TWO_OUTPUTS_OUTPUT0_WIDTH 3
+#define TWO_OUTPUTS_OUTPUT0_CHANNELS 5
+#define TWO_OUTPUTS_OUTPUT0_SCALE 0.0313725509f
+#define TWO_OUTPUTS_OUTPUT0_ZERO_POINT (-1)
+/* fully_connected_4_out: [1, 1, 3] */
+#define TWO_OUTPUTS_OUTPUT1_OFFSET 120
+#define TWO_OUTPUTS_OUTPUT1_HEIGHT 1
+#define TWO_OUTPUTS_OUTPUT1_WIDTH 1
+#define TWO_OUTPUTS_OUTPUT1_CHANNELS 3
+#define TWO_OUTPUTS_OUTPUT1_SCALE 0.0313725509f
+#define TWO_OUTPUTS_OUTPUT1_ZERO_POINT (-1)
+
+/* sha256 of the model.int8.onnx this code computes */
+#define TWO_OUTPUTS_DIGEST { 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f }
+
+#define TWO_OUTPUTS_LABEL_COUNT 3
+extern const char *const two_outputs_labels[TWO_OUTPUTS_LABEL_COUNT];
+
+#define TWO_OUTPUTS_OK 0
+#define TWO_OUTPUTS_E_ARGUMENT 1 /* a pointer is NULL or a count negative */
+#define TWO_OUTPUTS_E_ARENA 2    /* the arena is too small or not aligned to 16 bytes */
+#define TWO_OUTPUTS_E_ORDER 3    /* rows without begin, more rows than the input has, or finish before all rows */
+
+/* Called after every row of every step: for checks and measurements, not for normal use. */
+typedef void (*two_outputs_observer_t)(void *context, int step, const int8_t *row, int32_t bytes);
+
+typedef struct {
+    int8_t *arena;
+    two_outputs_observer_t observer;
+    void *observer_context;
+    int32_t rows_in;               /* input rows received, -1 before begin */
+    uint16_t made[TWO_OUTPUTS_STEPS]; /* rows made by each step, padding counted */
+} two_outputs_t;
+
+/* Prepares a context. The arena belongs to it until the last call; its contents need not be kept between inferences. */
+int two_outputs_init(two_outputs_t *net, void *arena, size_t arena_bytes);
+
+/* One inference. The input is only read. */
+int two_outputs_run(two_outputs_t *net, const two_outputs_input_t *input, int8_t *output);
+
+int two_outputs_begin(two_outputs_t *net);
+int two_outputs_push_rows(two_outputs_t *net, const two_outputs_input_t *rows, int count);
+int two_outputs_finish(two_outputs_t *net, int8_t *output);
+
+/* observer may be NULL */
+int two_outputs_observe(two_outputs_t *net, two_outputs_observer_t observer, void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

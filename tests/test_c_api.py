@@ -1,0 +1,230 @@
+"""The functions of the generated C: misuse gets an error code, contexts do not disturb each other, edges are exact."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+from host_c import STRICT, Context, Net, expected_output, load
+from models import Builder
+from networks import int8_inputs
+from tiny_nets import LABELS, streamed, tiny_nets, with_softmax
+
+from mbn2c.ir.graph import Graph
+from mbn2c.ir.window import Activation
+from mbn2c.quantize.calibrate import Range
+from mbn2c.quantize.quantize import quantize
+from mbn2c.reference.run_graph import run_graph
+
+OK, E_ARGUMENT, E_ARENA, E_ORDER = 0, 1, 2, 3
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, dict[str, Net]]:
+    """A library of all tiny networks."""
+    return load(tmp_path_factory.mktemp("library"), list(tiny_nets().values()), *STRICT), tiny_nets()
+
+
+def inputs_of(net: Net, count: int) -> list[np.ndarray]:
+    return list(int8_inputs(net.plan.graph, count + 2, seed=5))[2:]
+
+
+def reference_of(net: Net, values: np.ndarray) -> bytes:
+    return expected_output(net.plan, run_graph(net.plan.graph, {"input": values}))
+
+
+def pointer_to(values: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(values.ctypes.data)
+
+
+def test_init_wants_arena_and_alignment(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    library, by_name = nets
+    context = Context(library, by_name["stream"])
+    size = by_name["stream"].plan.arena_bytes
+    table = [
+        (context.arena, size, OK),
+        (context.arena, size + 1, OK),
+        (context.arena, size - 1, E_ARENA),
+        (context.arena, 0, E_ARENA),
+        (context.arena + 8, size, E_ARENA),
+        (context.arena + 1, size, E_ARENA),
+        (None, size, E_ARGUMENT),
+    ]
+    for arena, arena_bytes, expected in table:
+        found = context.call("init", ctypes.c_void_p(arena), ctypes.c_size_t(arena_bytes))
+        assert found == expected, (arena, arena_bytes)
+    assert library.stream_init(None, ctypes.c_void_p(context.arena), ctypes.c_size_t(size)) == E_ARGUMENT
+
+
+def test_rows_come_after_begin_and_before_finish(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    library, by_name = nets
+    net = by_name["stream"]
+    context = Context(library, net)
+    (values,) = inputs_of(net, 1)
+    height = values.shape[1]
+    output = np.zeros(context.output_bytes, np.int8)
+    rows, out = pointer_to(values), pointer_to(output)
+    table = [
+        ("push_rows", (rows, 1), E_ORDER),  # before begin
+        ("finish", (out,), E_ORDER),
+        ("begin", (), OK),
+        ("finish", (out,), E_ORDER),  # early
+        ("push_rows", (rows, height + 1), E_ORDER),  # too many
+        ("push_rows", (None, 1), E_ARGUMENT),
+        ("push_rows", (rows, -1), E_ARGUMENT),
+        ("push_rows", (rows, 0), OK),
+        ("push_rows", (rows, height), OK),
+        ("push_rows", (rows, 1), E_ORDER),  # one more
+        ("finish", (None,), E_ARGUMENT),
+        ("finish", (out,), OK),
+        ("finish", (out,), E_ORDER),  # twice
+        ("push_rows", (rows, 1), E_ORDER),
+        ("run", (None, out), E_ARGUMENT),
+        ("run", (rows, None), E_ARGUMENT),
+    ]
+    for place, (function, arguments, expected) in enumerate(table):
+        assert context.call(function, *arguments) == expected, f"call {place}: {function}"
+        if place == 11:
+            assert output.tobytes() == reference_of(net, values)
+    for function in ("begin", "run", "finish", "push_rows", "observe"):
+        arguments = {"run": (rows, out), "finish": (out,), "push_rows": (rows, 1), "observe": (None, None)}
+        assert getattr(library, f"stream_{function}")(None, *arguments.get(function, ())) == E_ARGUMENT
+    # After all that misuse the context still works.
+    assert context.run(values) == reference_of(net, values)
+
+
+def test_without_arena_nothing_runs(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    library, _ = nets
+    empty = ctypes.create_string_buffer(8192)
+    buffer = ctypes.create_string_buffer(4096)
+    assert library.stream_begin(empty) == E_ARGUMENT
+    assert library.stream_run(empty, buffer, buffer) == E_ARGUMENT
+
+
+@pytest.mark.parametrize("prefix", ["layers", "stream", "pieces", "gray", "two"])
+@pytest.mark.parametrize("counts", [[1] * 99, [2] * 99, [3, 1, 99], [0, 5, 0, 99]])
+def test_rows_in_any_portions_are_a_frame(
+    nets: tuple[ctypes.CDLL, dict[str, Net]], prefix: str, counts: list[int]
+) -> None:
+    library, by_name = nets
+    context = Context(library, by_name[prefix])
+    (values,) = inputs_of(context.net, 1)
+    output = np.zeros(context.output_bytes, np.int8)
+    assert context.call("begin") == OK
+    row = 0
+    for count in counts:
+        some = np.ascontiguousarray(values[0, row : row + count])
+        assert context.call("push_rows", pointer_to(some), len(some)) == OK
+        row += len(some)
+    assert context.call("finish", pointer_to(output)) == OK
+    assert output.tobytes() == reference_of(context.net, values)
+
+
+def test_contexts_side_by_side(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    """Rows of four inferences in turn, two of them of one network: nobody disturbs anybody."""
+    library, by_name = nets
+    contexts = [Context(library, by_name[prefix]) for prefix in ("stream", "stream", "layers", "pieces")]
+    frames = [inputs_of(context.net, index + 1)[index] for index, context in enumerate(contexts)]
+    for context in contexts:
+        assert context.call("begin") == OK
+    for row in range(max(frame.shape[1] for frame in frames)):
+        for context, frame in zip(contexts, frames, strict=True):
+            if row < frame.shape[1]:
+                assert context.call("push_rows", pointer_to(np.ascontiguousarray(frame[0, row])), 1) == OK
+    for context, frame in zip(contexts, frames, strict=True):
+        output = np.zeros(context.output_bytes, np.int8)
+        assert context.call("finish", pointer_to(output)) == OK
+        assert output.tobytes() == reference_of(context.net, frame)
+
+
+def test_an_inference_given_up_leaves_no_trace(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    library, by_name = nets
+    context = Context(library, by_name["stream"])
+    first, second = inputs_of(context.net, 2)
+    assert context.call("begin") == OK
+    assert context.call("push_rows", pointer_to(first), 7) == OK
+    assert context.run(second) == reference_of(context.net, second)
+
+
+def test_input_is_only_read_and_nothing_around_output_written(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    library, by_name = nets
+    for prefix in ("layers", "stream", "pieces", "gray", "two"):
+        context = Context(library, by_name[prefix])
+        (values,) = inputs_of(context.net, 1)
+        before = values.copy()
+        around = np.full(context.output_bytes + 64, 77, np.int8)
+        assert context.call("run", pointer_to(values), pointer_to(around[32:])) == OK
+        assert np.array_equal(values, before)
+        assert (around[:32] == 77).all() and (around[-32:] == 77).all()
+        assert around[32:-32].tobytes() == reference_of(context.net, values)
+
+
+def test_the_observer_sees_every_tensor(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    library, by_name = nets
+    for prefix in ("layers", "stream", "two"):
+        context = Context(library, by_name[prefix])
+        context.observe()
+        (values,) = inputs_of(context.net, 1)
+        context.run(values)
+        tensors = run_graph(context.net.plan.graph, {"input": values})
+        for call in context.net.plan.calls:
+            seen = b"".join(row for step, row in context.seen if step == call.step)
+            assert seen == tensors[call.write].tobytes(), call.write
+        assert context.call("observe", None, None) == OK
+        context.seen.clear()
+        context.run(values)
+        assert context.seen == []
+
+
+# --- what the edges promise ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", ["pixels", "gray_pixels"])
+def test_raw_pixels_go_through_the_tables(nets: tuple[ctypes.CDLL, dict[str, Net]], prefix: str) -> None:
+    library, by_name = nets
+    net = by_name[prefix]
+    assert net.tables is not None
+    shape = net.plan.graph.tensors["input"].shape
+    pixels = np.random.default_rng(3).integers(0, 256, shape).astype(np.uint8)
+    channels = np.arange(shape[3])
+    assert Context(library, net).run(pixels) == reference_of(net, net.tables[channels, pixels])
+
+
+@pytest.mark.parametrize("prefix", ["probable", "log_probable", "log_of_two"])
+def test_softmax(nets: tuple[ctypes.CDLL, dict[str, Net]], prefix: str) -> None:
+    """As float64 computes it, also where a probability is too small for float32."""
+    library, by_name = nets
+    graph = by_name[prefix].plan.graph
+    tensor = graph.tensors[graph.outputs[0].tensor]
+    assert tensor.quant is not None
+    generator = np.random.default_rng(0)
+    for logits in [*generator.integers(-128, 128, (20, tensor.size_bytes)), np.resize([-128, 127], tensor.size_bytes)]:
+        found = np.zeros(tensor.size_bytes, np.float32)
+        getattr(library, f"{prefix}_softmax")(pointer_to(logits.astype(np.int8)), pointer_to(found))
+        real = logits * float(tensor.quant.scale[0])
+        log_sum = np.log(np.exp(real - real.max()).sum()) + real.max()
+        expected = real - log_sum if "log" in prefix else np.exp(real - log_sum)
+        assert np.allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_log_softmax_of_confident_logits(tmp_path: Path) -> None:
+    """exp(-150) is 0 in float32; its logarithm is -150 all the same."""
+    graph = quantize(builder_of_logits(), {"input": Range(-100.0, 100.0), "clamp_0": Range(-100.0, 100.0)})
+    net = Net("confident", streamed(with_softmax(graph, "log_softmax")))
+    found = np.zeros(3, np.float32)
+    load(tmp_path, [net]).confident_softmax(pointer_to(np.array([127, -128, 0], np.int8)), pointer_to(found))
+    scale = 200 / 255
+    assert np.allclose(found, [0, -255 * scale, -127 * scale], rtol=1e-5)
+
+
+def builder_of_logits() -> Graph:
+    builder = Builder((1, 1, 3))
+    return builder.graph(builder.clamp("input", Activation(-1000.0, 1000.0)))
+
+
+def test_labels(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    library, _ = nets
+    found = (ctypes.c_char_p * len(LABELS)).in_dll(library, "probable_labels")
+    assert tuple(label.decode() for label in found) == LABELS
