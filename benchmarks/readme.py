@@ -32,7 +32,7 @@ COMMANDS: dict[str, list[str]] = {
     ],
 }
 # Longer outputs are cut in the middle to this many lines.
-MOST_LINES = 16
+MOST_LINES = 26
 
 
 def output_of(words: list[str], folder: str) -> str:
