@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.model import Names, model_files
+from mbn2c.emit.model import Laid, Names, model_files
 from mbn2c.emit.render import render
 from mbn2c.ir.plan import Plan, from_memory
 from mbn2c.kernels import kernels_of_plan
@@ -35,9 +35,19 @@ class Net:
     isas: tuple[str, ...] = ("scalar",)
     title: str = "a test"
 
-    def files(self) -> dict[str, bytes]:
+    @property
+    def laid(self) -> Laid:
         names = Names(self.prefix, self.title, bytes(range(32)), self.labels, self.tables)
-        return with_twins(model_files(self.plan, kernels_of_plan(self.plan, self.isas), names))
+        return Laid(self.plan, kernels_of_plan(self.plan, self.isas), names)
+
+    def files(self) -> dict[str, bytes]:
+        return files_of([self])
+
+
+def files_of(nets: Sequence[Net]) -> dict[str, bytes]:
+    """The C of all nets, which share their kernels."""
+    first, *others = [net.laid for net in nets]
+    return with_twins(model_files(first.plan, first.kernels, first.names, others))
 
 
 _ASSEMBLY = re.compile(r"mbn_(\w+)_(arm_dsp|arm_mve)\.c")
@@ -50,18 +60,15 @@ def with_twins(files: dict[str, bytes]) -> dict[str, bytes]:
         found = _ASSEMBLY.fullmatch(path)
         twin = f"kernels/{found[2]}/{found[1]}_twin.c.j2" if found else ""
         if twin and (templates() / twin).is_file():
-            twins[path] = render(twin, {"version": "test"}).encode()
+            _, tag, parts = files[path].partition(b"\n/* Which parts this file has")
+            twins[path] = render(twin, {"version": "test"}).encode() + tag + parts
             twins["mbn_dsp.h"] = render("kernels/arm_dsp/mbn_dsp.h.j2", {"version": "test"}).encode()
     return {**files, **twins}
 
 
 def write_c(folder: Path, nets: Sequence[Net]) -> list[str]:
-    """All files of all nets in one folder; returns the .c files. Kernels are the same for all, so written once."""
-    files: dict[str, bytes] = {}
-    for net in nets:
-        for path, content in net.files().items():
-            assert files.get(path, content) == content, f"{path} differs from net to net"
-            files[path] = content
+    """All files of all nets in one folder; returns the .c files."""
+    files = files_of(nets)
     write_bundle(files, folder)
     return sorted(path for path in files if path.endswith(".c"))
 

@@ -16,6 +16,7 @@ from mbn2c.kernels import select
 from mbn2c.onnx_export import onnx_names, to_onnx_float, to_onnx_int8, with_outputs
 from mbn2c.ops.operator import quant_of, scale_of
 from mbn2c.oracle import Oracle
+from mbn2c.planner.columns import Pieces
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.schedule import make_schedule
 from mbn2c.quantize.calibrate import calibrate, random_images
@@ -84,8 +85,9 @@ def plan_with_cuts(
         if index < len(cuts) and cuts[index]:
             segments.append([])
     segments = [segment for segment in segments if segment]
-    piece_columns = [pieces[index % len(pieces)] for index in range(len(segments))] if pieces else []
-    return allocate(make_schedule(graph, kernels_of(graph, isas), segments, piece_columns), "cuts")
+    # Where pieces begin changes from loop to loop, so that all ways are tried.
+    wanted = [Pieces(pieces[index % len(pieces)], index % 3) for index in range(len(segments))] if pieces else []
+    return allocate(make_schedule(graph, kernels_of(graph, isas), segments, wanted), "cuts")
 
 
 def compare_with_onnx_runtime(graph: Graph, reference: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> str:

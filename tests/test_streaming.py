@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -15,17 +14,17 @@ from mobilenets import mobilenet_v1, mobilenet_v2
 from models import RELU6, Builder, same_window, tiny_mobilenet_v1, tiny_mobilenet_v2
 from networks import int8_inputs, kernels_of, quantized
 
-from mbn2c.errors import FitError, UsageError
+from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan
-from mbn2c.planner.columns import Extent, cut_into_pieces
+from mbn2c.planner.columns import Extent, Pieces, cut_into_pieces
 from mbn2c.planner.cost import plan_instructions, weight_bytes, weight_bytes_read
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.schedule import extents_of, inner_tensors, make_call, make_schedule, pads_of
 from mbn2c.planner.segments import measure_segments
-from mbn2c.planner.streaming import TradeOff, choose, plan_streaming, trade_offs
+from mbn2c.planner.streaming import PIECES, Search, TradeOff, cheapest_within, choose, trade_offs
 from mbn2c.planner.timeline import simulate
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
@@ -51,7 +50,7 @@ def curve_of(name: str) -> tuple[TradeOff, ...]:
 
 
 def total_bytes(plan: Plan) -> int:
-    return plan.arena_bytes + context_bytes(len(plan.calls), 32, plan.has_pieces) + STACK_BYTES
+    return plan.arena_bytes + context_bytes(plan, 32) + STACK_BYTES
 
 
 # --- what must be reached ------------------------------------------------------------------------
@@ -60,16 +59,16 @@ def total_bytes(plan: Plan) -> int:
 @pytest.mark.parametrize(
     ("name", "goal", "limit_kib", "most_extra"),
     [
-        ("mobilenet_v2_1.0_224", "ram", 94, 0.11),
-        ("mobilenet_v2_1.0_224", "balanced", 96, 0.04),
-        ("mobilenet_v2_0.35_224", "ram", 42, 0.11),
-        ("mobilenet_v2_0.35_224", "balanced", 43, 0.04),
-        ("mobilenet_v2_0.35_96", "ram", 13, 0.11),
-        ("mobilenet_v2_0.35_96", "balanced", 14, 0.04),
-        ("vww_96", "ram", 12, 0.11),
-        ("vww_96", "balanced", 12, 0.04),
-        ("mobilenet_v1_1.0_224", "ram", 132, 0.11),
-        ("mobilenet_v1_1.0_224", "balanced", 134, 0.04),
+        ("mobilenet_v2_1.0_224", "ram", 93, 0.115),
+        ("mobilenet_v2_1.0_224", "balanced", 93, 0.045),
+        ("mobilenet_v2_0.35_224", "ram", 42, 0.115),
+        ("mobilenet_v2_0.35_224", "balanced", 42, 0.045),
+        ("mobilenet_v2_0.35_96", "ram", 12.5, 0.115),
+        ("mobilenet_v2_0.35_96", "balanced", 13, 0.045),
+        ("vww_96", "ram", 11.5, 0.115),
+        ("vww_96", "balanced", 12, 0.045),
+        ("mobilenet_v1_1.0_224", "ram", 130, 0.115),
+        ("mobilenet_v1_1.0_224", "balanced", 130, 0.045),
     ],
 )
 def test_ram_and_instructions(name: str, goal: str, limit_kib: float, most_extra: float) -> None:
@@ -82,7 +81,7 @@ def test_ram_and_instructions(name: str, goal: str, limit_kib: float, most_extra
 @pytest.mark.parametrize("name", NETWORKS)
 def test_curve_falls(name: str) -> None:
     curve = curve_of(name)
-    assert 5 <= len(curve) <= 15
+    assert 5 <= len(curve) <= 10
     for small, large in pairwise(curve[:-1]):
         assert small.plan.arena_bytes < large.plan.arena_bytes
         assert small.instructions > large.instructions
@@ -90,16 +89,18 @@ def test_curve_falls(name: str) -> None:
     assert all(point.plan.lower_bound_bytes <= point.plan.arena_bytes for point in curve)
 
 
-def test_planning_is_quick() -> None:
-    graph = NETWORKS["mobilenet_v2_1.0_224"]()
-    start = time.process_time()
-    plan_streaming(graph, kernels_of(graph))
-    assert time.process_time() - start < 10
+def test_planning_examines_few_plans() -> None:
+    """Planning MobileNetV2 takes a few seconds: all segments are measured once, and few plans are laid out in full."""
+    search = Search(NETWORKS["mobilenet_v2_1.0_224"](), kernels_of(NETWORKS["mobilenet_v2_1.0_224"]()))
+    count = search.count
+    assert search.segments.peak_bytes.shape == (count, count + 1, len(PIECES))
+    assert np.isfinite(search.segments.peak_bytes).sum() == count * (count + 1) // 2 * len(PIECES) <= 70_000
+    assert len(curve_of("mobilenet_v2_1.0_224")) <= 20
 
 
 def test_planning_is_deterministic() -> None:
     graph = NETWORKS["vww_96"]()
-    first, second = (plan_streaming(graph, kernels_of(graph)) for _ in range(2))
+    first, second = (choose(trade_offs(graph, kernels_of(graph)), "balanced").plan for _ in range(2))
     assert (first.loops, first.buffers, first.scratch) == (second.loops, second.buffers, second.scratch)
 
 
@@ -116,21 +117,13 @@ def test_goals_are_ordered() -> None:
 
 
 def test_limit_gives_the_cheapest_plan_that_fits() -> None:
-    graph = NETWORKS["vww_96"]()
-    plan = plan_streaming(graph, kernels_of(graph), ram_limit=12 * KIB)
-    assert plan.arena_bytes <= 12 * KIB
-    fitting = [p for p in trade_offs(graph, kernels_of(graph), ram_limit=12 * KIB) if p.plan.arena_bytes <= 12 * KIB]
-    instructions = plan_instructions(plan, kernels_of(graph))
-    assert instructions == min(point.instructions for point in fitting)
-    assert instructions < choose(curve_of("vww_96"), "ram").instructions
-
-
-def test_limit_below_the_smallest_plan_is_refused() -> None:
-    graph = NETWORKS["vww_96"]()
-    smallest = curve_of("vww_96")[0].plan
-    with pytest.raises(FitError, match=f"{smallest.arena_bytes:,} B, the limit leaves 8,192 B") as refused:
-        plan_streaming(graph, kernels_of(graph), ram_limit=8 * KIB)
-    assert smallest.calls[smallest.peak_step].node in refused.value.where
+    curve = curve_of("vww_96")
+    plan = cheapest_within(curve, lambda plan: plan.arena_bytes <= 12 * KIB)
+    assert plan is not None and plan.arena_bytes <= 12 * KIB
+    instructions = plan_instructions(plan, kernels_of(plan.graph))
+    assert instructions == min(point.instructions for point in curve if point.plan.arena_bytes <= 12 * KIB)
+    assert instructions < curve[0].instructions
+    assert cheapest_within(curve, lambda plan: plan.arena_bytes < curve[0].plan.arena_bytes) is None
 
 
 # --- exactness -----------------------------------------------------------------------------------
@@ -150,20 +143,20 @@ def test_search_finds_what_trying_all_ways_finds() -> None:
     x = builder.inverted_residual(x, 10, 3, same_window(3, 2))
     graph = builder.graph(builder.average_pool(x))
     kernels, count = kernels_of(graph), len(graph.nodes)
-    peaks = measure_segments(graph, kernels, (0, 2, 4, 8, 16)).peak_bytes.min(axis=2)
+    peaks = measure_segments(graph, kernels, PIECES).peak_bytes.min(axis=2)
     best = min(max(peaks[first, end] for first, end in way) for way in ways(count))
     smallest = min(point.plan.lower_bound_bytes for point in trade_offs(graph, kernels))
     assert smallest <= best
 
 
 @pytest.mark.parametrize("make", [tiny_mobilenet_v2, tiny_mobilenet_v1])
-@pytest.mark.parametrize("piece_columns", [0, 1, 2, 4])
-def test_measured_peaks_are_never_too_small(make, piece_columns: int) -> None:
+@pytest.mark.parametrize("pieces", [Pieces(), Pieces(1), Pieces(2), Pieces(4), Pieces(2, 1), Pieces(4, 2)])
+def test_measured_peaks_are_never_too_small(make: Callable[[], Graph], pieces: Pieces) -> None:
     graph = make()
     kernels, names = kernels_of(graph), [node.name for node in graph.nodes]
-    peaks = measure_segments(graph, kernels, (piece_columns,)).peak_bytes
+    peaks = measure_segments(graph, kernels, [pieces]).peak_bytes
     for way in list(ways(len(names)))[:: max(1, 2 ** (len(names) - 7))]:
-        schedule = make_schedule(graph, kernels, [names[a:b] for a, b in way], [piece_columns] * len(way))
+        schedule = make_schedule(graph, kernels, [names[a:b] for a, b in way], [pieces] * len(way))
         exact = allocate(schedule, "way").lower_bound_bytes
         assert exact <= max(peaks[first, end, 0] for first, end in way)
 
@@ -213,7 +206,7 @@ def test_where_pieces_end(
         for step, node in enumerate(graph.nodes, start=1)
     ]
     inner = inner_tensors(graph, [node.name for node in graph.nodes])
-    pieced, strips = cut_into_pieces(calls, extents_of(graph, pads), inner, 10 if stride == 1 else 8)
+    pieced, strips = cut_into_pieces(calls, extents_of(graph, pads), inner, Pieces(10 if stride == 1 else 8))
     assert [call.pieces for call in pieced] == [expanded, depthwise, depthwise]
     strip = strips["conv2d_0"]
     assert (strip.slots, strip.columns, strip.kept) == (kernel - 1, columns, kept)
@@ -224,7 +217,7 @@ def test_where_pieces_end(
 def test_weights_are_counted_once_per_run() -> None:
     graph = expand_depthwise_project(3, 1)
     names = [node.name for node in graph.nodes]
-    plan = allocate(make_schedule(graph, kernels_of(graph), [names], [10]), "pieces")
+    plan = allocate(make_schedule(graph, kernels_of(graph), [names], [Pieces(10)]), "pieces")
     read = {call.node: weight_bytes_read(call, graph) // max(1, weight_bytes(call, graph)) for call in plan.calls}
     assert read == {"": 0, "conv2d_0": 30 * 3, "depthwise_conv2d_1": 30 * 3, "conv2d_2": 30 * 3}
 
@@ -240,7 +233,7 @@ def tiny() -> tuple[Graph, list[Plan]]:
 
 def test_every_plan_of_a_curve_is_exact(tiny: tuple[Graph, list[Plan]], tmp_path: Path) -> None:
     graph, plans = tiny
-    assert any(plan.has_pieces for plan in plans)
+    assert any(plan.pieced_steps for plan in plans)
     images = list(int8_inputs(graph, 3))
     references = [run_graph(graph, {"input": image}) for image in images]
     nets = [Net(f"n{index}", plan) for index, plan in enumerate(plans)]
@@ -255,7 +248,8 @@ def test_every_plan_of_a_curve_is_exact(tiny: tuple[Graph, list[Plan]], tmp_path
 def test_c_runs_in_the_order_the_planner_played(tiny: tuple[Graph, list[Plan]], tmp_path: Path) -> None:
     graph, _ = tiny
     names = [node.name for node in graph.nodes]
-    schedules = [make_schedule(graph, kernels_of(graph), [names], [columns]) for columns in (0, 2, 4)]
+    wanted = (Pieces(), Pieces(2), Pieces(4, 2))
+    schedules = [make_schedule(graph, kernels_of(graph), [names], [pieces]) for pieces in wanted]
     nets = [Net(f"n{index}", allocate(schedule, "stream")) for index, schedule in enumerate(schedules)]
     library = load(tmp_path, nets)
     image = next(int8_inputs(graph, 1))
@@ -283,5 +277,5 @@ def test_layerwise_is_still_one_loop_per_node() -> None:
     graph = tiny_mobilenet_v2()
     plan = plan_layerwise(graph, kernels_of(graph))
     assert [len(loop.calls) for loop in plan.loops] == [2] + [1] * (len(graph.nodes) - 1)
-    assert not plan.has_pieces
+    assert plan.pieced_steps == 0
     assert np.isfinite(plan_instructions(plan, kernels_of(graph)))

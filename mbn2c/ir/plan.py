@@ -224,6 +224,11 @@ class Plan:
         return tuple(call for loop in self.loops for call in loop.calls)
 
     @property
-    def has_pieces(self) -> bool:
-        """Whether some call makes its rows in pieces."""
-        return any(call.pieces for call in self.calls)
+    def row_count_bytes(self) -> int:
+        """Bytes of a number of rows: how many of a tensor have been made."""
+        return 1 if max(buffer.rows for buffer in self.buffers.values()) < 256 else 2
+
+    @property
+    def pieced_steps(self) -> int:
+        """How many steps there are up to the last one that makes its rows in pieces; 0 if none does."""
+        return max((call.step + 1 for call in self.calls if call.pieces), default=0)

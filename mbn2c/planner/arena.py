@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 
 from mbn2c.planner.lifetimes import Block, distance_above
 
-ALIGNMENT_BYTES = 16
+ALIGNMENT_BYTES = 8
+# An arena that some allocators will give must be so many times as long as its own alignment.
+ARENA_ALIGNMENT_BYTES = 16
 # Orders tried beyond the first few; more found nothing better on the networks of the tests.
-_TRIES = 400
+_TRIES = 2000
 
 # For each block the others it must keep away from: (other, how far above the other it must start at least, how far
 # the other must start above it at least).
@@ -21,7 +23,7 @@ Distances = list[list[tuple[int, int, int]]]
 
 
 def place(blocks: Mapping[str, Block], lower_bound_bytes: int) -> dict[str, int]:
-    """Offsets by block name, multiples of 16 bytes.
+    """Offsets by block name, multiples of 8 bytes.
 
     lower_bound_bytes  where the search may stop: live bytes at the fullest moment
     """
@@ -38,13 +40,13 @@ def place(blocks: Mapping[str, Block], lower_bound_bytes: int) -> dict[str, int]
         sorted(every, key=lambda index: -sizes[index] * life[index]),
     ]
     order = min(orders, key=lambda order: _first_fit(order, sizes, distances)[0])
-    offsets = _improve(order, sizes, distances, aligned(lower_bound_bytes))
+    offsets = _improve(order, sizes, distances, aligned(lower_bound_bytes, ARENA_ALIGNMENT_BYTES))
     return dict(zip(names, offsets, strict=True))
 
 
 def arena_bytes(blocks: Mapping[str, Block], offsets: Mapping[str, int]) -> int:
     """Size of the arena that holds the placed blocks."""
-    return aligned(max((offsets[name] + blocks[name].size_bytes for name in offsets), default=0))
+    return aligned(max((offsets[name] + blocks[name].size_bytes for name in offsets), default=0), ARENA_ALIGNMENT_BYTES)
 
 
 def _improve(order: Sequence[int], sizes: Sequence[int], distances: Distances, enough: int) -> list[int]:
@@ -112,6 +114,6 @@ def _lowest_allowed(forbidden: list[tuple[int, int]]) -> int:
     return candidate
 
 
-def aligned(offset: int) -> int:
-    """The next multiple of 16."""
-    return -(-offset // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+def aligned(offset: int, alignment_bytes: int = ALIGNMENT_BYTES) -> int:
+    """The next multiple of an alignment."""
+    return -(-offset // alignment_bytes) * alignment_bytes

@@ -25,6 +25,18 @@ class Extent:
 
 
 @dataclass(frozen=True)
+class Pieces:
+    """How the rows of a segment are cut.
+
+    columns  how many columns the reader of a piece shall make of it, where nothing upstream decides; 0: whole rows
+    first    the first call of the segment that makes pieces, counted from 0; those above it make whole rows
+    """
+
+    columns: int = 0
+    first: int = 0
+
+
+@dataclass(frozen=True)
 class Strip:
     """How a tensor streams in pieces, as in `Buffer`.
 
@@ -39,27 +51,27 @@ class Strip:
 
 
 def cut_into_pieces(
-    calls: Sequence[Call], extents: Mapping[str, Extent], inner: Set[str], piece_columns: int
+    calls: Sequence[Call], extents: Mapping[str, Extent], inner: Set[str], wanted: Pieces
 ) -> tuple[list[Call], dict[str, Strip]]:
     """The calls with `pieces`, and the strips of the tensors that stream in pieces.
 
-    inner          tensors that are read in this segment only
-    piece_columns  how many columns the reader of a piece shall make of it, where nothing upstream decides
+    inner  tensors that are read in this segment only
     """
     readers = _readers(calls)
     ancestors = _ancestors(calls)
     pieced: list[Call] = []
     ends: dict[str, tuple[int, ...]] = {}
     strips: dict[str, Strip] = {}
-    for call in calls:
+    for position, call in enumerate(calls):
         source = next((read for read in call.reads if read.tensor in ends), None)
-        wants_strip = call.write in inner and _can_stream(call, readers[call.write], ancestors, ends)
+        may_strip = position >= wanted.first and call.write in inner
+        wants_strip = may_strip and _can_stream(call, readers[call.write], ancestors, ends)
         if source is not None:
             pieces = _following(source, ends[source.tensor], extents[source.tensor], _made(call, extents))
             strips[source.tensor] = _strip(source, ends[source.tensor], _made(call, extents).width)
         elif wants_strip and not call.accumulates:
             stride = next(r.column_stride for r in readers[call.write][0].reads if r.tensor == call.write)
-            pieces = _even(extents[call.write], piece_columns * stride)
+            pieces = _even(extents[call.write], wanted.columns * stride)
         else:
             pieces = ()
         if len(pieces) == 1:

@@ -1,9 +1,9 @@
 """Calls -> how many instructions they will take, and how many bytes of weights they read.
 
-A formula with one set of rates per kernel family, fitted to counts of the emulator (`mbn2c bench` of vww_96 in plans
-with pieces of many widths). What differs between schedules is how often a kernel is called, what every call does once
-per weight and not per pixel, the bytes that strips move, and that a depthwise convolution that wants planar rows gets
-none from a strip.
+A formula with one set of rates per family of kernels, fitted by least squares to counts of the emulator (`mbn2c bench`
+of three networks in plans with pieces of many widths). What differs between schedules is how often a kernel is called,
+what every call does once per weight and not per pixel, pixels that do not fill a block of the kernel, the bytes that
+strips move, and that a depthwise convolution that wants planar rows gets none from a strip.
 """
 
 from __future__ import annotations
@@ -22,38 +22,48 @@ from mbn2c.planner.columns import Extent, Strip
 class Rates:
     """Instructions of one family of kernels.
 
-    mac, depthwise_mac        per multiply-accumulate
-    output                    per output value: bias, requantize, store
-    run                       per call: dispatch, row addresses, entry and exit, loop set-up
-    weight, depthwise_weight  per byte of weights and call: what is done once however many pixels the call makes
-    moved_byte                per byte that leaves a strip
+    mac     per multiply-accumulate
+    output  per output value: bias, requantize, store
+    run     per call: dispatch, row addresses, entry and exit, loop set-up
+    weight  per byte of weights and call: what is done once however many pixels the call makes
+    lone    per byte of weights and pixel that is missing to a full block of `block` pixels
     """
 
     mac: float = 1.0
-    depthwise_mac: float = 1.0
     output: float = 7.0
     run: float = 140.0
     weight: float = 0.1
-    depthwise_weight: float = 0.1
-    moved_byte: float = 0.5
+    lone: float = 0.0
+    block: int = 1
 
 
-_RATES = {
-    "arm_dsp": Rates(0.72, 0.96, 7.6, 210, 0.12, 1.8),
-    "arm_mve": Rates(0.10, 0.17, 3.2, 460, 0.12, 1.7),
-    "armv6m": Rates(3.1, 1.9, 19, 1400, 1.2, 9, moved_byte=5),
-    "armv7m": Rates(0.43, 1.4, 17, 390, 2.9, 2.8),
-    "rv32im": Rates(0.92, 0.32, 31, 250, 4.3, 5.7, moved_byte=3.5),
+_CONVOLUTION = {
+    "arm_dsp": Rates(0.733, 6.3, 270, 0.2, 0.147, 2),
+    "arm_mve": Rates(0.107, 3.0, 355, 0.04, 0.015, 4),
+    "armv6m": Rates(2.46, 25.5, 1015, 0, 3.2, 4),
+    "armv7m": Rates(0.8, 11.3, 409, 0.47, 1.8, 2),
+    "rv32im": Rates(0.96, 30, 235, 3.8, 0.2, 4),
 }
+# Kernels that trade memory for speed.
+_BY_FUNCTION = {
+    "mbn_conv2d_direct_armv6m": Rates(3.6, 63, 820, 0.08),
+    "mbn_conv2d_lanes_armv6m": Rates(1.58, 22.8, 3843, 0, 1.49, 8),
+}
+_DEPTHWISE = {
+    "arm_dsp": Rates(1.95, 0, 40, 1.38),
+    "arm_mve": Rates(0.65, 0, 380, 0, 0.36, 4),
+    "armv6m": Rates(4.9, 0, 180, 11.5),
+    "armv7m": Rates(3.48, 0, 45, 3.72, 0.89, 2),
+    "rv32im": Rates(3.75, 0, 80, 6.5),
+}
+# Depthwise 3x3 on interleaved rows, where planar ones would be wanted; with DSP for channels in fours.
+_INTERLEAVED = {"arm_dsp": Rates(2.78, 0, 120, 0, 0.46, 2), "arm_mve": Rates(0.84, 0, 160, 0)}
+_DSP_CHANNELS = 4
 # Families that are not fitted.
 _OTHER_RATES = Rates()
-# Depthwise 3x3 on interleaved rows: with DSP 24 instructions per output instead of 16, for channels in fours; with
-# Helium 8 instead of 6.
-_INTERLEAVED_RATES = {
-    "arm_dsp": Rates(depthwise_mac=1.82, run=210),
-    "arm_mve": Rates(depthwise_mac=0.48, output=3.2, run=250),
-}
-_DSP_CHANNELS = 4
+# Instructions per byte that leaves a strip.
+_MOVED_BYTE = {"arm_dsp": 0.4, "arm_mve": 0.4, "armv6m": 3.0, "armv7m": 1.0, "rv32im": 2.0}
+_OTHER_MOVED_BYTE = 0.5
 
 
 @dataclass(frozen=True)
@@ -95,32 +105,46 @@ def surroundings_of(plan: Plan, kernels: Mapping[str, Kernel]) -> Surroundings:
 def call_instructions(call: Call, around: Surroundings) -> float:
     """Estimate for one call in one inference; the input's is the same in all schedules and counts as 0."""
     graph = around.graph
-    rates = _rates(call, around)
-    moved = rates.moved_byte * moved_bytes(call, around)
     runs = runs_of(call, graph)
     if not call.node:
-        return moved + rates.run * (runs - graph.tensors[call.write].shape[1])
+        # No kernel makes the input; its reader's family says what core this is.
+        readers = graph.consumers[call.write]
+        isa = around.kernels[readers[0].name].isa if readers else ""
+        run = _CONVOLUTION.get(isa, _OTHER_RATES).run
+        return _moved_instructions(call, isa, around) + run * (runs - graph.tensors[call.write].shape[1])
     node = graph.producer[call.write]
+    rates = _rates(call, around)
     _, height, width, channels = graph.tensors[call.write].shape
-    is_depthwise = node.op == "depthwise_conv2d"
-    mac = rates.depthwise_mac if is_depthwise else rates.mac
-    weight = rates.depthwise_weight if is_depthwise else rates.weight
-    work = mac * OPERATORS[node.op].macs(node, graph) + rates.output * height * width * channels
-    return work + (rates.run + weight * weight_bytes(call, graph)) * runs + moved
+    work = rates.mac * OPERATORS[node.op].macs(node, graph) + rates.output * height * width * channels
+    lone = rates.lone * height * sum(-count % rates.block for count in _pixel_counts(call, around))
+    calls = (rates.run + rates.weight * weight_bytes(call, graph)) * runs + lone * weight_bytes(call, graph)
+    return work + calls + _moved_instructions(call, around.kernels[call.node].isa, around)
 
 
 def _rates(call: Call, around: Surroundings) -> Rates:
-    """Of the kernel that will run the call; for the input, which none makes, of its reader's."""
-    if not call.node:
-        readers = around.graph.consumers[call.write]
-        return _RATES.get(around.kernels[readers[0].name].isa, _OTHER_RATES) if readers else _OTHER_RATES
-    kernel = around.kernels[call.node]
-    if kernel.reads_planar and any(read.tensor in around.strips for read in call.reads):
-        # A strip is never planar, so another kernel must do.
-        channels = around.graph.tensors[call.write].shape[3]
-        fits = kernel.isa != "arm_dsp" or channels % _DSP_CHANNELS == 0
-        return _INTERLEAVED_RATES[kernel.isa] if fits else _RATES["armv7m"]
-    return _RATES.get(kernel.isa, _OTHER_RATES)
+    """Of the kernel that will run the call."""
+    kernel, node = around.kernels[call.node], around.graph.producer[call.write]
+    if node.op != "depthwise_conv2d":
+        return _BY_FUNCTION.get(kernel.function) or _CONVOLUTION.get(kernel.isa, _OTHER_RATES)
+    # A strip is never planar, so another kernel must do.
+    is_planar = kernel.reads_planar and not any(read.tensor in around.strips for read in call.reads)
+    if kernel.isa not in _INTERLEAVED or is_planar:
+        return _DEPTHWISE.get(kernel.isa, _OTHER_RATES)
+    channels = around.graph.tensors[call.write].shape[3]
+    fits = kernel.isa != "arm_dsp" or channels % _DSP_CHANNELS == 0
+    return _INTERLEAVED[kernel.isa] if fits else _DEPTHWISE["armv7m"]
+
+
+def _pixel_counts(call: Call, around: Surroundings) -> list[int]:
+    """How many pixels of a row each run makes, or sums up."""
+    extent = around.extents[call.reads[0].tensor if call.accumulates else call.write]
+    left = 0 if call.accumulates else extent.left
+    stops = [min(end - left, extent.width) for end in call.pieces] or [extent.width]
+    return [stop - start for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
+
+
+def _moved_instructions(call: Call, isa: str, around: Surroundings) -> float:
+    return _MOVED_BYTE.get(isa, _OTHER_MOVED_BYTE) * moved_bytes(call, around)
 
 
 def runs_of(call: Call, graph: Graph) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mbn2c.ir.plan import Buffer, Plan, Scratch
-from mbn2c.planner.arena import aligned, arena_bytes, place
+from mbn2c.planner.arena import ARENA_ALIGNMENT_BYTES, aligned, arena_bytes, place
 from mbn2c.planner.columns import Strip
 from mbn2c.planner.lifetimes import Block, live_bytes, scratch_block, slots_needed, strip_block, tensor_block
 from mbn2c.planner.schedule import Schedule
@@ -35,7 +35,9 @@ def allocate(schedule: Schedule, name: str) -> Plan:
             step: Scratch(offsets[block.name], size, step, *_moments(timeline, block))
             for step, (block, size) in scratch.items()
         },
-        arena_bytes=max(arena_bytes(blocks, offsets), aligned(_last_byte_read(schedule, buffers))),
+        arena_bytes=max(
+            arena_bytes(blocks, offsets), aligned(_last_byte_read(schedule, buffers), ARENA_ALIGNMENT_BYTES)
+        ),
         lower_bound_bytes=lower_bound_bytes,
         peak_step=timeline.ran[min(int(live.argmax()), len(timeline.ran) - 1)],
         schedule=name,

@@ -14,7 +14,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call, Read, Rows
 from mbn2c.ops import OPERATORS
-from mbn2c.planner.columns import Extent, Strip, cut_into_pieces
+from mbn2c.planner.columns import Extent, Pieces, Strip, cut_into_pieces
 
 Pad = tuple[int, int, int, int]
 
@@ -62,13 +62,13 @@ def make_schedule(
     graph: Graph,
     kernels: Mapping[str, Kernel],
     segments: Sequence[Sequence[str]],
-    piece_columns: Sequence[int] = (),
+    pieces: Sequence[Pieces] = (),
 ) -> Schedule:
     """Loops for the given segments (node names, every node once, in execution order).
 
     The input's rows come from outside, into the first loop.
 
-    piece_columns  for each segment, how many columns its first pieces shall have; 0 for whole rows
+    pieces  for each segment, how its rows are cut; whole rows if there are none
     """
     pads = pads_of(graph)
     nodes = {node.name: node for node in graph.nodes}
@@ -85,9 +85,9 @@ def make_schedule(
         for name in segment:
             calls.append(make_call(step, nodes[name], graph, pads, kernels[name]))
             step += 1
-        if piece_columns and piece_columns[index]:
+        if pieces and pieces[index].columns:
             inner = inner_tensors(graph, segment)
-            calls, new_strips = cut_into_pieces(calls, extents, inner, piece_columns[index])
+            calls, new_strips = cut_into_pieces(calls, extents, inner, pieces[index])
             strips |= new_strips
         loops.append(Rows(tuple(calls)))
     return Schedule(graph, tuple(loops), pads, kernels, strips)

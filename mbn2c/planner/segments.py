@@ -15,7 +15,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call, Rows
-from mbn2c.planner.columns import Strip, cut_into_pieces
+from mbn2c.planner.columns import Pieces, Strip, cut_into_pieces
 from mbn2c.planner.cost import Surroundings, call_instructions
 from mbn2c.planner.lifetimes import slots_needed
 from mbn2c.planner.schedule import Schedule, extents_of, inner_tensors, make_call, pads_of
@@ -24,27 +24,27 @@ from mbn2c.planner.timeline import Timeline, simulate
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Entry [i, j, k]: the segment of nodes i to j - 1 with `piece_columns[k]`; infinite where i >= j.
+    """Entry [i, j, k]: the segment of nodes i to j - 1 with `pieces[k]`; infinite where i >= j.
 
     peak_bytes    live bytes at its fullest moment, tensors that only pass by included
     instructions  estimate for its calls
     """
 
-    piece_columns: tuple[int, ...]
+    pieces: tuple[Pieces, ...]
     peak_bytes: np.ndarray
     instructions: np.ndarray
 
 
-def measure_segments(graph: Graph, kernels: Mapping[str, Kernel], piece_columns: Sequence[int]) -> Segments:
+def measure_segments(graph: Graph, kernels: Mapping[str, Kernel], pieces: Sequence[Pieces]) -> Segments:
     """Peaks and costs of all segments."""
     count = len(graph.nodes)
-    peaks = np.full((count, count + 1, len(piece_columns)), np.inf)
-    costs = np.full((count, count + 1, len(piece_columns)), np.inf)
+    peaks = np.full((count, count + 1, len(pieces)), np.inf)
+    costs = np.full((count, count + 1, len(pieces)), np.inf)
     for first in range(count):
         suffix = _Suffix(graph, kernels, first)
-        for option, columns in enumerate(piece_columns):
-            peaks[first, first + 1 :, option], costs[first, first + 1 :, option] = suffix.measure(columns)
-    return Segments(tuple(piece_columns), peaks, costs)
+        for option, wanted in enumerate(pieces):
+            peaks[first, first + 1 :, option], costs[first, first + 1 :, option] = suffix.measure(wanted)
+    return Segments(tuple(pieces), peaks, costs)
 
 
 class _Suffix:
@@ -60,6 +60,9 @@ class _Suffix:
         if first == 0:
             calls.insert(0, Call(0, "", (), graph.inputs[0].tensor))
         self.calls = calls
+        self.extents = extents_of(graph, self.pads)
+        self.inner = inner_tensors(graph, [node.name for node in nodes])
+        self.measured: dict[tuple[tuple[int, ...], ...], tuple[np.ndarray, np.ndarray]] = {}
         self.schedule = Schedule(graph, (Rows(tuple(calls)),), self.pads, kernels)
         self.timeline = simulate(self.schedule)
         self.ran = np.array(self.timeline.ran)
@@ -74,14 +77,20 @@ class _Suffix:
         }
         self.last_reader |= {port.tensor: len(graph.nodes) for port in graph.outputs}
 
-    def measure(self, piece_columns: int) -> tuple[np.ndarray, np.ndarray]:
+    def measure(self, wanted: Pieces) -> tuple[np.ndarray, np.ndarray]:
         """Peak bytes and instructions of the segments that end after node first, first + 1, ..."""
         calls: Sequence[Call] = self.calls
         strips: Mapping[str, Strip] = {}
-        if piece_columns:
-            inner = inner_tensors(self.graph, [node.name for node in self.graph.nodes[self.first :]])
-            calls, strips = cut_into_pieces(self.calls, extents_of(self.graph, self.pads), inner, piece_columns)
-        around = Surroundings(self.graph, self.kernels, extents_of(self.graph, self.pads), strips)
+        if wanted.columns:
+            calls, strips = cut_into_pieces(self.calls, self.extents, self.inner, wanted)
+        # Narrow rows are cut in few ways, however wide the pieces shall be.
+        pieces = tuple(call.pieces for call in calls)
+        if pieces not in self.measured:
+            self.measured[pieces] = self._measure(calls, strips)
+        return self.measured[pieces]
+
+    def _measure(self, calls: Sequence[Call], strips: Mapping[str, Strip]) -> tuple[np.ndarray, np.ndarray]:
+        around = Surroundings(self.graph, self.kernels, self.extents, strips)
         moments = _Moments(self.timeline, self.ran, calls)
         live = np.zeros(len(self.ran) + 2, np.int64)
         total, peaks, costs = 0.0, [], []
@@ -167,7 +176,7 @@ class _Moments:
             ends = np.append(starts[1:] - 1, len(ran) - 1)
             for read in call.reads:
                 last = self.last_read[read.tensor]
-                mine = np.isin(ran[np.minimum(last, len(ran) - 1)], [call.step]) & (last < len(ran))
+                mine = (ran[np.minimum(last, len(ran) - 1)] == call.step) & (last < len(ran))
                 position = np.maximum(np.searchsorted(starts, last, side="right") - 1, 0)
                 self.last_read[read.tensor] = np.where(mine, np.maximum(ends[position], last), last)
 

@@ -1,21 +1,22 @@
-"""Graph -> Plan that streams: exact choice of where to cut, and of how wide pieces are.
+"""Graph -> Plans that stream: exact choice of where to cut, and of how rows are cut into pieces.
 
 All segments are measured once (`segments.py`). For every limit on live bytes, dynamic programming over the cuts gives
-the cheapest way through the network; the limits from the smallest possible upward make the trade-off curve of RAM
-against instructions. What a curve point really needs is known when its buffers have their places.
+the cheapest way through the network; going from limit to limit makes the trade-off curve of RAM against instructions.
+What a point of the curve really needs is known when its buffers have their places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mbn2c.errors import FitError, UsageError
+from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
+from mbn2c.planner.columns import Pieces
 from mbn2c.planner.cost import plan_instructions
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.memory import allocate
@@ -23,15 +24,15 @@ from mbn2c.planner.schedule import make_schedule
 from mbn2c.planner.segments import Segments, measure_segments
 
 OPTIMIZE = ("ram", "balanced", "speed")
-# Widths of pieces that are tried, in columns of what the reader of a strip makes; 0 is whole rows.
-PIECE_COLUMNS = (0, 2, 4, 8, 16)
-_CURVE_POINTS = 7
+# Widths of pieces that are tried, in columns of what the reader of a strip makes, and where in a segment they begin.
+_COLUMNS = (2, 3, 4, 6, 8, 12, 16)
+_FIRST_CALLS = (0, 1, 2, 3)
+PIECES = (Pieces(), *(Pieces(columns, first) for columns in _COLUMNS for first in _FIRST_CALLS))
+_CURVE_POINTS = 6
 # What all bytes alive at the least peak throughout the network would cost, as a share of all instructions.
 _LEANNESS = 0.002
 # How much more than the cheapest plan a goal may cost.
-_MOST_EXTRA = {"ram": 0.11, "balanced": 0.04, "speed": 0.0}
-# A little above the least peak there are plans whose buffers fit together better, or that cost much less.
-_NEAR_LEAST = (1.0, 1.01, 1.02, 1.035, 1.05)
+_MOST_EXTRA = {"ram": 0.115, "balanced": 0.045, "speed": 0.0}
 # Placing buffers may cost a little more than their live bytes, so with a limit some tighter plans are tried as well.
 _LIMIT_STEPS = (1.0, 0.98, 0.95, 0.92, 0.88)
 
@@ -45,71 +46,72 @@ class TradeOff:
 
 
 @dataclass(frozen=True)
-class _Cut:
-    """One segment of a way through the network: nodes `first` to `end` - 1."""
+class Cut:
+    """One segment of a way through the network: nodes `first` to `end` - 1, and how its rows are cut."""
 
     first: int
     end: int
-    piece_columns: int
+    pieces: Pieces
 
 
-def plan_streaming(
-    graph: Graph, kernels: Mapping[str, Kernel], *, optimize: str = "balanced", ram_limit: int | None = None
-) -> Plan:
-    """The Plan that `optimize` asks for.
+@dataclass(frozen=True)
+class Way:
+    """One way through the network: its segments, their largest peak of live bytes, and what they cost together."""
 
-    ram       the least RAM for a tenth more instructions than the cheapest plan takes
-    balanced  the least product of RAM and instructions for 4 % more
-    speed     the least instructions, and of such plans the one with least RAM
-
-    ram_limit  bytes the arena may have; the cheapest plan that fits is taken, whatever `optimize` says
-    raises     FitError if no plan fits, with the smallest possible and the layer that makes it
-    """
-    return choose(trade_offs(graph, kernels, ram_limit=ram_limit), optimize, ram_limit).plan
+    cuts: tuple[Cut, ...]
+    peak_bytes: float
+    instructions: float
 
 
 def trade_offs(graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | None = None) -> list[TradeOff]:
-    """The curve from least RAM to least instructions, and the plan layer by layer at its end for comparison."""
-    search = _Search(graph, kernels)
-    limits = [search.least_bytes * share for share in _NEAR_LEAST]
-    limits += list(np.ceil(np.geomspace(search.least_bytes, search.fastest_bytes, _CURVE_POINTS)))
-    if ram_limit is not None:
-        limits += [max(ram_limit * share, search.least_bytes) for share in _LIMIT_STEPS]
-    points = {cuts: search.trade_off(cuts) for cuts in (search.cheapest(limit) for limit in limits)}
-    curve = _without_worse(points.values())
+    """The curve from least RAM to least instructions, and the plan layer by layer at its end for comparison.
+
+    ram_limit  bytes of arena near which plans are looked for most closely
+    """
+    search = Search(graph, kernels)
+    curve = _without_worse(search.trade_off(way) for way in _chosen(search.front(), ram_limit))
     layerwise = plan_layerwise(graph, kernels)
     return [*curve, TradeOff(layerwise, plan_instructions(layerwise, kernels))]
 
 
-def choose(curve: Sequence[TradeOff], optimize: str, ram_limit: int | None = None) -> TradeOff:
-    """The point of the curve that `optimize` asks for; its Plan's `schedule` says so."""
+def choose(curve: Sequence[TradeOff], optimize: str) -> TradeOff:
+    """The point of the curve that `optimize` asks for; its Plan's `schedule` says so.
+
+    ram       the least RAM for a tenth more instructions than the cheapest plan takes
+    balanced  the least product of RAM and instructions for 4 % more
+    speed     the least instructions, and of such plans the one with least RAM
+    """
     if optimize not in OPTIMIZE:
         raise UsageError(f"no such goal: {optimize}", where="--optimize", hint=f"one of {', '.join(OPTIMIZE)}")
-    if ram_limit is not None:
-        fitting = [point for point in curve if point.plan.arena_bytes <= ram_limit]
-        if not fitting:
-            _refuse(curve, ram_limit)
-        best = min(fitting, key=lambda point: (point.instructions, point.plan.arena_bytes))
-        name = "streaming, cheapest below the limit"
-    else:
-        most = min(point.instructions for point in curve) * (1 + _MOST_EXTRA[optimize])
-        weight = 1 if optimize == "balanced" else 0
-        best = min(
-            (point for point in curve if point.instructions <= most),
-            key=lambda point: (point.plan.arena_bytes * point.instructions**weight, point.instructions),
-        )
-        name = f"streaming, {optimize}"
-    return TradeOff(replace(best.plan, schedule=name), best.instructions)
-
-
-def _refuse(curve: Sequence[TradeOff], ram_limit: int) -> None:
-    smallest = min((point.plan for point in curve), key=lambda plan: plan.arena_bytes)
-    node = next(call.node or "input" for call in smallest.calls if call.step == smallest.peak_step)
-    raise FitError(
-        f"the smallest arena possible is {smallest.arena_bytes:,} B, the limit leaves {ram_limit:,} B",
-        where=f"step {smallest.peak_step}, {node}, where most bytes are alive",
-        hint="a smaller input or a narrower network, or a board with more RAM",
+    most = min(point.instructions for point in curve) * (1 + _MOST_EXTRA[optimize])
+    weight = 1 if optimize == "balanced" else 0
+    best = min(
+        (point for point in curve if point.instructions <= most),
+        key=lambda point: (point.plan.arena_bytes * point.instructions**weight, point.instructions),
     )
+    return TradeOff(replace(best.plan, schedule=f"streaming, {optimize}"), best.instructions)
+
+
+def cheapest_within(curve: Sequence[TradeOff], fits: Callable[[Plan], bool]) -> Plan | None:
+    """The cheapest Plan of the curve that fits, or None; its `schedule` says that it had to."""
+    fitting = [point for point in curve if fits(point.plan)]
+    if not fitting:
+        return None
+    best = min(fitting, key=lambda point: (point.instructions, point.plan.arena_bytes))
+    return replace(best.plan, schedule="streaming, cheapest below the limit")
+
+
+def _chosen(front: Sequence[Way], ram_limit: int | None) -> list[Way]:
+    """The ways worth a Plan: the ends of the front, what each goal may take, those near the limit, some between."""
+    least_cost = min(way.instructions for way in front)
+    wanted = [front[0], front[-1]]
+    for extra in _MOST_EXTRA.values():
+        wanted.append([way for way in front if way.instructions <= least_cost * (1 + extra)][-1])
+    for limit in [ram_limit * share for share in _LIMIT_STEPS] if ram_limit is not None else []:
+        wanted += [way for way in front if way.peak_bytes <= limit][:1]
+    for peak in np.geomspace(front[0].peak_bytes, front[-1].peak_bytes, _CURVE_POINTS):
+        wanted.append(min(front, key=lambda way: abs(way.peak_bytes - peak)))
+    return [way for way in front if way in wanted]
 
 
 def _without_worse(points: Iterable[TradeOff]) -> list[TradeOff]:
@@ -121,16 +123,15 @@ def _without_worse(points: Iterable[TradeOff]) -> list[TradeOff]:
     return curve
 
 
-class _Search:
+class Search:
     """Ways through one network."""
 
-    def __init__(self, graph: Graph, kernels: Mapping[str, Kernel]) -> None:
+    def __init__(self, graph: Graph, kernels: Mapping[str, Kernel], pieces: Sequence[Pieces] = PIECES) -> None:
         self.graph, self.kernels = graph, kernels
-        self.segments: Segments = measure_segments(graph, kernels, PIECE_COLUMNS)
+        self.segments: Segments = measure_segments(graph, kernels, pieces)
         self.count = len(graph.nodes)
         self.least_bytes = self._least_peak(self.segments.peak_bytes.min(axis=2))
         self.costs = self._costs()
-        self.fastest_bytes = self._fastest_peak()
 
     def _costs(self) -> np.ndarray:
         """Instructions, and a little for every byte alive: of equally cheap ways the leanest is easiest to place."""
@@ -148,22 +149,8 @@ class _Search:
             reached[end] = np.maximum(reached[:end], peaks[:end, end]).min()
         return float(reached[-1])
 
-    def _fastest_peak(self) -> float:
-        """The smallest limit under which nothing is dearer than without one."""
-        limits = np.unique(self.segments.peak_bytes[np.isfinite(self.segments.peak_bytes)])
-        limits = limits[limits >= self.least_bytes]
-        least_cost = self._walk(np.inf)[0]
-        low, high = 0, len(limits) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if self._walk(limits[middle])[0] <= least_cost * (1 + 1e-9):
-                high = middle
-            else:
-                low = middle + 1
-        return float(limits[low])
-
-    def _walk(self, limit: float) -> tuple[float, list[int], np.ndarray]:
-        """(cost of the cheapest way with no peak above the limit, for each end where its segment starts, options)."""
+    def _walk(self, limit: float) -> tuple[list[int], np.ndarray]:
+        """For the cheapest way with no peak above the limit: for each end where its segment starts; options."""
         costs = np.where(self.segments.peak_bytes <= limit, self.costs, np.inf)
         options = costs.argmin(axis=2)
         costs = costs.min(axis=2)
@@ -175,23 +162,39 @@ class _Search:
             # Of equally cheap ways the one with the longest last segment: fewer loops.
             starts[end] = int(total.argmin())
             reached[end] = total[starts[end]]
-        return float(reached[-1]), starts, options
+        return starts, options
 
-    def cheapest(self, limit: float) -> tuple[_Cut, ...]:
+    def cheapest(self, limit: float) -> Way:
         """The cheapest way with no peak above the limit, which some way must keep."""
-        _, starts, options = self._walk(limit)
-        cuts: list[_Cut] = []
+        starts, options = self._walk(limit)
+        cuts: list[Cut] = []
+        peak, instructions = 0.0, 0.0
         end = self.count
         while end > 0:
             first = starts[end]
-            cuts.append(_Cut(first, end, self.segments.piece_columns[int(options[first, end])]))
+            option = int(options[first, end])
+            cuts.append(Cut(first, end, self.segments.pieces[option]))
+            peak = max(peak, float(self.segments.peak_bytes[first, end, option]))
+            instructions += float(self.segments.instructions[first, end, option])
             end = first
-        return tuple(reversed(cuts))
+        return Way(tuple(reversed(cuts)), peak, instructions)
 
-    def trade_off(self, cuts: Sequence[_Cut]) -> TradeOff:
+    def front(self) -> list[Way]:
+        """All ways that are the cheapest for some limit on live bytes, from the largest peak to the least."""
+        ways = [self.cheapest(np.inf)]
+        while ways[-1].peak_bytes > self.least_bytes:
+            ways.append(self.cheapest(ways[-1].peak_bytes - 1))
+        # Since leanness counts too, some of these are dearer than the next.
+        return [way for way, next_way in zip(ways, [*ways[1:], None], strict=True) if _is_cheaper(way, next_way)]
+
+    def trade_off(self, way: Way) -> TradeOff:
         """The Plan of a way, and its cost."""
         names = [node.name for node in self.graph.nodes]
-        segments = [names[cut.first : cut.end] for cut in cuts]
-        schedule = make_schedule(self.graph, self.kernels, segments, [cut.piece_columns for cut in cuts])
+        segments = [names[cut.first : cut.end] for cut in way.cuts]
+        schedule = make_schedule(self.graph, self.kernels, segments, [cut.pieces for cut in way.cuts])
         plan = allocate(schedule, "streaming")
         return TradeOff(plan, plan_instructions(plan, self.kernels))
+
+
+def _is_cheaper(way: Way, other: Way | None) -> bool:
+    return other is None or way.instructions < other.instructions

@@ -18,6 +18,7 @@ from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.operator import quant_of
 from mbn2c.ops.weighted import run_requantize
+from mbn2c.reference.progress import Progress, where_of
 from mbn2c.reference.simulated_arena import NOBODY, POISON, Arena, bytes_of, in_slot, in_strip, padding_columns
 
 
@@ -35,57 +36,13 @@ def run_plan(plan: Plan, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
     return machine.results()
 
 
-class _Row:
-    """What one call works on now: a row of its output (or of what it sums up), and a piece of that row."""
-
-    def __init__(self, plan: Plan, call: Call) -> None:
-        self.call, self.plan = call, plan
-        self.output = plan.buffers[call.write]
-        over = plan.buffers[call.reads[0].tensor] if call.accumulates else self.output
-        self.count = over.height if call.accumulates else over.rows
-        self.left, self.width = (0 if call.accumulates else over.pad[1]), over.width
-        self.ends = call.pieces or (over.width if call.accumulates else over.columns,)
-        self.sources = frozenset(read.tensor for read in call.reads)
-        self.row = self.piece = 0
-
-    def advance(self) -> None:
-        self.piece = (self.piece + 1) % len(self.ends)
-        self.row += self.piece == 0
-
-    @property
-    def is_over(self) -> bool:
-        return self.row == self.count
-
-    @property
-    def is_last(self) -> bool:
-        return self.row == self.count - 1 and self.piece == len(self.ends) - 1
-
-    @property
-    def y(self) -> int:
-        return self.row - (0 if self.call.accumulates else self.output.pad[0])
-
-    @property
-    def is_padding(self) -> bool:
-        return not self.call.accumulates and not 0 <= self.y < self.output.height
-
-    @property
-    def start(self) -> int:
-        """First column of the piece, padding counted."""
-        return self.ends[self.piece - 1] if self.piece else 0
-
-    def inner(self, piece: int) -> tuple[int, int]:
-        """The columns of a piece, padding not counted."""
-        first = self.ends[piece - 1] - self.left if piece else 0
-        return first, min(self.ends[piece] - self.left, self.width)
-
-
 class _Machine:
     """Runs calls one by one; counts for every pixel the readings that are still to come."""
 
     def __init__(self, plan: Plan, inputs: Mapping[str, np.ndarray]) -> None:
         self.plan, self.graph, self.inputs = plan, plan.graph, inputs
         self.arena = Arena(plan.arena_bytes)
-        self.makers: dict[str, _Row] = {}
+        self.makers: dict[str, Progress] = {}
         self.values = {
             name: np.zeros((1, buffer.height, buffer.width, buffer.pixel_bytes), np.int8)
             for name, buffer in plan.buffers.items()
@@ -98,7 +55,7 @@ class _Machine:
 
     def _count_readings(self) -> None:
         for call in self.plan.calls:
-            now = _Row(self.plan, call)
+            now = Progress(self.plan, call)
             while not now.is_over:
                 for read, row, first, end, _ in self._window(now):
                     self.readings[self._pixels(read.tensor, row, first, end)] += 1
@@ -120,7 +77,7 @@ class _Machine:
     # --- the order: of all calls that can run, the one deepest in the loop does ------------------
 
     def run(self, loop: Rows) -> None:
-        rows = [_Row(self.plan, call) for call in loop.calls]
+        rows = [Progress(self.plan, call) for call in loop.calls]
         self.makers.update({now.call.write: now for now in rows})
         # Who cannot run is asked again only when something has been made that it reads.
         waiting: set[str] = set()
@@ -133,9 +90,9 @@ class _Machine:
             waiting -= {reader.call.write for reader in rows if now.call.write in reader.sources}
         for now in rows:
             if not now.is_over:
-                raise InternalError(f"the loop stops after {now.row} of {now.count} rows", where=_where(now.call))
+                raise InternalError(f"the loop stops after {now.row} of {now.count} rows", where=where_of(now.call))
 
-    def _is_ready(self, now: _Row) -> bool:
+    def _is_ready(self, now: Progress) -> bool:
         """Padding rows wait as their nearest neighbours do; those above, for the neighbour's first piece."""
         y = now.y if now.call.accumulates else min(max(now.y, 0), now.output.height - 1)
         _, stop = now.inner(0 if now.y < 0 else now.piece)
@@ -155,7 +112,7 @@ class _Machine:
                 return False
         return True
 
-    def _window(self, now: _Row) -> Iterator[tuple[Read, int, int, int, bool]]:
+    def _window(self, now: Progress) -> Iterator[tuple[Read, int, int, int, bool]]:
         """What a run reads: rows with their first and end column, and whether it is a window's newest row."""
         first, stop = now.inner(now.piece)
         if now.is_padding or stop <= first:
@@ -166,7 +123,7 @@ class _Machine:
                 row = read.first_row + now.y * read.stride + k * read.dilation
                 yield read, row, begin, read.columns_needed(stop), k == read.rows - 1
 
-    def _padding_found(self, now: _Row) -> np.ndarray:
+    def _padding_found(self, now: Progress) -> np.ndarray:
         """Pixels of an older row's padding that a planar row finds in its slot of a ring, and leaves there."""
         buffer = now.output
         if not buffer.planar or not buffer.is_ring or now.row < buffer.slots or now.piece or now.is_padding:
@@ -175,7 +132,7 @@ class _Machine:
 
     # --- one run ---------------------------------------------------------------------------------
 
-    def _run_once(self, now: _Row) -> None:
+    def _run_once(self, now: Progress) -> None:
         call = now.call
         if now.output.strip_columns:
             self._make_room(now)
@@ -184,7 +141,7 @@ class _Machine:
         for read, row, first, end, is_newest in self._window(now):
             owners = self._owners(read.tensor, row, first, end)
             places = self._places_to_read(now, read, row, (first, end), is_newest)
-            where = f"{_where(call)} reads row {row} of {read.tensor}"
+            where = f"{where_of(call)} reads row {row} of {read.tensor}"
             touched.append((places, owners, where, self._pixels(read.tensor, row, first, end)))
             windows.append(self.arena.read(places, owners, where).reshape(end - first, -1))
         if call.accumulates:
@@ -198,7 +155,9 @@ class _Machine:
             self.readings[read_now] -= 1
             self.arena.poison(places[self.readings[owners] == 0])
 
-    def _places_to_read(self, now: _Row, read: Read, row: int, columns: tuple[int, int], is_newest: bool) -> np.ndarray:
+    def _places_to_read(
+        self, now: Progress, read: Read, row: int, columns: tuple[int, int], is_newest: bool
+    ) -> np.ndarray:
         buffer = self.plan.buffers[read.tensor]
         if buffer.strip_columns and is_newest:
             # The reader counts on the piece it waited for being the newest one.
@@ -207,9 +166,9 @@ class _Machine:
             return in_strip(buffer, *columns, piece)
         return in_slot(buffer, row, *columns)
 
-    def _make_room(self, now: _Row) -> None:
+    def _make_room(self, now: Progress) -> None:
         """The oldest columns of a strip move to their row, the others to the front, before a new piece is made."""
-        buffer, where = now.output, _where(now.call)
+        buffer, where = now.output, where_of(now.call)
         if now.row == now.piece == 0:
             return
         oldest = buffer.kept[now.piece - 1]
@@ -226,7 +185,7 @@ class _Machine:
             self.arena.write(in_slot(buffer, row, oldest, stays), data[:leaving], owner[:leaving], where)
         self.arena.write(places[: places.size - leaving], data[leaving:], owner[leaving:], where)
 
-    def _make(self, now: _Row, rows: list[np.ndarray]) -> None:
+    def _make(self, now: Progress, rows: list[np.ndarray]) -> None:
         call, buffer = now.call, now.output
         zero_point = quant_of(self.graph, call.write).zero_point
         start, end = now.start, now.ends[now.piece]
@@ -246,16 +205,16 @@ class _Machine:
         else:
             places = in_slot(buffer, now.row, 0, buffer.columns).reshape(buffer.columns, -1)[columns].reshape(-1)
         if places.size and (places.min() < buffer.offset or places.max() >= buffer.end):
-            raise InternalError(f"row {now.row} of {call.write} leaves its buffer", where=_where(call))
-        self.arena.write(places, values.reshape(-1), owners, _where(call))
+            raise InternalError(f"row {now.row} of {call.write} leaves its buffer", where=where_of(call))
+        self.arena.write(places, values.reshape(-1), owners, where_of(call))
         self.arena.poison(places[self.readings[owners] == 0])
         scratch = self.plan.scratch.get(call.step)
         if scratch:
             # After the output: scratch that lies over it, or over what the call reads, must be noticed.
-            self.arena.write(bytes_of(scratch), POISON, NOBODY, _where(call))
+            self.arena.write(bytes_of(scratch), POISON, NOBODY, where_of(call))
 
     def _planar(
-        self, now: _Row, columns: np.ndarray, values: np.ndarray, zero_point: int
+        self, now: Progress, columns: np.ndarray, values: np.ndarray, zero_point: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """The columns of a planar row that a piece writes. The first brings all padding of the row; in a ring it does
         so only once for each slot, and later rows find it there. Each piece of a padding row makes it whole."""
@@ -271,7 +230,9 @@ class _Machine:
         found = self._padding_found(now)
         if found.size:
             places = in_slot(buffer, now.row, 0, buffer.columns).reshape(buffer.columns, -1)[pads].reshape(-1)
-            self.arena.read(places, np.repeat(found, buffer.pixel_bytes), f"{_where(now.call)} wants the row's padding")
+            self.arena.read(
+                places, np.repeat(found, buffer.pixel_bytes), f"{where_of(now.call)} wants the row's padding"
+            )
             self.readings[found] -= 1
         return np.concatenate([columns, pads]), np.concatenate([values, whole[pads]])
 
@@ -282,9 +243,9 @@ class _Machine:
         windows = [np.stack(rows[end - read.rows : end])[None] for read, end in zip(call.reads, ends, strict=True)]
         return np.asarray(OPERATORS[node.op].run(node, self.graph, windows)[0, 0])
 
-    def _accumulate(self, now: _Row, pixels: np.ndarray) -> None:
+    def _accumulate(self, now: Progress, pixels: np.ndarray) -> None:
         """Add a piece of an input row to the int32 sums in scratch; make the output of them after the last."""
-        call, where = now.call, _where(now.call)
+        call, where = now.call, where_of(now.call)
         places, owner = bytes_of(self.plan.scratch[call.step]), -call.step
         if now.row == now.piece == 0:
             self.arena.write(places, 0, owner, where)
@@ -318,10 +279,6 @@ class _Machine:
 def _inner(buffer: Buffer) -> Iterator[tuple[int, int, int]]:
     for row in range(buffer.pad[0], buffer.pad[0] + buffer.height):
         yield row, buffer.pad[1], buffer.pad[1] + buffer.width
-
-
-def _where(call: Call) -> str:
-    return f"step {call.step}, {call.node or 'input'}"
 
 
 def _on_its_windows(node: Node) -> Node:

@@ -1,0 +1,54 @@
+"""Plan and call -> which row, and which piece of it, the call works on now; for `run_plan.py`."""
+
+from __future__ import annotations
+
+from mbn2c.ir.plan import Call, Plan
+
+
+class Progress:
+    """What one call works on now: a row of its output (or of what it sums up), and a piece of that row."""
+
+    def __init__(self, plan: Plan, call: Call) -> None:
+        self.call, self.plan = call, plan
+        self.output = plan.buffers[call.write]
+        over = plan.buffers[call.reads[0].tensor] if call.accumulates else self.output
+        self.count = over.height if call.accumulates else over.rows
+        self.left, self.width = (0 if call.accumulates else over.pad[1]), over.width
+        self.ends = call.pieces or (over.width if call.accumulates else over.columns,)
+        self.sources = frozenset(read.tensor for read in call.reads)
+        self.row = self.piece = 0
+
+    def advance(self) -> None:
+        self.piece = (self.piece + 1) % len(self.ends)
+        self.row += self.piece == 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.row == self.count
+
+    @property
+    def is_last(self) -> bool:
+        return self.row == self.count - 1 and self.piece == len(self.ends) - 1
+
+    @property
+    def y(self) -> int:
+        return self.row - (0 if self.call.accumulates else self.output.pad[0])
+
+    @property
+    def is_padding(self) -> bool:
+        return not self.call.accumulates and not 0 <= self.y < self.output.height
+
+    @property
+    def start(self) -> int:
+        """First column of the piece, padding counted."""
+        return self.ends[self.piece - 1] if self.piece else 0
+
+    def inner(self, piece: int) -> tuple[int, int]:
+        """The columns of a piece, padding not counted."""
+        first = self.ends[piece - 1] - self.left if piece else 0
+        return first, min(self.ends[piece] - self.left, self.width)
+
+
+def where_of(call: Call) -> str:
+    """Which call it is, for messages."""
+    return f"step {call.step}, {call.node or 'input'}"
