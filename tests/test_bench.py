@@ -1,25 +1,34 @@
-"""`mbn2c bench`: every counted instruction belongs to a step or to the schedule."""
+"""`mbn2c bench`: every counted instruction belongs to a step or to the schedule, and has its cycles."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from devices import build_folder, demo_options
 
 from mbn2c.bench import SCHEDULE, bench
+from mbn2c.bench.cycles import MODELS, Instruction
 from mbn2c.errors import BoardError
-from mbn2c.target import load_board
+from mbn2c.network import RANDOM
+from mbn2c.target import load_board, load_core
+from mbn2c.texts import bench_text
 
-BOARD = "qemu-mps2-an386"
+# Reads at least one byte in a hundred instructions, multiplies, and stores what it made.
+BUSY = ("load", "store", "mac", "branch")
 
 
-def test_layers_add_up_to_the_total(tmp_path: Path) -> None:
-    if shutil.which("qemu-system-arm") is None or shutil.which("arm-none-eabi-gcc") is None:
-        pytest.skip("qemu-system-arm or arm-none-eabi-gcc is not installed")
-    output = build_folder(tmp_path / "out", demo_options("cortex-m4"))
-    result = bench(output, load_board(BOARD), tmp_path / "firmware")
+@pytest.mark.parametrize(("core", "board"), [("cortex-m4", "qemu-mps2-an386"), ("rv32imc", "qemu-riscv32-virt")])
+def test_layers_add_up_to_the_total(tmp_path: Path, core: str, board: str) -> None:
+    emulator = load_board(board).emulator
+    assert emulator is not None
+    for tool in (emulator.program, f"{load_core(core).prefix}gcc"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed; `mbn2c doctor` says how to get it")
+    output = build_folder(tmp_path / "out", replace(demo_options(core), calib=RANDOM))
+    result = bench(output, load_board(board), tmp_path / "firmware")
     layers = result["layers"]
     assert [layer["step"] for layer in layers] == [*range(len(layers) - 1), None]
     assert layers[-1]["op"] == SCHEDULE
@@ -27,12 +36,70 @@ def test_layers_add_up_to_the_total(tmp_path: Path) -> None:
     for layer in layers:
         assert sum(layer["classes"].values()) == layer["instructions"]
         if layer["macs"]:
-            assert layer["classes"]["mac"] > 0, layer["name"]
-            assert layer["classes"]["load"] > layer["instructions"] // 100, layer["name"]
+            for kind in BUSY:
+                assert layer["classes"][kind] > layer["instructions"] // 500, (layer["name"], kind)
     assert sum(layer["macs"] for layer in layers) == output.report["model"]["macs"]
+
+    estimates = [layer["estimated_cycles"] for layer in layers]
+    if core not in MODELS:
+        assert result["estimated_cycles_per_inference"] is None and set(map(str, estimates)) == {"None"}
+        return
+    assert [sum(column) for column in zip(*estimates, strict=True)] == result["estimated_cycles_per_inference"]
+    for layer, (least, most) in zip(layers, estimates, strict=True):
+        assert layer["instructions"] < least <= most < 2 * layer["instructions"], layer["name"]
+    least, most = result["estimated_cycles_per_inference"]
+    assert bench_text(result).endswith(f"; about {least:,} to {most:,} cycles (docs/kernels.md)")
 
 
 def test_a_board_that_does_not_count_is_refused(tmp_path: Path) -> None:
-    output = build_folder(tmp_path / "out", demo_options("host"))
+    output = build_folder(tmp_path / "out", replace(demo_options("host"), calib=RANDOM))
     with pytest.raises(BoardError, match="counts no instructions"):
         bench(output, load_board("host"), tmp_path / "firmware")
+
+
+# core, instructions, (least, most) of each where the flow goes on
+CYCLES = [
+    ("cortex-m4", "add r0, r1, r2; smlad r3, r4, r5, r3; smlal r0, r1, r2, r3", [(1, 1), (1, 1), (1, 1)]),
+    ("cortex-m4", "ldr r0, [r1, #4]; ldr r2, [r3]; ldr r4, [r2]", [(2, 2), (1, 1), (2, 2)]),
+    ("cortex-m4", "ldrd r0, r1, [r2], #8; ldr r3, [r4]", [(3, 3), (2, 2)]),
+    ("cortex-m4", "ldmia lr!, {r1, r3, r8, r9}; push {r4, r5, lr}", [(5, 5), (4, 4)]),
+    ("cortex-m4", "add r1, r2, r3; ldr r0, [r1]; str r0, [r5, #4]", [(1, 1), (3, 3), (1, 1)]),
+    ("cortex-m4", "strb r0, [r1, r2]; ldr r3, [pc, #8]", [(1, 2), (2, 3)]),
+    ("cortex-m3", "mla r0, r1, r2, r3; smlal r0, r1, r2, r3; udiv r0, r1, r2", [(2, 2), (4, 7), (2, 12)]),
+    ("cortex-m33", "ldr r0, [r1]; ldrd r2, r3, [r1]; smlad r3, r4, r5, r3", [(1, 2), (2, 3), (1, 1)]),
+    ("cortex-m0plus", "ldr r0, [r1]; muls r0, r2; ldmia r1!, {r2, r3, r4}", [(2, 2), (1, 1), (4, 4)]),
+    ("cortex-m7", "smlad r3, r4, r5, r3; add r0, r1, r2; add r6, r0, #1", [(1, 1), (0, 1), (1, 1)]),
+    ("cortex-m7", "add r0, r1, r2; smlad r3, r4, r5, r3", [(1, 1), (1, 1)]),
+    ("cortex-m7", "add r0, r1, r2; add r3, r0, r2; ldr r5, [r6]", [(1, 1), (1, 1), (0, 1)]),
+]
+# core, instruction, (least, most) that a jump adds
+JUMPS = [
+    ("cortex-m4", "bne 1234", (1, 3)),
+    ("cortex-m4", "pop {r4, pc}", (1, 3)),
+    ("cortex-m4", "add r0, pc, #4", (0, 0)),
+    ("cortex-m33", "b 1234", (1, 2)),
+    ("cortex-m0plus", "bl 1234", (2, 2)),
+    ("cortex-m0plus", "bx lr", (1, 1)),
+    ("cortex-m7", "cbz r0, 1234", (0, 2)),
+]
+
+
+def instructions(text: str) -> list[Instruction]:
+    lines = [line.strip().partition(" ") for line in text.split(";")]
+    return [Instruction(4 * index, 4, name, operands) for index, (name, _, operands) in enumerate(lines)]
+
+
+@pytest.mark.parametrize(("core", "text", "expected"), CYCLES)
+def test_cycles_of_straight_code(core: str, text: str, expected: list[tuple[int, int]]) -> None:
+    assert [(cost.least, cost.most) for cost in MODELS[core](instructions(text))] == expected
+
+
+@pytest.mark.parametrize(("core", "text", "expected"), JUMPS)
+def test_cycles_of_jumps(core: str, text: str, expected: tuple[int, int]) -> None:
+    (cost,) = MODELS[core](instructions(text))
+    assert (cost.taken_least, cost.taken_most) == expected
+
+
+def test_popping_the_program_counter_takes_longer() -> None:
+    (cost,) = MODELS["cortex-m0plus"](instructions("pop {r4, pc}"))
+    assert (cost.least, cost.taken_least) == (5, 0)

@@ -23,7 +23,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan, in_memory
 from mbn2c.ir.text import print_graph, print_plan
 from mbn2c.ir.window import Window
-from mbn2c.kernels import kernels_of_plan, select
+from mbn2c.kernels import isas_for, kernels_of_plan, select
 from mbn2c.kernels.arm_dsp import halfword_add
 from mbn2c.layout import Layout, c_files
 from mbn2c.link.emulator import EmulatedBoard
@@ -36,7 +36,7 @@ from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
 from mbn2c.target import load_board, load_core
 
-ISAS = {"arm_dsp": ("arm_dsp", "scalar"), "arm_mve": ("arm_mve", "arm_dsp", "scalar")}
+ISAS = {"arm_dsp": isas_for(("arm_dsp", "scalar"), "speed"), "arm_mve": ("arm_mve", "arm_dsp", "scalar")}
 CPU = {"arm_dsp": "cortex-m4", "arm_mve": "cortex-m55"}
 BOARDS = {
     "cortex-m4": "qemu-mps2-an386",
@@ -118,6 +118,25 @@ def test_every_variant_with_twins(tmp_path: Path, isa: str, width: int, channels
     check_on_host(tmp_path, plan_of(chain(width, channels, image), isa, how), isa)
 
 
+def fours(width: int, channels: int) -> Graph:
+    """Channels in fours, which quads want, written planar and interleaved."""
+    builder = Builder((4, width, 3), 5)
+    x = builder.conv2d("input", channels, SAME, RELU6)
+    x = builder.depthwise(x, SAME, RELU6)
+    x = builder.conv2d(x, 12, activation=RELU)
+    x = builder.depthwise(x, SAME, RELU6)
+    x = builder.conv2d(builder.conv2d(x, 20), 8)
+    return quantized(builder.graph(builder.fully_connected(builder.average_pool(x), 3)))
+
+
+@pytest.mark.parametrize(("width", "channels", "how"), [(6, 4, "stream"), (6, 36, "pieces"), (12, 32, "layers")])
+def test_quads_with_twins(tmp_path: Path, width: int, channels: int, how: str) -> None:
+    plan = plan_of(fours(width, channels), "arm_dsp", how)
+    kernels = {kernel.function for kernel in kernels_of_plan(plan, ISAS["arm_dsp"]).values()}
+    assert "mbn_conv2d_1x1_quads_arm_dsp" in kernels
+    check_on_host(tmp_path, plan, "arm_dsp")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("how", ["layers", "stream", "pieces"])
@@ -160,7 +179,8 @@ def check_in_emulator(folder: Path, plan: Plan, core_name: str) -> None:
     """Each step's rows, compared by CRC, and the outputs."""
     core, board = load_core(core_name), load_board(BOARDS[core_name])
     graph, names = plan.graph, Names("net", "a test", bytes(range(32)))
-    write_bundle(c_files(Layout(plan, kernels_of_plan(plan, core.isas)), names, core, board), folder)
+    isas = isas_for(core.isas, "speed")
+    write_bundle(c_files(Layout(plan, kernels_of_plan(plan, isas)), names, core, board), folder)
     elf = toolchain.build(folder, "net", core, board).path
     with EmulatedBoard(board, elf) as transport:
         session = Session(transport, digest=names.digest, timing=EMULATED)
@@ -181,7 +201,13 @@ def test_networks_in_the_emulator(
 ) -> None:
     need_tools(core)
     graph = chain(width, channels, image)
-    check_in_emulator(tmp_path, plan_with_cuts(graph, [], pieces, load_core(core).isas), core)
+    check_in_emulator(tmp_path, plan_with_cuts(graph, [], pieces, isas_for(load_core(core).isas, "speed")), core)
+
+
+@pytest.mark.parametrize(("width", "pieces"), [(6, ()), (12, (2,))])
+def test_quads_in_the_emulator(tmp_path: Path, width: int, pieces: tuple[int, ...]) -> None:
+    need_tools("cortex-m4")
+    check_in_emulator(tmp_path, plan_with_cuts(fours(width, 32), [], pieces, ISAS["arm_dsp"]), "cortex-m4")
 
 
 @pytest.mark.slow
@@ -191,7 +217,7 @@ def test_every_width_in_the_emulator(tmp_path: Path, core: str, width: int) -> N
     need_tools(core)
     graph = chain(width, 1 + width * 7 % 19, 1 + 2 * (width % 2), seed=width)
     pieces = () if width % 2 else (2,)
-    check_in_emulator(tmp_path, plan_with_cuts(graph, [], pieces, load_core(core).isas), core)
+    check_in_emulator(tmp_path, plan_with_cuts(graph, [], pieces, isas_for(load_core(core).isas, "speed")), core)
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -119,6 +119,24 @@ def test_chains_on_the_host(tmp_path: Path, table: str, width: int, channels: in
     check_on_host(tmp_path, plan_with_cuts(graph, [], (4,) if width % 2 else (), isas_of(table)), table)
 
 
+def wide_windows(width: int) -> Graph:
+    """Depthwise 5x5 with both strides, and a window that has no function of its own."""
+    builder = Builder((6, width, 2), 0)
+    x = builder.depthwise(builder.conv2d("input", 5), Window((5, 5), pad=(2, 2, 2, 2)), RELU6)
+    x = builder.depthwise(builder.conv2d(x, 3), Window((5, 5), (2, 2), (2, 2, 2, 2)))
+    x = builder.depthwise(builder.conv2d(x, 4), Window((3, 5), pad=(1, 2, 1, 2)))
+    return quantized(with_small_channels(builder.graph(builder.fully_connected(builder.average_pool(x), 3))))
+
+
+@pytest.mark.parametrize("table", ["armv7m", "armv6m", "rv32im"])
+@pytest.mark.parametrize("width", [1, 12, 23])
+def test_wide_windows_on_the_host(tmp_path: Path, table: str, width: int) -> None:
+    graph = wide_windows(width)
+    depthwise = [function for function in functions(graph, table).values() if "depthwise" in function]
+    assert depthwise == [f"mbn_depthwise_conv2d_{table}"] * 3
+    check_on_host(tmp_path, plan_with_cuts(graph, [], (4,) if width % 2 else (), isas_of(table)), table)
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_random_networks_on_the_host(tmp_path_factory: pytest.TempPathFactory, table: str) -> None:
     @settings(max_examples=3, phases=[Phase.generate])
@@ -319,16 +337,20 @@ def test_optimize_chooses_among_the_kernels_of_a_core() -> None:
     graph = quantized(tiny_mobilenet_v2(height=24, width=24))
     node = next(node for node in graph.nodes if node.op == "conv2d")
     found = {}
-    for optimize in ("ram", "balanced", "speed"):
+    for optimize in ("smallest", "ram", "balanced", "speed"):
         kernel = select(node, graph, isas_for(("armv6m", "scalar"), optimize))
         found[optimize] = kernel.function
-        assert kernel.scratch_bytes(node, graph) == 0 or optimize != "ram"
+        assert kernel.scratch_bytes(node, graph) == 0 or optimize != "smallest"
     assert found == {
-        "ram": "mbn_conv2d_direct_armv6m",
-        "balanced": "mbn_conv2d_armv6m",
+        "smallest": "mbn_conv2d_direct_armv6m",
+        "ram": "mbn_conv2d_armv6m",
+        "balanced": "mbn_conv2d_lanes_armv6m",
         "speed": "mbn_conv2d_lanes_armv6m",
     }
-    assert isas_for(("arm_dsp", "scalar"), "speed") == ("arm_dsp", "scalar")
+    assert isas_for(("arm_dsp", "scalar"), "balanced") == ("arm_dsp", "scalar")
+    many = Builder((6, 6, 3), 0)
+    graph = quantized(many.graph(many.conv2d(many.conv2d("input", 80), 4)))
+    assert select(graph.nodes[1], graph, isas_for(("armv6m", "scalar"), "ram")).function == found["smallest"]
 
 
 def test_a_low_lane_that_could_overflow_falls_back() -> None:

@@ -17,21 +17,30 @@ from mbn2c.ops import OPERATORS
 TABLES: dict[str, tuple[Kernel, ...]] = {
     "scalar": scalar.KERNELS,
     "arm_dsp": arm_dsp.KERNELS,
+    "arm_dsp_quads": arm_dsp.QUADS,
     "arm_mve": arm_mve.KERNELS,
     "armv6m": armv6m.KERNELS,
     "armv6m_direct": armv6m.DIRECT,
     "armv6m_lanes": armv6m.LANES,
+    "armv6m_lean": armv6m.LEAN,
     "armv7m": armv7m.KERNELS,
     "rv32im": rv32im.KERNELS,
 }
 # Rows that trade memory for speed or speed for memory: asked before those of their ISA, where that is the wish.
-_FOR_SPEED = {"armv6m": "armv6m_lanes"}
-_FOR_RAM = {"armv6m": "armv6m_direct"}
+_WISHES: dict[str, dict[str, str]] = {
+    "speed": {"arm_dsp": "arm_dsp_quads", "armv6m": "armv6m_lanes"},
+    "balanced": {"armv6m": "armv6m_lanes"},
+    "ram": {"armv6m": "armv6m_lean"},
+    "smallest": {"armv6m": "armv6m_direct"},
+}
 
 
 def isas_for(isas: Sequence[str], optimize: str) -> tuple[str, ...]:
-    """The tables to ask, in order, for a core's ISAs and what is wanted: "ram", "balanced" or "speed"."""
-    wanted = {"speed": _FOR_SPEED, "ram": _FOR_RAM}.get(optimize, {})
+    """The tables to ask, in order, for a core's ISAs and what is wanted.
+
+    optimize  "ram", "balanced" or "speed"; "smallest" costs more instructions than "ram" is worth
+    """
+    wanted = _WISHES.get(optimize, {})
     return tuple(name for isa in isas for name in (wanted.get(isa), isa) if name is not None)
 
 

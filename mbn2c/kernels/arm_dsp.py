@@ -23,15 +23,19 @@ from mbn2c.kernels.arm_dsp_conv import (
     accepts_1x1,
     accepts_3x3,
     accepts_conv,
+    accepts_quads,
     pack_conv,
     pack_conv_1x1,
     pack_conv_3x3,
+    pack_quads,
     scratch_1x1,
     scratch_3x3,
     scratch_conv,
+    scratch_quads,
     variants_1x1,
     variants_3x3,
     variants_conv,
+    variants_quads,
 )
 from mbn2c.kernels.arm_dsp_depthwise import (
     accepts_interleaved,
@@ -195,6 +199,20 @@ def _depthwise(stride: int) -> Kernel:
         reads_planar=True,
     )
 
+
+# For speed: fewer cycles, more code, and weights are read more often.
+QUADS = (
+    _conv_row(
+        "conv2d",
+        "conv2d_1x1_quads",
+        "conv2d_1x1",
+        pack_quads,
+        accepts=accepts_quads,
+        more_sources=(_CONV_CORE,),
+        scratch_bytes=scratch_quads,
+        variants=variants_quads,
+    ),
+)
 
 KERNELS = (
     _one_by_one("conv2d"),

@@ -118,6 +118,36 @@ def _taps(node: Node, graph: Graph) -> int:
     return -(-taps_in_order(node, graph).shape[1] // 4) * 4
 
 
+def accepts_quads(node: Node, graph: Graph) -> bool:
+    """Where pairs would take three pixels at a time: quads take fewer cycles, and read half as many weights again."""
+    channels, width = channels_out(node, graph), graph.tensors[node.outputs[0]].shape[2]
+    is_whole = channels % 4 == 0 and channels_in(node, graph) % 4 == 0 and width % 2 == 0
+    in_threes = set(pixel_blocks(width, _taps(node, graph) // 4)) == {3}
+    return is_whole and in_threes and accepts_1x1(node, graph)
+
+
+def pack_quads(node: Node, graph: Graph) -> Packed:
+    """As `pack_conv_1x1`, but the words of two channel pairs alternate."""
+    packed = pack_conv_1x1(node, graph)
+    pairs = packed.arrays["weights"].reshape(channels_out(node, graph) // 4, 2, -1)
+    biases, multipliers = pairs[:, :, :2].reshape(len(pairs), 4), pairs[:, :, -2:].reshape(len(pairs), 4)
+    words = pairs[:, :, 2:-2].transpose(0, 2, 1).reshape(len(pairs), -1)
+    stream = np.concatenate([biases, words, multipliers], axis=1).reshape(-1)
+    return Packed(packed.fields, {"weights": stream}, packed.int8_weights)
+
+
+def scratch_quads(node: Node, graph: Graph) -> int:
+    """Two pixels as int16."""
+    return 4 * channels_in(node, graph)
+
+
+def variants_quads(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Two pixels at a time, and one at the end of odd rows."""
+    pixels = {2 for count in counts if count > 1} | {1 for count in counts if count % 2}
+    layout = "planar" if writes_planar else "interleaved"
+    return frozenset({f"widen{n}" for n in pixels} | {f"conv_quad{n}_{layout}" for n in pixels})
+
+
 def pack_conv(node: Node, graph: Graph) -> Packed:
     """Any window."""
     window, channels = window_of(node), channels_in(node, graph)

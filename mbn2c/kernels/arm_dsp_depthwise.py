@@ -23,6 +23,8 @@ from mbn2c.kernels.scalar import folded_bias
 from mbn2c.ops.operator import quant_of
 
 _LARGEST_BLOCK = 8
+# Three bytes with sign.
+_BIAS_LIMIT = 2**23
 
 
 def accepts_depthwise(node: Node, graph: Graph) -> bool:
@@ -30,13 +32,12 @@ def accepts_depthwise(node: Node, graph: Graph) -> bool:
 
 
 def pack_depthwise(node: Node, graph: Graph) -> Packed:
-    """Per channel: bias, multiplier, three rows of bytes w0 w1 w2 0."""
+    """Per channel: nine weights, row by row, the bias in three bytes, the multiplier."""
     weights = graph.constant(node.inputs[1]).transpose(2, 0, 1)
     channels = len(weights)
-    bytes_of_rows = np.pad(weights, ((0, 0), (0, 0), (0, 1))).astype(np.int8)
-    rows = np.ascontiguousarray(bytes_of_rows).view("<u4").reshape(channels, 3)
-    bias = folded_bias(node, graph, 2).astype(np.int64)
-    heads = np.stack([bias, high_word_multipliers(node)], axis=1) & 0xFFFFFFFF
+    bias = folded_bias(node, graph, 2).astype("<i4").reshape(channels, 1).view(np.int8)[:, :3]
+    multipliers = high_word_multipliers(node).astype("<i4").reshape(channels, 1).view(np.int8)
+    stream = np.concatenate([weights.reshape(channels, 9), bias, multipliers], axis=1)
     return Packed(
         {
             "weights": "weights",
@@ -45,7 +46,7 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
             "channel_stride": ChannelStride(node.inputs[0]),
             "block": best_block(graph.tensors[node.outputs[0]].shape[2]),
         },
-        {"weights": np.concatenate([heads.astype(np.uint32), rows], axis=1).reshape(-1)},
+        {"weights": np.ascontiguousarray(stream).view("<u4").reshape(-1)},
         weights.size,
     )
 
@@ -76,7 +77,9 @@ def variants_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_p
 
 def accepts_planar(stride: int) -> Callable[[Node, Graph], bool]:
     def accepts(node: Node, graph: Graph) -> bool:
-        return accepts_depthwise(node, graph) and window_of(node).stride[1] == stride
+        if window_of(node).stride[1] != stride or not accepts_depthwise(node, graph):
+            return False
+        return bool(np.abs(folded_bias(node, graph, 2)).max() < _BIAS_LIMIT)
 
     return accepts
 

@@ -95,5 +95,6 @@ DEPTHWISE_CONV2D = Kernel(
     pack_depthwise_conv2d,
     accepts=lanes.accepts_depthwise,
     headers=(_HEADER,),
+    variants=lanes.variants_depthwise,
 )
 KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), DEPTHWISE_CONV2D)

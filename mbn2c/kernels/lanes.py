@@ -6,6 +6,8 @@ each stays in 16 bits; the weights decide how long a group may be, whatever the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
@@ -114,6 +116,13 @@ def depthwise_weights(node: Node, graph: Graph) -> np.ndarray:
 def depthwise_fields(node: Node) -> dict[str, int | str]:
     window = OPERATORS[node.op].window(node)
     return {"kernel_height": window.kernel[0], "kernel_width": window.kernel[1], "stride": window.stride[1]}
+
+
+def variants_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Windows that have a function of their own."""
+    window = OPERATORS[node.op].window(node)
+    is_known = window.kernel in ((3, 3), (5, 5)) and window.stride[1] in (1, 2)
+    return frozenset({f"{window.kernel[0]}x{window.kernel[1]}s{window.stride[1]}" if is_known else "any"})
 
 
 def staircases(node: Node, graph: Graph, channel_axis: int) -> Staircases:

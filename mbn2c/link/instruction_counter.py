@@ -17,17 +17,22 @@ from mbn2c.resources import templates
 
 @dataclass(frozen=True)
 class Table:
-    """Instructions per function and class, besides the total.
+    """Instructions per function and class, and their cycles, besides the total.
 
     ranges  file of address ranges, as templates/emulator/count_instructions.c wants it
     path    file the plugin writes when QEMU ends
+    costs   file of each instruction's cycles, as the plugin wants it; None: cycles are 0
     """
 
     ranges: Path
     path: Path
+    costs: Path | None = None
 
     def read(self) -> dict[str, tuple[int, ...]]:
-        """Counts per class by range name; ranges of the same name are added up. Raises BoardError without a file."""
+        """Counts per class, least and most cycles by range name; ranges of the same name are added up.
+
+        raises  BoardError if there is no file
+        """
         if not self.path.exists():
             raise BoardError("the emulator wrote no instruction table", hint="mbn2c doctor")
         counts: dict[str, tuple[int, ...]] = {}
@@ -61,6 +66,8 @@ class InstructionCounter:
             options += f",histogram={self.histogram}"
         if self.table is not None:
             options += f",ranges={self.table.ranges},table={self.table.path}"
+            if self.table.costs is not None:
+                options += f",costs={self.table.costs}"
         return ["-plugin", options]
 
     def read(self) -> list[int]:

@@ -8,7 +8,10 @@
  *   out        file; each stop event appends the number of instructions executed since the last start event (flushed)
  *   ranges     file, optional: lines "first-address last-address name" (hex, last exclusive) of functions; what runs in
  *              a function without a range counts for the function with a range that ran before it, its caller
- *   table      file, with ranges; written at exit: "name load store mac extend branch other" per range, inside brackets
+ *   costs      file, with ranges: lines "address least most taken-least taken-most": address of an instruction (hex), its
+ *              cycles by some model, and how many more it takes when the next instruction is not the one behind it
+ *   table      file, with ranges; written at exit: "name load store mac extend branch other least most" per range, inside
+ *              brackets; the last two are cycles, 0 without costs
  *   histogram  file, optional; written at exit: "pc count size opcode-bytes disassembly" for every instruction executed
  *              inside brackets, in order of pc (pc and opcode bytes in hex, bytes in memory order)
  *
@@ -63,6 +66,7 @@ typedef void (*udata_cb_t)(qemu_plugin_id_t id, void *userdata);
 
 void qemu_plugin_register_vcpu_init_cb(qemu_plugin_id_t id, vcpu_cb_t cb);
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_cb_t cb);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, vcpu_udata_cb_t cb, enum qemu_plugin_cb_flags flags, void *userdata);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, vcpu_udata_cb_t cb, enum qemu_plugin_cb_flags flags,
                                             void *userdata);
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, enum qemu_plugin_op op, void *ptr, uint64_t imm);
@@ -79,6 +83,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 
 enum { MAX_OPCODE_BYTES = 16, BUCKETS = 1 << 14, MAX_RANGES = 1024, MAX_NAME = 63 };
 enum { LOAD, STORE, MAC, EXTEND, BRANCH, OTHER, CLASSES };
+enum { LEAST_CYCLES = CLASSES, MOST_CYCLES, COUNTERS };
 
 /* What a mnemonic starts with says its class; the first line that fits counts. Arm, Thumb, Helium, A64, RISC-V. */
 static const struct {
@@ -99,8 +104,20 @@ static const struct {
 typedef struct {
     uint64_t first, last;
     char name[MAX_NAME + 1];
-    uint64_t counts[CLASSES];
+    uint64_t counts[COUNTERS];
 } range_t;
+
+/* Least and most cycles of an instruction, and what is added where the flow jumps behind it. */
+typedef struct {
+    uint64_t pc;
+    uint64_t cycles[2], taken[2];
+} cost_t;
+
+/* What runs without a jump: where it starts and ends, and the costs of its last instruction. */
+typedef struct {
+    uint64_t first, end;
+    const cost_t *last;
+} block_t;
 
 /* One instruction of the guest. `executed` grows always; `inside` only when a bracket closes. */
 typedef struct instruction {
@@ -118,7 +135,10 @@ static range_t ranges[MAX_RANGES];
 static size_t range_count;
 static range_t *current_range;
 static const char *table_path;
-static uint64_t by_class[CLASSES], by_class_before[CLASSES];
+static uint64_t counters[COUNTERS], counters_before[COUNTERS];
+static cost_t *costs;
+static size_t cost_count;
+static const block_t *block_before;
 static uint64_t start_pc, stop_pc;
 static FILE *out_file;
 static const char *histogram_path;
@@ -127,15 +147,37 @@ static bool is_open;
 static instruction_t *buckets[BUCKETS];
 static size_t instruction_count;
 
+static void *allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+    if (memory == NULL) {
+        fprintf(stderr, "count_instructions: out of memory\n");
+        exit(1);
+    }
+    return memory;
+}
+
 /* What ran since the last call of this belongs to the range that was current. */
 static void settle(bool counts)
 {
-    for (int c = 0; c < CLASSES; c++) {
+    for (int c = 0; c < COUNTERS; c++) {
         if (counts && current_range != NULL) {
-            current_range->counts[c] += by_class[c] - by_class_before[c];
+            current_range->counts[c] += counters[c] - counters_before[c];
         }
-        by_class_before[c] = by_class[c];
+        counters_before[c] = counters[c];
     }
+}
+
+/* A jump is charged where it was taken, which is known when the next block begins. */
+static void on_block(unsigned int vcpu_index, void *userdata)
+{
+    const block_t *block = userdata;
+    (void)vcpu_index;
+    if (block_before != NULL && block_before->last != NULL && block_before->end != block->first) {
+        counters[LEAST_CYCLES] += block_before->last->taken[0];
+        counters[MOST_CYCLES] += block_before->last->taken[1];
+    }
+    block_before = block;
 }
 
 static void on_range(unsigned int vcpu_index, void *userdata)
@@ -147,8 +189,20 @@ static void on_range(unsigned int vcpu_index, void *userdata)
     }
 }
 
+/* QEMU writes the opcode in front of the mnemonic for RISC-V: four or eight hex digits, which no mnemonic is. */
+static const char *mnemonic_of(const char *disassembly)
+{
+    const size_t digits = strspn(disassembly, "0123456789abcdef");
+    const char *rest = disassembly + digits;
+    if ((digits != 4 && digits != 8) || (*rest != ' ' && *rest != '\t')) {
+        return disassembly;
+    }
+    return rest + strspn(rest, " \t");
+}
+
 static int class_of(const char *disassembly)
 {
+    disassembly = mnemonic_of(disassembly);
     const size_t length = strlen(disassembly);
     for (size_t k = 0; k < sizeof mnemonics / sizeof mnemonics[0]; k++) {
         const size_t prefix = strlen(mnemonics[k].prefix);
@@ -163,6 +217,18 @@ static int class_of(const char *disassembly)
         }
     }
     return OTHER;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const cost_t *x = a, *y = b;
+    return (x->pc > y->pc) - (x->pc < y->pc);
+}
+
+static const cost_t *cost_of(uint64_t pc)
+{
+    const cost_t key = {.pc = pc};
+    return cost_count == 0 ? NULL : bsearch(&key, costs, cost_count, sizeof costs[0], by_address);
 }
 
 static range_t *range_of(uint64_t pc)
@@ -228,11 +294,7 @@ static instruction_t *find_instruction(const struct qemu_plugin_insn *insn)
             return i;
         }
     }
-    instruction_t *made = calloc(1, sizeof *made);
-    if (made == NULL) {
-        fprintf(stderr, "count_instructions: out of memory\n");
-        exit(1);
-    }
+    instruction_t *made = allocate(sizeof *made);
     made->pc = pc;
     made->size = size;
     memcpy(made->opcode, opcode, size);
@@ -247,6 +309,14 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
     const size_t n = qemu_plugin_tb_n_insns(tb);
+    if (cost_count > 0 && n > 0) {
+        struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(tb, n - 1);
+        block_t *block = allocate(sizeof *block);
+        block->first = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, 0));
+        block->end = qemu_plugin_insn_vaddr(last) + qemu_plugin_insn_size(last);
+        block->last = cost_of(qemu_plugin_insn_vaddr(last));
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS, block);
+    }
     for (size_t k = 0; k < n; k++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, k);
         const uint64_t pc = qemu_plugin_insn_vaddr(insn);
@@ -261,8 +331,12 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
                 if (range != NULL && (k == 0 || range_of(pc - 1) != range)) {
                     qemu_plugin_register_vcpu_insn_exec_cb(insn, on_range, QEMU_PLUGIN_CB_NO_REGS, range);
                 }
-                qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &by_class[class_of(disassembly)], 1);
+                qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &counters[class_of(disassembly)], 1);
                 free(disassembly);
+                const cost_t *cost = cost_of(pc);
+                for (int c = 0; cost != NULL && c < 2; c++) {
+                    qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &counters[LEAST_CYCLES + c], cost->cycles[c]);
+                }
             }
             qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &executed, 1);
             if (histogram_path != NULL) {
@@ -299,7 +373,7 @@ static void write_table(void)
     }
     for (size_t k = 0; k < range_count; k++) {
         fprintf(file, "%s", ranges[k].name);
-        for (int c = 0; c < CLASSES; c++) {
+        for (int c = 0; c < COUNTERS; c++) {
             fprintf(file, " %" PRIu64, ranges[k].counts[c]);
         }
         fprintf(file, "\n");
@@ -327,6 +401,40 @@ static bool read_ranges(const char *path)
         fprintf(stderr, "count_instructions: %s holds no ranges, too many, or something else\n", path);
     }
     return complete;
+}
+
+static bool read_costs(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    size_t room = 0;
+    if (file == NULL) {
+        fprintf(stderr, "count_instructions: cannot read the costs %s\n", path);
+        return false;
+    }
+    for (;;) {
+        cost_t cost;
+        if (fscanf(file, "%" SCNx64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &cost.pc, &cost.cycles[0], &cost.cycles[1],
+                   &cost.taken[0], &cost.taken[1]) != 5) {
+            break;
+        }
+        if (cost_count == room) {
+            room = 2 * room + 1024;
+            costs = realloc(costs, room * sizeof costs[0]);
+            if (costs == NULL) {
+                fprintf(stderr, "count_instructions: out of memory\n");
+                exit(1);
+            }
+        }
+        costs[cost_count++] = cost;
+    }
+    const bool complete = feof(file) && cost_count > 0;
+    fclose(file);
+    if (!complete) {
+        fprintf(stderr, "count_instructions: %s holds no costs, or something else\n", path);
+        return false;
+    }
+    qsort(costs, cost_count, sizeof costs[0], by_address);
+    return true;
 }
 
 static void on_exit_of_qemu(qemu_plugin_id_t id, void *userdata)
@@ -399,8 +507,12 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
             if (!read_ranges(value)) {
                 return -1;
             }
+        } else if ((value = value_of(argv[k], "costs")) != NULL) {
+            if (!read_costs(value)) {
+                return -1;
+            }
         } else {
-            fprintf(stderr, "count_instructions: unknown argument '%s'; known: start, stop, out, histogram, ranges, table\n", argv[k]);
+            fprintf(stderr, "count_instructions: unknown argument '%s'; known: start, stop, out, histogram, ranges, costs, table\n", argv[k]);
             return -1;
         }
     }
