@@ -1,16 +1,18 @@
 """Accuracy of int8 against float32 on real models: mbn2c beside ONNX Runtime's own quantizer, in one run.
 
-    .venv/bin/python benchmarks/accuracy.py [MODEL ...] [--quantize fast default best] [--limit N]
+    .venv/bin/python benchmarks/accuracy.py [MODEL ...] [--quantize fast default best] [--limit N] [--readme]
 
 Calibrates on evenly spaced images of a folder of ../shared and judges on its other images only. Prints a table in
-Markdown, with 95 % intervals (Wilson).
+Markdown, with 95 % intervals (Wilson). --readme renews the rows it measured, and leaves the others, between
+`<!-- table: accuracy -->` and `<!-- end -->` of README.md and docs/quantization.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+import resource
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +22,20 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from tqdm import tqdm
 
-from mbn2c.network import MODEL_INT8, import_lowered
+from mbn2c.network import NetworkOptions, import_lowered, read_network
 from mbn2c.network_inputs import input_spec
 from mbn2c.oracle import Oracle
-from mbn2c.pipeline import BuildOptions, build
+from mbn2c.progress import no_progress
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.results import Share
-from mbn2c.target import load_core
 from mbn2c.tasks.classification import read_labels
 from mbn2c.tasks.images import evenly_spaced, open_samples
 from mbn2c.tasks.task import Preprocess
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+PAGES = ("README.md", "docs/quantization.md")
+HEAD = ("model", "int8 by", "top-1 % (95 %)", "same top-1 as float32 % (95 %)", "CPU s")
 
 
 @dataclass(frozen=True)
@@ -89,15 +93,14 @@ def predict(model: Path | bytes, images: Sequence[np.ndarray], title: str) -> np
 
 def by_mbn2c(name: str, case: Case, effort: str) -> bytes:
     """model.int8.onnx of a build, calibrated on the same images."""
-    options = BuildOptions(
+    options = NetworkOptions(
         model=model_file(name),
-        core=load_core("host"),
         calib=str(SHARED / "data" / case.images),
         calib_limit=case.calibration,
         preprocess=Preprocess.named(case.preprocess),
         effort=effort,
     )
-    return build(options)[MODEL_INT8]
+    return read_network(options, (), no_progress).int8_model
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -134,6 +137,11 @@ def percent(hits: int, total: int) -> str:
     return f"{100 * share.value:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
+def cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
 def rows(name: str, efforts: Sequence[str], limit: int | None) -> Iterator[list[str]]:
     case = CASES[name]
     images = load(name, case, limit)
@@ -144,12 +152,31 @@ def rows(name: str, efforts: Sequence[str], limit: int | None) -> Iterator[list[
     for effort in efforts:
         ways[f"mbn2c --quantize {effort}"] = lambda effort=effort: by_mbn2c(name, case, effort)  # type: ignore[misc]
     for way, make in ways.items():
-        started = time.monotonic()
+        started = cpu_seconds()
         model = make()
-        seconds = time.monotonic() - started
+        seconds = cpu_seconds() - started
         found = predict(model, images.judged, way)
         hits, agreements = int((found == images.labels).sum()), int((found == floats).sum())
         yield [name, way, percent(hits, total), percent(agreements, total), f"{seconds:.0f}"]
+
+
+def line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def renew(page: Path, measured: Sequence[Sequence[str]]) -> None:
+    """Put rows into the table of a page; those of other models and ways stay."""
+    text = page.read_text(encoding="utf-8")
+    block = re.compile(r"(<!-- table: accuracy -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+    found = block.search(text)
+    if found is None:
+        raise SystemExit(f"{page} has no marker for 'accuracy'")
+    old = [[cell.strip() for cell in row.strip("|").split("|")] for row in found.group(2).splitlines()[2:]]
+    known = {(row[0], row[1]): row for row in [*old, *measured]}
+    ways = ["float32", "ONNX Runtime quantize_static", *(f"mbn2c --quantize {effort}" for effort in EFFORTS)]
+    lines = [line(HEAD), line(["---"] * len(HEAD))]
+    lines += [line(known[name, way]) for name in CASES for way in ways if (name, way) in known]
+    page.write_text(text[: found.start(2)] + "\n".join(lines) + "\n" + text[found.start(3) :], encoding="utf-8")
 
 
 def main() -> None:
@@ -157,12 +184,17 @@ def main() -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(CASES)} (default all)")
     parser.add_argument("--quantize", nargs="+", choices=EFFORTS, default=["default"])
     parser.add_argument("--limit", type=int, help="judge on so many of the other images")
+    parser.add_argument("--readme", action="store_true", help=f"renew the rows in {' and '.join(PAGES)}")
     options = parser.parse_args()
-    print("| model | int8 by | top-1 % (95 %) | same top-1 as float32 % (95 %) | seconds |", flush=True)
-    print("|---|---|---|---|---|", flush=True)
+    print(line(HEAD), line(["---"] * len(HEAD)), sep="\n", flush=True)
     for name in options.models or CASES:
+        measured = []
         for row in rows(name, options.quantize, options.limit):
-            print("| " + " | ".join(row) + " |", flush=True)
+            print(line(row), flush=True)
+            measured.append(row)
+        if options.readme:
+            for page in PAGES:
+                renew(ROOT / page, measured)
 
 
 if __name__ == "__main__":

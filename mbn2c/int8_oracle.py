@@ -16,7 +16,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph
 from mbn2c.onnx_export import onnx_names, with_outputs
-from mbn2c.onnx_import.quantized import as_input, real_numbers, tail_model
+from mbn2c.onnx_import.quantized_ends import as_input, real_numbers, tail_model
 from mbn2c.onnx_import.quantized_values import Probe
 from mbn2c.oracle import Oracle
 

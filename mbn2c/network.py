@@ -12,6 +12,8 @@ from mbn2c.errors import InternalError, UsageError
 from mbn2c.int8_oracle import GivenFacts, GivenModel
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
+from mbn2c.network_checks import CHECKED_IMAGES, Sqnr, compare_float, compare_with_oracle
+from mbn2c.network_drop import Answer, HeldBack, check_drop
 from mbn2c.network_inputs import Inputs, input_spec, quantize_input
 from mbn2c.onnx_export import onnx_names, to_onnx_float, to_onnx_int8, with_outputs
 from mbn2c.onnx_import import import_model, model_bytes
@@ -19,13 +21,15 @@ from mbn2c.onnx_import.quantized import import_quantized, is_quantized
 from mbn2c.ops.operator import quant_of, scale_of
 from mbn2c.oracle import Oracle
 from mbn2c.passes import run_passes
+from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.progress import Progress
 from mbn2c.quantize.calibrate import RunFloat, calibrate
-from mbn2c.quantize.quality import weights_sqnr
+from mbn2c.quantize.quality import noise_shares, weights_sqnr
 from mbn2c.quantize.quantize import quantize
-from mbn2c.quantize.search import Found, Images, Recipe, search
+from mbn2c.quantize.recipe import Recipe
+from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.results import decibel
+from mbn2c.tasks.classification import labels_of, read_labels
 from mbn2c.tasks.images import Samples, evenly_spaced, open_samples
 from mbn2c.tasks.task import InputSpec, Preprocess
 
@@ -33,15 +37,13 @@ RANDOM = "random"
 MODEL_INT8, MODEL_FLOAT32 = "model.int8.onnx", "model.float32.onnx"
 # Only for a model that came quantized: what ONNX Runtime makes of it, whose inner tensors are compared.
 MODEL_FUSED = "model.fused.onnx"
-# The lowered Graph must compute what the user's file computes; float32 rounding alone stays far below this.
-_LARGEST_FLOAT_ERROR = 1e-3
-# Images on which every tensor of the reference is compared with ONNX Runtime during a build, and SQNR is measured.
-_CHECKED_IMAGES = 4
+# Images on which the noise of every tensor is followed to the outputs.
+_COSTED_IMAGES = 3
 # Images a quantization is searched with at most, evenly spaced over all that are given.
 _SEARCH_IMAGES = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
     """What a network is made from.
 
@@ -50,7 +52,8 @@ class NetworkOptions:
     percentile  100 lets the range method be searched
     effort      how long to look for a better quantization, one of `quantize.search.EFFORTS`
     input_kind  "int8" or "uint8": what the device's input rows hold
-    labels      class names; empty: not known
+    max_drop    percent of accuracy that int8 may lose on images held back, with 95 % confidence; None: no gate
+    calib_labels  CSV with the classes of the calibration images
     """
 
     model: Path
@@ -61,7 +64,8 @@ class NetworkOptions:
     percentile: float = 100.0
     effort: str = "default"
     input_kind: str = "int8"
-    labels: tuple[str, ...] = ()
+    max_drop: float | None = None
+    calib_labels: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class Network:
     models   what goes into the output folder, by file name
     samples  calibration images; None for noise
     sqnr     dB by tensor; empty without a float model
+    costs    share of each layer's rounding in the noise at the outputs
+    held_back  `HeldBack` as JSON; None where nothing was held back
     given    `GivenFacts` as JSON for a model that came quantized
     tried    quantization methods that were tried, for the report
     weights_sqnr  dB by layer
@@ -79,7 +85,9 @@ class Network:
     graph: Graph
     models: Mapping[str, bytes]
     samples: Samples | None
-    sqnr: Mapping[str, float | None]
+    sqnr: Sqnr
+    costs: Mapping[str, float] = field(default_factory=dict)
+    held_back: Mapping[str, object] | None = None
     given: Mapping[str, object] | None = None
     tried: tuple[Mapping[str, object], ...] = ()
     weights_sqnr: Mapping[str, float | None] = field(default_factory=dict)
@@ -89,12 +97,14 @@ class Network:
         return self.models[MODEL_INT8]
 
 
-def read_network(options: NetworkOptions, progress: Progress) -> Network:
+def read_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
     """The int8 network of a float model or of one that came quantized.
+
+    labels  class names; empty: not known
 
     raises  Mbn2cError subclasses; see the exit codes in `errors`
     """
-    return (_given_network if is_quantized(options.model) else _own_network)(options, progress)
+    return (_given_network if is_quantized(options.model) else _own_network)(options, labels, progress)
 
 
 def import_lowered(model: Path) -> Graph:
@@ -102,30 +112,48 @@ def import_lowered(model: Path) -> Graph:
     return run_passes(import_model(model))
 
 
-def _own_network(options: NetworkOptions, progress: Progress) -> Network:
+def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
     """A float model, quantized."""
     graph = import_lowered(options.model)
     spec = input_spec(graph)
-    _check_labels(options.labels, graph)
+    _check_labels(labels, graph)
     samples = _open_calibration(options, spec)
     _check_preprocess(options, spec, samples)
+    _check_gate(options, samples, _classes(graph))
     inputs = Inputs(spec, options.preprocess or Preprocess(), samples)
     float_model = model_bytes(options.model)
     found = _quantize(options, graph, inputs, float_model, progress)
+    batch = np.concatenate([spec.to_nhwc(values) for values in inputs.first(_COSTED_IMAGES)])
+    costs = noise_shares(found.float_graph, found.graph, batch)
+    held_back = _held_back(options, inputs, found, progress)
+    if held_back is not None and options.max_drop is not None:
+        check_drop(held_back, options.max_drop, costs)
     int8_model = to_onnx_int8(found.graph)
-    sqnr = _compare_with_oracle(found.float_graph, found.graph, int8_model, inputs)
-    models = {MODEL_INT8: int8_model, MODEL_FLOAT32: float_model}
-    tried = tuple(one.as_json() for one in found.tried)
-    quality = weights_sqnr(found.float_graph, found.graph)
-    return Network(found.graph, models, samples, sqnr, tried=tried, weights_sqnr=quality)
+    sqnr = compare_with_oracle(found.float_graph, found.graph, int8_model, inputs)
+    return Network(
+        found.graph,
+        {MODEL_INT8: int8_model, MODEL_FLOAT32: float_model},
+        samples,
+        sqnr,
+        costs,
+        held_back.to_json() if held_back else None,
+        tried=tuple(one.as_json() for one in found.tried),
+        weights_sqnr=weights_sqnr(found.float_graph, found.graph),
+    )
 
 
-def _given_network(options: NetworkOptions, progress: Progress) -> Network:
+def _given_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
     """A model that came quantized: its scales are kept, and images only serve to compare with ONNX Runtime."""
     found = import_quantized(options.model)
-    graph = check(found.graph, "quantized")
+    graph = check(fold_pad(found.graph), "quantized")
     spec = input_spec(graph)
-    _check_labels(options.labels, graph)
+    _check_labels(labels, graph)
+    if options.max_drop is not None or options.calib_labels is not None:
+        raise UsageError(
+            "--max-drop compares with the float model, and this model came quantized",
+            where=str(options.model),
+            hint="build without --max-drop, or from the float model",
+        )
     samples = None
     if options.calib not in (None, RANDOM):
         samples = _open_calibration(options, spec)
@@ -133,7 +161,7 @@ def _given_network(options: NetworkOptions, progress: Progress) -> Network:
     facts = GivenFacts(found.input_type, found.probes)
     oracle = GivenModel(graph, found.model, found.fused, facts)
     inputs = Inputs(spec, options.preprocess or Preprocess(), samples, oracle)
-    for values in progress(inputs.first(_CHECKED_IMAGES), "compare", min(_CHECKED_IMAGES, len(inputs))):
+    for values in progress(inputs.first(CHECKED_IMAGES), "compare", min(CHECKED_IMAGES, len(inputs))):
         reference = run_graph(graph, {graph.inputs[0].tensor: quantize_input(graph, spec, values)})
         for where, count in oracle.compare(values, reference).differing.items():
             raise InternalError(
@@ -141,11 +169,15 @@ def _given_network(options: NetworkOptions, progress: Progress) -> Network:
                 where=where,
                 hint="this is a bug in mbn2c, or a CPU on which ONNX Runtime saturates; `make test` tells",
             )
-    return Network(graph, {MODEL_INT8: found.model, MODEL_FUSED: found.fused}, samples, {}, facts.to_json())
+    return Network(graph, {MODEL_INT8: found.model, MODEL_FUSED: found.fused}, samples, Sqnr(), given=facts.to_json())
 
 
-def _check_labels(labels: tuple[str, ...], graph: Graph) -> None:
-    classes = graph.tensors[graph.outputs[0].tensor].shape[3]
+def _classes(graph: Graph) -> int:
+    return graph.tensors[graph.outputs[0].tensor].shape[3]
+
+
+def _check_labels(labels: Sequence[str], graph: Graph) -> None:
+    classes = _classes(graph)
     if labels and len(labels) != classes:
         raise UsageError(
             f"{len(labels)} class names for {classes} classes", where="--labels", hint="one name per class, in order"
@@ -164,6 +196,15 @@ def _open_calibration(options: NetworkOptions, spec: InputSpec) -> Samples | Non
     return open_samples(Path(options.calib), spec, resize=options.resize, limit=options.calib_limit)
 
 
+def _check_gate(options: NetworkOptions, samples: Samples | None, classes: int) -> None:
+    if options.max_drop is not None and samples is None:
+        raise UsageError("--max-drop needs images", hint="--calib FOLDER; part of them is held back to measure with")
+    if options.calib_labels is not None and options.max_drop is None:
+        raise UsageError("--calib-labels serves --max-drop only", hint="give both, or neither")
+    if options.calib_labels is not None and samples is not None:
+        labels_of(samples.names, read_labels(options.calib_labels), classes, str(options.calib_labels))
+
+
 def _check_preprocess(options: NetworkOptions, spec: InputSpec, samples: Samples | None) -> None:
     hint = "--preprocess unit, pm1 or imagenet, or --mean and --std: what the model was trained with"
     if samples is not None and samples.are_pixels and options.preprocess is None:
@@ -175,7 +216,7 @@ def _check_preprocess(options: NetworkOptions, spec: InputSpec, samples: Samples
 
 
 def _quantize(options: NetworkOptions, graph: Graph, inputs: Inputs, float_model: bytes, progress: Progress) -> Found:
-    _compare_float(graph, Oracle(to_onnx_float(graph)), Oracle(float_model), inputs)
+    compare_float(graph, Oracle(to_onnx_float(graph)), Oracle(float_model), inputs)
     if inputs.samples is None:
         # Noise says nothing about accuracy, so there is nothing to search.
         activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
@@ -187,6 +228,31 @@ def _quantize(options: NetworkOptions, graph: Graph, inputs: Inputs, float_model
     found = search(graph, images, options.effort, options.percentile, _runner, progress)
     check(found.graph, "quantized")
     return found
+
+
+def _held_back(options: NetworkOptions, inputs: Inputs, found: Found, progress: Progress) -> HeldBack | None:
+    """The answers on images that the network was made without; with a gate, also on those --calib-limit left out."""
+    samples = inputs.samples
+    if samples is None:
+        return None
+    chosen = evenly_spaced(len(samples), _SEARCH_IMAGES)
+    names = [samples.names[chosen[one.image]] for one in found.judged]
+    tops = [(one.float_top1, one.int8_top1) for one in found.judged]
+    if options.max_drop is not None:
+        everything = open_samples(Path(str(options.calib)), inputs.spec, resize=options.resize)
+        used = set(evenly_spaced(len(everything), options.calib_limit))
+        others = [position for position in range(len(everything)) if position not in used]
+        first = found.graph.outputs[0].tensor
+        run_float, run_int8 = _runner(found.float_graph, [first]), _runner(found.graph, [first])
+        for position in progress(others, "judge", len(others)):
+            values = everything[position].model_input(inputs.spec, inputs.preprocess)
+            names.append(everything.names[position])
+            tops.append((int(run_float(values)[first].argmax()), int(run_int8(values)[first].argmax())))
+    labels: Sequence[int | None] = [None] * len(names)
+    if options.calib_labels is not None:
+        given = read_labels(options.calib_labels)
+        labels = labels_of(names, given, _classes(found.graph), str(options.calib_labels))
+    return HeldBack([Answer(*top, label) for top, label in zip(tops, labels, strict=True)])
 
 
 def _runner(graph: Graph, tensors: Sequence[str]) -> RunFloat:
@@ -209,60 +275,3 @@ def _runner(graph: Graph, tensors: Sequence[str]) -> RunFloat:
         }
 
     return run
-
-
-def _compare_float(graph: Graph, lowered: Oracle, original: Oracle, inputs: Inputs) -> None:
-    """Import and passes must not change what the model computes.
-
-    raises  InternalError if they did
-    """
-    values = inputs.first(1)[0]
-    ours = lowered.run({graph.inputs[0].outside: values})
-    theirs = original.run({original.input_names[0]: values})
-    expected = [theirs[name] for name in original.output_names]
-    for index, (port, wanted) in enumerate(zip(graph.outputs, expected, strict=True)):
-        got = ours[port.outside]
-        if index == 0 and graph.softmax:
-            got = softmax(got, graph.softmax)
-        error = float(np.abs(got.reshape(-1) - wanted.reshape(-1)).max())
-        if not error <= _LARGEST_FLOAT_ERROR * max(1.0, float(np.abs(wanted).max())):
-            raise InternalError(
-                f"the imported network differs from the model by {error:.3g} in float32",
-                where=f"output {port.outside}",
-                hint="this is a bug in mbn2c; please report it with the model",
-            )
-
-
-def softmax(logits: np.ndarray, kind: str) -> np.ndarray:
-    """The "softmax" or "log_softmax" the importer split off, over the last axis."""
-    shifted = logits.reshape(-1).astype(np.float64) - logits.max()
-    logs = shifted - np.log(np.exp(shifted).sum())
-    return (logs if kind == "log_softmax" else np.exp(logs)).reshape(logits.shape)
-
-
-def _compare_with_oracle(graph: Graph, quantized: Graph, int8_model: bytes, inputs: Inputs) -> dict[str, float | None]:
-    """Every tensor of the integer reference against ONNX Runtime on some images; the SQNR of each in dB.
-
-    raises  InternalError naming the first tensor that differs
-    """
-    names, outside = onnx_names(graph), graph.inputs[0].outside
-    floats = Oracle(with_outputs(to_onnx_float(graph), names.values()))
-    integers = Oracle(with_outputs(int8_model, names.values()))
-    signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for values in inputs.first(_CHECKED_IMAGES):
-        real, oracle = floats.run({outside: values}), integers.run({outside: values})
-        reference = run_graph(quantized, {graph.inputs[0].tensor: quantize_input(quantized, inputs.spec, values)})
-        for tensor, name in names.items():
-            ours = reference[tensor].transpose(0, 3, 1, 2)
-            differing = int((ours != oracle[name]).sum())
-            if differing:
-                raise InternalError(
-                    f"the integer reference differs from ONNX Runtime in {differing} of {ours.size} bytes",
-                    where=f"tensor {tensor}",
-                    hint="this is a bug in mbn2c, or a CPU on which ONNX Runtime saturates; `make test` tells",
-                )
-            quant = quant_of(quantized, tensor)
-            error = (ours.astype(np.float64) - quant.zero_point) * float(scale_of(quant)) - real[name]
-            signal[tensor] += float((real[name].astype(np.float64) ** 2).sum())
-            noise[tensor] += float((error**2).sum())
-    return {tensor: decibel(signal[tensor], noise[tensor]) for tensor in names}

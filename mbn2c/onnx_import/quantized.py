@@ -12,29 +12,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph, Note, Port
-from mbn2c.numerics import quantize_linear
+from mbn2c.onnx_import import quantized_add as addition
 from mbn2c.onnx_import import quantized_elementwise as elementwise
+from mbn2c.onnx_import import quantized_float_layers as float_layers
 from mbn2c.onnx_import import quantized_layers as layers
+from mbn2c.onnx_import import quantized_pools as pools
 from mbn2c.onnx_import.builder import describe
 from mbn2c.onnx_import.convert import fold_constants, input_layouts, input_shape, shape_of
 from mbn2c.onnx_import.layout import LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.onnx_import.load import load_model
 from mbn2c.onnx_import.operators import relabel
 from mbn2c.onnx_import.quantized_values import (
-    UNSIGNED_SHIFT,
+    FOLD_FIRST,
     Meaning,
     Probe,
     QuantizedBuilder,
     QuantizedCall,
     unquantized,
 )
-from mbn2c.ops.operator import quant_of, scale_of
 from mbn2c.oracle import fused_model
 
 Handler = Callable[[QuantizedCall], Value]
@@ -64,31 +64,34 @@ _POINTWISE = (
     "Tanh",
 )
 HANDLERS: dict[tuple[str, str], Handler] = {
-    ("", "Add"): elementwise.float_add,
-    ("", "AveragePool"): elementwise.float_average_pool,
-    ("", "Conv"): layers.float_conv,
+    ("", "Add"): addition.float_add,
+    ("", "AveragePool"): pools.float_average_pool,
+    ("", "Conv"): float_layers.float_conv,
     ("", "DequantizeLinear"): elementwise.dequantize,
-    ("", "Gemm"): layers.float_gemm,
-    ("", "GlobalAveragePool"): elementwise.float_average_pool,
-    ("", "MatMul"): layers.float_matmul,
+    ("", "Gemm"): float_layers.float_gemm,
+    ("", "GlobalAveragePool"): pools.float_average_pool,
+    ("", "MatMul"): float_layers.float_matmul,
+    ("", "Pad"): elementwise.pad,
     ("", "QLinearConv"): layers.qlinear_conv,
     ("", "QLinearMatMul"): layers.qlinear_matmul,
     ("", "QuantizeLinear"): elementwise.quantize,
-    ("", "ReduceMean"): elementwise.float_average_pool,
+    ("", "ReduceMean"): pools.float_average_pool,
     (_MICROSOFT, "DequantizeLinear"): elementwise.dequantize,
     (_MICROSOFT, "QGemm"): layers.qgemm,
-    (_MICROSOFT, "QLinearAdd"): elementwise.qlinear_add,
-    (_MICROSOFT, "QLinearAveragePool"): elementwise.qlinear_average_pool,
+    (_MICROSOFT, "QLinearAdd"): addition.qlinear_add,
+    (_MICROSOFT, "QLinearAveragePool"): pools.qlinear_average_pool,
     (_MICROSOFT, "QLinearConv"): layers.qlinear_conv,
-    (_MICROSOFT, "QLinearGlobalAveragePool"): elementwise.qlinear_global_average_pool,
+    (_MICROSOFT, "QLinearGlobalAveragePool"): pools.qlinear_global_average_pool,
     (_MICROSOFT, "QLinearLeakyRelu"): elementwise.qlinear_pointwise,
     (_MICROSOFT, "QLinearSigmoid"): elementwise.qlinear_pointwise,
     (_MICROSOFT, "QLinearSoftmax"): elementwise.qlinear_softmax,
     (_MICROSOFT, "QuantizeLinear"): elementwise.quantize,
     **{("", op): elementwise.pointwise for op in _POINTWISE},
 }
+_FOLDED_ELSEWHERE = ("BatchNormalization", "Div", "QLinearMul")
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear")
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")
+_SUPPORTED = "supported: convolution, depthwise convolution, dense, add, average pool, elementwise functions"
 _INPUT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.INT8: "int8", TensorProto.UINT8: "uint8"}
 
 
@@ -204,7 +207,7 @@ def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
         else:
             raise call.refuse(
                 f"operator {node.op_type} is not supported in a quantized model",
-                "supported: convolution, depthwise convolution, dense, add, average pool, elementwise functions",
+                FOLD_FIRST if node.op_type in _FOLDED_ELSEWHERE else _SUPPORTED,
             )
     except LayoutError as error:
         raise ModelError(
@@ -253,49 +256,3 @@ def _live(graph: Graph) -> Graph:
             kept.append(node)
             wanted.update(node.inputs)
     return graph.rebuild(nodes=kept[::-1])
-
-
-def tail_model(fused: bytes, ends: list[Probe]) -> bytes | None:
-    """The part of a model behind some of its tensors, from them to its outputs; None where nothing is left."""
-    model = onnx.load_model_from_string(fused)
-    starts = [end.name for end in ends]
-    nodes, known = [], set(starts)
-    for node in model.graph.node:
-        if known.intersection(node.input) and not set(node.output) & set(starts):
-            nodes.append(node)
-            known.update(node.output)
-    if not nodes:
-        return None
-    made = {name for node in nodes for name in node.output}
-    used = {name for node in nodes for name in node.input} - made
-    constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in used}
-    graph = onnx.helper.make_graph(
-        nodes,
-        "tail",
-        [
-            onnx.helper.make_tensor_value_info(
-                end.name, TensorProto.UINT8 if end.unsigned else TensorProto.INT8, end.shape
-            )
-            for end in ends
-        ],
-        [port for port in model.graph.output if port.name in made],
-        list(constants.values()),
-    )
-    tail = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    return bytes(tail.SerializeToString(deterministic=True))
-
-
-def as_input(values: np.ndarray, graph: Graph, input_type: str) -> np.ndarray:
-    """Real numbers in the file's axis order -> what the file's own input holds."""
-    if input_type == "float32":
-        return values
-    quant = quant_of(graph, graph.inputs[0].tensor)
-    codes = quantize_linear(values, scale_of(quant), quant.zero_point)
-    return codes if input_type == "int8" else (codes.astype(np.int16) + UNSIGNED_SHIFT).astype(np.uint8)
-
-
-def real_numbers(codes: np.ndarray, graph: Graph, input_type: str) -> np.ndarray:
-    """What the file's integer input holds -> float32 real numbers, which `as_input` brings back exactly."""
-    quant = quant_of(graph, graph.inputs[0].tensor)
-    zero_point = quant.zero_point + (UNSIGNED_SHIFT if input_type == "uint8" else 0)
-    return (codes.astype(np.float32) - np.float32(zero_point)) * scale_of(quant)

@@ -16,6 +16,10 @@ from mbn2c.onnx_import.builder import MAX_ELEMENTS, Builder, Call
 from mbn2c.onnx_import.layout import Value
 
 UNSIGNED_SHIFT = 128
+FOLD_FIRST = (
+    "prepare the float32 model with onnxruntime.quantization.shape_inference.quant_pre_process, which folds such nodes "
+    "into layers, and quantize it again; or give mbn2c the float32 model"
+)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from mbn2c.ir.graph import Graph
 
 # A histogram this fine places a percentile within 1/2048 of the largest magnitude.
 _BINS = 4096
+# Values of one activation of one image that the histogram counts, evenly spaced; extremes and means see them all.
+_COUNTED = 1 << 16
 
 RunFloat = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
@@ -34,14 +36,15 @@ class Observed:
     low, high                   over everything
     channel_low, channel_high   float64 [C]
     channel_mean, channel_power float64 [C], the mean, the mean square
-    counts                      histogram over [-limit, limit], which doubles when a value falls outside
+    counts                      histogram over [-limit, limit], which doubles when a value falls outside; of large
+                                activations it counts a part
     """
 
     def __init__(self, channels: int) -> None:
-        self.channel_low, self.channel_high = np.full(channels, np.inf), np.full(channels, -np.inf)
+        self.channel_low, self.channel_high = (np.full(channels, np.inf), np.full(channels, -np.inf))
         self.limit = 2.0**-10
         self.counts = np.zeros(_BINS, np.int64)
-        self._sums, self._squares, self._values = np.zeros(channels), np.zeros(channels), 0
+        self._sums, self._squares, self._values = (np.zeros(channels), np.zeros(channels), 0)
 
     @property
     def low(self) -> float:
@@ -60,18 +63,28 @@ class Observed:
         return self._squares / max(1, self._values)
 
     def see(self, values: np.ndarray) -> None:
-        flat = values.reshape(len(self.channel_low), -1)
+        flat = np.ascontiguousarray(values).reshape(len(self.channel_low), -1)
         self.channel_low = np.minimum(self.channel_low, flat.min(axis=1))
         self.channel_high = np.maximum(self.channel_high, flat.max(axis=1))
-        self._sums += flat.sum(axis=1, dtype=np.float64)
+        self._sums += flat.sum(axis=1)
         self._squares += np.einsum("cp,cp->c", flat, flat)
         self._values += flat.shape[1]
         while max(-self.low, self.high) > self.limit:
             self.limit *= 2
             merged = self.counts.reshape(-1, 2).sum(axis=1)
             self.counts = np.concatenate([np.zeros(_BINS // 4, np.int64), merged, np.zeros(_BINS // 4, np.int64)])
-        bins = (flat * np.float32(_BINS / 2 / self.limit) + np.float32(_BINS / 2)).astype(np.int32)
-        self.counts += np.bincount(np.minimum(bins, _BINS - 1).reshape(-1), minlength=_BINS)
+        # An odd step meets every column of an image.
+        counted = flat.reshape(-1)[:: flat.size // _COUNTED | 1]
+        bins = (counted * np.float32(_BINS / 2 / self.limit) + np.float32(_BINS / 2)).astype(np.int64)
+        self.counts += np.bincount(np.minimum(bins, _BINS - 1), minlength=_BINS)
+
+    def shifted(self, shift: np.ndarray) -> Observed:
+        """What the activation holds if shift [C] is added to its channels; without a histogram."""
+        moved = Observed(len(shift))
+        moved.channel_low, moved.channel_high = self.channel_low + shift, self.channel_high + shift
+        moved._values, moved._sums = self._values, self._sums + shift * self._values
+        moved._squares = self._squares + 2 * shift * self._sums + shift**2 * self._values
+        return moved
 
     def histogram(self) -> tuple[np.ndarray, np.ndarray]:
         """(centres, counts) of the bins that hold something."""

@@ -26,8 +26,9 @@ _LEVELS = 255
 _STEPS, _RATE = 80, 0.1
 # 2 to this is the exponent of the p-norm that stands for a maximum during the descent.
 _NORM_SQUARINGS = 4
-# A channel is never scaled more than this above the tensor's largest: a nearly dead one may wake up later.
-_LARGEST_GAIN = 64.0
+# A channel is never scaled more than this above the tensor's largest: one that was hardly seen at work, as the features
+# of classes that no calibration image shows, may reach as far as the others later.
+_LARGEST_GAIN = 4.0
 
 
 @dataclass

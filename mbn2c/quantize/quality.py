@@ -1,4 +1,4 @@
-"""Float Graph and the int8 Graph made from it -> how well the weights of each layer are held, in dB."""
+"""Float Graph and the int8 Graph made from it -> what rounding costs, layer by layer."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.operator import quant_of
+from mbn2c.ops.operator import quant_of, scale_of
 from mbn2c.ops.weighted import Weighted
 from mbn2c.quantize.layers import WITH_WEIGHTS
+from mbn2c.quantize.sensitivity import noise_gains
 
 
 def weights_sqnr(graph: Graph, int8_graph: Graph) -> dict[str, float | None]:
@@ -30,3 +31,21 @@ def weights_sqnr(graph: Graph, int8_graph: Graph) -> dict[str, float | None]:
         signal = (weights**2).sum()
         found[node.name] = round(float(10 * np.log10(signal / noise)), 2) if noise > 0 and signal > 0 else None
     return found
+
+
+def noise_shares(graph: Graph, int8_graph: Graph, images: np.ndarray) -> dict[str, float]:
+    """The share of each layer's rounded output in the noise that all activations cause at the network's outputs.
+
+    images   float32 [N, H, W, C], as the network sees them
+    returns  by node name; the network's input by its tensor's
+    """
+    # Rounding to a step is off by a twelfth of its square in the mean.
+    producer = graph.producer
+    noise = {
+        producer[name].name if name in producer else name: float(scale_of(quant_of(int8_graph, name))) ** 2
+        / 12
+        * float(gain.sum())
+        for name, gain in noise_gains(graph, images).items()
+    }
+    total = sum(noise.values())
+    return {name: value / total if total > 0 else 0.0 for name, value in noise.items()}

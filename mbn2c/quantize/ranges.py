@@ -13,6 +13,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.quantize.calibrate import Observed, Range
 
 _LEVELS = 255
+_OUTPUT_HEADROOM = 1.25
 _FACTORS = np.linspace(1.0, 0.2, 41)
 
 
@@ -99,3 +100,12 @@ def widen(graph: Graph, ranges: Mapping[str, Range], factor: float) -> dict[str,
             low, high = max(low, activation.low), min(high, activation.high)
         wider[name] = Range(low, high)
     return wider
+
+
+def output_ranges(graph: Graph, observed: Mapping[str, Observed]) -> dict[str, Range]:
+    """Ranges of the network's outputs, which hold more than what was seen.
+
+    Where the largest output is the answer, a surer answer than any seen so far must not saturate beside the second one.
+    """
+    seen = {port.tensor: by_minmax(observed[port.tensor]) for port in graph.outputs}
+    return widen(graph, seen, _OUTPUT_HEADROOM)

@@ -19,16 +19,14 @@ import numpy as np
 
 from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Node, Quant
-from mbn2c.ir.window import Window
 from mbn2c.numerics import WEIGHT_MAX, quantize_linear
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.operator import scale_of
 from mbn2c.ops.weighted import Weighted
 from mbn2c.progress import Progress
 from mbn2c.quantize.layers import WITH_WEIGHTS, run_float, run_int8
+from mbn2c.quantize.moments import Moments
 
-# Output pixels of all images together that a layer is fitted on.
-_SAMPLES, _DEPTHWISE_SAMPLES = 8192, 4096
 # Weights whose errors are moved on together.
 _BLOCK = 64
 _CLIPS = np.array([1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6])
@@ -60,7 +58,7 @@ def reconstruct(graph: Graph, int8_graph: Graph, inputs: np.ndarray, fit: Fit, p
     start = graph.inputs[0].tensor
     quants = {name: tensor.quant for name, tensor in int8_graph.tensors.items() if tensor.quant is not None}
     first = quants[start]
-    floats, ints = {start: inputs}, {start: quantize_linear(inputs, scale_of(first), first.zero_point)}
+    floats, ints = ({start: inputs}, {start: quantize_linear(inputs, scale_of(first), first.zero_point)})
     last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
     by_name = {node.name: node for node in int8_graph.nodes}
     nodes = []
@@ -81,19 +79,14 @@ def reconstruct(graph: Graph, int8_graph: Graph, inputs: np.ndarray, fit: Fit, p
 
 
 def _fit_layer(
-    node: Node,
-    graph: Graph,
-    int8_graph: Graph,
-    quants: Mapping[str, Quant],
-    x: tuple[np.ndarray, np.ndarray],
-    fit: Fit,
+    node: Node, graph: Graph, int8_graph: Graph, quants: Mapping[str, Quant], x: tuple[np.ndarray, np.ndarray], fit: Fit
 ) -> tuple[Node, Graph]:
     """The int8 node with fitted weights, and the int8 Graph that holds them."""
     operator = OPERATORS[node.op]
     assert isinstance(operator, Weighted)
     weights, bias = (graph.constant(name).astype(np.float64) for name in node.inputs[1:])
     rows = _Rows.of(node, weights)
-    moments = _Moments.of(node, x, quants[node.inputs[0]])
+    moments = Moments.of(node, x, quants[node.inputs[0]], crossed=fit.ridge is not None)
     target = moments.best_weights(rows.values, fit.ridge) if fit.ridge is not None else rows.values
     hessian = moments.damped(fit.damp)
     largest = _best_clip(target, hessian) if fit.clip else np.abs(target).max(axis=1)
@@ -132,95 +125,13 @@ class _Rows:
         return (rows.T if self.is_depthwise else rows).reshape(self.shape)
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """Second moments of a layer's inputs about their means; G = 1 for dense layers, C (one per row) for depthwise.
-
-    own     float64 [G, K, K], int8 inputs with themselves
-    cross   float64 [G, K, K], float inputs (rows) with int8 inputs (columns)
-    means   float64 [G, K] of the float inputs, and of the int8 inputs
-    """
-
-    own: np.ndarray
-    cross: np.ndarray
-    means: tuple[np.ndarray, np.ndarray]
-
-    @classmethod
-    def of(cls, node: Node, x: tuple[np.ndarray, np.ndarray], quant: Quant) -> _Moments:
-        positions = _positions(node, x[0].shape)
-        real = _columns(node, x[0], positions, 0)
-        int8 = _columns(node, x[1], positions, quant.zero_point) * scale_of(quant)
-        means = real.mean(axis=1), int8.mean(axis=1)
-        real, int8 = real - means[0][:, None], int8 - means[1][:, None]
-        turned = int8.transpose(0, 2, 1)
-        own, cross = turned @ int8 / int8.shape[1], real.transpose(0, 2, 1) @ int8 / int8.shape[1]
-        return cls(
-            own.astype(np.float64), cross.astype(np.float64), (means[0].astype(np.float64), means[1].astype(np.float64))
-        )
-
-    def damped(self, damp: float) -> np.ndarray:
-        return self.own + self._diagonal(damp)
-
-    def _diagonal(self, factor: float) -> np.ndarray:
-        power = np.maximum(np.einsum("gkk->g", self.own) / self.own.shape[1], 1e-12)
-        return factor * power[:, None, None] * np.eye(self.own.shape[1])
-
-    def best_weights(self, weights: np.ndarray, ridge: float) -> np.ndarray:
-        """Real weights W [C, K] that minimise E |W x8 - V x|^2 + ridge |W - V|^2."""
-        diagonal = self._diagonal(ridge)
-        if len(self.own) == 1:
-            right = weights @ (self.cross[0] + diagonal[0])
-            return np.asarray(np.linalg.solve(self.own[0] + diagonal[0], right.T).T)
-        right = np.einsum("ck,ckl->cl", weights, self.cross + diagonal)
-        return np.asarray(np.linalg.solve(self.own + diagonal, right[..., None])[..., 0])
-
-    def mean_shift(self, weights: np.ndarray, rounded: np.ndarray) -> np.ndarray:
-        """What the bias has to add so that the mean output is the float layer's."""
-        return np.asarray((weights * self.means[0]).sum(axis=1) - (rounded * self.means[1]).sum(axis=1))
-
-
-def _positions(node: Node, shape: tuple[int, ...]) -> np.ndarray:
-    """Flat output positions (image, row, column) to sample; the same on every run."""
-    images, height, width, _ = shape
-    if node.op != "fully_connected":
-        height, width = OPERATORS[node.op].window(node).output_size(height, width)
-    total = images * height * width
-    wanted = _DEPTHWISE_SAMPLES if node.op == "depthwise_conv2d" else _SAMPLES
-    if total <= wanted:
-        return np.arange(total)
-    return np.sort(np.random.default_rng(0).choice(total, wanted, replace=False))
-
-
-def _columns(node: Node, x: np.ndarray, positions: np.ndarray, zero_point: int) -> np.ndarray:
-    """What the weights of one output see at the positions, less the zero point: float32 [G, P, K]."""
-    if node.op == "fully_connected":
-        return x.reshape(len(x), -1)[positions][None].astype(np.float32) - np.float32(zero_point)
-    window: Window = OPERATORS[node.op].window(node)
-    _, height, width, _ = x.shape
-    out_height, out_width = window.output_size(height, width)
-    image, place = np.divmod(positions, out_height * out_width)
-    row, column = np.divmod(place, out_width)
-    views = []
-    for ky in range(window.kernel[0]):
-        for kx in range(window.kernel[1]):
-            y = row * window.stride[0] - window.pad[0] + ky * window.dilation[0]
-            z = column * window.stride[1] - window.pad[1] + kx * window.dilation[1]
-            inside = (y >= 0) & (y < height) & (z >= 0) & (z < width)
-            picked = x[image, np.clip(y, 0, height - 1), np.clip(z, 0, width - 1)].astype(np.float32)
-            views.append((picked - np.float32(zero_point)) * inside[:, None])
-    if node.op == "conv2d":
-        return np.concatenate(views, axis=1)[None]
-    stacked = np.stack(views, axis=2).transpose(1, 0, 2)
-    multiplier = node.attributes.depth_multiplier
-    return stacked if multiplier == 1 else np.repeat(stacked, multiplier, axis=0)
-
-
 def _best_clip(weights: np.ndarray, hessian: np.ndarray) -> np.ndarray:
     """The largest weight per row [C] whose scale gives the least error when weights are rounded to the nearest step."""
     largest = np.abs(weights).max(axis=1)
+    weights, hessian = weights.astype(np.float32), hessian.astype(np.float32)
     errors = []
     for clip in _CLIPS:
-        scale = np.maximum(largest * clip, 1e-30)[:, None] / WEIGHT_MAX
+        scale = (np.maximum(largest * clip, 1e-30)[:, None] / WEIGHT_MAX).astype(np.float32)
         error = weights - np.clip(np.rint(weights / scale), -WEIGHT_MAX, WEIGHT_MAX) * scale
         errors.append(_quadratic(error, hessian))
     return largest * _CLIPS[np.argmin(errors, axis=0)]

@@ -1,8 +1,9 @@
 """Float Graph and calibration images -> the int8 Graph that stays nearest to the float one.
 
 The methods are tried one after the other, each on top of what was kept so far, on three quarters of the images. A
-method is kept if it raises the SQNR of outputs and last features on the quarter held back; where that is cheap, each
-quarter is held back in turn. The kept methods are then run again on all images.
+method is kept if it raises the SQNR of outputs and last features on the quarter held back, and the network that was
+judged best is the one that is built. Where that is cheap, each quarter is held back in turn, and the kept methods are
+then run again on all images.
 Nothing is random and nothing is timed to decide, so the same images give the same network.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph
 from mbn2c.progress import Progress
 from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe
+from mbn2c.quantize.centre import centre
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize
 from mbn2c.quantize.quantize import quantize
-from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges, widen
-from mbn2c.quantize.reconstruct import Fit, reconstruct
+from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges, output_ranges, widen
+from mbn2c.quantize.recipe import Recipe, Step, steps_of
+from mbn2c.quantize.reconstruct import reconstruct
 
 EFFORTS = ("fast", "default", "best")
 # Fewer images than this are not split: all are used to fit and to judge.
@@ -35,32 +38,10 @@ _FOLD_VALUES = 200_000_000
 # images, so on the few held back here it may lose by chance.
 _SMALLEST_GAIN_DB, _FIT_GAIN_DB = 0.05, -0.2
 _EXACT_DB = 200.0
-_MARGIN = 1.25
 # Values of the largest activation over all images that are kept in memory while layers are fitted (float32 and int8).
 _FIT_VALUES = 80_000_000
 
 Runner = Callable[[Graph, Sequence[str]], RunFloat]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Which methods make an int8 Graph.
-
-    ranges    "min-max", "mse", "entropy" or "percentile P"
-    headroom  ranges of inner activations are this much wider than found, for images still to come
-    margin    of `equalize`, None: channels are not equalized
-    bias      correct biases analytically
-    fit       fit weights and biases layer by layer, None: round to nearest
-    """
-
-    ranges: str = "min-max"
-    headroom: float = 1.0
-    margin: float | None = None
-    bias: bool = False
-    fit: Fit | None = None
-
-
-Step = tuple[str, Callable[[Recipe], Recipe]]
 
 
 @dataclass(frozen=True)
@@ -82,13 +63,25 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """The top-1 class of the first output on an image that did not help to make the network."""
+
+    image: int
+    float_top1: int
+    int8_top1: int
+
+
+@dataclass(frozen=True)
 class Found:
-    """float_graph: what `graph` (int8) was made from; it computes what the given Graph does."""
+    """float_graph  what `graph` (int8) was made from; it computes what the given Graph does
+    judged       images by their number among those given; each by a network made without it, of the same recipe
+    """
 
     float_graph: Graph
     graph: Graph
     recipe: Recipe
     tried: tuple[Tried, ...]
+    judged: tuple[Judged, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,43 +100,6 @@ class Images:
         return np.concatenate([self.to_nhwc(values) for values in chosen])
 
 
-def steps_of(effort: str, percentile: float) -> list[Step]:
-    """The methods to try in order: (name, what it changes in the recipe so far)."""
-
-    def ranges(method: str) -> Step:
-        return f"{method} ranges", lambda recipe: replace(recipe, ranges=method)
-
-    def headroom(factor: float) -> Step:
-        return f"ranges {factor:g} times as wide", lambda recipe: replace(recipe, headroom=factor)
-
-    def equalized(recipe: Recipe) -> Recipe:
-        # Equal channels leave no slack in the range for a channel that goes beyond what it was seen to hold.
-        return replace(recipe, margin=_MARGIN, headroom=1.5)
-
-    steps: list[Step] = [
-        ("analytic bias correction", lambda recipe: replace(recipe, bias=True)),
-        headroom(1.1),
-        ("channels equalized, ranges 1.5 times as wide", equalized),
-        headroom(1.25),
-        headroom(1.1),
-        headroom(1.0),
-    ]
-    if percentile >= 100:
-        steps += [ranges("mse")]
-    if effort == "fast":
-        return steps
-    if effort == "best" and percentile >= 100:
-        steps += [ranges("percentile 99.999"), ranges("percentile 99.99"), ranges("entropy")]
-    steps += [("weights fitted layer by layer", lambda recipe: replace(recipe, fit=Fit()))]
-    if effort == "best":
-        steps += [
-            ("... and moved to make up for earlier layers", lambda recipe: replace(recipe, fit=Fit(ridge=10.0))),
-            ("... moved less", lambda recipe: replace(recipe, fit=Fit(ridge=30.0))),
-            ("... with more damping", lambda recipe: replace(recipe, fit=replace(recipe.fit or Fit(), damp=0.5))),
-        ]
-    return steps
-
-
 @dataclass(frozen=True)
 class _Workshop:
     """Makes int8 Graphs by recipe from one set of images; remembers what several recipes share."""
@@ -159,18 +115,18 @@ class _Workshop:
         if margin not in self.memory:
             graph = self.graph
             if margin is not None:
-                graph = equalize(graph, self.equalized(None)[1], margin)
+                graph = equalize(*centre(graph, self.equalized(None)[1]), margin)
             activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
             title = "calibrate" if margin is None else "calibrate, channels equalized"
             values = self.progress(self.images.values, title, len(self.images.values))
-            self.memory[margin] = graph, observe(graph, self.run(graph, activations), values)
+            self.memory[margin] = (graph, observe(graph, self.run(graph, activations), values))
         return self.memory[margin]
 
     def make(self, recipe: Recipe) -> tuple[Graph, Graph]:
         """(float Graph, int8 Graph)."""
         graph, observed = self.equalized(recipe.margin)
         ranges = widen(graph, find_ranges(observed, _range_method(recipe.ranges)), recipe.headroom)
-        int8_graph = quantize(graph, ranges)
+        int8_graph = quantize(graph, {**ranges, **output_ranges(graph, observed)})
         if recipe.fit is not None:
             largest = max(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
             batch = self.images.batch(max(1, _FIT_VALUES // largest))
@@ -180,75 +136,96 @@ class _Workshop:
         return graph, int8_graph
 
 
-def search(
-    graph: Graph,
-    images: Images,
-    effort: str,
-    percentile: float,
-    run: Runner,
-    progress: Progress,
-) -> Found:
+def search(graph: Graph, images: Images, effort: str, percentile: float, run: Runner, progress: Progress) -> Found:
     """Quantize as well as `effort` allows.
 
     percentile  100 lets the range method be searched, less fixes it to this percentile
     run         Graph, float or int8, and activations -> a function that runs it: one image -> their real values
     """
     folds = _folds(graph, images, run, progress)
+    made: tuple[Graph, Graph] | None = None
+    judged: tuple[Judged, ...] = ()
     recipe = Recipe(ranges=f"percentile {percentile:g}" if percentile < 100 else "min-max")
-    tried = [_look(f"{recipe.ranges} ranges, weights to nearest", recipe, folds, None)]
-    best = tried[0]
-    for name, change in steps_of(effort, percentile):
+    steps: list[Step] = [(f"{recipe.ranges} ranges, weights to nearest", lambda recipe: recipe)]
+    tried: list[Tried] = []
+    best: Tried | None = None
+    for name, change in steps + steps_of(effort, percentile, len(images.values)):
         candidate = change(recipe)
-        if candidate == recipe:
+        if best is not None and candidate == recipe:
             continue
+        first_fit = candidate.fit is not None and recipe.fit is None
         try:
-            first_fit = candidate.fit is not None and recipe.fit is None
-            seen = _look(name, candidate, folds, best, _FIT_GAIN_DB if first_fit else _SMALLEST_GAIN_DB)
+            seen, answers, graphs = _look(
+                name, candidate, folds, best, _FIT_GAIN_DB if first_fit else _SMALLEST_GAIN_DB
+            )
         except QuantError:
+            if best is None:
+                raise
             continue
         tried.append(seen)
         if seen.kept:
-            recipe, best = candidate, seen
-    everything = _Workshop(graph, images, run, progress, {})
-    return Found(*everything.make(recipe), recipe, tuple(tried))
+            recipe, best, judged, made = candidate, seen, answers, graphs
+    if len(folds) > 1:
+        made = _Workshop(graph, images, run, progress, {}).make(recipe)
+    assert made is not None
+    return Found(*made, recipe, tuple(tried), judged)
 
 
-def _folds(graph: Graph, images: Images, run: Runner, progress: Progress) -> list[tuple[_Workshop, Images]]:
-    """Workshops, each with the images that it does not see."""
+@dataclass(frozen=True)
+class _Fold:
+    """A workshop, the images it does not see, their numbers, and what the float network makes of them, by margin."""
+
+    workshop: _Workshop
+    held: Images
+    numbers: Sequence[int]
+    expected: dict[float | None, list[Mapping[str, np.ndarray]]]
+
+    def compare(self, recipe: Recipe) -> tuple[list[float], list[Judged], tuple[Graph, Graph]]:
+        """(SQNR of each image in dB, answers, float and int8 Graph)."""
+        float_graph, int8_graph = self.workshop.make(recipe)
+        weights = _importance(float_graph)
+        first, tensors = float_graph.outputs[0].tensor, list(weights)
+        if recipe.margin not in self.expected:
+            run_float = self.workshop.run(float_graph, tensors)
+            self.expected[recipe.margin] = [run_float(values) for values in self.held.values]
+        run_int8 = self.workshop.run(int8_graph, tensors)
+        decibels, judged = [], []
+        for number, values, expected in zip(self.numbers, self.held.values, self.expected[recipe.margin], strict=True):
+            found = run_int8(values)
+            decibels.append(_sqnr_db(weights, expected, found))
+            judged.append(Judged(number, int(expected[first].argmax()), int(found[first].argmax())))
+        return decibels, judged, (float_graph, int8_graph)
+
+
+def _folds(graph: Graph, images: Images, run: Runner, progress: Progress) -> list[_Fold]:
     count = len(images.values)
     if count < _FEWEST_TO_SPLIT:
-        return [(_Workshop(graph, images, run, progress, {}), images)]
+        return [_Fold(_Workshop(graph, images, run, progress, {}), images, range(count), {})]
     values = count * sum(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
     folds = []
     for fold in range(_QUARTERS if values <= _FOLD_VALUES else 1):
         held = [position for position in range(count) if position % _QUARTERS == _QUARTERS - 1 - fold]
         used = sorted(set(range(count)) - set(held))
-        folds.append((_Workshop(graph, images.some(used), run, progress, {}), images.some(held)))
+        workshop = _Workshop(graph, images.some(used), run, progress, {})
+        folds.append(_Fold(workshop, images.some(held), held, {}))
     return folds
 
 
 def _look(
-    method: str,
-    recipe: Recipe,
-    folds: Sequence[tuple[_Workshop, Images]],
-    best: Tried | None,
-    least_db: float = _SMALLEST_GAIN_DB,
-) -> Tried:
-    """Make the int8 Graph of a recipe and compare it with the float Graph on the images held back."""
+    method: str, recipe: Recipe, folds: Sequence[_Fold], best: Tried | None, least_db: float
+) -> tuple[Tried, tuple[Judged, ...], tuple[Graph, Graph]]:
+    """Make the int8 Graph of a recipe, compare it with the float Graph on the images held back; Graphs of the last."""
     started = time.monotonic()
-    agreements, decibels = 0, []
-    for workshop, held in folds:
-        float_graph, int8_graph = workshop.make(recipe)
-        weights = _importance(float_graph)
-        first = float_graph.outputs[0].tensor
-        run_float, run_int8 = (workshop.run(graph, list(weights)) for graph in (float_graph, int8_graph))
-        for values in held.values:
-            expected, found = run_float(values), run_int8(values)
-            decibels.append(_sqnr_db(weights, expected, found))
-            agreements += int(found[first].argmax()) == int(expected[first].argmax())
+    decibels: list[float] = []
+    judged: list[Judged] = []
+    for fold in folds:
+        found, answers, graphs = fold.compare(recipe)
+        decibels += found
+        judged += answers
     sqnr = round(float(np.mean(decibels)), 3)
+    agreement = sum(answer.float_top1 == answer.int8_top1 for answer in judged) / len(judged)
     kept = best is None or sqnr > best.sqnr_db + least_db
-    return Tried(method, sqnr, agreements / len(decibels), kept, time.monotonic() - started)
+    return Tried(method, sqnr, agreement, kept, time.monotonic() - started), tuple(judged), graphs
 
 
 def _sqnr_db(

@@ -1,0 +1,119 @@
+"""`build --max-drop`: what is measured on images held back, and what the gate says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from quantized_zoo import NETS, Dialect, quantize
+
+from mbn2c import demo
+from mbn2c.cli import main
+from mbn2c.errors import GateError
+from mbn2c.network_drop import Answer, HeldBack, check_drop
+from mbn2c.results import paired_drop
+
+COSTS = {"first": 0.1, "middle": 0.6, "last": 0.2, "input": 0.05, "other": 0.05}
+SAME, LOST, GAINED, BOTH_WRONG = Answer(1, 1, 1), Answer(1, 2, 1), Answer(2, 1, 1), Answer(2, 3, 1)
+UNLABELLED = [Answer(1, 1), Answer(1, 2)]
+
+# (case, answers, agreement, lost and gained images that the bound is made from)
+MEASURED = [
+    ("all the same", [SAME] * 20, 1.0, (0, 0)),
+    ("one lost", [SAME] * 19 + [LOST], 0.95, (1, 0)),
+    ("lost and gained", [SAME] * 18 + [LOST, GAINED], 0.9, (1, 1)),
+    ("wrong before and after", [SAME] * 19 + [BOTH_WRONG], 0.95, (0, 0)),
+    ("without labels each change is a loss", UNLABELLED * 5, 0.5, (5, 0)),
+    ("a label missing", [LOST, GAINED, *UNLABELLED], 0.25, (3, 0)),
+]
+
+
+@pytest.mark.parametrize(("answers", "agreement", "changed"), [c[1:] for c in MEASURED], ids=[c[0] for c in MEASURED])
+def test_measured(answers: list[Answer], agreement: float, changed: tuple[int, int]) -> None:
+    held_back = HeldBack(answers)
+    assert held_back.agreement.value == agreement
+    assert held_back.drop == paired_drop(*changed, len(answers))
+    assert held_back.to_json()["drop_upper_95"] == held_back.drop[1]
+
+
+def test_gate_names_layers_and_what_to_try() -> None:
+    answers = [Answer(1, 1)] * 390 + [Answer(1, 2)] * 10
+    check_drop(HeldBack(answers), 5.0, COSTS)
+    with pytest.raises(GateError) as raised:
+        check_drop(HeldBack(answers), 3.0, COSTS)
+    assert raised.value.exit_code == 1
+    assert "400 images held back" in raised.value.what and "3 % is allowed" in raised.value.what
+    assert raised.value.where is not None and raised.value.where.endswith("middle (60 %), last (20 %), first (10 %)")
+    assert raised.value.hint is not None
+    assert "--quantize best" in raised.value.hint and "--calib-labels" in raised.value.hint
+
+
+def test_gate_says_when_images_are_too_few() -> None:
+    with pytest.raises(GateError) as raised:
+        check_drop(HeldBack([SAME] * 50), 1.0, COSTS)
+    assert raised.value.hint is not None and "50 could not show less" in raised.value.hint
+
+
+def build(output: Path, *words: str) -> int:
+    return main(
+        [
+            *("build", str(demo.MODEL_FILE), "--target", "host", "-o", str(output), "--quantize", "fast"),
+            *("--calib", str(demo.CALIBRATION_FOLDER), "--calib-limit", "12", "--preprocess", "pm1", *words),
+        ]
+    )
+
+
+def test_build_reports_what_was_held_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every image of a small calibration set is held back once; those that --calib-limit leaves out are judged too."""
+    assert build(tmp_path / "out", "--max-drop", "30") == 0
+    capsys.readouterr()
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    facts = report["quantization"]["held_back"]
+    assert facts["images"] == 100 and not facts["labelled"]
+    assert facts["agreement"] >= 0.97 and facts["agreement_95"][0] < facts["agreement"]
+    shares = [layer["noise_share"] for layer in report["layers"]]
+    assert 0.5 < sum(shares) <= 1 and min(shares) >= 0
+    worst = report["quantization"]["worst_layers"]
+    assert worst[0]["noise_share"] == max(shares)
+    assert all(layer["activation_sqnr_db"] > 20 for layer in worst)
+
+
+def test_build_fails_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(tmp_path / "out", "--max-drop", "0.5") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: accuracy drops by") and "where: most of the rounding noise" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_count_only_real_losses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = sorted(path.name for path in Path(demo.CALIBRATION_FOLDER).glob("*.png"))
+    (tmp_path / "labels.csv").write_text("file,index\n" + "".join(f"{name},11\n" for name in names))
+    words = ["--max-drop", "5", "--calib-labels", str(tmp_path / "labels.csv")]
+    assert build(tmp_path / "out", *words) == 2
+    assert "11" in capsys.readouterr().err
+    (tmp_path / "labels.csv").write_text("file,index\n" + "".join(f"{name},3\n" for name in names))
+    assert build(tmp_path / "out", *words) == 0
+    facts = json.loads((tmp_path / "out" / "report.json").read_text())["quantization"]["held_back"]
+    assert facts["labelled"] and facts["images"] == 100
+
+
+# (case, words, what the message says)
+REFUSED = [
+    ("no images", ["--calib", "random", "--max-drop", "1"], "needs images"),
+    ("no gate", ["--calib-labels", "labels.csv"], "serves --max-drop only"),
+    ("not a share", ["--max-drop", "-1"], "between 0 and 100"),
+]
+
+
+@pytest.mark.parametrize(("words", "what"), [c[1:] for c in REFUSED], ids=[c[0] for c in REFUSED])
+def test_refused(words: list[str], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(tmp_path / "out", *words) == 2
+    assert what in capsys.readouterr().err
+
+
+def test_a_model_that_came_quantized_has_no_drop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(quantize(NETS["gray"](), Dialect()))
+    assert main(["build", str(model), "--target", "host", "-o", str(tmp_path / "out"), "--max-drop", "1"]) == 2
+    assert "came quantized" in capsys.readouterr().err
