@@ -8,6 +8,7 @@
     pytest --mbn2c-out OUT                                  the firmware as a program on this computer
     pytest --mbn2c-out OUT --mbn2c-board qemu-mps2-an500    an emulated board
     pytest --mbn2c-out OUT --mbn2c-port /dev/ttyACM0        a real one; the option again for each further one
+    pytest --mbn2c-out OUT --mbn2c-boards lab.toml          several, by port, emulated or labgrid place
 
 Without --mbn2c-out such tests are skipped. Figures of each verify become properties of the test in a JUnit report.
 """
@@ -24,13 +25,10 @@ from typing import Any
 import pytest
 
 from mbn2c.errors import UsageError
-from mbn2c.link.emulator import EmulatedBoard
-from mbn2c.link.serial_port import SerialPort
-from mbn2c.link.session import EMULATED, Session
-from mbn2c.output_folder import OutputFolder, firmware_for
+from mbn2c.output_folder import OutputFolder
 from mbn2c.progress import no_progress
-from mbn2c.target import load_board
 from mbn2c.verify import Device, VerifyOptions, verify_on_all
+from mbn2c.verify.open_devices import Place, open_devices, read_lab
 
 _REPORTED = ("board", "images", "device_vs_reference_mismatches", "top1_device", "top1_agreement", "retries")
 
@@ -63,6 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--mbn2c-out", metavar="OUT", help="folder that `mbn2c build` wrote")
     group.addoption("--mbn2c-board", metavar="BOARD", help="emulated board to run it on (default: host)")
     group.addoption("--mbn2c-port", metavar="PORT", action="append", help="serial port of a board that runs it")
+    group.addoption("--mbn2c-boards", metavar="LAB.toml", help="several boards that share the images")
     group.addoption("--mbn2c-baud", metavar="RATE", type=int, default=115200, help="rate to change to on --mbn2c-port")
 
 
@@ -87,22 +86,16 @@ def mbn2c_build(request: pytest.FixtureRequest) -> OutputFolder:
 
 @pytest.fixture(scope="session")
 def _mbn2c_devices(request: pytest.FixtureRequest, mbn2c_build: OutputFolder) -> Iterator[list[Device]]:
-    ports, board = request.config.getoption("--mbn2c-port"), request.config.getoption("--mbn2c-board")
-    if ports and board:
-        raise UsageError("--mbn2c-port and --mbn2c-board exclude each other")
+    option = request.config.getoption
+    ports, board, lab = option("--mbn2c-port"), option("--mbn2c-board"), option("--mbn2c-boards")
+    if sum(map(bool, (ports, board, lab))) > 1:
+        raise UsageError("--mbn2c-port, --mbn2c-board and --mbn2c-boards exclude each other")
+    places = [Place(port=name, baud=option("--mbn2c-baud")) for name in ports or ()]
+    if lab:
+        places = read_lab(Path(lab))
     with contextlib.ExitStack() as opened:
-        devices = []
-        for name in ports or ():
-            session = Session(SerialPort(name), digest=mbn2c_build.digest)
-            opened.callback(session.close)
-            session.connect(request.config.getoption("--mbn2c-baud"), mbn2c_build.report["model"]["macs"])
-            devices.append(Device(session.transport, session))
-        if not devices:
-            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="mbn2c-"))
-            emulated = load_board(board or "host")
-            line = EmulatedBoard(emulated, firmware_for(mbn2c_build, emulated, Path(folder)), count=True)
-            opened.callback(line.close)
-            devices.append(Device(line, Session(line, digest=mbn2c_build.digest, timing=EMULATED)))
+        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="mbn2c-"))
+        devices, _ = open_devices(mbn2c_build, places or [Place(emulated=board or "host")], Path(folder), opened)
         yield devices
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 
 from mbn2c.errors import BoardError
 
-PROTOCOL = 1
+PROTOCOL = 2
 HEAD_BYTES = 3
 CRC_BYTES = 4
 DELIMITER = b"\x00"
@@ -31,9 +31,14 @@ REASONS = ("damaged", "unknown", "length", "run", "state", "network", "fault")
 U8 = Annotated[int, "B"]
 U16 = Annotated[int, "H"]
 U32 = Annotated[int, "I"]
+U64 = Annotated[int, "Q"]
 Digest = Annotated[bytes, "32s"]
 Text = Annotated[str, "24s"]
 Tail = Annotated[bytes, ""]
+
+
+class ProtocolError(BoardError):
+    """The device answers, but in another version of this protocol."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Begin(Message):
 
 @dataclass(frozen=True)
 class Rows(Message):
-    """Input bytes from `offset` on, none of them beyond the end of the input row they start in. Answered by State."""
+    """Input bytes from `offset` on; in a dump none beyond the end of the input row they start in. Answered by State."""
 
     code = 0x03
     run: U32
@@ -115,11 +120,14 @@ class Reset(Message):
 
 @dataclass(frozen=True)
 class Facts(Message):
-    """Answer to Hello. `buffer_bytes` is the largest body (head, fields and CRC) the device can take."""
+    """Answer to Hello. `buffer_bytes` is the largest body (head, fields and CRC) the device can take, `window_bytes`
+    how many bytes of requests may be unanswered (0: one request at a time).
+    """
 
     code = 0x81
     protocol: U16
     buffer_bytes: U16
+    window_bytes: U16
     digest: Digest
     input_bytes: U32
     row_bytes: U32
@@ -149,7 +157,7 @@ class State(Message):
 
 @dataclass(frozen=True)
 class Data(Message):
-    """Part of a buffer; `crc` is of the whole buffer of `total` bytes."""
+    """Part of a buffer; `crc` is of the whole buffer of `total` bytes, `cycles` of the network so far (0: unknown)."""
 
     code = 0x85
     run: U32
@@ -157,6 +165,7 @@ class Data(Message):
     offset: U32
     total: U32
     crc: U32
+    cycles: U64
     data: Tail
 
 
@@ -236,6 +245,18 @@ def largest_tail(kind: type[Message], buffer_bytes: int) -> int:
     return buffer_bytes - HEAD_BYTES - fixed_bytes(kind) - CRC_BYTES
 
 
+def most_bytes(message: Message) -> int:
+    """Bytes of its frame at most: COBS adds one to each 254, and one; a delimiter ends it."""
+    tails = [len(getattr(message, field.name)) for field in layout(type(message)) if not field.format]
+    body_bytes = HEAD_BYTES + fixed_bytes(type(message)) + sum(tails) + CRC_BYTES
+    return body_bytes + body_bytes // 254 + 2
+
+
+def largest_body(frame_bytes: int) -> int:
+    """How large a body may be whose frame has at most `frame_bytes`."""
+    return max(frame_bytes - 2, 0) * 254 // 255
+
+
 def encode(message: Message, sequence: int) -> bytes:
     """The frame of a message, with its delimiter."""
     body = struct.pack("<BH", message.code, sequence)
@@ -261,6 +282,11 @@ def decode(frame: bytes) -> tuple[Message, int]:
     payload = body[HEAD_BYTES:-CRC_BYTES]
     if kind is None:
         raise BoardError(f"unknown message 0x{code:02x}", hint="host and firmware of the same mbn2c version")
+    if kind is Facts and len(payload) >= 2 and len(payload) != fixed_bytes(Facts):
+        (protocol,) = struct.unpack_from("<H", payload)
+        raise ProtocolError(
+            f"the board speaks protocol {protocol}, mbn2c speaks {PROTOCOL}", hint="build and flash the firmware anew"
+        )
     if len(payload) < fixed_bytes(kind) or (len(payload) > fixed_bytes(kind) and not has_tail(kind)):
         raise BoardError(f"message {kind.__name__} of {len(payload)} bytes")
     values: dict[str, Any] = {}

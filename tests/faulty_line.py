@@ -1,10 +1,10 @@
-"""A line between host and device on which everything goes wrong at a known rate, frame by frame, from a seed."""
+"""Lines between host and device: one on which everything goes wrong at a known rate, from a seed, and a slow one."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 
 from mbn2c.link.transport import Transport
@@ -116,6 +116,60 @@ class FaultyLine:
 
     def set_baud(self, rate: int) -> None:
         self.line.set_baud(rate)
+
+    def close(self) -> None:
+        self.line.close()
+
+
+class SlowLine:
+    """A serial line of limited rate in front of a device that answers each frame at once: its clock is a computed one.
+
+    now         seconds; only `read` lets them pass
+    latency_s   of an adapter, each way
+    load        the device's work on a request, in units of its time on the line; it holds what arrives meanwhile
+    held_bytes  the most it ever held
+    """
+
+    def __init__(self, line: Transport, baud: int, latency_s: float, load: float) -> None:
+        self.line, self.baud, self.latency_s, self.load = line, baud, latency_s, load
+        self.now = 1.0
+        self.sent_at = self.worked_until = self.answered_at = 0.0
+        self.replies: deque[tuple[float, bytes]] = deque()
+        self.held: list[tuple[float, int]] = []  # until when, how many bytes
+        self.held_bytes = 0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def write(self, data: bytes) -> None:
+        for frame in filter(None, data.split(b"\x00")):  # what is empty gets no answer
+            self.sent_at = max(self.sent_at, self.now) + self._seconds(len(frame) + 1)
+            arrived = self.sent_at + self.latency_s
+            self.held = [(until, size) for until, size in self.held if until > arrived]
+            self.worked_until = max(self.worked_until, arrived) + self.load * self._seconds(len(frame) + 1)
+            self.held.append((self.worked_until, len(frame) + 1))
+            self.held_bytes = max(self.held_bytes, sum(size for _, size in self.held))
+            self.line.write(frame + b"\x00")
+            reply = b""
+            while not reply.endswith(b"\x00"):
+                reply += self.line.read(10.0)
+            self.answered_at = max(self.answered_at, self.worked_until) + self._seconds(len(reply))
+            self.replies.append((self.answered_at + self.latency_s, reply))
+
+    def _seconds(self, count: int) -> float:
+        return 10 * count / self.baud
+
+    def read(self, timeout_s: float) -> bytes:
+        until = self.now + max(timeout_s, 1e-6)
+        if self.replies and self.replies[0][0] <= until:
+            due, reply = self.replies.popleft()
+            self.now = max(self.now, due)
+            return reply
+        self.now = until
+        return b""
+
+    def set_baud(self, rate: int) -> None:
+        self.baud = rate
 
     def close(self) -> None:
         self.line.close()

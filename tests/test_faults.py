@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -117,8 +117,21 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_firmware(MODEL, load_board("host"), tmp_path_factory.mktemp("host")).path
 
 
-def through_faults(host: Path, frames: int, seed: int) -> FaultyLine:
-    """Sends that many frames, one after the other; every answer must be right."""
+def one_by_one(session: Session, frames: list[bytes]) -> Iterator[bytes]:
+    return (session.run(frame) for frame in frames)
+
+
+def ahead(session: Session, frames: list[bytes]) -> Iterator[bytes]:
+    """Without waiting for each answer, as `verify` does."""
+    left = iter(frames)
+    return session.run_many(lambda wait_s: next(left, b""))
+
+
+Way = Callable[[Session, list[bytes]], Iterator[bytes]]
+
+
+def through_faults(host: Path, count: int, seed: int, way: Way) -> FaultyLine:
+    """Sends that many frames; every answer must be right."""
     line = FaultyLine(
         lambda: EmulatedBoard(load_board("host"), host),
         RATE,
@@ -129,26 +142,28 @@ def through_faults(host: Path, frames: int, seed: int) -> FaultyLine:
     )
     try:
         session = Session(line, digest=MODEL.digest, timing=HASTY)
+        frames = [MODEL.frame(number) for number in range(count)]
         completed = 0
-        for number in range(frames):
-            frame = MODEL.frame(number)
-            assert session.run(frame) == MODEL.output(frame), f"frame {number}: a wrong verdict"
+        for frame, output in zip(frames, way(session, frames), strict=True):
+            assert output == MODEL.output(frame), f"frame {completed}: a wrong verdict"
             completed += 1
-        assert completed == frames
+        assert completed == count
         assert session.retries > 0
     finally:
         line.close()
     return line
 
 
-def test_faults_of_every_kind_cost_retries_only(host: Path) -> None:
-    line = through_faults(host, 250, seed=1)
+@pytest.mark.parametrize("way", [one_by_one, ahead])
+def test_faults_of_every_kind_cost_retries_only(way: Way, host: Path) -> None:
+    line = through_faults(host, 250, 1, way)
     assert sum(line.faults.values()) > 50
 
 
 @pytest.mark.slow
-def test_ten_thousand_frames_with_one_percent_of_each_fault(host: Path) -> None:
-    line = through_faults(host, 10_000, seed=2)
+@pytest.mark.parametrize("way", [one_by_one, ahead])
+def test_ten_thousand_frames_with_one_percent_of_each_fault(way: Way, host: Path) -> None:
+    line = through_faults(host, 10_000, 2, way)
     assert all(line.faults[fault] >= 50 for fault in FAULTS), line.faults
     print(dict(line.faults))
 

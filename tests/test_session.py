@@ -63,7 +63,9 @@ def test_board(board_name: str, core: str, tmp_path: Path) -> None:
             ["main"],
             {"person_push_rows": ("observe",), "person_finish": ("observe",), "mbn_board_setup": ()},
         )
-        assert 64 < vitals.stack_used_bytes <= worst.bytes + 16 <= vitals.stack_bytes
+        # An interrupt saves up to 26 words and alignment (Armv7-M, B1.5.7), and its handler has some of its own.
+        interrupted = 140 if board.console.interrupt is not None else 0
+        assert 64 < vitals.stack_used_bytes <= worst.bytes + 16 + interrupted <= vitals.stack_bytes
         used = memory_use(built.path, board)
         assert MODEL.arena < used[board.memory("arena").name] <= board.memory("arena").size_bytes
 
@@ -157,7 +159,7 @@ def test_a_hopeless_line_is_an_error(host: Path) -> None:
     with open_host(host) as emulated:
         session = Session(emulated, timing=Timing(hello_s=1.0, reply_s=0.02, rows_s=0.02, give_up_s=1.0))
         session.hello()
-        session._transport = BadLine(emulated, 0.5, 0, "f2szd")
+        session._line.transport = BadLine(emulated, 0.5, 0, "f2szd")
         with pytest.raises(BoardError, match=r"does not answer|in vain"):
             session.run(MODEL.frame(0))
 
@@ -178,7 +180,7 @@ class Meddler:
         self.line.write(data)
 
 
-@pytest.mark.parametrize("after", [2, 3, 5, 7, 8])
+@pytest.mark.parametrize("after", [2, 3, 4])
 def test_a_lost_run_starts_again(host: Path, after: int) -> None:
     with open_host(host) as emulated:
         session = Session(Meddler(emulated, after), timing=HASTY)
@@ -192,9 +194,9 @@ def test_a_new_run_ends_a_dump_that_nobody_reads_on(host: Path) -> None:
         first = Session(emulated, timing=HASTY)
         facts = first.hello()
         begin = wire.Begin(9, wire.MODES.index("dump"), 0)
-        assert first._ask(begin, wire.State, 1.0).state == wire.STATES.index("hungry")
+        assert first._line.ask(begin, wire.State, 1.0).state == wire.STATES.index("hungry")
         frame = MODEL.frame(0)
-        state = first._ask(wire.Rows(9, 0, frame[: facts.row_bytes]), wire.State, 1.0)
+        state = first._line.ask(wire.Rows(9, 0, frame[: facts.row_bytes]), wire.State, 1.0)
         assert state.state == wire.STATES.index("row_waiting") and state.row_bytes == facts.row_bytes
         second = Session(emulated, timing=HASTY)
         assert second.run(frame) == MODEL.output(frame)
@@ -230,9 +232,9 @@ class Scripted:
 
 def facts(**changes: object) -> wire.Facts:
     values: dict[str, object] = {
-        "protocol": wire.PROTOCOL, "buffer_bytes": 64, "digest": MODEL.digest, "input_bytes": 4, "row_bytes": 2,
-        "output_bytes": 1, "arena_bytes": 8, "clock_hz": 0, "steps": 1, "has_cycles": 0, "name": "person",
-        "core": "host", "board": "fake", "version": "0",
+        "protocol": wire.PROTOCOL, "buffer_bytes": 64, "window_bytes": 0, "digest": MODEL.digest, "input_bytes": 4,
+        "row_bytes": 2, "output_bytes": 1, "arena_bytes": 8, "clock_hz": 0, "steps": 1, "has_cycles": 0,
+        "name": "person", "core": "host", "board": "fake", "version": "0",
     }  # fmt: skip
     return wire.Facts(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -358,7 +360,7 @@ def test_a_pulled_cable_is_waited_for(pty: Callable[[Path], int], tmp_path: Path
     port.close()
 
 
-@pytest.mark.parametrize("pull_at", [3, 6, 8])
+@pytest.mark.parametrize("pull_at", [2, 3, 4])
 def test_a_pulled_cable_costs_a_resume(host: Path, pty: Callable[[Path], int], tmp_path: Path, pull_at: int) -> None:
     name = tmp_path / "port"
     boards: list[subprocess.Popen[bytes]] = []

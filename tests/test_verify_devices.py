@@ -15,9 +15,10 @@ from mbn2c import demo
 from mbn2c.errors import BoardError, UsageError
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session, Timing
-from mbn2c.output_folder import OutputFolder
+from mbn2c.output_folder import OutputFolder, firmware_for
 from mbn2c.progress import no_progress
 from mbn2c.target import load_board
+from mbn2c.texts import verify_text
 from mbn2c.verify import Device, VerifyOptions, verify_on_all
 
 IMAGES = 12
@@ -125,14 +126,15 @@ class Dying:
         self.line.write(data)
 
 
-@pytest.mark.parametrize("writes", [1, 20, 70])
+@pytest.mark.parametrize("writes", [1, 5, 12])
 def test_a_device_that_dies_loses_no_image(
     writes: int, output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any]
 ) -> None:
     line = Dying(plug_in().transport, writes)
-    weak = Device(line, Session(line, digest=output.digest, timing=Timing()))
+    weak = Device(line, Session(line, digest=output.digest, timing=Timing()), "weak")
     result = verify_on_all(output, [weak, plug_in()], options(), no_progress)
     assert_exact(result, IMAGES)
+    assert result["devices_lost"] == ["weak: port is gone"]
     assert {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
 
 
@@ -140,7 +142,7 @@ def test_when_all_devices_die_it_can_be_resumed(
     output: OutputFolder, plug_in: Callable[[], Device], tmp_path: Path
 ) -> None:
     journal = tmp_path / "verify.journal"
-    lines = [Dying(plug_in().transport, 130) for _ in range(2)]
+    lines = [Dying(plug_in().transport, 12) for _ in range(2)]
     devices = [Device(line, Session(line, digest=output.digest, timing=Timing())) for line in lines]
     with pytest.raises(BoardError, match="is gone"):
         verify_on_all(output, devices, options(journal=journal), no_progress)
@@ -170,3 +172,38 @@ def test_journal_lines_are_plain(output: OutputFolder, plug_in: Callable[[], Dev
     head, *lines = [json.loads(line) for line in journal.read_text().splitlines()]
     assert head["verify"]["images"][0] == IMAGES
     assert [line["image"] for line in lines] == [0, 1]
+
+
+class Attached:
+    """An emulated board that passes for a real one: verify takes its cycle counter seriously."""
+
+    baud = 0
+
+    def __init__(self, line: EmulatedBoard) -> None:
+        self.read, self.write, self.set_baud, self.close = line.read, line.write, line.set_baud, line.close
+
+
+def test_cycles_of_a_board_with_a_counter(output: OutputFolder, tmp_path: Path) -> None:
+    board = load_board("qemu-riscv32-virt")
+    with EmulatedBoard(board, firmware_for(output, board, tmp_path)) as emulated:
+        line = Attached(emulated)
+        device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
+        few = VerifyOptions(demo.TEST_FOLDER, None, 3)
+        result = verify_on_all(output, [device], few, no_progress)
+        assert_exact(result, 3)
+        assert 0 < result["cycles_smallest"] <= result["cycles_per_inference"] <= result["cycles_largest"]
+        assert result["layer_cycles"] is None and "cycles per inference" in verify_text(result)
+        result = verify_on_all(output, [device], replace(few, layers=True), no_progress)
+        assert_exact(result, 3)
+    layers = result["layer_cycles"]
+    assert [layer["step"] for layer in layers] == list(range(len(layers))) and layers[0]["name"] == "input"
+    assert sum(layer["cycles"] for layer in layers) > 0
+    assert max(layers, key=lambda layer: layer["cycles"])["name"] in verify_text(result)
+
+
+def test_an_emulators_cycles_are_not_reported(output: OutputFolder, tmp_path: Path) -> None:
+    board = load_board("qemu-riscv32-virt")
+    with EmulatedBoard(board, firmware_for(output, board, tmp_path)) as line:
+        device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
+        result = verify_on_all(output, [device], VerifyOptions(demo.TEST_FOLDER, None, 2, layers=True), no_progress)
+    assert result["cycles_per_inference"] is result["layer_cycles"] is None

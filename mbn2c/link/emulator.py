@@ -70,6 +70,11 @@ class EmulatedBoard:
     def baud(self) -> int:
         return 0
 
+    @property
+    def counts(self) -> bool:
+        """Whether instructions are counted."""
+        return self._counter is not None
+
     def instruction_counts(self) -> list[int]:
         """Instructions of each bracket (begin, each row, finish) since the start; [] if they are not counted."""
         return self._counter.read() if self._counter is not None else []
@@ -92,6 +97,10 @@ class EmulatedBoard:
 
     def set_baud(self, rate: int) -> None:
         """An emulator carries bytes at any rate."""
+
+    def said(self) -> str:
+        """What the emulator, or the program, has written to its standard error so far."""
+        return self._errors.read_text(encoding="utf-8", errors="replace")
 
     def close(self) -> None:
         """End the emulator; a histogram is complete after this."""
@@ -181,6 +190,6 @@ class EmulatedBoard:
             return self._port
         words = ""
         with contextlib.suppress(OSError):
-            words = self._errors.read_text(encoding="utf-8", errors="replace").strip()[-600:]
+            words = self.said().strip()[-600:]
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         raise BoardError(f"'{self.board.name}' {how}", where=words, hint="mbn2c doctor")

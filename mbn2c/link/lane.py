@@ -1,0 +1,160 @@
+"""Input frames one behind the other, without waiting for each answer -> output tensors.
+
+The line is full while the device works: as many requests are on the way as the device has said it can hold. Nothing is
+repeated here: whatever is lost or refused fails all frames on the way, and the session runs them the careful way.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from collections import deque
+from dataclasses import dataclass, field
+
+from mbn2c import wire
+from mbn2c.link.dialogue import Dialogue
+
+_READ_BYTES = 2048
+# Frames that are on the way or wait to be: the one whose answer is due, the one whose rows go out, the next.
+_MOST_FRAMES = 3
+# After a fault, the line is left alone until it has been silent so long, at most so long in all.
+_SILENCE_S = 0.1
+_LONGEST_DRAIN_S = 3.0
+
+_HUNGRY, _DONE = wire.STATES.index("hungry"), wire.STATES.index("done")
+_PLAIN, _OUTPUT = wire.MODES.index("plain"), wire.BUFFERS.index("output")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a frame: the output and the device's cycles (0: not counted), or None for both."""
+
+    output: bytes | None
+    cycles: int | None
+
+
+@dataclass
+class _Run:
+    """A frame on its way: its name, what must come back of its input, and the output so far."""
+
+    run: int
+    frame: bytes
+    crc: int
+    output: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One request of a run, and how many input bytes the device has then received."""
+
+    run: _Run
+    message: wire.Begin | wire.Rows | wire.Read
+    received: int
+
+
+class Lane:
+    """Frames in order through one device.
+
+    facts       of the device; its `window_bytes` is how much may be unanswered
+    patience_s  for the next answer, besides the time of what is on the line before it
+    """
+
+    def __init__(self, line: Dialogue, facts: wire.Facts, patience_s: float) -> None:
+        self._line, self._facts = line, facts
+        self._patience_s = patience_s + line.seconds(facts.window_bytes)
+        # Two frames on the line fit into the window: one that is being worked on, one that arrives.
+        body_bytes = min(facts.buffer_bytes, wire.largest_body(facts.window_bytes // 2))
+        self._chunk = wire.largest_tail(wire.Rows, body_bytes)
+        self._waiting: deque[_Request] = deque()
+        self._asked: deque[tuple[int, int, _Request]] = deque()  # sequence, bytes on the line, what
+        self._asked_bytes = 0
+        self._runs: deque[_Run] = deque()
+        self._heard_at = time.monotonic()
+
+    @property
+    def frames(self) -> int:
+        """Frames whose answers are still due."""
+        return len(self._runs)
+
+    def wants_more(self) -> bool:
+        return len(self._runs) < _MOST_FRAMES
+
+    def offer(self, frame: bytes) -> None:
+        """The next frame to send."""
+        run = _Run(int.from_bytes(os.urandom(4), "little") or 1, frame, zlib.crc32(frame))
+        if not self._runs:
+            self._heard_at = time.monotonic()
+        self._runs.append(run)
+        self._waiting.append(_Request(run, wire.Begin(run.run, _PLAIN, 0), 0))
+        for start in range(0, len(frame), self._chunk):
+            data = frame[start : start + self._chunk]
+            self._waiting.append(_Request(run, wire.Rows(run.run, start, data), start + len(data)))
+        for start in range(0, self._facts.output_bytes, _READ_BYTES):
+            self._waiting.append(_Request(run, wire.Read(run.run, _OUTPUT, start, _READ_BYTES), len(frame)))
+
+    def step(self, wait_s: float) -> list[Answer]:
+        """Send what there is room for, and hear one reply if it comes within `wait_s`; the frames that are finished.
+
+        raises  BoardError when the line is gone or the firmware has crashed
+        """
+        self._send()
+        now = time.monotonic()
+        reply = self._line.next_reply(min(now + wait_s, self._heard_at + self._patience_s))
+        if reply is None:
+            return self._give_up() if time.monotonic() >= self._heard_at + self._patience_s else []
+        message, sequence = reply
+        if not self._asked or sequence != self._asked[0][0]:
+            known = any(sequence == asked for asked, _, _ in self._asked)
+            is_refusal = isinstance(message, wire.Refused)
+            return self._give_up() if known or is_refusal else []  # else a late answer to something before
+        self._heard_at = time.monotonic()
+        _, size, request = self._asked.popleft()
+        self._asked_bytes -= size
+        if not self._is_right(request, message):
+            return self._give_up()
+        self._send()
+        if isinstance(message, wire.Data) and len(request.run.output) == message.total:
+            if zlib.crc32(request.run.output) != message.crc:
+                return self._give_up()
+            self._runs.popleft()
+            return [Answer(bytes(request.run.output), message.cycles)]
+        return []
+
+    def _send(self) -> None:
+        while self._waiting:
+            request = self._waiting[0]
+            if self._asked and self._asked_bytes + wire.most_bytes(request.message) > self._facts.window_bytes:
+                return
+            sequence, size = self._line.post(request.message)
+            self._waiting.popleft()
+            self._asked.append((sequence, size, request))
+            self._asked_bytes += size
+
+    def _is_right(self, request: _Request, reply: wire.Message) -> bool:
+        run = request.run
+        if isinstance(request.message, wire.Read):
+            if not isinstance(reply, wire.Data) or (reply.run, reply.buffer) != (run.run, _OUTPUT):
+                return False
+            if reply.offset != len(run.output) or reply.total != self._facts.output_bytes or not reply.data:
+                return False
+            run.output += reply.data
+            return True
+        if not isinstance(reply, wire.State) or (reply.run, reply.received) != (run.run, request.received):
+            return False
+        if request.received == len(run.frame):
+            return reply.state == _DONE and reply.crc == run.crc
+        return reply.state == _HUNGRY
+
+    def _give_up(self) -> list[Answer]:
+        """All frames on the way have failed; the line is quiet afterwards, as far as possible."""
+        failed = [Answer(None, None) for _ in self._runs]
+        self._runs.clear()
+        self._waiting.clear()
+        self._asked.clear()
+        self._asked_bytes = 0
+        self._line.retries += 1
+        until = time.monotonic() + _LONGEST_DRAIN_S
+        while time.monotonic() < until and self._line.next_reply(time.monotonic() + _SILENCE_S) is not None:
+            pass
+        return failed

@@ -1,0 +1,117 @@
+"""Output folder, a line to a device, and images -> the three comparisons of design.md, section 2.
+
+device against reference, reference against ONNX Runtime on model.int8.onnx, int8 against the user's float model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from mbn2c.errors import BoardError, UsageError
+from mbn2c.journal import Journal
+from mbn2c.link.session import Session
+from mbn2c.link.transport import Transport
+from mbn2c.output_folder import OutputFolder
+from mbn2c.progress import Progress
+from mbn2c.target import load_board, load_core
+from mbn2c.tasks.classification import labels_of, read_labels
+from mbn2c.tasks.images import Samples, open_samples
+from mbn2c.verify.one_image import Bench, Device, Models, Tally, VerifyOptions, open_models
+from mbn2c.verify.result import check_gates, verify_result
+from mbn2c.verify.shared_queue import finished_images
+
+__all__ = ["JOURNAL", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
+
+JOURNAL = "verify.journal"
+
+
+def verify(
+    output: OutputFolder, transport: Transport, session: Session, options: VerifyOptions, progress: Progress
+) -> dict[str, Any]:
+    """`verify_on_all` with one device."""
+    return verify_on_all(output, [Device(transport, session)], options, progress)
+
+
+def verify_on_all(
+    output: OutputFolder,
+    devices: Sequence[Device],
+    options: VerifyOptions,
+    progress: Progress,
+    lost: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Stream the images through the devices, which share one queue; a device that fails gives its images back.
+
+    lost    devices that could not even be opened, in words, for the report
+    returns the JSON object of design.md, section 7
+
+    raises  UsageError for images, labels or the journal, BoardError when no device is left
+    """
+    started = time.monotonic()
+    models = open_models(output)
+    samples = open_samples(options.images, models.spec, resize=output.report["build"]["resize"], limit=options.limit)
+    _check_kind(models, samples, options)
+    labels = _labels(output, options, samples)
+    for device in devices:
+        device.session.hello()
+    subject = {
+        "model": output.digest.hex(),
+        "images": [len(samples), hashlib.sha256("\n".join(samples.names).encode()).hexdigest()],
+        "folder": str(options.images.resolve()),
+        "labels": labels,
+        "layers": options.layers,
+        "cores": sorted({device.session.facts.core for device in devices}),
+    }
+    with Journal(options.journal, subject, resume=options.resume) as journal:
+        bench = Bench(output, models, samples, labels, options)
+        failed = list(lost)
+        results = {position: Tally(**result) for position, result in journal.done.items()}
+        resumed = len(results)
+        todo = [position for position in range(len(samples)) if position not in results]
+        with contextlib.closing(finished_images(bench, devices, todo, failed)) as finished:
+            for _ in progress(range(len(todo)), "verify", len(todo)):
+                position, tally = next(finished)
+                journal.write(position, asdict(tally))
+                results[position] = tally
+        whole = Tally()
+        for position in sorted(results):
+            whole.add(results[position])
+        result = verify_result(output, whole, devices, labels is not None, time.monotonic() - started)
+        layer_cycles = _layer_cycles(bench, devices) if options.layers else None
+        journal.finish()
+    return result | {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed}
+
+
+def _layer_cycles(bench: Bench, devices: Sequence[Device]) -> list[dict[str, Any]] | None:
+    """Cycles of each layer, of one more inference on the first real board that counts them; None without one."""
+    for device in devices:
+        with contextlib.suppress(BoardError):
+            if device.counts_cycles:
+                facts = device.session.facts
+                cycles = device.session.layer_cycles(bench.prepare(0).frame)
+                calls = bench.output.layout(load_core(facts.core), load_board(facts.board)).plan.calls
+                return [
+                    {"step": call.step, "name": call.node or "input", "cycles": cycles[call.step]} for call in calls
+                ]
+    return None
+
+
+def _check_kind(models: Models, samples: Samples, options: VerifyOptions) -> None:
+    if models.takes_pixels and not samples.are_pixels:
+        raise UsageError(
+            "this network takes raw pixels (--input uint8), not ready inputs",
+            where=str(options.images),
+            hint="give a folder of images, or build with --input int8",
+        )
+
+
+def _labels(output: OutputFolder, options: VerifyOptions, samples: Samples) -> list[int] | None:
+    if options.labels is None:
+        return None
+    labels = read_labels(options.labels, output.report["build"]["labels"])
+    classes = output.report["outputs"][0]["shape"][3]
+    return labels_of(samples.names, labels, classes, str(options.labels))

@@ -1,0 +1,300 @@
+"""One image through reference, ONNX Runtime and a device -> a Tally of what differs."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from mbn2c.errors import InternalError
+from mbn2c.int8_oracle import Comparison, ExportedModel, GivenFacts, GivenModel, Int8Oracle
+from mbn2c.ir.graph import Graph
+from mbn2c.ir.plan import from_memory, in_memory
+from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.link.session import Session
+from mbn2c.link.transport import Transport
+from mbn2c.network_inputs import input_spec, preprocess_of, quantize_input
+from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.oracle import Oracle
+from mbn2c.output_folder import OutputFolder
+from mbn2c.reference.run_graph import run_graph
+from mbn2c.target import load_board, load_core
+from mbn2c.tasks.images import Samples
+from mbn2c.tasks.task import InputSpec, Preprocess, Sample
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """What the command line says.
+
+    layers    compare the digest of every layer too, and name the first bad one
+    digest    the device sends the CRC-32 of its output; the output itself only if that differs
+    journal   file that remembers the results so far; None to remember nothing
+    resume    go on with what it holds
+    max_drop  percent of accuracy the device may lose against the float model, with 95 % confidence; None: no gate
+    """
+
+    images: Path
+    labels: Path | None = None
+    limit: int | None = None
+    layers: bool = False
+    max_drop: float | None = None
+    digest: bool = False
+    journal: Path | None = None
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Device:
+    """One line to a device, and the conversation on it; `name` is where it was found."""
+
+    transport: Transport
+    session: Session
+    name: str = ""
+
+    @property
+    def counts_cycles(self) -> bool:
+        """Whether it is a real board with a cycle counter; an emulator's counter tells the computer's time."""
+        return bool(self.session.facts.has_cycles) and not isinstance(self.transport, EmulatedBoard)
+
+    @property
+    def cycles(self) -> int:
+        """Of the last inference; 0 if they are not counted."""
+        return self.session.last_cycles if self.counts_cycles else 0
+
+
+@dataclass
+class Tally:
+    """Counts over one image, or over those so far. `instructions`, `cycles`: one entry per inference counted."""
+
+    images: int = 0
+    outputs_compared: int = 0
+    device_mismatches: int = 0
+    oracle_mismatches: int = 0
+    device_hits: int = 0
+    int8_hits: int = 0
+    float_hits: int = 0
+    losses: int = 0
+    gains: int = 0
+    agreements: int = 0
+    signal: float = 0.0
+    noise: float = 0.0
+    first_bad: list[str] = field(default_factory=list)
+    instructions: list[int] = field(default_factory=list)
+    cycles: list[int] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        for entry in fields(Tally):
+            setattr(self, entry.name, getattr(self, entry.name) + getattr(other, entry.name))
+
+
+@dataclass(frozen=True)
+class Models:
+    """The three computations a device is compared with."""
+
+    graph: Graph
+    spec: InputSpec
+    preprocess: Preprocess
+    takes_pixels: bool
+    int8: Int8Oracle
+    float32: Oracle | None
+
+    def frame(self, sample: Sample, values: np.ndarray) -> tuple[bytes, np.ndarray]:
+        """What the device is sent, and the int8 tensor it must make of it."""
+        quantized = quantize_input(self.graph, self.spec, values)
+        if not self.takes_pixels:
+            return quantized.tobytes(), quantized
+        if sample.pixels is None:
+            raise InternalError("a network that takes raw pixels was given floats")
+        return sample.pixels.tobytes(), quantized
+
+
+def open_models(output: OutputFolder) -> Models:
+    graph, facts = output.graph, output.report["build"]
+    return Models(
+        graph,
+        input_spec(graph),
+        preprocess_of(facts),
+        facts["input"] == "uint8",
+        _int8_oracle(output),
+        Oracle(output.float_model) if output.float_model else None,
+    )
+
+
+def _int8_oracle(output: OutputFolder) -> Int8Oracle:
+    model, given = output.int8_model.read_bytes(), output.report["build"]["given"]
+    if given is None:
+        return ExportedModel(output.graph, model)
+    return GivenModel(output.graph, model, output.fused_model.read_bytes(), GivenFacts.from_json(given))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image as the host has computed it: what the device is sent, and all that it is compared with.
+
+    reference  int8 tensors by name
+    expected   the output bytes the device must return
+    """
+
+    position: int
+    name: str
+    label: int | None
+    values: np.ndarray
+    frame: bytes
+    reference: Mapping[str, np.ndarray]
+    expected: bytes
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a device made of an image.
+
+    bad_layer     the first layer that differs, in words; "" if none does, or if layers are not compared
+    instructions  of this inference, [] if they are not counted
+    cycles        likewise, 0 if they are not counted
+    """
+
+    prepared: Prepared
+    got: bytes
+    bad_layer: str = ""
+    instructions: list[int] = field(default_factory=list)
+    cycles: int = 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is needed to judge images."""
+
+    output: OutputFolder
+    models: Models
+    samples: Samples
+    labels: list[int] | None
+    options: VerifyOptions
+
+    def prepare(self, position: int) -> Prepared:
+        """The host's part before the device's."""
+        models, graph, sample = self.models, self.models.graph, self.samples[position]
+        values = models.int8.real(sample.model_input(models.spec, models.preprocess), self.samples.are_codes)
+        frame, quantized = models.frame(sample, values)
+        reference = run_graph(graph, {graph.inputs[0].tensor: quantized})
+        comparison = models.int8.compare(values, reference)
+        expected = b"".join(reference[port.tensor].tobytes() for port in graph.outputs)
+        label = self.labels[position] if self.labels is not None else None
+        return Prepared(position, sample.name, label, values, frame, reference, expected, comparison)
+
+    def examine(self, prepared: Prepared, device: Device, instructions: Instructions) -> Outcome:
+        """One image on a device, in all that the options ask for."""
+        session = device.session
+        if self.options.digest and session.run_digest(prepared.frame) == zlib.crc32(prepared.expected):
+            got = prepared.expected
+        else:
+            instructions.skip()
+            got = session.run(prepared.frame)
+        counts, cycles, bad = instructions.note(), device.cycles, ""
+        if self.options.layers:
+            bad = _first_bad_layer(self.output, session, prepared.frame, prepared.reference)
+            instructions.skip()
+        return Outcome(prepared, got, bad, counts, cycles)
+
+    def judge(self, outcome: Outcome) -> Tally:
+        """The host's part after the device's."""
+        prepared, got = outcome.prepared, outcome.got
+        tally = Tally(images=1, outputs_compared=len(prepared.expected), instructions=outcome.instructions)
+        tally.cycles = [outcome.cycles] if outcome.cycles else []
+        differing = sum(a != b for a, b in zip(got, prepared.expected, strict=True))
+        tally.device_mismatches += differing
+        for where, count in prepared.comparison.differing.items():
+            tally.oracle_mismatches += count
+            tally.first_bad.append(f"{prepared.name}, {where}: reference against ONNX Runtime")
+        if outcome.bad_layer:
+            tally.device_mismatches += not differing
+            tally.first_bad.append(f"{prepared.name}, {outcome.bad_layer}")
+        elif differing and not self.options.layers:
+            tally.first_bad.append(f"{prepared.name}, output: device against reference")
+        _count_accuracy(self.models, prepared.values, got, prepared.comparison.logits, prepared.label, tally)
+        return tally
+
+
+class Instructions:
+    """Instructions of each inference, where the device is an emulator that counts them."""
+
+    def __init__(self, transport: Transport, rows: int) -> None:
+        self._board = transport if isinstance(transport, EmulatedBoard) and transport.counts else None
+        self._brackets = rows + 2  # begin, each row, finish
+        self._seen = 0
+
+    @property
+    def are_counted(self) -> bool:
+        return self._board is not None
+
+    def note(self) -> list[int]:
+        """Called after an inference in plain mode; its instructions, or [] if they are not known."""
+        if self._board is None:
+            return []
+        counts = self._board.instruction_counts()
+        new, self._seen = counts[self._seen :], len(counts)
+        return [sum(new)] if len(new) == self._brackets else []
+
+    def skip(self) -> None:
+        """Called after an inference that measures something else."""
+        if self._board is not None:
+            self._seen = len(self._board.instruction_counts())
+
+
+def _first_bad_layer(output: OutputFolder, session: Session, frame: bytes, reference: Mapping[str, np.ndarray]) -> str:
+    """The first step whose rows have another CRC-32 than the reference's, or ""."""
+    digests = session.layer_digests(frame)
+    plan = output.layout(load_core(session.facts.core), load_board(session.facts.board)).plan
+    for call in plan.calls:
+        rows, buffer = reference[call.write], plan.buffers[call.write]
+        expected = in_memory(buffer, rows, quant_of(plan.graph, call.write).zero_point)
+        if digests[call.step] != zlib.crc32(expected.tobytes()):
+            dumped = from_memory(buffer, np.frombuffer(b"".join(session.layer_dump(frame, call.step)), np.int8))
+            first = [int(axis) for axis in np.argwhere(dumped != rows)[0]] if (dumped != rows).any() else []
+            at = f", first at row {first[1]}, column {first[2]}, channel {first[3]}" if first else ""
+            return f"step {call.step}, {call.node or 'input'}: {int((dumped != rows).sum())} bytes differ{at}"
+    return ""
+
+
+def _count_accuracy(
+    models: Models,
+    values: np.ndarray,
+    got: bytes,
+    logits: np.ndarray,
+    label: int | None,
+    tally: Tally,
+) -> None:
+    """Top-1 and SQNR of the first output.
+
+    logits  int8, that output in ONNX Runtime
+    """
+    graph = models.graph
+    port = graph.outputs[0]
+    shape = graph.tensors[port.tensor].shape
+    device = np.frombuffer(got[: int(np.prod(shape))], np.int8)
+    choices = (int(device.argmax()), int(logits.argmax()))
+    right = [choice == label for choice in choices]
+    tally.device_hits += right[0]
+    tally.int8_hits += right[1]
+    if models.float32 is None:
+        return
+    floats = models.float32.run({models.float32.input_names[0]: values})[models.float32.output_names[0]]
+    tally.agreements += choices[0] == int(floats.argmax())
+    if label is not None:
+        right.append(int(floats.argmax()) == label)
+        tally.float_hits += right[2]
+        tally.losses += right[2] and not right[0]
+        tally.gains += right[0] and not right[2]
+    quant = quant_of(graph, port.tensor)
+    real = (device.astype(np.float64) - quant.zero_point) * float(scale_of(quant))
+    wanted = floats.astype(np.float64).transpose(np.argsort(port.permutation)).reshape(-1)
+    if graph.softmax:
+        # The device returns logits; of a softmax they are known up to a constant.
+        wanted = wanted if graph.softmax == "log_softmax" else np.log(np.maximum(wanted, 1e-30))
+        wanted, real = wanted - wanted.mean(), real - real.mean()
+    tally.signal += float((wanted**2).sum())
+    tally.noise += float(((real - wanted) ** 2).sum())

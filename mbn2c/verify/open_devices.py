@@ -1,0 +1,114 @@
+"""Boards by port, emulator, or labgrid place, as the command line or a lab.toml names them -> devices to verify on."""
+
+from __future__ import annotations
+
+import contextlib
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from mbn2c.errors import BoardError, UsageError
+from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.link.labgrid_console import LabgridConsole
+from mbn2c.link.serial_port import SerialPort
+from mbn2c.link.session import EMULATED, Session
+from mbn2c.output_folder import OutputFolder, firmware_for
+from mbn2c.target import Board, load_board
+from mbn2c.verify.one_image import Device
+
+FIRST_BAUD = 115200
+_KINDS = ("port", "emulated", "labgrid")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one board is to be found; exactly one of the first three is set.
+
+    port      serial port, or socket://host:port
+    emulated  name of an emulated board, or `host`
+    labgrid   place of a labgrid coordinator
+    baud      rate to change to; not for emulated boards
+    """
+
+    port: str = ""
+    emulated: str = ""
+    labgrid: str = ""
+    baud: int = FIRST_BAUD
+
+    @property
+    def name(self) -> str:
+        return self.port or self.emulated or self.labgrid
+
+
+def read_lab(file: Path) -> list[Place]:
+    """The `[[boards]]` of a lab.toml. Raises UsageError for anything else than such tables."""
+    try:
+        facts = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the list of boards: {error.strerror}", where=str(file)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"not a TOML file: {error}", where=str(file)) from None
+    boards = facts.get("boards")
+    if set(facts) != {"boards"} or not isinstance(boards, list) or not boards:
+        raise UsageError("no boards", where=str(file), hint='[[boards]] with port, emulated or labgrid = "..."')
+    return [_place(entry, file) for entry in boards]
+
+
+def _place(entry: object, file: Path) -> Place:
+    known = {one.name: (int if one.name == "baud" else str) for one in fields(Place)}
+    if not isinstance(entry, dict) or any(not isinstance(entry[key], known.get(key, ())) for key in entry):
+        raise UsageError(f"not a board: {entry}", where=str(file), hint=f"facts: {', '.join(known)}")
+    if sum(bool(entry.get(kind)) for kind in _KINDS) != 1:
+        raise UsageError(f"not a board: {entry}", where=str(file), hint=f"exactly one of {', '.join(_KINDS)}")
+    return Place(**entry)
+
+
+def open_devices(
+    output: OutputFolder, places: Sequence[Place], folder: Path, opened: contextlib.ExitStack
+) -> tuple[list[Device], list[str]]:
+    """The boards that answer, and in words those that do not.
+
+    folder  where firmware for emulated boards is built
+    opened  closes the lines
+    raises  UsageError for a board that is not emulated, BoardError when no board answers
+    """
+    devices, lost = [], []
+    for number, place in enumerate(places):
+        try:
+            devices.append(_open(output, place, folder / str(number), opened))
+        except BoardError as error:
+            lost.append(f"{place.name}: {error.what}")
+            if len(lost) == len(places):
+                raise
+    return devices, lost
+
+
+def _open(output: OutputFolder, place: Place, folder: Path, opened: contextlib.ExitStack) -> Device:
+    if place.emulated:
+        board = emulated_board(place.emulated)
+        line = EmulatedBoard(board, firmware_file(output, board, folder), count=True)
+        opened.callback(line.close)
+        return Device(line, Session(line, digest=output.digest, timing=EMULATED), place.name)
+    port = LabgridConsole(place.labgrid) if place.labgrid else SerialPort(place.port)
+    session = Session(port, digest=output.digest)
+    opened.callback(session.close)
+    session.connect(place.baud, output.report["model"]["macs"])
+    return Device(session.transport, session, place.name)
+
+
+def emulated_board(name: str) -> Board:
+    """Raises UsageError for a board without emulator."""
+    board = load_board(name)
+    if not board.emulated:
+        raise UsageError(f"board '{board.name}' is not emulated", hint="flash it and give its --port")
+    return board
+
+
+def firmware_file(output: OutputFolder, board: Board, folder: Path) -> Path:
+    """The firmware of OUT for a board; built in `folder` if OUT has none."""
+    built = output.report.get("firmware")
+    if built and output.report["board"] == board.name and (output.path / built["file"]).is_file():
+        file: Path = output.path / built["file"]
+        return file
+    return firmware_for(output, board, folder)

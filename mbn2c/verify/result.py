@@ -1,0 +1,119 @@
+"""The Tally of all images -> the JSON object of design.md, section 7, and the gates that it must pass."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mbn2c.errors import BoardError, GateError
+from mbn2c.link.dialogue import BITS_PER_BYTE
+from mbn2c.link.session import Session
+from mbn2c.network_drop import most_costly
+from mbn2c.output_folder import OutputFolder
+from mbn2c.results import Share, decibel, paired_drop
+from mbn2c.verify.one_image import Device, Tally
+
+
+def verify_result(
+    output: OutputFolder,
+    tally: Tally,
+    devices: Sequence[Device],
+    labelled: bool,
+    seconds: float,
+) -> dict[str, Any]:
+    n = tally.images
+    has_float = output.float_model is not None
+    drop, upper = paired_drop(tally.losses, tally.gains, n) if labelled and has_float else (None, None)
+    counts = tally.instructions
+    sessions = [device.session for device in devices]
+    line_s = max(session.line_s for session in sessions)
+    mean = sum(counts) / len(counts) if counts else None
+    macs = output.report["model"]["macs"]
+
+    def share(hits: int) -> float | None:
+        return hits / n if labelled else None
+
+    def interval(hits: int) -> list[float] | None:
+        return list(Share(hits, n).interval) if labelled else None
+
+    return {
+        "board": ", ".join(dict.fromkeys(session.facts.board for session in sessions)),
+        "core": ", ".join(dict.fromkeys(session.facts.core for session in sessions)),
+        "devices": len(sessions),
+        "images": n,
+        "outputs_compared": tally.outputs_compared,
+        "device_vs_reference_mismatches": tally.device_mismatches,
+        "reference_vs_ort_int8_mismatches": tally.oracle_mismatches,
+        "first_mismatch": tally.first_bad[0] if tally.first_bad else None,
+        "top1_device": share(tally.device_hits),
+        "top1_device_interval_95": interval(tally.device_hits),
+        "top1_ort_float32": share(tally.float_hits) if has_float else None,
+        "top1_ort_float32_interval_95": interval(tally.float_hits) if has_float else None,
+        "top1_ort_int8": share(tally.int8_hits),
+        "top1_agreement": tally.agreements / n if has_float else None,
+        "top1_agreement_interval_95": list(Share(tally.agreements, n).interval) if has_float else None,
+        "drop": drop,
+        "drop_upper_95": upper,
+        "sqnr_db": decibel(tally.signal, tally.noise),
+        "instructions_per_inference": round(mean) if mean is not None else None,
+        "instructions_smallest": min(counts) if counts else None,
+        "instructions_largest": max(counts) if counts else None,
+        "instructions_per_mac": round(mean / macs, 3) if mean is not None and macs else None,
+        "cycles_per_inference": round(sum(tally.cycles) / len(tally.cycles)) if tally.cycles else None,
+        "cycles_smallest": min(tally.cycles, default=None),
+        "cycles_largest": max(tally.cycles, default=None),
+        "stack_used_bytes": _stack_used(sessions),
+        "calibration": output.report["build"]["calibration"]["source"],
+        "retries": sum(session.retries for session in sessions),
+        "line_bytes": sum(session.sent_bytes + session.received_bytes for session in sessions),
+        "line_share": _line_share(sessions),
+        "images_per_s": round(sum(session.runs for session in sessions) / line_s, 2) if line_s else None,
+        "wall_s": round(seconds, 3),
+    }
+
+
+def _stack_used(sessions: Sequence[Session]) -> int | None:
+    """The largest high-water mark of the devices that still answer."""
+    used = [0]
+    for session in sessions:
+        with contextlib.suppress(BoardError):
+            used.append(session.vitals().stack_used_bytes)
+    return max(used) or None
+
+
+def _line_share(sessions: Sequence[Session]) -> float | None:
+    """Of 1, how much of the lines' capacity towards the devices the runs used; None for lines without a rate."""
+    busy_s = sum(session.sent_bytes * BITS_PER_BYTE / session.baud for session in sessions if session.baud)
+    whole_s = sum(session.line_s for session in sessions if session.baud)
+    return round(busy_s / whole_s, 3) if whole_s else None
+
+
+def check_gates(result: Mapping[str, Any], max_drop: float | None, costs: Mapping[str, float] | None = None) -> None:
+    """Raises GateError if the device is not bit-exact, or loses more accuracy than allowed.
+
+    costs  share of the rounding noise at the outputs, by layer, as far as known
+    """
+    for what, against in (("device_vs_reference", "the integer reference"), ("reference_vs_ort_int8", "ONNX Runtime")):
+        count = result[f"{what}_mismatches"]
+        if count:
+            raise GateError(
+                f"{count} bytes differ from {against}",
+                where=result["first_mismatch"] or "outputs",
+                hint="run verify again with --layers to find the layer",
+            )
+    if max_drop is not None:
+        if result["top1_agreement"] is None:
+            raise GateError(
+                "--max-drop compares with the float model, and this model came quantized",
+                hint="verify without --max-drop, or build from the float model",
+            )
+        if result["drop_upper_95"] is None:
+            raise GateError("--max-drop needs labels", hint="--labels CSV with columns file and index")
+        if 100 * result["drop_upper_95"] > max_drop:
+            raise GateError(
+                f"accuracy drops by {100 * result['drop']:.2f} %, at most {100 * result['drop_upper_95']:.2f} % "
+                f"with 95 % confidence; {max_drop:g} % is allowed",
+                where=most_costly(costs) if costs else "",
+                hint="more images narrow the interval; build with --quantize best or more --calib images may help",
+            )
