@@ -205,6 +205,7 @@ def stm32f4(board: Board, apb1_limit: int = 50_000_000, *, over_drive: bool = Fa
     assert field(cfgr, 1, 0) == 2 and field(cfgr, 7, 4) < 8
     apb1, apb2 = core / _apb(field(cfgr, 12, 10)), core / _apb(field(cfgr, 15, 13))
     assert apb1 <= apb1_limit and apb2 <= 2 * apb1_limit
+    # The F405 has one bit of voltage scale, its successors two.
     assert field(held[0x40007000], 15, 14) == 3 and held[0x40007000] >> 16 & 3 == (3 if over_drive else 0)
     # One wait state per started 30 MHz, at 2.7 V and above (RM0390 table 5, RM0383 table 5, RM0410 table 7).
     assert field(held[0x40023C00], 3, 0) == math.ceil(core / 30e6) - 1
@@ -214,6 +215,14 @@ def stm32f4(board: Board, apb1_limit: int = 50_000_000, *, over_drive: bool = Fa
 def stm32f4_f7(board: Board, apb1_limit: int) -> tuple[int, int]:
     """With over-drive: RM0390 5.1.4, RM0410 4.1.4."""
     return stm32f4(board, apb1_limit, over_drive=True)
+
+
+def stm32f405(board: Board, apb1_limit: int) -> tuple[int, int]:
+    """RM0090 5.4.1 (one bit of voltage scale: 1), 7.3: APB1 to 42, APB2 to 84 MHz; USART1 is on APB2."""
+    held = registers(board, {0x40007000: 0x4000})
+    assert held[0x40007000] == 0x4000 and field(held[0x40023844], 4, 4) == 1 and field(held[0x40023840], 28, 28) == 1
+    core, apb1 = stm32f4(board, apb1_limit)
+    return core, 2 * apb1
 
 
 def stm32h7(board: Board, _: object) -> tuple[int, int]:
@@ -309,6 +318,7 @@ def nrf52(board: Board, _: object) -> tuple[int, int]:
 CLOCKS: dict[str, tuple[Callable[..., tuple[int, int]], object]] = {
     "nucleo-f446re": (stm32f4_f7, 45_000_000),
     "nucleo-f767zi": (stm32f4_f7, 54_000_000),
+    "stm32f405": (stm32f405, 42_000_000),
     "nucleo-h743zi2": (stm32h7, None),
     "nucleo-l4r5zi": (stm32l4plus, None),
     "nucleo-u575zi-q": (stm32u5, None),
