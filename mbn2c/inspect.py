@@ -9,6 +9,7 @@ import numpy as np
 
 from mbn2c.architecture import recognise
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.plan import Plan
 from mbn2c.layout import lay_out
 from mbn2c.network import import_lowered
 from mbn2c.network_inputs import input_spec
@@ -61,18 +62,18 @@ def _targets(graph: Graph) -> list[Json]:
     """Sizes do not depend on the scales, so any range serves."""
     unit = {name: Range(-1.0, 1.0) for name, tensor in graph.tensors.items() if tensor.data is None}
     quantized = quantize(graph, unit)
-    sizes: dict[tuple[str, ...], tuple[int, int, int]] = {}
+    sizes: dict[tuple[str, ...], tuple[Plan, int]] = {}
     rows = []
     for core in all_cores():
         if core.isas not in sizes:
             layout = lay_out(quantized, core, "balanced")
             constants = [layout.kernels[node.name].pack(node, quantized).size_bytes for node in quantized.nodes]
-            sizes[core.isas] = (layout.plan.arena_bytes, sum(constants), len(layout.plan.calls))
-        arena, flash, steps = sizes[core.isas]
+            sizes[core.isas] = (layout.plan, sum(constants))
+        plan, flash = sizes[core.isas]
         rows.append(
             {
                 "target": core.name,
-                "ram_bytes": arena + context_bytes(steps, core.bits),
+                "ram_bytes": plan.arena_bytes + context_bytes(plan, core.bits),
                 "flash_bytes": flash,
             }
         )

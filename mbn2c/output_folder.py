@@ -12,7 +12,7 @@ from typing import Any
 from mbn2c.build import toolchain
 from mbn2c.build.sizes import network_sizes
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.model import Names
+from mbn2c.emit.model import Laid, Names
 from mbn2c.errors import FitError, UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.layout import STACK_ALLOWANCE_BYTES, Layout, c_files, lay_out
@@ -85,9 +85,15 @@ class OutputFolder:
     def names(self) -> Names:
         return names_for(self.graph, self.prefix, self.report["model"]["file"], self.digest, self.report["build"])
 
-    def layout(self, core: Core) -> Layout:
+    def layout(self, core: Core, board: Board | None = None) -> Layout:
+        """As the firmware for a board has it; as the C for any board if that is None."""
         facts = self.report["build"]
-        return lay_out(self.graph, core, facts["optimize"], facts["ram_limit"])
+        return lay_out(self.graph, core, facts["optimize"], facts["ram_limit"], board)
+
+    def laid(self, core: Core) -> Laid:
+        """The network as another build for `core` takes it in beside its own (`build --beside`)."""
+        layout = self.layout(core, self.board)
+        return Laid(layout.plan, layout.kernels, self.names)
 
     def _file(self, name: str) -> Path:
         file = self.path / name
@@ -104,7 +110,7 @@ def firmware_for(output: OutputFolder, board: Board, folder: Path, cflags: Seque
     raises  FitError, BoardError
     """
     core = output.core if output.core.name in board.cores else load_core(board.core)
-    bundle = c_files(output.layout(core), output.names, core, board, cflags)
+    bundle = c_files(output.layout(core, board), output.names, core, board, cflags)
     write_bundle(bundle, folder)
     return toolchain.build(folder, output.prefix, core, board).path
 
@@ -116,7 +122,7 @@ def compile_folder(output: OutputFolder) -> None:
     """
     core, board, report = output.core, output.board, output.report
     built = toolchain.build(output.path, output.prefix, core, board)
-    layout = output.layout(core)
+    layout = output.layout(core, board)
     sources = [path for path in c_files(layout, output.names, core, None) if path.endswith(".c")]
     arrays = report["flash"]["weights_bytes"] + report["flash"]["constants_bytes"]
     sizes = network_sizes(output.path, output.prefix, sources, len(layout.plan.calls), built, arrays)

@@ -13,7 +13,8 @@ from typing import Any
 
 from mbn2c.emit.bundle import Bundle
 from mbn2c.emit.c_names import check_prefix, prefix_of
-from mbn2c.emit.model import Names
+from mbn2c.emit.model import Laid, Names
+from mbn2c.emit.packages import DEFAULT_EMITS, PACKAGINGS, check_emits, package_folder
 from mbn2c.ir.graph import Graph
 from mbn2c.layout import c_files, lay_out
 from mbn2c.network import MODEL_FLOAT32, RANDOM, Network, NetworkOptions, read_network
@@ -32,32 +33,23 @@ _WORST_LAYERS = 5
 NETWORK, REPORT, REPORT_PAGE = "network.npz", "report.json", "report.html"
 
 
-@dataclass(frozen=True)
-class BuildOptions:
-    """What the command line says.
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions(NetworkOptions):
+    """What the command line says: the network, and what it shall run on.
 
-    calib       images folder, .npz, or "random"
-    preprocess  None where the calibration needs none
-    percentile  100 lets the range method be searched
-    effort      how long to look for a better quantization, one of `quantize.search.EFFORTS`
-    input_kind  "int8" or "uint8": what the device's input rows hold
     ram_limit   bytes the network may take in all: arena, context and stack
+    beside      networks built before whose C comes into the same folder, with shared kernels
+    emit        packagings, of `emit.packages.EMITS`
     """
 
-    model: Path
     core: Core
     board: Board | None = None
-    calib: str | None = None
-    calib_limit: int | None = None
-    preprocess: Preprocess | None = None
-    resize: str = "crop"
-    percentile: float = 100.0
-    effort: str = "default"
-    input_kind: str = "int8"
     name: str | None = None
     labels: Path | None = None
     optimize: str = "balanced"
     ram_limit: int | None = None
+    beside: tuple[Laid, ...] = ()
+    emit: tuple[str, ...] = DEFAULT_EMITS
 
 
 def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
@@ -65,24 +57,12 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
 
     raises  Mbn2cError subclasses; see the exit codes in `errors`
     """
+    check_emits(options.emit, options.core)
     prefix = check_prefix(options.name) if options.name else prefix_of(options.model.stem)
     labels = read_class_names(options.labels) if options.labels else ()
-    network = read_network(
-        NetworkOptions(
-            options.model,
-            options.calib,
-            options.calib_limit,
-            options.preprocess,
-            options.resize,
-            options.percentile,
-            options.effort,
-            options.input_kind,
-            labels,
-        ),
-        progress,
-    )
+    network = read_network(options, labels, progress)
     quantized, samples = network.graph, network.samples
-    layout = lay_out(quantized, options.core, options.optimize, options.ram_limit)
+    layout = lay_out(quantized, options.core, options.optimize, options.ram_limit, options.board)
     tables = None
     if options.input_kind == "uint8":
         tables = pixel_tables(quantized, options.preprocess or Preprocess())
@@ -108,21 +88,42 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     }
     source = network.models.get(MODEL_FLOAT32, network.int8_model)
     report = build_report(
-        layout.plan, layout.kernels, names, source, options.core, options.board, facts, network.sqnr, layout.curve
+        layout.plan,
+        layout.kernels,
+        names,
+        source,
+        options.core,
+        options.board,
+        facts,
+        network.sqnr.total,
+        layout.curve,
+        layout.fit,
     )
     _add_quality(report, network)
-    bundle = c_files(layout, names, options.core, options.board)
+    bundle = c_files(layout, names, options.core, options.board, beside=options.beside)
+    code = {path: content for path, content in bundle.items() if "/" not in path and path.endswith((".c", ".h"))}
+    for emit in sorted(set(options.emit) & set(PACKAGINGS)):
+        bundle |= package_folder(emit, name=prefix, title=options.model.name, core=options.core, code=code)
+    if "cmake" not in options.emit:
+        del bundle["CMakeLists.txt"]
     return {**bundle, **network.models, NETWORK: graph_to_bytes(quantized), **report_files(report)}
 
 
 def _add_quality(report: dict[str, Any], network: Network) -> None:
-    """What was tried, how well each layer's weights are held, and the layers whose outputs suffer most."""
+    """What was tried, what it gave on images held back, and what rounding costs layer by layer."""
+    outputs = {node.name: node.outputs[0] for node in network.graph.nodes}
     for layer in report["layers"]:
+        layer["activation_sqnr_db"] = network.sqnr.rounding.get(outputs[layer["name"]])
         layer["weights_sqnr_db"] = network.weights_sqnr.get(layer["name"])
-    known = [layer for layer in report["layers"] if layer["sqnr_db"] is not None]
-    worst = sorted(known, key=lambda layer: layer["sqnr_db"])[:_WORST_LAYERS]
+        layer["noise_share"] = network.costs.get(layer["name"])
+    known = [layer for layer in report["layers"] if layer["noise_share"] is not None]
+    worst = sorted(known, key=lambda layer: -layer["noise_share"])[:_WORST_LAYERS]
     report["quantization"]["tried"] = list(network.tried)
-    report["quantization"]["worst_layers"] = [{"name": one["name"], "sqnr_db": one["sqnr_db"]} for one in worst]
+    report["quantization"]["held_back"] = network.held_back
+    report["quantization"]["worst_layers"] = [
+        {name: one[name] for name in ("name", "noise_share", "sqnr_db", "activation_sqnr_db", "weights_sqnr_db")}
+        for one in worst
+    ]
 
 
 def report_files(report: Mapping[str, Any]) -> Bundle:

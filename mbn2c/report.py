@@ -44,12 +44,14 @@ def build_report(
     facts: Mapping[str, Any],
     sqnr: Mapping[str, float | None],
     curve: Sequence[TradeOff] = (),
+    fit: str = "",
 ) -> Json:
     """The report before compilation: code, stack and totals are None until `with_sizes`.
 
     facts  what the command line said, for later commands on the folder
     sqnr   dB by tensor name
     curve  the plans this one was chosen from
+    fit    in words, why it is not the one that was asked for
     """
     graph = plan.graph
     constants = packed_constants(plan, kernels)
@@ -77,7 +79,7 @@ def build_report(
         "outputs": [_port(graph, port.tensor, port.outside) for port in graph.outputs],
         "ram": {
             "arena_bytes": plan.arena_bytes,
-            "context_bytes": context_bytes(len(plan.calls), core.bits, plan.has_pieces),
+            "context_bytes": context_bytes(plan, core.bits),
             "stack_bytes": None,
             "total_bytes": None,
             "lower_bound_bytes": plan.lower_bound_bytes,
@@ -91,6 +93,7 @@ def build_report(
             "total_bytes": None,
         },
         "schedule": plan.schedule,
+        "fit": fit,
         "recomputed_macs": 0,
         "layers": layers,
         "buffers": [_buffer(plan, name) for name in plan.buffers],
@@ -133,10 +136,10 @@ def with_sizes(report: Json, code_bytes: int | None, stack_bytes: int | None, fi
     return {**report, "ram": ram, "flash": flash, "firmware": firmware}
 
 
-def context_bytes(steps: int, bits: int, has_pieces: bool = False) -> int:
+def context_bytes(plan: Plan, bits: int) -> int:
     """sizeof of the context structure that templates/model/model.h.j2 declares."""
     pointer = bits // 8
-    unpadded = 3 * pointer + 4 + (3 if has_pieces else 2) * steps
+    unpadded = 3 * pointer + 4 + plan.row_count_bytes * len(plan.calls) + plan.pieced_steps
     return -(-unpadded // pointer) * pointer
 
 

@@ -104,6 +104,7 @@ class Console:
     clock_hz    clock that its baud rate divider divides; may differ from the core's
     baud        rate after reset
     line_bytes  receive buffer of the firmware: the largest frame the board takes
+    window_bytes  of requests that the board holds while its network works; 0: one request at a time
     note        which pins, and what is connected there
     interrupt   number of its receive interrupt, which wakes a sleeping core; None: the port is polled
     interrupt_base  address of the interrupt controller, where the core does not fix it (RISC-V: the PLIC)
@@ -118,6 +119,7 @@ class Console:
     interrupt: int | None = None
     interrupt_base: int = 0
     tcp_port: int = 0
+    window_bytes: int = 0
     note: str = ""
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from mbn2c.target import Board, Core
 
+_DEAREST_LAYERS = 5
+_COSTLY_LAYERS = 3
+
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns aligned to the left, two spaces apart."""
@@ -37,9 +40,11 @@ def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
         ("calibration", f"{calibration['images'] or 'none'} {source}"),
         ("folded", f"{folds}, {folded['removed_channels']} constant channels"),
         *_tried_rows(report["quantization"]["tried"]),
+        *_quality_rows(report["quantization"]),
         ("requantization", f"{report['quantization']['proved_channels']} channels proved exact: {paths}"),
         ("RAM", f"{_bytes(ram['total_bytes'])} = {ram_parts}"),
         ("", f"peak at {ram['peak_layer']}; no placement of this schedule is below {ram['lower_bound_bytes']:,} B"),
+        *([("", report["fit"])] if report["fit"] else []),
         ("flash", f"{_bytes(flash['total_bytes'])} = {flash_parts} + code {_bytes(flash['code_bytes'])}"),
     ]
     if report.get("firmware"):
@@ -61,14 +66,30 @@ def _tried_rows(tried: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return rows
 
 
+def _quality_rows(quantization: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What int8 gives on images held back, and which layers' rounding costs most of it."""
+    rows: list[tuple[str, str]] = []
+    held_back, worst = quantization["held_back"], quantization["worst_layers"][:_COSTLY_LAYERS]
+    if held_back is not None:
+        low, high = (100 * end for end in held_back["agreement_95"])
+        share = f"{100 * held_back['agreement']:.1f} % same top-1 as float32 ({low:.1f} to {high:.1f} %)"
+        rows.append(("held back", f"{held_back['images']} images: {share}"))
+    if worst:
+        names = ", ".join(f"{layer['name']} {100 * layer['noise_share']:.0f} %" for layer in worst)
+        rows.append(("noise", f"at the output, most from {names}"))
+    return rows
+
+
 def _line_text(result: Mapping[str, Any]) -> str:
     text = f"{result['line_bytes']:,} bytes"
     if result["images_per_s"] is not None:
         text += f", {result['images_per_s']:g} images/s"
     if result["line_share"] is not None:
         text += f", {100 * result['line_share']:.0f} % of the line's capacity"
-    if result["devices"] > 1:
+    if result["devices"] > 1 or result["devices_lost"]:
         text += f", {result['devices']} devices"
+    for one in result["devices_lost"]:
+        text += f"; lost {one}"
     if result["resumed_images"]:
         text += f"; {result['resumed_images']} images are from the verify that was broken off"
     return text
@@ -112,6 +133,11 @@ def verify_text(result: Mapping[str, Any]) -> str:
                 f"{result['instructions_per_inference']:,} = {result['instructions_per_mac']} per MAC",
             )
         )
+    if result["cycles_per_inference"] is not None:
+        low, high = result["cycles_smallest"], result["cycles_largest"]
+        rows.append(("cycles per inference", f"{result['cycles_per_inference']:,} ({low:,} to {high:,})"))
+    for layer in sorted(result["layer_cycles"] or (), key=lambda layer: -layer["cycles"])[:_DEAREST_LAYERS]:
+        rows.append(("", f"{layer['cycles']:,} in step {layer['step']}, {layer['name']}"))
     if result["stack_used_bytes"]:
         rows.append(("stack used by the firmware", f"{result['stack_used_bytes']:,} B"))
     if result["first_mismatch"]:
@@ -122,9 +148,11 @@ def verify_text(result: Mapping[str, Any]) -> str:
 
 
 def bench_text(result: Mapping[str, Any]) -> str:
-    """Layers by step, instructions by class."""
+    """Layers by step, instructions by class, and cycles where the core has a model of them."""
     classes = list(result["layers"][0]["classes"])
-    rows = [("step", "layer", "operator", "MACs", "instructions", "per MAC", "share", *classes)]
+    cycles = result["estimated_cycles_per_inference"]
+    estimate = ("cycles, estimated",) if cycles else ()
+    rows = [("step", "layer", "operator", "MACs", "instructions", "per MAC", "share", *classes, *estimate)]
     for layer in result["layers"]:
         per_mac = layer["instructions_per_mac"]
         rows.append(
@@ -137,12 +165,14 @@ def bench_text(result: Mapping[str, Any]) -> str:
                 "" if per_mac is None else f"{per_mac:.2f}",
                 f"{100 * layer['share']:.1f} %",
                 *(f"{count:,}" for count in layer["classes"].values()),
+                *((f"{layer['estimated_cycles'][0]:,} to {layer['estimated_cycles'][1]:,}",) if cycles else ()),
             )
         )
     per_mac = result["instructions_per_mac"]
     total = f"{result['instructions_per_inference']:,} instructions per inference"
     each = f", {per_mac} per MAC" if per_mac is not None else ""
-    return f"{table(rows)}\n\n{result['board']}, {result['core']}: {total}{each}"
+    about = f"; about {cycles[0]:,} to {cycles[1]:,} cycles (docs/kernels.md)" if cycles else ""
+    return f"{table(rows)}\n\n{result['board']}, {result['core']}: {total}{each}{about}"
 
 
 def targets_text(cores: Sequence[Core]) -> str:

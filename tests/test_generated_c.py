@@ -46,7 +46,7 @@ class Drawn:
     def plans(self) -> list[Plan]:
         cut = plan_with_cuts(self.graph, self.cuts, self.pieces)
         plans = [plan_layerwise(self.graph, kernels_of(self.graph)), cut]
-        return [*plans, plan_with_cuts(self.graph, self.cuts)] if cut.has_pieces else plans
+        return [*plans, plan_with_cuts(self.graph, self.cuts)] if cut.pieced_steps else plans
 
 
 def check_nets(folder: Path, drawn: Sequence[Drawn], sanitizer: str) -> None:

@@ -50,6 +50,9 @@ def firmware_files(
     else:
         names += _OWN_LIBRARY.get(core.startup, ())
         names += ["mbn_baud.h", "mbn_clocks.c", f"uart_{board.console.driver}.c", f"startup_{core.startup}.c"]
+        # Only where the interrupt is taken do bytes come in while the network works.
+        takes_interrupts = core.startup == "arm_m" and board.console.interrupt is not None
+        names += ["receive_ring.c" if takes_interrupts else "receive_direct.c"]
         names += [f"boot_{board.boot}.c"] if board.boot else []
         names += ["link.ld"]
     files = {item: render(f"runtime/firmware/{item}.j2", values) for item in names}
@@ -83,7 +86,8 @@ def package_files(
         "target": core.name,
         "board": board.name if board is not None else "",
         "sources": list(sources),
-        "firmware_sources": programs,
+        "main_source": f"{firmware_folder}/main.c",
+        "firmware_sources": [path for path in programs if path != f"{firmware_folder}/main.c"],
         "include_folders": [*include_folders, *([firmware_folder] if programs else [])],
         "prefix": core.prefix,
         "cflags": [*core.cflags, *extra_cflags],
@@ -96,6 +100,11 @@ def package_files(
         "Makefile": render("packages/make/Makefile.j2", values).encode(),
         "CMakeLists.txt": render("packages/cmake/CMakeLists.txt.j2", values).encode(),
     }
+
+
+def _cycle_counter(core: Core, board: Board) -> str:
+    """An emulator's timer goes by the computer's clock; its interrupts would count as the network's instructions."""
+    return "none" if board.emulated and core.cycle_counter == "systick" else core.cycle_counter
 
 
 def _firmware_values(name: str, core: Core, board: Board, stack_bytes: int) -> dict[str, object]:
@@ -115,6 +124,7 @@ def _firmware_values(name: str, core: Core, board: Board, stack_bytes: int) -> d
         "uart_clock_hz": console.clock_hz,
         "baud": console.baud,
         "line_bytes": console.line_bytes,
+        "window_bytes": console.window_bytes,
         "tcp_port": console.tcp_port,
         "setup": [
             {
@@ -127,7 +137,7 @@ def _firmware_values(name: str, core: Core, board: Board, stack_bytes: int) -> d
             }
             for step in board.setup
         ],
-        "cycle_counter": core.cycle_counter,
+        "cycle_counter": _cycle_counter(core, board),
         "memories": [
             {"name": m.name, "kind": m.kind, "origin": m.origin, "size_bytes": m.size_bytes} for m in board.memories
         ],

@@ -5,18 +5,20 @@ Everything is decided here; the templates print.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mbn2c import __version__
+from mbn2c.emit.addresses import row_text
 from mbn2c.emit.bundle import Bundle
 from mbn2c.emit.c_names import comment
 from mbn2c.emit.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.memory_map import drawing
 from mbn2c.emit.render import render
-from mbn2c.emit.steps import pixel_counts, row_text, step_values
+from mbn2c.emit.steps import pixel_counts, step_values
 from mbn2c.ir.graph import Graph, Tensor
 from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ir.plan import Call, Plan
@@ -42,10 +44,42 @@ class Names:
     tables: np.ndarray | None = None
 
 
-def model_files(plan: Plan, kernels: Mapping[str, Kernel], names: Names) -> Bundle:
-    """All C files of the network and its kernels, in one flat folder."""
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """A network laid out for a core: its Plan, the kernel of each node, and what its C is called."""
+
+    plan: Plan
+    kernels: Mapping[str, Kernel]
+    names: Names
+
+
+def model_files(plan: Plan, kernels: Mapping[str, Kernel], names: Names, beside: Sequence[Laid] = ()) -> Bundle:
+    """All C files of the network and its kernels, in one flat folder.
+
+    beside  networks whose C comes too: all share the kernels, each of which has the parts that any of them needs
+    """
+    networks = (Laid(plan, kernels, names), *beside)
+    sources = _kernel_sources(networks)
+    tags = [_parts_tag(source, variants) for source, variants in sources.items() if variants]
+    files: dict[str, str] = {}
+    for network in networks:
+        files |= _network_files(network, tags)
+    for header in RUNTIME_HEADERS:
+        files[header] = render(f"runtime/{header}.j2", {"version": __version__})
+    for source, variants in sources.items():
+        files[kernel_file(source)] = render(f"kernels/{source}", {"version": __version__, "variants": variants})
+        if variants:
+            tag = {"tag": _parts_tag(source, variants)}
+            files[kernel_file(source)] += render("runtime/kernel_parts.c.j2", tag)
+    for header in sorted({header for one in networks for kernel in one.kernels.values() for header in kernel.headers}):
+        files[_header_file(header)] = render(f"kernels/{header}", {"version": __version__})
+    return {path: text.encode() for path, text in files.items()}
+
+
+def _network_files(network: Laid, tags: Sequence[str]) -> dict[str, str]:
+    plan, kernels, names = network.plan, network.kernels, network.names
     constants = packed_constants(plan, kernels)
-    values = _common_values(plan, names) | _step_values(plan, kernels, names, constants)
+    values = _common_values(plan, names) | _step_values(plan, kernels, names, constants) | {"kernel_parts": tags}
     prefix = names.prefix
     files = {
         f"{prefix}.h": render("model/model.h.j2", values),
@@ -55,14 +89,16 @@ def model_files(plan: Plan, kernels: Mapping[str, Kernel], names: Names) -> Bund
     }
     if plan.graph.softmax:
         files[f"{prefix}_softmax.c"] = render("model/softmax.c.j2", values | _softmax_values(plan.graph))
-    for header in RUNTIME_HEADERS:
-        files[header] = render(f"runtime/{header}.j2", {"version": __version__})
-    for source, variants in _kernel_sources(plan, kernels).items():
-        kernel_values = {"version": __version__, "variants": variants}
-        files[kernel_file(source)] = render(f"kernels/{source}", kernel_values)
-    for header in sorted({header for kernel in kernels.values() for header in kernel.headers}):
-        files[_header_file(header)] = render(f"kernels/{header}", {"version": __version__})
-    return {path: text.encode() for path, text in files.items()}
+    return files
+
+
+def _parts_tag(source: str, variants: Sequence[str]) -> str:
+    """A C name for a kernel file with just these parts.
+
+    Each network asks the linker for the tags of its kernels. So of two libraries that were built apart neither can
+    silently take the other's kernel, which may lack a part: the linker refuses, and `build --beside` is the way.
+    """
+    return f"{kernel_file(source).removesuffix('.c')}_parts_{zlib.crc32(' '.join(variants).encode()):08x}"
 
 
 def kernel_file(source: str) -> str:
@@ -76,16 +112,17 @@ def _header_file(header: str) -> str:
     return header.split("/")[1].removesuffix(".j2")
 
 
-def _kernel_sources(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[str, list[str]]:
+def _kernel_sources(networks: Sequence[Laid]) -> dict[str, list[str]]:
     """The C files of all kernels, each with the names of its parts that some call needs."""
     found: dict[str, set[str]] = {}
-    for call in plan.calls:
-        if not call.node:
-            continue
-        kernel, node = kernels[call.node], plan.graph.producer[call.write]
-        variants = kernel.variants(node, plan.graph, pixel_counts(plan, call), plan.buffers[call.write].planar)
-        for source in (kernel.source, *kernel.more_sources):
-            found.setdefault(source, set()).update(variants)
+    for plan, kernels in ((network.plan, network.kernels) for network in networks):
+        for call in plan.calls:
+            if not call.node:
+                continue
+            kernel, node = kernels[call.node], plan.graph.producer[call.write]
+            variants = kernel.variants(node, plan.graph, pixel_counts(plan, call), plan.buffers[call.write].planar)
+            for source in (kernel.source, *kernel.more_sources):
+                found.setdefault(source, set()).update(variants)
     return {source: sorted(found[source]) for source in sorted(found)}
 
 
@@ -116,7 +153,8 @@ def _common_values(plan: Plan, names: Names) -> dict[str, object]:
         "macs": sum(OPERATORS[node.op].macs(node, graph) for node in graph.nodes),
         "arena_bytes": plan.arena_bytes,
         "steps": len(plan.calls),
-        "has_pieces": plan.has_pieces,
+        "pieced_steps": plan.pieced_steps,
+        "row_count_type": f"uint{8 * plan.row_count_bytes}_t",
         "digest": ", ".join(f"0x{byte:02x}" for byte in names.digest),
         "input": {
             "type": "uint8_t" if names.tables is not None else "int8_t",

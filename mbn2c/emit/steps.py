@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mbn2c.emit.addresses import row_text, times_bytes
 from mbn2c.emit.c_names import comment
 from mbn2c.emit.c_values import int_literal
-from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Node, Tensor
 from mbn2c.ir.kernel import ChannelStride, Kernel, Packed
 from mbn2c.ir.plan import Buffer, Call, Plan, Read
@@ -86,40 +86,6 @@ def _field_value(plan: Plan, call: Call, value: int | str | ChannelStride) -> st
     return f"{{prefix}}_step{call.step}_{value}" if isinstance(value, str) else int_literal(value)
 
 
-def row_text(buffer: Buffer, row: str, first_byte: int = 0) -> str:
-    """Index into the arena of byte `first_byte` of a row; `row` is a C expression, never negative."""
-    return f"{buffer.offset + first_byte}{_times(_slot(buffer, row), buffer.row_bytes)}"
-
-
-def _slot(buffer: Buffer, row: str) -> str:
-    """row % slots without a division: Cortex-M0 has none."""
-    slots = buffer.slots
-    if slots >= buffer.rows:
-        return row
-    if slots == 1:
-        return "0"
-    if slots & (slots - 1) == 0:
-        return f"({row if row.isalnum() else f'({row})'} & {slots - 1})"
-    reciprocal = -(-65536 // slots)
-    if any(number - (number * reciprocal >> 16) * slots != number % slots for number in range(buffer.rows)):
-        raise InternalError("the reciprocal of a ring's size is not exact", where=buffer.tensor)
-    return f"mbn_slot({row}, {slots}, {reciprocal})"
-
-
-def _times(text: str, factor: int) -> str:
-    """` + text * factor`, or what is left of it."""
-    if text == "0":
-        return ""
-    if text.isdigit():
-        return f" + {int(text) * factor}"
-    needs_brackets = " " in text and not text.startswith(("(", "mbn_"))
-    return f" + {'(' if needs_brackets else ''}{text}{')' if needs_brackets else ''} * {factor}"
-
-
-def _times_bytes(size: int) -> str:
-    return "" if size == 1 else f" * {size}"
-
-
 # --- where a step writes and reads ---------------------------------------------------------------
 
 
@@ -131,14 +97,14 @@ def _out(call: Call, write: Buffer) -> str:
         return row_text(write, "row")
     if write.strip_columns:
         return f"{write.strip_offset} + piece->out * {write.pixel_bytes}"
-    return f"{row_text(write, 'row')} + piece->out{_times_bytes(write.column_bytes)}"
+    return f"{row_text(write, 'row')} + piece->out{times_bytes(write.column_bytes)}"
 
 
 def _window(plan: Plan, call: Call, read: Read) -> list[str]:
     """Where each row of the window starts."""
     buffer = plan.buffers[read.tensor]
     step = read.column_stride * buffer.column_bytes
-    column = f" + piece->first{_times_bytes(step)}" if call.pieces else ""
+    column = f" + piece->first{times_bytes(step)}" if call.pieces else ""
     y = "y" if _has_padding_rows(call, plan.buffers[call.write]) else "row"
     texts = []
     for k in range(read.rows):

@@ -1,13 +1,13 @@
 /* a test: the steps in order. Written by mbn2c 0.1.0; free of conditions.
  *
  * one column = 4 bytes; # a tensor in full, o a ring of rows, s scratch, . free
- * step   0 |..........ooooooooooooooo.......................................|
- * step   1 |########..ooooooooooooooo.......................................|
- * step   2 |########.........##############################################.|
- * step   3 |########..#####################################################.|
- * step   4 |########..#################.#########...........................|
- * step   5 |########..#########.........#########...........................|
- * step   6 |ssss#.....#########.............................................|
+ * step   0 |.........oooooooooooooooo.......................................|
+ * step   1 |#########oooooooooooooooo.......................................|
+ * step   2 |#########......################################################.|
+ * step   3 |###############################################################.|
+ * step   4 |###################################.............................|
+ * step   5 |##################........#########.............................|
+ * step   6 |ssss#....#########..............................................|
  * step   7 |#..##...........................................................|
  */
 #include "block_layers.h"
@@ -26,11 +26,11 @@ static void block_layers_made(block_layers_t *net, int step, const int8_t *row, 
 }
 
 /* step 0 of 8: input
- *   out  arena[     48..    110]  int8 [1, 6, 5, 3] in 3 of 8 rows  scale 0.0313726  zero_point -1 */
+ *   out  arena[     40..    102]  int8 [1, 6, 5, 3] in 3 of 8 rows  scale 0.0313726  zero_point -1 */
 static void step0(block_layers_t *net, const block_layers_input_t *pixels)
 {
     const int32_t row = net->made[0]++;
-    int8_t *out = &net->arena[48 + mbn_slot(row, 3, 21846) * 21];
+    int8_t *out = &net->arena[40 + mbn_slot(row, 3, 21846) * 21];
     if (row < 1 || row >= 7) {
         memset(out, -1, 21);
         return;
@@ -43,7 +43,7 @@ static void step0(block_layers_t *net, const block_layers_input_t *pixels)
 }
 
 /* step 1 of 8: conv2d_0, conv2d 3x3 stride 2 relu6
- *   in   arena[     48..    110]  int8 [1, 6, 5, 3] in 3 of 8 rows  scale 0.0313726  zero_point -1
+ *   in   arena[     40..    102]  int8 [1, 6, 5, 3] in 3 of 8 rows  scale 0.0313726  zero_point -1
  *   out  arena[      0..     35]  int8 [1, 3, 3, 4]  scale 0.0235524  zero_point -128 */
 static const mbn_conv_params step1_params = {
     3, /* in_channels */
@@ -64,16 +64,16 @@ static void step1(block_layers_t *net)
     const int32_t row = net->made[1]++;
     const int8_t *rows[3];
     int8_t *out = &net->arena[0 + row * 12];
-    rows[0] = &net->arena[48 + mbn_slot(row * 2, 3, 21846) * 21];
-    rows[1] = &net->arena[48 + mbn_slot(row * 2 + 1, 3, 21846) * 21];
-    rows[2] = &net->arena[48 + mbn_slot(row * 2 + 2, 3, 21846) * 21];
+    rows[0] = &net->arena[40 + mbn_slot(row * 2, 3, 21846) * 21];
+    rows[1] = &net->arena[40 + mbn_slot(row * 2 + 1, 3, 21846) * 21];
+    rows[2] = &net->arena[40 + mbn_slot(row * 2 + 2, 3, 21846) * 21];
     mbn_conv2d_scalar(&step1_params, rows, out, 3, NULL);
     block_layers_made(net, 1, out, 12);
 }
 
 /* step 2 of 8: conv2d_1, conv2d relu6
  *   in   arena[      0..     35]  int8 [1, 3, 3, 4]  scale 0.0235524  zero_point -128
- *   out  arena[     80..    279]  int8 [1, 3, 3, 8]  scale 0.0235294  zero_point -128 */
+ *   out  arena[     64..    263]  int8 [1, 3, 3, 8]  scale 0.0235294  zero_point -128 */
 static const mbn_conv_params step2_params = {
     4, /* in_channels */
     8, /* out_channels */
@@ -93,7 +93,7 @@ static void step2(block_layers_t *net)
     const int32_t row = net->made[2]++;
     const int32_t y = mbn_output_row(row, 1, 3);
     const int8_t *rows[1];
-    int8_t *out = &net->arena[80 + row * 40];
+    int8_t *out = &net->arena[64 + row * 40];
     if (row != y + 1) {
         memset(out, -128, 40);
         return;
@@ -107,8 +107,8 @@ static void step2(block_layers_t *net)
 }
 
 /* step 3 of 8: depthwise_conv2d_2, depthwise_conv2d 3x3 relu6
- *   in   arena[     80..    279]  int8 [1, 3, 3, 8]  scale 0.0235294  zero_point -128
- *   out  arena[     48..    119]  int8 [1, 3, 3, 8]  scale 0.0235294  zero_point -128 */
+ *   in   arena[     64..    263]  int8 [1, 3, 3, 8]  scale 0.0235294  zero_point -128
+ *   out  arena[     40..    111]  int8 [1, 3, 3, 8]  scale 0.0235294  zero_point -128 */
 static const mbn_conv_params step3_params = {
     8, /* in_channels */
     8, /* out_channels */
@@ -127,17 +127,17 @@ static void step3(block_layers_t *net)
 {
     const int32_t row = net->made[3]++;
     const int8_t *rows[3];
-    int8_t *out = &net->arena[48 + row * 24];
-    rows[0] = &net->arena[80 + row * 40];
-    rows[1] = &net->arena[80 + (row + 1) * 40];
-    rows[2] = &net->arena[80 + (row + 2) * 40];
+    int8_t *out = &net->arena[40 + row * 24];
+    rows[0] = &net->arena[64 + row * 40];
+    rows[1] = &net->arena[64 + (row + 1) * 40];
+    rows[2] = &net->arena[64 + (row + 2) * 40];
     mbn_depthwise_conv2d_scalar(&step3_params, rows, out, 3, NULL);
     block_layers_made(net, 3, out, 24);
 }
 
 /* step 4 of 8: conv2d_3, conv2d
- *   in   arena[     48..    119]  int8 [1, 3, 3, 8]  scale 0.0235294  zero_point -128
- *   out  arena[    128..    163]  int8 [1, 3, 3, 4]  scale 0.0313726  zero_point -1 */
+ *   in   arena[     40..    111]  int8 [1, 3, 3, 8]  scale 0.0235294  zero_point -128
+ *   out  arena[    112..    147]  int8 [1, 3, 3, 4]  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step4_params = {
     8, /* in_channels */
     4, /* out_channels */
@@ -156,16 +156,16 @@ static void step4(block_layers_t *net)
 {
     const int32_t row = net->made[4]++;
     const int8_t *rows[1];
-    int8_t *out = &net->arena[128 + row * 12];
-    rows[0] = &net->arena[48 + row * 24];
+    int8_t *out = &net->arena[112 + row * 12];
+    rows[0] = &net->arena[40 + row * 24];
     mbn_conv2d_scalar(&step4_params, rows, out, 3, NULL);
     block_layers_made(net, 4, out, 12);
 }
 
 /* step 5 of 8: add_4, add
  *   in   arena[      0..     35]  int8 [1, 3, 3, 4]  scale 0.0235524  zero_point -128
- *   in   arena[    128..    163]  int8 [1, 3, 3, 4]  scale 0.0313726  zero_point -1
- *   out  arena[     48..     83]  int8 [1, 3, 3, 4]  scale 0.0313726  zero_point -1 */
+ *   in   arena[    112..    147]  int8 [1, 3, 3, 4]  scale 0.0313726  zero_point -1
+ *   out  arena[     40..     75]  int8 [1, 3, 3, 4]  scale 0.0313726  zero_point -1 */
 static const mbn_add_params step5_params = {
     4, /* channels */
     3148803, /* multiplier_a */
@@ -178,15 +178,15 @@ static void step5(block_layers_t *net)
 {
     const int32_t row = net->made[5]++;
     const int8_t *rows[2];
-    int8_t *out = &net->arena[48 + row * 12];
+    int8_t *out = &net->arena[40 + row * 12];
     rows[0] = &net->arena[0 + row * 12];
-    rows[1] = &net->arena[128 + row * 12];
+    rows[1] = &net->arena[112 + row * 12];
     mbn_add_scalar(&step5_params, rows, out, 3, NULL);
     block_layers_made(net, 5, out, 12);
 }
 
 /* step 6 of 8: average_pool2d_5, average_pool2d 3x3
- *   in   arena[     48..     83]  int8 [1, 3, 3, 4]  scale 0.0313726  zero_point -1
+ *   in   arena[     40..     75]  int8 [1, 3, 3, 4]  scale 0.0313726  zero_point -1
  *   out  arena[     16..     19]  int8 [1, 1, 1, 4]  scale 0.0313726  zero_point -1 */
 static const mbn_pool_params step6_params = {
     4, /* channels */
@@ -209,7 +209,7 @@ static void step6(block_layers_t *net)
     if (row == 0) {
         memset(scratch, 0, 16);
     }
-    rows[0] = &net->arena[48 + row * 12];
+    rows[0] = &net->arena[40 + row * 12];
     mbn_global_average_pool_scalar(&step6_params, rows, out, 3, scratch);
     if (row == 2) {
         mbn_global_average_pool_scalar_finish(&step6_params, out, scratch);

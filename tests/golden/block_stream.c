@@ -1,14 +1,14 @@
 /* a test: the steps in order. Written by mbn2c 0.1.0; free of conditions.
  *
- * one column = 5 bytes; # a tensor in full, o a ring of rows, s scratch, . free
+ * one column = 4 bytes; # a tensor in full, o a ring of rows, s scratch, . free
  * step   0 |..........................ooooooooooooooo.......................|
- * step   1 |..........................oooooooooooooooooooo..................|
- * step   2 |oooooooooooooooooooooooooo..............oooooo..................|
- * step   3 |oooooooooooooooooooooooooo..............oooooo.oooooo...........|
- * step   4 |........................................oooooo.oooooo....ooo....|
- * step   5 |........................................oooooo...........ooooooo|
- * step   6 |#....................................................sssss..oooo|
- * step   7 |#..#............................................................|
+ * step   1 |..........................ooooooooooooooooooooo.................|
+ * step   2 |ooooooooooooooooooooooooooo.............ooooooo.................|
+ * step   3 |ooooooooooooooooooooooooooo.............oooooooooooo............|
+ * step   4 |........................................oooooooooooo...ooo......|
+ * step   5 |........................................ooooooo........ooooooo..|
+ * step   6 |#..................................................sssss..oooo..|
+ * step   7 |###.............................................................|
  */
 #include "block_stream.h"
 
@@ -26,11 +26,11 @@ static void block_stream_made(block_stream_t *net, int step, const int8_t *row, 
 }
 
 /* step 0 of 8: input
- *   out  arena[    128..    190]  int8 [1, 6, 5, 3] in 3 of 8 rows  scale 0.0313726  zero_point -1 */
+ *   out  arena[    120..    182]  int8 [1, 6, 5, 3] in 3 of 8 rows  scale 0.0313726  zero_point -1 */
 static void step0(block_stream_t *net, const block_stream_input_t *pixels)
 {
     const int32_t row = net->made[0]++;
-    int8_t *out = &net->arena[128 + mbn_slot(row, 3, 21846) * 21];
+    int8_t *out = &net->arena[120 + mbn_slot(row, 3, 21846) * 21];
     if (row < 1 || row >= 7) {
         memset(out, -1, 21);
         return;
@@ -47,8 +47,8 @@ static void step0(block_stream_t *net, const block_stream_input_t *pixels)
 }
 
 /* step 1 of 8: conv2d_0, conv2d 3x3 stride 2 relu6
- *   in   arena[    128..    190]  int8 [1, 6, 5, 3] in 3 of 8 rows  scale 0.0313726  zero_point -1
- *   out  arena[    192..    215]  int8 [1, 3, 3, 4] in 2 of 3 rows  scale 0.0235524  zero_point -128 */
+ *   in   arena[    120..    182]  int8 [1, 6, 5, 3] in 3 of 8 rows  scale 0.0313726  zero_point -1
+ *   out  arena[    184..    207]  int8 [1, 3, 3, 4] in 2 of 3 rows  scale 0.0235524  zero_point -128 */
 static const mbn_conv_params step1_params = {
     3, /* in_channels */
     4, /* out_channels */
@@ -67,16 +67,16 @@ static void step1(block_stream_t *net)
 {
     const int32_t row = net->made[1]++;
     const int8_t *rows[3];
-    int8_t *out = &net->arena[192 + (row & 1) * 12];
-    rows[0] = &net->arena[128 + mbn_slot(row * 2, 3, 21846) * 21];
-    rows[1] = &net->arena[128 + mbn_slot(row * 2 + 1, 3, 21846) * 21];
-    rows[2] = &net->arena[128 + mbn_slot(row * 2 + 2, 3, 21846) * 21];
+    int8_t *out = &net->arena[184 + (row & 1) * 12];
+    rows[0] = &net->arena[120 + mbn_slot(row * 2, 3, 21846) * 21];
+    rows[1] = &net->arena[120 + mbn_slot(row * 2 + 1, 3, 21846) * 21];
+    rows[2] = &net->arena[120 + mbn_slot(row * 2 + 2, 3, 21846) * 21];
     mbn_conv2d_scalar(&step1_params, rows, out, 3, NULL);
     block_stream_made(net, 1, out, 12);
 }
 
 /* step 2 of 8: conv2d_1, conv2d relu6
- *   in   arena[    192..    215]  int8 [1, 3, 3, 4] in 2 of 3 rows  scale 0.0235524  zero_point -128
+ *   in   arena[    184..    207]  int8 [1, 3, 3, 4] in 2 of 3 rows  scale 0.0235524  zero_point -128
  *   out  arena[      0..    119]  int8 [1, 3, 3, 8] in 3 of 5 rows  scale 0.0235294  zero_point -128 */
 static const mbn_conv_params step2_params = {
     4, /* in_channels */
@@ -105,14 +105,14 @@ static void step2(block_stream_t *net)
     memset(out, -128, 8);
     out += 8;
     memset(out + 24, -128, 8);
-    rows[0] = &net->arena[192 + (y & 1) * 12];
+    rows[0] = &net->arena[184 + (y & 1) * 12];
     mbn_conv2d_scalar(&step2_params, rows, out, 3, NULL);
     block_stream_made(net, 2, out, 24);
 }
 
 /* step 3 of 8: depthwise_conv2d_2, depthwise_conv2d 3x3 relu6
  *   in   arena[      0..    119]  int8 [1, 3, 3, 8] in 3 of 5 rows  scale 0.0235294  zero_point -128
- *   out  arena[    224..    247]  int8 [1, 3, 3, 8] in 1 of 3 rows  scale 0.0235294  zero_point -128 */
+ *   out  arena[    208..    231]  int8 [1, 3, 3, 8] in 1 of 3 rows  scale 0.0235294  zero_point -128 */
 static const mbn_conv_params step3_params = {
     8, /* in_channels */
     8, /* out_channels */
@@ -131,7 +131,7 @@ static void step3(block_stream_t *net)
 {
     const int32_t row = net->made[3]++;
     const int8_t *rows[3];
-    int8_t *out = &net->arena[224];
+    int8_t *out = &net->arena[208];
     rows[0] = &net->arena[0 + mbn_slot(row, 3, 21846) * 40];
     rows[1] = &net->arena[0 + mbn_slot(row + 1, 3, 21846) * 40];
     rows[2] = &net->arena[0 + mbn_slot(row + 2, 3, 21846) * 40];
@@ -140,8 +140,8 @@ static void step3(block_stream_t *net)
 }
 
 /* step 4 of 8: conv2d_3, conv2d
- *   in   arena[    224..    247]  int8 [1, 3, 3, 8] in 1 of 3 rows  scale 0.0235294  zero_point -128
- *   out  arena[    272..    283]  int8 [1, 3, 3, 4] in 1 of 3 rows  scale 0.0313726  zero_point -1 */
+ *   in   arena[    208..    231]  int8 [1, 3, 3, 8] in 1 of 3 rows  scale 0.0235294  zero_point -128
+ *   out  arena[    248..    259]  int8 [1, 3, 3, 4] in 1 of 3 rows  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step4_params = {
     8, /* in_channels */
     4, /* out_channels */
@@ -159,17 +159,17 @@ static const mbn_conv_params step4_params = {
 static void step4(block_stream_t *net)
 {
     const int8_t *rows[1];
-    int8_t *out = &net->arena[272];
-    rows[0] = &net->arena[224];
+    int8_t *out = &net->arena[248];
+    rows[0] = &net->arena[208];
     mbn_conv2d_scalar(&step4_params, rows, out, 3, NULL);
     net->made[4]++;
     block_stream_made(net, 4, out, 12);
 }
 
 /* step 5 of 8: add_4, add
- *   in   arena[    192..    215]  int8 [1, 3, 3, 4] in 2 of 3 rows  scale 0.0235524  zero_point -128
- *   in   arena[    272..    283]  int8 [1, 3, 3, 4] in 1 of 3 rows  scale 0.0313726  zero_point -1
- *   out  arena[    288..    299]  int8 [1, 3, 3, 4] in 1 of 3 rows  scale 0.0313726  zero_point -1 */
+ *   in   arena[    184..    207]  int8 [1, 3, 3, 4] in 2 of 3 rows  scale 0.0235524  zero_point -128
+ *   in   arena[    248..    259]  int8 [1, 3, 3, 4] in 1 of 3 rows  scale 0.0313726  zero_point -1
+ *   out  arena[    264..    275]  int8 [1, 3, 3, 4] in 1 of 3 rows  scale 0.0313726  zero_point -1 */
 static const mbn_add_params step5_params = {
     4, /* channels */
     3148803, /* multiplier_a */
@@ -182,15 +182,15 @@ static void step5(block_stream_t *net)
 {
     const int32_t row = net->made[5]++;
     const int8_t *rows[2];
-    int8_t *out = &net->arena[288];
-    rows[0] = &net->arena[192 + (row & 1) * 12];
-    rows[1] = &net->arena[272];
+    int8_t *out = &net->arena[264];
+    rows[0] = &net->arena[184 + (row & 1) * 12];
+    rows[1] = &net->arena[248];
     mbn_add_scalar(&step5_params, rows, out, 3, NULL);
     block_stream_made(net, 5, out, 12);
 }
 
 /* step 6 of 8: average_pool2d_5, average_pool2d 3x3
- *   in   arena[    288..    299]  int8 [1, 3, 3, 4] in 1 of 3 rows  scale 0.0313726  zero_point -1
+ *   in   arena[    264..    275]  int8 [1, 3, 3, 4] in 1 of 3 rows  scale 0.0313726  zero_point -1
  *   out  arena[      0..      3]  int8 [1, 1, 1, 4]  scale 0.0313726  zero_point -1 */
 static const mbn_pool_params step6_params = {
     4, /* channels */
@@ -209,11 +209,11 @@ static void step6(block_stream_t *net)
     const int32_t row = net->made[6]++;
     const int8_t *rows[1];
     int8_t *out = &net->arena[0];
-    void *scratch = &net->arena[256];
+    void *scratch = &net->arena[232];
     if (row == 0) {
         memset(scratch, 0, 16);
     }
-    rows[0] = &net->arena[288];
+    rows[0] = &net->arena[264];
     mbn_global_average_pool_scalar(&step6_params, rows, out, 3, scratch);
     if (row == 2) {
         mbn_global_average_pool_scalar_finish(&step6_params, out, scratch);
@@ -223,7 +223,7 @@ static void step6(block_stream_t *net)
 
 /* step 7 of 8: fully_connected_6, fully_connected
  *   in   arena[      0..      3]  int8 [1, 1, 1, 4]  scale 0.0313726  zero_point -1
- *   out  arena[     16..     18]  int8 [1, 1, 1, 3]  scale 0.0313726  zero_point -1 */
+ *   out  arena[      8..     10]  int8 [1, 1, 1, 3]  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step7_params = {
     4, /* in_channels */
     3, /* out_channels */
@@ -242,7 +242,7 @@ static void step7(block_stream_t *net)
 {
     const int32_t row = net->made[7]++;
     const int8_t *rows[1];
-    int8_t *out = &net->arena[16 + row * 3];
+    int8_t *out = &net->arena[8 + row * 3];
     rows[0] = &net->arena[0 + row * 4];
     mbn_conv2d_scalar(&step7_params, rows, out, 1, NULL);
     block_stream_made(net, 7, out, 3);
@@ -379,7 +379,7 @@ int block_stream_finish(block_stream_t *net, int8_t *output)
         return BLOCK_STREAM_E_ORDER;
     }
     net->rows_in = -1;
-    memcpy(output + 0, &net->arena[16], 3);
+    memcpy(output + 0, &net->arena[8], 3);
     return BLOCK_STREAM_OK;
 }
 

@@ -1,6 +1,6 @@
 /* a test, as C99 for microcontrollers. Written by mbn2c 0.1.0; free of conditions.
  *
- *   2208 multiply-accumulates, 304 bytes of arena, schedule cuts
+ *   2208 multiply-accumulates, 288 bytes of arena, schedule cuts
  *
  * Whole frame:                              Row by row, the frame never exists:
  *   block_stream_init(&net, arena, sizeof arena);      block_stream_init(&net, arena, sizeof arena);
@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define BLOCK_STREAM_ARENA_BYTES 304 /* aligned to 16 */
+#define BLOCK_STREAM_ARENA_BYTES 288 /* aligned to 16 */
 #define BLOCK_STREAM_STEPS 8
 #define BLOCK_STREAM_MACS 2208
 
@@ -62,7 +62,7 @@ typedef struct {
     block_stream_observer_t observer;
     void *observer_context;
     int32_t rows_in;               /* input rows received, -1 before begin */
-    uint16_t made[BLOCK_STREAM_STEPS]; /* rows made by each step, padding counted */
+    uint8_t made[BLOCK_STREAM_STEPS];  /* rows made by each step, padding counted */
 } block_stream_t;
 
 /* Prepares a context. The arena belongs to it until the last call; its contents need not be kept between inferences. */

@@ -1,12 +1,12 @@
 /* a test: the steps in order. Written by mbn2c 0.1.0; free of conditions.
  *
  * one column = 6 bytes; # a tensor in full, o a ring of rows, s scratch, . free
- * step   0 |....................ooooooooo...................................|
- * step   1 |####################ooooooooo...................................|
- * step   2 |####################...#########################################|
- * step   3 |################################################################|
- * step   4 |###########################.ssss................................|
- * step   5 |######################.#........................................|
+ * step   0 |...................oooooooo.....................................|
+ * step   1 |####################ooooooo.....................................|
+ * step   2 |############################################################....|
+ * step   3 |###############################################################.|
+ * step   4 |###################ssss#................................#######.|
+ * step   5 |####################...#........................................|
  */
 #include "two_outputs.h"
 
@@ -24,11 +24,11 @@ static void two_outputs_made(two_outputs_t *net, int step, const int8_t *row, in
 }
 
 /* step 0 of 6: input
- *   out  arena[    128..    175]  int8 [1, 8, 7, 2] in 3 of 10 rows  scale 0.0313726  zero_point -1 */
+ *   out  arena[    120..    167]  int8 [1, 8, 7, 2] in 3 of 10 rows  scale 0.0313726  zero_point -1 */
 static void step0(two_outputs_t *net, const two_outputs_input_t *pixels)
 {
     const int32_t row = net->made[0]++;
-    int8_t *out = &net->arena[128 + mbn_slot(row, 3, 21846) * 16];
+    int8_t *out = &net->arena[120 + mbn_slot(row, 3, 21846) * 16];
     if (row < 0 || row >= 8) {
         memset(out, -1, 16);
         return;
@@ -40,7 +40,7 @@ static void step0(two_outputs_t *net, const two_outputs_input_t *pixels)
 }
 
 /* step 1 of 6: conv2d_0, conv2d 3x3 stride (1, 2)
- *   in   arena[    128..    175]  int8 [1, 8, 7, 2] in 3 of 10 rows  scale 0.0313726  zero_point -1
+ *   in   arena[    120..    167]  int8 [1, 8, 7, 2] in 3 of 10 rows  scale 0.0313726  zero_point -1
  *   out  arena[      0..    119]  int8 [1, 8, 3, 5]  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step1_params = {
     2, /* in_channels */
@@ -61,16 +61,16 @@ static void step1(two_outputs_t *net)
     const int32_t row = net->made[1]++;
     const int8_t *rows[3];
     int8_t *out = &net->arena[0 + row * 15];
-    rows[0] = &net->arena[128 + mbn_slot(row, 3, 21846) * 16];
-    rows[1] = &net->arena[128 + mbn_slot(row + 1, 3, 21846) * 16];
-    rows[2] = &net->arena[128 + mbn_slot(row + 2, 3, 21846) * 16];
+    rows[0] = &net->arena[120 + mbn_slot(row, 3, 21846) * 16];
+    rows[1] = &net->arena[120 + mbn_slot(row + 1, 3, 21846) * 16];
+    rows[2] = &net->arena[120 + mbn_slot(row + 2, 3, 21846) * 16];
     mbn_conv2d_scalar(&step1_params, rows, out, 3, NULL);
     two_outputs_made(net, 1, out, 15);
 }
 
 /* step 2 of 6: clamp_1, lookup relu6
  *   in   arena[      0..    119]  int8 [1, 8, 3, 5]  scale 0.0313726  zero_point -1
- *   out  arena[    144..    393]  int8 [1, 8, 3, 5]  scale 0.0235294  zero_point -128 */
+ *   out  arena[    120..    369]  int8 [1, 8, 3, 5]  scale 0.0235294  zero_point -128 */
 static const mbn_lookup_params step2_params = {
     5, /* channels */
     two_outputs_step2_table, /* table */
@@ -81,7 +81,7 @@ static void step2(two_outputs_t *net)
     const int32_t row = net->made[2]++;
     const int32_t y = mbn_output_row(row, 1, 8);
     const int8_t *rows[1];
-    int8_t *out = &net->arena[144 + row * 25];
+    int8_t *out = &net->arena[120 + row * 25];
     if (row != y + 1) {
         memset(out, -128, 25);
         return;
@@ -95,8 +95,8 @@ static void step2(two_outputs_t *net)
 }
 
 /* step 3 of 6: average_pool2d_2, average_pool2d 3x3 stride 2
- *   in   arena[    144..    393]  int8 [1, 8, 3, 5]  scale 0.0235294  zero_point -128
- *   out  arena[    128..    167]  int8 [1, 4, 2, 5]  scale 0.0313726  zero_point -1 */
+ *   in   arena[    120..    369]  int8 [1, 8, 3, 5]  scale 0.0235294  zero_point -128
+ *   out  arena[    352..    391]  int8 [1, 4, 2, 5]  scale 0.0313726  zero_point -1 */
 static const mbn_pool_params step3_params = {
     5, /* channels */
     3, /* kernel_height */
@@ -113,17 +113,17 @@ static void step3(two_outputs_t *net)
 {
     const int32_t row = net->made[3]++;
     const int8_t *rows[3];
-    int8_t *out = &net->arena[128 + row * 10];
-    rows[0] = &net->arena[144 + (row * 2) * 25];
-    rows[1] = &net->arena[144 + (row * 2 + 1) * 25];
-    rows[2] = &net->arena[144 + (row * 2 + 2) * 25];
+    int8_t *out = &net->arena[352 + row * 10];
+    rows[0] = &net->arena[120 + (row * 2) * 25];
+    rows[1] = &net->arena[120 + (row * 2 + 1) * 25];
+    rows[2] = &net->arena[120 + (row * 2 + 2) * 25];
     mbn_average_pool2d_scalar(&step3_params, rows, out, 2, NULL);
     two_outputs_made(net, 3, out, 10);
 }
 
 /* step 4 of 6: average_pool2d_3, average_pool2d 4x2
- *   in   arena[    128..    167]  int8 [1, 4, 2, 5]  scale 0.0313726  zero_point -1
- *   out  arena[    128..    132]  int8 [1, 1, 1, 5]  scale 0.0313726  zero_point -1 */
+ *   in   arena[    352..    391]  int8 [1, 4, 2, 5]  scale 0.0313726  zero_point -1
+ *   out  arena[    144..    148]  int8 [1, 1, 1, 5]  scale 0.0313726  zero_point -1 */
 static const mbn_pool_params step4_params = {
     5, /* channels */
     4, /* kernel_height */
@@ -140,12 +140,12 @@ static void step4(two_outputs_t *net)
 {
     const int32_t row = net->made[4]++;
     const int8_t *rows[1];
-    int8_t *out = &net->arena[128];
-    void *scratch = &net->arena[176];
+    int8_t *out = &net->arena[144];
+    void *scratch = &net->arena[120];
     if (row == 0) {
         memset(scratch, 0, 20);
     }
-    rows[0] = &net->arena[128 + row * 10];
+    rows[0] = &net->arena[352 + row * 10];
     mbn_global_average_pool_scalar(&step4_params, rows, out, 2, scratch);
     if (row == 3) {
         mbn_global_average_pool_scalar_finish(&step4_params, out, scratch);
@@ -154,8 +154,8 @@ static void step4(two_outputs_t *net)
 }
 
 /* step 5 of 6: fully_connected_4, fully_connected
- *   in   arena[    128..    132]  int8 [1, 1, 1, 5]  scale 0.0313726  zero_point -1
- *   out  arena[    144..    146]  int8 [1, 1, 1, 3]  scale 0.0313726  zero_point -1 */
+ *   in   arena[    144..    148]  int8 [1, 1, 1, 5]  scale 0.0313726  zero_point -1
+ *   out  arena[    120..    122]  int8 [1, 1, 1, 3]  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step5_params = {
     5, /* in_channels */
     3, /* out_channels */
@@ -174,8 +174,8 @@ static void step5(two_outputs_t *net)
 {
     const int32_t row = net->made[5]++;
     const int8_t *rows[1];
-    int8_t *out = &net->arena[144 + row * 3];
-    rows[0] = &net->arena[128 + row * 5];
+    int8_t *out = &net->arena[120 + row * 3];
+    rows[0] = &net->arena[144 + row * 5];
     mbn_conv2d_scalar(&step5_params, rows, out, 1, NULL);
     two_outputs_made(net, 5, out, 3);
 }
@@ -308,7 +308,7 @@ int two_outputs_finish(two_outputs_t *net, int8_t *output)
     for (int32_t y = 0; y < 8; y++) {
         memcpy(output + 0 + y * 15, &net->arena[0 + (y + 0) * 15], 15);
     }
-    memcpy(output + 120, &net->arena[144], 3);
+    memcpy(output + 120, &net->arena[120], 3);
     return TWO_OUTPUTS_OK;
 }
 

@@ -69,7 +69,7 @@ typedef struct {
     two_outputs_observer_t observer;
     void *observer_context;
     int32_t rows_in;               /* input rows received, -1 before begin */
-    uint16_t made[TWO_OUTPUTS_STEPS]; /* rows made by each step, padding counted */
+    uint8_t made[TWO_OUTPUTS_STEPS];  /* rows made by each step, padding counted */
 } two_outputs_t;
 
 /* Prepares a context. The arena belongs to it until the last call; its contents need not be kept between inferences. */

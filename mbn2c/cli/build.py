@@ -1,0 +1,187 @@
+"""`mbn2c inspect` and `mbn2c build`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from mbn2c.cli.words import command, numbers, progress, show, size
+from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_names import prefix_of
+from mbn2c.emit.model import Laid
+from mbn2c.emit.packages import DEFAULT_EMITS, EMITS
+from mbn2c.errors import BoardError, UsageError
+from mbn2c.inspect import format_inspection, inspect_model
+from mbn2c.network import RANDOM
+from mbn2c.output_folder import OutputFolder, compile_folder
+from mbn2c.pipeline import BuildOptions, build
+from mbn2c.planner.streaming import OPTIMIZE
+from mbn2c.quantize.search import EFFORTS
+from mbn2c.target import Core, load_board, load_core
+from mbn2c.tasks.task import Preprocess
+from mbn2c.texts import build_text
+
+
+def add_inspect(commands: Any) -> None:
+    parser = command(
+        commands, "inspect", _inspect, "layers, MACs, parameters, and RAM and flash per target, before any build"
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    result = inspect_model(options.model)
+    show(options, result, format_inspection(result))
+    return 0
+
+
+def add_build(commands: Any) -> None:
+    parser = command(commands, "build", _build, "quantize, plan memory, write C, compile it")
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
+    parser.add_argument("--target", metavar="CORE", help="core to build for; see `mbn2c targets`")
+    parser.add_argument("--board", help="board to build firmware for, whose RAM is a limit; see `mbn2c boards`")
+    parser.add_argument("--calib", metavar="DIR|FILE.npz|random", help="images to choose the int8 scales from")
+    parser.add_argument("--calib-limit", type=int, metavar="N", help="take N of them, evenly spaced")
+    parser.add_argument(
+        "--quantize",
+        choices=EFFORTS,
+        default="default",
+        help="how long to look for an int8 network near the float one: seconds, a minute, minutes",
+    )
+    parser.add_argument(
+        "--percentile",
+        type=float,
+        default=100.0,
+        metavar="P",
+        help="keep this share of each tensor's values inside its int8 range (default: found by search)",
+    )
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="P",
+        help="fail if int8 may lose more than P %% of accuracy on images held back, with 95 %% confidence",
+    )
+    parser.add_argument(
+        "--calib-labels",
+        type=Path,
+        metavar="CSV",
+        help="classes of the --calib images, for --max-drop; without them every changed answer counts as lost",
+    )
+    parser.add_argument(
+        "--preprocess", choices=("unit", "pm1", "imagenet"), help="RGB/255; RGB/127.5-1; ImageNet's mean and std"
+    )
+    parser.add_argument("--mean", metavar="R,G,B", help="in units of RGB/255; with --std")
+    parser.add_argument("--std", metavar="R,G,B", help="in units of RGB/255; with --mean")
+    parser.add_argument(
+        "--resize", choices=("crop", "stretch"), default="crop", help="how images reach the input size (default crop)"
+    )
+    parser.add_argument(
+        "--input",
+        choices=("int8", "uint8"),
+        default="int8",
+        help="uint8: the device takes raw pixels and does the preprocessing",
+    )
+    parser.add_argument(
+        "--optimize",
+        choices=OPTIMIZE,
+        default="balanced",
+        help="least RAM, least product of RAM and instructions, or least instructions (default balanced)",
+    )
+    parser.add_argument(
+        "--ram-limit", metavar="BYTES", help="the cheapest plan within so much RAM in all; 128K is 131072"
+    )
+    parser.add_argument("--name", help="prefix of the C functions (default: the model's file name)")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line or CSV with index,name")
+    parser.add_argument(
+        "--emit",
+        action="append",
+        metavar="PACKAGING,...",
+        help=f"how the C is packaged: {', '.join(EMITS)} (default {','.join(DEFAULT_EMITS)}; docs/packages.md)",
+    )
+    parser.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="OTHER",
+        help="put the C of the network in that output folder into OUT too, with shared kernels; may be given again",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder to write")
+
+
+def _build(options: argparse.Namespace) -> int:
+    board = load_board(options.board) if options.board else None
+    if options.target is None and board is None:
+        raise UsageError(
+            "no target", hint="--target cortex-m7, or --board; `mbn2c targets` and `mbn2c boards` list them"
+        )
+    core = load_core(options.target or board.core)  # type: ignore[union-attr]
+    if board is not None and core.name not in board.cores:
+        raise UsageError(f"board '{board.name}' does not run code of {core.name}", hint=f"--target {board.core}")
+    if options.calib_limit is not None and options.calib_limit < 1:
+        raise UsageError("--calib-limit must be at least 1")
+    if options.max_drop is not None and not 0 <= options.max_drop <= 100:
+        raise UsageError("--max-drop must be between 0 and 100", hint="e.g. --max-drop 1.0")
+    if not 50 < options.percentile <= 100:
+        raise UsageError("--percentile must be above 50 and at most 100")
+    bundle = build(
+        BuildOptions(
+            model=options.model,
+            core=core,
+            board=board,
+            calib=options.calib,
+            calib_limit=options.calib_limit,
+            preprocess=_preprocess(options),
+            resize=options.resize,
+            percentile=options.percentile,
+            effort=options.quantize,
+            max_drop=options.max_drop,
+            calib_labels=options.calib_labels,
+            input_kind=options.input,
+            optimize=options.optimize,
+            ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit else None,
+            name=options.name,
+            labels=options.labels,
+            beside=_beside(options, core),
+            emit=tuple(word for words in options.emit or DEFAULT_EMITS for word in words.split(",")),
+        ),
+        progress,
+    )
+    write_bundle(bundle, options.output)
+    note = ""
+    try:
+        compile_folder(OutputFolder(options.output))
+    except BoardError as error:
+        # Without a compiler the C is complete all the same; a board's firmware is not.
+        if board is not None:
+            raise
+        note = f"not compiled, so code and stack are not known: {error.what}; {error.hint}"
+    report = OutputFolder(options.output).report
+    text = build_text(report, str(options.output), note)
+    if report["build"]["calibration"]["source"] == RANDOM:
+        print("warning: calibrated on noise (--calib random): sizes are right, accuracy is not", file=sys.stderr)
+    if note:
+        print(f"warning: {note}", file=sys.stderr)
+    show(options, report, text)
+    return 0
+
+
+def _beside(options: argparse.Namespace, core: Core) -> tuple[Laid, ...]:
+    others = [OutputFolder(folder) for folder in options.beside]
+    prefixes = [options.name or prefix_of(options.model.stem), *(other.prefix for other in others)]
+    for number, prefix in enumerate(prefixes):
+        if prefix in prefixes[:number]:
+            raise UsageError(f"two networks are called '{prefix}'", hint="--name gives this one another name")
+    return tuple(other.laid(core) for other in others)
+
+
+def _preprocess(options: argparse.Namespace) -> Preprocess | None:
+    if (options.mean is None) != (options.std is None):
+        raise UsageError("--mean and --std belong together", hint="give both, in units of RGB/255")
+    if options.mean is None:
+        return Preprocess.named(options.preprocess) if options.preprocess else None
+    if options.preprocess:
+        raise UsageError("--preprocess and --mean/--std exclude each other")
+    return Preprocess(numbers(options.mean, "--mean"), numbers(options.std, "--std"))

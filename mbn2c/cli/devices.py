@@ -1,0 +1,145 @@
+"""`mbn2c flash`, `verify` and `bench`: the commands that talk to boards."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from mbn2c.bench import bench
+from mbn2c.build.flash import flash
+from mbn2c.cli.words import command, progress, show
+from mbn2c.errors import UsageError
+from mbn2c.output_folder import OutputFolder
+from mbn2c.target import Board, load_board
+from mbn2c.texts import bench_text, verify_text
+from mbn2c.verify import JOURNAL, VerifyOptions, check_gates, verify_on_all
+from mbn2c.verify.open_devices import FIRST_BAUD, Place, emulated_board, firmware_file, open_devices, read_lab
+
+
+def add_flash(commands: Any) -> None:
+    parser = command(commands, "flash", _flash, "write the firmware to a board attached to this computer")
+    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+    parser.add_argument("--board", help="board; its firmware is built if OUT has none for it (default: OUT's own)")
+    parser.add_argument(
+        "--to",
+        default="",
+        metavar="WHICH",
+        help="a debug probe's id or its start; drive or serial port of a boot loader; user@host of a Linux board",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
+def _flash(options: argparse.Namespace) -> int:
+    output = OutputFolder(options.output)
+    name = options.board or output.report["board"]
+    if name is None:
+        raise UsageError("no board to flash", hint="--board; `mbn2c boards` lists them")
+    board = load_board(name)
+    said: list[str] = []
+
+    def say(what: str) -> None:
+        said.append(what)
+        if not options.json:
+            print(what, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder:
+        elf = firmware_file(output, board, Path(folder))
+        flash(elf, board, say, to=options.to, dry_run=options.dry_run)
+    if options.json:
+        print(json.dumps({"board": name, "dry_run": options.dry_run, "steps": said}, indent=1))
+    return 0
+
+
+def add_verify(commands: Any) -> None:
+    parser = command(
+        commands, "verify", _verify, "prove image by image that the device computes what ONNX Runtime computes"
+    )
+    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+    _add_device(parser)
+    parser.add_argument("--images", required=True, type=Path, metavar="DIR|FILE.npz")
+    parser.add_argument("--labels", type=Path, metavar="CSV", help="columns file, and index or label")
+    parser.add_argument("--limit", type=int, metavar="N", help="take N images, evenly spaced")
+    parser.add_argument("--layers", action="store_true", help="compare every layer and name the first bad one")
+    parser.add_argument(
+        "--digest", action="store_true", help="compare the outputs' CRC-32; fetch an output only where that differs"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where an earlier verify of OUT was broken off")
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="P",
+        help="fail if accuracy may drop by more than P %% against the float model",
+    )
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    device = parser.add_mutually_exclusive_group()
+    device.add_argument(
+        "--port",
+        action="append",
+        help="serial port, or socket://host:port, of a board that runs the firmware; again for each further board",
+    )
+    device.add_argument(
+        "--boards",
+        type=Path,
+        metavar="LAB.toml",
+        help="several boards, by port, emulated or labgrid place, that share the images (docs/lab.md)",
+    )
+    device.add_argument("--board", help="emulated board; its firmware is built if OUT has none for it")
+    device.add_argument("--host", action="store_true", help="the same firmware as a program on this computer")
+    parser.add_argument("--baud", type=int, default=FIRST_BAUD, help="rate to change to after the first 115200")
+
+
+def _verify(options: argparse.Namespace) -> int:
+    output = OutputFolder(options.output)
+    checked = VerifyOptions(
+        options.images,
+        options.labels,
+        options.limit,
+        options.layers,
+        options.max_drop,
+        options.digest,
+        options.output / JOURNAL,
+        options.resume,
+    )
+    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
+        devices, lost = open_devices(output, _places(options, output), Path(folder), open_lines)
+        result = verify_on_all(output, devices, checked, progress, lost)
+    show(options, result, verify_text(result))
+    worst = output.report["quantization"].get("worst_layers", [])
+    check_gates(result, options.max_drop, {layer["name"]: layer["noise_share"] for layer in worst})
+    return 0
+
+
+def _places(options: argparse.Namespace, output: OutputFolder) -> list[Place]:
+    if options.boards:
+        return read_lab(options.boards)
+    if options.port:
+        return [Place(port=name, baud=options.baud) for name in options.port]
+    return [Place(emulated=_device_board(options, output).name)]
+
+
+def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:
+    name = "host" if options.host else options.board or output.report["board"]
+    if name is None:
+        raise UsageError("no device to verify", hint="--board (see `mbn2c boards`), --host, or --port /dev/ttyACM0")
+    return emulated_board(name)
+
+
+def add_bench(commands: Any) -> None:
+    parser = command(commands, "bench", _bench, "instructions of one inference, per layer and class, in the emulator")
+    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+    parser.add_argument("--board", help="emulated board (default: the board OUT was built for)")
+
+
+def _bench(options: argparse.Namespace) -> int:
+    output = OutputFolder(options.output)
+    options.host = False
+    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder:
+        result = bench(output, _device_board(options, output), Path(folder))
+    show(options, result, bench_text(result))
+    return 0

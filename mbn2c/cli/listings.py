@@ -1,0 +1,111 @@
+"""`mbn2c targets`, `boards`, `doctor` and `demo`."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from mbn2c import demo
+from mbn2c.cli.words import command, progress, show
+from mbn2c.doctor import all_required_ok, checks, format_checks
+from mbn2c.emit.bundle import write_bundle
+from mbn2c.errors import BoardError
+from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.link.session import EMULATED, Session
+from mbn2c.output_folder import OutputFolder, compile_folder
+from mbn2c.pipeline import BuildOptions, build
+from mbn2c.target import all_boards, all_cores, load_board, load_core
+from mbn2c.tasks.task import Preprocess
+from mbn2c.texts import boards_text, build_text, targets_text, verify_text
+from mbn2c.verify import VerifyOptions, check_gates, verify
+
+
+def add_listings(commands: Any) -> None:
+    command(commands, "targets", _targets, "the cores C can be built for")
+    command(commands, "boards", _boards, "the boards firmware can be built for")
+    command(commands, "doctor", _doctor, "which tools are installed, and what installs the missing ones")
+
+
+def _targets(options: argparse.Namespace) -> int:
+    cores = all_cores()
+    listing = [
+        {"name": core.name, "title": core.title, "isas": list(core.isas), "compiler": f"{core.prefix}gcc"}
+        for core in cores
+    ]
+    show(options, {"targets": listing}, targets_text(cores))
+    return 0
+
+
+def _boards(options: argparse.Namespace) -> int:
+    boards = all_boards()
+    listing = [
+        {
+            "name": board.name,
+            "title": board.title,
+            "core": board.core,
+            "also_runs": list(board.also_runs),
+            "emulated": board.emulated,
+            "memories": [
+                {"name": memory.name, "kind": memory.kind, "size_bytes": memory.size_bytes} for memory in board.memories
+            ],
+            "flash_tool": board.flash.tool if board.flash else None,
+        }
+        for board in boards
+    ]
+    show(options, {"boards": listing}, boards_text(boards))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    found = checks()
+    ok = all_required_ok(found)
+    show(options, {"ok": ok, "checks": [check.as_json() for check in found]}, format_checks(found))
+    return 0 if ok else BoardError.exit_code
+
+
+def add_demo(commands: Any) -> None:
+    parser = command(
+        commands, "demo", _demo, "build the bundled digits network for Cortex-M7 and verify it on the emulated board"
+    )
+    parser.add_argument("--images", type=int, default=50, metavar="N", help="images to check (default 50)")
+    parser.add_argument("--board", default="qemu-mps2-an500", help="emulated board (default qemu-mps2-an500)")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="keep the output folder here")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    board = load_board(options.board)
+    with tempfile.TemporaryDirectory(prefix="mbn2c-demo-") as temporary:
+        folder = options.output or Path(temporary)
+        bundle = build(
+            BuildOptions(
+                model=demo.MODEL_FILE,
+                core=load_core(board.core),
+                board=board,
+                calib=str(demo.CALIBRATION_FOLDER),
+                preprocess=Preprocess.named(demo.PREPROCESS),
+                input_kind="uint8",
+                name="digits",
+                labels=demo.CLASS_NAMES_FILE,
+            ),
+            progress,
+        )
+        write_bundle(bundle, folder)
+        output = OutputFolder(folder)
+        compile_folder(output)
+        output = OutputFolder(folder)
+        assert output.report["firmware"] is not None
+        elf = folder / output.report["firmware"]["file"]
+        with EmulatedBoard(board, elf, count=True) as transport:
+            session = Session(transport, digest=output.digest, timing=EMULATED)
+            checked = VerifyOptions(demo.TEST_FOLDER, demo.TEST_LABELS, options.images)
+            result = verify(output, transport, session, checked, progress)
+    text = (
+        build_text(output.report, str(folder) if options.output else "a temporary folder", "")
+        + "\n"
+        + verify_text(result)
+    )
+    show(options, {"build": output.report, "verify": result}, text)
+    check_gates(result, None)
+    return 0

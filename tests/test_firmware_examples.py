@@ -1,0 +1,244 @@
+"""firmware_examples/: the commands of each README, followed with the bundled model, and what the programs then do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from models import tiny_mobilenet_v1, tiny_mobilenet_v2
+from networks import quantized
+from shared import shared
+
+from mbn2c import demo
+from mbn2c.build import toolchain
+from mbn2c.cli import main
+from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.model import Laid, Names
+from mbn2c.ir.graph import Graph
+from mbn2c.layout import Layout, c_files, lay_out
+from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.network import Network, NetworkOptions, read_network
+from mbn2c.output_folder import OutputFolder
+from mbn2c.progress import Progress
+from mbn2c.reference.run_graph import run_graph
+from mbn2c.target import load_board, load_core
+from mbn2c.tasks.images import open_samples
+from mbn2c.verify.one_image import open_models
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "firmware_examples"
+DIGITS = {
+    "vww_96.onnx": str(demo.MODEL_FILE),
+    "digits.onnx": str(demo.MODEL_FILE),
+    "model.onnx": str(demo.MODEL_FILE),
+    "images/": str(demo.CALIBRATION_FOLDER),
+    "digits/": str(demo.CALIBRATION_FOLDER),
+    "labels.csv": str(demo.CLASS_NAMES_FILE),
+    "unit": demo.PREPROCESS,
+    "imagenet": demo.PREPROCESS,
+}
+ONE, OTHER = 1, 0  # class that switches the LED on or wakes the second network, and one that does not
+
+
+_networks: dict[Any, Any] = {}
+
+
+def quantized_once(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
+    """`read_network`, but the examples share what comes of the same images."""
+    key = (options.model, options.calib, options.preprocess, options.input_kind)
+    if key not in _networks:
+        _networks[key] = read_network(options, labels, progress)
+    return cast(Network, _networks[key])
+
+
+def follow(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, str]) -> None:
+    """Do what the README of an example says, up to the program's start."""
+    shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("mbn2c.pipeline.read_network", quantized_once)
+    block = re.search(r"```sh\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    assert block is not None
+    for line in block.group(1).splitlines():
+        command = [words.get(word, word) for word in shlex.split(line)]
+        if command[0] == "mbn2c":
+            assert main([*command[1:], "--quantize", "fast"]) == 0
+        elif command[0] in ("make", "aarch64-linux-gnu-gcc"):
+            if shutil.which(command[0]) is None:
+                pytest.skip(f"{command[0]} is not installed")
+            strict = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror"] if command[0] != "make" else []
+            done = subprocess.run([*command, *strict], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+
+
+def image(output: OutputFolder, position: int) -> tuple[bytes, np.ndarray]:
+    """Pixels of a test image as the device takes them, and the int8 scores it must make of them."""
+    models = open_models(output)
+    samples = open_samples(demo.TEST_FOLDER, models.spec, resize=output.report["build"]["resize"])
+    sample = samples[position]
+    frame, quantized = models.frame(sample, sample.model_input(models.spec, models.preprocess))
+    graph = output.graph
+    return frame, run_graph(graph, {graph.inputs[0].tensor: quantized})[graph.outputs[0].tensor].reshape(-1)
+
+
+def image_of_class(output: OutputFolder, wanted: int) -> bytes:
+    """The first test image that the network gives this class."""
+    return next(frame for frame, scores in (image(output, at) for at in range(40)) if scores.argmax() == wanted)
+
+
+@contextmanager
+def running(elf: Path, *more: str) -> Iterator[EmulatedBoard]:
+    board = load_board("qemu-mps2-an500")
+    assert board.emulator is not None
+    with EmulatedBoard(
+        replace(board, emulator=replace(board.emulator, args=(*board.emulator.args, *more))), elf
+    ) as line:
+        yield line
+
+
+def answer(line: EmulatedBoard, frame: bytes, lines: int = 1) -> str:
+    """What the program prints for a picture."""
+    line.write(frame)
+    text = b""
+    while text.count(b"\n") < lines:
+        data = line.read(60.0)
+        assert data, "no answer"
+        text += data
+    return text.decode()
+
+
+def test_blinky_vww(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow("blinky-vww", tmp_path, monkeypatch, DIGITS)
+    output = OutputFolder(tmp_path / "out")
+    with running(output.path / "blinky" / "person.elf", "-trace", "led_set_intensity") as line:
+        for wanted in (ONE, OTHER):
+            expected = "LED on" if wanted == ONE else "LED off"
+            assert answer(line, image_of_class(output, wanted)).startswith(expected)
+        lights = re.findall(r"'USERLED0'.*intensity: (\d+)%", line.said())
+    assert lights[-2:] == ["100", "0"]
+
+
+def test_camera_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow("camera-rows", tmp_path, monkeypatch, DIGITS)
+    output = OutputFolder(tmp_path / "out")
+    with running(output.path / "camera" / "person.elf") as line:
+        for position in range(3):
+            frame, scores = image(output, position)
+            assert [int(word) for word in answer(line, frame).split()] == scores.tolist()
+
+
+def test_two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow("two-models", tmp_path, monkeypatch, DIGITS)
+    wake, detail = OutputFolder(tmp_path / "out-wake"), OutputFolder(tmp_path / "out")
+    with running(detail.path / "two" / "detail.elf") as line:
+        assert answer(line, image_of_class(wake, OTHER)) == f"wake {OTHER:03}\n"
+        assert answer(line, image_of_class(wake, ONE)) == f"wake {ONE:03}\n"
+        for position in range(2):  # the first picture is what the woken network looks at
+            frame, scores = image(detail, position)
+            assert answer(line, frame) == f"detail {scores.argmax():03}\n"
+            assert answer(line, image_of_class(wake, ONE)) == f"wake {ONE:03}\n"
+
+
+def test_linux_sbc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow("linux-sbc", tmp_path, monkeypatch, DIGITS)
+    emulator = shutil.which("qemu-aarch64")
+    if emulator is None:
+        pytest.skip("qemu-aarch64 is not installed")
+    output = OutputFolder(tmp_path / "out")
+    frame, scores = image(output, 5)
+    height, width = output.graph.tensors[output.graph.inputs[0].tensor].shape[1:3]
+    bigger = np.frombuffer(frame, np.uint8).reshape(height, width).repeat(3, 0).repeat(3, 1)
+    bigger = np.pad(bigger, ((0, 0), (10, 10)))  # the middle is cut out
+    files = {"same.pgm": (width, height, frame), "bigger.pgm": (*bigger.shape[::-1], bigger.tobytes())}
+    for name, (columns, rows, pixels) in files.items():
+        (tmp_path / name).write_bytes(b"P5\n# by hand\n%d %d\n255\n" % (columns, rows) + pixels)
+        done = subprocess.run([emulator, "./classify", name], capture_output=True, text=True, check=True)
+        classes = [line.split()[0] for line in done.stdout.splitlines()]
+        labels = demo.CLASS_NAMES_FILE.read_text().split()
+        assert classes[0] == labels[int(scores.argmax())] and len(set(classes)) == 5
+    (tmp_path / "broken.ppm").write_bytes(b"P6\n4 4\n255\n")
+    for name, words in {"broken.ppm": "not a PGM file", "missing.pgm": "cannot open"}.items():
+        done = subprocess.run([emulator, "./classify", name], capture_output=True, text=True)
+        assert done.returncode == 1 and words in done.stderr
+
+
+def test_accuracy_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow("accuracy-test", tmp_path, monkeypatch, DIGITS)
+    (tmp_path / "images").mkdir()
+    for file in sorted(demo.TEST_FOLDER.iterdir())[:12]:
+        shutil.copy(file, tmp_path / "images")
+    shutil.copy(demo.TEST_LABELS, tmp_path / "labels.csv")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "mbn2c.pytest_plugin"]
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
+    done = subprocess.run([*command, "--mbn2c-out", "out"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def laid(name: str, graph: Graph) -> Laid:
+    layout = lay_out(quantized(graph), load_core("cortex-m7"), "speed")
+    return Laid(layout.plan, layout.kernels, Names(name, "tiny.onnx", bytes(32)))
+
+
+def linked(folder: Path, *libraries: str) -> str:
+    """What the linker complains about when one program uses both networks."""
+    (folder / "main.c").write_text(
+        "int wake_begin(void *);\nint detail_begin(void *);\nint main(void)\n"
+        "{\n    return wake_begin(0) + detail_begin(0);\n}\n"
+    )
+    core = load_core("cortex-m7")
+    command = [f"{core.prefix}gcc", *core.cflags, "--specs=nosys.specs", "-Wl,--gc-sections", "main.c", *libraries]
+    return subprocess.run([*command, "-o", "program"], cwd=folder, capture_output=True, text=True).stderr
+
+
+def test_libraries_built_apart_do_not_share_kernels_silently(tmp_path: Path) -> None:
+    """Two networks that need other parts of one kernel: the linker refuses them, unless they were built together."""
+    core = load_core("cortex-m7")
+    wake, detail = laid("wake", tiny_mobilenet_v1()), laid("detail", tiny_mobilenet_v2(40, 40))
+    for folder, one, beside in (("apart", wake, ()), ("apart2", detail, ()), ("both", detail, (wake,))):
+        layout = Layout(one.plan, one.kernels)
+        write_bundle(c_files(layout, one.names, core, None, beside=beside), tmp_path / folder)
+        toolchain.build(tmp_path / folder, one.names.prefix, core)
+    assert "multiple definition" in linked(tmp_path, "apart/build/libwake.a", "apart2/build/libdetail.a")
+    assert "error" not in linked(tmp_path, "both/build/libdetail.a")
+
+
+@pytest.mark.parametrize("name", ["person", "detail"])
+def test_two_networks_of_one_name_are_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["build", str(demo.MODEL_FILE), "--target", "cortex-m0plus", "--calib", "random", "--quantize", "fast"]
+    assert main([*words, "--name", "person", "-o", "first"]) == 0
+    code = main([*words, "--name", name, "--beside", "first", "-o", "second"])
+    assert (code, "called 'person'" in capsys.readouterr().err) == ((2, True) if name == "person" else (0, False))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["blinky-vww", "camera-rows"])
+def test_with_the_real_network(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Visual wake words: the program prints what the reference computes."""
+    real = {"vww_96.onnx": str(shared("models/vww_96.onnx")), "images/": str(shared("data/vww_96"))}
+    follow(name, tmp_path, monkeypatch, real)
+    output = OutputFolder(tmp_path / "out")
+    models = open_models(output)
+    samples = open_samples(shared("data/vww_96"), models.spec, resize="stretch", limit=4)
+    program = {"blinky-vww": "blinky", "camera-rows": "camera"}[name]
+    with running(output.path / program / "person.elf") as line:
+        for sample in samples:
+            frame, quantized = models.frame(sample, sample.model_input(models.spec, models.preprocess))
+            graph = output.graph
+            scores = run_graph(graph, {graph.inputs[0].tensor: quantized})[graph.outputs[0].tensor].reshape(-1)
+            said = answer(line, frame)
+            if name == "camera-rows":
+                assert [int(word) for word in said.split()] == scores.tolist()
+            else:
+                assert said.startswith("LED on" if scores.argmax() == 1 else "LED off")
