@@ -7,12 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Packed
 from mbn2c.ir.window import Window
+from mbn2c.kernels.scalar import covers_input
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.attributes import Requantize
+from mbn2c.ops.operator import quant_of
 
-LONGEST_POOL_ROW = 255  # sums of a row are int16
+_LONGEST_POOL_ROW = 255  # sums of a row are int16
 
 
 def has_high_word_form(node: Node) -> bool:
@@ -98,3 +101,20 @@ def pixel_blocks(count: int, groups: int = 0) -> Iterator[int]:
         pixels = 3 if takes_three else min(count, 4)
         yield pixels
         count -= pixels
+
+
+def accepts_pool(node: Node, graph: Graph) -> bool:
+    is_short = graph.tensors[node.inputs[0]].shape[2] <= _LONGEST_POOL_ROW
+    return is_short and covers_input(node, graph) and has_high_word_form(node)
+
+
+def pack_pool(node: Node, graph: Graph) -> Packed:
+    window = window_of(node)
+    return Packed(
+        {
+            "channels": channels_out(node, graph),
+            "bias": -quant_of(graph, node.inputs[0]).zero_point * window.kernel[0] * window.kernel[1],
+            "multiplier": int(high_word_multipliers(node)[0]),
+            "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+        }
+    )

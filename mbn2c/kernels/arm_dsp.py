@@ -11,14 +11,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed
-from mbn2c.kernels.arm_common import (
-    LONGEST_POOL_ROW,
-    channels_out,
-    has_high_word_form,
-    high_word_multipliers,
-    is_linear_add,
-    window_of,
-)
+from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool
 from mbn2c.kernels.arm_dsp_conv import (
     accepts_1x1,
     accepts_3x3,
@@ -45,16 +38,15 @@ from mbn2c.kernels.arm_dsp_depthwise import (
     variants_depthwise,
     variants_depthwise_interleaved,
 )
-from mbn2c.kernels.scalar import covers_input, sum_bytes
+from mbn2c.kernels.scalar import sum_bytes
 from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
-from mbn2c.ops.operator import quant_of
 
 _HEADERS = ("arm_dsp/mbn_arm_dsp.h.j2", "arm_dsp/mbn_dsp.h.j2")
 _CONV_CORE = "arm_dsp/conv_core.c.j2"
 _CONV_1X1 = "arm_dsp/conv2d_1x1.c.j2"
 
 
-# --- add, average pool ---------------------------------------------------------------------------
+# --- add ---------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=256)
@@ -102,23 +94,6 @@ def pack_add(node: Node, graph: Graph) -> Packed:
             "multiplier_b": multipliers[1],
             "offset": offset,
             "shift": shift,
-        }
-    )
-
-
-def accepts_pool(node: Node, graph: Graph) -> bool:
-    is_short = graph.tensors[node.inputs[0]].shape[2] <= LONGEST_POOL_ROW
-    return is_short and covers_input(node, graph) and has_high_word_form(node)
-
-
-def pack_pool(node: Node, graph: Graph) -> Packed:
-    window = window_of(node)
-    return Packed(
-        {
-            "channels": channels_out(node, graph),
-            "bias": -quant_of(graph, node.inputs[0]).zero_point * window.kernel[0] * window.kernel[1],
-            "multiplier": int(high_word_multipliers(node)[0]),
-            "zero_point": quant_of(graph, node.outputs[0]).zero_point,
         }
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed
-from mbn2c.kernels.scalar import covers_input, folded_bias, sum_bytes
+from mbn2c.kernels.scalar import covers_input, folded_bias, sum_bytes, window_fields
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.attributes import GuardedRequantize
 from mbn2c.ops.operator import quant_of
@@ -28,16 +28,6 @@ def _covers_input(node: Node, graph: Graph) -> bool:
 
 def _is_corrected(node: Node, graph: Graph) -> bool:
     return len(node.inputs) == 3
-
-
-def _window_fields(node: Node) -> dict[str, int | str]:
-    window = OPERATORS[node.op].window(node)
-    return {
-        "kernel_height": window.kernel[0],
-        "kernel_width": window.kernel[1],
-        "stride": window.stride[1],
-        "dilation": window.dilation[1],
-    }
 
 
 def _pack_window(node: Node, graph: Graph, channel_axis: int) -> Packed:
@@ -58,7 +48,7 @@ def _pack_window(node: Node, graph: Graph, channel_axis: int) -> Packed:
     fields: dict[str, int | str] = {
         "in_channels": graph.tensors[node.inputs[0]].shape[3],
         "out_channels": graph.tensors[node.outputs[0]].shape[3],
-        **_window_fields(node),
+        **window_fields(OPERATORS[node.op].window(node)),
         "shift": requantize.shift,
         "in_zero_point": quant_of(graph, node.inputs[0]).zero_point,
         "zero_point": quant_of(graph, node.outputs[0]).zero_point,
@@ -92,7 +82,7 @@ def pack_average_pool2d(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": graph.tensors[node.outputs[0]].shape[3],
-            **_window_fields(node),
+            **window_fields(window),
             "shift": requantize.shift,
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
             "low": requantize.low,

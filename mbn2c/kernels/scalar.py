@@ -41,7 +41,7 @@ def _pack_window(node: Node, graph: Graph, channel_axis: int) -> Packed:
     fields: dict[str, int | str] = {
         "in_channels": graph.tensors[node.inputs[0]].shape[3],
         "out_channels": graph.tensors[node.outputs[0]].shape[3],
-        **_window_fields(window),
+        **window_fields(window),
         **requantize_fields(node, graph),
         "weights": "weights",
         "bias": "bias",
@@ -50,7 +50,8 @@ def _pack_window(node: Node, graph: Graph, channel_axis: int) -> Packed:
     return Packed(fields, arrays)
 
 
-def _window_fields(window: Window) -> dict[str, int]:
+def window_fields(window: Window) -> dict[str, int]:
+    """What every params struct of a window says of it."""
     return {
         "kernel_height": window.kernel[0],
         "kernel_width": window.kernel[1],
@@ -88,7 +89,7 @@ def pack_average_pool2d(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": graph.tensors[node.outputs[0]].shape[3],
-            **_window_fields(window),
+            **window_fields(window),
             **requantize_fields(node, graph),
             "bias": -zero_point * window.kernel[0] * window.kernel[1],
             "multiplier": int(node.attributes.requantize.multiplier[0]),
