@@ -579,6 +579,15 @@ def negative_batch() -> Net:
 
 
 @dialect("conv2d conv2d")
+def clip_bounds_cast_like_the_input() -> Net:
+    net = Net(opset=18).conv(3, 4)
+    image = net.x
+    low, high = (net.node("CastLike", net.weight(bound, np.int64), image) for bound in (0, 6))
+    net.node("Clip", image, low, high)
+    return net.conv(4, 4)
+
+
+@dialect("conv2d conv2d")
 def computed_weights() -> Net:
     net = Net()
     weight = net.node("Transpose", net.random(3, 3, 3, 4), perm=[3, 2, 0, 1])

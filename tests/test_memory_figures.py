@@ -64,7 +64,7 @@ def test_ram_and_instructions(name: str, core: str, goal: str, tmp_path: Path) -
     report = build_report(layout.plan, layout.kernels, names, b"", load_core(core), None, FACTS, {}, layout.curve)
     ram = with_sizes(report, found.measured.code_bytes, found.measured.stack_bytes, None)["ram"]
     assert ram["total_bytes"] <= memory().CASES[name].limits[goal] * 1024, ram
-    # Rings whose slots are freed out of step cannot always lie without a gap (1.04 % in mobilenet_v2_0.35_224, balanced).
+    # Rings freed out of step cannot always lie without a gap: 1.04 % in mobilenet_v2_0.35_224, balanced.
     assert ram["lower_bound_bytes"] <= ram["arena_bytes"] <= ram["lower_bound_bytes"] * 1.02 + 16
     assert 5 <= len(report["trade_offs"]) <= 10
     assert report["recomputed_macs"] == 0

@@ -158,7 +158,8 @@ def _refuse_unsupported(nodes: Iterable[NodeProto], constants: Iterable[str]) ->
                 where=describe(node),
                 hint="give the float32 model; mbn2c quantizes it itself, with --calib",
             )
-        fixed = node.op_type in ("Constant", "Shape", "Size") or all(name in known for name in used_names(node))
+        needed = node.input[:1] if node.op_type == "CastLike" else used_names(node)
+        fixed = node.op_type in ("Constant", "Shape", "Size") or all(name in known for name in needed)
         if fixed:
             known.update(node.output)
         elif (_domain(node), node.op_type) not in HANDLERS and node.op_type != "If":
@@ -187,6 +188,9 @@ def _walk(builder: Builder, nodes: Iterable[NodeProto]) -> None:
             builder.constants[node.output[0]] = shape_of(builder.values[node.input[0]], node)
         elif all(name in builder.constants for name in node.input if name):
             fold_constants(builder, node)
+        elif node.op_type == "CastLike" and node.input[0] in builder.constants and node.input[1] in builder.values:
+            # torch's exporter, left unoptimized, gives the bounds of a Clip the type of its input; that is float32.
+            builder.constants[node.output[0]] = builder.constants[node.input[0]].astype(np.float32)
         else:
             builder.values[node.output[0]] = _translate(builder, node)
 
