@@ -337,20 +337,21 @@ def test_optimize_chooses_among_the_kernels_of_a_core() -> None:
     graph = quantized(tiny_mobilenet_v2(height=24, width=24))
     node = next(node for node in graph.nodes if node.op == "conv2d")
     found = {}
-    for optimize in ("smallest", "ram", "balanced", "speed"):
+    for optimize in ("smallest", "lean", "ram", "balanced", "speed"):
         kernel = select(node, graph, isas_for(("armv6m", "scalar"), optimize))
         found[optimize] = kernel.function
         assert kernel.scratch_bytes(node, graph) == 0 or optimize != "smallest"
     assert found == {
         "smallest": "mbn_conv2d_direct_armv6m",
-        "ram": "mbn_conv2d_armv6m",
+        "lean": "mbn_conv2d_armv6m",
+        "ram": "mbn_conv2d_lanes_armv6m",
         "balanced": "mbn_conv2d_lanes_armv6m",
         "speed": "mbn_conv2d_lanes_armv6m",
     }
     assert isas_for(("arm_dsp", "scalar"), "balanced") == ("arm_dsp", "scalar")
     many = Builder((6, 6, 3), 0)
     graph = quantized(many.graph(many.conv2d(many.conv2d("input", 80), 4)))
-    assert select(graph.nodes[1], graph, isas_for(("armv6m", "scalar"), "ram")).function == found["smallest"]
+    assert select(graph.nodes[1], graph, isas_for(("armv6m", "scalar"), "lean")).function == found["smallest"]
 
 
 def test_a_low_lane_that_could_overflow_falls_back() -> None:

@@ -30,7 +30,8 @@ TABLES: dict[str, tuple[Kernel, ...]] = {
 _WISHES: dict[str, dict[str, str]] = {
     "speed": {"arm_dsp": "arm_dsp_quads", "armv6m": "armv6m_lanes"},
     "balanced": {"armv6m": "armv6m_lanes"},
-    "ram": {"armv6m": "armv6m_lean"},
+    "ram": {"armv6m": "armv6m_lanes"},
+    "lean": {"armv6m": "armv6m_lean"},
     "smallest": {"armv6m": "armv6m_direct"},
 }
 
@@ -38,7 +39,8 @@ _WISHES: dict[str, dict[str, str]] = {
 def isas_for(isas: Sequence[str], optimize: str) -> tuple[str, ...]:
     """The tables to ask, in order, for a core's ISAs and what is wanted.
 
-    optimize  "ram", "balanced" or "speed"; "smallest" costs more instructions than "ram" is worth
+    optimize  "ram", "balanced" or "speed"; "lean" takes less flash and RAM for many more instructions, "smallest"
+              the least RAM for still more
     """
     wanted = _WISHES.get(optimize, {})
     return tuple(name for isa in isas for name in (wanted.get(isa), isa) if name is not None)
