@@ -26,7 +26,7 @@ _FIRMWARE_BYTES = 448
 # The least that the code of a network and its firmware takes; how much it is, is only known after compilation.
 _LEAST_CODE_BYTES = 16 * 1024
 # Goals whose kernels are tried when those of the goal asked for do not fit.
-_FALLBACKS = ("balanced", "ram", "smallest")
+_FALLBACKS = ("balanced", "lean", "smallest")
 
 
 @dataclass(frozen=True)
