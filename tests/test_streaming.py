@@ -22,7 +22,7 @@ from mbn2c.planner.cost import plan_instructions, weight_bytes, weight_bytes_rea
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
-from mbn2c.planner.schedule import extents_of, inner_tensors, make_call, make_schedule, pads_of
+from mbn2c.planner.schedule import extents_of, inner_tensors, make_call, make_schedule, pads_of, scratch_sizes
 from mbn2c.planner.segments import measure_segments
 from mbn2c.planner.streaming import PIECES, Search, TradeOff, cheapest_within, choose, trade_offs
 from mbn2c.planner.timeline import simulate
@@ -143,7 +143,7 @@ def test_search_finds_what_trying_all_ways_finds() -> None:
     x = builder.inverted_residual(x, 10, 3, same_window(3, 2))
     graph = builder.graph(builder.average_pool(x))
     kernels, count = kernels_of(graph), len(graph.nodes)
-    peaks = measure_segments(graph, kernels, PIECES).peak_bytes.min(axis=2)
+    peaks = measure_segments(graph, kernels, scratch_sizes(graph, kernels), PIECES).peak_bytes.min(axis=2)
     best = min(max(peaks[first, end] for first, end in way) for way in ways(count))
     smallest = min(point.plan.lower_bound_bytes for point in trade_offs(graph, kernels))
     assert smallest <= best
@@ -154,7 +154,7 @@ def test_search_finds_what_trying_all_ways_finds() -> None:
 def test_measured_peaks_are_never_too_small(make: Callable[[], Graph], pieces: Pieces) -> None:
     graph = make()
     kernels, names = kernels_of(graph), [node.name for node in graph.nodes]
-    peaks = measure_segments(graph, kernels, [pieces]).peak_bytes
+    peaks = measure_segments(graph, kernels, scratch_sizes(graph, kernels), [pieces]).peak_bytes
     for way in list(ways(len(names)))[:: max(1, 2 ** (len(names) - 7))]:
         schedule = make_schedule(graph, kernels, [names[a:b] for a, b in way], [pieces] * len(way))
         exact = allocate(schedule, "way").lower_bound_bytes

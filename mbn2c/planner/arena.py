@@ -78,9 +78,10 @@ def _improve(order: Sequence[int], sizes: Sequence[int], distances: Distances, e
 
 def _distances(blocks: Sequence[Block]) -> Distances:
     distances: Distances = [[] for _ in blocks]
+    spans = [(int(block.births.min()), int(block.deaths.max())) for block in blocks]
     for a, low in enumerate(blocks):
         for b, high in enumerate(blocks[:a]):
-            if low.births.min() > high.deaths.max() or high.births.min() > low.deaths.max():
+            if spans[a][0] > spans[b][1] or spans[b][0] > spans[a][1]:
                 continue
             below, above = distance_above(low, high), distance_above(high, low)
             distances[a].append((b, above, below))

@@ -11,7 +11,11 @@ from mbn2c.planner.memory import allocate
 from mbn2c.planner.schedule import make_schedule
 
 
-def plan_layerwise(graph: Graph, kernels: Mapping[str, Kernel]) -> Plan:
-    """The plan with one loop per node; kernels by node name."""
+def plan_layerwise(graph: Graph, kernels: Mapping[str, Kernel], scratch: Mapping[str, int] | None = None) -> Plan:
+    """The plan with one loop per node.
+
+    kernels  by node name
+    scratch  `schedule.scratch_sizes`, where they are known
+    """
     segments = [[node.name] for node in graph.nodes]
-    return allocate(make_schedule(graph, kernels, segments), "layerwise")
+    return allocate(make_schedule(graph, kernels, segments, scratch=scratch), "layerwise")

@@ -86,14 +86,9 @@ def _block(schedule: Schedule, timeline: Timeline, tensor: str, slots: int) -> B
 
 def _scratch(schedule: Schedule, timeline: Timeline) -> dict[int, tuple[Block, int]]:
     """By step the block its scratch lies in, and its size; calls of a loop share one, but sums must last."""
-    graph = schedule.graph
     found: dict[int, tuple[Block, int]] = {}
     for loop in schedule.loops:
-        sizes = {
-            call.step: schedule.kernels[call.node].scratch_bytes(graph.producer[call.write], graph)
-            for call in loop.calls
-            if call.node
-        }
+        sizes = {call.step: schedule.scratch[call.node] for call in loop.calls if call.node}
         shared = [call.step for call in loop.calls if not call.accumulates and sizes.get(call.step)]
         alone = [[call.step] for call in loop.calls if call.accumulates and sizes[call.step]]
         for steps in [shared, *alone] if shared else alone:

@@ -25,6 +25,7 @@ class Schedule:
 
     pads     of every activation: what its most demanding reader wants around it
     kernels  by node name
+    scratch  bytes of working memory by node name
     strips   by name of the tensors that stream in pieces
     """
 
@@ -32,6 +33,7 @@ class Schedule:
     loops: tuple[Rows, ...]
     pads: Mapping[str, Pad]
     kernels: Mapping[str, Kernel]
+    scratch: Mapping[str, int]
     strips: Mapping[str, Strip] = field(default_factory=dict)
 
     def is_planar(self, tensor: str) -> bool:
@@ -63,12 +65,14 @@ def make_schedule(
     kernels: Mapping[str, Kernel],
     segments: Sequence[Sequence[str]],
     pieces: Sequence[Pieces] = (),
+    scratch: Mapping[str, int] | None = None,
 ) -> Schedule:
     """Loops for the given segments (node names, every node once, in execution order).
 
     The input's rows come from outside, into the first loop.
 
-    pieces  for each segment, how its rows are cut; whole rows if there are none
+    pieces   for each segment, how its rows are cut; whole rows if there are none
+    scratch  `scratch_sizes`, where they are known
     """
     pads = pads_of(graph)
     nodes = {node.name: node for node in graph.nodes}
@@ -90,7 +94,13 @@ def make_schedule(
             calls, new_strips = cut_into_pieces(calls, extents, inner, pieces[index])
             strips |= new_strips
         loops.append(Rows(tuple(calls)))
-    return Schedule(graph, tuple(loops), pads, kernels, strips)
+    sizes = scratch_sizes(graph, kernels) if scratch is None else scratch
+    return Schedule(graph, tuple(loops), pads, kernels, sizes, strips)
+
+
+def scratch_sizes(graph: Graph, kernels: Mapping[str, Kernel]) -> dict[str, int]:
+    """Bytes of working memory by node name; some kernels look at all weights to tell."""
+    return {node.name: kernels[node.name].scratch_bytes(node, graph) for node in graph.nodes}
 
 
 def pads_of(graph: Graph) -> dict[str, Pad]:

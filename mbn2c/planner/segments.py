@@ -35,13 +35,15 @@ class Segments:
     instructions: np.ndarray
 
 
-def measure_segments(graph: Graph, kernels: Mapping[str, Kernel], pieces: Sequence[Pieces]) -> Segments:
-    """Peaks and costs of all segments."""
+def measure_segments(
+    graph: Graph, kernels: Mapping[str, Kernel], scratch: Mapping[str, int], pieces: Sequence[Pieces]
+) -> Segments:
+    """Peaks and costs of all segments; scratch: `schedule.scratch_sizes`."""
     count = len(graph.nodes)
     peaks = np.full((count, count + 1, len(pieces)), np.inf)
     costs = np.full((count, count + 1, len(pieces)), np.inf)
     for first in range(count):
-        suffix = _Suffix(graph, kernels, first)
+        suffix = _Suffix(graph, kernels, scratch, first)
         for option, wanted in enumerate(pieces):
             peaks[first, first + 1 :, option], costs[first, first + 1 :, option] = suffix.measure(wanted)
     return Segments(tuple(pieces), peaks, costs)
@@ -50,7 +52,7 @@ def measure_segments(graph: Graph, kernels: Mapping[str, Kernel], pieces: Sequen
 class _Suffix:
     """Everything from node `first` on as one loop over whole rows."""
 
-    def __init__(self, graph: Graph, kernels: Mapping[str, Kernel], first: int) -> None:
+    def __init__(self, graph: Graph, kernels: Mapping[str, Kernel], scratch: Mapping[str, int], first: int) -> None:
         self.graph, self.kernels, self.first = graph, kernels, first
         self.pads = pads_of(graph)
         nodes = graph.nodes[first:]
@@ -63,12 +65,9 @@ class _Suffix:
         self.extents = extents_of(graph, self.pads)
         self.inner = inner_tensors(graph, [node.name for node in nodes])
         self.measured: dict[tuple[tuple[int, ...], ...], tuple[np.ndarray, np.ndarray]] = {}
-        self.schedule = Schedule(graph, (Rows(tuple(calls)),), self.pads, kernels)
+        self.schedule = Schedule(graph, (Rows(tuple(calls)),), self.pads, kernels, scratch)
         self.timeline = simulate(self.schedule)
         self.ran = np.array(self.timeline.ran)
-        self.scratch = {
-            step: kernels[node.name].scratch_bytes(node, graph) for step, node in enumerate(nodes, first + 1)
-        }
         # Nodes are numbered from 0, steps from 1: segment [first, end) holds the steps up to `end`.
         numbers = {node.name: index for index, node in enumerate(graph.nodes)}
         self.maker = {name: numbers[graph.producer[name].name] if name in graph.producer else -1 for name in self.pads}
@@ -148,7 +147,8 @@ class _Suffix:
 
     def _add_scratch(self, live: np.ndarray, calls: Sequence[Call]) -> None:
         """The scratch these calls share."""
-        sizes = {call.step: self.scratch[call.step] for call in calls if self.scratch[call.step]}
+        scratch = self.schedule.scratch
+        sizes = {call.step: scratch[call.node] for call in calls if scratch[call.node]}
         if sizes:
             size = max(sizes.values())
             live[min(self.timeline.first_run[step] for step in sizes)] += size

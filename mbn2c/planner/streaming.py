@@ -20,7 +20,7 @@ from mbn2c.planner.columns import Pieces
 from mbn2c.planner.cost import plan_instructions
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.memory import allocate
-from mbn2c.planner.schedule import make_schedule
+from mbn2c.planner.schedule import make_schedule, scratch_sizes
 from mbn2c.planner.segments import Segments, measure_segments
 
 OPTIMIZE = ("ram", "balanced", "speed")
@@ -70,7 +70,7 @@ def trade_offs(graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | 
     """
     search = Search(graph, kernels)
     curve = _without_worse(search.trade_off(way) for way in _chosen(search.front(), ram_limit))
-    layerwise = plan_layerwise(graph, kernels)
+    layerwise = plan_layerwise(graph, kernels, search.scratch)
     return [*curve, TradeOff(layerwise, plan_instructions(layerwise, kernels))]
 
 
@@ -128,7 +128,8 @@ class Search:
 
     def __init__(self, graph: Graph, kernels: Mapping[str, Kernel], pieces: Sequence[Pieces] = PIECES) -> None:
         self.graph, self.kernels = graph, kernels
-        self.segments: Segments = measure_segments(graph, kernels, pieces)
+        self.scratch = scratch_sizes(graph, kernels)
+        self.segments: Segments = measure_segments(graph, kernels, self.scratch, pieces)
         self.count = len(graph.nodes)
         self.least_bytes = self._least_peak(self.segments.peak_bytes.min(axis=2))
         self.costs = self._costs()
@@ -191,7 +192,7 @@ class Search:
         """The Plan of a way, and its cost."""
         names = [node.name for node in self.graph.nodes]
         segments = [names[cut.first : cut.end] for cut in way.cuts]
-        schedule = make_schedule(self.graph, self.kernels, segments, [cut.pieces for cut in way.cuts])
+        schedule = make_schedule(self.graph, self.kernels, segments, [cut.pieces for cut in way.cuts], self.scratch)
         plan = allocate(schedule, "streaming")
         return TradeOff(plan, plan_instructions(plan, self.kernels))
 
