@@ -11,21 +11,23 @@ from mbn2c.architecture import recognise
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.plan import Plan
 from mbn2c.layout import lay_out
-from mbn2c.network import import_lowered
+from mbn2c.network import import_lowered, import_quantized_lowered
 from mbn2c.network_inputs import input_spec
+from mbn2c.onnx_import.quantized import is_quantized
 from mbn2c.ops import OPERATORS
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.report import context_bytes
 from mbn2c.target import all_cores
-from mbn2c.texts import table
+from mbn2c.texts import shortened, table
 
 Json = dict[str, Any]
 
 
 def inspect_model(path: Path) -> Json:
-    """The facts of a float model. RAM is arena and context, flash weights and constants: the rest needs a build."""
-    graph = import_lowered(path)
+    """The facts of a model. RAM is arena and context, flash weights and constants: the rest needs a build."""
+    came_quantized = is_quantized(path)
+    graph = import_quantized_lowered(path).graph if came_quantized else import_lowered(path)
     spec = input_spec(graph)
     layers = [_layer(graph, node) for node in graph.nodes]
     return {
@@ -40,7 +42,7 @@ def inspect_model(path: Path) -> Json:
         },
         "folded": [{"kind": note.kind, "node": note.node, "text": note.text} for note in graph.notes],
         "layers": layers,
-        "targets": _targets(graph),
+        "targets": _targets(graph if came_quantized else _quantized(graph)),
     }
 
 
@@ -58,10 +60,12 @@ def _layer(graph: Graph, node: Node) -> Json:
     }
 
 
-def _targets(graph: Graph) -> list[Json]:
+def _quantized(graph: Graph) -> Graph:
     """Sizes do not depend on the scales, so any range serves."""
-    unit = {name: Range(-1.0, 1.0) for name, tensor in graph.tensors.items() if tensor.data is None}
-    quantized = quantize(graph, unit)
+    return quantize(graph, {name: Range(-1.0, 1.0) for name, tensor in graph.tensors.items() if tensor.data is None})
+
+
+def _targets(quantized: Graph) -> list[Json]:
     sizes: dict[tuple[str, ...], tuple[Plan, int]] = {}
     rows = []
     for core in all_cores():
@@ -88,7 +92,7 @@ def format_inspection(result: Json) -> str:
     for layer in result["layers"]:
         rows.append(
             (
-                layer["name"],
+                shortened(layer["name"]),
                 layer["op"],
                 " + ".join(_shape(each) for each in layer["inputs"]),
                 _shape(layer["output"]),

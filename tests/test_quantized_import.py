@@ -14,14 +14,14 @@ from networks import int8_inputs, kernels_of
 from quantized_zoo import DIALECTS, FEW_DIALECTS, NETS, Dialect, quantize
 
 from mbn2c.errors import ModelError
+from mbn2c.inspect import inspect_model
 from mbn2c.int8_oracle import GivenFacts, GivenModel
-from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
+from mbn2c.network import import_quantized_lowered
 from mbn2c.network_inputs import input_spec, quantize_input
-from mbn2c.onnx_import.quantized import QuantizedModel, import_quantized
+from mbn2c.onnx_import.quantized import QuantizedModel
 from mbn2c.onnx_import.quantized_ends import as_input, real_numbers
 from mbn2c.ops.attributes import GuardedRequantize
-from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.pipeline import BuildOptions
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
@@ -47,8 +47,8 @@ def imported(folder: Path, case: tuple[str, Dialect]) -> tuple[QuantizedModel, G
     name, dialect = case
     path = folder / "model.onnx"
     path.write_bytes(quantize(NETS[name](), dialect))
-    found = import_quantized(path)
-    return found, check(fold_pad(found.graph), "quantized")
+    found = import_quantized_lowered(path)
+    return found, found.graph
 
 
 def oracle_of(found: QuantizedModel, graph: Graph) -> GivenModel:
@@ -70,6 +70,14 @@ def test_reference_is_onnx_runtime_on_the_users_file(case: tuple[str, Dialect], 
     for values in images_of(graph):
         reference = run_graph(graph, {graph.inputs[0].tensor: quantize_input(graph, spec, values)})
         assert oracle.compare(values, reference).differing == {}
+
+
+def test_inspect_tells_what_it_is(tmp_path: Path) -> None:
+    _, graph = imported(tmp_path, ("v2", FEW_DIALECTS[0]))
+    result = inspect_model(tmp_path / "model.onnx")
+    assert [layer["op"] for layer in result["layers"]] == [node.op for node in graph.nodes]
+    assert {row["target"] for row in result["targets"]} >= {"cortex-m0plus", "cortex-m7"}
+    assert all(row["flash_bytes"] > result["model"]["parameters"] for row in result["targets"])
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
-from onnx.reference import ReferenceEvaluator
 
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph, Port
 from mbn2c.onnx_import.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, Call, describe
+from mbn2c.onnx_import.fold_constants import SUPPORTED, fold_constants, shape_of
 from mbn2c.onnx_import.layout import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.onnx_import.load import run_tool, used_names
 from mbn2c.onnx_import.operators import HANDLERS
 
-_RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 _QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
 _HINTS = {
     "HardSwish": "MobileNetV3 is not supported yet; use MobileNetV1 or V2",
@@ -33,7 +31,6 @@ _HINTS = {
     "TopK": "cut the model before it; mbn2c reports the best classes itself",
     "MaxPool": "use a stride or an average pool instead",
 }
-_SUPPORTED = "supported: convolution, depthwise convolution, dense, add, average pool, batch norm, ReLU/ReLU6/Clip"
 
 
 def convert(model: ModelProto, name: str) -> Graph:
@@ -154,7 +151,7 @@ def _refuse_unsupported(nodes: Iterable[NodeProto], constants: Iterable[str]) ->
     for node in nodes:
         if node.op_type in _QUANTIZED or node.op_type.startswith(("QLinear", "QGemm")):
             raise ModelError(
-                "already quantized models are not supported yet",
+                "the model is already quantized, where a float32 one is needed",
                 where=describe(node),
                 hint="give the float32 model; mbn2c quantizes it itself, with --calib",
             )
@@ -169,7 +166,7 @@ def _refuse_unsupported(nodes: Iterable[NodeProto], constants: Iterable[str]) ->
     kinds = Counter(f"{_domain(node)}.{node.op_type}".lstrip(".") for node in missing)
     first = f"{_domain(missing[0])}.{missing[0].op_type}".lstrip(".")
     others = [kind for kind in kinds if kind != first]
-    hint = next((_HINTS[node.op_type] for node in missing if node.op_type in _HINTS), _SUPPORTED)
+    hint = next((_HINTS[node.op_type] for node in missing if node.op_type in _HINTS), SUPPORTED)
     raise ModelError(
         f"operator {first} is not supported" + (f" (nor {', '.join(others)})" if others else ""),
         where=describe(missing[0]),
@@ -202,7 +199,7 @@ def _translate(builder: Builder, node: NodeProto) -> Value:
         raise ModelError(
             f"operator {node.op_type} is not supported",
             where=describe(node),
-            hint=_HINTS.get(node.op_type, _SUPPORTED),
+            hint=_HINTS.get(node.op_type, SUPPORTED),
         )
     attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     name = builder.unique_node(node.name or f"{node.op_type}_{node.output[0]}")
@@ -217,58 +214,11 @@ def _translate(builder: Builder, node: NodeProto) -> Value:
         ) from None
 
 
-def shape_of(value: Value, node: NodeProto) -> np.ndarray:
-    if node.op_type == "Size":
-        return np.array(math.prod(value.shape), dtype=np.int64)
-    attributes = {attribute.name: attribute.i for attribute in node.attribute}
-    return np.array(value.shape[attributes.get("start", 0) : attributes.get("end")], dtype=np.int64)
-
-
-def fold_constants(builder: Builder, node: NodeProto) -> None:
-    """Compute a node of constants, with ONNX's reference implementation.
-
-    source  onnx.reference.ReferenceEvaluator
-    """
-    inputs = {name: builder.constants[name] for name in node.input if name}
-    if node.op_type in _RANDOM:
-        raise ModelError(f"operator {node.op_type} is not supported", where=describe(node), hint=_SUPPORTED)
-    _refuse_huge(node, [builder.constants[name] if name else None for name in node.input])
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        results = run_tool(
-            "ONNX's reference implementation",
-            describe(node),
-            lambda: ReferenceEvaluator(node, opsets=builder.opsets).run(None, inputs),
-        )
-    for name, result in zip(node.output, results, strict=False):
-        if name:
-            builder.constants[name] = np.asarray(result)
-
-
-def _refuse_huge(node: NodeProto, inputs: list[np.ndarray | None]) -> None:
-    """A few bytes of a damaged file may ask for terabytes: these operators' output size is a value, not a shape."""
-    arrays = [np.asarray(array, dtype=np.float64).ravel() if array is not None else None for array in inputs[:3]]
-    size = 0.0
-    if node.op_type in ("ConstantOfShape", "Expand", "Tile") and arrays and arrays[-1] is not None:
-        size = float(np.prod(arrays[-1])) * (inputs[0].size if len(arrays) > 1 and inputs[0] is not None else 1)
-    elif node.op_type == "Range" and all(array is not None and array.size == 1 for array in arrays):
-        start, limit, step = (float(array[0]) for array in arrays if array is not None)
-        size = (limit - start) / step if step else math.inf
-    elif node.op_type in ("Pad", "Resize", "OneHot", "EyeLike", "Upsample"):
-        raise ModelError(
-            f"{node.op_type} of constants is not supported", where=describe(node), hint="simplify the model: onnxsim"
-        )
-    if not size <= MAX_ELEMENTS:
-        raise ModelError(
-            f"{node.op_type} would make a constant of {size:.3g} elements", where=describe(node), hint=EXPORT_AGAIN
-        )
-
-
 def _walk_if(builder: Builder, node: NodeProto) -> None:
     """An If with a constant condition is its branch (torch exports `squeeze` of an unknown axis so)."""
     if node.input[0] not in builder.constants:
         raise ModelError(
-            "If whose condition depends on the image is not supported", where=describe(node), hint=_SUPPORTED
+            "If whose condition depends on the image is not supported", where=describe(node), hint=SUPPORTED
         )
     wanted = "then_branch" if builder.constants[node.input[0]].any() else "else_branch"
     branch = next(attribute.g for attribute in node.attribute if attribute.name == wanted)

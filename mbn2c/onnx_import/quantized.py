@@ -23,7 +23,8 @@ from mbn2c.onnx_import import quantized_float_layers as float_layers
 from mbn2c.onnx_import import quantized_layers as layers
 from mbn2c.onnx_import import quantized_pools as pools
 from mbn2c.onnx_import.builder import describe
-from mbn2c.onnx_import.convert import fold_constants, input_layouts, input_shape, shape_of
+from mbn2c.onnx_import.convert import input_layouts, input_shape
+from mbn2c.onnx_import.fold_constants import fold_constants, shape_of
 from mbn2c.onnx_import.layout import LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.onnx_import.load import load_model
 from mbn2c.onnx_import.operators import relabel
