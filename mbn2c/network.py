@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from mbn2c.network_drop import Answer, HeldBack, check_drop
 from mbn2c.network_inputs import Inputs, input_spec, quantize_input
 from mbn2c.onnx_export import onnx_names, to_onnx_float, to_onnx_int8, with_outputs
 from mbn2c.onnx_import import import_model, model_bytes
-from mbn2c.onnx_import.quantized import import_quantized, is_quantized
+from mbn2c.onnx_import.quantized import QuantizedModel, import_quantized, is_quantized
 from mbn2c.ops.operator import quant_of, scale_of
 from mbn2c.oracle import Oracle
 from mbn2c.passes import run_passes
@@ -112,6 +112,12 @@ def import_lowered(model: Path) -> Graph:
     return run_passes(import_model(model))
 
 
+def import_quantized_lowered(model: Path) -> QuantizedModel:
+    """A model that came quantized; its Graph after all passes, with every scale as it was."""
+    found = import_quantized(model)
+    return replace(found, graph=check(fold_pad(found.graph), "quantized"))
+
+
 def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
     """A float model, quantized."""
     graph = import_lowered(options.model)
@@ -144,8 +150,8 @@ def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
 
 def _given_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
     """A model that came quantized: its scales are kept, and images only serve to compare with ONNX Runtime."""
-    found = import_quantized(options.model)
-    graph = check(fold_pad(found.graph), "quantized")
+    found = import_quantized_lowered(options.model)
+    graph = found.graph
     spec = input_spec(graph)
     _check_labels(labels, graph)
     if options.max_drop is not None or options.calib_labels is not None:

@@ -9,6 +9,12 @@ from mbn2c.target import Board, Core
 
 _DEAREST_LAYERS = 5
 _COSTLY_LAYERS = 3
+_LONGEST_NAME = 50
+
+
+def shortened(name: str) -> str:
+    """A layer's name for people: some exporters join those of all operators a layer was fused from."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2 - 3]}...{name[-_LONGEST_NAME // 2 :]}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
