@@ -22,7 +22,7 @@ from mbn2c.target import Board, Core
 # What --ram-limit keeps free for the stack, which is only known after compilation; checked then.
 STACK_ALLOWANCE_BYTES = 512
 # The firmware's variables of fixed size, and the gaps between all of them.
-_FIRMWARE_BYTES = 448
+_FIRMWARE_BYTES = 512
 # The least that the code of a network and its firmware takes; how much it is, is only known after compilation.
 _LEAST_CODE_BYTES = 16 * 1024
 # Goals whose kernels are tried when those of the goal asked for do not fit.
@@ -181,7 +181,7 @@ def c_files(
     sources = sorted(path for path in bundle if path.endswith(".c"))
     firmware: dict[str, bytes] = {}
     if board is not None:
-        firmware = firmware_files(render, name=names.prefix, core=core, board=board)
+        firmware = firmware_files(render, name=names.prefix, core=core, board=board, network=bundle)
     packages = package_files(
         render,
         name=names.prefix,

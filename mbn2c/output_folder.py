@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mbn2c.build import toolchain
+from mbn2c.build.firmware import build_number, build_number_in
 from mbn2c.build.sizes import network_sizes
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.emit.model import Laid, Names
@@ -87,8 +88,15 @@ class OutputFolder:
 
     def layout(self, core: Core, board: Board | None = None) -> Layout:
         """As the firmware for a board has it; as the C for any board if that is None."""
-        facts = self.report["build"]
-        return lay_out(self.graph, core, facts["optimize"], facts["ram_limit"], board)
+        if (core, board) not in self._layouts:
+            facts = self.report["build"]
+            self._layouts[core, board] = lay_out(self.graph, core, facts["optimize"], facts["ram_limit"], board)
+        return self._layouts[core, board]
+
+    @cached_property
+    def _layouts(self) -> dict[tuple[Core, Board | None], Layout]:
+        """Those asked for so far: each takes seconds."""
+        return {}
 
     def laid(self, core: Core) -> Laid:
         """The network as another build for `core` takes it in beside its own (`build --beside`)."""
@@ -109,10 +117,21 @@ def firmware_for(output: OutputFolder, board: Board, folder: Path, cflags: Seque
     cflags  compiler flags besides the core's own
     raises  FitError, BoardError
     """
-    core = output.core if output.core.name in board.cores else load_core(board.core)
-    bundle = c_files(output.layout(core, board), output.names, core, board, cflags)
-    write_bundle(bundle, folder)
+    core = _core_on(output, board)
+    write_bundle(c_files(output.layout(core, board), output.names, core, board, cflags), folder)
     return toolchain.build(folder, output.prefix, core, board).path
+
+
+def firmware_build(output: OutputFolder, board: Board) -> int:
+    """The build number of its firmware for any board, as the folder has it or as `firmware_for` would make it."""
+    if output.report["board"] == board.name:
+        return build_number_in(output.path)
+    core = _core_on(output, board)
+    return build_number(c_files(output.layout(core, board), output.names, core, board))
+
+
+def _core_on(output: OutputFolder, board: Board) -> Core:
+    return output.core if output.core.name in board.cores else load_core(board.core)
 
 
 def compile_folder(output: OutputFolder) -> None:
@@ -122,10 +141,9 @@ def compile_folder(output: OutputFolder) -> None:
     """
     core, board, report = output.core, output.board, output.report
     built = toolchain.build(output.path, output.prefix, core, board)
-    layout = output.layout(core, board)
-    sources = [path for path in c_files(layout, output.names, core, None) if path.endswith(".c")]
+    steps = len(report["layers"]) + 1  # taking in the input is the first
     arrays = report["flash"]["weights_bytes"] + report["flash"]["constants_bytes"]
-    sizes = network_sizes(output.path, output.prefix, sources, len(layout.plan.calls), built, arrays)
+    sizes = network_sizes(output.path, output.prefix, report["sources"], steps, built, arrays)
     firmware = None
     if board is not None:
         firmware = {

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 
 from mbn2c.errors import BoardError
 
-PROTOCOL = 2
+PROTOCOL = 3
 HEAD_BYTES = 3
 CRC_BYTES = 4
 DELIMITER = b"\x00"
@@ -119,9 +119,21 @@ class Reset(Message):
 
 
 @dataclass(frozen=True)
+class Packed(Message):
+    """As Rows, with `count` input bytes in fewer: see below. Answered by State."""
+
+    code = 0x09
+    run: U32
+    offset: U32
+    count: U16
+    data: Tail
+
+
+@dataclass(frozen=True)
 class Facts(Message):
     """Answer to Hello. `buffer_bytes` is the largest body (head, fields and CRC) the device can take, `window_bytes`
-    how many bytes of requests may be unanswered (0: one request at a time).
+    how many bytes of requests may be unanswered (0: one request at a time), `pixel_bytes` the channels of the input
+    (0: it takes no Packed), `build` a CRC-32 of the firmware's sources.
     """
 
     code = 0x81
@@ -129,8 +141,10 @@ class Facts(Message):
     buffer_bytes: U16
     window_bytes: U16
     digest: Digest
+    build: U32
     input_bytes: U32
     row_bytes: U32
+    pixel_bytes: U8
     output_bytes: U32
     arena_bytes: U32
     clock_hz: U32
@@ -196,7 +210,7 @@ class Refused(Message):
     detail: U32
 
 
-REQUESTS: tuple[type[Message], ...] = (Hello, Begin, Rows, Advance, Read, Health, Baud, Reset)
+REQUESTS: tuple[type[Message], ...] = (Hello, Begin, Rows, Advance, Read, Health, Baud, Reset, Packed)
 REPLIES: tuple[type[Message], ...] = (Facts, State, Data, Vitals, Done, Refused)
 _BY_CODE = {kind.code: kind for kind in REQUESTS + REPLIES}
 

@@ -17,6 +17,7 @@ HEADER = """#ifndef PERSON_H
 #include <stdint.h>
 #define PERSON_ARENA_BYTES {arena}
 #define PERSON_INPUT_ROWS {rows}
+#define PERSON_INPUT_CHANNELS {channels}
 #define PERSON_INPUT_ROW_BYTES {row_bytes}
 #define PERSON_INPUT_BYTES {input_bytes}
 #define PERSON_OUTPUT_BYTES {output_bytes}
@@ -127,6 +128,7 @@ class DummyModel:
         header = HEADER.format(
             arena=self.arena,
             rows=self.rows,
+            channels=3 if self.row_bytes % 3 == 0 else 1,
             row_bytes=self.row_bytes,
             input_bytes=self.rows * self.row_bytes,
             output_bytes=self.output_bytes,

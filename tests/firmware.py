@@ -24,7 +24,9 @@ def missing_tool(core: Core, board: Board) -> str:
 
 
 def write_firmware(model: DummyModel, core: Core, board: Board | None, folder: Path) -> None:
-    firmware = firmware_files(render, name="person", core=core, board=board) if board is not None else {}
+    firmware = {}
+    if board is not None:
+        firmware = firmware_files(render, name="person", core=core, board=board, network=model.files())
     package = package_files(
         render, name="person", core=core, sources=["person.c"], board=board, firmware=firmware or None
     )

@@ -217,7 +217,7 @@ def firmware_fuzzer(folder: Path) -> Path:
     main = (inner / "main.c").read_text().replace("int main(void)", "int firmware_main(void)")
     files = {"fuzz.c": FUZZ_WHOLE, "fuzz_main.c": "int firmware_main(void);\n" + main}
     sources = ["fuzz.c", "fuzz_main.c", "person.c", "-I.", "-Ifirmware"]
-    sources += [f"firmware/{name}" for name in ("mbn_line.c", "mbn_count.c", "startup_hosted.c")]
+    sources += [f"firmware/{name}" for name in ("mbn_line.c", "mbn_unpack.c", "mbn_count.c", "startup_hosted.c")]
     return fuzzer(folder, files, sources)
 
 

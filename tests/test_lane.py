@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import threading
+import time
+import tty
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +20,7 @@ from firmware import build_firmware
 
 from mbn2c import wire
 from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.link.serial_port import SerialPort
 from mbn2c.link.session import EMULATED, Session, Timing
 from mbn2c.link.transport import Transport
 from mbn2c.target import load_board
@@ -68,6 +76,17 @@ def test_in_order(host: Path, every: int) -> None:
         assert list(session.run_many(lambda wait_s: b"")) == []
 
 
+def test_digests_only(host: Path) -> None:
+    with EmulatedBoard(load_board("host"), host) as line:
+        session = Session(line, digest=MODEL.digest, timing=EMULATED)
+        session.hello()
+        received = session.received_bytes
+        assert list(session.digest_many(frames(20))) == [zlib.crc32(output) for output in outputs(20)]
+        by_digest = session.received_bytes - received
+        assert list(session.run_many(frames(20))) == outputs(20)
+        assert session.retries == 0 and session.received_bytes - received - by_digest > by_digest
+
+
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_board_keeps_what_comes_while_it_works(name: str, tmp_path: Path) -> None:
     """No byte is lost: the interrupt takes them in. An emulated line is faster than any real one."""
@@ -90,7 +109,8 @@ def test_faults_cost_retries_only(host: Path) -> None:
     )
     try:
         session = Session(line, digest=MODEL.digest, timing=HASTY)
-        assert list(session.run_many(frames(60))) == outputs(60)
+        assert list(session.run_many(frames(40))) == outputs(40)
+        assert list(session.digest_many(frames(20))) == [zlib.crc32(output) for output in outputs(20)]
         assert session.retries > 0 and sum(line.faults.values()) > 10
     finally:
         line.close()
@@ -158,6 +178,54 @@ def test_the_line_is_full(small: Path, baud: int) -> None:
     waiting = line_share(small, baud, one_by_one)
     print(f"{baud} baud: {ahead:.1%} of the line, {waiting:.1%} with one request at a time")
     assert ahead >= 0.9 > waiting
+
+
+class Throttle:
+    """A port at whose other end a program hears and says no more than `baud` allows, by the clock on the wall."""
+
+    def __init__(self, program: Path, baud: int) -> None:
+        self.end, other = os.openpty()
+        tty.setraw(other)
+        self.port, self._other = os.ttyname(other), other
+        self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._byte_s = 10 / baud
+        ends = (self.end, self._process.stdin.fileno()), (self._process.stdout.fileno(), self.end)
+        for source, sink in ends:
+            threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    def _carry(self, source: int, sink: int) -> None:
+        free_at = 0.0
+        with suppress(OSError):
+            while data := os.read(source, 64):
+                free_at = max(free_at, time.monotonic()) + len(data) * self._byte_s
+                time.sleep(max(0.0, free_at - time.monotonic()))
+                os.write(sink, data)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._other)
+        os.close(self.end)
+
+
+@pytest.mark.slow
+def test_a_port_is_full_by_the_clock_on_the_wall(small: Path) -> None:
+    throttle = Throttle(small, 115_200)
+    port = SerialPort(throttle.port)
+    try:
+        session = Session(port, digest=PICTURE.digest)
+        session.hello()
+        sent_bytes = session.sent_bytes
+        pictures = iter([PICTURE.frame(number) for number in range(COUNT)])
+        got = list(session.run_many(lambda wait_s: next(pictures, b"")))
+        share = 10 * (session.sent_bytes - sent_bytes) / 115_200 / session.line_s
+    finally:
+        port.close()
+        throttle.close()
+    print(f"{share:.1%} of 115200 baud in {session.line_s:.1f} s")
+    assert got == [PICTURE.output(PICTURE.frame(number)) for number in range(COUNT)]
+    assert 0.9 <= share <= 1.1 and session.retries == 0
 
 
 def test_most_of_it_is_pixels() -> None:

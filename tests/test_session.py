@@ -232,8 +232,9 @@ class Scripted:
 
 def facts(**changes: object) -> wire.Facts:
     values: dict[str, object] = {
-        "protocol": wire.PROTOCOL, "buffer_bytes": 64, "window_bytes": 0, "digest": MODEL.digest, "input_bytes": 4,
-        "row_bytes": 2, "output_bytes": 1, "arena_bytes": 8, "clock_hz": 0, "steps": 1, "has_cycles": 0,
+        "protocol": wire.PROTOCOL, "buffer_bytes": 64, "window_bytes": 0, "digest": MODEL.digest, "build": 0,
+        "input_bytes": 4, "row_bytes": 2, "pixel_bytes": 0, "output_bytes": 1, "arena_bytes": 8, "clock_hz": 0,
+        "steps": 1, "has_cycles": 0,
         "name": "person", "core": "host", "board": "fake", "version": "0",
     }  # fmt: skip
     return wire.Facts(**{**values, **changes})  # type: ignore[arg-type]

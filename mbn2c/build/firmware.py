@@ -6,8 +6,10 @@ Returns path -> bytes relative to the output folder, as a Bundle wants it. Rende
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from mbn2c import __version__, wire
 from mbn2c.errors import UsageError
@@ -19,7 +21,9 @@ Render = Callable[[str, Mapping[str, object]], str]
 DEFAULT_STACK_BYTES = 2048
 # picolibc, the usual C library of bare RISC-V, copies and fills byte by byte.
 _OWN_LIBRARY = {"riscv": ("mbn_memory.c",)}
-_COMMON = ("mbn_port.h", "mbn_line.h", "mbn_line.c", "mbn_count.c")
+_COMMON = ("mbn_port.h", "mbn_line.h", "mbn_line.c", "mbn_unpack.h", "mbn_unpack.c", "mbn_count.c")
+_FOLDER = "firmware"
+_BUILD = "mbn_build.h"
 
 
 def firmware_files(
@@ -28,12 +32,14 @@ def firmware_files(
     name: str,
     core: Core,
     board: Board,
+    network: Mapping[str, bytes],
     stack_bytes: int = DEFAULT_STACK_BYTES,
-    folder: str = "firmware",
+    folder: str = _FOLDER,
 ) -> dict[str, bytes]:
     """The firmware for `board`, running code of `core`, in `folder`: sources, headers, linker script.
 
     name         prefix of the model's C functions
+    network      its C files, which the firmware's build number stands for, too
     stack_bytes  what the linker must find free for the stack
     raises       UsageError if the board does not execute this core's code
     """
@@ -57,7 +63,29 @@ def firmware_files(
         names += ["link.ld"]
     files = {item: render(f"runtime/firmware/{item}.j2", values) for item in names}
     files["mbn_wire.h"] = render("runtime/mbn_wire.h.j2", wire.header_values())
+    number = _build_number(network, files, core)
+    files[_BUILD] = render(f"runtime/firmware/{_BUILD}.j2", {"build": number})
     return {str(PurePosixPath(folder) / path): text.encode() for path, text in sorted(files.items())}
+
+
+def _build_number(network: Mapping[str, bytes], firmware: Mapping[str, str], core: Core) -> int:
+    """CRC-32 of all that the compiler is given."""
+    number = zlib.crc32(" ".join(core.cflags).encode())
+    for path, data in [*sorted(network.items()), *((path, text.encode()) for path, text in sorted(firmware.items()))]:
+        number = zlib.crc32(data, zlib.crc32(path.encode(), number))
+    return number
+
+
+def build_number(files: Mapping[str, bytes]) -> int:
+    """That of the firmware among these files; 0 if there is none."""
+    found = re.search(rb"MBN_BUILD 0x([0-9A-F]{8})u", files.get(f"{_FOLDER}/{_BUILD}", b""))
+    return int(found.group(1), 16) if found else 0
+
+
+def build_number_in(folder: Path) -> int:
+    """Likewise, of the files in an output folder."""
+    file = folder / _FOLDER / _BUILD
+    return build_number({f"{_FOLDER}/{_BUILD}": file.read_bytes()}) if file.is_file() else 0
 
 
 def package_files(

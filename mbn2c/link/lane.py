@@ -10,10 +10,13 @@ import os
 import time
 import zlib
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from mbn2c import wire
 from mbn2c.link.dialogue import Dialogue
+from mbn2c.link.packing import LARGEST_RATIO, MOST_CHANNELS, Packer
 
 _READ_BYTES = 2048
 # Frames that are on the way or wait to be: the one whose answer is due, the one whose rows go out, the next.
@@ -21,6 +24,8 @@ _MOST_FRAMES = 3
 # After a fault, the line is left alone until it has been silent so long, at most so long in all.
 _SILENCE_S = 0.1
 _LONGEST_DRAIN_S = 3.0
+# What unpacking takes the slowest core, per input byte (benchmarks/packing.py).
+_UNPACK_CYCLES = 120
 
 _HUNGRY, _DONE = wire.STATES.index("hungry"), wire.STATES.index("done")
 _PLAIN, _OUTPUT = wire.MODES.index("plain"), wire.BUFFERS.index("output")
@@ -28,10 +33,16 @@ _PLAIN, _OUTPUT = wire.MODES.index("plain"), wire.BUFFERS.index("output")
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a frame: the output and the device's cycles (0: not counted), or None for both."""
+    """What became of a frame.
+
+    output  None if the frame is lost; b"" if only the digest was asked for
+    crc     of the output
+    cycles  of the device, 0 if they are not counted
+    """
 
     output: bytes | None
-    cycles: int | None
+    crc: int = 0
+    cycles: int = 0
 
 
 @dataclass
@@ -40,8 +51,16 @@ class _Run:
 
     run: int
     frame: bytes
-    crc: int
+    facts: wire.Facts
     output: bytearray = field(default_factory=bytearray)
+
+    @cached_property
+    def crc(self) -> int:
+        return zlib.crc32(self.frame)
+
+    @cached_property
+    def packer(self) -> Packer:
+        return Packer(self.frame, self.facts.row_bytes, self.facts.pixel_bytes)
 
 
 @dataclass(frozen=True)
@@ -49,7 +68,7 @@ class _Request:
     """One request of a run, and how many input bytes the device has then received."""
 
     run: _Run
-    message: wire.Begin | wire.Rows | wire.Read
+    message: wire.Begin | wire.Rows | wire.Packed | wire.Read
     received: int
 
 
@@ -58,15 +77,19 @@ class Lane:
 
     facts       of the device; its `window_bytes` is how much may be unanswered
     patience_s  for the next answer, besides the time of what is on the line before it
+    digests     whether only the outputs' CRC-32 are fetched
     """
 
-    def __init__(self, line: Dialogue, facts: wire.Facts, patience_s: float) -> None:
-        self._line, self._facts = line, facts
+    def __init__(self, line: Dialogue, facts: wire.Facts, patience_s: float, *, digests: bool = False) -> None:
+        self._line, self._facts, self._digests = line, facts, digests
         self._patience_s = patience_s + line.seconds(facts.window_bytes)
         # Two frames on the line fit into the window: one that is being worked on, one that arrives.
         body_bytes = min(facts.buffer_bytes, wire.largest_body(facts.window_bytes // 2))
         self._chunk = wire.largest_tail(wire.Rows, body_bytes)
-        self._waiting: deque[_Request] = deque()
+        self._packed_chunk = wire.largest_tail(wire.Packed, body_bytes)
+        self._waiting: deque[Iterator[_Request]] = deque()
+        self._next: _Request | None = None
+        self._cycles = 0  # of the last inference
         self._asked: deque[tuple[int, int, _Request]] = deque()  # sequence, bytes on the line, what
         self._asked_bytes = 0
         self._runs: deque[_Run] = deque()
@@ -82,16 +105,40 @@ class Lane:
 
     def offer(self, frame: bytes) -> None:
         """The next frame to send."""
-        run = _Run(int.from_bytes(os.urandom(4), "little") or 1, frame, zlib.crc32(frame))
+        run = _Run(int.from_bytes(os.urandom(4), "little") or 1, frame, self._facts)
         if not self._runs:
             self._heard_at = time.monotonic()
         self._runs.append(run)
-        self._waiting.append(_Request(run, wire.Begin(run.run, _PLAIN, 0), 0))
-        for start in range(0, len(frame), self._chunk):
-            data = frame[start : start + self._chunk]
-            self._waiting.append(_Request(run, wire.Rows(run.run, start, data), start + len(data)))
-        for start in range(0, self._facts.output_bytes, _READ_BYTES):
-            self._waiting.append(_Request(run, wire.Read(run.run, _OUTPUT, start, _READ_BYTES), len(frame)))
+        self._waiting.append(self._requests(run))
+
+    def _requests(self, run: _Run) -> Iterator[_Request]:
+        """All requests of a run, each made when it is its turn."""
+        yield _Request(run, wire.Begin(run.run, _PLAIN, 0), 0)
+        start, end = 0, len(run.frame)
+        while start < end:
+            message, start = self._input_from(run, start)
+            yield _Request(run, message, start)
+        whole, part = self._facts.output_bytes, _READ_BYTES
+        for start in range(0, 1 if self._digests else whole, part):
+            yield _Request(run, wire.Read(run.run, _OUTPUT, start, 0 if self._digests else part), end)
+
+    def _input_from(self, run: _Run, start: int) -> tuple[wire.Rows | wire.Packed, int]:
+        """The request with the input bytes from `start` on, and where it ends: packed if that saves time."""
+        data = run.frame[start : start + self._chunk]
+        if self._packing_pays(1 / LARGEST_RATIO):
+            count, packed = run.packer.pack(start, self._packed_chunk)
+            if count > len(data) and self._packing_pays(len(packed) / count):
+                return wire.Packed(run.run, start, count, packed), start + count
+        return wire.Rows(run.run, start, data), start + len(data)
+
+    def _packing_pays(self, share: float) -> bool:
+        """Whether frames go faster with so much of their bytes left: what is busy longer, line or device, decides."""
+        facts, line_s = self._facts, self._line.seconds(self._facts.input_bytes)
+        if not (line_s and facts.clock_hz and 0 < facts.pixel_bytes <= MOST_CHANNELS):
+            return False
+        device_s = self._cycles / facts.clock_hz
+        unpacked_s = device_s + _UNPACK_CYCLES * facts.input_bytes / facts.clock_hz
+        return max(line_s, device_s) > max(share * line_s, unpacked_s)
 
     def step(self, wait_s: float) -> list[Answer]:
         """Send what there is room for, and hear one reply if it comes within `wait_s`; the frames that are finished.
@@ -114,20 +161,24 @@ class Lane:
         if not self._is_right(request, message):
             return self._give_up()
         self._send()
-        if isinstance(message, wire.Data) and len(request.run.output) == message.total:
-            if zlib.crc32(request.run.output) != message.crc:
+        if isinstance(message, wire.Data) and (self._digests or len(request.run.output) == message.total):
+            if not self._digests and zlib.crc32(request.run.output) != message.crc:
                 return self._give_up()
             self._runs.popleft()
-            return [Answer(bytes(request.run.output), message.cycles)]
+            self._cycles = message.cycles
+            return [Answer(bytes(request.run.output), message.crc, message.cycles)]
         return []
 
     def _send(self) -> None:
         while self._waiting:
-            request = self._waiting[0]
+            request = self._next = self._next or next(self._waiting[0], None)
+            if request is None:
+                self._waiting.popleft()
+                continue
             if self._asked and self._asked_bytes + wire.most_bytes(request.message) > self._facts.window_bytes:
                 return
             sequence, size = self._line.post(request.message)
-            self._waiting.popleft()
+            self._next = None
             self._asked.append((sequence, size, request))
             self._asked_bytes += size
 
@@ -136,7 +187,9 @@ class Lane:
         if isinstance(request.message, wire.Read):
             if not isinstance(reply, wire.Data) or (reply.run, reply.buffer) != (run.run, _OUTPUT):
                 return False
-            if reply.offset != len(run.output) or reply.total != self._facts.output_bytes or not reply.data:
+            if reply.offset != len(run.output) or reply.total != self._facts.output_bytes:
+                return False
+            if bool(reply.data) == self._digests:
                 return False
             run.output += reply.data
             return True
@@ -148,9 +201,10 @@ class Lane:
 
     def _give_up(self) -> list[Answer]:
         """All frames on the way have failed; the line is quiet afterwards, as far as possible."""
-        failed = [Answer(None, None) for _ in self._runs]
+        failed = [Answer(None) for _ in self._runs]
         self._runs.clear()
         self._waiting.clear()
+        self._next = None
         self._asked.clear()
         self._asked_bytes = 0
         self._line.retries += 1

@@ -33,6 +33,7 @@ class Session:
     retries  requests sent more than once, and runs started more than once, so far
     runs     inferences asked for, and line_s the seconds they took, the device's own included
     sent_bytes, received_bytes  on the line
+    last_cycles  the processor's, of the last inference; 0 if the device does not count them
     """
 
     def __init__(self, transport: Transport, *, digest: bytes | None = None, timing: Timing | None = None) -> None:
@@ -41,16 +42,12 @@ class Session:
         self._facts: wire.Facts | None = None
         self.runs = 0
         self.line_s = 0.0
+        self.last_cycles = 0
         self._careful = Careful(self._line)
 
     @property
     def retries(self) -> int:
         return self._line.retries
-
-    @property
-    def last_cycles(self) -> int:
-        """The processor's cycles of the last inference; 0 if the device does not count them."""
-        return self._careful.last_cycles
 
     @property
     def sent_bytes(self) -> int:
@@ -133,14 +130,25 @@ class Session:
     def run(self, frame: bytes) -> bytes:
         """One inference: the int8 input frame (H x W x C) as bytes -> the int8 output as bytes."""
         with self._timed():
-            return self._careful.infer(self.facts, frame, "plain", 0, "output")[0]
+            answer = self._one(frame, digests=False)
+        self.last_cycles = answer.cycles
+        return answer.output or b""
 
     def run_many(self, take: Callable[[float], bytes | None]) -> Iterator[bytes]:
         """Inferences one after the other, the next one's input on the line while the device works: outputs in order.
 
         take    (seconds) -> the next frame; None if none comes within that time; b"" if none will come any more
         """
-        lane = Lane(self._line, self.facts, self._careful.patience_s) if self.facts.window_bytes else None
+        return (answer.output or b"" for answer in self._many(take, digests=False))
+
+    def digest_many(self, take: Callable[[float], bytes | None]) -> Iterator[int]:
+        """As `run_many`; only the CRC-32 of each output comes back."""
+        return (answer.crc for answer in self._many(take, digests=True))
+
+    def _many(self, take: Callable[[float], bytes | None], *, digests: bool) -> Iterator[Answer]:
+        lane = None
+        if self.facts.window_bytes:
+            lane = Lane(self._line, self.facts, self._careful.patience_s, digests=digests)
         frames: deque[bytes] = deque()
         careful, penalty = 0, 1  # frames to run without the lane now, and after the next fault
         ended, since = False, 0.0
@@ -158,7 +166,7 @@ class Session:
                     ahead.offer(frame)
             if not frames:
                 continue
-            answers = [Answer(None, None)] if ahead is None else ahead.step(_IDLE_S)
+            answers = [Answer(None)] if ahead is None else ahead.step(_IDLE_S)
             careful = max(careful - 1, 0)
             if ahead is not None and any(answer.output is None for answer in answers):
                 # A bad line gets through with care only: for one frame, then for more and more of them.
@@ -166,19 +174,28 @@ class Session:
             for answer in answers:
                 frame = frames.popleft()
                 if answer.output is None:
-                    output = self._careful.infer(self.facts, frame, "plain", 0, "output")[0]
+                    answer = self._one(frame, digests)
                 else:
-                    output, penalty = answer.output, max(penalty // 2, 1)
-                    self._careful.last_cycles = answer.cycles or 0
+                    penalty = max(penalty // 2, 1)
+                self.last_cycles = answer.cycles
                 now = time.monotonic()
                 self.runs += 1
                 self.line_s, since = self.line_s + now - since, now
-                yield output
+                yield answer
+
+    def _one(self, frame: bytes, digests: bool) -> Answer:
+        """The careful way."""
+        if digests:
+            return Answer(b"", self._careful.digest(self.facts, frame), self._careful.last_cycles)
+        output, _ = self._careful.infer(self.facts, frame, "plain", 0, "output")
+        return Answer(output, 0, self._careful.last_cycles)
 
     def run_digest(self, frame: bytes) -> int:
         """One inference; only the CRC-32 of the output comes back."""
         with self._timed():
-            return self._careful.digest(self.facts, frame)
+            answer = self._one(frame, digests=True)
+        self.last_cycles = answer.cycles
+        return answer.crc
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[None]:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from mbn2c import __version__, wire
 from mbn2c.errors import BoardError, UsageError
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.labgrid_console import LabgridConsole
 from mbn2c.link.serial_port import SerialPort
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.output_folder import OutputFolder, firmware_for
+from mbn2c.output_folder import OutputFolder, firmware_build, firmware_for
 from mbn2c.target import Board, load_board
 from mbn2c.verify.one_image import Device
 
@@ -93,8 +94,25 @@ def _open(output: OutputFolder, place: Place, folder: Path, opened: contextlib.E
     port = LabgridConsole(place.labgrid) if place.labgrid else SerialPort(place.port)
     session = Session(port, digest=output.digest)
     opened.callback(session.close)
-    session.connect(place.baud, output.report["model"]["macs"])
+    facts = session.connect(place.baud, output.report["model"]["macs"])
+    refuse_stale(output, facts)
     return Device(session.transport, session, place.name)
+
+
+def refuse_stale(output: OutputFolder, facts: wire.Facts) -> None:
+    """Raises BoardError if the firmware is not made of the sources that OUT stands for, with what is known of it."""
+    hint = f"mbn2c flash {output.path} --board {facts.board}"
+    if facts.version != __version__:
+        what = f"the board's firmware is of mbn2c {facts.version}, this is {__version__}"
+        raise BoardError(what, where=facts.board, hint=hint)
+    board = load_board(facts.board)
+    if facts.clock_hz != board.clock_hz:
+        what = f"the board's firmware runs at {facts.clock_hz:,} Hz, its TOML says {board.clock_hz:,}"
+        raise BoardError(what, where=f"targets/boards/{board.name}.toml", hint=hint)
+    expected = firmware_build(output, board)
+    if facts.build != expected:
+        what = f"the board's firmware is another build of this network: {facts.build:08x}, not {expected:08x}"
+        raise BoardError(what, where=facts.board, hint=hint)
 
 
 def emulated_board(name: str) -> Board:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import zlib
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
@@ -95,9 +96,10 @@ def _work(bench: Bench, device: Device, images: _Queue) -> None:
     """One device's thread: images until it is told to stop, or its line fails."""
     instructions = Instructions(device.transport, bench.models.spec.height)
     flying: deque[Prepared] = deque()
+    suspects: list[Prepared] = []  # whose output has another digest than it should
 
     def take(wait_s: float) -> bytes | None:
-        if images.stop.is_set():
+        if images.stop.is_set() or suspects:
             return b""
         prepared = images.take(wait_s)
         if prepared is None:
@@ -106,18 +108,30 @@ def _work(bench: Bench, device: Device, images: _Queue) -> None:
         return prepared.frame
 
     try:
-        # What is asked beside the output, or counted from outside, allows one image at a time only.
-        if bench.options.layers or bench.options.digest or instructions.are_counted:
+        # What is asked for beside the output, or counted from outside, allows one image at a time only.
+        if bench.options.layers or instructions.are_counted:
             while not images.stop.is_set():
                 if take(_IDLE_S):
                     outcome = bench.examine(flying[0], device, instructions)
                     flying.popleft()
                     images.finish(outcome)
             return
-        for got in device.session.run_many(take):
-            images.finish(Outcome(flying.popleft(), got, cycles=device.cycles))
+        if not bench.options.digest:
+            for got in device.session.run_many(take):
+                images.finish(Outcome(flying.popleft(), got, cycles=device.cycles))
+            return
+        while not images.stop.is_set():
+            for crc in device.session.digest_many(take):
+                prepared = flying.popleft()
+                if crc == zlib.crc32(prepared.expected):
+                    images.finish(Outcome(prepared, prepared.expected, cycles=device.cycles))
+                else:
+                    suspects.append(prepared)
+            while suspects:
+                got = device.session.run(suspects[0].frame)
+                images.finish(Outcome(suspects.pop(0), got, cycles=device.cycles))
     except BoardError as error:
-        for prepared in flying:
+        for prepared in (*flying, *suspects):
             images.give_back(prepared)
         failed = DeviceLostError(f"{device.name or 'a device'}: {error.what}")
         failed.__cause__ = error
