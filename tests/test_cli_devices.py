@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from devices import build_folder, demo_options
 
-from mbn2c import demo
+from mbn2c import demo, wire
 from mbn2c.build import toolchain
 from mbn2c.cli import main
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.layout import c_files
 from mbn2c.output_folder import OutputFolder
 from mbn2c.target import load_board
+from mbn2c.verify import JOURNAL
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +33,22 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> OutputFolder:
 
 
 @pytest.fixture(scope="module")
-def pis(output: OutputFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """The ports of two Raspberry Pis, their program run by QEMU's user-mode emulator."""
+def pi_program(output: OutputFolder, tmp_path_factory: pytest.TempPathFactory) -> list[str | Path]:
+    """The command that runs a Raspberry Pi's program in QEMU's user-mode emulator."""
     emulator = shutil.which("qemu-aarch64")
     if emulator is None or shutil.which("aarch64-linux-gnu-gcc") is None:
         pytest.skip("not installed: qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross (apt install)")
     folder, board = tmp_path_factory.mktemp("pi"), load_board("raspberry-pi")
     write_bundle(c_files(output.layout(output.core), output.names, output.core, board), folder)
     elf = toolchain.build(folder, output.prefix, output.core, board).path
+    return [emulator, elf]
+
+
+@pytest.fixture(scope="module")
+def pis(pi_program: list[str | Path]) -> Iterator[list[str]]:
+    """The ports of two Raspberry Pis."""
     environment = {**os.environ, "MBN_TCP_PORT": "0"}
-    programs = [subprocess.Popen([emulator, elf], stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
+    programs = [subprocess.Popen(pi_program, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
     try:
         said = [program.stdout.readline() for program in programs if program.stdout is not None]
         yield [f"socket://127.0.0.1:{line.split()[-1]}" for line in said]
@@ -64,10 +76,97 @@ def test_verify_on_two_ports(pis: list[str], output: OutputFolder, capsys: pytes
     assert not (output.path / "verify.journal").exists()
 
 
+@pytest.mark.parametrize(
+    ("stale", "message"),
+    [
+        ({"version": "0.0.1"}, "firmware is of mbn2c 0.0.1"),
+        ({"clock_hz": 16_000_000}, "runs at 16,000,000 Hz, its TOML says"),
+        ({"build": 1}, "another build of this network: 00000001"),
+        ({"digest": bytes(32)}, "runs another model"),
+        ({"protocol": 1}, "speaks protocol 1"),
+    ],
+    ids=lambda case: next(iter(case)) if isinstance(case, dict) else "",
+)
+def test_a_stale_firmware_is_refused_before_the_first_image(
+    stale: dict[str, object],
+    message: str,
+    pis: list[str],
+    output: OutputFolder,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decode, asked = wire.decode, set[type]()
+
+    def decoded(frame: bytes) -> tuple[wire.Message, int]:
+        message, sequence = decode(frame)
+        asked.add(type(message))
+        return (replace(message, **stale) if isinstance(message, wire.Facts) else message), sequence
+
+    monkeypatch.setattr(wire, "decode", decoded)
+    assert main(["verify", str(output.path), "--images", str(demo.TEST_FOLDER), "--port", pis[0]]) == 5
+    assert message in capsys.readouterr().err
+    assert asked == {wire.Facts}
+
+
 def test_resume_with_nothing_to_go_on_with(
     pis: list[str], output: OutputFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert verify_json(capsys, output, "--port", pis[1], "--limit", "2", "--resume")["resumed_images"] == 0
+
+
+def verify_until(journal: Path, images: int, *words: str) -> subprocess.Popen[str]:
+    """A verify in a process of its own, which has just finished so many images."""
+    command = [sys.executable, "-m", "mbn2c", "verify", *words, "--images", str(demo.TEST_FOLDER), "--limit", "60"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    while program.poll() is None and (not journal.exists() or journal.read_text().count("\n") <= images):
+        time.sleep(0.002)
+    return program
+
+
+def test_a_verify_that_was_killed_is_resumed(
+    pis: list[str], output: OutputFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(output.path), "--labels", str(demo.TEST_LABELS), "--port", pis[0]]
+    program = verify_until(output.path / JOURNAL, 3, *words)
+    program.kill()
+    program.communicate()
+    assert program.returncode == -signal.SIGKILL
+    finished = (output.path / JOURNAL).read_text().count("\n") - 1
+    result = verify_json(capsys, output, "--port", pis[0], "--limit", "60", "--resume")
+    assert finished >= 3 and result["resumed_images"] == finished
+    whole = verify_json(capsys, output, "--port", pis[1], "--limit", "60")
+    assert all(result[key] == whole[key] for key in ("images", "outputs_compared", "top1_device", "sqnr_db"))
+
+
+def test_a_board_that_was_killed_is_gone_on_with(
+    output: OutputFolder, pi_program: list[str | Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It comes back at its place while verify waits for it, or verify is called again: nothing counts twice."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number = listener.getsockname()[1]
+    environment = {**os.environ, "MBN_TCP_PORT": str(number)}
+
+    def boot() -> subprocess.Popen[str]:
+        pi = subprocess.Popen(pi_program, stdout=subprocess.PIPE, text=True, env=environment)
+        assert pi.stdout is not None and pi.stdout.readline()
+        return pi
+
+    pi = boot()
+    try:
+        words = [str(output.path), "--labels", str(demo.TEST_LABELS), "--json"]
+        program = verify_until(output.path / JOURNAL, 3, *words, "--port", f"socket://127.0.0.1:{number}")
+        pi.kill()
+        pi.wait()
+        pi = boot()
+        said, complaints = program.communicate(timeout=120)
+        assert program.returncode == 0, complaints
+    finally:
+        pi.kill()
+        pi.wait()
+    result = json.loads(said)
+    assert (result["device_vs_reference_mismatches"], result["resumed_images"]) == (0, 0) and result["retries"] > 0
+    assert result["images"] == 60
 
 
 def test_flash_dry_run(output: OutputFolder, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from mbn2c.build.flash import blocked_probes, flash
 from mbn2c.build.uf2 import from_uf2, to_uf2
 from mbn2c.elf import read_elf
 from mbn2c.errors import BoardError, InternalError, UsageError
-from mbn2c.target import all_boards, load_board
+from mbn2c.target import Board, Memory, all_boards, load_board
 
 RP2040 = 0xE48BFF56
 PYOCD = """#!/bin/sh
@@ -184,6 +185,37 @@ def test_uf2(firmware: dict[str, Path], tmp_path: Path) -> None:
     run(firmware["pico"], "pico", to=str(place))
     address, image = from_uf2((place / "person.uf2").read_bytes(), RP2040)
     assert address == 0x10000000 and image.startswith(read_elf(firmware["pico"]).image(0x10000000, 2**21))
+
+
+def with_outside_memory(name: str) -> Board:
+    """The board with its constants in an external memory."""
+    board = load_board(name)
+    inside = [
+        replace(memory, holds=tuple(use for use in memory.holds if use != "constants")) for memory in board.memories
+    ]
+    return replace(board, memories=(*inside, Memory("qspi", "flash", 0x90000000, 2**24, ("constants",))))
+
+
+def test_weights_in_an_external_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They alone are there; what the start needs before the memory is set up is not, and both are read back."""
+    board = with_outside_memory("nucleo-h743zi2")
+    elf = build_firmware(DummyModel(), board, tmp_path).path
+    loaded, weights = read_elf(elf), bytes(int(value) for value in DummyModel().weights)
+    outside = loaded.image(0x90000000, 2**24)
+    assert weights in outside and weights not in loaded.image(0x08000000, 2**21)
+    assert 0x08000000 <= loaded.address("mbn_data_load") < 0x08200000
+    calls = pretend_pyocd(tmp_path, monkeypatch, ["AA1"], chip=0x20036450)
+    flash(elf, board, lambda what: None)
+    text = calls.read_text()
+    assert "compare 0x08000000 person.bin" in text and "compare 0x90000000 person.qspi.bin" in text
+    assert (elf.parent / "person.qspi.bin").read_bytes() == outside
+
+
+def test_a_boot_loader_that_does_not_reach_the_external_memory_is_refused(tmp_path: Path) -> None:
+    board = with_outside_memory("pico")
+    elf = build_firmware(DummyModel(), board, tmp_path).path
+    with pytest.raises(UsageError, match="uf2 writes 'flash' only, and the firmware is in 'qspi' too"):
+        flash(elf, board, lambda what: None, dry_run=True)
 
 
 def test_uf2_mistakes(firmware: dict[str, Path], tmp_path: Path) -> None:

@@ -14,38 +14,22 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mbn2c.build.uf2 import from_uf2, to_uf2
-from mbn2c.elf import read_elf
+from mbn2c.build.flash_image import Firmware, Say, firmware_of
+from mbn2c.build.flash_uf2 import flash_uf2
 from mbn2c.errors import BoardError, UsageError
 from mbn2c.target import Board, Flash
 
-Say = Callable[[str], None]
-
 _TOOL_SECONDS = 600
 _WORD = re.compile(r"^[0-9a-f]{8}:\s+([0-9a-f]{8})", re.MULTILINE)
-_DRIVES = ("/media/*/*", "/run/media/*/*", "/media/*", "/mnt/*", "/Volumes/*")
-_INFO = "INFO_UF2.TXT"
 # USB vendors of debug probes: ST-LINK, J-Link, CMSIS-DAP, Raspberry Pi Debug Probe.
 _PROBE_VENDORS = ("0483", "1366", "0d28", "2e8a")
 _RULES_HINT = (
     "install udev rules for debug probes (pyOCD's are at https://github.com/pyocd/pyOCD/tree/main/udev), "
     "then `sudo udevadm control --reload && sudo udevadm trigger`, and plug the board in again"
 )
-
-
-@dataclass(frozen=True)
-class Firmware:
-    """What is written: the ELF file, and the image of the memory that its vectors lie in."""
-
-    board: Board
-    flash: Flash
-    elf: Path
-    address: int
-    image: bytes
 
 
 def flash(elf: Path, board: Board, say: Say, *, to: str = "", dry_run: bool = False) -> None:
@@ -61,23 +45,14 @@ def flash(elf: Path, board: Board, say: Say, *, to: str = "", dry_run: bool = Fa
         raise UsageError(
             f"board '{board.name}' is not programmed", where=f"targets/boards/{board.name}.toml", hint=hint
         )
-    address, image = 0, b""
-    if board.memories:
-        memory = board.memory("vectors")
-        address, image = memory.origin, read_elf(elf).image(memory.origin, memory.size_bytes)
-        if not image:
-            raise BoardError(
-                f"nothing in the firmware belongs into '{memory.name}'", where=str(elf), hint="build again"
-            )
-    firmware = Firmware(board, board.flash, elf, address, image)
-    _TOOLS[board.flash.tool](firmware, say, to, dry_run)
+    _TOOLS[board.flash.tool](firmware_of(elf, board, board.flash), say, to, dry_run)
 
 
 # --- pyOCD ---
 
 
 def _flash_pyocd(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
-    facts, binary = firmware.flash, firmware.elf.with_suffix(".bin")
+    facts = firmware.flash
     probe = to or "PROBE"
     if not dry_run:
         pyocd = _pyocd_command()
@@ -91,16 +66,20 @@ def _flash_pyocd(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
         if not dry_run:
             _check_chip(firmware, _run(ask, facts))
     load = [*pyocd, "load", *chosen, "-W", "-t", facts.target, "--no-reset", str(firmware.elf)]
-    compare = f"compare {firmware.address:#010x} {binary.name}"
-    check = [*pyocd, "commander", *chosen, "-W", "-t", facts.target, "-d", str(binary.parent), "-c", compare]
     reset = [*pyocd, "reset", *chosen, "-W", "-t", facts.target]
-    _announce(say, f"write {len(firmware.image):,} bytes", load)
+    _announce(say, f"write {firmware.size_bytes:,} bytes", load)
     if not dry_run:
         _run(load, facts)
-        binary.write_bytes(firmware.image)
-    _announce(say, "read them back", check)
-    if not dry_run and "bytes match" not in (said := _run(check, facts)):
-        raise BoardError("the board does not hold what was written", where=said.strip()[-200:], hint="flash once more")
+    for number, image in enumerate(firmware.images):
+        binary = firmware.elf.with_suffix(f".{image.memory}.bin" if number else ".bin")
+        compare = f"compare {image.address:#010x} {binary.name}"
+        check = [*pyocd, "commander", *chosen, "-W", "-t", facts.target, "-d", str(binary.parent), "-c", compare]
+        _announce(say, "read them back", check)
+        if not dry_run:
+            binary.write_bytes(image.data)
+            if "bytes match" not in (said := _run(check, facts)):
+                hint = "flash once more"
+                raise BoardError("the board does not hold what was written", where=said.strip()[-200:], hint=hint)
     _announce(say, "start the firmware", reset)
     if not dry_run:
         _run(reset, facts)
@@ -172,75 +151,13 @@ def _check_chip(firmware: Firmware, said: str) -> None:
         )
 
 
-# --- UF2 ---
-
-
-def _flash_uf2(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
-    facts = firmware.flash
-    file = firmware.elf.with_suffix(".uf2")
-    data = to_uf2(firmware.image, firmware.address, facts.family)
-    address, image = from_uf2(data, facts.family)
-    if address != firmware.address or not image.startswith(firmware.image):
-        raise BoardError("the UF2 file does not hold the firmware", where=str(file), hint="this is a bug in mbn2c")
-    say(
-        f"write {file}: {len(data):,} bytes for {len(firmware.image):,} at {address:#010x}, family {facts.family:#010x}"
-    )
-    if dry_run:
-        say(f"copy it to {to or f'the USB drive of the boot loader, whose {_INFO} says Board-ID: {facts.target}'}")
-        return
-    file.write_bytes(data)
-    drive = _uf2_drive(facts, to)
-    say(f"copy it to {drive}")
-    try:
-        with (drive / file.name).open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-    except PermissionError as error:
-        raise BoardError(f"no permission to write to {drive}", hint="mount the drive as your own user") from error
-    except OSError as error:
-        raise BoardError(
-            f"copying stopped: {error.strerror}", where=str(drive), hint="unplug, hold BOOTSEL, plug in"
-        ) from error
-
-
-def _uf2_drive(facts: Flash, to: str) -> Path:
-    """The drive of a boot loader for this chip."""
-    roots = [Path(to)] if to else sorted({path for pattern in _DRIVES for path in Path("/").glob(pattern[1:])})
-    found = {drive: board_id for drive in roots if (board_id := _board_id(drive))}
-    right = [drive for drive, board_id in found.items() if board_id == facts.target]
-    if len(right) == 1:
-        return right[0]
-    if len(right) > 1:
-        raise UsageError(
-            f"{len(right)} boot loaders to choose from", hint="--to with one of: " + ", ".join(map(str, right))
-        )
-    if found:
-        listing = ", ".join(f"{drive} ({board_id})" for drive, board_id in found.items())
-        raise BoardError(f"the boot loader is not that of a {facts.target}", where=listing, hint="nothing was written")
-    raise BoardError(
-        "no USB drive of a boot loader" + (f" at {to}" if to else ""),
-        hint="hold BOOTSEL while you plug the board in, mount the drive that appears, or name it with --to",
-    )
-
-
-def _board_id(drive: Path) -> str:
-    """The Board-ID of a UF2 boot loader's drive; "" if it is none."""
-    try:
-        text = (drive / _INFO).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    found = re.search(r"^Board-ID:\s*(\S+)", text, re.MULTILINE)
-    return found.group(1) if found else ""
-
-
 # --- others ---
 
 
 def _flash_bossac(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
-    binary = firmware.elf.with_suffix(".bin")
+    image, binary = firmware.only_image(), firmware.elf.with_suffix(".bin")
     command = ["bossac", f"--port={Path(to).name if to else 'PORT'}", "-U", "-i", "-e", "-w", str(binary), "-R"]
-    _announce(say, f"write {len(firmware.image):,} bytes through the boot loader", command)
+    _announce(say, f"write {len(image.data):,} bytes through the boot loader", command)
     if dry_run:
         return
     if not to:
@@ -251,7 +168,7 @@ def _flash_bossac(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
             "Arduino's bossac 1.9.1: it comes with the Arduino core 'Arduino Mbed OS Nano Boards'; put it on the PATH"
         )
         raise BoardError("bossac is not installed", hint=hint)
-    binary.write_bytes(firmware.image)
+    binary.write_bytes(image.data)
     _run(command, firmware.flash)
 
 
@@ -270,7 +187,7 @@ def _flash_ssh(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
     say(f"and verify with --port socket://{host.rpartition('@')[2]}:{port}")
 
 
-_TOOLS = {"pyocd": _flash_pyocd, "uf2": _flash_uf2, "bossac": _flash_bossac, "ssh": _flash_ssh}
+_TOOLS = {"pyocd": _flash_pyocd, "uf2": flash_uf2, "bossac": _flash_bossac, "ssh": _flash_ssh}
 
 
 def _announce(say: Say, what: str, command: Iterable[str]) -> None:
