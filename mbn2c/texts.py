@@ -10,6 +10,8 @@ from mbn2c.target import Board, Core
 _DEAREST_LAYERS = 5
 _COSTLY_LAYERS = 3
 _LONGEST_NAME = 50
+# Of the quantization methods that were tried: those kept after the first one, those dropped.
+_KEPT_METHODS, _DROPPED_METHODS = 6, 4
 
 
 def shortened(name: str) -> str:
@@ -63,12 +65,17 @@ def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
 
 
 def _tried_rows(tried: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Quantization methods in the order tried, each with what it gave."""
+    """Where quantization began, what made it better, and the rest in one line; report.json has them all."""
+    kept = [line for line in tried if line["kept"]]
     rows: list[tuple[str, str]] = []
-    for line in tried:
-        sqnr = f"{line['sqnr_db']:.2f} dB"
-        verdict = "kept" if line["kept"] else "dropped"
-        rows.append(("" if rows else "quantization", f"{line['method']}: {sqnr} on held-back images, {verdict}"))
+    for line in [*kept[:1], *kept[1:][-_KEPT_METHODS:]]:
+        verdict = "on held-back images" + (", kept" if rows else "")
+        rows.append(("" if rows else "quantization", f"{line['method']}: {line['sqnr_db']:.2f} dB {verdict}"))
+    others = [line for line in tried if not line["kept"]]
+    if others:
+        names = "; ".join(f"{line['method']} {line['sqnr_db']:.2f} dB" for line in others[:_DROPPED_METHODS])
+        more = len(others) - _DROPPED_METHODS
+        rows.append(("", f"dropped: {names}" + (f"; and {more} more in report.json" if more > 0 else "")))
     return rows
 
 
@@ -154,6 +161,23 @@ def verify_text(result: Mapping[str, Any]) -> str:
 
 
 def bench_text(result: Mapping[str, Any]) -> str:
+    """What `bench` or `bench_device` found, layer by layer."""
+    return _cycles_text(result) if result["cycles_per_inference"] is not None else _instructions_text(result)
+
+
+def _cycles_text(result: Mapping[str, Any]) -> str:
+    """Layers by step, with their cycles on the board."""
+    rows = [("step", "layer", "operator", "MACs", "cycles", "per MAC", "share")]
+    for layer in result["layers"]:
+        per_mac = "" if layer["cycles_per_mac"] is None else f"{layer['cycles_per_mac']:.2f}"
+        numbers = (f"{layer['macs']:,}", f"{layer['cycles']:,}", per_mac, f"{100 * layer['share']:.1f} %")
+        rows.append((str(layer["step"]), shortened(layer["name"]), layer["op"], *numbers))
+    each = "" if result["cycles_per_mac"] is None else f", {result['cycles_per_mac']} per MAC"
+    total = f"{result['cycles_per_inference']:,} cycles per inference{each}"
+    return f"{table(rows)}\n\n{result['board']}, {result['core']}: {total}"
+
+
+def _instructions_text(result: Mapping[str, Any]) -> str:
     """Layers by step, instructions by class, and cycles where the core has a model of them."""
     classes = list(result["layers"][0]["classes"])
     cycles = result["estimated_cycles_per_inference"]
@@ -164,7 +188,7 @@ def bench_text(result: Mapping[str, Any]) -> str:
         rows.append(
             (
                 "" if layer["step"] is None else str(layer["step"]),
-                layer["name"],
+                shortened(layer["name"]),
                 layer["op"],
                 f"{layer['macs']:,}",
                 f"{layer['instructions']:,}",

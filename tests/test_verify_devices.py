@@ -12,13 +12,14 @@ import pytest
 from devices import assert_exact, build_folder, demo_options
 
 from mbn2c import demo
+from mbn2c.bench import bench_device
 from mbn2c.errors import BoardError, UsageError
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session, Timing
 from mbn2c.output_folder import OutputFolder, firmware_for
 from mbn2c.progress import no_progress
 from mbn2c.target import load_board
-from mbn2c.texts import verify_text
+from mbn2c.texts import bench_text, verify_text
 from mbn2c.verify import Device, VerifyOptions, verify_on_all
 
 IMAGES = 12
@@ -161,7 +162,7 @@ def test_digests(
     assert_exact(result, IMAGES)
     assert {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
     assert result["line_bytes"] < whole["line_bytes"]
-    monkeypatch.setattr(device.session, "run_digest", lambda frame: 0)
+    monkeypatch.setattr(device.session, "digest_many", lambda take: (0 for _ in device.session.run_many(take)))
     assert_exact(verify_on_all(output, [device], options(digest=True), no_progress), IMAGES)
 
 
@@ -199,6 +200,25 @@ def test_cycles_of_a_board_with_a_counter(output: OutputFolder, tmp_path: Path) 
     assert [layer["step"] for layer in layers] == list(range(len(layers))) and layers[0]["name"] == "input"
     assert sum(layer["cycles"] for layer in layers) > 0
     assert max(layers, key=lambda layer: layer["cycles"])["name"] in verify_text(result)
+
+
+def test_bench_of_a_board_with_a_counter(output: OutputFolder, tmp_path: Path) -> None:
+    board = load_board("qemu-riscv32-virt")
+    with EmulatedBoard(board, firmware_for(output, board, tmp_path)) as emulated:
+        session = Session(emulated, digest=output.digest, timing=EMULATED)
+        session.hello()
+        result = bench_device(output, Device(Attached(emulated), session))
+        with pytest.raises(BoardError, match="counts no cycles"):
+            bench_device(output, Device(emulated, session))
+    layers = result["layers"]
+    assert [layer["step"] for layer in layers] == list(range(len(layers)))
+    assert sum(layer["macs"] for layer in layers) == output.report["model"]["macs"]
+    assert all(layer["cycles"] > 0 for layer in layers) and result["cycles_per_inference"] > 0
+    assert sum(layer["share"] for layer in layers) == pytest.approx(1, abs=0.01)
+    assert result["instructions_per_inference"] is None
+    text = bench_text(result)
+    assert text.endswith(f"{result['cycles_per_inference']:,} cycles per inference, {result['cycles_per_mac']} per MAC")
+    assert f"{layers[1]['cycles']:,}" in text.splitlines()[2]
 
 
 def test_an_emulators_cycles_are_not_reported(output: OutputFolder, tmp_path: Path) -> None:

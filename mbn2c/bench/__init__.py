@@ -1,7 +1,8 @@
-"""Output folder and emulated board -> instructions and estimated cycles of one inference, layer by layer.
+"""Output folder and device -> what one inference takes, layer by layer.
 
-The firmware is built with every step as a function of its own, so that each instruction can be given to the step
-that ran it; that costs a call per row, which is counted for the schedule.
+In the emulator: instructions, and estimated cycles. The firmware is built with every step as a function of its own, so
+that each instruction can be given to the step that ran it; that costs a call per row, which is counted for the
+schedule. On a board: cycles, by its counter.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from mbn2c.bench.cycles import MODELS
 from mbn2c.bench.measure import CLASSES, SCHEDULE, STEP_CFLAGS, step_table
 from mbn2c.errors import BoardError
 from mbn2c.ir.graph import Graph
+from mbn2c.ir.plan import Call
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.ops import OPERATORS
 from mbn2c.output_folder import OutputFolder, firmware_for
-from mbn2c.target import Board, Core, load_core
+from mbn2c.target import Board, Core, load_board, load_core
+from mbn2c.verify import Device
 
 
 def bench(output: OutputFolder, board: Board, folder: Path) -> dict[str, Any]:
@@ -34,13 +37,56 @@ def bench(output: OutputFolder, board: Board, folder: Path) -> dict[str, Any]:
     core = output.core if output.core.name in board.cores else load_core(board.core)
     elf = firmware_for(output, board, folder, STEP_CFLAGS)
     table = step_table(elf, core, output.layout(core, board), folder)
-    graph = output.graph
-    shape = graph.tensors[graph.inputs[0].tensor].shape
-    frame = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8).tobytes()
     with EmulatedBoard(board, elf, count=True, table=table) as transport:
-        Session(transport, digest=output.digest, timing=EMULATED).run(frame)
+        Session(transport, digest=output.digest, timing=EMULATED).run(_noise(output.graph))
         total = sum(transport.instruction_counts())
     return _result(output, board, core, table.read(), total)
+
+
+def bench_device(output: OutputFolder, device: Device) -> dict[str, Any]:
+    """Run two inferences of noise on a board that counts cycles, the second with the counter read around every step.
+
+    raises  BoardError if it has no counter
+    """
+    facts, frame = device.session.facts, _noise(output.graph)
+    if not device.counts_cycles:
+        raise BoardError(
+            f"board '{facts.board}' counts no cycles", hint="bench --board counts instructions in the emulator"
+        )
+    device.session.run(frame)
+    total = device.cycles
+    cycles = device.session.layer_cycles(frame)
+    rows = []
+    for call in output.layout(load_core(facts.core), load_board(facts.board)).plan.calls:
+        name, op, macs = _layer(output.graph, call)
+        each = cycles[call.step]
+        rows.append(
+            {
+                "step": call.step,
+                "name": name,
+                "op": op,
+                "macs": macs,
+                "cycles": each,
+                "cycles_per_mac": round(each / macs, 3) if macs else None,
+                "share": round(each / max(1, sum(cycles)), 4),
+            }
+        )
+    macs = output.report["model"]["macs"]
+    return {
+        "board": facts.board,
+        "core": facts.core,
+        "instructions_per_inference": None,
+        "instructions_per_mac": None,
+        "layers": rows,
+        "cycles_per_inference": total,
+        "cycles_per_mac": round(total / macs, 3) if macs else None,
+        "estimated_cycles_per_inference": None,
+    }
+
+
+def _noise(graph: Graph) -> bytes:
+    shape = graph.tensors[graph.inputs[0].tensor].shape
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8).tobytes()
 
 
 def _result(
@@ -49,8 +95,7 @@ def _result(
     graph, has_model = output.graph, core.name in MODELS
     rows = []
     for call in output.layout(core, board).plan.calls:
-        macs = OPERATORS[graph.producer[call.write].op].macs(graph.producer[call.write], graph) if call.node else 0
-        name, op = call.node or "input", _op(graph, call.write, call.node)
+        name, op, macs = _layer(graph, call)
         rows.append(_row(call.step, name, op, macs, counts[str(call.step)], total, has_model))
     rows.append(_row(None, SCHEDULE, SCHEDULE, 0, counts[SCHEDULE], total, has_model))
     macs = output.report["model"]["macs"]
@@ -68,8 +113,12 @@ def _result(
     }
 
 
-def _op(graph: Graph, tensor: str, node: str) -> str:
-    return graph.producer[tensor].op if node else "input"
+def _layer(graph: Graph, call: Call) -> tuple[str, str, int]:
+    """(name, operator, MACs)."""
+    if not call.node:
+        return "input", "input", 0
+    node = graph.producer[call.write]
+    return call.node, node.op, OPERATORS[node.op].macs(node, graph)
 
 
 def _row(

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mbn2c.bench import bench
+from mbn2c.bench import bench, bench_device
 from mbn2c.build.flash import flash
 from mbn2c.cli.words import command, progress, show
 from mbn2c.errors import UsageError
@@ -131,15 +131,25 @@ def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:
 
 
 def add_bench(commands: Any) -> None:
-    parser = command(commands, "bench", _bench, "instructions of one inference, per layer and class, in the emulator")
+    parser = command(
+        commands, "bench", _bench, "per layer: instructions by class and estimated cycles (emulator), or cycles (board)"
+    )
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
-    parser.add_argument("--board", help="emulated board (default: the board OUT was built for)")
+    device = parser.add_mutually_exclusive_group()
+    device.add_argument("--board", help="emulated board (default: the board OUT was built for)")
+    device.add_argument("--port", help="serial port, or socket://host:port, of a board that runs the firmware")
+    parser.add_argument("--baud", type=int, default=FIRST_BAUD, help="rate to change to after the first 115200")
 
 
 def _bench(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
     options.host = False
-    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder:
-        result = bench(output, _device_board(options, output), Path(folder))
+    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
+        if options.port:
+            place = Place(port=options.port, baud=options.baud)
+            [device], _ = open_devices(output, [place], Path(folder), open_lines)
+            result = bench_device(output, device)
+        else:
+            result = bench(output, _device_board(options, output), Path(folder))
     show(options, result, bench_text(result))
     return 0
