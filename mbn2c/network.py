@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mbn2c.errors import InternalError, UsageError
 from mbn2c.int8_oracle import GivenFacts, GivenModel
@@ -104,7 +105,10 @@ def read_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
 
     raises  Mbn2cError subclasses; see the exit codes in `errors`
     """
-    return (_given_network if is_quantized(options.model) else _own_network)(options, labels, progress)
+    # One thread for numpy's products: threads that wait for each other cost more than they save on matrices of this
+    # size, and sums would be rounded another way on a machine with more cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return (_given_network if is_quantized(options.model) else _own_network)(options, labels, progress)
 
 
 def import_lowered(model: Path) -> Graph:

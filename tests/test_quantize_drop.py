@@ -13,6 +13,7 @@ from mbn2c.cli import main
 from mbn2c.errors import GateError
 from mbn2c.network_drop import Answer, HeldBack, check_drop
 from mbn2c.results import paired_drop
+from mbn2c.texts import build_text
 
 COSTS = {"first": 0.1, "middle": 0.6, "last": 0.2, "input": 0.05, "other": 0.05}
 SAME, LOST, GAINED, BOTH_WRONG = Answer(1, 1, 1), Answer(1, 2, 1), Answer(2, 1, 1), Answer(2, 3, 1)
@@ -77,6 +78,24 @@ def test_build_reports_what_was_held_back(tmp_path: Path, capsys: pytest.Capture
     worst = report["quantization"]["worst_layers"]
     assert worst[0]["noise_share"] == max(shares)
     assert all(layer["activation_sqnr_db"] > 20 for layer in worst)
+
+
+def test_build_tells_briefly_what_was_tried(tmp_path: Path) -> None:
+    """However much was tried: at most eight lines, the first and the last method kept among them."""
+    assert build(tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [set(line) for line in report["quantization"]["tried"]] == [
+        {"method", "sqnr_db", "agreement", "kept"}
+    ] * len(report["quantization"]["tried"])
+    report["quantization"]["tried"] = [
+        {"method": f"method {number}", "sqnr_db": 20.0 + number, "agreement": 1.0, "kept": number % 3 != 1}
+        for number in range(18)
+    ]
+    lines = [line for line in build_text(report, "out", "").splitlines() if "method" in line]
+    assert len(lines) <= 8
+    assert lines[0] == "quantization    method 0: 20.00 dB on held-back images"
+    assert "method 17: 37.00 dB on held-back images, kept" in lines[-2]
+    assert "dropped: method 1 21.00 dB" in lines[-1] and "2 more in report.json" in lines[-1]
 
 
 def test_build_fails_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

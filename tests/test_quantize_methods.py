@@ -27,6 +27,7 @@ from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges
 from mbn2c.quantize.reconstruct import Fit, descend, reconstruct, round_with_feedback
 from mbn2c.quantize.search import EFFORTS, Found, Images, search
+from mbn2c.quantize.sensitivity import noise_gains
 from mbn2c.reference.run_graph import run_graph
 
 TINY = {"v2": tiny_mobilenet_v2, "v1": tiny_mobilenet_v1, "two outputs": tiny_two_outputs}
@@ -92,11 +93,15 @@ def test_batches_give_what_onnx_runtime_and_the_reference_give(name: str) -> Non
 # --- equalized channels --------------------------------------------------------------------------
 
 
+def equalized_of(graph: Graph, images: list[np.ndarray]) -> Graph:
+    return equalize(graph, observed_of(graph, images), noise_gains(graph, batch_of(images)), 1.0)
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_equalized_network_computes_the_same(name: str) -> None:
     graph = unbalanced(name)
     images = images_of(graph, 6)
-    equalized = check(equalize(graph, observed_of(graph, images), 1.0), "lowered")
+    equalized = check(equalized_of(graph, images), "lowered")
     before, after = OnnxModel(graph, to_onnx_float(graph)), OnnxModel(equalized, to_onnx_float(equalized))
     for image in images:
         expected, found = before(image), after(image)
@@ -109,7 +114,7 @@ def test_equalized_channels_use_the_range_alike() -> None:
     graph = unbalanced("v1")
     images = images_of(graph, 6)
     observed = observed_of(graph, images)
-    again = observed_of(equalize(graph, observed, 1.0), images)
+    again = observed_of(equalized_of(graph, images), images)
 
     def spread(seen: Mapping[str, Observed]) -> float:
         """Mean share of the tensor's range that a channel uses, over tensors with a clamp."""
@@ -128,8 +133,9 @@ def test_a_channel_that_reaches_its_clamp_is_not_scaled() -> None:
     bias = graph.tensors[first.inputs[2]]
     data = np.array([9, 9, 0.1, 0.1, 0.1, 0.1], np.float32)
     graph = graph.rebuild(tensors=[replace(bias, data=data)], nodes=[first, *graph.nodes[1:]])
-    observed = observed_of(graph, images_of(graph, 8))
-    changed = equalize(graph, observed, 1.0).constant(first.inputs[2]) / data
+    images = images_of(graph, 8)
+    observed = observed_of(graph, images)
+    changed = equalized_of(graph, images).constant(first.inputs[2]) / data
     reached = observed[first.outputs[0]].channel_high >= 6
     assert reached[:2].all() and not reached.all()
     np.testing.assert_allclose(changed[reached], 1)
@@ -199,7 +205,7 @@ def test_rounding_beats_nearest(seed: int, width: int, shared: bool) -> None:
         assert cost(stepped).sum() < cost(nearest).sum()
 
 
-@pytest.mark.parametrize("fit", [Fit(), Fit(ridge=1.0), Fit(clip=False, round=False)])
+@pytest.mark.parametrize("fit", [Fit(), Fit(ridge=1.0), Fit(ridge=None), Fit(clip=False, round=False)])
 @pytest.mark.parametrize("name", TINY)
 def test_fitted_networks_equal_onnx_runtime(name: str, fit: Fit) -> None:
     graph = TINY[name]()
@@ -264,6 +270,14 @@ def test_search_is_deterministic() -> None:
     once, twice = (searched(tiny_mobilenet_v2(), "default") for _ in range(2))
     assert to_onnx_int8(once.graph) == to_onnx_int8(twice.graph)
     assert [one.as_json() for one in once.tried] == [one.as_json() for one in twice.tried]
+
+
+@pytest.mark.parametrize(("largest", "held"), [(10**9, set(range(12))), (0, {3, 7, 11})])
+def test_large_networks_hold_back_one_quarter(largest: int, held: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mbn2c.quantize.search._FOLD_VALUES", largest)
+    found = searched(tiny_mobilenet_v1(), "fast")
+    assert {one.image for one in found.judged} == held
+    assert len(found.judged) == len(held)
 
 
 def test_a_given_percentile_is_kept() -> None:

@@ -29,6 +29,8 @@ _NORM_SQUARINGS = 4
 # A channel is never scaled more than this above the tensor's largest: one that was hardly seen at work, as the features
 # of classes that no calibration image shows, may reach as far as the others later.
 _LARGEST_GAIN = 4.0
+# What fitting leaves of the noise of weights rounded to the nearest step.
+_WEIGHTS_LEFT = 0.15
 
 
 @dataclass
@@ -40,10 +42,11 @@ class Group:
     readers: list[Node] = field(default_factory=list)
 
 
-def equalize(graph: Graph, observed: Mapping[str, Observed], margin: float) -> Graph:
+def equalize(graph: Graph, observed: Mapping[str, Observed], gains: Mapping[str, np.ndarray], margin: float) -> Graph:
     """Scale the channels of every group of activations that can be scaled.
 
     observed  of `graph`
+    gains     of `graph`, by `sensitivity.noise_gains`
     margin    how far above its observed maximum a clamped channel stays below its clamp, at least 1
     """
     constants = {
@@ -53,7 +56,7 @@ def equalize(graph: Graph, observed: Mapping[str, Observed], margin: float) -> G
         upper = _upper_bounds(graph, group, observed, margin)
         if upper is None:
             continue
-        factors = _choose(graph, group, observed, constants, upper)
+        factors = _choose(_noise_model(graph, group, observed, gains, constants), upper)
         scale_channels(group, constants, factors)
     tensors = [Tensor(name, value.shape, "float32", value.astype(np.float32)) for name, value in constants.items()]
     return graph.rebuild(tensors=tensors)
@@ -106,14 +109,15 @@ def _upper_bounds(graph: Graph, group: Group, observed: Mapping[str, Observed], 
     return upper
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Noise:
-    """The noise model of one group: what rounding activations and weights adds at the outputs of its readers.
+    """The noise model of one group: what rounding its activations and the weights that read them costs at the outputs.
 
     extent      [T, C], largest magnitude of each tensor's channels (with s = 1)
     clamp       [T], the clamp a tensor's range ends at, 0 if none: then the range follows the channels
-    gain        [C], sum over readers of importance * weight^2: what activation noise of a channel costs
-    dense       per dense reader (|weights| [O, C], importance [O], mean square of its input [C])
+    symmetric   [T], 2 where a tensor has values of both signs, else 1
+    gain        [T, C], what noise in a channel costs
+    dense       per dense reader (|weights| [O, C], what noise in its outputs costs [O], mean square of its input [C])
     """
 
     extent: np.ndarray
@@ -134,8 +138,8 @@ class _Noise:
         power = (ranges / _LEVELS) ** 2
         shares = shares * (np.where(self.clamp > 0, 0.0, power))[:, None]
         costs = self.gain / s**2
-        noise = power.sum() * costs.sum()
-        slope = 2 * shares.sum(axis=0) * costs.sum() - 2 * power.sum() * costs
+        noise = (power * costs.sum(axis=1)).sum()
+        slope = 2 * (costs.sum(axis=1) @ shares) - 2 * (power @ costs)
         for weights, importance, mean_square in self.dense:
             largest, shares = _soft_max(weights / s, hard)
             steps = importance * (largest / WEIGHT_MAX) ** 2
@@ -157,15 +161,8 @@ def _soft_max(values: np.ndarray, hard: bool) -> tuple[np.ndarray, np.ndarray]:
     return largest * total ** (0.5**_NORM_SQUARINGS), powers / total[:, None]
 
 
-def _choose(
-    graph: Graph,
-    group: Group,
-    observed: Mapping[str, Observed],
-    constants: Mapping[str, np.ndarray],
-    upper: np.ndarray,
-) -> np.ndarray:
-    """Factors [C] that make the noise model small: coordinate descent from a start at equal channel ranges."""
-    noise = _noise_model(graph, group, observed, constants)
+def _choose(noise: _Noise, upper: np.ndarray) -> np.ndarray:
+    """Factors [C] that make the noise small: gradient descent from a start at equal channel ranges."""
     extent = noise.extent.max(axis=0)
     s = extent.max() / np.maximum(extent, extent.max() / _LARGEST_GAIN)
     fixed = upper < 0
@@ -187,7 +184,11 @@ def _choose(
 
 
 def _noise_model(
-    graph: Graph, group: Group, observed: Mapping[str, Observed], constants: Mapping[str, np.ndarray]
+    graph: Graph,
+    group: Group,
+    observed: Mapping[str, Observed],
+    gains: Mapping[str, np.ndarray],
+    constants: Mapping[str, np.ndarray],
 ) -> _Noise:
     extent, clamp, symmetric = [], [], []
     for name in group.tensors:
@@ -196,21 +197,22 @@ def _noise_model(
         activation = getattr(graph.producer[name].attributes, "activation", None)
         clamp.append(activation.high if activation is not None and np.isfinite(activation.high) else 0.0)
         symmetric.append(2.0 if seen.low < 0 else 1.0)
-    channels = len(extent[0])
-    gain, dense = np.zeros(channels), []
+    dense = []
     for node in group.readers:
-        weights = constants[node.inputs[1]]
-        importance = 1 / np.maximum(observed[node.outputs[0]].channel_power, 1e-12)
-        importance = np.minimum(importance, 100 * np.median(importance))
         if node.op == "depthwise_conv2d":
-            per_output = (weights**2).sum(axis=(0, 1)) * importance
-            gain += per_output.reshape(channels, -1).sum(axis=1)
+            # A channel of its own has a weight scale of its own: scaling changes nothing.
             continue
-        flat = weights.reshape(len(weights), -1, channels)
-        gain += (importance[:, None] * (flat**2).sum(axis=1)).sum(axis=0)
+        weights = constants[node.inputs[1]]
+        flat = np.abs(weights.reshape(len(weights), -1, len(extent[0])))
         power = observed[node.inputs[0]].channel_power * flat.shape[1]
-        dense.append((np.abs(flat).max(axis=1), importance, power))
+        dense.append((flat.max(axis=1), _WEIGHTS_LEFT * _at_least_mean(gains[node.outputs[0]]), power))
+    gain = np.array([_at_least_mean(gains[name]) for name in group.tensors])
     return _Noise(np.array(extent), np.array(clamp), np.array(symmetric), gain, dense)
+
+
+def _at_least_mean(gain: np.ndarray) -> np.ndarray:
+    """Gains [C] for images still to come: a channel that the few seen hardly need may decide about others."""
+    return np.maximum(gain, gain.mean())
 
 
 def scale_channels(group: Group, constants: dict[str, np.ndarray], s: np.ndarray) -> None:

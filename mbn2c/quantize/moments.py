@@ -11,8 +11,8 @@ from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.operator import scale_of
 
-# Output pixels of all images together that a layer is fitted on.
-_SAMPLES, _DEPTHWISE_SAMPLES = 8192, 4096
+# Output pixels of all images together that a layer is fitted on: so many for each weight of a channel, within limits.
+_SAMPLES_PER_WEIGHT, _FEWEST_SAMPLES, _MOST_SAMPLES = 32, 2048, 8192
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,14 @@ class Moments:
 
 def _positions(node: Node, shape: tuple[int, ...]) -> np.ndarray:
     """Flat output positions (image, row, column) to sample; the same on every run."""
-    images, height, width, _ = shape
+    images, height, width, channels = shape
+    weights = 1 if node.op == "depthwise_conv2d" else channels
     if node.op != "fully_connected":
-        height, width = OPERATORS[node.op].window(node).output_size(height, width)
+        window = OPERATORS[node.op].window(node)
+        height, width = window.output_size(height, width)
+        weights *= window.kernel[0] * window.kernel[1]
     total = images * height * width
-    wanted = _DEPTHWISE_SAMPLES if node.op == "depthwise_conv2d" else _SAMPLES
+    wanted = min(max(_SAMPLES_PER_WEIGHT * weights, _FEWEST_SAMPLES), _MOST_SAMPLES)
     if total <= wanted:
         return np.arange(total)
     return np.sort(np.random.default_rng(0).choice(total, wanted, replace=False))

@@ -60,8 +60,8 @@ def steps_of(effort: str, percentile: float, images: int) -> list[Step]:
     steps += [("weights fitted layer by layer", lambda recipe: replace(recipe, fit=Fit()))]
     if effort == "best":
         steps += [
-            ("... and moved to make up for earlier layers", lambda recipe: replace(recipe, fit=Fit(ridge=10.0))),
-            ("... moved less", lambda recipe: replace(recipe, fit=Fit(ridge=30.0))),
+            ("... not moved for earlier layers", lambda recipe: replace(recipe, fit=Fit(ridge=None))),
+            ("... moved more", lambda recipe: replace(recipe, fit=Fit(ridge=10.0))),
             ("... with more damping", lambda recipe: replace(recipe, fit=replace(recipe.fit or Fit(), damp=0.5))),
         ]
     return steps

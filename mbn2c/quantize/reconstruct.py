@@ -13,6 +13,7 @@ Source: Frantar et al., GPTQ (2022) and Optimal Brain Compression (2022) for the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ class Fit:
     round   move rounding errors between the weights of a channel; False: each to the nearest step
     """
 
-    ridge: float | None = None
+    ridge: float | None = 30.0
     damp: float = 0.1
     clip: bool = True
     round: bool = True
@@ -62,19 +63,21 @@ def reconstruct(graph: Graph, int8_graph: Graph, inputs: np.ndarray, fit: Fit, p
     last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
     by_name = {node.name: node for node in int8_graph.nodes}
     nodes = []
-    for node in progress(graph.nodes, "fit weights", len(graph.nodes)):
-        int8_node = by_name[node.name]
-        if node.op in WITH_WEIGHTS:
-            x = (floats[node.inputs[0]], ints[node.inputs[0]])
-            int8_node, int8_graph = _fit_layer(node, graph, int8_graph, quants, x, fit)
-        nodes.append(int8_node)
-        output = node.outputs[0]
-        arrays = [name for name in node.inputs if name in floats]
-        floats[output] = run_float(node, graph, [floats[name] for name in arrays])
-        ints[output] = run_int8(int8_node, int8_graph, [ints[name] for name in arrays])
-        for name in arrays:
-            if last_reader[name] == node.name:
-                del floats[name], ints[name]
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        for node in progress(graph.nodes, "fit weights", len(graph.nodes)):
+            int8_node, output = by_name[node.name], node.outputs[0]
+            arrays = [name for name in node.inputs if name in floats]
+            # The float side does not wait for the weights.
+            float_output = aside.submit(run_float, node, graph, [floats[name] for name in arrays])
+            if node.op in WITH_WEIGHTS:
+                x = (floats[node.inputs[0]], ints[node.inputs[0]])
+                int8_node, int8_graph = _fit_layer(node, graph, int8_graph, quants, x, fit)
+            nodes.append(int8_node)
+            ints[output] = run_int8(int8_node, int8_graph, [ints[name] for name in arrays])
+            floats[output] = float_output.result()
+            for name in arrays:
+                if last_reader[name] == node.name:
+                    del floats[name], ints[name]
     return int8_graph.rebuild(nodes=nodes)
 
 
@@ -88,14 +91,15 @@ def _fit_layer(
     rows = _Rows.of(node, weights)
     moments = Moments.of(node, x, quants[node.inputs[0]], crossed=fit.ridge is not None)
     target = moments.best_weights(rows.values, fit.ridge) if fit.ridge is not None else rows.values
-    hessian = moments.damped(fit.damp)
+    # Damped so that float32 is enough; half the time.
+    hessian = moments.damped(fit.damp).astype(np.float32)
     largest = _best_clip(target, hessian) if fit.clip else np.abs(target).max(axis=1)
     proved = operator.choose_scales(node, graph, quants, np.maximum(largest, 1e-12))
     w_scale = proved.w_scale.astype(np.float64)
-    rounded = np.clip(np.rint(target / w_scale[:, None]), -WEIGHT_MAX, WEIGHT_MAX)
+    wanted = (target / w_scale[:, None]).astype(np.float32)
+    rounded = np.clip(np.rint(wanted), -WEIGHT_MAX, WEIGHT_MAX)
     if fit.round:
-        rounded = round_with_feedback(target / w_scale[:, None], hessian)
-        rounded = descend(target / w_scale[:, None], rounded, hessian)
+        rounded = descend(wanted, round_with_feedback(wanted, hessian), hessian)
     shift = moments.mean_shift(rows.values, rounded * w_scale[:, None])
     int8_bias = np.rint((bias + shift) / (np.float64(scale_of(quants[node.inputs[0]])) * w_scale)).astype(np.int32)
     try:
@@ -128,7 +132,7 @@ class _Rows:
 def _best_clip(weights: np.ndarray, hessian: np.ndarray) -> np.ndarray:
     """The largest weight per row [C] whose scale gives the least error when weights are rounded to the nearest step."""
     largest = np.abs(weights).max(axis=1)
-    weights, hessian = weights.astype(np.float32), hessian.astype(np.float32)
+    weights = weights.astype(np.float32)
     errors = []
     for clip in _CLIPS:
         scale = (np.maximum(largest * clip, 1e-30)[:, None] / WEIGHT_MAX).astype(np.float32)
@@ -152,15 +156,14 @@ def round_with_feedback(target: np.ndarray, hessian: np.ndarray) -> np.ndarray:
     hessian  [1, K, K] for all rows, or [C, K, K]
     """
     order = np.argsort(-np.einsum("gkk->k", hessian), kind="stable")
-    inverse = np.linalg.inv(hessian[:, order][:, :, order])
-    # Upper Cholesky factor of the inverse: its rows say where the error of a column goes. One row of `rest` per weight.
-    upper = np.linalg.cholesky(inverse).transpose(2, 1, 0)
+    # Its rows say where the error of a column goes. One row of `rest` per weight.
+    upper = np.ascontiguousarray(_inverse_factor(hessian[:, order][:, :, order]).transpose(1, 2, 0))
     rest = np.ascontiguousarray(target.T[order])
     rounded = np.empty_like(rest)
     block = _BLOCK if len(hessian) == 1 else len(rest)
     for start in range(0, len(rest), block):
         end = min(start + block, len(rest))
-        errors = np.empty((end - start, rest.shape[1]))
+        errors = np.empty((end - start, rest.shape[1]), rest.dtype)
         for k in range(start, end):
             rounded[k] = np.clip(np.rint(rest[k]), -WEIGHT_MAX, WEIGHT_MAX)
             errors[k - start] = (rest[k] - rounded[k]) / upper[k, k]
@@ -170,6 +173,26 @@ def round_with_feedback(target: np.ndarray, hessian: np.ndarray) -> np.ndarray:
     result = np.empty_like(rounded)
     result[order] = rounded
     return np.ascontiguousarray(result.T)
+
+
+def _inverse_factor(hessian: np.ndarray) -> np.ndarray:
+    """The upper Cholesky factor U of the inverse, U'U [G, K, K], without the inverse itself."""
+    # Turned around, the factor of the matrix is the upper one, and its inverse is that of the inverse.
+    factor = np.linalg.cholesky(np.ascontiguousarray(hessian[:, ::-1, ::-1]))
+    return _inverse_of_lower(factor)[:, ::-1, ::-1]
+
+
+def _inverse_of_lower(factor: np.ndarray) -> np.ndarray:
+    """The inverse of lower triangular matrices [G, K, K], by halves."""
+    size = factor.shape[1]
+    if size <= _BLOCK:
+        return np.linalg.inv(factor)
+    half = size // 2
+    first, last = _inverse_of_lower(factor[:, :half, :half]), _inverse_of_lower(factor[:, half:, half:])
+    result = np.zeros_like(factor)
+    result[:, :half, :half], result[:, half:, half:] = first, last
+    result[:, half:, :half] = -last @ (factor[:, half:, :half] @ first)
+    return result
 
 
 def descend(target: np.ndarray, rounded: np.ndarray, hessian: np.ndarray, sweeps: int = 3) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 The methods are tried one after the other, each on top of what was kept so far, on three quarters of the images. A
 method is kept if it raises the SQNR of outputs and last features on the quarter held back, and the network that was
-judged best is the one that is built. Where that is cheap, each quarter is held back in turn, and the kept methods are
-then run again on all images.
+judged best is built, from all images. Where that is cheap, each quarter is held back in turn.
 Nothing is random and nothing is timed to decide, so the same images give the same network.
 """
 
@@ -27,6 +26,7 @@ from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges, output_ranges, widen
 from mbn2c.quantize.recipe import Recipe, Step, steps_of
 from mbn2c.quantize.reconstruct import reconstruct
+from mbn2c.quantize.sensitivity import noise_gains
 
 EFFORTS = ("fast", "default", "best")
 # Fewer images than this are not split: all are used to fit and to judge.
@@ -40,6 +40,8 @@ _SMALLEST_GAIN_DB, _FIT_GAIN_DB = 0.05, -0.2
 _EXACT_DB = 200.0
 # Values of the largest activation over all images that are kept in memory while layers are fitted (float32 and int8).
 _FIT_VALUES = 80_000_000
+# Images that say what noise in each channel costs.
+_GAIN_IMAGES = 16
 
 Runner = Callable[[Graph, Sequence[str]], RunFloat]
 
@@ -115,7 +117,8 @@ class _Workshop:
         if margin not in self.memory:
             graph = self.graph
             if margin is not None:
-                graph = equalize(*centre(graph, self.equalized(None)[1]), margin)
+                graph, observed = centre(graph, self.equalized(None)[1])
+                graph = equalize(graph, observed, noise_gains(graph, self.images.batch(_GAIN_IMAGES)), margin)
             activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
             title = "calibrate" if margin is None else "calibrate, channels equalized"
             values = self.progress(self.images.values, title, len(self.images.values))
@@ -165,7 +168,7 @@ def search(graph: Graph, images: Images, effort: str, percentile: float, run: Ru
         tried.append(seen)
         if seen.kept:
             recipe, best, judged, made = candidate, seen, answers, graphs
-    if len(folds) > 1:
+    if len(images.values) >= _FEWEST_TO_SPLIT:
         made = _Workshop(graph, images, run, progress, {}).make(recipe)
     assert made is not None
     return Found(*made, recipe, tuple(tried), judged)
