@@ -100,8 +100,9 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
         layout.fit,
     )
     _add_quality(report, network)
-    report["sources"] = sorted(path for path in c_files(layout, names, options.core, None) if path.endswith(".c"))
     bundle = c_files(layout, names, options.core, options.board, beside=options.beside)
+    alone = c_files(layout, names, options.core, None) if options.beside else bundle
+    report["sources"] = sorted(path for path in alone if "/" not in path and path.endswith(".c"))
     code = {path: content for path, content in bundle.items() if "/" not in path and path.endswith((".c", ".h"))}
     for emit in sorted(set(options.emit) & set(PACKAGINGS)):
         bundle |= package_folder(emit, name=prefix, title=options.model.name, core=options.core, code=code)
