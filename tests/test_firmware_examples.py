@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +18,7 @@ import pytest
 from models import tiny_mobilenet_v1, tiny_mobilenet_v2
 from networks import quantized
 from shared import shared
+from users_pytest import run_pytest
 
 from mbn2c import demo
 from mbn2c.build import toolchain
@@ -193,9 +192,7 @@ def test_accuracy_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for file in sorted(demo.TEST_FOLDER.iterdir())[:12]:
         shutil.copy(file, tmp_path / "images")
     shutil.copy(demo.TEST_LABELS, tmp_path / "labels.csv")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "mbn2c.pytest_plugin"]
-    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
-    done = subprocess.run([*command, "--mbn2c-out", "out"], capture_output=True, text=True, env=environment)
+    done = run_pytest(tmp_path, "--mbn2c-out", "out")
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
 
 

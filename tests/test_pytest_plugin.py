@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import subprocess
-import sys
 import xml.etree.ElementTree as Xml
 from pathlib import Path
 
 import pytest
 from devices import build_folder, demo_options
+from users_pytest import run_pytest
 
-import mbn2c
 from mbn2c import demo
 
 USERS_TEST = f"""
@@ -29,14 +25,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "test_mine.py").write_text(USERS_TEST)
     build_folder(folder / "out", demo_options("cortex-m7"))
     return folder
-
-
-def run_pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    installed = "mbn2c" in importlib.metadata.entry_points(group="pytest11").names
-    named = [] if installed else ["-p", "mbn2c.pytest_plugin"]
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *named]
-    environment = {**os.environ, "PYTHONPATH": str(Path(mbn2c.__file__).parent.parent)}
-    return subprocess.run([*command, *words], cwd=folder, capture_output=True, text=True, env=environment)
 
 
 @pytest.mark.parametrize("where", [(), ("--mbn2c-board", "qemu-mps2-an500")], ids=["host", "emulator"])
