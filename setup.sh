@@ -44,6 +44,8 @@ known_to_apt() {
 apt_install() { # words to put before apt-get, packages
   local -a as_root=($1) packages
   local wanted=$2
+  # Clang's sanitizers are in a package of their own, which clang only recommends.
+  if [[ $wanted == *clang* ]]; then wanted+=" libclang-rt-dev"; fi
   # Debian 13 moved the RISC-V emulator out of qemu-system-misc.
   if [[ $wanted == *qemu-system-misc* ]]; then wanted+=" qemu-system-riscv"; fi
   ${as_root[@]+"${as_root[@]}"} apt-get update -qq || say "apt-get update failed; going on with the lists at hand"
