@@ -98,6 +98,10 @@ class OutputFolder:
         """Those asked for so far: each takes seconds."""
         return {}
 
+    def core_on(self, board: Board) -> Core:
+        """Its own core, or else the board's, whose code runs there."""
+        return self.core if self.core.name in board.cores else load_core(board.core)
+
     def laid(self, core: Core) -> Laid:
         """The network as another build for `core` takes it in beside its own (`build --beside`)."""
         layout = self.layout(core, self.board)
@@ -117,7 +121,7 @@ def firmware_for(output: OutputFolder, board: Board, folder: Path, cflags: Seque
     cflags  compiler flags besides the core's own
     raises  FitError, BoardError
     """
-    core = _core_on(output, board)
+    core = output.core_on(board)
     write_bundle(c_files(output.layout(core, board), output.names, core, board, cflags), folder)
     return toolchain.build(folder, output.prefix, core, board).path
 
@@ -126,12 +130,8 @@ def firmware_build(output: OutputFolder, board: Board) -> int:
     """The build number of its firmware for any board, as the folder has it or as `firmware_for` would make it."""
     if output.report["board"] == board.name:
         return build_number_in(output.path)
-    core = _core_on(output, board)
+    core = output.core_on(board)
     return build_number(c_files(output.layout(core, board), output.names, core, board))
-
-
-def _core_on(output: OutputFolder, board: Board) -> Core:
-    return output.core if output.core.name in board.cores else load_core(board.core)
 
 
 def compile_folder(output: OutputFolder) -> None:

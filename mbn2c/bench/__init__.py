@@ -22,7 +22,7 @@ from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.ops import OPERATORS
 from mbn2c.output_folder import OutputFolder, firmware_for
-from mbn2c.target import Board, Core, load_board, load_core
+from mbn2c.target import Board, Core
 from mbn2c.verify import Device
 
 
@@ -34,7 +34,7 @@ def bench(output: OutputFolder, board: Board, folder: Path) -> dict[str, Any]:
     """
     if board.emulator is None or board.emulator.kind == "process":
         raise BoardError(f"board '{board.name}' counts no instructions", hint="an emulated board; see `mbn2c boards`")
-    core = output.core if output.core.name in board.cores else load_core(board.core)
+    core = output.core_on(board)
     elf = firmware_for(output, board, folder, STEP_CFLAGS)
     table = step_table(elf, core, output.layout(core, board), folder)
     with EmulatedBoard(board, elf, count=True, table=table) as transport:
@@ -55,20 +55,20 @@ def bench_device(output: OutputFolder, device: Device) -> dict[str, Any]:
         )
     device.session.run(frame)
     total = device.cycles
-    cycles = device.session.layer_cycles(frame)
+    counted = device.cycles_of_calls(output, frame)
+    whole = max(1, sum(cycles for _, cycles in counted))
     rows = []
-    for call in output.layout(load_core(facts.core), load_board(facts.board)).plan.calls:
+    for call, cycles in counted:
         name, op, macs = _layer(output.graph, call)
-        each = cycles[call.step]
         rows.append(
             {
                 "step": call.step,
                 "name": name,
                 "op": op,
                 "macs": macs,
-                "cycles": each,
-                "cycles_per_mac": round(each / macs, 3) if macs else None,
-                "share": round(each / max(1, sum(cycles)), 4),
+                "cycles": cycles,
+                "cycles_per_mac": round(cycles / macs, 3) if macs else None,
+                "share": round(cycles / whole, 4),
             }
         )
     macs = output.report["model"]["macs"]

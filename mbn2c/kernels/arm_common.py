@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed
+from mbn2c.ir.kernel import ChannelStride, Packed
 from mbn2c.ir.window import Window
 from mbn2c.kernels.scalar import covers_input
 from mbn2c.numerics import INT8_MAX, INT8_MIN
@@ -58,6 +58,37 @@ def taps_in_order(node: Node, graph: Graph) -> np.ndarray:
     """Weights of a convolution or fully connected layer, int8 [O, KH * KW * I]."""
     weights = graph.constant(node.inputs[1])
     return weights.reshape(weights.shape[0], -1)
+
+
+def conv_packed(
+    node: Node, graph: Graph, stream: np.ndarray, before: dict[str, int], after: dict[str, int] | None = None
+) -> Packed:
+    """A convolution's stream of constants and its params struct.
+
+    before  fields between the weights and the zero point
+    after   fields behind the channel stride
+    """
+    return Packed(
+        {
+            "weights": "weights",
+            **before,
+            "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+            "channel_stride": ChannelStride(node.outputs[0]),
+            **(after or {}),
+        },
+        {"weights": stream},
+        graph.constant(node.inputs[1]).size,
+    )
+
+
+def conv_step(node: Node, graph: Graph) -> dict[str, int]:
+    """Fields of a params struct: how windows of any size lie in their rows, in bytes."""
+    window, channels = window_of(node), channels_in(node, graph)
+    return {
+        "kernel_height": window.kernel[0],
+        "row_bytes": window.kernel[1] * channels,
+        "step": window.stride[1] * channels,
+    }
 
 
 def columns_are_adjacent(window: Window) -> bool:

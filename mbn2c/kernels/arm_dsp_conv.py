@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ChannelStride, Packed
+from mbn2c.ir.kernel import Packed
 from mbn2c.kernels.arm_common import (
     accumulator_range,
     channels_in,
     channels_out,
     columns_are_adjacent,
+    conv_packed,
+    conv_step,
     has_high_word_form,
     has_int8_weights,
     high_word_multipliers,
@@ -24,7 +26,6 @@ from mbn2c.kernels.arm_common import (
     window_of,
 )
 from mbn2c.kernels.scalar import folded_bias
-from mbn2c.ops.operator import quant_of
 
 # The odd channel of a pair is accumulated times 256 and shifted back.
 _ODD_LIMIT = 2**23
@@ -62,19 +63,8 @@ def accepts_conv(node: Node, graph: Graph) -> bool:
     return is_small and bool((np.abs(halves) < 2**15).all())
 
 
-def _conv_packed(node: Node, graph: Graph, taps: np.ndarray, fields: dict[str, int]) -> Packed:
-    """`fields` stand between the weights and the zero point, in the order of the params struct."""
-    stream = pack_taps(taps, folded_bias(node, graph, 0), high_word_multipliers(node))
-    return Packed(
-        {
-            "weights": "weights",
-            **fields,
-            "zero_point": quant_of(graph, node.outputs[0]).zero_point,
-            "channel_stride": ChannelStride(node.outputs[0]),
-        },
-        {"weights": stream},
-        graph.constant(node.inputs[1]).size,
-    )
+def _stream(node: Node, graph: Graph, taps: np.ndarray) -> np.ndarray:
+    return pack_taps(taps, folded_bias(node, graph, 0), high_word_multipliers(node))
 
 
 def _with_whole_groups(taps: np.ndarray) -> np.ndarray:
@@ -83,7 +73,7 @@ def _with_whole_groups(taps: np.ndarray) -> np.ndarray:
 
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
     fields = {"in_channels": channels_in(node, graph), "out_channels": channels_out(node, graph)}
-    return _conv_packed(node, graph, _with_whole_groups(taps_in_order(node, graph)), fields)
+    return conv_packed(node, graph, _stream(node, graph, _with_whole_groups(taps_in_order(node, graph))), fields)
 
 
 def accepts_1x1(node: Node, graph: Graph) -> bool:
@@ -150,16 +140,9 @@ def variants_quads(node: Node, graph: Graph, counts: Sequence[int], writes_plana
 
 def pack_conv(node: Node, graph: Graph) -> Packed:
     """Any window."""
-    window, channels = window_of(node), channels_in(node, graph)
     taps = _with_whole_groups(taps_in_order(node, graph))
     fields = {"taps": taps.shape[1], "out_channels": channels_out(node, graph)}
-    packed = _conv_packed(node, graph, taps, fields)
-    more = {
-        "kernel_height": window.kernel[0],
-        "row_bytes": window.kernel[1] * channels,
-        "step": window.stride[1] * channels,
-    }
-    return Packed({**packed.fields, **more}, packed.arrays, packed.int8_weights)
+    return conv_packed(node, graph, _stream(node, graph, taps), fields, conv_step(node, graph))
 
 
 def scratch_conv(node: Node, graph: Graph) -> int:
@@ -193,7 +176,7 @@ def pack_conv_3x3(node: Node, graph: Graph) -> Packed:
         ninth = np.pad(rows[:, (0, 2, 1), 8], ((0, 0), (0, 1)))
         taps = np.concatenate([rows[:, :, :8].reshape(len(rows), -1), ninth], axis=1)
     fields = {"out_channels": len(rows), "step": window_of(node).stride[1] * channels}
-    return _conv_packed(node, graph, taps, fields)
+    return conv_packed(node, graph, _stream(node, graph, taps), fields)
 
 
 def scratch_3x3(node: Node, graph: Graph) -> int:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ChannelStride, Packed
+from mbn2c.ir.kernel import Packed
 from mbn2c.kernels.arm_common import (
     channels_in,
     channels_out,
     columns_are_adjacent,
+    conv_packed,
+    conv_step,
     has_high_word_form,
     has_int8_weights,
     high_word_multipliers,
@@ -24,7 +26,6 @@ from mbn2c.kernels.arm_common import (
     window_of,
 )
 from mbn2c.kernels.scalar import folded_bias
-from mbn2c.ops.operator import quant_of
 
 VECTOR_BYTES = 16
 # Scatter stores have offsets of 16 bits.
@@ -61,25 +62,13 @@ def writes_planar(node: Node, graph: Graph) -> bool:
     return channels_out(node, graph) * padded_width(node.outputs[0], graph) <= LARGEST_OFFSET
 
 
-def _conv_packed(node: Node, graph: Graph, before: dict[str, int], after: dict[str, int]) -> Packed:
-    """The params struct with the fields that stand before the zero point and behind the channel stride."""
-    stream = pack_taps(taps_in_order(node, graph), folded_bias(node, graph, 0), high_word_multipliers(node))
-    return Packed(
-        {
-            "weights": "weights",
-            **before,
-            "zero_point": quant_of(graph, node.outputs[0]).zero_point,
-            "channel_stride": ChannelStride(node.outputs[0]),
-            **after,
-        },
-        {"weights": stream},
-        graph.constant(node.inputs[1]).size,
-    )
+def _stream(node: Node, graph: Graph) -> np.ndarray:
+    return pack_taps(taps_in_order(node, graph), folded_bias(node, graph, 0), high_word_multipliers(node))
 
 
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
     before = {"in_channels": channels_in(node, graph), "out_channels": channels_out(node, graph)}
-    return _conv_packed(node, graph, before, {})
+    return conv_packed(node, graph, _stream(node, graph), before)
 
 
 def accepts_1x1(node: Node, graph: Graph) -> bool:
@@ -89,14 +78,8 @@ def accepts_1x1(node: Node, graph: Graph) -> bool:
 
 def pack_conv(node: Node, graph: Graph) -> Packed:
     """Any window."""
-    window, channels = window_of(node), channels_in(node, graph)
     before = {"taps": _taps(node, graph), "out_channels": channels_out(node, graph)}
-    after = {
-        "kernel_height": window.kernel[0],
-        "row_bytes": window.kernel[1] * channels,
-        "step": window.stride[1] * channels,
-    }
-    return _conv_packed(node, graph, before, after)
+    return conv_packed(node, graph, _stream(node, graph), before, conv_step(node, graph))
 
 
 def scratch_conv(node: Node, graph: Graph) -> int:

@@ -15,10 +15,9 @@ from mbn2c.ir.graph import Graph, Port
 from mbn2c.onnx_import.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, Call, describe
 from mbn2c.onnx_import.fold_constants import SUPPORTED, fold_constants, shape_of
 from mbn2c.onnx_import.layout import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
-from mbn2c.onnx_import.load import run_tool, used_names
+from mbn2c.onnx_import.load import is_quantized_operator, run_tool, used_names
 from mbn2c.onnx_import.operators import HANDLERS
 
-_QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
 _HINTS = {
     "HardSwish": "MobileNetV3 is not supported yet; use MobileNetV1 or V2",
     "HardSigmoid": "MobileNetV3 is not supported yet; use MobileNetV1 or V2",
@@ -149,7 +148,7 @@ def _refuse_unsupported(nodes: Iterable[NodeProto], constants: Iterable[str]) ->
     known = set(constants)
     missing: list[NodeProto] = []
     for node in nodes:
-        if node.op_type in _QUANTIZED or node.op_type.startswith(("QLinear", "QGemm")):
+        if is_quantized_operator(node.op_type):
             raise ModelError(
                 "the model is already quantized, where a float32 one is needed",
                 where=describe(node),

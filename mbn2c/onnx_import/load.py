@@ -21,6 +21,14 @@ from mbn2c.onnx_import.builder import EXPORT_AGAIN, describe
 MAX_FILE_BYTES = 2**31 - 1  # protobuf's own limit
 OLDEST_OPSET = 7
 Result = TypeVar("Result")
+DYNAMICALLY_QUANTIZED = (
+    "DynamicQuantizeLinear",
+    "ConvInteger",
+    "MatMulInteger",
+    "DynamicQuantizeMatMul",
+    "MatMulIntegerToFloat",
+)
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear")
 
 # Bits per element, and the typed field that may hold the elements instead of raw_data.
 _BITS: dict[int, tuple[int, str]] = {
@@ -215,6 +223,11 @@ def _load_external(model: ModelProto, path: Path) -> None:
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model)):
         folder = str(path.resolve().parent)
         run_tool("reading external weights", str(path), lambda: onnx.load_external_data_for_model(model, folder))
+
+
+def is_quantized_operator(kind: str) -> bool:
+    """Whether only a model that came quantized has such nodes."""
+    return kind in _QUANTIZED or kind in DYNAMICALLY_QUANTIZED or kind.startswith(("QLinear", "QGemm"))
 
 
 def run_tool(what: str, where: str, run: Callable[[], Result]) -> Result:

@@ -26,7 +26,7 @@ from mbn2c.onnx_import.builder import describe
 from mbn2c.onnx_import.convert import input_layouts, input_shape
 from mbn2c.onnx_import.fold_constants import fold_constants, shape_of
 from mbn2c.onnx_import.layout import LayoutError, Value, labeled, nhwc_shape, port_permutation
-from mbn2c.onnx_import.load import load_model
+from mbn2c.onnx_import.load import DYNAMICALLY_QUANTIZED, is_quantized_operator, load_model
 from mbn2c.onnx_import.operators import relabel
 from mbn2c.onnx_import.quantized_values import (
     FOLD_FIRST,
@@ -90,8 +90,6 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     **{("", op): elementwise.pointwise for op in _POINTWISE},
 }
 _FOLDED_ELSEWHERE = ("BatchNormalization", "Div", "QLinearMul")
-_QUANTIZED = ("QuantizeLinear", "DequantizeLinear")
-_DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")
 _SUPPORTED = "supported: convolution, depthwise convolution, dense, add, average pool, elementwise functions"
 _INPUT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.INT8: "int8", TensorProto.UINT8: "uint8"}
 
@@ -119,8 +117,7 @@ def is_quantized(path: Path) -> bool:
 
     raises  UsageError, ModelError as `load_model`
     """
-    ops = {node.op_type for node in load_model(path).graph.node}
-    return any(op in _QUANTIZED or op in _DYNAMIC or op.startswith(("QLinear", "QGemm")) for op in ops)
+    return any(is_quantized_operator(node.op_type) for node in load_model(path).graph.node)
 
 
 def import_quantized(path: Path) -> QuantizedModel:
@@ -130,7 +127,7 @@ def import_quantized(path: Path) -> QuantizedModel:
     """
     loaded = load_model(path)
     for node in loaded.graph.node:
-        if node.op_type in _DYNAMIC:
+        if node.op_type in DYNAMICALLY_QUANTIZED:
             raise ModelError(
                 f"{node.op_type}: dynamically quantized models are not supported",
                 where=describe(node),

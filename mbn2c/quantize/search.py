@@ -8,7 +8,6 @@ Nothing is random and nothing is timed to decide, so the same images give the sa
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -58,10 +57,9 @@ class Tried:
     sqnr_db: float
     agreement: float
     kept: bool
-    seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if name != "seconds"}
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -218,7 +216,6 @@ def _look(
     method: str, recipe: Recipe, folds: Sequence[_Fold], best: Tried | None, least_db: float
 ) -> tuple[Tried, tuple[Judged, ...], tuple[Graph, Graph]]:
     """Make the int8 Graph of a recipe, compare it with the float Graph on the images held back; Graphs of the last."""
-    started = time.monotonic()
     decibels: list[float] = []
     judged: list[Judged] = []
     for fold in folds:
@@ -228,7 +225,7 @@ def _look(
     sqnr = round(float(np.mean(decibels)), 3)
     agreement = sum(answer.float_top1 == answer.int8_top1 for answer in judged) / len(judged)
     kept = best is None or sqnr > best.sqnr_db + least_db
-    return Tried(method, sqnr, agreement, kept, time.monotonic() - started), tuple(judged), graphs
+    return Tried(method, sqnr, agreement, kept), tuple(judged), graphs
 
 
 def _sqnr_db(

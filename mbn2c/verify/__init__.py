@@ -18,7 +18,6 @@ from mbn2c.link.session import Session
 from mbn2c.link.transport import Transport
 from mbn2c.output_folder import OutputFolder
 from mbn2c.progress import Progress
-from mbn2c.target import load_board, load_core
 from mbn2c.tasks.classification import labels_of, read_labels
 from mbn2c.tasks.images import Samples, open_samples
 from mbn2c.verify.one_image import Bench, Device, Models, Tally, VerifyOptions, open_models
@@ -91,12 +90,8 @@ def _layer_cycles(bench: Bench, devices: Sequence[Device]) -> list[dict[str, Any
     for device in devices:
         with contextlib.suppress(BoardError):
             if device.counts_cycles:
-                facts = device.session.facts
-                cycles = device.session.layer_cycles(bench.prepare(0).frame)
-                calls = bench.output.layout(load_core(facts.core), load_board(facts.board)).plan.calls
-                return [
-                    {"step": call.step, "name": call.node or "input", "cycles": cycles[call.step]} for call in calls
-                ]
+                counted = device.cycles_of_calls(bench.output, bench.prepare(0).frame)
+                return [{"step": call.step, "name": call.node or "input", "cycles": cycles} for call, cycles in counted]
     return None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from mbn2c.errors import InternalError
 from mbn2c.int8_oracle import Comparison, ExportedModel, GivenFacts, GivenModel, Int8Oracle
 from mbn2c.ir.graph import Graph
-from mbn2c.ir.plan import from_memory, in_memory
+from mbn2c.ir.plan import Call, Plan, from_memory, in_memory
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import Session
 from mbn2c.link.transport import Transport
@@ -64,6 +64,16 @@ class Device:
     def cycles(self) -> int:
         """Of the last inference; 0 if they are not counted."""
         return self.session.last_cycles if self.counts_cycles else 0
+
+    def plan(self, output: OutputFolder) -> Plan:
+        """Of the firmware that it runs."""
+        facts = self.session.facts
+        return output.layout(load_core(facts.core), load_board(facts.board)).plan
+
+    def cycles_of_calls(self, output: OutputFolder, frame: bytes) -> list[tuple[Call, int]]:
+        """One more inference with the counter read around every step. Raises BoardError if there is no counter."""
+        cycles = self.session.layer_cycles(frame)
+        return [(call, cycles[call.step]) for call in self.plan(output).calls]
 
 
 @dataclass
@@ -196,7 +206,7 @@ class Bench:
             got = session.run(prepared.frame)
         counts, cycles, bad = instructions.note(), device.cycles, ""
         if self.options.layers:
-            bad = _first_bad_layer(self.output, session, prepared.frame, prepared.reference)
+            bad = _first_bad_layer(device, device.plan(self.output), prepared.frame, prepared.reference)
             instructions.skip()
         return Outcome(prepared, got, bad, counts, cycles)
 
@@ -245,15 +255,14 @@ class Instructions:
             self._seen = len(self._board.instruction_counts())
 
 
-def _first_bad_layer(output: OutputFolder, session: Session, frame: bytes, reference: Mapping[str, np.ndarray]) -> str:
+def _first_bad_layer(device: Device, plan: Plan, frame: bytes, reference: Mapping[str, np.ndarray]) -> str:
     """The first step whose rows have another CRC-32 than the reference's, or ""."""
-    digests = session.layer_digests(frame)
-    plan = output.layout(load_core(session.facts.core), load_board(session.facts.board)).plan
+    digests = device.session.layer_digests(frame)
     for call in plan.calls:
         rows, buffer = reference[call.write], plan.buffers[call.write]
         expected = in_memory(buffer, rows, quant_of(plan.graph, call.write).zero_point)
         if digests[call.step] != zlib.crc32(expected.tobytes()):
-            dumped = from_memory(buffer, np.frombuffer(b"".join(session.layer_dump(frame, call.step)), np.int8))
+            dumped = from_memory(buffer, np.frombuffer(b"".join(device.session.layer_dump(frame, call.step)), np.int8))
             first = [int(axis) for axis in np.argwhere(dumped != rows)[0]] if (dumped != rows).any() else []
             at = f", first at row {first[1]}, column {first[2]}, channel {first[3]}" if first else ""
             return f"step {call.step}, {call.node or 'input'}: {int((dumped != rows).sum())} bytes differ{at}"
