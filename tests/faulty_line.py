@@ -5,8 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import pytest
+
+from mbn2c.link.session import Session
 from mbn2c.link.transport import Transport
 
 FRAME_FAULTS = ("drop", "duplicate", "flip", "split", "delay", "reorder")
@@ -173,3 +177,15 @@ class SlowLine:
 
     def close(self) -> None:
         self.line.close()
+
+
+@contextmanager
+def slow_session(device: Transport, baud: int, digest: bytes) -> Iterator[tuple[Session, SlowLine]]:
+    """A conversation that has begun, on a line of limited rate, with a device that works half of the time."""
+    line = SlowLine(device, baud, latency_s=0.001, load=0.5)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("session", "dialogue", "lane"):
+            patch.setattr(f"mbn2c.link.{module}.time", line)
+        session = Session(line, digest=digest)
+        session.hello()
+        yield session, line

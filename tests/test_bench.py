@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +21,11 @@ BUSY = ("load", "store", "mac", "branch")
 
 
 @pytest.mark.parametrize(("core", "board"), [("cortex-m4", "qemu-mps2-an386"), ("rv32imc", "qemu-riscv32-virt")])
-def test_layers_add_up_to_the_total(tmp_path: Path, core: str, board: str) -> None:
+def test_layers_add_up_to_the_total(tmp_path: Path, core: str, board: str, need_tool: Callable[[str], str]) -> None:
     emulator = load_board(board).emulator
     assert emulator is not None
     for tool in (emulator.program, f"{load_core(core).prefix}gcc"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed; `mbn2c doctor` says how to get it")
+        need_tool(tool)
     output = build_folder(tmp_path / "out", replace(demo_options(core), calib=RANDOM))
     result = bench(output, load_board(board), tmp_path / "firmware")
     layers = result["layers"]

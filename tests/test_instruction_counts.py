@@ -5,17 +5,14 @@ benchmarks/instruction_counts.py writes the table and says how a count is made.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import shutil
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
 
 import pytest
+from benchmark_scripts import script
 
 from mbn2c.target import load_board, load_core
 
-ROOT = Path(__file__).resolve().parent.parent
 # Counts are exact for one compiler version; what else may move them is a constant in a header, not a kernel.
 SLACK = 0.01
 QUICK = {
@@ -23,15 +20,6 @@ QUICK = {
     ("vww_96", "cortex-m4"),
     ("vww_96", "cortex-m0plus"),
 }
-
-
-def script(name: str) -> ModuleType:
-    """A script of benchmarks/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 COUNTS = script("instruction_counts")
@@ -52,14 +40,13 @@ def test_the_table_is_complete() -> None:
         for core in COUNTS.BOARDS
     ],
 )
-def test_instructions_per_inference(model: str, core: str) -> None:
+def test_instructions_per_inference(model: str, core: str, need_tool: Callable[[str], str]) -> None:
     if not COUNTS.MODELS[model].exists():
         pytest.skip(f"../shared/models/{model}.onnx is not here: this test needs the real models")
     emulator = load_board(COUNTS.BOARDS[core]).emulator
     assert emulator is not None
     for tool in (f"{load_core(core).prefix}gcc", emulator.program):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed; `mbn2c doctor` says how to get it")
+        need_tool(tool)
     recorded, installed = TABLE["compilers"][core], COUNTS.compiler_version(core)
     if installed != recorded:
         pytest.skip(f"the counts are of GCC {recorded}, installed is {installed}")

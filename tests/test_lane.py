@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from dummy_model import DummyModel
-from faulty_line import FaultyLine, SlowLine
+from faulty_line import FaultyLine, slow_session
 from firmware import build_firmware
 
 from mbn2c import wire
@@ -149,12 +149,7 @@ def test_what_is_lost_comes_again(host: Path, number: int, is_answer: bool) -> N
 
 def line_share(elf: Path, baud: int, work: Callable[[Session], Iterable[bytes]]) -> float:
     """Of the line's capacity towards the device, how much the inferences use, overhead counted."""
-    with EmulatedBoard(SMALL, elf) as emulated, pytest.MonkeyPatch.context() as patch:
-        line = SlowLine(emulated, baud, latency_s=0.001, load=0.5)
-        for module in ("session", "dialogue", "lane"):
-            patch.setattr(f"mbn2c.link.{module}.time", line)
-        session = Session(line, digest=PICTURE.digest)
-        session.hello()
+    with EmulatedBoard(SMALL, elf) as emulated, slow_session(emulated, baud, PICTURE.digest) as (session, line):
         sent_bytes = session.sent_bytes
         assert list(work(session)) == [PICTURE.output(PICTURE.frame(number)) for number in range(COUNT)]
         assert session.retries == 0 and line.held_bytes <= session.facts.window_bytes

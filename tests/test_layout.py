@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -114,12 +114,13 @@ def test_what_cannot_fit_is_refused_with_the_smallest_and_its_layer(limits: dict
 
 
 @pytest.mark.parametrize("name", ["qemu-microbit", "qemu-mps2-an500", "qemu-riscv32-virt", "nucleo-g0b1re", "pico"])
-def test_the_firmware_takes_what_is_kept_free_for_it(name: str, tmp_path: Path) -> None:
+def test_the_firmware_takes_what_is_kept_free_for_it(
+    name: str, tmp_path: Path, need_tool: Callable[[str], str]
+) -> None:
     """What the linker says of all variables but arena and context; a plan chosen for a board must then link."""
     board = load_board(name)
     core = load_core(board.core)
-    if shutil.which(f"{core.prefix}gcc") is None:
-        pytest.skip(f"{core.prefix}gcc is not installed; `mbn2c doctor` says how to get it")
+    need_tool(f"{core.prefix}gcc")
     layout = lay_out(vww(), core, "ram", board=board)
     write_bundle(c_files(layout, Names("net", "net", bytes(32)), core, board), tmp_path)
     pieces = build(tmp_path, "net", core, board).pieces

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-import sys
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from benchmark_scripts import script
 
 from mbn2c.build.toolchain import linked_pieces
 from mbn2c.emit.model import Names
 from mbn2c.report import build_report, with_sizes
 from mbn2c.target import load_board, load_core
 
-ROOT = Path(__file__).resolve().parent.parent
 FACTS = {"given": None}
 QUICK = {
     ("vww_96", "cortex-m7", "ram"),
@@ -28,42 +24,28 @@ QUICK = {
 }
 
 
-@cache
-def memory() -> ModuleType:
-    """benchmarks/memory.py, which imports other scripts beside it."""
-    folder = str(ROOT / "benchmarks")
-    if folder not in sys.path:
-        sys.path.append(folder)
-    spec = importlib.util.spec_from_file_location("memory", f"{folder}/memory.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["memory"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
+MEMORY = script("memory")
 CASES = [
     pytest.param(name, core, goal, marks=() if (name, core, goal) in QUICK else pytest.mark.slow)
-    for name in memory().CASES
-    for core in memory().cores_of(name)
-    for goal in memory().MOST_INSTRUCTIONS
+    for name in MEMORY.CASES
+    for core in MEMORY.cores_of(name)
+    for goal in MEMORY.MOST_INSTRUCTIONS
 ]
 
 
 @pytest.mark.parametrize(("name", "core", "goal"), CASES)
-def test_ram_and_instructions(name: str, core: str, goal: str, tmp_path: Path) -> None:
-    emulator = load_board(memory().BOARDS[core]).emulator
+def test_ram_and_instructions(name: str, core: str, goal: str, tmp_path: Path, need_tool: Callable[[str], str]) -> None:
+    emulator = load_board(MEMORY.BOARDS[core]).emulator
     for tool in (f"{load_core(core).prefix}gcc", emulator.program):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed; `mbn2c doctor` says how to get it")
-    found = memory().figure(name, core, goal, tmp_path)
+        need_tool(tool)
+    found = MEMORY.figure(name, core, goal, tmp_path)
     assert found.measured.mismatches == 0
 
     names = Names("network", name, bytes(32))
     layout = found.layout
     report = build_report(layout.plan, layout.kernels, names, b"", load_core(core), None, FACTS, {}, layout.curve)
     ram = with_sizes(report, found.measured.code_bytes, found.measured.stack_bytes, None)["ram"]
-    assert ram["total_bytes"] <= memory().CASES[name].limits[goal] * 1024, ram
+    assert ram["total_bytes"] <= MEMORY.CASES[name].limits[goal] * 1024, ram
     # Rings freed out of step cannot always lie without a gap: 1.04 % in mobilenet_v2_0.35_224, balanced.
     assert ram["lower_bound_bytes"] <= ram["arena_bytes"] <= ram["lower_bound_bytes"] * 1.02 + 16
     assert 5 <= len(report["trade_offs"]) <= 10
@@ -75,4 +57,4 @@ def test_ram_and_instructions(name: str, core: str, goal: str, tmp_path: Path) -
     assert linked[".arena"] == ram["arena_bytes"]
     assert linked[".bss.net"] == ram["context_bytes"]
 
-    assert found.instructions_ratio <= memory().MOST_INSTRUCTIONS[goal]
+    assert found.instructions_ratio <= MEMORY.MOST_INSTRUCTIONS[goal]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dummy_model import DummyModel
-from faulty_line import FaultyLine, SlowLine
+from faulty_line import FaultyLine, slow_session
 from firmware import build_firmware
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -171,12 +171,7 @@ def test_packed_where_it_pays(firmware: Path, baud: int, frames: list[bytes], is
 
 @pytest.mark.parametrize("baud", [9600, 115_200, 921_600])
 def test_the_line_stays_full_and_carries_more_images(firmware: Path, baud: int) -> None:
-    with EmulatedBoard(CLOCKED, firmware) as emulated, pytest.MonkeyPatch.context() as patch:
-        line = SlowLine(emulated, baud, latency_s=0.001, load=0.5)
-        for module in ("session", "dialogue", "lane"):
-            patch.setattr(f"mbn2c.link.{module}.time", line)
-        session = Session(line, digest=MODEL.digest)
-        session.hello()
+    with EmulatedBoard(CLOCKED, firmware) as emulated, slow_session(emulated, baud, MODEL.digest) as (session, line):
         before = session.sent_bytes
         assert all(got == expected for got, expected in run(session, SCENES))
         seconds, sent = session.line_s, session.sent_bytes - before
