@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `make demo` and `make test` need: system packages with apt-get, Python packages into .venv.
+# Installs what `make demo` and `make test` need: system packages with apt-get, Python packages into .venv; and, where npm
+# is there, the emulator of one test into .venv/node.
 # Says what it installs, does nothing twice, and asks for nothing but sudo's password, and that only on a terminal.
 # What it cannot install it names, with the command that would.
 set -euo pipefail
@@ -96,6 +97,19 @@ fi
 
 say "pip installs into .venv: mbn2c (this folder), what it needs, and its test tools"
 $pip install --quiet --editable '.[test]'
+
+# --- the Node package of one test ---
+
+unless="tests/test_other_emulators.py will be skipped for the Pico, in words"
+if command -v node >/dev/null && command -v npm >/dev/null; then
+  say "npm installs into .venv/node: rp2040js, an emulator that tests/test_other_emulators.py asks"
+  mkdir -p .venv/node
+  cp tests/rp2040js/package.json tests/rp2040js/package-lock.json .venv/node/
+  npm ci --prefix .venv/node --engine-strict --ignore-scripts --no-audit --no-fund --fetch-retries 1 --silent ||
+    say "npm did not install it: $unless"
+else
+  say "no node and npm: $unless"
+fi
 
 [ -n "$missing" ] || touch .venv/.ready
 say "ready"

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from mbn2c.target import Core, all_boards, all_cores
@@ -57,7 +58,7 @@ class Check:
 
 def checks() -> list[Check]:
     """Everything: Python, its packages, compilers, emulators, other tools."""
-    return [_python(), *_python_packages(), *_system_checks(), _pyocd()]
+    return [_python(), *_python_packages(), *_system_checks(), _pyocd(), _rp2040js()]
 
 
 def missing_apt_packages() -> list[str]:
@@ -154,6 +155,15 @@ def _pyocd() -> Check:
     version = _package_version("pyocd") or _first_line("pyocd", "--version")
     needed_for = "flashing boards with a debug probe"
     return Check("pyocd", bool(version), version, needed_for, "pip install pyocd", optional=True)
+
+
+def _rp2040js() -> Check:
+    """The emulator of one test, which setup.sh installs beside the Python packages."""
+    package = Path(sys.prefix) / "node" / "node_modules" / "rp2040js" / "package.json"
+    found = re.search(r'"version": "(.+)"', package.read_text(encoding="utf-8")) if package.is_file() else None
+    version = found.group(1) if found and _first_line("node", "--version") else ""
+    needed_for = "tests: the Pico's image on an emulator made by others"
+    return Check("rp2040js", bool(version), version, needed_for, "make setup, with node and npm", optional=True)
 
 
 def _apt_check(name: str, ok: bool, version: str, needed_for: str, packages: str, optional: bool) -> Check:

@@ -64,6 +64,7 @@ def test_missing_tools_are_named_with_their_packages(empty_path: Path) -> None:
     assert not compiler.ok and compiler.version == ""
     assert "cortex-m7" in compiler.needed_for
     assert compiler.install == "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+    assert not by_name()["rp2040js"].ok, "without node it does not run"
     missing = doctor.missing_apt_packages()
     assert {"gcc-arm-none-eabi", "qemu-system-arm", "clang", "make"} <= set(missing)
     assert missing == sorted(set(missing))
