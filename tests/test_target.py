@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mbn2c.errors import UsageError
+from mbn2c.kernels import TABLES, isas_for
 from mbn2c.resources import targets
 from mbn2c.target import (
     HOSTED_DRIVERS,
@@ -35,6 +36,16 @@ def test_core(name: str) -> None:
     core = load_core(name)
     assert core.isas[-1] == "scalar" and core.bits in (32, 64) and core.title and core.apt
     assert boards_running(name)[0].cores[0] == name or name == "x86-64"
+
+
+def test_cores_name_the_kernels_there_are() -> None:
+    """What `mbn2c targets` lists exists, and every family of kernels has a core that runs it."""
+    named = {isa for core in all_cores() for isa in core.isas}
+    assert all(TABLES.get(isa) for isa in named), named - set(TABLES)
+    goals = ("ram", "balanced", "speed", "lean", "smallest")
+    assert {isa for core in all_cores() for goal in goals for isa in isas_for(core.isas, goal)} == set(TABLES)
+    with pytest.raises(UsageError, match="no kernels are written for 'arm_neon'"):
+        isas_for(("arm_neon", "scalar"), "balanced")
 
 
 @pytest.mark.parametrize("name", [board.name for board in all_boards()])

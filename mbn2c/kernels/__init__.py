@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mbn2c.errors import InternalError
+from mbn2c.errors import InternalError, UsageError
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
@@ -41,7 +41,11 @@ def isas_for(isas: Sequence[str], optimize: str) -> tuple[str, ...]:
 
     optimize  "ram", "balanced" or "speed"; "lean" takes less flash and RAM for many more instructions, "smallest"
               the least RAM for still more
+    raises    UsageError for an ISA that no kernels are written for
     """
+    for isa in isas:
+        if isa not in TABLES:
+            raise UsageError(f"no kernels are written for '{isa}'", where="isas", hint=f"one of {', '.join(TABLES)}")
     wanted = _WISHES.get(optimize, {})
     return tuple(name for isa in isas for name in (wanted.get(isa), isa) if name is not None)
 
@@ -71,7 +75,7 @@ def kernels_of_plan(plan: Plan, isas: Sequence[str]) -> dict[str, Kernel]:
 
 def _accepting(node: Node, graph: Graph, isas: Sequence[str]) -> list[Kernel]:
     # What only imported models have comes first: no other row asks whether it can do that.
-    for rows in (guarded.KERNELS, [kernel for isa in isas for kernel in TABLES.get(isa, ())]):
+    for rows in (guarded.KERNELS, [kernel for isa in isas for kernel in TABLES[isa]]):
         found = [kernel for kernel in rows if kernel.op == node.op and kernel.accepts(node, graph)]
         if found:
             return found
