@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from mbn2c import __version__
 from mbn2c.cli.build import add_build, add_inspect
 from mbn2c.cli.devices import add_bench, add_flash, add_verify
 from mbn2c.cli.listings import add_demo, add_listings
+from mbn2c.cli.streams import complain, open_streams, settled
 from mbn2c.cli.words import EPILOG
 from mbn2c.errors import Mbn2cError
+from mbn2c.printable import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; returns its exit code, which does not depend on what becomes of its output."""
+    open_streams()
+    try:
+        code = _run(arguments)
+    except SystemExit as end:  # argparse has shown its help, or refused a word
+        raise SystemExit(settled(int(end.code or 0))) from None
+    return settled(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
         return code
     except Mbn2cError as error:
-        print(error, file=sys.stderr)
+        complain(str(error))
         return error.exit_code
-    except BrokenPipeError:
-        return 0
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+        complain("error: interrupted")
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Of the commands too."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="mbn2c",
         description="Compile a trained MobileNet (ONNX) to bit-exact int8 C, and prove it on the board.",
         epilog=EPILOG,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from mbn2c.cli.streams import complain
 from mbn2c.cli.words import command, numbers, progress, show, size
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.emit.c_names import prefix_of
@@ -161,9 +161,9 @@ def _build(options: argparse.Namespace) -> int:
     report = OutputFolder(options.output).report
     text = build_text(report, str(options.output), note)
     if report["build"]["calibration"]["source"] == RANDOM:
-        print("warning: calibrated on noise (--calib random): sizes are right, accuracy is not", file=sys.stderr)
+        complain("warning: calibrated on noise (--calib random): sizes are right, accuracy is not")
     if note:
-        print(f"warning: {note}", file=sys.stderr)
+        complain(f"warning: {note}")
     show(options, report, text)
     return 0
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from mbn2c.bench import bench, bench_device
 from mbn2c.build.flash import flash
+from mbn2c.cli.streams import say
 from mbn2c.cli.words import command, progress, show
 from mbn2c.errors import UsageError
 from mbn2c.output_folder import OutputFolder
@@ -41,16 +42,16 @@ def _flash(options: argparse.Namespace) -> int:
     board = load_board(name)
     said: list[str] = []
 
-    def say(what: str) -> None:
+    def tell(what: str) -> None:
         said.append(what)
         if not options.json:
-            print(what, flush=True)
+            say(what)
 
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder:
         elf = firmware_file(output, board, Path(folder))
-        flash(elf, board, say, to=options.to, dry_run=options.dry_run)
+        flash(elf, board, tell, to=options.to, dry_run=options.dry_run)
     if options.json:
-        print(json.dumps({"board": name, "dry_run": options.dry_run, "steps": said}, indent=1))
+        say(json.dumps({"board": name, "dry_run": options.dry_run, "steps": said}, indent=1))
     return 0
 
 

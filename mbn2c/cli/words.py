@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from mbn2c.cli.streams import say
 from mbn2c.errors import UsageError
 
 Item = TypeVar("Item")
@@ -26,7 +27,7 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
 
 
 def show(options: argparse.Namespace, result: Json, text: str) -> None:
-    print(json.dumps(result, indent=1, allow_nan=False) if options.json else text)
+    say(json.dumps(result, indent=1, allow_nan=False) if options.json else text)
 
 
 def progress(items: Iterable[Item], title: str, total: int) -> Iterable[Item]:

@@ -1,0 +1,82 @@
+"""What is said on standard output and error, whatever they are connected to: nothing here raises.
+
+What a command found decides its exit code. So a pipe that nobody reads any more is no error, and a disk without room
+is one only if nothing else is: it is remembered, and `settled` tells it when the command has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TextIO
+
+from mbn2c.errors import UsageError
+from mbn2c.printable import printable
+
+_lost: list[str] = []
+
+
+def open_streams() -> None:
+    """Make both streams fit to be written to, before the first word.
+
+    A stream that the caller closed becomes the null device, so that no file opened later is taken for it; a character
+    that the terminal's encoding lacks is written as its escape.
+    """
+    _lost.clear()
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            os.set_inheritable(number, True)
+        os.close(number)
+    # Not closed before this process is: they are its standard streams.
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str) -> None:
+    """Lines on standard output, at once."""
+    _write(sys.stdout, printable(text, lines=True) + "\n")
+
+
+def complain(text: str) -> None:
+    """Lines on standard error."""
+    with contextlib.suppress(OSError):
+        print(printable(text, lines=True), file=sys.stderr, flush=True)
+
+
+def settled(code: int) -> int:
+    """The exit code of a command that ended with `code`: another one only if all was well but its output is lost."""
+    _write(sys.stdout, "")
+    if _lost and code == 0:
+        complain(str(UsageError(f"cannot write to standard output: {_lost[0]}", hint="free space, or another file")))
+        code = UsageError.exit_code
+    _flush_to_nowhere(sys.stderr)
+    return code
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            _lost.append(error.strerror or str(error))
+        _flush_to_nowhere(stream)
+
+
+def _flush_to_nowhere(stream: TextIO) -> None:
+    """Leave nothing in the stream that Python would fail to write when it ends, with an exit code of its own.
+
+    source  Python's documentation of SIGPIPE, module signal
+    """
+    try:
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError):  # a test's stream has no number
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
