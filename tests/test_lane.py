@@ -87,6 +87,16 @@ def test_digests_only(host: Path) -> None:
         assert session.retries == 0 and session.received_bytes - received - by_digest > by_digest
 
 
+def test_large_outputs_and_inputs_at_once(tmp_path: Path) -> None:
+    """The device writes an output while the host writes the next input: more than both buffers of a pty hold."""
+    model = DummyModel(rows=24, row_bytes=4096, output_bytes=60_000)
+    with EmulatedBoard(HOST, build_firmware(model, HOST, tmp_path).path) as line:
+        session = Session(line, digest=model.digest, timing=EMULATED)
+        pictures = iter([model.frame(number) for number in range(8)])
+        got = list(session.run_many(lambda wait_s: next(pictures, b"")))
+        assert got == [model.output(model.frame(number)) for number in range(8)] and session.retries == 0
+
+
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_board_keeps_what_comes_while_it_works(name: str, tmp_path: Path) -> None:
     """No byte is lost: the interrupt takes them in. An emulated line is faster than any real one."""

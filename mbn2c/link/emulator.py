@@ -14,9 +14,11 @@ import subprocess
 import tempfile
 import time
 import tty
+from collections.abc import Iterator
 from pathlib import Path
 
 from mbn2c.errors import BoardError
+from mbn2c.link.dialogue import EMULATED
 from mbn2c.link.instruction_counter import InstructionCounter, Table, instruction_counter
 from mbn2c.link.serial_port import SerialPort
 from mbn2c.target import Board
@@ -80,20 +82,15 @@ class EmulatedBoard:
         return self._counter.read() if self._counter is not None else []
 
     def read(self, timeout_s: float) -> bytes:
-        port = self._alive()
-        try:
+        with self._while_alive() as port:
             data = port.read(timeout_s)
-        except BoardError:
-            self._alive()
-            time.sleep(0.05)  # a dying process closes its line before it can be waited for
-            self._alive()
-            raise
         if not data:
             self._alive()
         return data
 
     def write(self, data: bytes) -> None:
-        self._alive().write(data)
+        with self._while_alive() as port:
+            port.write(data)
 
     def set_baud(self, rate: int) -> None:
         """An emulator carries bytes at any rate."""
@@ -136,7 +133,8 @@ class EmulatedBoard:
                 *("-kernel", str(elf)),
             ]
             self._spawn(command, subprocess.DEVNULL, keep=(number,))
-            self._port = SerialPort(f"socket://127.0.0.1:{listener.getsockname()[1]}", reconnect_s=0)
+            url = f"socket://127.0.0.1:{listener.getsockname()[1]}"
+            self._port = SerialPort(url, reconnect_s=0, write_s=EMULATED.give_up_s)
 
     def _start_program(self, elf: Path) -> None:
         ours, theirs = os.openpty()
@@ -148,7 +146,7 @@ class EmulatedBoard:
                 command = [*self._program(), *self._plugin(), *command]
             # The program gets the controlling end: pyserial opens the other one by name.
             self._spawn(command, ours)
-            self._port = SerialPort(name, reconnect_s=0)
+            self._port = SerialPort(name, reconnect_s=0, write_s=EMULATED.give_up_s)
         finally:
             os.close(ours)
             os.close(theirs)
@@ -180,6 +178,18 @@ class EmulatedBoard:
                 pass_fds=keep,
                 start_new_session=True,
             )
+
+    @contextlib.contextmanager
+    def _while_alive(self) -> Iterator[SerialPort]:
+        """The line; when it fails because the emulator has ended, the emulator's last words are the error."""
+        port = self._alive()
+        try:
+            yield port
+        except BoardError:
+            self._alive()
+            time.sleep(0.05)  # a dying process closes its line before it can be waited for
+            self._alive()
+            raise
 
     def _alive(self) -> SerialPort:
         """The line, while the emulator runs. Raises BoardError with the emulator's last words when it has ended."""
