@@ -1,7 +1,48 @@
-"""`python -m mbn2c`."""
+"""The command `mbn2c`, also as `python -m mbn2c`: what must hold from the first import on.
 
+The commands are imported inside `main`: numpy and ONNX Runtime take a second, in which Ctrl-C must end in one line too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
-from mbn2c.cli import main
+_INTERRUPTED = 130
+# Ended from outside: by `kill`, a scheduler, a closed terminal. SIGHUP is missing on Windows.
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
-sys.exit(main())
+
+def main() -> int:
+    """Run one command; returns its exit code."""
+    signal.signal(signal.SIGINT, _interrupted_early)
+    from mbn2c.cli import main as run
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in _ENDING:
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup sets SIGHUP to be ignored, which stays so
+            signal.signal(number, _ended)
+    return run()
+
+
+def _interrupted_early(number: int, frame: FrameType | None) -> NoReturn:
+    """Ctrl-C during the imports: an exception there would come out of other packages' code, as any error."""
+    os.write(2, b"error: interrupted\n")
+    os._exit(_INTERRUPTED)
+
+
+def _ended(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave every `with` on the way out: temporary folders are removed, emulators ended.
+
+    `timeout` sends the signal twice, so further ones are ignored.
+    """
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

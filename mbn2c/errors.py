@@ -68,4 +68,4 @@ class BoardError(Mbn2cError):
 class InternalError(Mbn2cError):
     """One of our own laws does not hold: a bug in mbn2c, never the user's fault."""
 
-    exit_code = 1
+    exit_code = 70

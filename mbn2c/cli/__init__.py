@@ -9,10 +9,10 @@ from typing import NoReturn
 from mbn2c import __version__
 from mbn2c.cli.build import add_build, add_inspect
 from mbn2c.cli.devices import add_bench, add_flash, add_verify
+from mbn2c.cli.guard import exit_code_of
 from mbn2c.cli.listings import add_demo, add_listings
 from mbn2c.cli.streams import complain, open_streams, settled
 from mbn2c.cli.words import EPILOG
-from mbn2c.errors import Mbn2cError
 from mbn2c.printable import printable
 
 
@@ -31,12 +31,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         code: int = options.run(options)
         return code
-    except Mbn2cError as error:
-        complain(str(error))
-        return error.exit_code
     except KeyboardInterrupt:
         complain("error: interrupted")
         return 130
+    except Exception as error:
+        return exit_code_of(error, arguments)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,0 +1,87 @@
+"""mbn2c as a process: signals, terminals of another encoding, full disks. No traceback, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx_models import Net
+
+from mbn2c import demo
+from mbn2c.cli import main
+
+BUILD = ["build", str(demo.MODEL_FILE), "--target", "host", "--calib", "random", "--name", "digits"]
+
+
+def start(words: list[str], **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mbn2c", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def wait_for(there: object, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None and not there():  # type: ignore[operator]
+        time.sleep(0.01)
+    assert process.poll() is None, process.communicate()
+
+
+def has_loaded(process: subprocess.Popen[str], library: str) -> bool:
+    return library in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc to see from how far the imports have come")
+@pytest.mark.parametrize("library", ["_multiarray_umath", "onnx", "onnxruntime_pybind"])
+def test_ctrl_c_during_the_imports_is_one_line(library: str) -> None:
+    process = start(["targets"])
+    wait_for(lambda: has_loaded(process, library), process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "error: interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_temporary_folder(number: signal.Signals, tmp_path: Path) -> None:
+    process = start(["demo", "--board", "qemu-mps2-an500"], TMPDIR=str(tmp_path))
+    wait_for(lambda: list(tmp_path.glob("mbn2c-demo-*")), process)
+    process.send_signal(number)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def tiny_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of a network for the host, and 20,000 inputs for it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    onnx.save(Net(shape=(1, 3, 8, 8)).conv(3, 4).head(4).model(), folder / "tiny.onnx")
+    np.savez(folder / "images.npz", np.zeros((20_000, 3, 8, 8), np.uint8))
+    words = ["build", str(folder / "tiny.onnx"), "--target", "host", "--calib", "random", "-o", str(folder / "out")]
+    assert main(words) == 0
+    return folder
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc to find child processes in")
+def test_sigterm_ends_the_device_too(tiny_out: Path, tmp_path: Path) -> None:
+    words = ["verify", str(tiny_out / "out"), "--host", "--images", str(tiny_out / "images.npz")]
+    process = start(words, TMPDIR=str(tmp_path))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_for(lambda: (tiny_out / "out" / "verify.journal").exists(), process)
+    device = children.read_text().split()
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (143, "")
+    assert device and not any(Path(f"/proc/{each}").exists() for each in device)
+    assert list(tmp_path.iterdir()) == []
