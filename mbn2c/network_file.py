@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from mbn2c.errors import UsageError
+from mbn2c.errors import InternalError, UsageError
+from mbn2c.files import read_npz
 from mbn2c.ir import graph as graph_module
 from mbn2c.ir import window as window_module
+from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
+from mbn2c.ir.window import Window
 from mbn2c.ops import attributes as attributes_module
 
 _CLASSES: dict[str, type] = {
@@ -27,6 +30,15 @@ _CLASSES: dict[str, type] = {
     for name, value in vars(module).items()
     if isinstance(value, type) and is_dataclass(value)
 }
+_ATTRIBUTES: dict[str, type] = {
+    "conv2d": attributes_module.ConvAttributes,
+    "depthwise_conv2d": attributes_module.ConvAttributes,
+    "fully_connected": attributes_module.FullyConnectedAttributes,
+    "add": attributes_module.AddAttributes,
+    "average_pool2d": attributes_module.AveragePool2dAttributes,
+    "lookup": attributes_module.LookupAttributes,
+}
+_HINT = "build the model again; name a folder that `mbn2c build` wrote"
 
 
 def graph_to_bytes(graph: Graph) -> bytes:
@@ -39,23 +51,21 @@ def graph_to_bytes(graph: Graph) -> bytes:
 
 
 def read_graph(path: Path) -> Graph:
-    """The Graph of a network.npz.
+    """The Graph of a network.npz, its structure checked against the classes and the laws of `ir.check`.
 
-    raises  UsageError if the file is missing or not ours
+    raises  UsageError if the file is missing, damaged or not ours
     """
+    arrays = read_npz(path, "network.npz", _HINT)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        graph = _decode(json.loads(arrays["graph"].tobytes().decode()), arrays)
-        if not isinstance(graph, Graph):
-            raise TypeError("it does not hold a Graph")
-        return graph
-    except FileNotFoundError:
-        raise UsageError(
-            "no network.npz", where=str(path.parent), hint="name a folder that `mbn2c build` wrote"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise UsageError(f"cannot read network.npz: {error}", where=str(path), hint="build the model again") from error
+        graph = _decode(json.loads(arrays["graph"].tobytes().decode()), Graph, arrays)
+        assert isinstance(graph, Graph)
+        _check_attributes(graph)
+        return check(graph, "quantized")
+    except InternalError as error:  # a Graph that mbn2c wrote keeps the laws, so this one was changed
+        raise UsageError(f"cannot read network.npz: {error.what}", where=f"{path}, {error.where}", hint=_HINT) from None
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise UsageError(f"cannot read network.npz: {reason}", where=str(path), hint=_HINT) from error
 
 
 def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
@@ -75,14 +85,57 @@ def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     return value
 
 
-def _decode(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    if not isinstance(value, dict):
-        return value
-    if "array" in value:
+def _decode(value: Any, wanted: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """What `_encode` wrote, as a field with the annotation `wanted` may hold it.
+
+    raises  TypeError, ValueError or LookupError for anything else
+    """
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if wanted is Any:  # the attributes of a node: `_check_attributes` knows which
+        return None if value is None else _decode(value, _CLASSES[value["class"]], arrays)
+    if origin is UnionType:
+        return _decode_one_of(value, inner, arrays)
+    if origin is tuple:
+        items = value["tuple"]
+        types = [inner[0]] * len(items) if inner[-1] is Ellipsis else inner
+        return tuple(_decode(item, kind, arrays) for item, kind in zip(items, types, strict=True))
+    if origin is Mapping:
+        return {_decode(key, inner[0], arrays): _decode(item, inner[1], arrays) for key, item in value["map"]}
+    if wanted is np.ndarray:
         return arrays[value["array"]]
-    if "class" in value:
-        contents = {name: _decode(item, arrays) for name, item in value["fields"].items()}
-        return _CLASSES[value["class"]](**contents)
-    if "map" in value:
-        return {key: _decode(item, arrays) for key, item in value["map"]}
-    return tuple(_decode(item, arrays) for item in value["tuple"])
+    if is_dataclass(wanted) and isinstance(wanted, type):
+        if value["class"] != wanted.__name__:
+            raise TypeError(f"{value['class']} where {wanted.__name__} is expected")
+        hints = get_type_hints(wanted)
+        return wanted(**{name: _decode(item, hints[name], arrays) for name, item in value["fields"].items()})
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise TypeError(f"{type(value).__name__} where {wanted.__name__} is expected")
+    return value
+
+
+def _decode_one_of(value: Any, wanted: tuple[Any, ...], arrays: Mapping[str, np.ndarray]) -> Any:
+    if value is None and NoneType in wanted:
+        return None
+    for kind in wanted:
+        if not (isinstance(value, dict) and "class" in value) or kind is _CLASSES[value["class"]]:
+            return _decode(value, kind, arrays)
+    raise TypeError(f"{value['class']} where one of {wanted} is expected")
+
+
+def _check_attributes(graph: Graph) -> None:
+    """Raises ValueError if a node's attributes are not those of its operator, or not for its channels."""
+    for node in graph.nodes:
+        if type(node.attributes) is not _ATTRIBUTES.get(node.op):
+            raise ValueError(f"{type(node.attributes).__name__} at '{node.name}', operator {node.op}")
+        window = getattr(node.attributes, "window", Window())
+        if not min(*window.kernel, *window.stride, *window.dilation) >= 1 or min(window.pad) < 0:
+            raise ValueError(f"the window of '{node.name}' is {window}")
+        requantize = getattr(node.attributes, "requantize", None)
+        channels = graph.tensors[node.outputs[0]].shape[-1]
+        if requantize is not None and requantize.multiplier.shape not in ((1,), (channels,)):
+            raise ValueError(f"{requantize.multiplier.shape} multipliers for the {channels} channels of '{node.name}'")
+        table = getattr(node.attributes, "table", range(256))
+        if len(table) != 256 or not all(-128 <= entry <= 127 for entry in table if node.op == "lookup"):
+            raise ValueError(f"the table of '{node.name}' does not map int8 to int8")
