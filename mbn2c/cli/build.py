@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mbn2c.cli.streams import complain
-from mbn2c.cli.words import command, numbers, progress, show, size
+from mbn2c.cli.words import COUNT, command, decimal, numbers, progress, show, size
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.emit.c_names import prefix_of
 from mbn2c.emit.model import Laid
@@ -43,7 +43,7 @@ def add_build(commands: Any) -> None:
     parser.add_argument("--target", metavar="CORE", help="core to build for; see `mbn2c targets`")
     parser.add_argument("--board", help="board to build firmware for, whose RAM is a limit; see `mbn2c boards`")
     parser.add_argument("--calib", metavar="DIR|FILE.npz|random", help="images to choose the int8 scales from")
-    parser.add_argument("--calib-limit", type=int, metavar="N", help="take N of them, evenly spaced")
+    parser.add_argument("--calib-limit", type=COUNT, metavar="N", help="take N of them, evenly spaced")
     parser.add_argument(
         "--quantize",
         choices=EFFORTS,
@@ -52,14 +52,14 @@ def add_build(commands: Any) -> None:
     )
     parser.add_argument(
         "--percentile",
-        type=float,
+        type=decimal,
         default=100.0,
         metavar="P",
         help="keep this share of each tensor's values inside its int8 range (default: found by search)",
     )
     parser.add_argument(
         "--max-drop",
-        type=float,
+        type=decimal,
         metavar="P",
         help="fail if int8 may lose more than P %% of accuracy on images held back, with 95 %% confidence",
     )
@@ -120,8 +120,6 @@ def _build(options: argparse.Namespace) -> int:
     core = load_core(options.target or board.core)  # type: ignore[union-attr]
     if board is not None and core.name not in board.cores:
         raise UsageError(f"board '{board.name}' does not run code of {core.name}", hint=f"--target {board.core}")
-    if options.calib_limit is not None and options.calib_limit < 1:
-        raise UsageError("--calib-limit must be at least 1")
     if options.max_drop is not None and not 0 <= options.max_drop <= 100:
         raise UsageError("--max-drop must be between 0 and 100", hint="e.g. --max-drop 1.0")
     if not 50 < options.percentile <= 100:

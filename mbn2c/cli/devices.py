@@ -12,13 +12,23 @@ from typing import Any
 from mbn2c.bench import bench, bench_device
 from mbn2c.build.flash import flash
 from mbn2c.cli.streams import say
-from mbn2c.cli.words import command, progress, show
+from mbn2c.cli.words import COUNT, command, decimal, progress, show, whole
 from mbn2c.errors import UsageError
 from mbn2c.output_folder import OutputFolder
 from mbn2c.target import Board, load_board
 from mbn2c.texts import bench_text, verify_text
 from mbn2c.verify import JOURNAL, VerifyOptions, check_gates, verify_on_all
-from mbn2c.verify.open_devices import FIRST_BAUD, Place, emulated_board, firmware_file, open_devices, read_lab
+from mbn2c.verify.open_devices import (
+    BAUD_RANGE,
+    FIRST_BAUD,
+    Place,
+    emulated_board,
+    firmware_file,
+    open_devices,
+    read_lab,
+)
+
+_BAUD = whole(*BAUD_RANGE)
 
 
 def add_flash(commands: Any) -> None:
@@ -63,7 +73,7 @@ def add_verify(commands: Any) -> None:
     _add_device(parser)
     parser.add_argument("--images", required=True, type=Path, metavar="DIR|FILE.npz")
     parser.add_argument("--labels", type=Path, metavar="CSV", help="columns file, and index or label")
-    parser.add_argument("--limit", type=int, metavar="N", help="take N images, evenly spaced")
+    parser.add_argument("--limit", type=COUNT, metavar="N", help="take N images, evenly spaced")
     parser.add_argument("--layers", action="store_true", help="compare every layer and name the first bad one")
     parser.add_argument(
         "--digest", action="store_true", help="compare the outputs' CRC-32; fetch an output only where that differs"
@@ -71,7 +81,7 @@ def add_verify(commands: Any) -> None:
     parser.add_argument("--resume", action="store_true", help="go on where an earlier verify of OUT was broken off")
     parser.add_argument(
         "--max-drop",
-        type=float,
+        type=decimal,
         metavar="P",
         help="fail if accuracy may drop by more than P %% against the float model",
     )
@@ -92,7 +102,7 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
     )
     device.add_argument("--board", help="emulated board; its firmware is built if OUT has none for it")
     device.add_argument("--host", action="store_true", help="the same firmware as a program on this computer")
-    parser.add_argument("--baud", type=int, default=FIRST_BAUD, help="rate to change to after the first 115200")
+    parser.add_argument("--baud", type=_BAUD, default=FIRST_BAUD, help="rate to change to after the first 115200")
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -139,7 +149,7 @@ def add_bench(commands: Any) -> None:
     device = parser.add_mutually_exclusive_group()
     device.add_argument("--board", help="emulated board (default: the board OUT was built for)")
     device.add_argument("--port", help="serial port, or socket://host:port, of a board that runs the firmware")
-    parser.add_argument("--baud", type=int, default=FIRST_BAUD, help="rate to change to after the first 115200")
+    parser.add_argument("--baud", type=_BAUD, default=FIRST_BAUD, help="rate to change to after the first 115200")
 
 
 def _bench(options: argparse.Namespace) -> int:

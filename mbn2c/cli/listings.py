@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mbn2c import demo
-from mbn2c.cli.words import command, progress, show
+from mbn2c.cli.words import COUNT, command, progress, show
 from mbn2c.doctor import all_required_ok, checks, format_checks
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError
@@ -69,7 +69,7 @@ def add_demo(commands: Any) -> None:
     parser = command(
         commands, "demo", _demo, "build the bundled digits network for Cortex-M7 and verify it on the emulated board"
     )
-    parser.add_argument("--images", type=int, default=50, metavar="N", help="images to check (default 50)")
+    parser.add_argument("--images", type=COUNT, default=50, metavar="N", help="images to check (default 50)")
     parser.add_argument("--board", default="qemu-mps2-an500", help="emulated board (default qemu-mps2-an500)")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="keep the output folder here")
 

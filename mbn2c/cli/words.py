@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ Item = TypeVar("Item")
 Json = dict[str, Any]
 
 EPILOG = """exit codes: 0 ok, 1 a gate failed (mismatch, accuracy), 2 usage, 3 unsupported or broken model,
-4 does not fit, 5 board, tool or line"""
+4 does not fit, 5 board, tool, line or this computer, 70 bug in mbn2c"""
 
 
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -35,17 +36,59 @@ def progress(items: Iterable[Item], title: str, total: int) -> Iterable[Item]:
     return tqdm(items, desc=title, total=total, unit="", disable=None, leave=False)
 
 
+# Of a number on the command line: no more digits than a double and any size in bytes need.
+_MOST_DIGITS = 40
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers for argparse, from `least` to `most`."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.lstrip("+-").isdigit() and len(text) <= _MOST_DIGITS):
+            raise _refused(text, f"a whole number from {least:,} to {most:,}")
+        number = int(text)
+        if not least <= number <= most:
+            raise _refused(text, f"a whole number from {least:,} to {most:,}")
+        return number
+
+    return read
+
+
+def decimal(text: str) -> float:
+    """A finite decimal number, for argparse: no NaN, no infinity, no digits of other scripts."""
+    try:
+        found = float(text) if text.isascii() and len(text) <= _MOST_DIGITS else math.nan
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise _refused(text, "a decimal number, e.g. 1.5")
+    return found
+
+
+def _refused(text: str, wanted: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(f"'{_start(text)}' is not {wanted}")
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= _MOST_DIGITS else text[:_MOST_DIGITS] + "..."
+
+
+COUNT = whole(1, 10**9)  # of images
+
+
 def size(text: str, option: str) -> int:
     """Bytes; K and M are binary."""
     factor = {"K": 1024, "M": 1024**2}.get(text[-1:].upper(), 1)
     digits = text[:-1] if factor > 1 else text
-    if not digits.isdigit() or int(digits) == 0:
-        raise UsageError(f"{option} {text} is no size", hint="e.g. 131072, 128K or 1M")
-    return int(digits) * factor
+    try:
+        return whole(1, 2**40)(digits) * factor
+    except argparse.ArgumentTypeError:
+        raise UsageError(f"{option} {_start(text)} is no size", hint="e.g. 131072, 128K or 1M") from None
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:
     try:
-        return tuple(float(word) for word in text.split(","))
-    except ValueError:
-        raise UsageError(f"{option} {text} is not a list of numbers", hint="e.g. 0.485,0.456,0.406") from None
+        return tuple(decimal(word) for word in text.split(","))
+    except argparse.ArgumentTypeError:
+        what = f"{option} {_start(text)} is not a list of numbers"
+        raise UsageError(what, hint="e.g. 0.485,0.456,0.406") from None
