@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.lib import format as npy
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -15,6 +20,7 @@ from mbn2c.oracle import Oracle
 from mbn2c.tasks.classification import labels_of, read_class_names, read_labels
 from mbn2c.tasks.images import evenly_spaced, open_samples
 from mbn2c.tasks.task import InputSpec, Preprocess
+from mbn2c.verify.open_devices import read_lab
 
 NCHW, NHWC = (0, 3, 1, 2), (0, 1, 2, 3)
 RGB = InputSpec((1, 3, 8, 12), NCHW)
@@ -235,6 +241,69 @@ def _truncated(folder: Path) -> Path:
 
 GOOD_NPZ = np.zeros((2, 3, 8, 12), np.float32)
 
+
+def _npy_renamed(folder: Path) -> Path:
+    np.save(folder / "a.npy", GOOD_NPZ)
+    return (folder / "a.npy").rename(folder / "a.npz")
+
+
+def _zip(name: str, content: bytes):  # type: ignore[no-untyped-def]
+    def make(folder: Path) -> Path:
+        with zipfile.ZipFile(folder / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, content)
+        return folder / "a.npz"
+
+    return make
+
+
+def _npy_header(shape: tuple[int, ...]) -> bytes:
+    file = io.BytesIO()
+    npy.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": "<f4"})
+    return file.getvalue()
+
+
+def _flipped(behind: bytes, offset: int, bits: int):  # type: ignore[no-untyped-def]
+    """A good compressed .npz with one byte changed, so far behind the first place where `behind` stands."""
+
+    def make(folder: Path) -> Path:
+        np.savez_compressed(folder / "a.npz", a=GOOD_NPZ)
+        content = bytearray((folder / "a.npz").read_bytes())
+        content[content.index(behind) + offset] ^= bits
+        (folder / "a.npz").write_bytes(content)
+        return folder / "a.npz"
+
+    return make
+
+
+def _pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "a.npz")
+    return folder / "a.npz"
+
+
+def _device(folder: Path) -> Path:
+    (folder / "a.npz").symlink_to("/dev/zero")
+    return folder / "a.npz"
+
+
+def _npz_folder(folder: Path) -> Path:
+    (folder / "a.npz").mkdir()
+    return folder / "a.npz"
+
+
+def _narrow(folder: Path) -> Path:
+    Image.new("L", (1, 2_000_000)).convert("RGB").save(folder / "a.png")
+    return folder
+
+
+def _png_chunk(folder: Path) -> Path:
+    """An iCCP chunk that is cut short: Pillow raises something else than OSError."""
+    save(folder / "a.png", 12, 8)
+    content = (folder / "a.png").read_bytes()
+    place = content.index(b"IDAT") - 4
+    (folder / "a.png").write_bytes(content[:place] + b"\0\0\0\1pHYs\0" + b"\0\0\0\0" + content[place:])
+    return folder
+
+
 REFUSED = {
     "no folder": (lambda folder: folder / "gone", "no such folder"),
     "empty folder": (lambda folder: folder, "holds no PNG or JPEG"),
@@ -252,7 +321,24 @@ REFUSED = {
     "no rows": (_npz(a=GOOD_NPZ[:0]), "the model takes"),
     "NaN": (_npz(a=np.full_like(GOOD_NPZ, np.nan)), "NaN or infinite"),
     "text": (_npz(a=np.array(["cat"])), "is of type"),
-    "objects": (_npz(a=np.array([{}], dtype=object)), "cannot read the file"),
+    "objects": (_npz(a=np.array([{}], dtype=object)), "Python objects"),
+    "complex numbers": (_npz(a=GOOD_NPZ.astype(np.complex64)), "is of type"),
+    "records": (_npz(a=np.zeros(2, [("a", "f4"), ("b", "i4")])), "is of type"),
+    "beyond float32": (_npz(a=np.full(GOOD_NPZ.shape, 1e300)), "NaN or infinite"),
+    "a bare npy": (_npy_renamed, "numpy.savez writes an .npz"),
+    "a text in the zip": (_zip("a.txt", b"hello"), "'a.txt' in it is no array"),
+    "an npy cut short": (_zip("a.npy", b"\x93NUMPY\x01\x00"), "cannot read the file"),
+    "a header that is no header": (_zip("a.npy", b"\x93NUMPY\x01\x00\x08\x00 (1, 2)\n"), "cannot read the file"),
+    "terabytes declared": (_zip("a.npy", _npy_header((10**9, 3, 8, 12))), "needs 1,152,000,000,000 bytes, 0 are there"),
+    "a negative shape": (_zip("a.npy", _npy_header((-1, 3, 8, 12))), "bytes, 0 are there"),
+    "a zip bomb": (_zip("a.npy", bytes(300 << 20)), "it declares 314,572,800 bytes of content in a file of"),
+    "a zip with a password": (_flipped(b"PK\x01\x02", 8, 1), "cannot read the file"),
+    "a damaged deflate stream": (_flipped(b"a.npy", 5 + 20, 0xFF), "cannot read the file"),
+    "a pipe": (_pipe, "a device or a pipe"),
+    "a link to a device": (_device, "a device or a pipe"),
+    "a folder": (_npz_folder, "holds no PNG or JPEG"),
+    "a very narrow image": (_narrow, "too narrow to crop"),
+    "a PNG with a damaged chunk": (_png_chunk, "cannot read the image"),
 }
 
 
@@ -305,6 +391,8 @@ def test_read_labels(text: str, class_names: tuple[str, ...], expected: dict[str
         (b"file,class\na,1\n", "neither 'index' nor 'label'", "labels.csv"),
         (b"file,index\na.png,1\n\nb.png,cat\n", "'cat' is no class index", "line 4"),
         (b"file,index\na.png,-1\n", "'-1' is no class index", "line 2"),
+        (b"file,index\na.png," + b"7" * 5000, "'7{80}' is no class index", "line 2"),
+        ("file,index\na.png,1\u00b2\n".encode(), "'1\u00b2' is no class index", "line 2"),
         (b"file,index\na.png\n", "1 of 2 columns", "line 2"),
         (b"file,index\n,1\n", "without a file name", "line 2"),
         (b"file,index\na.png,1\na.png,2\n", "two labels", "line 3"),
@@ -347,8 +435,19 @@ def test_class_names_refused(name: str, text: str, message: str, tmp_path: Path)
 
 
 def test_no_labels_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the file"):
+    with pytest.raises(UsageError, match="no such CSV"):
         read_labels(tmp_path / "gone.csv")
+
+
+@pytest.mark.parametrize("read", [read_labels, read_class_names, read_lab])
+def test_a_text_that_never_ends(read: Callable[[Path], object], tmp_path: Path) -> None:
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("zero.csv", "pipe.csv"):
+        with pytest.raises(UsageError, match="is a device or a pipe"):
+            read(tmp_path / name)
+    with pytest.raises(UsageError, match="is a folder"):
+        read(tmp_path)
 
 
 def test_labels_of() -> None:

@@ -87,7 +87,11 @@ def test_what_a_lab_may_hold(tmp_path: Path) -> None:
     (tmp_path / "lab.toml").write_text(text)
     expected = [Place(port="/dev/ttyACM0", baud=921600), Place(emulated="host"), Place(labgrid="a1")]
     assert read_lab(tmp_path / "lab.toml") == expected
-    with pytest.raises(UsageError, match="cannot read"):
+    for baud in ("0", "-1", "1" + 30 * "0", 5000 * "9", "115200.5"):
+        (tmp_path / "lab.toml").write_text(f'[[boards]]\nport = "/dev/ttyACM0"\nbaud = {baud}\n')
+        with pytest.raises(UsageError, match="not a"):
+            read_lab(tmp_path / "lab.toml")
+    with pytest.raises(UsageError, match="no such list of boards"):
         read_lab(tmp_path / "nowhere.toml")
 
 

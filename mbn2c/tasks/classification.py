@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
 from mbn2c.errors import UsageError
+from mbn2c.files import read_text
+
+# Python refuses to read numbers of thousands of digits; no network has a billion classes.
+_MAX_INDEX_DIGITS = 9
 
 
 def read_labels(path: Path, class_names: Sequence[str] = ()) -> dict[str, int]:
@@ -33,7 +37,7 @@ def read_labels(path: Path, class_names: Sequence[str] = ()) -> dict[str, int]:
         index = _class_index(text, class_names)
         if index is None:
             raise UsageError(
-                f"'{text}' is no class index" + (" and no class name" if class_names else ""),
+                f"'{text[:80]}' is no class index" + (" and no class name" if class_names else ""),
                 where=f"{path}, line {line}",
                 hint="an index from 0 on" + ("" if class_names else "; class names need the file that lists them"),
             )
@@ -48,7 +52,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     raises  UsageError if a name is missing
     """
     if path.suffix.lower() != ".csv":
-        names = [line.strip() for line in _read_text(path).splitlines()]
+        names = [line.strip() for line in read_text(path, "class names", "one class name a line").splitlines()]
         while names and not names[-1]:
             names.pop()
         if not names or "" in names:
@@ -64,7 +68,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
         index = _class_index(row["index"].strip(), ())
         if index is None or by_index.setdefault(index, row[column].strip()) != row[column].strip():
             raise UsageError(
-                f"index '{row['index']}' is no number, or has two names",
+                f"index '{row['index'][:80]}' is no number, or has two names",
                 where=f"{path}, line {line}",
                 hint="correct it",
             )
@@ -98,24 +102,15 @@ def labels_of(names: Sequence[str], labels: Mapping[str, int], classes: int, sou
 
 
 def _class_index(text: str, class_names: Sequence[str]) -> int | None:
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= _MAX_INDEX_DIGITS:
         return int(text)
     return list(class_names).index(text) if text in class_names else None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot read the file: {error.strerror}", where=str(path), hint="check the path") from None
-    except UnicodeDecodeError:
-        raise UsageError("the file is not UTF-8 text", where=str(path), hint="save it as UTF-8") from None
 
 
 def _read_csv(path: Path) -> dict[int, dict[str, str]]:
     """The rows of a CSV: line number -> cell by column name; at least one row, each as long as the header."""
     try:
-        reader = csv.reader(_read_text(path).splitlines())
+        reader = csv.reader(read_text(path, "CSV", "first line e.g.: file,index").splitlines())
         table = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise UsageError(f"not a CSV file: {error}", where=str(path), hint="first line e.g.: file,index") from None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,14 @@ import numpy as np
 from PIL import Image
 
 from mbn2c.errors import UsageError
+from mbn2c.files import read_npz
 from mbn2c.tasks.task import InputSpec, Sample
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 RESIZES = ("crop", "stretch")
 _MODES = {1: "L", 3: "RGB"}
+# Of an image while it is scaled: what Pillow accepts of a file as well.
+_MAX_PIXELS = 2 * 89_478_485
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,20 +138,25 @@ def load_image(path: Path, spec: InputSpec, resize: str) -> np.ndarray:
                         hint="convert it to an 8-bit PNG",
                     )
                 image = opened.convert(_MODES[spec.channels])
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise struct.error, IndexError, zlib.error and others as well
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"cannot read the image: {reason}", where=str(path), hint="remove or replace it") from None
-    image = _resized(image, spec.height, spec.width, resize)
+    image = _resized(image, spec.height, spec.width, resize, str(path))
     return np.asarray(image, dtype=np.uint8).reshape(1, spec.height, spec.width, spec.channels)
 
 
-def _resized(image: Image.Image, height: int, width: int, resize: str) -> Image.Image:
+def _resized(image: Image.Image, height: int, width: int, resize: str, where: str) -> Image.Image:
     if image.size == (width, height):
         return image
     if resize == "stretch":
         return image.resize((width, height), Image.Resampling.BILINEAR)
     factor = max(width / image.width, height / image.height)
     covering = (max(width, round(image.width * factor)), max(height, round(image.height * factor)))
+    if math.prod(covering) > _MAX_PIXELS:
+        what = f"an image of {image.width} x {image.height} pixels is too narrow to crop"
+        raise UsageError(what, where=where, hint="--resize stretch, or remove it")
     image = image.resize(covering, Image.Resampling.BILINEAR)
     left, top = (covering[0] - width) // 2, (covering[1] - height) // 2
     return image.crop((left, top, left + width, top + height))
@@ -161,15 +169,10 @@ def _read_npz(path: Path, spec: InputSpec) -> tuple[np.ndarray, bool]:
     """The inputs as float32, and whether the file holds integers."""
     where = str(path)
     expected = "one array [N, " + ", ".join(map(str, spec.sample_shape)) + "] of float32"
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = list(archive.files)
-            array = archive[names[0]] if len(names) == 1 else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"cannot read the file: {reason}", where=where, hint=f"save {expected}") from None
-    if array is None:
-        raise UsageError(f"the file holds {len(names)} arrays, not one", where=where, hint=f"save {expected}")
+    arrays = list(read_npz(path, "file", f"save {expected}").values())
+    if len(arrays) != 1:
+        raise UsageError(f"the file holds {len(arrays)} arrays, not one", where=where, hint=f"save {expected}")
+    array = arrays[0]
     if array.dtype.kind not in "fiu":
         raise UsageError(f"the array is of type {array.dtype}", where=where, hint=f"save {expected}")
     if array.shape[1:] != spec.sample_shape or len(array) < 1:
@@ -178,7 +181,8 @@ def _read_npz(path: Path, spec: InputSpec) -> tuple[np.ndarray, bool]:
             where=where,
             hint="one row per input, in the model's own axis order, without the batch axis",
         )
-    values: np.ndarray = array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        values: np.ndarray = array.astype(np.float32)
     if not np.isfinite(values).all():
         raise UsageError("the array holds NaN or infinite values", where=where, hint="check how it was made")
     return values, array.dtype.kind in "iu"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mbn2c import __version__, wire
 from mbn2c.errors import BoardError, UsageError
+from mbn2c.files import read_text
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.labgrid_console import LabgridConsole
 from mbn2c.link.serial_port import SerialPort
@@ -19,6 +20,7 @@ from mbn2c.target import Board, load_board
 from mbn2c.verify.one_image import Device
 
 FIRST_BAUD = 115200
+BAUD_RANGE = (300, 100_000_000)
 _KINDS = ("port", "emulated", "labgrid")
 
 
@@ -44,11 +46,10 @@ class Place:
 
 def read_lab(file: Path) -> list[Place]:
     """The `[[boards]]` of a lab.toml. Raises UsageError for anything else than such tables."""
+    text = read_text(file, "list of boards", "a lab.toml (docs/lab.md)")
     try:
-        facts = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the list of boards: {error.strerror}", where=str(file)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        facts = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, or numbers and nesting that Python refuses
         raise UsageError(f"not a TOML file: {error}", where=str(file)) from None
     boards = facts.get("boards")
     if set(facts) != {"boards"} or not isinstance(boards, list) or not boards:
@@ -62,6 +63,9 @@ def _place(entry: object, file: Path) -> Place:
         raise UsageError(f"not a board: {entry}", where=str(file), hint=f"facts: {', '.join(known)}")
     if sum(bool(entry.get(kind)) for kind in _KINDS) != 1:
         raise UsageError(f"not a board: {entry}", where=str(file), hint=f"exactly one of {', '.join(_KINDS)}")
+    if not BAUD_RANGE[0] <= entry.get("baud", FIRST_BAUD) <= BAUD_RANGE[1]:
+        hint = f"a baud from {BAUD_RANGE[0]:,} to {BAUD_RANGE[1]:,}"
+        raise UsageError(f"not a board: {entry}", where=str(file), hint=hint)
     return Place(**entry)
 
 
