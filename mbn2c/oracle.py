@@ -5,15 +5,19 @@ The only door to the `onnxruntime` package.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from mbn2c.errors import ModelError
+
+# ONNX Runtime 1.32 reports its use to its maker unless told not to, and leaves a file in the temporary folder.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime as ort
 
 # Severity 4: only fatal messages. What goes wrong is raised, and told once.
 _FATAL_ONLY = 4
