@@ -71,6 +71,12 @@ class Preprocess:
                 raise UsageError(f"{name} {list(numbers)} is not a list of numbers", hint="e.g. 0.485,0.456,0.406")
         if min(self.std) <= 0:
             raise UsageError(f"--std {list(self.std)} must be positive", hint="numbers are in units of RGB / 255")
+        with np.errstate(over="ignore", divide="ignore"):
+            mean, std = np.array(self.mean, np.float32)[:, None], np.array(self.std, np.float32)
+            black, white = (np.float32(0) - mean) / std, (np.float32(1) - mean) / std
+        if not (np.isfinite(black) & np.isfinite(white) & (black < white)).all():
+            what = f"--mean {list(self.mean)} and --std {list(self.std)} leave no pixel values in float32"
+            raise UsageError(what, hint="numbers are in units of RGB / 255")
 
     @classmethod
     def named(cls, name: str) -> Preprocess:
