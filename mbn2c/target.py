@@ -81,18 +81,19 @@ class Memory:
 
 @dataclass(frozen=True)
 class SetupStep:
-    """One step before the console opens: `*address = (*address & ~clear) | set`, or wait until
-    `(*address & wait) == until` where `wait` is not 0.
+    """One step before the console opens: `*address = (*address & ~clear) | set`; or wait until
+    `(*address & wait) == until`, where `wait` is not 0; or let `pause_us` pass, where there is no address.
 
     note  the register's name and what is meant, for the reader of the TOML and of the C
     """
 
-    address: int
     note: str
+    address: int = 0
     clear: int = 0
     set: int = 0
     wait: int = 0
     until: int = 0
+    pause_us: int = 0
 
 
 @dataclass(frozen=True)
@@ -247,6 +248,11 @@ def _check_board(board: Board, where: str) -> None:
     if board.flash is not None:
         _one_of(board.flash.tool, FLASH_TOOLS, "flash.tool", where)
     _one_of(board.boot, BOOTS, "boot", where)
+    for step in board.setup:
+        if (step.address != 0) == (step.pause_us != 0):
+            raise UsageError(f"setup step '{step.note}' needs an address, or pause_us, not both", where=where)
+        if step.pause_us and not board.clock_hz:
+            raise UsageError(f"setup step '{step.note}' pauses, but clock_hz is not given", where=where)
     if board.console.driver in HOSTED_DRIVERS:
         return
     for memory in board.memories:

@@ -41,17 +41,46 @@ CLIDR, CCSIDR, CCR = 0xE000ED78, 0xE000ED80, 0xE000ED14
 CCR_CACHES = 3 << 16
 PL011_EMPTY = 1 << 4
 NRF_TX_READY = 0x11C
+# DDI 0403, B3.2 and B3.4; DDI 0419, B3.2 and B3.4.
+SYST_CSR, ICTR, ICSR = 0xE000E010, 0xE000E004, 0xE000ED04
+NVIC_SETS = {0xE000E100: "enabled", 0xE000E200: "pending"}
+NVIC_CLEARS = {0xE000E180: "enabled", 0xE000E280: "pending"}
+NVIC_BYTES = 0x40
+
+
+@dataclass(frozen=True)
+class Interrupts:
+    """What can interrupt: the NVIC's lines (number 32 n + bit is bit of word n), the system's exceptions, its timer."""
+
+    enabled: tuple[int, ...]
+    pending: tuple[int, ...]
+    system_pending: int
+    timer: int
 
 
 class ModelBoard:
-    """A Transport to the firmware `elf` of `board`; `registers` is what the peripherals hold."""
+    """A Transport to the firmware `elf` of `board`; `registers` is what the peripherals hold.
+
+    It is entered as a careless boot loader would: every interrupt enabled and pending, the system's timer running.
+
+    setup    what `mbn_board_clocks` stored: (instructions since its begin, address, value)
+    taken    what could interrupt when the firmware first let it
+    """
 
     baud = 0
 
     def __init__(self, board: Board, elf: Path, unicorn: Any, arm: Any) -> None:
         self.board, self.unicorn, self.arm = board, unicorn, arm
         self.uart = UARTS[board.console.driver]
-        self.registers: dict[int, int] = {}
+        self.registers: dict[int, int] = {SYST_CSR: 7, ICSR: 1 << 28 | 1 << 26}
+        words = 1 if board.core == "cortex-m0plus" else 8
+        if words > 1:
+            self.registers[ICTR] = words - 1
+        self.nvic = {"enabled": [0xFFFFFFFF] * words, "pending": [0xFFFFFFFF] * words}
+        self.setup: list[tuple[int, int, int]] = []
+        self.taken: Interrupts | None = None
+        self.in_setup = False
+        self.instructions = 0
         if board.core == "cortex-m7":  # caches of 16 KiB: DDI 0489, sections 3.4 and 4.5
             self.registers |= {CLIDR: 0x09000003, CCSIDR: 0xF01FE019}
         self.waits: dict[int, deque[tuple[int, int]]] = {}
@@ -87,6 +116,32 @@ class ModelBoard:
         # The firmware sleeps here when the line is silent.
         sleep = image.address("mbn_board_wait") & ~1
         self.cpu.hook_add(unicorn.UC_HOOK_CODE, self._sleep, begin=sleep, end=sleep)
+        release = image.address("mbn_board_release") & ~1
+        self.release = self.cpu.hook_add(unicorn.UC_HOOK_CODE, self._released, begin=release, end=release)
+        self._run_setup(image.address("mbn_board_clocks") & ~1)
+
+    def _run_setup(self, start: int) -> None:
+        """From reset to the return of the clocks' function, whose instructions are counted."""
+        self.cpu.emu_start(self.pc | 1, start)
+        end = self.cpu.reg_read(self.arm.UC_ARM_REG_LR) & ~1
+        counter = self.cpu.hook_add(self.unicorn.UC_HOOK_CODE, self._count)
+        self.in_setup = True
+        self.cpu.emu_start(start | 1, end)
+        self.in_setup = False
+        self.cpu.hook_del(counter)
+        self.pc = end
+
+    def _count(self, *_: Any) -> None:
+        self.instructions += 1
+
+    def _released(self, *_: Any) -> None:
+        self.cpu.hook_del(self.release)
+        self.taken = Interrupts(
+            tuple(self.nvic["enabled"]),
+            tuple(self.nvic["pending"]),
+            self.registers[ICSR],
+            self.registers[SYST_CSR],
+        )
 
     def _peripherals(self) -> list[tuple[int, int]]:
         """Blocks of 256 MiB, the console's and those of the setup, and the system's at 0xE0000000."""
@@ -127,8 +182,21 @@ class ModelBoard:
         address = start + offset
         if address - self.board.console.base == self.uart.send:
             self.from_board.append(value & 0xFF)
-        else:
+        elif address == ICSR:  # each clearing bit is the one below the bit that says "pending"
+            self.registers[ICSR] &= ~(value << 1)
+        elif not self._store_nvic(address, value):
             self.registers[address] = value
+        if self.in_setup:
+            self.setup.append((self.instructions, address, value))
+
+    def _store_nvic(self, address: int, value: int) -> bool:
+        """Whether it was one of the NVIC's. Words that the core does not have ignore it."""
+        base, word = address & ~(NVIC_BYTES - 1), address % NVIC_BYTES // 4
+        kind = NVIC_SETS.get(base) or NVIC_CLEARS.get(base)
+        if kind and word < len(self.nvic[kind]):
+            held = self.nvic[kind][word]
+            self.nvic[kind][word] = held | value if base in NVIC_SETS else held & ~value
+        return kind is not None
 
     def line_rate(self) -> float:
         """Baud, worked out from the divider registers."""

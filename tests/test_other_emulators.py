@@ -103,13 +103,13 @@ def test_pico_on_rp2040js(output: OutputFolder, tmp_path: Path) -> None:
 # --- STM32F405: QEMU's netduinoplus2, which has the chip without its RCC and its FLASH registers ---
 
 
-def loops_of_waits(elf: Path, board: Board) -> list[int]:
-    """The addresses of the branches back, one for each wait of the board's setup."""
+def loops_of_setup(elf: Path, board: Board) -> list[int]:
+    """The addresses of the branches back, one for each wait and each pause of the board's setup."""
     image, origin = read_elf(elf), board.memory("code").origin
     at = image.address("mbn_board_clocks") & ~1
     code = image.image(origin, 2**20)
     found: list[int] = []
-    while len(found) < sum(step.wait != 0 for step in board.setup):
+    while len(found) < len([step for step in board.setup if step.wait or step.pause_us]):
         (half,) = struct.unpack_from("<H", code, at - origin)
         if half & 0xF080 == 0xD080 and half >> 8 & 0xF < 0xE:  # B<c> to a lower address: DDI 0403, A7.7.12
             found.append(at)
@@ -126,6 +126,6 @@ def test_stm32f405_on_qemu(output: OutputFolder, tmp_path: Path) -> None:
         pytest.skip(f"not installed: {lacking}")
     elf = firmware_for(output, board, tmp_path)
     with EmulatedBoard(emulated, elf) as line:
-        GdbStub(gdb).pass_each_once(loops_of_waits(elf, board))
+        GdbStub(gdb).pass_each_once(loops_of_setup(elf, board))
         verified(output, line)
         assert line.said().count("\n") <= 1, "QEMU complains"  # of waiting for us it always speaks

@@ -6,6 +6,7 @@ function per chip family written from its reference manual.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -206,6 +207,73 @@ def test_baud_rate_registers(name: str, model_board: Callable[[str], ModelBoard]
         session.set_baud(7)
 
 
+# Where the core's clock source is chosen, and where the buses' dividers are: (address, mask, value).
+PLL_DRIVES = {
+    "stm32f405": (0x40023808, 0x3, 0x2),
+    "nucleo-f446re": (0x40023808, 0x3, 0x2),
+    "nucleo-f767zi": (0x40023808, 0x3, 0x2),
+    "nucleo-h743zi2": (0x58024410, 0x7, 0x3),
+    "nucleo-l4r5zi": (0x40021008, 0x3, 0x3),
+    "nucleo-u575zi-q": (0x46020C1C, 0x3, 0x3),
+}
+# RM0432 and RM0456, RCC, "System clock (SYSCLK) selection": a PLL of more than 80 MHz takes over with AHB / 2, and
+# AHB / 1 comes at least 1 us later.
+AHB_HALF = {"nucleo-l4r5zi": (0x40021008, 0xF0, 0x80), "nucleo-u575zi-q": (0x46020C20, 0xF, 0x8)}
+# RM0090, RM0390 and RM0410, RCC_CFGR, RM0433, RCC_D1CFGR: a new divider counts from 1 to 16 AHB cycles after it is set.
+DIVIDERS = {
+    "stm32f405": {0x40023808: 0xFCF0},
+    "nucleo-f446re": {0x40023808: 0xFCF0},
+    "nucleo-f767zi": {0x40023808: 0xFCF0},
+    "nucleo-h743zi2": {0x58024418: 0xF7F, 0x5802441C: 0x770, 0x58024420: 0x70},
+}
+
+
+def changes(board: ModelBoard, address: int, mask: int) -> list[tuple[int, int]]:
+    """(instructions since the setup's begin, new value) of each change of a field."""
+    found, held = [], 0
+    for when, where, value in board.setup:
+        if where == address and value & mask != held:
+            held = value & mask
+            found.append((when, held))
+    return found
+
+
+def test_every_fast_clock_is_reached_in_steps() -> None:
+    """Who added a board of more than 80 MHz says in a line above how its manual wants the clock to rise."""
+    fast = {name for name in BARE if load_board(name).clock_hz > 80_000_000 and name not in ("pico", "pico2")}
+    assert fast == PLL_DRIVES.keys() == AHB_HALF.keys() | DIVIDERS.keys()
+
+
+@pytest.mark.parametrize("name", AHB_HALF)
+def test_high_speed_is_reached_through_ahb_half(name: str, model_board: Callable[[str], ModelBoard]) -> None:
+    board, (address, mask, half) = model_board(name), AHB_HALF[name]
+    switch, pll = PLL_DRIVES[name][:2], PLL_DRIVES[name][2]
+    [(switched, _)] = [change for change in changes(board, *switch) if change[1] == pll]
+    (divided, first), (undivided, last) = changes(board, address, mask)
+    assert divided < switched and (first, last) == (half, 0)
+    # An instruction takes a cycle at least, and a cycle lasts twice as long as later.
+    assert undivided - switched >= board.board.clock_hz / 2 * 1e-6
+
+
+@pytest.mark.parametrize("name", DIVIDERS)
+def test_dividers_have_settled_when_the_clock_rises(name: str, model_board: Callable[[str], ModelBoard]) -> None:
+    board = model_board(name)
+    switch, pll = PLL_DRIVES[name][:2], PLL_DRIVES[name][2]
+    [(switched, _)] = [change for change in changes(board, *switch) if change[1] == pll]
+    divided = [when for address, mask in DIVIDERS[name].items() for when, _ in changes(board, address, mask)]
+    # A Cortex-M7 may take two instructions in one cycle.
+    assert divided and switched - max(divided) >= 2 * 16
+
+
+@pytest.mark.parametrize("name", [board.name for board in all_boards()])
+def test_no_peripheral_is_touched_right_after_its_clock_is_on(name: str) -> None:
+    """RCC chapters: two cycles have to lie between. Another step is that long."""
+    for step, after in itertools.pairwise(load_board(name).setup):
+        if found := re.fullmatch(r"RCC_\w*ENR\w*: (.*) on.*", step.note):
+            peripherals = re.split(r", | and ", found.group(1))
+            assert peripherals and not after.note.startswith(tuple(peripherals)), f"{step.note}; {after.note}"
+
+
 # --- clocks: the register writes, worked out by the reference manual ---
 
 
@@ -304,7 +372,7 @@ def stm32l4plus(board: Board, _: object) -> tuple[int, int]:
 def stm32u5(board: Board, _: object) -> tuple[int, int]:
     """RM0456 11.8: PLL input 4 to 16 MHz, VCO 128 to 544 MHz; booster input 4 to 16 MHz."""
     rcc, pwr = 0x46020C00, 0x46020800
-    held = registers(board, {})
+    held = registers(board, {0x46020C20: 0})
     config, dividers = held[rcc + 0x28], held[rcc + 0x34]
     assert field(config, 1, 0) == 2 and field(config, 3, 2) == 0
     vco_in = 16_000_000 / (field(config, 11, 8) + 1)
@@ -313,7 +381,7 @@ def stm32u5(board: Board, _: object) -> tuple[int, int]:
     assert 4e6 <= vco_in <= 8e6 and 128e6 <= vco <= 544e6 and config >> 18 & 1
     assert field(config, 15, 12) == 1, "booster: 16 MHz / 2"
     assert field(held[pwr + 0xC], 17, 16) == 3 and held[pwr + 0xC] >> 18 & 1
-    assert field(held[rcc + 0x1C], 1, 0) == 3
+    assert field(held[rcc + 0x1C], 1, 0) == 3 and not held[rcc + 0x20] & 0x77F, "AHB, APB1, APB2 / 1"
     assert field(held[0x40022000], 3, 0) == math.ceil(core / 32e6) - 1, "RM0456 table 54, range 1"
     return int(core), int(core)
 

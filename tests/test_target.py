@@ -86,6 +86,9 @@ BROKEN_BOARDS = {
     "flash tool": (board_with(flash={"tool": "hammer"}), "flash.tool is 'hammer'"),
     "boot": (board_with(boot="grub"), "boot is 'grub'"),
     "setup": (board_with(setup=[{"address": 4, "set": 1}]), "missing: note"),
+    "setup without address": (board_with(setup=[{"note": "on", "set": 1}]), "'on' needs an address, or pause_us"),
+    "setup with both": (board_with(setup=[{"note": "on", "address": 4, "pause_us": 1}]), "not both"),
+    "pause of what": (board_with(clock_hz=0, setup=[{"note": "1 us", "pause_us": 1}]), "clock_hz is not given"),
     "kind": (board_with(memories=[{**MEMORIES[0], "kind": "disk"}, MEMORIES[1]]), "memory kind is 'disk'"),
 }
 

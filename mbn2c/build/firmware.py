@@ -162,6 +162,8 @@ def _firmware_values(name: str, core: Core, board: Board, stack_bytes: int) -> d
                 "set_bits": step.set,
                 "wait_bits": step.wait,
                 "until_bits": step.until,
+                # The clock after the setup is the fastest; a pause may be longer, not shorter.
+                "pause_cycles": -(-step.pause_us * board.clock_hz // 1_000_000),
             }
             for step in board.setup
         ],
