@@ -207,6 +207,17 @@ def test_baud_rate_registers(name: str, model_board: Callable[[str], ModelBoard]
         session.set_baud(7)
 
 
+@pytest.mark.parametrize("name", BARE)
+def test_nothing_of_a_boot_loader_interrupts(name: str, model_board: Callable[[str], ModelBoard]) -> None:
+    board = model_board(name)
+    Session(board, timing=EMULATED).hello()
+    line, taken = board.board.console.interrupt, board.taken
+    assert line is not None and taken is not None
+    assert sum(word << 32 * at for at, word in enumerate(taken.enabled)) == 1 << line
+    assert not any(taken.pending) and taken.system_pending == 0
+    assert taken.timer == (7 if load_core(board.board.core).cycle_counter == "systick" else 0)
+
+
 # Where the core's clock source is chosen, and where the buses' dividers are: (address, mask, value).
 PLL_DRIVES = {
     "stm32f405": (0x40023808, 0x3, 0x2),
