@@ -285,6 +285,16 @@ def test_no_peripheral_is_touched_right_after_its_clock_is_on(name: str) -> None
             assert peripherals and not after.note.startswith(tuple(peripherals)), f"{step.note}; {after.note}"
 
 
+NRF52840 = ("nrf52840-dk", "arduino-nano-33-ble")
+APPROTECT_DISABLE, SW_DISABLE = 0x40000558, 0x5A
+
+
+@pytest.mark.parametrize("name", NRF52840)
+def test_debug_port_stays_open(name: str, model_board: Callable[[str], ModelBoard]) -> None:
+    """nRF52840 PS 1.7, Debug and trace: from revision 3 on a reset closes it, and software has to write SwDisable."""
+    assert model_board(name).registers[APPROTECT_DISABLE] == SW_DISABLE
+
+
 # --- clocks: the register writes, worked out by the reference manual ---
 
 
