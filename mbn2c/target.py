@@ -141,6 +141,7 @@ class Flash:
     tool        one of FLASH_TOOLS
     target      what the tool calls the chip: pyOCD's target type, the UF2 bootloader's Board-ID
     pack        pyOCD finds the target in a CMSIS pack that has to be installed first
+    locks       the chip's debug port may be locked; pyOCD's target opens it, by erasing the chip whole
     id_address  register that names the chip; 0: not checked
     id_mask, id_value   (register & id_mask) == id_value on the right chip
     family      UF2 family number
@@ -149,6 +150,7 @@ class Flash:
     tool: str
     target: str = ""
     pack: bool = False
+    locks: bool = False
     id_address: int = 0
     id_mask: int = 0
     id_value: int = 0

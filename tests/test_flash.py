@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import os
 import re
@@ -27,7 +29,13 @@ PYOCD = """#!/bin/sh
 echo "$@" >> "{folder}/calls.txt"
 case "$1 $*" in
 json*) cat "{folder}/probes.json" ;;
-commander*read32*) echo "e0042000:  {chip:08x}    |...|" ;;
+commander*auto_unlock=true*read32*) echo "e0042000:  {chip:08x}    |...|" ;;
+commander*read32*)
+  if [ -n "{locked}" ]; then
+    echo "Warning: Target is locked, limited operations available."
+    exit 1
+  fi
+  echo "e0042000:  {chip:08x}    |...|" ;;
 commander*compare*) echo "{compare}" ;;
 load*) echo "{load}"; exit {load_code} ;;
 esac
@@ -37,18 +45,18 @@ esac
 @pytest.fixture(scope="module")
 def firmware(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("flash")
-    names = ("nucleo-f446re", "pico", "arduino-nano-33-ble", "raspberry-pi")
+    names = ("nucleo-f446re", "pico", "arduino-nano-33-ble", "nrf52840-dk", "raspberry-pi")
     return {name: build_firmware(DummyModel(), load_board(name), folder / name).path for name in names}
 
 
 def pretend_pyocd(
     folder: Path, monkeypatch: pytest.MonkeyPatch, probes: list[str], *, chip: int = 0x10006421,
-    compare: str = "All 4567 bytes match.", load: str = "", load_code: int = 0,
+    compare: str = "All 4567 bytes match.", load: str = "", load_code: int = 0, locked: str = "",
 ) -> Path:  # fmt: skip
     """A pyocd on the PATH that has these probes; gives the file with its calls."""
     listing = {"boards": [{"unique_id": probe, "info": "STM32 STLink"} for probe in probes]}
     (folder / "probes.json").write_text(json.dumps(listing))
-    script = PYOCD.format(folder=folder, chip=chip, compare=compare, load=load, load_code=load_code)
+    script = PYOCD.format(folder=folder, chip=chip, compare=compare, load=load, load_code=load_code, locked=locked)
     tool(folder, monkeypatch, "pyocd", script)
     monkeypatch.setattr(flash_module.importlib.util, "find_spec", lambda name: None)
     return folder / "calls.txt"
@@ -60,9 +68,9 @@ def tool(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: str) 
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
-def run(elf: Path, board: str, *, to: str = "", dry_run: bool = False) -> list[str]:
+def run(elf: Path, board: str, *, to: str = "", dry_run: bool = False, unlock: bool = False) -> list[str]:
     said: list[str] = []
-    flash(elf, load_board(board), said.append, to=to, dry_run=dry_run)
+    flash(elf, load_board(board), said.append, to=to, dry_run=dry_run, unlock=unlock)
     return said
 
 
@@ -103,6 +111,61 @@ def test_pyocd_mistakes(
         assert "pyocd pack install stm32f446retx" in caught.value.hint  # type: ignore[attr-defined]
     elif "compare" not in pretence:
         assert "load" not in calls.read_text(), "something was written"
+
+
+# locked, unlock -> what pyocd is asked for; a chip is only erased to unlock it where the user says so
+LOCKS = {
+    "open": ("", False, ["json", "commander", "load", "commander", "reset"]),
+    "open, unlock": ("", True, ["json", "commander", "load", "commander", "reset"]),
+    "locked": ("yes", False, ["json", "commander"]),
+    "locked, unlock": ("yes", True, ["json", "commander", "load", "commander", "reset"]),
+}
+
+
+@pytest.mark.parametrize("locked, unlock, wanted", LOCKS.values(), ids=LOCKS)
+def test_a_locked_chip(
+    locked: str, unlock: bool, wanted: list[str], firmware: dict[str, Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    calls = pretend_pyocd(tmp_path, monkeypatch, ["AA1"], chip=0x52840, locked=locked)
+    if locked and not unlock:
+        with pytest.raises(BoardError, match="the chip's debug port is locked") as caught:
+            run(firmware["nrf52840-dk"], "nrf52840-dk")
+        assert "--unlock, which erases all" in caught.value.hint
+    else:
+        run(firmware["nrf52840-dk"], "nrf52840-dk", unlock=unlock)
+    text = calls.read_text().splitlines()
+    assert [line.split()[0] for line in text] == wanted
+    assert "-t nrf52840" in text[1] and "read32 0x10000100" in text[1], "cortex_m cannot tell a locked chip"
+    assert [number for number, line in enumerate(text) if "auto_unlock" in line] == ([1] if unlock else [])
+
+
+def test_only_chips_that_lock_are_unlocked(firmware: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match="'nucleo-f446re' is not locked"):
+        run(firmware["nucleo-f446re"], "nucleo-f446re", unlock=True, dry_run=True)
+
+
+BY_PYOCD = [board for board in all_boards() if board.flash is not None and board.flash.tool == "pyocd"]
+
+
+@pytest.mark.parametrize("board", BY_PYOCD, ids=lambda board: board.name)
+def test_pyocd_knows_the_target(board: Board) -> None:
+    """pyOCD itself as the judge: its own targets, and the names in CMSIS packs that its list of ST boards has."""
+    builtin = pytest.importorskip("pyocd.target.builtin", reason="pyocd is not installed (pip install pyocd)")
+    boards = importlib.import_module("pyocd.board.board_ids").BOARD_ID_TO_INFO.values()
+    assert board.flash is not None
+    if not board.flash.pack:
+        assert board.flash.target in builtin.BUILTIN_TARGETS
+    else:
+        # The list leaves out the Q of chips with their own voltage converter, which the packs have.
+        assert board.flash.target.removesuffix("q") in {entry.target for entry in boards}
+
+
+def test_pyocd_says_what_we_look_for() -> None:
+    """Of a locked chip; and its commander does not erase one unasked."""
+    commander = pytest.importorskip("pyocd.commands.commander", reason="pyocd is not installed (pip install pyocd)")
+    source = inspect.getsource(commander)
+    assert flash_module.LOCKED in source and "'auto_unlock': False" in source
 
 
 def test_no_permission_for_the_probe(
@@ -147,6 +210,7 @@ def test_dry_run_touches_nothing(name: str, firmware: dict[str, Path], tmp_path:
     before = {path: path.stat().st_mtime_ns for path in elf.parent.iterdir()}
     said = run(elf, name, dry_run=True)
     assert elf.name.split(".")[0] in "".join(said)
+    assert not board.memories or board.console.note in said[-1]
     assert {path: path.stat().st_mtime_ns for path in elf.parent.iterdir()} == before
 
 

@@ -22,6 +22,7 @@ from mbn2c.build.flash_uf2 import flash_uf2
 from mbn2c.errors import BoardError, UsageError
 from mbn2c.target import Board, Flash
 
+LOCKED = "Target is locked"
 _TOOL_SECONDS = 600
 _WORD = re.compile(r"^[0-9a-f]{8}:\s+([0-9a-f]{8})", re.MULTILINE)
 # USB vendors of debug probes: ST-LINK, J-Link, CMSIS-DAP, Raspberry Pi Debug Probe.
@@ -32,12 +33,13 @@ _RULES_HINT = (
 )
 
 
-def flash(elf: Path, board: Board, say: Say, *, to: str = "", dry_run: bool = False) -> None:
+def flash(elf: Path, board: Board, say: Say, *, to: str = "", dry_run: bool = False, unlock: bool = False) -> None:
     """Program `board` with the firmware `elf`.
 
     say      called with each step, before it is done
     to       which one: a debug probe's id or a unique start of it; the drive of a UF2 boot loader; the serial port of a
              bossac boot loader; user@host of a Linux board
+    unlock   erase the chip whole if its debug port is locked, which opens it
     raises   UsageError if the board cannot be programmed, BoardError for a missing tool, probe, permission or chip
     """
     if board.flash is None:
@@ -45,13 +47,21 @@ def flash(elf: Path, board: Board, say: Say, *, to: str = "", dry_run: bool = Fa
         raise UsageError(
             f"board '{board.name}' is not programmed", where=f"targets/boards/{board.name}.toml", hint=hint
         )
-    _TOOLS[board.flash.tool](firmware_of(elf, board, board.flash), say, to, dry_run)
+    if unlock and not board.flash.locks:
+        raise UsageError(f"the debug port of a board '{board.name}' is not locked", hint="flash it without --unlock")
+    firmware = firmware_of(elf, board, board.flash)
+    if board.flash.tool == "pyocd":
+        _flash_pyocd(firmware, say, to, dry_run, unlock)
+    else:
+        _TOOLS[board.flash.tool](firmware, say, to, dry_run)
+    if board.memories:
+        say(f"its serial port: {board.console.note}")
 
 
 # --- pyOCD ---
 
 
-def _flash_pyocd(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
+def _flash_pyocd(firmware: Firmware, say: Say, to: str, dry_run: bool, unlock: bool) -> None:
     facts = firmware.flash
     probe = to or "PROBE"
     if not dry_run:
@@ -61,8 +71,13 @@ def _flash_pyocd(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
         pyocd = ["pyocd"]
     chosen = ["-u", probe]
     if facts.id_address:
-        ask = [*pyocd, "commander", *chosen, "-W", "-t", "cortex_m", "-c", f"read32 {facts.id_address:#010x}"]
-        _announce(say, f"ask the chip who it is: & {facts.id_mask:#x} must be {facts.id_value:#x}", ask)
+        # A locked port answers to nobody but its own target type; to be opened the chip has to be erased whole.
+        opening = ["-O", "auto_unlock=true"] if unlock else []
+        target = facts.target if facts.locks else "cortex_m"
+        read = f"read32 {facts.id_address:#010x}"
+        ask = [*pyocd, "commander", *chosen, "-W", "-t", target, *opening, "-c", read]
+        first = "erase the chip whole if it is locked, and " if unlock else ""
+        _announce(say, f"{first}ask the chip who it is: & {facts.id_mask:#x} must be {facts.id_value:#x}", ask)
         if not dry_run:
             _check_chip(firmware, _run(ask, facts))
     load = [*pyocd, "load", *chosen, "-W", "-t", facts.target, "--no-reset", str(firmware.elf)]
@@ -187,7 +202,7 @@ def _flash_ssh(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
     say(f"and verify with --port socket://{host.rpartition('@')[2]}:{port}")
 
 
-_TOOLS = {"pyocd": _flash_pyocd, "uf2": flash_uf2, "bossac": _flash_bossac, "ssh": _flash_ssh}
+_TOOLS = {"uf2": flash_uf2, "bossac": _flash_bossac, "ssh": _flash_ssh}
 
 
 def _announce(say: Say, what: str, command: Iterable[str]) -> None:
@@ -211,6 +226,9 @@ def _run(command: Sequence[str], facts: Flash) -> str:
     """What the command says. Raises BoardError with its last words, and the fix where it is known, if it fails."""
     result = _start(command)
     said = result.stdout + result.stderr
+    if LOCKED in said:
+        hint = "flash with --unlock, which erases all that the chip holds and opens its port; nothing was written"
+        raise BoardError("the chip's debug port is locked", where=said.strip()[-200:], hint=hint)
     if result.returncode == 0:
         return said
     hint = "unplug the board, plug it in, try again"

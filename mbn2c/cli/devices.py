@@ -41,6 +41,9 @@ def add_flash(commands: Any) -> None:
         metavar="WHICH",
         help="a debug probe's id or its start; drive or serial port of a boot loader; user@host of a Linux board",
     )
+    parser.add_argument(
+        "--unlock", action="store_true", help="erase the whole chip if its debug port is locked, which opens it (nRF52)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 
@@ -59,7 +62,7 @@ def _flash(options: argparse.Namespace) -> int:
 
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder:
         elf = firmware_file(output, board, Path(folder))
-        flash(elf, board, tell, to=options.to, dry_run=options.dry_run)
+        flash(elf, board, tell, to=options.to, dry_run=options.dry_run, unlock=options.unlock)
     if options.json:
         say(json.dumps({"board": name, "dry_run": options.dry_run, "steps": said}, indent=1))
     return 0
