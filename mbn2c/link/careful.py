@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Callable
+from typing import TypeVar
 
 from mbn2c import wire
 from mbn2c.errors import BoardError, UsageError
-from mbn2c.link.dialogue import Dialogue, RunLostError
+from mbn2c.link.dialogue import READ_BYTES, Dialogue, RunLostError
+from mbn2c.link.told import SMALLEST_CHUNK, check_data, check_state
+
+T = TypeVar("T")
 
 _RUN_TRIES = 5
-_READ_BYTES = 2048
-# Input bytes in one request.
-_SMALLEST_CHUNK, _LARGEST_CHUNK = 32, 65536
+_LARGEST_CHUNK = 65536  # input bytes in one request
+_MOST_DUMPED_BYTES = 1 << 28
 
 _HUNGRY = wire.STATES.index("hungry")
 _ROW_WAITING = wire.STATES.index("row_waiting")
@@ -40,56 +44,70 @@ class Careful:
         returns  the buffer, and the rows that were dumped on the way
         """
         check_size(facts, frame)
-        for _ in range(_RUN_TRIES):
-            try:
-                run, rows = self._feed(facts, frame, mode, step)
-                return self._read(run, buffer), rows
-            except RunLostError:
-                self._line.retries += 1
-        raise _lost(facts)
+        totals = {"output": facts.output_bytes, "table": 4 * facts.steps}
+
+        def through() -> tuple[bytes, list[bytes]]:
+            run, rows = self._feed(facts, frame, mode, step)
+            return self._read(facts, run, buffer, totals[buffer]), rows
+
+        return self._until_done(facts, through)
 
     def digest(self, facts: wire.Facts, frame: bytes) -> int:
         """The CRC-32 of the output."""
         check_size(facts, frame)
-        kind = wire.BUFFERS.index("output")
+
+        def through() -> int:
+            run, _rows = self._feed(facts, frame, "plain", 0)
+            return self._part(facts, wire.Read(run, wire.BUFFERS.index("output"), 0, 0), facts.output_bytes).crc
+
+        return self._until_done(facts, through)
+
+    def _until_done(self, facts: wire.Facts, through: Callable[[], T]) -> T:
+        lost = ""
         for _ in range(_RUN_TRIES):
             try:
-                run, _rows = self._feed(facts, frame, "plain", 0)
-                part = self._line.ask(wire.Read(run, kind, 0, 0), wire.Data, self._line.timing.reply_s)
-                if (part.run, part.buffer, part.total) == (run, kind, facts.output_bytes):
-                    self.last_cycles = part.cycles
-                    return part.crc
-            except RunLostError:
-                pass
-            self._line.retries += 1
-        raise _lost(facts)
+                return through()
+            except RunLostError as error:
+                lost = str(error)
+                self._line.retries += 1
+        what = f"the board lost the frame {_RUN_TRIES} times, at last because {lost}"
+        raise BoardError(what, where=facts.board, hint="check the line")
 
     def _feed(self, facts: wire.Facts, frame: bytes, mode: str, step: int) -> tuple[int, list[bytes]]:
-        """Send a frame row by row, collecting dumped rows on the way. Returns the run's name and those rows."""
+        """Send a frame row by row, collecting dumped rows on the way. Returns the run's name and those rows.
+
+        Every answer must bring the run further: the device has taken all that was sent, or has made the next row.
+        """
         run = int.from_bytes(os.urandom(4), "little") or 1
         largest = wire.largest_tail(wire.Rows, facts.buffer_bytes)
         dumped: list[bytes] = []
-        state = self._state(wire.Begin(run, wire.MODES.index(mode), step), run, self._line.timing.reply_s)
+        dumped_bytes = 0
+        state = self._state(facts, wire.Begin(run, wire.MODES.index(mode), step), mode, 0)
         while state.state != _DONE:
             if state.state == _ROW_WAITING:
                 if state.row != len(dumped):
-                    raise RunLostError
-                dumped.append(self._read(run, "row"))
-                state = self._state(wire.Advance(run, state.row), run, self.patience_s)
+                    raise RunLostError(f"it tells of row {state.row} where row {len(dumped)} is due")
+                dumped.append(self._read(facts, run, "row", state.row_bytes))
+                dumped_bytes += state.row_bytes
+                self._line.extend_image(state.row_bytes)
+                if dumped_bytes > _MOST_DUMPED_BYTES:
+                    raise BoardError(f"the board makes more than {_MOST_DUMPED_BYTES:,} B in rows", where=facts.board)
+                state = self._state(facts, wire.Advance(run, state.row), mode, state.received)
                 continue
-            if state.state != _HUNGRY or not 0 <= state.received < len(frame):
-                raise RunLostError
+            if state.state != _HUNGRY or state.received >= len(frame):
+                name = wire.STATES[state.state]
+                raise RunLostError(f"it is {name} with {state.received} of {len(frame)} input bytes received")
             # In a dump, what follows the row would be overwritten before its turn.
             row_end = (state.received // facts.row_bytes + 1) * facts.row_bytes if mode == "dump" else len(frame)
             self._chunk = min(self._chunk, largest)
             data = frame[state.received : min(state.received + self._chunk, row_end)]
             retries = self._line.retries
-            state = self._state(wire.Rows(run, state.received, data), run, self.patience_s)
+            state = self._state(facts, wire.Rows(run, state.received, data), mode, state.received + len(data))
             # A long frame is damaged more easily than a short one.
             is_bad = self._line.retries > retries
-            self._chunk = max(self._chunk // 2, _SMALLEST_CHUNK) if is_bad else self._chunk + self._chunk // 4
+            self._chunk = max(self._chunk // 2, SMALLEST_CHUNK) if is_bad else self._chunk + self._chunk // 4
         if state.received != len(frame) or state.crc != zlib.crc32(frame):
-            raise RunLostError
+            raise RunLostError(f"it is done with {state.received} of {len(frame)} input bytes, CRC {state.crc:08x}")
         return run, dumped
 
     @property
@@ -97,34 +115,41 @@ class Careful:
         """How long rows may take before they are sent again."""
         return max(self._line.timing.rows_s, 3 * self._line.slowest_s)
 
-    def _state(self, request: wire.Message, run: int, wait_s: float) -> wire.State:
+    def _state(
+        self, facts: wire.Facts, request: wire.Begin | wire.Rows | wire.Advance, mode: str, received: int
+    ) -> wire.State:
+        """The answer to a request after which the device must have `received` input bytes."""
+        wait_s = self._line.timing.reply_s if isinstance(request, wire.Begin) else self.patience_s
         state = self._line.ask(request, wire.State, wait_s)
-        if state.run != run:
-            raise RunLostError
+        check_state(state, facts, mode)
+        if (state.run, state.received) != (request.run, received):
+            told, due = f"run {state.run:08x} with {state.received}", f"run {request.run:08x} with {received}"
+            raise RunLostError(f"it tells of {told} input bytes, not of {due}")
         return state
 
-    def _read(self, run: int, buffer: str) -> bytes:
-        """A whole buffer of the device; its CRC is the one of the device's own copy."""
-        kind = wire.BUFFERS.index(buffer)
-        data = b""
+    def _read(self, facts: wire.Facts, run: int, buffer: str, total: int) -> bytes:
+        """A whole buffer of the device, `total` bytes; its CRC is the one of the device's own copy."""
+        data = bytearray()
         while True:
-            part = self._line.ask(wire.Read(run, kind, len(data), _READ_BYTES), wire.Data, self._line.timing.reply_s)
-            if (part.run, part.buffer, part.offset) != (run, kind, len(data)):
-                raise RunLostError
+            part = self._part(facts, wire.Read(run, wire.BUFFERS.index(buffer), len(data), READ_BYTES), total)
             data += part.data
-            if len(data) >= part.total or not part.data:
+            if len(data) >= total:
                 break
-        if len(data) != part.total or zlib.crc32(data) != part.crc:
-            raise RunLostError
+        if zlib.crc32(data) != part.crc:
+            raise RunLostError(f"its {buffer} arrives with CRC {zlib.crc32(data):08x}, it tells {part.crc:08x}")
+        return bytes(data)
+
+    def _part(self, facts: wire.Facts, request: wire.Read, total: int) -> wire.Data:
+        part = self._line.ask(request, wire.Data, self._line.timing.reply_s)
+        if (part.run, part.buffer, part.offset) != (request.run, request.buffer, request.offset):
+            told = f"run {part.run:08x}, buffer {part.buffer}, offset {part.offset}"
+            raise RunLostError(f"it sends {told}, not what was asked for")
+        check_data(part, facts, request, total)
         self.last_cycles = part.cycles
-        return data
+        return part
 
 
 def check_size(facts: wire.Facts, frame: bytes) -> None:
     """Raises UsageError for a frame that is not as long as the network's input."""
     if len(frame) != facts.input_bytes:
         raise UsageError(f"an input frame has {facts.input_bytes} B, not {len(frame)}", where=facts.name)
-
-
-def _lost(facts: wire.Facts) -> BoardError:
-    return BoardError(f"the board lost the frame {_RUN_TRIES} times", where=facts.board, hint="check the line")

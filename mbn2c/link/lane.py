@@ -15,15 +15,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from mbn2c import wire
-from mbn2c.link.dialogue import Dialogue
+from mbn2c.link.dialogue import READ_BYTES, Dialogue
 from mbn2c.link.packing import LARGEST_RATIO, MOST_CHANNELS, Packer
+from mbn2c.link.told import check_data, check_state
 
-_READ_BYTES = 2048
 # Frames that are on the way or wait to be: the one whose answer is due, the one whose rows go out, the next.
 _MOST_FRAMES = 3
-# After a fault, the line is left alone until it has been silent so long, at most so long in all.
-_SILENCE_S = 0.1
-_LONGEST_DRAIN_S = 3.0
 # What unpacking takes the slowest core, per input byte (benchmarks/packing.py).
 _UNPACK_CYCLES = 120
 
@@ -118,7 +115,7 @@ class Lane:
         while start < end:
             message, start = self._input_from(run, start)
             yield _Request(run, message, start)
-        whole, part = self._facts.output_bytes, _READ_BYTES
+        whole, part = self._facts.output_bytes, READ_BYTES
         for start in range(0, 1 if self._digests else whole, part):
             yield _Request(run, wire.Read(run.run, _OUTPUT, start, 0 if self._digests else part), end)
 
@@ -143,18 +140,22 @@ class Lane:
     def step(self, wait_s: float) -> list[Answer]:
         """Send what there is room for, and hear one reply if it comes within `wait_s`; the frames that are finished.
 
-        raises  BoardError when the line is gone or the firmware has crashed
+        raises  BoardError when the line is gone, the firmware has crashed or tells what cannot be, or an image takes
+                too long
         """
+        self._line.check_image()
         self._send()
-        now = time.monotonic()
-        reply = self._line.next_reply(min(now + wait_s, self._heard_at + self._patience_s))
+        give_up = self._heard_at + self._patience_s
+        reply = self._line.next_reply(min(time.monotonic() + wait_s, give_up))
+        is_late = time.monotonic() >= give_up
         if reply is None:
-            return self._give_up() if time.monotonic() >= self._heard_at + self._patience_s else []
+            return self._give_up() if is_late else []
         message, sequence = reply
         if not self._asked or sequence != self._asked[0][0]:
             known = any(sequence == asked for asked, _, _ in self._asked)
             is_refusal = isinstance(message, wire.Refused)
-            return self._give_up() if known or is_refusal else []  # else a late answer to something before
+            # Else a late answer to something before.
+            return self._give_up() if known or is_refusal or is_late else []
         self._heard_at = time.monotonic()
         _, size, request = self._asked.popleft()
         self._asked_bytes -= size
@@ -187,12 +188,13 @@ class Lane:
         if isinstance(request.message, wire.Read):
             if not isinstance(reply, wire.Data) or (reply.run, reply.buffer) != (run.run, _OUTPUT):
                 return False
-            if reply.offset != len(run.output) or reply.total != self._facts.output_bytes:
+            if (reply.offset, request.message.offset) != (len(run.output), len(run.output)):
                 return False
-            if bool(reply.data) == self._digests:
-                return False
+            check_data(reply, self._facts, request.message, self._facts.output_bytes)
             run.output += reply.data
             return True
+        if isinstance(reply, wire.State):
+            check_state(reply, self._facts, "plain")
         if not isinstance(reply, wire.State) or (reply.run, reply.received) != (run.run, request.received):
             return False
         if request.received == len(run.frame):
@@ -208,7 +210,5 @@ class Lane:
         self._asked.clear()
         self._asked_bytes = 0
         self._line.retries += 1
-        until = time.monotonic() + _LONGEST_DRAIN_S
-        while time.monotonic() < until and self._line.next_reply(time.monotonic() + _SILENCE_S) is not None:
-            pass
+        self._line.drain()
         return failed

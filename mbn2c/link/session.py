@@ -14,9 +14,10 @@ from mbn2c.errors import BoardError
 from mbn2c.link.careful import Careful, check_size
 from mbn2c.link.dialogue import EMULATED, Dialogue, SilenceError, Timing, board_timing
 from mbn2c.link.lane import Answer, Lane
+from mbn2c.link.told import Sizes, check_facts, check_texts, check_vitals
 from mbn2c.link.transport import Transport
 
-__all__ = ["EMULATED", "Session", "Timing", "board_timing"]
+__all__ = ["EMULATED", "Session", "Sizes", "Timing", "board_timing"]
 
 _BAUD_TRIAL_S = 3.0
 _HELLO_WAIT_S = 0.25
@@ -30,15 +31,23 @@ class Session:
     """A conversation with one device.
 
     digest   sha256 of the model that must run there; None to accept any
+    sizes    of its input and output, which the device must tell likewise; None to accept any
     retries  requests sent more than once, and runs started more than once, so far
     runs     inferences asked for, and line_s the seconds they took, the device's own included
     sent_bytes, received_bytes  on the line
     last_cycles  the processor's, of the last inference; 0 if the device does not count them
     """
 
-    def __init__(self, transport: Transport, *, digest: bytes | None = None, timing: Timing | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        digest: bytes | None = None,
+        sizes: Sizes | None = None,
+        timing: Timing | None = None,
+    ) -> None:
         self._line = Dialogue(transport, timing or Timing())
-        self._digest = digest
+        self._digest, self._sizes = digest, sizes
         self._facts: wire.Facts | None = None
         self.runs = 0
         self.line_s = 0.0
@@ -108,6 +117,7 @@ class Session:
 
     def _hello(self, give_up_s: float) -> wire.Facts:
         facts = self._line.ask(wire.Hello(wire.PROTOCOL), wire.Facts, _HELLO_WAIT_S, give_up_s)
+        check_texts(facts)
         if facts.protocol != wire.PROTOCOL:
             raise BoardError(
                 f"the board speaks protocol {facts.protocol}, mbn2c speaks {wire.PROTOCOL}",
@@ -121,8 +131,7 @@ class Session:
                 where=f"{facts.board}, firmware of mbn2c {facts.version}",
                 hint="flash the firmware of this output folder",
             )
-        if facts.row_bytes == 0 or facts.input_bytes % facts.row_bytes:
-            raise BoardError(f"the board's input of {facts.input_bytes} B has rows of {facts.row_bytes} B")
+        check_facts(facts, self._sizes)
         self._facts = facts
         self._line.where = facts.board
         return facts
@@ -152,36 +161,53 @@ class Session:
         frames: deque[bytes] = deque()
         careful, penalty = 0, 1  # frames to run without the lane now, and after the next fault
         ended, since = False, 0.0
-        while frames or not ended:
-            ahead = lane if careful == 0 else None
-            while not ended and (not frames if ahead is None else ahead.wants_more()):
-                frame = take(0.0 if frames else _IDLE_S)
-                if not frame:
-                    ended = frame is not None
-                    break
-                check_size(self.facts, frame)
-                frames.append(frame)
-                since = since or time.monotonic()
-                if ahead is not None:
-                    ahead.offer(frame)
-            if not frames:
-                continue
-            answers = [Answer(None)] if ahead is None else ahead.step(_IDLE_S)
-            careful = max(careful - 1, 0)
-            if ahead is not None and any(answer.output is None for answer in answers):
-                # A bad line gets through with care only: for one frame, then for more and more of them.
-                careful, penalty = penalty, min(2 * penalty, _LONGEST_PENALTY)
-            for answer in answers:
-                frame = frames.popleft()
-                if answer.output is None:
-                    answer = self._one(frame, digests)
-                else:
-                    penalty = max(penalty // 2, 1)
-                self.last_cycles = answer.cycles
-                now = time.monotonic()
-                self.runs += 1
-                self.line_s, since = self.line_s + now - since, now
-                yield answer
+        with self._image():
+            while frames or not ended:
+                ahead = lane if careful == 0 else None
+                while not ended and (not frames if ahead is None else ahead.wants_more()):
+                    frame = take(0.0 if frames else _IDLE_S)
+                    if not frame:
+                        ended = frame is not None
+                        break
+                    check_size(self.facts, frame)
+                    if not frames:
+                        self._line.begin_image(self._image_bytes)
+                    frames.append(frame)
+                    since = since or time.monotonic()
+                    if ahead is not None:
+                        ahead.offer(frame)
+                if not frames:
+                    continue
+                answers = [Answer(None)] if ahead is None else ahead.step(_IDLE_S)
+                careful = max(careful - 1, 0)
+                if ahead is not None and any(answer.output is None for answer in answers):
+                    # A bad line gets through with care only: for one frame, then for more and more of them.
+                    careful, penalty = penalty, min(2 * penalty, _LONGEST_PENALTY)
+                for answer in answers:
+                    frame = frames.popleft()
+                    if answer.output is None:
+                        answer = self._one(frame, digests)
+                    else:
+                        penalty = max(penalty // 2, 1)
+                    self.last_cycles = answer.cycles
+                    now = time.monotonic()
+                    self.runs += 1
+                    self.line_s, since = self.line_s + now - since, now
+                    yield answer
+                    self._line.begin_image(self._image_bytes)
+
+    @property
+    def _image_bytes(self) -> int:
+        return self.facts.input_bytes + self.facts.output_bytes
+
+    @contextlib.contextmanager
+    def _image(self) -> Iterator[None]:
+        """What is asked for within it has the bound of one image, or of the last one begun."""
+        self._line.begin_image(self._image_bytes)
+        try:
+            yield
+        finally:
+            self._line.end_image()
 
     def _one(self, frame: bytes, digests: bool) -> Answer:
         """The careful way."""
@@ -201,30 +227,37 @@ class Session:
     def _timed(self) -> Iterator[None]:
         started = time.monotonic()
         try:
-            yield
+            with self._image():
+                yield
         finally:
             self.runs += 1
             self.line_s += time.monotonic() - started
 
     def layer_digests(self, frame: bytes) -> list[int]:
         """CRC-32 of each step's output rows, in step order."""
-        return _table(self._careful.infer(self.facts, frame, "digests", 0, "table")[0])
+        return _table(self._observed(frame, "digests", 0, "table")[0])
 
     def layer_cycles(self, frame: bytes) -> list[int]:
         """Cycles of each step. Raises BoardError if the device has no cycle counter."""
         if not self.facts.has_cycles:
             raise BoardError("the board has no cycle counter", where=self.facts.board)
-        return _table(self._careful.infer(self.facts, frame, "cycles", 0, "table")[0])
+        return _table(self._observed(frame, "cycles", 0, "table")[0])
 
     def layer_dump(self, frame: bytes, step: int) -> list[bytes]:
         """All rows that step number `step` makes of `frame`, in order."""
         if not 0 <= step < self.facts.steps:
             raise BoardError(f"no step {step}: the network has {self.facts.steps} steps")
-        return self._careful.infer(self.facts, frame, "dump", step, "output")[1]
+        return self._observed(frame, "dump", step, "output")[1]
+
+    def _observed(self, frame: bytes, mode: str, step: int, buffer: str) -> tuple[bytes, list[bytes]]:
+        with self._image():
+            return self._careful.infer(self.facts, frame, mode, step, buffer)
 
     def vitals(self) -> wire.Vitals:
         """Stack high-water mark, stack size and damaged frames, as the device counts them."""
-        return self._line.ask(wire.Health(), wire.Vitals, self._line.timing.reply_s)
+        vitals = self._line.ask(wire.Health(), wire.Vitals, self._line.timing.reply_s)
+        check_vitals(vitals, self.facts)
+        return vitals
 
     def set_baud(self, rate: int) -> None:
         """Talk at `rate` from now on. Raises BoardError, and stays at the old rate, if that does not work.
