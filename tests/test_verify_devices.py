@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from devices import assert_exact, build_folder, demo_options
 
-from mbn2c import demo
+from mbn2c import demo, wire
 from mbn2c.bench import bench_device
 from mbn2c.errors import BoardError, UsageError
 from mbn2c.link.emulator import EmulatedBoard
@@ -21,6 +22,7 @@ from mbn2c.progress import no_progress
 from mbn2c.target import load_board
 from mbn2c.texts import bench_text, verify_text
 from mbn2c.verify import Device, VerifyOptions, verify_on_all
+from mbn2c.verify.open_devices import Place, open_devices
 
 IMAGES = 12
 SAME = ("images", "outputs_compared", "top1_device", "top1_agreement", "sqnr_db", "drop_upper_95")
@@ -227,3 +229,35 @@ def test_an_emulators_cycles_are_not_reported(output: OutputFolder, tmp_path: Pa
         device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
         result = verify_on_all(output, [device], VerifyOptions(demo.TEST_FOLDER, None, 2, layers=True), no_progress)
     assert result["cycles_per_inference"] is result["layer_cycles"] is None
+
+
+class Lying(EmulatedBoard):
+    """Its Facts tell other numbers than the firmware's."""
+
+    changes: ClassVar[dict[str, int]] = {}
+
+    def read(self, timeout_s: float) -> bytes:
+        frames = super().read(timeout_s).split(wire.DELIMITER)
+        for place, frame in enumerate(frames[:-1]):
+            message, sequence = wire.decode(frame)
+            if isinstance(message, wire.Facts):
+                frames[place] = wire.encode(replace(message, **self.changes), sequence)[:-1]
+        return wire.DELIMITER.join(frames)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"input_bytes": 6 * 2**20, "row_bytes": 2**10}, "tells an input of 6,291,456 B, the network's has"),
+        ({"output_bytes": 11}, "tells an output of 11 B, the network's has 10 B"),
+        ({"steps": 7}, "tells a network of 7 steps, not"),
+    ],
+)
+def test_a_device_of_another_network_is_an_error_of_the_board(
+    changes: dict[str, int], message: str, output: OutputFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mbn2c.verify.open_devices.EmulatedBoard", Lying)
+    monkeypatch.setattr(Lying, "changes", changes)
+    with ExitStack() as opened, pytest.raises(BoardError, match=message):
+        devices, _ = open_devices(output, [Place(emulated="host")], tmp_path, opened)
+        verify_on_all(output, devices, options(layers=True), no_progress)

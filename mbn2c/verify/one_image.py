@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mbn2c.errors import InternalError
+from mbn2c.errors import BoardError, InternalError
 from mbn2c.int8_oracle import Comparison, ExportedModel, GivenFacts, GivenModel, Int8Oracle
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Call, Plan, from_memory, in_memory
@@ -66,9 +66,13 @@ class Device:
         return self.session.last_cycles if self.counts_cycles else 0
 
     def plan(self, output: OutputFolder) -> Plan:
-        """Of the firmware that it runs."""
+        """Of the firmware that it runs. Raises BoardError if that tells another number of steps."""
         facts = self.session.facts
-        return output.layout(load_core(facts.core), load_board(facts.board)).plan
+        plan = output.layout(load_core(facts.core), load_board(facts.board)).plan
+        if facts.steps != len(plan.calls):
+            what = f"the board tells a network of {facts.steps} steps, not {len(plan.calls)}"
+            raise BoardError(what, where=facts.board, hint="build and flash the firmware anew")
+        return plan
 
     def cycles_of_calls(self, output: OutputFolder, frame: bytes) -> list[tuple[Call, int]]:
         """One more inference with the counter read around every step. Raises BoardError if there is no counter."""

@@ -14,7 +14,7 @@ from mbn2c.files import read_text
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.labgrid_console import LabgridConsole
 from mbn2c.link.serial_port import SerialPort
-from mbn2c.link.session import EMULATED, Session
+from mbn2c.link.session import EMULATED, Session, Sizes
 from mbn2c.output_folder import OutputFolder, firmware_build, firmware_for
 from mbn2c.target import Board, load_board
 from mbn2c.verify.one_image import Device
@@ -94,13 +94,21 @@ def _open(output: OutputFolder, place: Place, folder: Path, opened: contextlib.E
         board = emulated_board(place.emulated)
         line = EmulatedBoard(board, firmware_file(output, board, folder), count=True)
         opened.callback(line.close)
-        return Device(line, Session(line, digest=output.digest, timing=EMULATED), place.name)
+        session = Session(line, digest=output.digest, sizes=_sizes(output), timing=EMULATED)
+        return Device(line, session, place.name)
     port = LabgridConsole(place.labgrid) if place.labgrid else SerialPort(place.port)
-    session = Session(port, digest=output.digest)
+    session = Session(port, digest=output.digest, sizes=_sizes(output))
     opened.callback(session.close)
     facts = session.connect(place.baud, output.report["model"]["macs"])
     refuse_stale(output, facts)
     return Device(session.transport, session, place.name)
+
+
+def _sizes(output: OutputFolder) -> Sizes:
+    graph = output.graph
+    tensors = graph.tensors
+    outputs = sum(tensors[port.tensor].size_bytes for port in graph.outputs)
+    return Sizes(tensors[graph.inputs[0].tensor].size_bytes, outputs)
 
 
 def refuse_stale(output: OutputFolder, facts: wire.Facts) -> None:
