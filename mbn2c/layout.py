@@ -170,7 +170,6 @@ def c_files(
     names: Names,
     core: Core,
     board: Board | None,
-    cflags: Sequence[str] = (),
     beside: Sequence[Laid] = (),
 ) -> Bundle:
     """C of the network, firmware if there is a board, Makefile and CMakeLists.txt.
@@ -189,6 +188,5 @@ def c_files(
         sources=sources,
         board=board,
         firmware=firmware or None,
-        extra_cflags=cflags,
     )
     return bundle | firmware | packages

@@ -122,8 +122,8 @@ def firmware_for(output: OutputFolder, board: Board, folder: Path, cflags: Seque
     raises  FitError, BoardError
     """
     core = output.core_on(board)
-    write_bundle(c_files(output.layout(core, board), output.names, core, board, cflags), folder)
-    return toolchain.build(folder, output.prefix, core, board).path
+    write_bundle(c_files(output.layout(core, board), output.names, core, board), folder)
+    return toolchain.build(folder, output.prefix, core, board, cflags=cflags).path
 
 
 def firmware_build(output: OutputFolder, board: Board) -> int:

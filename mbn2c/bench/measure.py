@@ -83,9 +83,9 @@ def measure_layout(
     """The same for a network that is laid out."""
     graph = layout.plan.graph
     names = Names("network", graph.name, hashlib.sha256(graph.name.encode()).digest())
-    bundle = c_files(layout, names, core, board, STEP_CFLAGS if steps else ())
+    bundle = c_files(layout, names, core, board)
     write_bundle(bundle, folder)
-    built = build(folder, names.prefix, core, board)
+    built = build(folder, names.prefix, core, board, cflags=STEP_CFLAGS if steps else ())
     table = step_table(built.path, core, layout, folder) if steps else None
     with EmulatedBoard(board, built.path, count=True, table=table) as transport:
         output = Session(transport, digest=names.digest, timing=EMULATED).run(image.tobytes())

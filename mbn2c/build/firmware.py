@@ -98,7 +98,6 @@ def package_files(
     board: Board | None = None,
     firmware: Mapping[str, bytes] | None = None,
     firmware_folder: str = "firmware",
-    extra_cflags: Sequence[str] = (),
     build: str = "build",
 ) -> dict[str, bytes]:
     """Makefile and CMakeLists.txt.
@@ -115,10 +114,11 @@ def package_files(
         "board": board.name if board is not None else "",
         "sources": list(sources),
         "main_source": f"{firmware_folder}/main.c",
+        "firmware_folder": firmware_folder,
         "firmware_sources": [path for path in programs if path != f"{firmware_folder}/main.c"],
         "include_folders": [*include_folders, *([firmware_folder] if programs else [])],
         "prefix": core.prefix,
-        "cflags": [*core.cflags, *extra_cflags],
+        "cflags": list(core.cflags),
         "ldflags": ["-nostartfiles", "-lm"] if bare_metal else ["-static", "-lm"],
         "link_script": f"{firmware_folder}/link.ld" if bare_metal else "",
         "build": build,

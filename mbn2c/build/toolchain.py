@@ -9,14 +9,24 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mbn2c.elf import read_elf
-from mbn2c.errors import BoardError, FitError, InternalError
+from mbn2c.errors import BoardError, FitError, InternalError, UsageError
 from mbn2c.target import Board, Core
 
+BUILD_FOLDER = "build"
+"""Where the Makefile builds."""
 _MOST_JOBS = 4
+# Variables by which make or the compiler would take in other files.
+_MISLEADING = {"MAKEFILES", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKELEVEL", "VPATH"} | {
+    *("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX"),
+    *("DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"),
+}
+_UNWRITABLE = re.compile(r"(No space left on device|Disk quota exceeded|File too large|Read-only file system)")
+_KILLED = re.compile(r"\bKilled\b")
 _OVERFLOW = re.compile(r"region [`']([^']+)' overflowed by (\d+) bytes")
 _WONT_FIT = re.compile(r"section [`']([^']+)' will not fit in region [`']([^']+)'")
 _PIECE = re.compile(r"^ (\S+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S.*)$")
@@ -74,29 +84,52 @@ def find_compiler(core: Core) -> str:
     return path
 
 
-def build(folder: Path, name: str, core: Core, board: Board | None = None, *, build: str = "build") -> Built:
+def build(folder: Path, name: str, core: Core, board: Board | None = None, *, cflags: Sequence[str] = ()) -> Built:
     """Run make in `folder`.
 
     name    the model's C prefix
     board   None for the library
-    build   the folder that the Makefile builds in
-    raises  BoardError if a tool is missing, FitError if a memory overflows, InternalError if our C does not compile
+    cflags  compiler flags besides the core's own
+    raises  BoardError if a tool is missing, FitError if a memory overflows, InternalError if our C does not compile,
+            UsageError if what it makes cannot be written
     """
     find_compiler(core)
     make = shutil.which("make")
     if make is None:
         raise BoardError("make is not installed", hint="apt install make")
     jobs = f"-j{min(os.cpu_count() or 1, _MOST_JOBS)}"
-    command = [make, "--no-print-directory", jobs, "-C", str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [
+        make,
+        "--no-print-directory",
+        jobs,
+        "-C",
+        str(folder),
+        *([f"EXTRA={' '.join(cflags)}"] if cflags else []),
+    ]
+    result = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+    )
     if result.returncode != 0:
         _raise_failed(result.stderr, board)
+    made = folder / BUILD_FOLDER
     if board is not None:
-        elf = folder / build / f"{name}.elf"
-        pieces = linked_pieces((folder / build / f"{name}.map").read_text(encoding="utf-8", errors="replace"))
-        return Built(elf, pieces)
-    objects = sorted((folder / build).glob("*.o"))
-    return Built(folder / build / f"lib{name}.a", tuple(piece for path in objects for piece in _object_pieces(path)))
+        elf, link_map = made / f"{name}.elf", made / f"{name}.map"
+        if not elf.is_file() or not link_map.is_file():
+            raise InternalError(f"make does not make {BUILD_FOLDER}/{elf.name}", where="Makefile")
+        return Built(elf, linked_pieces(link_map.read_text(encoding="utf-8", errors="replace")))
+    objects = sorted(made.glob("*.o"))
+    return Built(made / f"lib{name}.a", tuple(piece for path in objects for piece in _object_pieces(path)))
+
+
+def _environment() -> dict[str, str]:
+    """The user's, without what would let make or the compiler take in other files; what they say is in English."""
+    return {name: value for name, value in os.environ.items() if name not in _MISLEADING} | {"LC_ALL": "C"}
 
 
 def memory_use(elf: Path, board: Board) -> dict[str, int]:
@@ -166,7 +199,15 @@ def _raise_failed(errors: str, board: Board | None) -> None:
         name, excess = overflow.group(1), int(overflow.group(2))
         size = next((memory.size_bytes for memory in board.memories if memory.name == name), 0)
         raise FitError(f"{size + excess:,} B do not fit '{name}' ({size:,} B)", where=where, hint=hint)
+    if unwritable := _UNWRITABLE.search(errors):
+        raise UsageError(
+            f"cannot write what is compiled: {unwritable.group(1)}", hint="make room on the disk or in TMPDIR"
+        )
+    if _KILLED.search(errors):
+        raise BoardError("the compiler was killed", hint="it may need more memory than this computer has free")
     if fit := _WONT_FIT.search(errors):
         raise FitError(f"section {fit.group(1)} does not fit '{fit.group(2)}'", where=where, hint=hint)
     first = next((line for line in errors.splitlines() if "error" in line), errors.strip()[-400:])
-    raise InternalError("the generated C does not build", where=first, hint="run make there to see all, and report it")
+    raise InternalError(
+        "the generated C does not build", where=first, hint="report it, with the model and what the compiler says"
+    )
