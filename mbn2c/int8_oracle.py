@@ -26,11 +26,11 @@ Tensors = Mapping[str, np.ndarray]
 @dataclass(frozen=True)
 class Comparison:
     """differing  bytes by what they were found in; only what differs
-    logits     int8, the first output as ONNX Runtime has it
+    outputs    int8 NHWC, each output as ONNX Runtime has it
     """
 
     differing: Mapping[str, int]
-    logits: np.ndarray
+    outputs: tuple[np.ndarray, ...]
 
 
 class Int8Oracle(Protocol):
@@ -51,7 +51,7 @@ class ExportedModel:
     def __init__(self, graph: Graph, model: bytes) -> None:
         self._names = onnx_names(graph)
         self._oracle = Oracle(with_outputs(model, self._names.values()))
-        self._input, self._output = graph.inputs[0].outside, graph.outputs[0].tensor
+        self._input, self._outputs = graph.inputs[0].outside, [port.tensor for port in graph.outputs]
 
     def compare(self, values: np.ndarray, reference: Tensors) -> Comparison:
         found = self._oracle.run({self._input: values})
@@ -59,7 +59,8 @@ class ExportedModel:
             f"tensor {tensor}": int((reference[tensor].transpose(0, 3, 1, 2) != found[name]).sum())
             for tensor, name in self._names.items()
         }
-        return Comparison(_only_wrong(differing), found[self._names[self._output]])
+        outputs = (found[self._names[tensor]].transpose(0, 2, 3, 1) for tensor in self._outputs)
+        return Comparison(_only_wrong(differing), tuple(outputs))
 
     def real(self, values: np.ndarray, are_codes: bool) -> np.ndarray:
         return values
@@ -112,7 +113,11 @@ class GivenModel:
             ours.update(self._tail.run(ours))
         for name, theirs in self._file.run(feed).items():
             differing[f"output {name}"] = int((ours[name].view(np.uint8) != theirs.view(np.uint8)).sum())
-        return Comparison(_only_wrong(differing), found[self._probes[self._graph.outputs[0].tensor].name])
+        outputs = (
+            self._ends[port.tensor].inside(found[self._ends[port.tensor].name], self._graph.tensors[port.tensor].shape)
+            for port in self._graph.outputs
+        )
+        return Comparison(_only_wrong(differing), tuple(outputs))
 
     def real(self, values: np.ndarray, are_codes: bool) -> np.ndarray:
         if are_codes and self._facts.input_type != "float32":

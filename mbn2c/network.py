@@ -14,8 +14,9 @@ from mbn2c.int8_oracle import GivenFacts, GivenModel
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.network_checks import CHECKED_IMAGES, Sqnr, compare_float, compare_with_oracle
-from mbn2c.network_drop import Answer, HeldBack, check_drop
+from mbn2c.network_drop import Answer, HeldBack, check_drop, check_sqnr
 from mbn2c.network_inputs import Inputs, input_spec, quantize_input
+from mbn2c.network_outputs import output_specs
 from mbn2c.onnx_export import onnx_names, to_onnx_float, to_onnx_int8, with_outputs
 from mbn2c.onnx_import import import_model, model_bytes
 from mbn2c.onnx_import.quantized import QuantizedModel, import_quantized, is_quantized
@@ -25,6 +26,7 @@ from mbn2c.passes import run_passes
 from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.progress import Progress
 from mbn2c.quantize.calibrate import RunFloat, calibrate
+from mbn2c.quantize.judge import judge
 from mbn2c.quantize.quality import noise_shares, weights_sqnr
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.recipe import Recipe
@@ -32,6 +34,8 @@ from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.classification import labels_of, read_labels
 from mbn2c.tasks.images import Samples, evenly_spaced, open_samples
+from mbn2c.tasks.likeness import summary
+from mbn2c.tasks.outputs import OutputSpec, main_output
 from mbn2c.tasks.task import InputSpec, Preprocess
 
 RANDOM = "random"
@@ -55,6 +59,8 @@ class NetworkOptions:
     input_kind  "int8" or "uint8": what the device's input rows hold
     max_drop    percent of accuracy that int8 may lose on images held back, with 95 % confidence; None: no gate
     calib_labels  CSV with the classes of the calibration images
+    min_sqnr    dB that each output must have against the float model on images held back; None: no gate
+    output_kinds  what the user says of an output, by name: one of `tasks.outputs.KINDS`
     """
 
     model: Path
@@ -67,12 +73,15 @@ class NetworkOptions:
     input_kind: str = "int8"
     max_drop: float | None = None
     calib_labels: Path | None = None
+    min_sqnr: float | None = None
+    output_kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Network:
     """An int8 network, checked against ONNX Runtime.
 
+    outputs  what each of its outputs says
     models   what goes into the output folder, by file name
     samples  calibration images; None for noise
     sqnr     dB by tensor; empty without a float model
@@ -84,6 +93,7 @@ class Network:
     """
 
     graph: Graph
+    outputs: tuple[OutputSpec, ...]
     models: Mapping[str, bytes]
     samples: Samples | None
     sqnr: Sqnr
@@ -126,22 +136,26 @@ def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
     """A float model, quantized."""
     graph = import_lowered(options.model)
     spec = input_spec(graph)
-    _check_labels(labels, graph)
+    outputs = output_specs(graph, options.output_kinds, len(labels))
+    _check_labels(labels, outputs)
     samples = _open_calibration(options, spec)
     _check_preprocess(options, spec, samples)
-    _check_gate(options, samples, _classes(graph))
+    _check_gates(options, samples, outputs[main_output(outputs)])
     inputs = Inputs(spec, options.preprocess or Preprocess(), samples)
     float_model = model_bytes(options.model)
-    found = _quantize(options, graph, inputs, float_model, progress)
+    found = _quantize(options, graph, outputs, inputs, float_model, progress)
     batch = np.concatenate([spec.to_nhwc(values) for values in inputs.first(_COSTED_IMAGES)])
     costs = noise_shares(found.float_graph, found.graph, batch)
-    held_back = _held_back(options, inputs, found, progress)
+    held_back = _held_back(options, outputs, inputs, found, progress)
     if held_back is not None and options.max_drop is not None:
         check_drop(held_back, options.max_drop, costs)
+    if held_back is not None and options.min_sqnr is not None:
+        check_sqnr(held_back.outputs, options.min_sqnr, costs)
     int8_model = to_onnx_int8(found.graph)
     sqnr = compare_with_oracle(found.float_graph, found.graph, int8_model, inputs)
     return Network(
         found.graph,
+        outputs,
         {MODEL_INT8: int8_model, MODEL_FLOAT32: float_model},
         samples,
         sqnr,
@@ -156,13 +170,14 @@ def _given_network(options: NetworkOptions, labels: Sequence[str], progress: Pro
     """A model that came quantized: its scales are kept, and images only serve to compare with ONNX Runtime."""
     found = import_quantized_lowered(options.model)
     graph = found.graph
-    spec = input_spec(graph)
-    _check_labels(labels, graph)
-    if options.max_drop is not None or options.calib_labels is not None:
+    spec, outputs = input_spec(graph), output_specs(graph, options.output_kinds, len(labels))
+    _check_labels(labels, outputs)
+    if options.max_drop is not None or options.calib_labels is not None or options.min_sqnr is not None:
+        gate = "--max-drop" if options.min_sqnr is None else "--min-sqnr"
         raise UsageError(
-            "--max-drop compares with the float model, and this model came quantized",
+            f"{gate} compares with the float model, and this model came quantized",
             where=str(options.model),
-            hint="build without --max-drop, or from the float model",
+            hint=f"build without {gate}, or from the float model",
         )
     samples = None
     if options.calib not in (None, RANDOM):
@@ -179,18 +194,17 @@ def _given_network(options: NetworkOptions, labels: Sequence[str], progress: Pro
                 where=where,
                 hint="this is a bug in mbn2c, or a CPU on which ONNX Runtime saturates; `make test` tells",
             )
-    return Network(graph, {MODEL_INT8: found.model, MODEL_FUSED: found.fused}, samples, Sqnr(), given=facts.to_json())
+    models = {MODEL_INT8: found.model, MODEL_FUSED: found.fused}
+    return Network(graph, outputs, models, samples, Sqnr(), given=facts.to_json())
 
 
-def _classes(graph: Graph) -> int:
-    return graph.tensors[graph.outputs[0].tensor].shape[3]
-
-
-def _check_labels(labels: Sequence[str], graph: Graph) -> None:
-    classes = _classes(graph)
-    if labels and len(labels) != classes:
+def _check_labels(labels: Sequence[str], outputs: Sequence[OutputSpec]) -> None:
+    main = outputs[main_output(outputs)]
+    if labels and len(labels) != main.name_count:
         raise UsageError(
-            f"{len(labels)} class names for {classes} classes", where="--labels", hint="one name per class, in order"
+            f"{len(labels)} class names for {main.name_count} classes",
+            where=f"--labels, output '{main.name}'",
+            hint="one name per class, in order; a single logit has two, of no and of yes",
         )
 
 
@@ -206,13 +220,16 @@ def _open_calibration(options: NetworkOptions, spec: InputSpec) -> Samples | Non
     return open_samples(Path(options.calib), spec, resize=options.resize, limit=options.calib_limit)
 
 
-def _check_gate(options: NetworkOptions, samples: Samples | None, classes: int) -> None:
-    if options.max_drop is not None and samples is None:
-        raise UsageError("--max-drop needs images", hint="--calib FOLDER; part of them is held back to measure with")
+def _check_gates(options: NetworkOptions, samples: Samples | None, main: OutputSpec) -> None:
+    for gate, limit in (("--max-drop", options.max_drop), ("--min-sqnr", options.min_sqnr)):
+        if limit is not None and samples is None:
+            raise UsageError(f"{gate} needs images", hint="--calib FOLDER; part of them is held back to measure with")
+    if options.max_drop is not None:
+        main.check_labels("--max-drop")
     if options.calib_labels is not None and options.max_drop is None:
         raise UsageError("--calib-labels serves --max-drop only", hint="give both, or neither")
     if options.calib_labels is not None and samples is not None:
-        labels_of(samples.names, read_labels(options.calib_labels), classes, str(options.calib_labels))
+        labels_of(samples.names, read_labels(options.calib_labels), main.label_count, str(options.calib_labels))
 
 
 def _check_preprocess(options: NetworkOptions, spec: InputSpec, samples: Samples | None) -> None:
@@ -225,7 +242,14 @@ def _check_preprocess(options: NetworkOptions, spec: InputSpec, samples: Samples
         options.preprocess.check_channels(spec.channels)
 
 
-def _quantize(options: NetworkOptions, graph: Graph, inputs: Inputs, float_model: bytes, progress: Progress) -> Found:
+def _quantize(
+    options: NetworkOptions,
+    graph: Graph,
+    outputs: Sequence[OutputSpec],
+    inputs: Inputs,
+    float_model: bytes,
+    progress: Progress,
+) -> Found:
     compare_float(graph, Oracle(to_onnx_float(graph)), Oracle(float_model), inputs)
     if inputs.samples is None:
         # Noise says nothing about accuracy, so there is nothing to search.
@@ -235,34 +259,43 @@ def _quantize(options: NetworkOptions, graph: Graph, inputs: Inputs, float_model
     chosen = evenly_spaced(len(inputs.samples), _SEARCH_IMAGES)
     values = [inputs.samples[position].model_input(inputs.spec, inputs.preprocess) for position in chosen]
     images = Images(values, inputs.spec.to_nhwc)
-    found = search(graph, images, options.effort, options.percentile, _runner, progress)
+    found = search(graph, images, outputs, options.effort, options.percentile, _runner, progress)
     check(found.graph, "quantized")
     return found
 
 
-def _held_back(options: NetworkOptions, inputs: Inputs, found: Found, progress: Progress) -> HeldBack | None:
+def _held_back(
+    options: NetworkOptions, outputs: Sequence[OutputSpec], inputs: Inputs, found: Found, progress: Progress
+) -> HeldBack | None:
     """The answers on images that the network was made without; with a gate, also on those --calib-limit left out."""
     samples = inputs.samples
     if samples is None:
         return None
     chosen = evenly_spaced(len(samples), _SEARCH_IMAGES)
-    names = [samples.names[chosen[one.image]] for one in found.judged]
-    tops = [(one.float_top1, one.int8_top1) for one in found.judged]
-    if options.max_drop is not None:
+    names, judged = [samples.names[chosen[one.image]] for one in found.judged], list(found.judged)
+    if options.max_drop is not None or options.min_sqnr is not None:
         everything = open_samples(Path(str(options.calib)), inputs.spec, resize=options.resize)
         used = set(evenly_spaced(len(everything), options.calib_limit))
         others = [position for position in range(len(everything)) if position not in used]
-        first = found.graph.outputs[0].tensor
-        run_float, run_int8 = _runner(found.float_graph, [first]), _runner(found.graph, [first])
+        ports = [port.tensor for port in found.graph.outputs]
+        run_float, run_int8 = _runner(found.float_graph, ports), _runner(found.graph, ports)
         for position in progress(others, "judge", len(others)):
             values = everything[position].model_input(inputs.spec, inputs.preprocess)
             names.append(everything.names[position])
-            tops.append((int(run_float(values)[first].argmax()), int(run_int8(values)[first].argmax())))
+            judged.append(judge(position, outputs, ports, run_float(values), run_int8(values)))
+    main = main_output(outputs)
     labels: Sequence[int | None] = [None] * len(names)
     if options.calib_labels is not None:
         given = read_labels(options.calib_labels)
-        labels = labels_of(names, given, _classes(found.graph), str(options.calib_labels))
-    return HeldBack([Answer(*top, label) for top, label in zip(tops, labels, strict=True)])
+        labels = labels_of(names, given, outputs[main].label_count, str(options.calib_labels))
+    return HeldBack(
+        [Answer(*one.choices, label) for one, label in zip(judged, labels, strict=True) if one.choices is not None],
+        [summary(output, [one.likeness[number] for one in judged]) for number, output in enumerate(outputs)],
+        main,
+        len(judged),
+        found.folds,
+        len(judged) - len(found.judged),
+    )
 
 
 def _runner(graph: Graph, tensors: Sequence[str]) -> RunFloat:

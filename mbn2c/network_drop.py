@@ -8,13 +8,14 @@ from typing import Any
 
 from mbn2c.errors import GateError
 from mbn2c.results import Share, paired_drop
+from mbn2c.tasks.likeness import fails_sqnr, top1_agreement
 
 _NAMED_LAYERS = 3
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Top-1 classes for one image; label: None where it is not known."""
+    """The classes that both networks say for one image (0 and 1 for a single logit); label: None where not known."""
 
     float_top1: int
     int8_top1: int
@@ -25,36 +26,55 @@ class Answer:
 class HeldBack:
     """The int8 network beside the float one on images held back.
 
+    answers   of the output that says one class for an image; () if none does
+    outputs   every output over all images, as `tasks.likeness.summary` has them
+    main      the number of that output among them
+    images    how many were judged
+    folds     networks that were made to judge the calibration images, each from the others: 4 is cross-validation of
+              all, 1 holds a quarter back, with 0 they are too few, and judged by the network that is made from them
+    left_out  of the images: those that --calib-limit left out, which are judged by the network itself
+
     Where labels are missing the drop counts every image whose answer changes as lost, which bounds it from above.
     """
 
     answers: Sequence[Answer]
+    outputs: Sequence[Mapping[str, Any]] = ()
+    main: int = 0
+    images: int = 0
+    folds: int = 0
+    left_out: int = 0
 
     @property
     def is_labelled(self) -> bool:
-        return all(answer.label is not None for answer in self.answers)
+        return bool(self.answers) and all(answer.label is not None for answer in self.answers)
 
     @property
     def agreement(self) -> Share:
+        """Of the answers, of which there must be some."""
         return Share(sum(answer.float_top1 == answer.int8_top1 for answer in self.answers), len(self.answers))
 
     @property
     def drop(self) -> tuple[float, float]:
-        """(drop, upper end of its 95 % interval), fractions."""
+        """(drop, upper end of its 95 % interval), fractions; there must be answers."""
         if not self.is_labelled:
-            return paired_drop(len(self.answers) - self.agreement.hits, 0, len(self.answers))
+            return paired_drop(len(self.answers) - int(self.agreement.hits), 0, len(self.answers))
         right = [(answer.float_top1 == answer.label, answer.int8_top1 == answer.label) for answer in self.answers]
         return paired_drop(right.count((True, False)), right.count((False, True)), len(right))
 
     def to_json(self) -> dict[str, Any]:
-        drop, upper = self.drop
+        """`agreement` is the main output's, `drop` is None where it does not say one class for an image."""
+        drop, upper = self.drop if self.answers else (None, None)
+        agreement, interval = top1_agreement(self.outputs, self.main) if self.outputs else (None, None)
         return {
-            "images": len(self.answers),
+            "images": self.images,
+            "folds": self.folds,
+            "left_out_images": self.left_out,
             "labelled": self.is_labelled,
-            "agreement": self.agreement.value,
-            "agreement_95": list(self.agreement.interval),
+            "agreement": agreement,
+            "agreement_95": interval,
             "drop": drop,
             "drop_upper_95": upper,
+            "outputs": list(self.outputs),
         }
 
 
@@ -87,3 +107,20 @@ def check_drop(held_back: HeldBack, max_drop: float, costs: Mapping[str, float])
         where=most_costly(costs),
         hint="; ".join(hints),
     )
+
+
+def check_sqnr(outputs: Sequence[Mapping[str, Any]], least_db: float, costs: Mapping[str, float]) -> None:
+    """The gate of `--min-sqnr`, which every output must pass.
+
+    outputs  as `tasks.likeness.summary` has them
+    costs    share of the rounding noise at the outputs, by layer, as far as known
+    raises   GateError naming the output, and the layers that cost most
+    """
+    worst = fails_sqnr(outputs, least_db)
+    if worst is not None:
+        sqnr = "has noise only" if worst["sqnr_db"] is None else f"has {worst['sqnr_db']:.1f} dB"
+        raise GateError(
+            f"output '{worst['name']}' {sqnr} of signal to noise against the float model; {least_db:g} dB is asked for",
+            where=most_costly(costs) if costs else "",
+            hint="build with --quantize best or more --calib images",
+        )

@@ -25,6 +25,7 @@ from mbn2c.report import build_report, to_json
 from mbn2c.report_html import report_page
 from mbn2c.target import Board, Core
 from mbn2c.tasks.classification import read_class_names
+from mbn2c.tasks.likeness import described
 from mbn2c.tasks.task import Preprocess
 
 _GIVEN = "given"
@@ -85,6 +86,7 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
         "optimize": options.optimize,
         "ram_limit": options.ram_limit,
         "labels": list(labels),
+        "output_kinds": dict(options.output_kinds),
     }
     source = network.models.get(MODEL_FLOAT32, network.int8_model)
     report = build_report(
@@ -99,6 +101,8 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
         layout.curve,
         layout.fit,
     )
+    for facts_of_output, output in zip(report["outputs"], network.outputs, strict=True):
+        facts_of_output.update(described(output))
     _add_quality(report, network)
     bundle = c_files(layout, names, options.core, options.board, beside=options.beside)
     alone = c_files(layout, names, options.core, None) if options.beside else bundle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _Z_95 = 1.959963984540054
@@ -10,13 +11,13 @@ _Z_95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Share:
-    """`hits` of `total`, as a fraction with its 95 % interval.
+    """`hits` of `total`, as a fraction with its 95 % interval; neither need be whole, see `clustered_share`.
 
     source  Wilson, Probable inference (1927): right for small samples and shares near 0 or 1
     """
 
-    hits: int
-    total: int
+    hits: float
+    total: float
 
     @property
     def value(self) -> float:
@@ -28,6 +29,35 @@ class Share:
         centre = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def clustered_share(hits: Sequence[int], each: int) -> Share:
+    """The share of hits where every image gives `each` answers, which are not independent of each other.
+
+    The answers count as so many independent ones as give the variance found between images: from the number of images
+    (also where no two images differ) to that of all answers.
+
+    source  Korn and Graubard, Confidence intervals for proportions with small expected number of positive counts
+            estimated from survey data (1998): the effective sample size in place of the real one
+    """
+    images, total = len(hits), sum(hits)
+    if each == 1:
+        return Share(total, images)
+    shares = [hit / each for hit in hits]
+    p = total / (images * each)
+    between = sum((share - p) ** 2 for share in shares) / max(1, images - 1)
+    effective = p * (1 - p) / (between / images) if between > 0 else images
+    effective = min(max(effective, images), images * each)
+    return Share(p * effective, effective)
+
+
+def mean_interval(values: Sequence[float], low: float, high: float) -> tuple[float, float] | None:
+    """The 95 % interval of a mean, by the normal law, within `low` and `high`; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    mean = sum(values) / len(values)
+    half = _Z_95 * math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+    return max(low, mean - half), min(high, mean + half)
 
 
 def paired_drop(losses: int, gains: int, total: int) -> tuple[float, float]:

@@ -84,13 +84,54 @@ def _quality_rows(quantization: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     held_back, worst = quantization["held_back"], quantization["worst_layers"][:_COSTLY_LAYERS]
     if held_back is not None:
-        low, high = (100 * end for end in held_back["agreement_95"])
-        share = f"{100 * held_back['agreement']:.1f} % same top-1 as float32 ({low:.1f} to {high:.1f} %)"
-        rows.append(("held back", f"{held_back['images']} images: {share}"))
+        rows += _held_back_rows(held_back)
     if worst:
         names = ", ".join(f"{layer['name']} {100 * layer['noise_share']:.0f} %" for layer in worst)
         rows.append(("noise", f"at the output, most from {names}"))
     return rows
+
+
+def _held_back_rows(held_back: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Who judged what, and each output's agreement with the float model."""
+    folds, left_out = held_back["folds"], held_back["left_out_images"]
+    images = held_back["images"] - left_out
+    judged = {
+        0: f"none: {images} images are too few, so these are the ones it is made from",
+        1: f"{images} images, by a network made without them",
+    }.get(folds, f"{images} images, each by one of {folds} networks made without it ({folds}-fold cross-validation)")
+    if left_out:
+        judged += f"; {left_out} images that --calib-limit left out, by the network itself"
+    rows = [("held back", judged)]
+    for one in held_back["outputs"]:
+        name = f"output '{one['name']}': " if len(held_back["outputs"]) > 1 else ""
+        rows.append(("", f"{name}{_judged(one, percent=True)}"))
+        rows += [("", f"{name}{text}") for text in _assumption(one)]
+    return rows
+
+
+# What is the same as in the float model, by metric.
+_SAME = {"top1_agreement": "top-1", "position_agreement": "top-1 by position", "sign_agreement": "sign"}
+
+
+def _judged(one: Mapping[str, Any], percent: bool) -> str:
+    """An output's metric with its interval, and its SQNR where it is no class; as a line of its own."""
+    sqnr = "no noise" if one["sqnr_db"] is None else f"SQNR {one['sqnr_db']:.1f} dB"
+    noise = f"{sqnr}, largest error {one['largest_error']:.3g}"
+    if one["metric"] in _SAME:
+        value, (low, high) = one["value"], one["interval_95"]
+        share = f"{100 * value:.1f} % same {_SAME[one['metric']]} as float32 ({100 * low:.1f} to {100 * high:.1f} %)"
+        return share if one["metric"] == "top1_agreement" else f"{share}, {noise}"
+    if one["cosine"] is None:
+        return f"{noise}, against float32"
+    return f"cosine {one['cosine']:.4f} with float32 (at least {one['smallest_cosine']:.4f}), {noise}"
+
+
+def _assumption(one: Mapping[str, Any]) -> list[str]:
+    """What is taken for granted, where nothing but the shape says what an output is; else []."""
+    if not one["kind_assumed"]:
+        return []
+    taken = "classes" if one["kind"] == "classes" else "a logit, yes above 0"
+    return [f"{one['kind_because']}, taken as {taken}; --output-kind {one['name']}=vector if it is not"]
 
 
 def _line_text(result: Mapping[str, Any]) -> str:
@@ -112,10 +153,6 @@ def verify_text(result: Mapping[str, Any]) -> str:
     """The three comparisons, and what they cost."""
     n, compared, seconds = result["images"], f"{result['outputs_compared']:,}", f"{result['wall_s']:.1f}"
 
-    def share(key: str) -> str:
-        low, high = result[f"{key}_interval_95"]
-        return f"{result[key]:.4f}  (95 %: {low:.4f} to {high:.4f})"
-
     rows = [
         ("device", f"{result['board']}, {n} images, {compared} output bytes, {result['retries']} retries, {seconds} s"),
         ("line", _line_text(result)),
@@ -125,20 +162,10 @@ def verify_text(result: Mapping[str, Any]) -> str:
             f"{result['reference_vs_ort_int8_mismatches']} bytes differ, over all tensors",
         ),
     ]
-    if result["top1_agreement"] is not None:
-        rows.append(("same top-1 as the float model", share("top1_agreement")))
-    if result["top1_device"] is not None:
-        rows.append(("top-1 of the device", share("top1_device")))
-    if result["drop"] is not None:
-        rows += [
-            ("top-1 of the float model", share("top1_ort_float32")),
-            (
-                "accuracy drop",
-                f"{100 * result['drop']:.2f} %, below {100 * result['drop_upper_95']:.2f} % with 95 % confidence",
-            ),
-        ]
-    if result["sqnr_db"] is not None:
-        rows.append(("output SQNR", f"{result['sqnr_db']:.1f} dB"))
+    for one in result["outputs"]:
+        is_main = one["name"] == result["main_output"]
+        rows += _output_rows(one, len(result["outputs"]) > 1, is_main and result["top1_device"] is not None)
+        rows += _accuracy_rows(result, one) if is_main else []
     if result["instructions_per_inference"] is not None:
         rows.append(
             (
@@ -158,6 +185,47 @@ def verify_text(result: Mapping[str, Any]) -> str:
     if result["calibration"] == "random":
         rows.append(("warning", "calibrated on noise (--calib random): accuracy means nothing"))
     return table(rows)
+
+
+def _output_rows(one: Mapping[str, Any], is_named: bool, is_labelled: bool) -> list[tuple[str, str]]:
+    """One output beside the float model's.
+
+    is_named     there are several
+    is_labelled  the user's labels say that it is what its shape looks like
+    """
+    rows = []
+    if is_named:
+        shape = "x".join(str(extent) for extent in one["shape"][1:])
+        rows.append((f"output '{one['name']}'", f"{shape}, judged as {one['kind']} ({one['kind_because']})"))
+    if not is_labelled:
+        rows += [("" if is_named else f"output '{one['name']}'", text) for text in _assumption(one)]
+    if one["largest_error"] is None:  # there is no float model
+        return rows
+    if one["metric"] in _SAME:
+        rows.append((f"same {_SAME[one['metric']]} as the float model", _share(one["value"], one["interval_95"])))
+    elif one["cosine"] is not None:
+        cosine = f"{one['cosine']:.4f}, at least {one['smallest_cosine']:.4f}"
+        rows.append(("cosine with the float model", cosine))
+    sqnr = "no noise" if one["sqnr_db"] is None else f"{one['sqnr_db']:.1f} dB"
+    error = "" if one["kind"] == "classes" else f", largest error {one['largest_error']:.3g}"
+    return [*rows, ("output SQNR", sqnr + error)]
+
+
+def _accuracy_rows(result: Mapping[str, Any], main: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Against the labels, where there are some."""
+    what = "top-1" if main["kind"] == "classes" else "accuracy"
+    rows = []
+    for who, key in (("device", "top1_device"), ("float model", "top1_ort_float32")):
+        if result[key] is not None:
+            rows.append((f"{what} of the {who}", _share(result[key], result[f"{key}_interval_95"])))
+    if result["drop"] is not None:
+        drop = f"{100 * result['drop']:.2f} %, below {100 * result['drop_upper_95']:.2f} % with 95 % confidence"
+        rows.append(("accuracy drop", drop))
+    return rows
+
+
+def _share(value: float, interval: Sequence[float]) -> str:
+    return f"{value:.4f}  (95 %: {interval[0]:.4f} to {interval[1]:.4f})"
 
 
 def bench_text(result: Mapping[str, Any]) -> str:

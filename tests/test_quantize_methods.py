@@ -16,6 +16,7 @@ from networks import OnnxModel, as_image, compare_with_onnx_runtime, int8_inputs
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.text import print_graph
+from mbn2c.network_outputs import output_specs
 from mbn2c.numerics import WEIGHT_MAX
 from mbn2c.onnx_export import to_onnx_float, to_onnx_int8
 from mbn2c.oracle import Oracle
@@ -252,7 +253,7 @@ def searched(graph: Graph, effort: str, percentile: float = 100.0, count: int = 
         return lambda image: {name: real(name, values) for name, values in model(image).items() if name in tensors}
 
     images = Images(images_of(graph, count), lambda values: values.transpose(0, 2, 3, 1))
-    return search(graph, images, effort, percentile, run, lambda items, title, total: items)
+    return search(graph, images, output_specs(graph, {}), effort, percentile, run, lambda items, title, total: items)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)

@@ -68,9 +68,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("words", "out", "err", "code", "said"), CASES, ids=[f"{' '.join(c[0])}, {c[1]}, {c[2]}" for c in CASES]
 )
-def test_exit_code(
-    words: list[str], out: str, err: str, code: int, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exit_code(words: list[str], out: str, err: str, code: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     got, printed, complaints = run(words, out, err)
     assert got == code, complaints

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mbn2c.cli.streams import complain
-from mbn2c.cli.words import COUNT, command, decimal, numbers, progress, show, size
+from mbn2c.cli.words import COUNT, add_output_options, command, decimal, numbers, output_kinds, progress, show, size
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.emit.c_names import prefix_of
 from mbn2c.emit.model import Laid
@@ -69,6 +69,7 @@ def add_build(commands: Any) -> None:
         metavar="CSV",
         help="classes of the --calib images, for --max-drop; without them every changed answer counts as lost",
     )
+    add_output_options(parser)
     parser.add_argument(
         "--preprocess", choices=("unit", "pm1", "imagenet"), help="RGB/255; RGB/127.5-1; ImageNet's mean and std"
     )
@@ -137,6 +138,8 @@ def _build(options: argparse.Namespace) -> int:
             effort=options.quantize,
             max_drop=options.max_drop,
             calib_labels=options.calib_labels,
+            min_sqnr=options.min_sqnr,
+            output_kinds=output_kinds(options),
             input_kind=options.input,
             optimize=options.optimize,
             ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit else None,

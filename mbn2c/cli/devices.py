@@ -12,7 +12,7 @@ from typing import Any
 from mbn2c.bench import bench, bench_device
 from mbn2c.build.flash import flash
 from mbn2c.cli.streams import say
-from mbn2c.cli.words import COUNT, command, decimal, progress, show, whole
+from mbn2c.cli.words import COUNT, add_output_options, command, decimal, output_kinds, progress, show, whole
 from mbn2c.errors import UsageError
 from mbn2c.output_folder import OutputFolder
 from mbn2c.target import Board, load_board
@@ -88,6 +88,7 @@ def add_verify(commands: Any) -> None:
         metavar="P",
         help="fail if accuracy may drop by more than P %% against the float model",
     )
+    add_output_options(parser)
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
@@ -119,13 +120,14 @@ def _verify(options: argparse.Namespace) -> int:
         options.digest,
         options.output / JOURNAL,
         options.resume,
+        output_kinds(options),
     )
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
         devices, lost = open_devices(output, _places(options, output), Path(folder), open_lines)
         result = verify_on_all(output, devices, checked, progress, lost)
     show(options, result, verify_text(result))
     worst = output.report["quantization"].get("worst_layers", [])
-    check_gates(result, options.max_drop, {layer["name"]: layer["noise_share"] for layer in worst})
+    check_gates(result, options.max_drop, {layer["name"]: layer["noise_share"] for layer in worst}, options.min_sqnr)
     return 0
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mbn2c.cli.streams import say
 from mbn2c.errors import UsageError
+from mbn2c.tasks.outputs import KINDS
 
 Item = TypeVar("Item")
 Json = dict[str, Any]
@@ -84,6 +85,36 @@ def size(text: str, option: str) -> int:
         return whole(1, 2**40)(digits) * factor
     except argparse.ArgumentTypeError:
         raise UsageError(f"{option} {_start(text)} is no size", hint="e.g. 131072, 128K or 1M") from None
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """What `build` and `verify` are told of the outputs, and the gate for those that say no class."""
+    parser.add_argument(
+        "--min-sqnr",
+        type=decimal,
+        metavar="DB",
+        help="fail if an output has less signal to noise against the float model: the gate for embeddings, regressions "
+        "and maps; 30 is a usual value",
+    )
+    parser.add_argument(
+        "--output-kind",
+        action="append",
+        default=[],
+        metavar="NAME=KIND",
+        help=f"what an output says, where its shape misleads: {', '.join(KINDS)} (docs/accuracy.md); again for each",
+    )
+
+
+def output_kinds(options: argparse.Namespace) -> dict[str, str]:
+    kinds: dict[str, str] = {}
+    for word in options.output_kind:
+        name, found, kind = word.rpartition("=")
+        if not found or kinds.setdefault(name, kind) != kind:
+            raise UsageError(
+                f"--output-kind {_start(word)} is no NAME=KIND, or the second for that name",
+                hint=f"NAME is the output's in the ONNX file, KIND one of {', '.join(KINDS)}",
+            )
+    return kinds
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:

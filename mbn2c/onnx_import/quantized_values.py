@@ -56,6 +56,11 @@ class Probe:
         turned = np.ascontiguousarray(values.transpose(self.order)).reshape(self.shape)
         return (turned.astype(np.int16) + UNSIGNED_SHIFT).astype(np.uint8) if self.unsigned else turned
 
+    def inside(self, found: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+        """The inverse of `outside`; shape: the tensor's, NHWC."""
+        codes = (found.astype(np.int16) - UNSIGNED_SHIFT).astype(np.int8) if self.unsigned else found
+        return codes.reshape([shape[axis] for axis in self.order]).transpose(np.argsort(self.order))
+
 
 @dataclass(frozen=True, eq=False)
 class GivenQuant:

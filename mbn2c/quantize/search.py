@@ -21,11 +21,13 @@ from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe
 from mbn2c.quantize.centre import centre
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize
+from mbn2c.quantize.judge import Judged, judge
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges, output_ranges, widen
 from mbn2c.quantize.recipe import Recipe, Step, steps_of
 from mbn2c.quantize.reconstruct import reconstruct
 from mbn2c.quantize.sensitivity import noise_gains
+from mbn2c.tasks.outputs import OutputSpec, main_output
 
 EFFORTS = ("fast", "default", "best")
 # Fewer images than this are not split: all are used to fit and to judge.
@@ -50,12 +52,12 @@ class Tried:
     """One line of the table of what was tried, judged on the images held back.
 
     sqnr_db    of the outputs and the last features, the mean over the images: one strange image shall not decide
-    agreement  share of images with the float network's top-1 in the first output
+    agreement  share of the main output's decisions that are the float network's; None for a vector
     """
 
     method: str
     sqnr_db: float
-    agreement: float
+    agreement: float | None
     kept: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -63,18 +65,10 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The top-1 class of the first output on an image that did not help to make the network."""
-
-    image: int
-    float_top1: int
-    int8_top1: int
-
-
-@dataclass(frozen=True)
 class Found:
     """float_graph  what `graph` (int8) was made from; it computes what the given Graph does
     judged       images by their number among those given; each by a network made without it, of the same recipe
+    folds        networks made to judge them; 0: too few images to hold any back, `graph` judges those it is made from
     """
 
     float_graph: Graph
@@ -82,6 +76,7 @@ class Found:
     recipe: Recipe
     tried: tuple[Tried, ...]
     judged: tuple[Judged, ...] = ()
+    folds: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,13 +132,22 @@ class _Workshop:
         return graph, int8_graph
 
 
-def search(graph: Graph, images: Images, effort: str, percentile: float, run: Runner, progress: Progress) -> Found:
+def search(
+    graph: Graph,
+    images: Images,
+    outputs: Sequence[OutputSpec],
+    effort: str,
+    percentile: float,
+    run: Runner,
+    progress: Progress,
+) -> Found:
     """Quantize as well as `effort` allows.
 
+    outputs     what the Graph's outputs say
     percentile  100 lets the range method be searched, less fixes it to this percentile
     run         Graph, float or int8, and activations -> a function that runs it: one image -> their real values
     """
-    folds = _folds(graph, images, run, progress)
+    folds = _folds(graph, images, outputs, run, progress)
     made: tuple[Graph, Graph] | None = None
     judged: tuple[Judged, ...] = ()
     recipe = Recipe(ranges=f"percentile {percentile:g}" if percentile < 100 else "min-max")
@@ -166,10 +170,11 @@ def search(graph: Graph, images: Images, effort: str, percentile: float, run: Ru
         tried.append(seen)
         if seen.kept:
             recipe, best, judged, made = candidate, seen, answers, graphs
-    if len(images.values) >= _FEWEST_TO_SPLIT:
+    is_split = len(images.values) >= _FEWEST_TO_SPLIT
+    if is_split:
         made = _Workshop(graph, images, run, progress, {}).make(recipe)
     assert made is not None
-    return Found(*made, recipe, tuple(tried), judged)
+    return Found(*made, recipe, tuple(tried), judged, len(folds) if is_split else 0)
 
 
 @dataclass(frozen=True)
@@ -179,13 +184,14 @@ class _Fold:
     workshop: _Workshop
     held: Images
     numbers: Sequence[int]
+    outputs: Sequence[OutputSpec]
     expected: dict[float | None, list[Mapping[str, np.ndarray]]]
 
     def compare(self, recipe: Recipe) -> tuple[list[float], list[Judged], tuple[Graph, Graph]]:
         """(SQNR of each image in dB, answers, float and int8 Graph)."""
         float_graph, int8_graph = self.workshop.make(recipe)
         weights = _importance(float_graph)
-        first, tensors = float_graph.outputs[0].tensor, list(weights)
+        tensors, ports = list(weights), [port.tensor for port in float_graph.outputs]
         if recipe.margin not in self.expected:
             run_float = self.workshop.run(float_graph, tensors)
             self.expected[recipe.margin] = [run_float(values) for values in self.held.values]
@@ -194,21 +200,21 @@ class _Fold:
         for number, values, expected in zip(self.numbers, self.held.values, self.expected[recipe.margin], strict=True):
             found = run_int8(values)
             decibels.append(_sqnr_db(weights, expected, found))
-            judged.append(Judged(number, int(expected[first].argmax()), int(found[first].argmax())))
+            judged.append(judge(number, self.outputs, ports, expected, found))
         return decibels, judged, (float_graph, int8_graph)
 
 
-def _folds(graph: Graph, images: Images, run: Runner, progress: Progress) -> list[_Fold]:
+def _folds(graph: Graph, images: Images, outputs: Sequence[OutputSpec], run: Runner, progress: Progress) -> list[_Fold]:
     count = len(images.values)
     if count < _FEWEST_TO_SPLIT:
-        return [_Fold(_Workshop(graph, images, run, progress, {}), images, range(count), {})]
+        return [_Fold(_Workshop(graph, images, run, progress, {}), images, range(count), outputs, {})]
     values = count * sum(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
     folds = []
     for fold in range(_QUARTERS if values <= _FOLD_VALUES else 1):
         held = [position for position in range(count) if position % _QUARTERS == _QUARTERS - 1 - fold]
         used = sorted(set(range(count)) - set(held))
         workshop = _Workshop(graph, images.some(used), run, progress, {})
-        folds.append(_Fold(workshop, images.some(held), held, {}))
+        folds.append(_Fold(workshop, images.some(held), held, outputs, {}))
     return folds
 
 
@@ -223,7 +229,10 @@ def _look(
         decibels += found
         judged += answers
     sqnr = round(float(np.mean(decibels)), 3)
-    agreement = sum(answer.float_top1 == answer.int8_top1 for answer in judged) / len(judged)
+    outputs = folds[0].outputs
+    main = main_output(outputs)
+    decisions = len(judged) * outputs[main].decisions
+    agreement = sum(answer.likeness[main].same for answer in judged) / decisions if decisions else None
     kept = best is None or sqnr > best.sqnr_db + least_db
     return Tried(method, sqnr, agreement, kept), tuple(judged), graphs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,20 +23,21 @@ class InputSpec:
     shape: tuple[int, ...]
     permutation: tuple[int, ...]
 
-    def _extent(self, axis: int) -> int:
-        return self.shape[self.permutation.index(axis)] if axis in self.permutation else 1
+    @property
+    def nhwc(self) -> tuple[int, int, int, int]:
+        return nhwc_extents(self.shape, self.permutation)
 
     @property
     def height(self) -> int:
-        return self._extent(_HEIGHT)
+        return self.nhwc[_HEIGHT]
 
     @property
     def width(self) -> int:
-        return self._extent(_WIDTH)
+        return self.nhwc[_WIDTH]
 
     @property
     def channels(self) -> int:
-        return self._extent(_CHANNEL)
+        return self.nhwc[_CHANNEL]
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -45,14 +47,30 @@ class InputSpec:
 
     def to_nhwc(self, values: np.ndarray) -> np.ndarray:
         """ONNX axis order -> [1, H, W, C]."""
-        missing = [axis for axis in range(4) if axis not in self.permutation]
-        order = np.argsort([*missing, *self.permutation])
-        return values.reshape([1] * len(missing) + list(self.shape)).transpose(order)
+        return to_nhwc(values, self.permutation)
 
     def from_nhwc(self, values: np.ndarray) -> np.ndarray:
         """[1, H, W, C] -> ONNX axis order, shape `self.shape`."""
-        missing = [axis for axis in range(4) if axis not in self.permutation]
-        return np.ascontiguousarray(values.transpose([*missing, *self.permutation]).reshape(self.shape))
+        return np.ascontiguousarray(values.transpose(_order(self.permutation)).reshape(self.shape))
+
+
+def nhwc_extents(shape: Sequence[int], permutation: Sequence[int]) -> tuple[int, int, int, int]:
+    """The NHWC shape of an ONNX value whose axis k is NHWC axis permutation[k]; axes not named have extent 1."""
+    extents = [1, 1, 1, 1]
+    for extent, axis in zip(shape, permutation, strict=True):
+        extents[axis] = extent
+    return (extents[0], extents[1], extents[2], extents[3])
+
+
+def to_nhwc(values: np.ndarray, permutation: Sequence[int]) -> np.ndarray:
+    """A value in ONNX axis order -> [1, H, W, C]; permutation: as in a Port."""
+    missing = [1] * (4 - len(permutation))
+    return values.reshape([*missing, *values.shape]).transpose(np.argsort(_order(permutation)))
+
+
+def _order(permutation: Sequence[int]) -> list[int]:
+    """All four NHWC axes, those that the ONNX value leaves out first."""
+    return [*(axis for axis in range(4) if axis not in permutation), *permutation]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from mbn2c.output_folder import OutputFolder
 from mbn2c.progress import Progress
 from mbn2c.tasks.classification import labels_of, read_labels
 from mbn2c.tasks.images import Samples, open_samples
+from mbn2c.tasks.outputs import main_output
 from mbn2c.verify.one_image import Bench, Device, Models, Tally, VerifyOptions, open_models
 from mbn2c.verify.result import check_gates, verify_result
 from mbn2c.verify.shared_queue import finished_images
@@ -51,10 +52,10 @@ def verify_on_all(
     raises  UsageError for images, labels or the journal, BoardError when no device is left
     """
     started = time.monotonic()
-    models = open_models(output)
+    models = open_models(output, options.output_kinds)
     samples = open_samples(options.images, models.spec, resize=output.report["build"]["resize"], limit=options.limit)
     _check_kind(models, samples, options)
-    labels = _labels(output, options, samples)
+    labels = _labels(output, models, options, samples)
     for device in devices:
         device.session.hello()
     subject = {
@@ -62,6 +63,7 @@ def verify_on_all(
         "images": [len(samples), hashlib.sha256("\n".join(samples.names).encode()).hexdigest()],
         "folder": str(options.images.resolve()),
         "labels": labels,
+        "outputs": {one.name: one.kind for one in models.outputs},
         "layers": options.layers,
         "cores": sorted({device.session.facts.core for device in devices}),
     }
@@ -79,7 +81,7 @@ def verify_on_all(
         whole = Tally()
         for position in sorted(results):
             whole.add(results[position])
-        result = verify_result(output, whole, devices, labels is not None, time.monotonic() - started)
+        result = verify_result(output, models.outputs, whole, devices, labels is not None, time.monotonic() - started)
         layer_cycles = _layer_cycles(bench, devices) if options.layers else None
         journal.finish()
     return result | {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed}
@@ -104,9 +106,12 @@ def _check_kind(models: Models, samples: Samples, options: VerifyOptions) -> Non
         )
 
 
-def _labels(output: OutputFolder, options: VerifyOptions, samples: Samples) -> list[int] | None:
+def _labels(output: OutputFolder, models: Models, options: VerifyOptions, samples: Samples) -> list[int] | None:
+    main = models.outputs[main_output(models.outputs)]
+    if options.max_drop is not None:
+        main.check_labels("--max-drop")
     if options.labels is None:
         return None
+    main.check_labels("--labels")
     labels = read_labels(options.labels, output.report["build"]["labels"])
-    classes = output.report["outputs"][0]["shape"][3]
-    return labels_of(samples.names, labels, classes, str(options.labels))
+    return labels_of(samples.names, labels, main.label_count, str(options.labels))

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +18,16 @@ from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import Session
 from mbn2c.link.transport import Transport
 from mbn2c.network_inputs import input_spec, preprocess_of, quantize_input
-from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.network_outputs import output_specs
+from mbn2c.ops.operator import quant_of
 from mbn2c.oracle import Oracle
 from mbn2c.output_folder import OutputFolder
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.target import load_board, load_core
 from mbn2c.tasks.images import Samples
+from mbn2c.tasks.outputs import OutputSpec
 from mbn2c.tasks.task import InputSpec, Preprocess, Sample
+from mbn2c.verify.accuracy import accuracy_counts
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class VerifyOptions:
     journal   file that remembers the results so far; None to remember nothing
     resume    go on with what it holds
     max_drop  percent of accuracy the device may lose against the float model, with 95 % confidence; None: no gate
+    output_kinds  what the user says of an output, by name, beside what the build was told
     """
 
     images: Path
@@ -45,6 +50,7 @@ class VerifyOptions:
     digest: bool = False
     journal: Path | None = None
     resume: bool = False
+    output_kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,11 @@ class Device:
 
 @dataclass
 class Tally:
-    """Counts over one image, or over those so far. `instructions`, `cycles`: one entry per inference counted."""
+    """Counts over one image, or over those so far. `instructions`, `cycles`: one entry per inference counted.
+
+    hits, losses, gains  of the main output, against the labels
+    likeness             one entry per image: for each output the fields of a `Likeness` to the float model
+    """
 
     images: int = 0
     outputs_compared: int = 0
@@ -93,9 +103,7 @@ class Tally:
     float_hits: int = 0
     losses: int = 0
     gains: int = 0
-    agreements: int = 0
-    signal: float = 0.0
-    noise: float = 0.0
+    likeness: list[list[dict[str, Any]]] = field(default_factory=list)
     first_bad: list[str] = field(default_factory=list)
     instructions: list[int] = field(default_factory=list)
     cycles: list[int] = field(default_factory=list)
@@ -110,6 +118,7 @@ class Models:
     """The three computations a device is compared with."""
 
     graph: Graph
+    outputs: tuple[OutputSpec, ...]
     spec: InputSpec
     preprocess: Preprocess
     takes_pixels: bool
@@ -125,11 +134,19 @@ class Models:
             raise InternalError("a network that takes raw pixels was given floats")
         return sample.pixels.tobytes(), quantized
 
+    def floats(self, values: np.ndarray) -> Mapping[str, np.ndarray] | None:
+        """The outputs of the float model by name; None without one."""
+        if self.float32 is None:
+            return None
+        return self.float32.run({self.float32.input_names[0]: values})
 
-def open_models(output: OutputFolder) -> Models:
+
+def open_models(output: OutputFolder, kinds: Mapping[str, str]) -> Models:
+    """kinds: of outputs, by name, beside what the build was told."""
     graph, facts = output.graph, output.report["build"]
     return Models(
         graph,
+        output_specs(graph, {**facts["output_kinds"], **kinds}, len(facts["labels"])),
         input_spec(graph),
         preprocess_of(facts),
         facts["input"] == "uint8",
@@ -229,7 +246,16 @@ class Bench:
             tally.first_bad.append(f"{prepared.name}, {outcome.bad_layer}")
         elif differing and not self.options.layers:
             tally.first_bad.append(f"{prepared.name}, output: device against reference")
-        _count_accuracy(self.models, prepared.values, got, prepared.comparison.logits, prepared.label, tally)
+        counts = accuracy_counts(
+            self.models.graph,
+            self.models.outputs,
+            got,
+            prepared.comparison.outputs,
+            self.models.floats(prepared.values),
+            prepared.label,
+        )
+        for name, count in counts.items():
+            setattr(tally, name, count)
         return tally
 
 
@@ -271,43 +297,3 @@ def _first_bad_layer(device: Device, plan: Plan, frame: bytes, reference: Mappin
             at = f", first at row {first[1]}, column {first[2]}, channel {first[3]}" if first else ""
             return f"step {call.step}, {call.node or 'input'}: {int((dumped != rows).sum())} bytes differ{at}"
     return ""
-
-
-def _count_accuracy(
-    models: Models,
-    values: np.ndarray,
-    got: bytes,
-    logits: np.ndarray,
-    label: int | None,
-    tally: Tally,
-) -> None:
-    """Top-1 and SQNR of the first output.
-
-    logits  int8, that output in ONNX Runtime
-    """
-    graph = models.graph
-    port = graph.outputs[0]
-    shape = graph.tensors[port.tensor].shape
-    device = np.frombuffer(got[: int(np.prod(shape))], np.int8)
-    choices = (int(device.argmax()), int(logits.argmax()))
-    right = [choice == label for choice in choices]
-    tally.device_hits += right[0]
-    tally.int8_hits += right[1]
-    if models.float32 is None:
-        return
-    floats = models.float32.run({models.float32.input_names[0]: values})[models.float32.output_names[0]]
-    tally.agreements += choices[0] == int(floats.argmax())
-    if label is not None:
-        right.append(int(floats.argmax()) == label)
-        tally.float_hits += right[2]
-        tally.losses += right[2] and not right[0]
-        tally.gains += right[0] and not right[2]
-    quant = quant_of(graph, port.tensor)
-    real = (device.astype(np.float64) - quant.zero_point) * float(scale_of(quant))
-    wanted = floats.astype(np.float64).transpose(np.argsort(port.permutation)).reshape(-1)
-    if graph.softmax:
-        # The device returns logits; of a softmax they are known up to a constant.
-        wanted = wanted if graph.softmax == "log_softmax" else np.log(np.maximum(wanted, 1e-30))
-        wanted, real = wanted - wanted.mean(), real - real.mean()
-    tally.signal += float((wanted**2).sum())
-    tally.noise += float(((real - wanted) ** 2).sum())

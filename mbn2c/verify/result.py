@@ -9,20 +9,28 @@ from typing import Any
 from mbn2c.errors import BoardError, GateError
 from mbn2c.link.dialogue import BITS_PER_BYTE
 from mbn2c.link.session import Session
-from mbn2c.network_drop import most_costly
+from mbn2c.network_drop import check_sqnr, most_costly
 from mbn2c.output_folder import OutputFolder
-from mbn2c.results import Share, decibel, paired_drop
+from mbn2c.results import Share, paired_drop
+from mbn2c.tasks.likeness import Likeness, noisiest, summary, top1_agreement
+from mbn2c.tasks.outputs import OutputSpec, main_output
 from mbn2c.verify.one_image import Device, Tally
 
 
 def verify_result(
     output: OutputFolder,
+    outputs: Sequence[OutputSpec],
     tally: Tally,
     devices: Sequence[Device],
     labelled: bool,
     seconds: float,
 ) -> dict[str, Any]:
-    n = tally.images
+    """The JSON object; labelled: the images had labels, which are the main output's."""
+    n, main = tally.images, main_output(outputs)
+    images = [[Likeness(**one) for one in image] for image in tally.likeness]
+    judged = [summary(one, [image[number] for image in images]) for number, one in enumerate(outputs)]
+    agreement, agreement_interval = top1_agreement(judged, main)
+    noisy = noisiest(judged)
     has_float = output.float_model is not None
     drop, upper = paired_drop(tally.losses, tally.gains, n) if labelled and has_float else (None, None)
     counts = tally.instructions
@@ -51,11 +59,13 @@ def verify_result(
         "top1_ort_float32": share(tally.float_hits) if has_float else None,
         "top1_ort_float32_interval_95": interval(tally.float_hits) if has_float else None,
         "top1_ort_int8": share(tally.int8_hits),
-        "top1_agreement": tally.agreements / n if has_float else None,
-        "top1_agreement_interval_95": list(Share(tally.agreements, n).interval) if has_float else None,
+        "top1_agreement": agreement,
+        "top1_agreement_interval_95": agreement_interval,
         "drop": drop,
         "drop_upper_95": upper,
-        "sqnr_db": decibel(tally.signal, tally.noise),
+        "sqnr_db": noisy["sqnr_db"] if noisy else None,
+        "outputs": judged,
+        "main_output": outputs[main].name,
         "instructions_per_inference": round(mean) if mean is not None else None,
         "instructions_smallest": min(counts) if counts else None,
         "instructions_largest": max(counts) if counts else None,
@@ -89,9 +99,15 @@ def _line_share(sessions: Sequence[Session]) -> float | None:
     return round(busy_s / whole_s, 3) if whole_s else None
 
 
-def check_gates(result: Mapping[str, Any], max_drop: float | None, costs: Mapping[str, float] | None = None) -> None:
-    """Raises GateError if the device is not bit-exact, or loses more accuracy than allowed.
+def check_gates(
+    result: Mapping[str, Any],
+    max_drop: float | None,
+    costs: Mapping[str, float] | None = None,
+    min_sqnr: float | None = None,
+) -> None:
+    """Raises GateError if the device is not bit-exact, loses more accuracy than allowed, or is too noisy.
 
+    min_sqnr  dB that every output must have against the float model; None: no gate
     costs  share of the rounding noise at the outputs, by layer, as far as known
     """
     for what, against in (("device_vs_reference", "the integer reference"), ("reference_vs_ort_int8", "ONNX Runtime")):
@@ -103,11 +119,7 @@ def check_gates(result: Mapping[str, Any], max_drop: float | None, costs: Mappin
                 hint="run verify again with --layers to find the layer",
             )
     if max_drop is not None:
-        if result["top1_agreement"] is None:
-            raise GateError(
-                "--max-drop compares with the float model, and this model came quantized",
-                hint="verify without --max-drop, or build from the float model",
-            )
+        _check_has_float(result, "--max-drop")
         if result["drop_upper_95"] is None:
             raise GateError("--max-drop needs labels", hint="--labels CSV with columns file and index")
         if 100 * result["drop_upper_95"] > max_drop:
@@ -117,3 +129,14 @@ def check_gates(result: Mapping[str, Any], max_drop: float | None, costs: Mappin
                 where=most_costly(costs) if costs else "",
                 hint="more images narrow the interval; build with --quantize best or more --calib images may help",
             )
+    if min_sqnr is not None:
+        _check_has_float(result, "--min-sqnr")
+        check_sqnr(result["outputs"], min_sqnr, costs or {})
+
+
+def _check_has_float(result: Mapping[str, Any], gate: str) -> None:
+    if result["outputs"][0]["largest_error"] is None:
+        raise GateError(
+            f"{gate} compares with the float model, and this model came quantized",
+            hint=f"verify without {gate}, or build from the float model",
+        )
