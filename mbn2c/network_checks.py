@@ -16,6 +16,7 @@ from mbn2c.ops.operator import quant_of, scale_of
 from mbn2c.oracle import Oracle
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.results import decibel
+from mbn2c.tasks.tails import apply_tail
 
 # Images on which every tensor of the reference is compared with ONNX Runtime during a build, and SQNR is measured.
 CHECKED_IMAGES = 4
@@ -32,10 +33,8 @@ def compare_float(graph: Graph, lowered: Oracle, original: Oracle, inputs: Input
     ours = lowered.run({graph.inputs[0].outside: values})
     theirs = original.run({original.input_names[0]: values})
     expected = [theirs[name] for name in original.output_names]
-    for index, (port, wanted) in enumerate(zip(graph.outputs, expected, strict=True)):
-        got = ours[port.outside]
-        if index == 0 and graph.softmax:
-            got = softmax(got, graph.softmax)
+    for port, wanted in zip(graph.outputs, expected, strict=True):
+        got = apply_tail(port.tail, ours[port.outside])
         error = float(np.abs(got.reshape(-1) - wanted.reshape(-1)).max())
         if not error <= _LARGEST_FLOAT_ERROR * max(1.0, float(np.abs(wanted).max())):
             raise InternalError(
@@ -43,13 +42,6 @@ def compare_float(graph: Graph, lowered: Oracle, original: Oracle, inputs: Input
                 where=f"output {port.outside}",
                 hint="this is a bug in mbn2c; please report it with the model",
             )
-
-
-def softmax(logits: np.ndarray, kind: str) -> np.ndarray:
-    """The "softmax" or "log_softmax" the importer split off, over the last axis."""
-    shifted = logits.reshape(-1).astype(np.float64) - logits.max()
-    logs = shifted - np.log(np.exp(shifted).sum())
-    return (logs if kind == "log_softmax" else np.exp(logs)).reshape(logits.shape)
 
 
 @dataclass(frozen=True)

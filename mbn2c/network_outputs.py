@@ -19,8 +19,7 @@ def output_specs(graph: Graph, kinds: Mapping[str, str], class_names: int = 0) -
     raises       UsageError if what is said does not fit
     """
     ports = [(port.outside, port.shape, port.permutation) for port in graph.outputs]
-    # The importer splits a softmax or sigmoid off the first output only.
-    return read_outputs(ports, [graph.softmax, *[""] * (len(ports) - 1)], kinds, class_names)
+    return read_outputs(ports, [port.tail for port in graph.outputs], kinds, class_names)
 
 
 def split_outputs(graph: Graph, found: bytes) -> list[np.ndarray]:

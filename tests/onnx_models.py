@@ -381,6 +381,24 @@ def head_softmax() -> Net:
 
 
 @dialect(_HEAD)
+def head_sigmoid() -> Net:
+    """Keras: Dense(1, activation="sigmoid")."""
+    return _features().head(4, classes=1).then("Sigmoid")
+
+
+@dialect("conv2d average_pool2d fully_connected average_pool2d fully_connected conv2d")
+def heads_of_a_multi_task_network() -> Net:
+    """A softmax over classes, a sigmoid of each attribute, and one of each pixel, looked at anew behind it."""
+    net = _features()
+    features = net.x
+    net.head(4).then("Softmax", axis=1).output()
+    net.x = features
+    net.head(4, classes=7).then("Sigmoid").then("Identity").output()
+    net.x = features
+    return net.conv(4, 2, k=1).then("Sigmoid").then("Transpose", perm=[0, 2, 3, 1]).output()
+
+
+@dialect(_HEAD)
 def head_softmax_before_opset_13() -> Net:
     return _features(11).head(4).then("Softmax")
 

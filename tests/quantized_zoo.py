@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,15 @@ def v2_softmax() -> Net:
     return _residuals(8).head(8).then("Softmax", axis=1)
 
 
+def sigmoid_ends() -> Net:
+    """Two outputs: a yes or no, and attributes looked at anew behind their sigmoid."""
+    net = _residuals(8)
+    features = net.x
+    net.head(8, classes=1).then("Sigmoid").output()
+    net.x = features
+    return net.head(8, classes=6).then("Sigmoid").then("Reshape", net.ints(1, 6, 1)).output()
+
+
 def v1() -> Net:
     """MobileNetV1 as Keras writes it: uneven pads, relu, average pool, dense layer over a reshape."""
     net = Net(shape=(1, 3, 16, 16)).conv(3, 8, strides=[2, 2], pads=[0, 0, 1, 1]).then("Relu")
@@ -132,6 +141,7 @@ NETS: dict[str, Callable[[], Net]] = {
     for make in (
         v2,
         v2_softmax,
+        sigmoid_ends,
         v1,
         conv_head,
         matmul_head,
@@ -156,8 +166,8 @@ class _Noise(CalibrationDataReader):  # type: ignore[misc]
         return {"x": self._inputs.pop()} if self._inputs else None
 
 
-def quantize(net: Net, dialect: Dialect) -> bytes:
-    """The network as `quantize_static` writes it."""
+def quantize(net: Net, dialect: Dialect, excluded: Sequence[str] = ()) -> bytes:
+    """The network as `quantize_static` writes it, the nodes `excluded` left in float32."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "float.onnx", Path(folder) / "quantized.onnx"
         onnx.save(net.model(), source)
@@ -169,6 +179,7 @@ def quantize(net: Net, dialect: Dialect) -> bytes:
             activation_type=_TYPES[dialect.activations],
             weight_type=_TYPES[dialect.weights],
             per_channel=dialect.per_channel,
+            nodes_to_exclude=list(excluded),
             extra_options={"ActivationSymmetric": dialect.symmetric, "WeightSymmetric": dialect.symmetric},
         )
         return target.read_bytes()

@@ -10,13 +10,14 @@ import pytest
 from host_c import STRICT, Context, Net, expected_output, load
 from models import Builder
 from networks import int8_inputs
-from tiny_nets import LABELS, streamed, tiny_nets, with_softmax
+from tiny_nets import LABELS, streamed, tiny_nets, with_tails
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.window import Activation
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.tasks.tails import apply_tail
 
 OK, E_ARGUMENT, E_ARENA, E_ORDER = 0, 1, 2, 3
 
@@ -192,27 +193,37 @@ def test_raw_pixels_go_through_the_tables(nets: tuple[ctypes.CDLL, dict[str, Net
     assert Context(library, net).run(pixels) == reference_of(net, net.tables[channels, pixels])
 
 
-@pytest.mark.parametrize("prefix", ["probable", "log_probable", "log_of_two"])
-def test_softmax(nets: tuple[ctypes.CDLL, dict[str, Net]], prefix: str) -> None:
-    """As float64 computes it, also where a probability is too small for float32."""
+TAILED = ["probable", "log_probable", "log_of_two", "multi_label", "two_tails", "two_sigmoids"]
+
+
+@pytest.mark.parametrize("prefix", TAILED)
+def test_softmax_and_sigmoid(nets: tuple[ctypes.CDLL, dict[str, Net]], prefix: str) -> None:
+    """As float64 computes it, also where a probability is too small for float32, of each output in its own place."""
     library, by_name = nets
     graph = by_name[prefix].plan.graph
-    tensor = graph.tensors[graph.outputs[0].tensor]
-    assert tensor.quant is not None
+    tensors = [graph.tensors[port.tensor] for port in graph.outputs]
+    total, offset = sum(tensor.size_bytes for tensor in tensors), 0
     generator = np.random.default_rng(0)
-    for logits in [*generator.integers(-128, 128, (20, tensor.size_bytes)), np.resize([-128, 127], tensor.size_bytes)]:
-        found = np.zeros(tensor.size_bytes, np.float32)
-        getattr(library, f"{prefix}_softmax")(pointer_to(logits.astype(np.int8)), pointer_to(found))
-        real = logits * float(tensor.quant.scale[0])
-        log_sum = np.log(np.exp(real - real.max()).sum()) + real.max()
-        expected = real - log_sum if "log" in prefix else np.exp(real - log_sum)
-        assert np.allclose(found, expected, rtol=1e-5, atol=1e-6)
+    for number, (port, tensor) in enumerate(zip(graph.outputs, tensors, strict=True)):
+        place, offset = slice(offset, offset + tensor.size_bytes), offset + tensor.size_bytes
+        if not port.tail:
+            continue
+        assert tensor.quant is not None
+        function = f"{prefix}_{port.tail.removeprefix('log_')}{number if len(tensors) > 1 else ''}"
+        for output in [*generator.integers(-128, 128, (20, total)), np.resize([-128, 127], total)]:
+            found = np.zeros(tensor.size_bytes, np.float32)
+            getattr(library, function)(pointer_to(output.astype(np.int8)), pointer_to(found))
+            real = (output[place] - tensor.quant.zero_point) * float(tensor.quant.scale[0])
+            logarithms = real - real.max() - np.log(np.exp(real - real.max()).sum())
+            expected = {"softmax": np.exp(logarithms), "log_softmax": logarithms, "sigmoid": 1 / (1 + np.exp(-real))}
+            assert np.allclose(found, expected[port.tail], rtol=1e-5, atol=1e-6), (function, port.tail)
+            assert np.allclose(expected[port.tail], apply_tail(port.tail, real), rtol=1e-9), port.tail
 
 
 def test_log_softmax_of_confident_logits(tmp_path: Path) -> None:
     """exp(-150) is 0 in float32; its logarithm is -150 all the same."""
     graph = quantize(builder_of_logits(), {"input": Range(-100.0, 100.0), "clamp_0": Range(-100.0, 100.0)})
-    net = Net("confident", streamed(with_softmax(graph, "log_softmax")))
+    net = Net("confident", streamed(with_tails(graph, "log_softmax")))
     found = np.zeros(3, np.float32)
     load(tmp_path, [net]).confident_softmax(pointer_to(np.array([127, -128, 0], np.int8)), pointer_to(found))
     scale = 200 / 255

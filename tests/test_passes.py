@@ -18,6 +18,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.text import print_graph
 from mbn2c.onnx_import import import_model
 from mbn2c.passes import run_passes
+from mbn2c.tasks.tails import apply_tail
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "models"
 
@@ -31,20 +32,15 @@ def onnx_runtime(path: Path, graph: Graph, values: np.ndarray) -> dict[str, np.n
     return dict(zip(names, session.run(names, {graph.inputs[0].outside: values}), strict=True))
 
 
-def with_softmax(graph: Graph, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The split-off softmax applied again, so that outputs compare with the file's."""
-    if graph.softmax:
-        first = graph.outputs[0].outside
-        shifted = outputs[first] - outputs[first].max()
-        logarithms = shifted - np.log(np.exp(shifted).sum())
-        outputs[first] = np.exp(logarithms) if graph.softmax == "softmax" else logarithms
-    return outputs
+def with_tails(graph: Graph, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What was split off applied again, so that outputs compare with the file's."""
+    return {port.outside: apply_tail(port.tail, outputs[port.outside]) for port in graph.outputs}
 
 
 def assert_computes_what_the_file_does(path: Path, graph: Graph) -> None:
     values = np.random.default_rng(1).normal(size=graph.inputs[0].shape).astype(np.float32)
     expected = onnx_runtime(path, graph, values)
-    found = with_softmax(graph, run_float(graph, {graph.inputs[0].outside: values}))
+    found = with_tails(graph, run_float(graph, {graph.inputs[0].outside: values}))
     for name, array in expected.items():
         assert found[name].shape == array.shape
         assert np.abs(found[name] - array).max() <= 1e-4 * np.abs(array).max(), name
@@ -120,7 +116,7 @@ graph net
   t2: float32 [1, 1, 1, 4] = average_pool2d 6x6 (t1)
   t4: float32 [1, 1, 1, 5] = fully_connected (t2, n4.weights, n4.bias)
   output  t5 [1, 5] is t4: float32 [1, 1, 1, 5], axes [0, 3]
-  softmax softmax
+  tail    softmax of t5
   note    activation: n1: relu fused into n0
 """
 

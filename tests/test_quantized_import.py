@@ -72,6 +72,23 @@ def test_reference_is_onnx_runtime_on_the_users_file(case: tuple[str, Dialect], 
         assert oracle.compare(values, reference).differing == {}
 
 
+@pytest.mark.parametrize("quantized", [True, False], ids=["sigmoid quantized", "sigmoid in float32"])
+@pytest.mark.parametrize("dialect", FEW_DIALECTS, ids=str)
+def test_sigmoid_at_the_end_is_split_off(dialect: Dialect, quantized: bool, tmp_path: Path) -> None:
+    """Quantized behind it or not: the device returns what stands before it, for the file and its tail to be equal."""
+    net = NETS["sigmoid_ends"]()
+    excluded = [] if quantized else [node.name for node in net.nodes if node.op_type == "Sigmoid"]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(quantize(net, dialect, excluded))
+    found = import_quantized_lowered(path)
+    assert [port.tail for port in found.graph.outputs] == ["sigmoid", "sigmoid"]
+    assert "lookup" not in {node.op for node in found.graph.nodes}
+    oracle, spec = oracle_of(found, found.graph), input_spec(found.graph)
+    for values in images_of(found.graph):
+        reference = run_graph(found.graph, {found.graph.inputs[0].tensor: quantize_input(found.graph, spec, values)})
+        assert oracle.compare(values, reference).differing == {}
+
+
 def test_inspect_tells_what_it_is(tmp_path: Path) -> None:
     _, graph = imported(tmp_path, ("v2", FEW_DIALECTS[0]))
     result = inspect_model(tmp_path / "model.onnx")

@@ -1,4 +1,4 @@
-"""Tiny networks under C prefixes of their own: layers and streams, two outputs, raw pixels, softmax, labels."""
+"""Tiny networks under C prefixes of their own: layers, streams, two outputs, raw pixels, softmax, sigmoid, labels."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def streamed(graph: Graph, *pieces: int) -> Plan:
     return plan_with_cuts(graph, [], pieces)
 
 
-def with_softmax(graph: Graph, softmax: str) -> Graph:
-    return replace(graph, softmax=softmax)
+def with_tails(graph: Graph, *tails: str) -> Graph:
+    """What the importer split off, output by output."""
+    return replace(graph, outputs=tuple(replace(port, tail=t) for port, t in zip(graph.outputs, tails, strict=True)))
 
 
 def tables_for(channels: int) -> np.ndarray:
@@ -42,8 +43,11 @@ def tiny_nets() -> dict[str, Net]:
         Net("two", streamed(two)),
         Net("pixels", streamed(v2), tables=tables_for(3)),
         Net("gray_pixels", streamed(v1, 2), tables=tables_for(1)),
-        Net("probable", streamed(with_softmax(v2, "softmax")), labels=LABELS),
-        Net("log_probable", streamed(with_softmax(v2, "log_softmax"))),
-        Net("log_of_two", streamed(with_softmax(two, "log_softmax"))),
+        Net("probable", streamed(with_tails(v2, "softmax")), labels=LABELS),
+        Net("log_probable", streamed(with_tails(v2, "log_softmax"))),
+        Net("log_of_two", streamed(with_tails(two, "log_softmax", ""))),
+        Net("multi_label", streamed(with_tails(v2, "sigmoid"))),
+        Net("two_tails", streamed(with_tails(two, "softmax", "sigmoid"))),
+        Net("two_sigmoids", streamed(with_tails(two, "sigmoid", "sigmoid"))),
     )
     return {net.prefix: net for net in nets}

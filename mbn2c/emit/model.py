@@ -24,6 +24,7 @@ from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ir.plan import Call, Plan
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.tasks.tails import TAILS
 
 RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h")
 
@@ -87,8 +88,10 @@ def _network_files(network: Laid, tags: Sequence[str]) -> dict[str, str]:
         f"{prefix}_constants.h": render("model/constants.h.j2", values),
         f"{prefix}_constants.c": render("model/constants.c.j2", values),
     }
-    if plan.graph.softmax:
-        files[f"{prefix}_softmax.c"] = render("model/softmax.c.j2", values | _softmax_values(plan.graph))
+    for number, port in enumerate(plan.graph.outputs):
+        if port.tail:
+            tail = _tail_values(plan.graph, number)
+            files[f"{prefix}_{tail['function']}.c"] = render(f"model/{TAILS[port.tail].template}.c.j2", values | tail)
     return files
 
 
@@ -140,9 +143,9 @@ def _common_values(plan: Plan, names: Names) -> dict[str, object]:
     source = graph.tensors[graph.inputs[0].tensor]
     _, height, width, channels = source.shape
     outputs, offset = [], 0
-    for port in graph.outputs:
+    for number, port in enumerate(graph.outputs):
         tensor = graph.tensors[port.tensor]
-        outputs.append(_output_values(tensor, port.outside, offset))
+        outputs.append(_output_values(tensor, port.outside, offset) | _tail_names(graph, number))
         offset += tensor.size_bytes
     return {
         "version": __version__,
@@ -169,7 +172,6 @@ def _common_values(plan: Plan, names: Names) -> dict[str, object]:
         "outputs": outputs,
         "output_bytes": offset,
         "labels": [_string_literal(label) for label in names.labels],
-        "softmax": graph.softmax,
     }
 
 
@@ -247,12 +249,22 @@ def _step_values(
     }
 
 
-def _softmax_values(graph: Graph) -> dict[str, object]:
-    """exp of every difference two int8 logits can have, in float32."""
-    scale = float(scale_of(quant_of(graph, graph.outputs[0].tensor)))
-    exponentials = np.exp(-scale * np.arange(256)).astype(np.float32)
+def _tail_names(graph: Graph, number: int) -> dict[str, str]:
+    """What an output's tail is called in words, and its C function; "" without one."""
+    tail = graph.outputs[number].tail
+    function = TAILS[tail].template + (str(number) if len(graph.outputs) > 1 else "") if tail else ""
+    return {"tail": tail.replace("_", " "), "function": function}
+
+
+def _tail_values(graph: Graph, number: int) -> dict[str, object]:
+    """What the C of an output's tail is made from."""
+    before, port = graph.outputs[:number], graph.outputs[number]
+    tensor, quant = graph.tensors[port.tensor], quant_of(graph, port.tensor)
+    scale = float(scale_of(quant))
     return {
-        "classes": graph.tensors[graph.outputs[0].tensor].size_bytes,
+        **_tail_names(graph, number),
+        "offset": sum(graph.tensors[other.tensor].size_bytes for other in before),
+        "count": tensor.size_bytes,
         "scale": float_literal(scale),
-        "exponentials": array_lines(exponentials),
+        "table": array_lines(TAILS[port.tail].table(scale, quant.zero_point)),
     }

@@ -12,6 +12,7 @@ import numpy as np
 
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph, Node, Tensor
+from mbn2c.tasks.tails import TAILS
 
 Complaint = tuple[str, str]
 Law = Callable[[Graph], Iterator[Complaint]]
@@ -97,8 +98,8 @@ def ports_agree(graph: Graph) -> Iterator[Complaint]:
             yield port.outside, f"shape {port.shape} with permutation {port.permutation} of NHWC {inner}"
         elif any(inner[axis] != 1 for axis in range(4) if axis not in port.permutation):
             yield port.outside, f"permutation {port.permutation} leaves out an axis of NHWC {inner}"
-    if graph.softmax not in ("", "softmax", "log_softmax"):
-        yield graph.name, f"softmax is '{graph.softmax}'"
+        if port.tail not in ("", *(TAILS if port in graph.outputs else ())):
+            yield port.outside, f"tail is '{port.tail}'"
 
 
 def operators_are_known(allowed: frozenset[str]) -> Law:

@@ -68,12 +68,15 @@ class Port:
     shape        shape in the ONNX file, batch fixed to 1
     permutation  outside axis k is NHWC axis permutation[k]; a flattened head has (3,) or (0, 3): only axes
                  of extent 1 are ever left out
+    tail         of an output: the name in `tasks.tails` of what the file applies to it last, which the importer splits
+                 off, for host and C to offer; "" for nothing
     """
 
     tensor: str
     outside: str
     shape: tuple[int, ...]
     permutation: tuple[int, ...]
+    tail: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,18 +90,13 @@ class Note:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network. `tensors` holds activations and constants, `nodes` stand in execution order.
-
-    softmax is "", "softmax" or "log_softmax": what the model applied to its first output, split off by
-    the importer, for host and C to offer.
-    """
+    """A network. `tensors` holds activations and constants, `nodes` stand in execution order."""
 
     name: str
     tensors: Mapping[str, Tensor]
     nodes: tuple[Node, ...]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    softmax: str = ""
     notes: tuple[Note, ...] = field(default=())
 
     @cached_property

@@ -12,8 +12,7 @@ def print_graph(graph: Graph) -> str:
     lines += [f"  input   {_port(graph, port)}" for port in graph.inputs]
     lines += [f"  {_node(graph, node)}" for node in graph.nodes]
     lines += [f"  output  {_port(graph, port)}" for port in graph.outputs]
-    if graph.softmax:
-        lines.append(f"  softmax {graph.softmax}")
+    lines += [f"  tail    {port.tail} of {port.outside}" for port in graph.outputs if port.tail]
     lines += [f"  note    {note.kind}: {note.node}: {note.text}" for note in graph.notes]
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,8 @@
 """ONNX file -> float32 Graph: NHWC, one batch, no layout nodes left. The only door to the `onnx` package for reading.
 
 `load` makes sure the file is whole, `convert` walks its nodes in order (folding constants with ONNX's reference
-implementation), `operators` says what each ONNX operator becomes, `layout` keeps track of axis orders.
+implementation), `operators` says what each ONNX operator becomes, `layout` keeps track of axis orders. `unsupported`
+lists what cannot compile, `cut` says where the model could end instead.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph
-from mbn2c.onnx_import.convert import convert
+from mbn2c.onnx_import.cut import convert_or_cut
 from mbn2c.onnx_import.load import load_model
 
 __all__ = ["import_model", "model_bytes"]
@@ -24,7 +25,7 @@ def import_model(path: Path) -> Graph:
     raises  UsageError if there is no such file; ModelError if the model is broken or not supported
     """
     try:
-        return convert(load_model(path), path.stem)
+        return convert_or_cut(load_model(path), path.stem)
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
             f"the model cannot be understood ({type(error).__name__}: {str(error)[:200]})",

@@ -88,7 +88,7 @@ class Call:
     def is_constant(self, index: int) -> bool:
         return self.has(index) and self.node.input[index] in self.builder.constants
 
-    def value(self, index: int, *, after_softmax: bool = False) -> Value:
+    def value(self, index: int, *, after_tail: bool = False) -> Value:
         """Input `index` as an activation."""
         if not self.has(index):
             raise self.refuse(f"{self.op} lacks its input {index}", "export the model again; the file is damaged")
@@ -101,9 +101,9 @@ class Call:
                 "simplify the model with onnxsim, or export the inference graph without extra outputs",
             )
         value = self.builder.values[name]
-        if value.softmax and not after_softmax:
+        if value.tail and not after_tail:
             raise self.refuse(
-                f"{self.op} after {value.softmax} is not supported: a softmax may only end the network",
+                f"{self.op} after {value.tail} is not supported: it may only end the network",
                 f"cut the model before '{self.name}'",
             )
         return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,23 +12,11 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph, Port
 from mbn2c.onnx_import.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, Call, describe
-from mbn2c.onnx_import.fold_constants import SUPPORTED, fold_constants, shape_of
+from mbn2c.onnx_import.fold_constants import fold_constants, shape_of
 from mbn2c.onnx_import.layout import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
-from mbn2c.onnx_import.load import is_quantized_operator, run_tool, used_names
+from mbn2c.onnx_import.load import run_tool, used_names
 from mbn2c.onnx_import.operators import HANDLERS
-
-_HINTS = {
-    "HardSwish": "MobileNetV3 is not supported yet; use MobileNetV1 or V2",
-    "HardSigmoid": "MobileNetV3 is not supported yet; use MobileNetV1 or V2",
-    "Sigmoid": "end the network with its logits, or with Softmax over two classes",
-    "Resize": "segmentation and detection networks are not supported yet; use a classifier",
-    "Upsample": "segmentation and detection networks are not supported yet; use a classifier",
-    "Concat": "detection and segmentation networks are not supported yet; use a classifier",
-    "NonMaxSuppression": "detection networks are not supported yet; use a classifier",
-    "ArgMax": "cut the model before it; mbn2c reports the best class itself",
-    "TopK": "cut the model before it; mbn2c reports the best classes itself",
-    "MaxPool": "use a stride or an average pool instead",
-}
+from mbn2c.onnx_import.unsupported import SUPPORTED, domain_of, hint_for, refuse_unsupported
 
 
 def convert(model: ModelProto, name: str) -> Graph:
@@ -47,10 +34,10 @@ def convert(model: ModelProto, name: str) -> Graph:
             where=f"model '{name}'",
             hint="mbn2c compiles networks with one image input",
         )
-    live = _live_nodes(graph)
-    _refuse_unsupported(live, initializers)
+    live = live_nodes(graph)
+    refuse_unsupported(live, initializers)
     shape = input_shape(outside[0])
-    bare = _bare_copy(model, live)
+    bare = bare_copy(model, live)
     run_tool("the ONNX checker", f"model '{name}'", lambda: onnx.checker.check_model(bare))
     failures: list[tuple[bool, int, ModelError]] = []
     for layout in input_layouts(shape):
@@ -61,7 +48,7 @@ def convert(model: ModelProto, name: str) -> Graph:
         builder.values[outside[0].name] = labeled(tensor_name, shape, layout)
         entrance = Port(tensor_name, outside[0].name, shape, layout)
         try:
-            _walk(builder, live)
+            walk(builder, live)
             result = _finish(builder, graph, name, entrance)
             _cross_check(builder, graph, bare)
             return result
@@ -128,7 +115,7 @@ def _is_plausible(shape: tuple[int, ...], layout: tuple[int, ...]) -> bool:
     return nhwc_shape(shape, layout)[CHANNEL] in (1, 3)
 
 
-def _live_nodes(graph: GraphProto) -> list[NodeProto]:
+def live_nodes(graph: GraphProto) -> list[NodeProto]:
     """The nodes the outputs depend on, in order."""
     wanted = {port.name for port in graph.output}
     live: list[NodeProto] = []
@@ -139,46 +126,12 @@ def _live_nodes(graph: GraphProto) -> list[NodeProto]:
     return live[::-1]
 
 
-def _domain(node: NodeProto) -> str:
-    return "" if node.domain == "ai.onnx" else node.domain
-
-
-def _refuse_unsupported(nodes: Iterable[NodeProto], constants: Iterable[str]) -> None:
-    """Name the operators that cannot compile before any work is done, the first one with its node."""
-    known = set(constants)
-    missing: list[NodeProto] = []
-    for node in nodes:
-        if is_quantized_operator(node.op_type):
-            raise ModelError(
-                "the model is already quantized, where a float32 one is needed",
-                where=describe(node),
-                hint="give the float32 model; mbn2c quantizes it itself, with --calib",
-            )
-        needed = node.input[:1] if node.op_type == "CastLike" else used_names(node)
-        fixed = node.op_type in ("Constant", "Shape", "Size") or all(name in known for name in needed)
-        if fixed:
-            known.update(node.output)
-        elif (_domain(node), node.op_type) not in HANDLERS and node.op_type != "If":
-            missing.append(node)
-    if not missing:
-        return
-    kinds = Counter(f"{_domain(node)}.{node.op_type}".lstrip(".") for node in missing)
-    first = f"{_domain(missing[0])}.{missing[0].op_type}".lstrip(".")
-    others = [kind for kind in kinds if kind != first]
-    hint = next((_HINTS[node.op_type] for node in missing if node.op_type in _HINTS), SUPPORTED)
-    raise ModelError(
-        f"operator {first} is not supported" + (f" (nor {', '.join(others)})" if others else ""),
-        where=describe(missing[0]),
-        hint=hint,
-    )
-
-
 # --- the walk ------------------------------------------------------------------------------------
 
 
-def _walk(builder: Builder, nodes: Iterable[NodeProto]) -> None:
+def walk(builder: Builder, nodes: Iterable[NodeProto]) -> None:
     for node in nodes:
-        if node.op_type == "If" and _domain(node) == "":
+        if node.op_type == "If" and domain_of(node) == "":
             _walk_if(builder, node)
         elif node.op_type in ("Shape", "Size") and node.input[0] in builder.values:
             builder.constants[node.output[0]] = shape_of(builder.values[node.input[0]], node)
@@ -192,13 +145,13 @@ def _walk(builder: Builder, nodes: Iterable[NodeProto]) -> None:
 
 
 def _translate(builder: Builder, node: NodeProto) -> Value:
-    domain = _domain(node)
+    domain = domain_of(node)
     handler = HANDLERS.get((domain, node.op_type))
     if handler is None:
         raise ModelError(
             f"operator {node.op_type} is not supported",
             where=describe(node),
-            hint=_HINTS.get(node.op_type, SUPPORTED),
+            hint=hint_for(node.op_type),
         )
     attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     name = builder.unique_node(node.name or f"{node.op_type}_{node.output[0]}")
@@ -223,7 +176,7 @@ def _walk_if(builder: Builder, node: NodeProto) -> None:
     branch = next(attribute.g for attribute in node.attribute if attribute.name == wanted)
     for tensor in branch.initializer:
         builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
-    _walk(builder, branch.node)
+    walk(builder, branch.node)
     for inner, name in zip(branch.output, node.output, strict=True):
         if inner.name in builder.values:
             builder.values[name] = builder.values[inner.name]
@@ -236,21 +189,15 @@ def _walk_if(builder: Builder, node: NodeProto) -> None:
 
 def _finish(builder: Builder, graph: GraphProto, name: str, entrance: Port) -> Graph:
     exits: list[Port] = []
-    for position, port in enumerate(graph.output):
+    for port in graph.output:
         where = f"output '{port.name}'"
         if port.name not in builder.values:
             raise ModelError("an output does not depend on the image", where=where, hint="remove it from the model")
         value = builder.values[port.name]
         if value.tensor == entrance.tensor:
             raise ModelError("an output is the input itself", where=where, hint="remove it from the model")
-        if value.softmax and position > 0:
-            raise ModelError(
-                f"{value.softmax} on output {position + 1} is not supported, only on the first",
-                where=where,
-                hint="make it the first output of the model",
-            )
         try:
-            exits.append(Port(value.tensor, port.name, value.shape, port_permutation(value)))
+            exits.append(Port(value.tensor, port.name, value.shape, port_permutation(value), value.tail))
         except LayoutError as error:
             raise ModelError(
                 f"the model has {error}", where=where, hint="end the network with a dense layer, or drop the Flatten"
@@ -261,11 +208,10 @@ def _finish(builder: Builder, graph: GraphProto, name: str, entrance: Port) -> G
         nodes=tuple(builder.nodes),
         inputs=(entrance,),
         outputs=tuple(exits),
-        softmax=builder.values[graph.output[0].name].softmax,
     ).rebuild()
 
 
-def _bare_copy(model: ModelProto, live: list[NodeProto]) -> ModelProto:
+def bare_copy(model: ModelProto, live: list[NodeProto]) -> ModelProto:
     """A copy for ONNX's tools: live nodes only, without the shapes a file may declare wrongly, or not at all.
 
     The checker wants every output to have a shape: an empty one will do.

@@ -13,8 +13,8 @@ from mbn2c.errors import ModelError
 from mbn2c.onnx_import.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, describe
 from mbn2c.onnx_import.layout import Value
 from mbn2c.onnx_import.load import run_tool
+from mbn2c.onnx_import.unsupported import SUPPORTED
 
-SUPPORTED = "supported: convolution, depthwise convolution, dense, add, average pool, batch norm, ReLU/ReLU6/Clip"
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 
 

@@ -36,13 +36,13 @@ class Value:
     tensor   the Graph's tensor
     shape    of the ONNX value, batch fixed to 1
     groups   for each ONNX axis the NHWC axes of extent > 1 it runs over, outermost first
-    softmax  "", "softmax" or "log_softmax": applied to it in the file and split off
+    tail     applied to it in the file and split off, as `Port.tail`
     """
 
     tensor: str
     shape: tuple[int, ...]
     groups: Groups
-    softmax: str = ""
+    tail: str = ""
 
     @property
     def order(self) -> tuple[int, ...]:

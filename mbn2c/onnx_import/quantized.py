@@ -36,7 +36,9 @@ from mbn2c.onnx_import.quantized_values import (
     QuantizedCall,
     unquantized,
 )
+from mbn2c.onnx_import.tails import ends_of
 from mbn2c.oracle import fused_model
+from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
 Handler = Callable[[QuantizedCall], Value]
 
@@ -50,6 +52,8 @@ _RELABEL: dict[str, Callable[..., Value]] = {
     "Transpose": relabel.transpose,
     "Unsqueeze": relabel.unsqueeze,
 }
+# What may stand between a softmax or sigmoid and the output.
+_PASS_ON = (*_RELABEL, "QuantizeLinear", "DequantizeLinear")
 _POINTWISE = (
     "Clip",
     "Elu",
@@ -158,7 +162,7 @@ def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> Quan
     failure: ModelError | None = None
     for layout in input_layouts(shape):
         opsets = {entry.domain: entry.version for entry in model.opset_import if entry.domain in ("", _MICROSOFT)}
-        builder = QuantizedBuilder(opsets)
+        builder = QuantizedBuilder(opsets, ends=ends_of(model.graph, _PASS_ON))
         for tensor in model.graph.initializer:
             builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
         inside = builder.add_activation(entrance.name, nhwc_shape(shape, layout))
@@ -197,8 +201,8 @@ def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
         if domain == "" and node.op_type in _RELABEL:
             builder.values[output] = _RELABEL[node.op_type](call)
             builder.meanings[output] = builder.meanings[node.input[0]]
-        elif domain == "" and node.op_type in ("Softmax", "LogSoftmax"):
-            builder.values[output] = relabel.softmax(call)
+        elif domain == "" and node.op_type in TAIL_OF_OPERATOR and output in builder.ends:
+            builder.values[output] = _split_off(call)
             builder.meanings[output] = builder.meanings[node.input[0]]
         elif (domain, node.op_type) in HANDLERS:
             builder.values[output] = HANDLERS[domain, node.op_type](call)
@@ -215,18 +219,29 @@ def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
         ) from None
 
 
+def _split_off(call: QuantizedCall) -> Value:
+    """A softmax or sigmoid of the last int8 tensor, in float32."""
+    _, steps = call.real_steps(0)
+    if len(steps) != 1:
+        raise call.refuse(
+            f"{call.op} after {steps[-1].op_type} is not supported in a quantized model",
+            f"quantize {steps[-1].op_type} too",
+        )
+    return relabel.sigmoid(call) if call.op == "Sigmoid" else relabel.softmax(call)
+
+
 def _finish(builder: QuantizedBuilder, proto: GraphProto, name: str, entrance: Port) -> Graph:
     for tensor in builder.unfinished:
         raise unquantized("a layer computes float32 that nothing quantizes", f"tensor '{tensor}'")
     ports = []
-    for index, port in enumerate(proto.output):
+    for port in proto.output:
         value, meaning = builder.values.get(port.name), builder.meanings.get(port.name)
         if value is None or meaning is None or value.tensor not in builder.probes:
             raise unquantized("the output is not quantized", f"output '{port.name}'")
-        if len(meaning.steps) > 1 or (value.softmax and index > 0):
+        if len(meaning.steps) > 1:
             raise unquantized("the network ends with a float32 function", f"output '{port.name}'")
         try:
-            ports.append(Port(value.tensor, port.name, value.shape, port_permutation(value)))
+            ports.append(Port(value.tensor, port.name, value.shape, port_permutation(value), value.tail))
         except LayoutError as error:
             raise ModelError(f"the output is {error}", where=f"output '{port.name}'", hint="end with classes") from None
     activations = [
@@ -240,8 +255,7 @@ def _finish(builder: QuantizedBuilder, proto: GraphProto, name: str, entrance: P
         Note("float32", layer, "ONNX Runtime computes this layer in float32; so does mbn2c where a rounding is near")
         for layer in builder.float_layers
     ]
-    softmax = builder.values[proto.output[0].name].softmax
-    graph = Graph(name, {**builder.tensors, **{t.name: t for t in activations}}, (), (entrance,), tuple(ports), softmax)
+    graph = Graph(name, {**builder.tensors, **{t.name: t for t in activations}}, (), (entrance,), tuple(ports))
     return _live(graph.rebuild(nodes=builder.nodes, notes=notes))
 
 

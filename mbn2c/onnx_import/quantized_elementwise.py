@@ -53,13 +53,13 @@ def dequantize_constant(call: QuantizedCall) -> QuantizedConstant:
 
 
 def dequantize(call: QuantizedCall) -> Value:
-    x, meaning = call.value(0, after_softmax=True), call.meaning(0)
+    x, meaning = call.value(0, after_tail=True), call.meaning(0)
     if meaning.is_real:
         raise call.refuse("DequantizeLinear of float32")
     given = call.given_quant(1, 2)
     if given.unsigned != meaning.unsigned:
         raise call.refuse("DequantizeLinear with a zero point of another type than its input")
-    if not x.softmax:
+    if not x.tail:
         call.builder.set_quant(call, x.tensor, given)
     step = NodeProto()
     step.CopyFrom(call.node)
@@ -69,11 +69,11 @@ def dequantize(call: QuantizedCall) -> Value:
 
 def quantize(call: QuantizedCall) -> Value:
     builder = call.builder
-    x, meaning = call.value(0, after_softmax=True), call.meaning(0)
+    x, meaning = call.value(0, after_tail=True), call.meaning(0)
     if not meaning.is_real:
         raise call.refuse("QuantizeLinear of integers")
     given = call.given_quant(1, 2)
-    if x.softmax:
+    if x.tail:
         builder.meanings[call.node.output[0]] = Meaning(False, given.unsigned)
         return x
     is_source = not meaning.steps or meaning.steps[0].op_type != "DequantizeLinear"
@@ -189,7 +189,7 @@ def qlinear_softmax(call: QuantizedCall) -> Value:
     if normalised != ((CHANNEL,) if channels > 1 else ()) or height * width > 1:
         raise call.refuse("QLinearSoftmax that does not run over the classes is not supported")
     call.builder.meanings[call.node.output[0]] = Meaning(False, given.unsigned)
-    return replace(x, softmax="softmax")
+    return replace(x, tail="softmax")
 
 
 def qlinear_pointwise(call: QuantizedCall) -> Value:
@@ -197,6 +197,9 @@ def qlinear_pointwise(call: QuantizedCall) -> Value:
     x, meaning = call.integers_in(0)
     x_given, given = call.given_quant(1, 2), call.given_quant(3, 4)
     call.builder.set_quant(call, x.tensor, x_given)
+    if call.op == "QLinearSigmoid" and call.node.output[0] in call.builder.ends:
+        call.builder.meanings[call.node.output[0]] = Meaning(False, given.unsigned)
+        return replace(x, tail="sigmoid")
     step = NodeProto()
     step.CopyFrom(call.node)
     nodes, last = chained([step], "x", "step")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -100,6 +100,7 @@ class QuantizedBuilder(Builder):
     meanings   by ONNX name, as `values`
     quants     of the Graph's activations, as far as known
     unfinished float layers that still wait for their QuantizeLinear, by output tensor
+    ends       ONNX names after which no layer comes, as `tails.ends_of`
     """
 
     opsets: dict[str, int]
@@ -109,6 +110,7 @@ class QuantizedBuilder(Builder):
     unfinished: dict[str, Finish] = field(default_factory=dict)
     given_constants: dict[str, QuantizedConstant] = field(default_factory=dict)
     float_layers: list[str] = field(default_factory=list)
+    ends: Set[str] = frozenset()
 
     def __post_init__(self) -> None:
         super().__init__(self.opsets)

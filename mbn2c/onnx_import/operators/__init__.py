@@ -38,6 +38,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "ReduceMean"): layers.reduce_mean,
     ("", "Relu"): elementwise.relu,
     ("", "Reshape"): relabel.reshape,
+    ("", "Sigmoid"): relabel.sigmoid,
     ("", "Softmax"): relabel.softmax,
     ("", "Squeeze"): relabel.squeeze,
     ("", "Sub"): elementwise.sub,

@@ -1,4 +1,4 @@
-"""ONNX operators that only change how a tensor is looked at: Transpose, Reshape, Identity, ..., a final Softmax."""
+"""ONNX operators that only change how a tensor is looked at: Reshape and others, and a final Softmax or Sigmoid."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from onnx import TensorProto
 
 from mbn2c.onnx_import.builder import Call
 from mbn2c.onnx_import.layout import CHANNEL, Value, transposed
+from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
 
 def transpose(call: Call) -> Value:
-    x = call.value(0, after_softmax=True)
+    x = call.value(0, after_tail=True)
     rank = len(x.shape)
     permutation = [int(axis) for axis in call.attributes.get("perm", range(rank - 1, -1, -1))]
     if sorted(permutation) != list(range(rank)):
@@ -22,7 +23,7 @@ def transpose(call: Call) -> Value:
 
 
 def flatten(call: Call) -> Value:
-    x = call.value(0, after_softmax=True)
+    x = call.value(0, after_tail=True)
     rank = len(x.shape)
     axis = call.integer("axis", 1)
     if not -rank <= axis <= rank:
@@ -32,7 +33,7 @@ def flatten(call: Call) -> Value:
 
 
 def reshape(call: Call) -> Value:
-    x = call.value(0, after_softmax=True)
+    x = call.value(0, after_tail=True)
     shape = call.integers(1)
     if not call.integer("allowzero", 0):
         if any(extent == 0 and position >= len(x.shape) for position, extent in enumerate(shape)):
@@ -52,7 +53,7 @@ def reshape(call: Call) -> Value:
 
 
 def squeeze(call: Call) -> Value:
-    x = call.value(0, after_softmax=True)
+    x = call.value(0, after_tail=True)
     ones = [position for position, extent in enumerate(x.shape) if extent == 1]
     axes = call.axes(len(x.shape), 13, ones) or []
     if any(x.shape[axis] != 1 for axis in axes):
@@ -61,7 +62,7 @@ def squeeze(call: Call) -> Value:
 
 
 def unsqueeze(call: Call) -> Value:
-    x = call.value(0, after_softmax=True)
+    x = call.value(0, after_tail=True)
     count = len(call.integers(1)) if call.opset >= 13 else len(call.attributes.get("axes", ()))
     axes = call.axes(len(x.shape) + count, 13, []) or []
     shape = list(x.shape)
@@ -71,7 +72,7 @@ def unsqueeze(call: Call) -> Value:
 
 
 def identity(call: Call) -> Value:
-    return call.value(0, after_softmax=True)
+    return call.value(0, after_tail=True)
 
 
 def dropout(call: Call) -> Value:
@@ -80,7 +81,7 @@ def dropout(call: Call) -> Value:
             "Dropout in training mode is not supported",
             "export the model for inference: model.eval(), TrainingMode.EVAL or PRESERVE",
         )
-    return call.value(0, after_softmax=True)
+    return call.value(0, after_tail=True)
 
 
 def cast(call: Call) -> Value:
@@ -89,7 +90,7 @@ def cast(call: Call) -> Value:
         raise call.refuse(
             "Cast of an activation to an integer type is not supported", "remove what follows the network's last layer"
         )
-    return call.value(0, after_softmax=True)
+    return call.value(0, after_tail=True)
 
 
 def gather(call: Call) -> Value:
@@ -98,7 +99,10 @@ def gather(call: Call) -> Value:
     axis = call.axis(len(x.shape), 0)
     indices = call.constant(1)
     if indices.size != x.shape[axis] or (indices.ravel() != np.arange(indices.size)).any():
-        raise call.refuse("Gather of an activation is not supported", "only layers that use every channel compile")
+        hint = "only layers that use every channel compile"
+        if np.array_equal(np.sort(indices.ravel()), np.arange(x.shape[axis])):
+            hint = f"it only changes the order along axis {axis}: leave it out, and feed the image in that order"
+        raise call.refuse("Gather of an activation is not supported", hint)
     return call.reshape(x, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 
@@ -117,4 +121,9 @@ def softmax(call: Call) -> Value:
         raise call.refuse(
             f"{call.op} that does not run over the classes is not supported", "only a softmax over [1, classes]"
         )
-    return replace(x, softmax={"Softmax": "softmax", "LogSoftmax": "log_softmax"}[call.op])
+    return replace(x, tail=TAIL_OF_OPERATOR[call.op])
+
+
+def sigmoid(call: Call) -> Value:
+    """A sigmoid at the end of the network, split off likewise."""
+    return replace(call.value(0), tail=TAIL_OF_OPERATOR[call.op])

@@ -1,0 +1,63 @@
+"""The function a model ends an output with, which the importer splits off: the device returns int8 from before it.
+
+What the host computes and what the generated C offers, one row for each. `Port.tail` names the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tail:
+    """One such function.
+
+    operator  in ONNX
+    apply     float64 values of one output -> what the model says; a softmax runs over all of them
+    template  of its C, in templates/model; also what the C function is called
+    table     (scale, zero_point) of the int8 output -> float32 [256] that the C reads
+    """
+
+    operator: str
+    apply: Callable[[np.ndarray], np.ndarray]
+    template: str
+    table: Callable[[float, int], np.ndarray]
+
+
+def apply_tail(tail: str, values: np.ndarray) -> np.ndarray:
+    """What the model says where the device returns `values`, real numbers; "" leaves them as they are."""
+    return TAILS[tail].apply(values.astype(np.float64)) if tail else values
+
+
+def _log_softmax(values: np.ndarray) -> np.ndarray:
+    shifted = values - values.max()
+    return np.asarray(shifted - np.log(np.exp(shifted).sum()))
+
+
+def _softmax(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(_log_softmax(values)))
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(-np.logaddexp(0.0, -values)))
+
+
+def _exponentials(scale: float, zero_point: int) -> np.ndarray:
+    """exp of minus every difference two int8 logits can have."""
+    return np.exp(-scale * np.arange(256)).astype(np.float32)
+
+
+def _sigmoids(scale: float, zero_point: int) -> np.ndarray:
+    """Of every int8 value, -128 first."""
+    return _sigmoid(scale * (np.arange(-128, 128) - zero_point)).astype(np.float32)
+
+
+TAILS: dict[str, Tail] = {
+    "softmax": Tail("Softmax", _softmax, "softmax", _exponentials),
+    "log_softmax": Tail("LogSoftmax", _log_softmax, "softmax", _exponentials),
+    "sigmoid": Tail("Sigmoid", _sigmoid, "sigmoid", _sigmoids),
+}
+TAIL_OF_OPERATOR = {tail.operator: name for name, tail in TAILS.items()}
