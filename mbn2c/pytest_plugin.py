@@ -30,7 +30,15 @@ from mbn2c.progress import no_progress
 from mbn2c.verify import Device, VerifyOptions, verify_on_all
 from mbn2c.verify.open_devices import Place, open_devices, read_lab
 
-_REPORTED = ("board", "images", "device_vs_reference_mismatches", "top1_device", "top1_agreement", "retries")
+_REPORTED = (
+    "verified",
+    "board",
+    "images",
+    "device_vs_reference_mismatches",
+    "top1_device",
+    "top1_agreement",
+    "retries",
+)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mbn2c.output_folder import OWN_FIRMWARE
 from mbn2c.target import Board, Core
 
 _DEAREST_LAYERS = 5
@@ -154,6 +155,7 @@ def verify_text(result: Mapping[str, Any]) -> str:
     n, compared, seconds = result["images"], f"{result['outputs_compared']:,}", f"{result['wall_s']:.1f}"
 
     rows = [
+        *([] if result["verified"] == OWN_FIRMWARE else [("verified", result["verified"])]),
         ("device", f"{result['board']}, {n} images, {compared} output bytes, {result['retries']} retries, {seconds} s"),
         ("line", _line_text(result)),
         ("device against integer reference", f"{result['device_vs_reference_mismatches']} bytes differ"),
@@ -230,7 +232,8 @@ def _share(value: float, interval: Sequence[float]) -> str:
 
 def bench_text(result: Mapping[str, Any]) -> str:
     """What `bench` or `bench_device` found, layer by layer."""
-    return _cycles_text(result) if result["cycles_per_inference"] is not None else _instructions_text(result)
+    text = _cycles_text(result) if result["cycles_per_inference"] is not None else _instructions_text(result)
+    return text if result["measured"] == OWN_FIRMWARE else f"measured: {result['measured']}\n\n{text}"
 
 
 def _cycles_text(result: Mapping[str, Any]) -> str:

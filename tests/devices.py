@@ -9,7 +9,7 @@ from mbn2c import demo
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.output_folder import OutputFolder, compile_folder, firmware_for
+from mbn2c.output_folder import OutputFolder, compile_folder, firmware_for, staged
 from mbn2c.pipeline import BuildOptions, build
 from mbn2c.progress import no_progress
 from mbn2c.target import load_board, load_core
@@ -19,9 +19,10 @@ from mbn2c.verify import VerifyOptions, verify
 
 def build_folder(folder: Path, options: BuildOptions, *, compiled: bool = False) -> OutputFolder:
     """The output folder of a build."""
-    write_bundle(build(options), folder)
-    if compiled:
-        compile_folder(OutputFolder(folder))
+    with staged(folder) as stage:
+        write_bundle(build(options), stage)
+        if compiled:
+            compile_folder(stage)
     return OutputFolder(folder)
 
 

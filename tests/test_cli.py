@@ -12,6 +12,8 @@ import pytest
 from mbn2c import demo
 from mbn2c.cli import main
 from mbn2c.inspect import inspect_model
+from mbn2c.output_folder import OutputFolder
+from mbn2c.output_folder.manifest import MANIFEST, Manifest, digest_of
 
 MODEL = str(demo.MODEL_FILE)
 # quantized quickly: these tests ask what is said and written, not for accuracy
@@ -136,10 +138,15 @@ def test_verify_fails_on_a_wrong_reference(tmp_path: Path, capsys: pytest.Captur
     for name, limit in (("one", "3"), ("two", "40")):
         words = ("build", MODEL, "--target", "host", "--name", "digits", *CALIB, "--calib-limit", limit)
         assert run(*words, "-o", str(tmp_path / name), capsys=capsys)[0] == 0
-    (tmp_path / "one" / "model.int8.onnx").write_bytes((tmp_path / "two" / "model.int8.onnx").read_bytes())
-    code, _, err = run(
-        "verify", str(tmp_path / "one"), "--host", "--images", str(demo.TEST_FOLDER), "--limit", "2", capsys=capsys
-    )
+    other = (tmp_path / "two" / "model.int8.onnx").read_bytes()
+    (tmp_path / "one" / "model.int8.onnx").write_bytes(other)
+    words = ("verify", str(tmp_path / "one"), "--host", "--images", str(demo.TEST_FOLDER), "--limit", "2")
+    code, _, err = run(*words, capsys=capsys)
+    assert code == 2 and "model.int8.onnx is not what the build wrote" in err
+    manifest = OutputFolder(tmp_path / "one").manifest
+    forged = Manifest({**manifest.files, "model.int8.onnx": digest_of(other)})
+    (tmp_path / "one" / MANIFEST).write_bytes(forged.to_bytes())
+    code, _, err = run(*words, capsys=capsys)
     assert code == 1
     assert "bytes differ from ONNX Runtime" in err
 
@@ -147,7 +154,7 @@ def test_verify_fails_on_a_wrong_reference(tmp_path: Path, capsys: pytest.Captur
 def test_verify_refuses_a_folder_that_build_did_not_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run("verify", str(tmp_path), "--host", "--images", str(demo.TEST_FOLDER), capsys=capsys)
     assert (code, out) == (2, "")
-    assert "report.json" in err
+    assert "no mbn2c.json" in err
 
 
 def test_random_calibration_is_said_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,7 @@ def follow(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, words: dict
     shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True)
     monkeypatch.chdir(folder)
     monkeypatch.setattr("mbn2c.pipeline.read_network", quantized_once)
-    for module in ("pipeline", "output_folder"):
+    for module in ("pipeline", "output_folder.reading"):
         monkeypatch.setattr(f"mbn2c.{module}.lay_out", laid_out_once)
     block = re.search(r"```sh\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     assert block is not None

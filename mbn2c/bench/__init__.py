@@ -21,7 +21,7 @@ from mbn2c.ir.plan import Call
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.ops import OPERATORS
-from mbn2c.output_folder import OutputFolder, firmware_for
+from mbn2c.output_folder import OutputFolder, firmware_on
 from mbn2c.target import Board, Core
 from mbn2c.verify import Device
 
@@ -35,12 +35,12 @@ def bench(output: OutputFolder, board: Board, folder: Path) -> dict[str, Any]:
     if board.emulator is None or board.emulator.kind == "process":
         raise BoardError(f"board '{board.name}' counts no instructions", hint="an emulated board; see `mbn2c boards`")
     core = output.core_on(board)
-    elf = firmware_for(output, board, folder, STEP_CFLAGS)
-    table = step_table(elf, core, output.layout(core, board), folder)
-    with EmulatedBoard(board, elf, count=True, table=table) as transport:
+    firmware = firmware_on(output, board, folder, STEP_CFLAGS)
+    table = step_table(firmware.elf, core, output.layout(core, board), folder)
+    with EmulatedBoard(board, firmware.elf, count=True, table=table) as transport:
         Session(transport, digest=output.digest, timing=EMULATED).run(_noise(output.graph))
         total = sum(transport.instruction_counts())
-    return _result(output, board, core, table.read(), total)
+    return {"measured": firmware.words} | _result(output, board, core, table.read(), total)
 
 
 def bench_device(output: OutputFolder, device: Device) -> dict[str, Any]:
@@ -73,6 +73,7 @@ def bench_device(output: OutputFolder, device: Device) -> dict[str, Any]:
         )
     macs = output.report["model"]["macs"]
     return {
+        "measured": device.verified,
         "board": facts.board,
         "core": facts.core,
         "instructions_per_inference": None,

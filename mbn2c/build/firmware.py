@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from mbn2c import __version__, wire
 from mbn2c.errors import UsageError
@@ -24,6 +24,7 @@ _OWN_LIBRARY = {"riscv": ("mbn_memory.c",)}
 _COMMON = ("mbn_port.h", "mbn_line.h", "mbn_line.c", "mbn_unpack.h", "mbn_unpack.c", "mbn_count.c")
 _FOLDER = "firmware"
 _BUILD = "mbn_build.h"
+_NUMBER = re.compile(rb"MBN_BUILD 0x([0-9A-F]{8})u")
 
 
 def firmware_files(
@@ -78,14 +79,16 @@ def _build_number(network: Mapping[str, bytes], firmware: Mapping[str, str], cor
 
 def build_number(files: Mapping[str, bytes]) -> int:
     """That of the firmware among these files; 0 if there is none."""
-    found = re.search(rb"MBN_BUILD 0x([0-9A-F]{8})u", files.get(f"{_FOLDER}/{_BUILD}", b""))
+    found = _NUMBER.search(files.get(f"{_FOLDER}/{_BUILD}", b""))
     return int(found.group(1), 16) if found else 0
 
 
-def build_number_in(folder: Path) -> int:
-    """Likewise, of the files in an output folder."""
-    file = folder / _FOLDER / _BUILD
-    return build_number({f"{_FOLDER}/{_BUILD}": file.read_bytes()}) if file.is_file() else 0
+def renumbered(files: Mapping[str, bytes], changed: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The file that holds the build number, with one that stands for the changes among these files too."""
+    path, number = f"{_FOLDER}/{_BUILD}", build_number(files)
+    for name, content in sorted(changed.items()):
+        number = zlib.crc32(content, zlib.crc32(name.encode(), number))
+    return {path: _NUMBER.sub(f"MBN_BUILD 0x{number:08X}u".encode(), files.get(path, b""))}
 
 
 def package_files(

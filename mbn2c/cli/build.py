@@ -8,14 +8,13 @@ from typing import Any
 
 from mbn2c.cli.streams import complain
 from mbn2c.cli.words import COUNT, add_output_options, command, decimal, numbers, output_kinds, progress, show, size
-from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.c_names import prefix_of
+from mbn2c.emit.c_names import check_prefix, prefix_of
 from mbn2c.emit.model import Laid
 from mbn2c.emit.packages import DEFAULT_EMITS, EMITS
-from mbn2c.errors import BoardError, UsageError
+from mbn2c.errors import UsageError
 from mbn2c.inspect import format_inspection, inspect_model
 from mbn2c.network import RANDOM
-from mbn2c.output_folder import OutputFolder, compile_folder
+from mbn2c.output_folder import OutputFolder, check_folder, write_build
 from mbn2c.pipeline import BuildOptions, build
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.search import EFFORTS
@@ -109,7 +108,12 @@ def add_build(commands: Any) -> None:
         metavar="OTHER",
         help="put the C of the network in that output folder into OUT too, with shared kernels; may be given again",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder to write")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="folder to write (default: out/, and the network's name)"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite files in OUT that mbn2c did not write or that were edited"
+    )
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -125,6 +129,8 @@ def _build(options: argparse.Namespace) -> int:
         raise UsageError("--max-drop must be between 0 and 100", hint="e.g. --max-drop 1.0")
     if not 50 < options.percentile <= 100:
         raise UsageError("--percentile must be above 50 and at most 100")
+    folder = options.output or Path("out") / _prefix(options)
+    check_folder(folder, force=options.force)  # before the work; again when it is done
     bundle = build(
         BuildOptions(
             model=options.model,
@@ -150,17 +156,9 @@ def _build(options: argparse.Namespace) -> int:
         ),
         progress,
     )
-    write_bundle(bundle, options.output)
-    note = ""
-    try:
-        compile_folder(OutputFolder(options.output))
-    except BoardError as error:
-        # Without a compiler the C is complete all the same; a board's firmware is not.
-        if board is not None:
-            raise
-        note = f"not compiled, so code and stack are not known: {error.what}; {error.hint}"
-    report = OutputFolder(options.output).report
-    text = build_text(report, str(options.output), note)
+    note = write_build(bundle, folder, force=options.force)
+    report = OutputFolder(folder).report
+    text = build_text(report, str(folder), note)
     if report["build"]["calibration"]["source"] == RANDOM:
         complain("warning: calibrated on noise (--calib random): sizes are right, accuracy is not")
     if note:
@@ -171,11 +169,15 @@ def _build(options: argparse.Namespace) -> int:
 
 def _beside(options: argparse.Namespace, core: Core) -> tuple[Laid, ...]:
     others = [OutputFolder(folder) for folder in options.beside]
-    prefixes = [options.name or prefix_of(options.model.stem), *(other.prefix for other in others)]
+    prefixes = [_prefix(options), *(other.prefix for other in others)]
     for number, prefix in enumerate(prefixes):
         if prefix in prefixes[:number]:
             raise UsageError(f"two networks are called '{prefix}'", hint="--name gives this one another name")
     return tuple(other.laid(core) for other in others)
+
+
+def _prefix(options: argparse.Namespace) -> str:
+    return check_prefix(options.name) if options.name else prefix_of(options.model.stem)
 
 
 def _preprocess(options: argparse.Namespace) -> Preprocess | None:

@@ -14,19 +14,11 @@ from mbn2c.build.flash import flash
 from mbn2c.cli.streams import say
 from mbn2c.cli.words import COUNT, add_output_options, command, decimal, output_kinds, progress, show, whole
 from mbn2c.errors import UsageError
-from mbn2c.output_folder import OutputFolder
+from mbn2c.output_folder import OWN_FIRMWARE, OutputFolder, firmware_on
 from mbn2c.target import Board, load_board
 from mbn2c.texts import bench_text, verify_text
 from mbn2c.verify import JOURNAL, VerifyOptions, check_gates, verify_on_all
-from mbn2c.verify.open_devices import (
-    BAUD_RANGE,
-    FIRST_BAUD,
-    Place,
-    emulated_board,
-    firmware_file,
-    open_devices,
-    read_lab,
-)
+from mbn2c.verify.open_devices import BAUD_RANGE, FIRST_BAUD, Place, emulated_board, open_devices, read_lab
 
 _BAUD = whole(*BAUD_RANGE)
 
@@ -61,10 +53,13 @@ def _flash(options: argparse.Namespace) -> int:
             say(what)
 
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder:
-        elf = firmware_file(output, board, Path(folder))
-        flash(elf, board, tell, to=options.to, dry_run=options.dry_run, unlock=options.unlock)
+        firmware = firmware_on(output, board, Path(folder))
+        if firmware.words != OWN_FIRMWARE and not options.json:
+            say(f"firmware: {firmware.words}")
+        flash(firmware.elf, board, tell, to=options.to, dry_run=options.dry_run, unlock=options.unlock)
+    result = {"board": name, "firmware": firmware.words, "dry_run": options.dry_run, "steps": said}
     if options.json:
-        say(json.dumps({"board": name, "dry_run": options.dry_run, "steps": said}, indent=1))
+        say(json.dumps(result, indent=1))
     return 0
 
 

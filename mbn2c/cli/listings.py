@@ -10,11 +10,10 @@ from typing import Any
 from mbn2c import demo
 from mbn2c.cli.words import COUNT, command, progress, show
 from mbn2c.doctor import all_required_ok, checks, format_checks
-from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.output_folder import OutputFolder, compile_folder
+from mbn2c.output_folder import OutputFolder, check_folder, firmware_for, write_build
 from mbn2c.pipeline import BuildOptions, build
 from mbn2c.target import all_boards, all_cores, load_board, load_core
 from mbn2c.tasks.task import Preprocess
@@ -72,12 +71,16 @@ def add_demo(commands: Any) -> None:
     parser.add_argument("--images", type=COUNT, default=50, metavar="N", help="images to check (default 50)")
     parser.add_argument("--board", default="qemu-mps2-an500", help="emulated board (default qemu-mps2-an500)")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="keep the output folder here")
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite files in OUT that mbn2c did not write or that were edited"
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:
     board = load_board(options.board)
     with tempfile.TemporaryDirectory(prefix="mbn2c-demo-") as temporary:
-        folder = options.output or Path(temporary)
+        folder = options.output or Path(temporary) / "digits"
+        check_folder(folder, force=options.force)
         bundle = build(
             BuildOptions(
                 model=demo.MODEL_FILE,
@@ -91,12 +94,9 @@ def _demo(options: argparse.Namespace) -> int:
             ),
             progress,
         )
-        write_bundle(bundle, folder)
+        write_build(bundle, folder, force=options.force)
         output = OutputFolder(folder)
-        compile_folder(output)
-        output = OutputFolder(folder)
-        assert output.report["firmware"] is not None
-        elf = folder / output.report["firmware"]["file"]
+        elf = firmware_for(output, board, Path(temporary) / "firmware")
         with EmulatedBoard(board, elf, count=True) as transport:
             session = Session(transport, digest=output.digest, timing=EMULATED)
             checked = VerifyOptions(demo.TEST_FOLDER, demo.TEST_LABELS, options.images)

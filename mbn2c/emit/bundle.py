@@ -16,6 +16,7 @@ def write_bundle(bundle: Mapping[str, bytes], folder: Path) -> list[str]:
     raises  UsageError if the folder or a file cannot be written
     """
     written = []
+    target = folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in sorted(bundle.items()):
@@ -26,5 +27,9 @@ def write_bundle(bundle: Mapping[str, bytes], folder: Path) -> list[str]:
             target.write_bytes(content)
             written.append(path)
     except OSError as error:
-        raise UsageError(f"cannot write {error.filename}: {error.strerror}", hint="choose another -o folder") from error
+        # A write that fails, as on a full disk, does not say on which file.
+        where = error.filename or target
+        raise UsageError(
+            f"cannot write {where}: {error.strerror}", hint="choose another -o folder, or make room"
+        ) from error
     return written

@@ -21,7 +21,7 @@ from mbn2c.network_inputs import input_spec, preprocess_of, quantize_input
 from mbn2c.network_outputs import output_specs
 from mbn2c.ops.operator import quant_of
 from mbn2c.oracle import Oracle
-from mbn2c.output_folder import OutputFolder
+from mbn2c.output_folder import OWN_FIRMWARE, OutputFolder
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.target import load_board, load_core
 from mbn2c.tasks.images import Samples
@@ -55,11 +55,16 @@ class VerifyOptions:
 
 @dataclass(frozen=True)
 class Device:
-    """One line to a device, and the conversation on it; `name` is where it was found."""
+    """One line to a device, and the conversation on it.
+
+    name      where it was found
+    verified  in words, what of the output folder its firmware is made of
+    """
 
     transport: Transport
     session: Session
     name: str = ""
+    verified: str = OWN_FIRMWARE
 
     @property
     def counts_cycles(self) -> bool:

@@ -15,7 +15,7 @@ from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.labgrid_console import LabgridConsole
 from mbn2c.link.serial_port import SerialPort
 from mbn2c.link.session import EMULATED, Session, Sizes
-from mbn2c.output_folder import OutputFolder, firmware_build, firmware_for
+from mbn2c.output_folder import OutputFolder, expected_build, firmware_on, sources_for
 from mbn2c.target import Board, load_board
 from mbn2c.verify.one_image import Device
 
@@ -92,16 +92,16 @@ def open_devices(
 def _open(output: OutputFolder, place: Place, folder: Path, opened: contextlib.ExitStack) -> Device:
     if place.emulated:
         board = emulated_board(place.emulated)
-        line = EmulatedBoard(board, firmware_file(output, board, folder), count=True)
+        firmware = firmware_on(output, board, folder)
+        line = EmulatedBoard(board, firmware.elf, count=True)
         opened.callback(line.close)
         session = Session(line, digest=output.digest, sizes=_sizes(output), timing=EMULATED)
-        return Device(line, session, place.name)
+        return Device(line, session, place.name, firmware.words)
     port = LabgridConsole(place.labgrid) if place.labgrid else SerialPort(place.port)
     session = Session(port, digest=output.digest, sizes=_sizes(output))
     opened.callback(session.close)
     facts = session.connect(place.baud, output.report["model"]["macs"])
-    refuse_stale(output, facts)
-    return Device(session.transport, session, place.name)
+    return Device(session.transport, session, place.name, refuse_stale(output, facts))
 
 
 def _sizes(output: OutputFolder) -> Sizes:
@@ -111,8 +111,11 @@ def _sizes(output: OutputFolder) -> Sizes:
     return Sizes(tensors[graph.inputs[0].tensor].size_bytes, outputs)
 
 
-def refuse_stale(output: OutputFolder, facts: wire.Facts) -> None:
-    """Raises BoardError if the firmware is not made of the sources that OUT stands for, with what is known of it."""
+def refuse_stale(output: OutputFolder, facts: wire.Facts) -> str:
+    """In words, of whose C the firmware is made.
+
+    raises  BoardError if it is not made of the sources that OUT stands for, with what is known of it
+    """
     hint = f"mbn2c flash {output.path} --board {facts.board}"
     if facts.version != __version__:
         what = f"the board's firmware is of mbn2c {facts.version}, this is {__version__}"
@@ -121,10 +124,12 @@ def refuse_stale(output: OutputFolder, facts: wire.Facts) -> None:
     if facts.clock_hz != board.clock_hz:
         what = f"the board's firmware runs at {facts.clock_hz:,} Hz, its TOML says {board.clock_hz:,}"
         raise BoardError(what, where=f"targets/boards/{board.name}.toml", hint=hint)
-    expected = firmware_build(output, board)
+    sources = sources_for(output, board)
+    expected = expected_build(sources)
     if facts.build != expected:
         what = f"the board's firmware is another build of this network: {facts.build:08x}, not {expected:08x}"
         raise BoardError(what, where=facts.board, hint=hint)
+    return sources.words
 
 
 def emulated_board(name: str) -> Board:
@@ -133,12 +138,3 @@ def emulated_board(name: str) -> Board:
     if not board.emulated:
         raise UsageError(f"board '{board.name}' is not emulated", hint="flash it and give its --port")
     return board
-
-
-def firmware_file(output: OutputFolder, board: Board, folder: Path) -> Path:
-    """The firmware of OUT for a board; built in `folder` if OUT has none."""
-    built = output.report.get("firmware")
-    if built and output.report["board"] == board.name and (output.path / built["file"]).is_file():
-        file: Path = output.path / built["file"]
-        return file
-    return firmware_for(output, board, folder)

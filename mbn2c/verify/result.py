@@ -46,6 +46,7 @@ def verify_result(
         return list(Share(hits, n).interval) if labelled else None
 
     return {
+        "verified": "; ".join(dict.fromkeys(device.verified for device in devices)),
         "board": ", ".join(dict.fromkeys(session.facts.board for session in sessions)),
         "core": ", ".join(dict.fromkeys(session.facts.core for session in sessions)),
         "devices": len(sessions),
