@@ -65,6 +65,10 @@ class BoardError(Mbn2cError):
     exit_code = 5
 
 
+class DeviceFaultError(BoardError):
+    """The device itself fails, not its line: it crashed, or it contradicts itself in frames whose CRC is right."""
+
+
 class InternalError(Mbn2cError):
     """One of our own laws does not hold: a bug in mbn2c, never the user's fault."""
 

@@ -164,6 +164,8 @@ def verify_text(result: Mapping[str, Any]) -> str:
             f"{result['reference_vs_ort_int8_mismatches']} bytes differ, over all tensors",
         ),
     ]
+    if result["unstable_images"]:
+        rows.append(("unstable", f"the device contradicts itself on {result['unstable_images']} of {n} images"))
     for one in result["outputs"]:
         is_main = one["name"] == result["main_output"]
         rows += _output_rows(one, len(result["outputs"]) > 1, is_main and result["top1_device"] is not None)

@@ -11,17 +11,18 @@ from typing import Any, ClassVar
 
 import pytest
 from devices import assert_exact, build_folder, demo_options
+from wrong_device import Kind, Spoil, WrongDevice, flipped, is_data, is_done, miscounted, nth, resized
 
 from mbn2c import demo, wire
 from mbn2c.bench import bench_device
-from mbn2c.errors import BoardError, UsageError
+from mbn2c.errors import BoardError, DeviceFaultError, GateError, UsageError
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session, Timing
 from mbn2c.output_folder import OutputFolder, firmware_for
 from mbn2c.progress import no_progress
 from mbn2c.target import load_board
 from mbn2c.texts import bench_text, verify_text
-from mbn2c.verify import Device, VerifyOptions, verify_on_all
+from mbn2c.verify import Device, VerifyOptions, check_gates, verify_on_all
 from mbn2c.verify.open_devices import Place, open_devices
 
 IMAGES = 12
@@ -156,16 +157,91 @@ def test_when_all_devices_die_it_can_be_resumed(
     assert result["resumed_images"] == finished
 
 
-def test_digests(
-    output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_digests(output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any]) -> None:
     device = plug_in()
     result = verify_on_all(output, [device], options(digest=True), no_progress)
     assert_exact(result, IMAGES)
     assert {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
     assert result["line_bytes"] < whole["line_bytes"]
-    monkeypatch.setattr(device.session, "digest_many", lambda take: (0 for _ in device.session.run_many(take)))
-    assert_exact(verify_on_all(output, [device], options(digest=True), no_progress), IMAGES)
+
+
+# (case, options, which answer is wrong, how, whether always from then on; bytes that differ, images unstable)
+# One image's digest, or its ten bytes of output, is one Data; with layers there are three: output, digests, rows.
+WRONG: list[tuple[str, dict[str, Any], Kind, int, Spoil, bool, int, int]] = [
+    ("digest, once", {"digest": True}, is_data, 4, flipped, False, 1, 1),
+    ("digest, always", {"digest": True}, is_data, 0, flipped, True, IMAGES, 0),
+    ("output, once", {}, is_data, 4, flipped, False, 1, 1),
+    ("output, always", {}, is_data, 0, flipped, True, IMAGES, 0),
+    ("input, ahead", {}, is_done, 3, miscounted, False, 1, 1),
+    ("input, ahead by digests", {"digest": True}, is_done, 3, miscounted, False, 1, 1),
+    ("input, one at a time", {"layers": True}, is_done, 6, miscounted, False, 1, 1),
+    ("output against its CRC", {}, is_data, 4, miscounted, False, 1, 1),
+    ("output of a layer run, once", {"layers": True}, is_data, 4, flipped, False, 1, 1),
+    ("digests of layers, once", {"layers": True}, is_data, 5, flipped, False, 1, 1),
+    ("digests against their CRC", {"layers": True}, is_data, 5, miscounted, False, 1, 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "number", "spoil", "every", "differ", "unstable"),
+    [c[1:] for c in WRONG],
+    ids=[c[0] for c in WRONG],
+)
+def test_a_wrong_answer_stays_wrong(
+    more: dict[str, Any], kind: Kind, number: int, spoil: Spoil, every: bool, differ: int, unstable: int,
+    output: OutputFolder, plug_in: Callable[[], Device],
+) -> None:  # fmt: skip
+    """A second answer never replaces the first: it only tells whether the device is unstable."""
+    line = WrongDevice(plug_in().transport, nth(kind, number, spoil, every=every))
+    device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
+    result = verify_on_all(output, [device], options(**more), no_progress)
+    assert (result["images"], result["device_vs_reference_mismatches"], result["unstable_images"]) == (
+        IMAGES, differ, unstable,
+    )  # fmt: skip
+    assert result["first_mismatch"]
+    with pytest.raises(GateError, match="unstable" if unstable else "differ"):
+        check_gates(result, None)
+    assert ("unstable" in verify_text(result)) == bool(unstable)
+
+
+@pytest.mark.parametrize("more", [{}, {"digest": True}, {"layers": True}], ids=["output", "digest", "layers"])
+def test_a_wrong_answer_outlives_its_device(
+    more: dict[str, Any], output: OutputFolder, plug_in: Callable[[], Device]
+) -> None:
+    """The line is gone before the image can run again; the other device would do it right."""
+    line = WrongDevice(plug_in().transport, nth(is_data, 0, lambda message: die(flipped(message))))
+
+    def die(message: wire.Message) -> wire.Message:
+        line.write = gone
+        return message
+
+    def gone(data: bytes) -> None:
+        raise BoardError("port is gone")
+
+    weak = Device(line, Session(line, digest=output.digest, timing=EMULATED), "weak")
+    result = verify_on_all(output, [weak, plug_in()], options(**more), no_progress)
+    assert (result["images"], result["devices_lost"]) == (IMAGES, ["weak: port is gone"])
+    assert (result["device_vs_reference_mismatches"], result["unstable_images"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil", "said"),
+    [
+        (is_done, lambda message: wire.Refused(wire.REASONS.index("fault"), 3), "processor fault"),
+        (is_done, lambda message: wire.Refused(wire.REASONS.index("network"), 7), "failed with code 7"),
+        (is_data, miscounted, "sends a buffer 'output' of CRC-32"),
+        (is_done, miscounted, "was sent an input of CRC-32"),
+        (is_data, resized, "tells an output of 11 B, not 10 B"),
+    ],
+    ids=["crash", "network", "output against its CRC", "input", "size"],
+)
+def test_another_device_does_not_make_good_a_devices_own_fault(
+    kind: Kind, spoil: Spoil, said: str, output: OutputFolder, plug_in: Callable[[], Device]
+) -> None:
+    line = WrongDevice(plug_in().transport, nth(kind, 1, spoil, every=True))
+    weak = Device(line, Session(line, digest=output.digest, timing=EMULATED), "weak")
+    with pytest.raises(DeviceFaultError, match=f"weak: .*{said}"):
+        verify_on_all(output, [weak, plug_in()], options(), no_progress)
 
 
 def test_journal_lines_are_plain(output: OutputFolder, plug_in: Callable[[], Device], tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """One frame through a device, one request at a time: each is repeated until its answer comes.
 
 A device that lost a run (reset, pulled cable) gets the frame again from its start. Nothing counts before its CRC does:
-rows, the input as a whole, the output.
+rows, the input as a whole, the output. A CRC of those that is wrong in a frame whose own CRC is right is no fault of
+the line: the frame runs again, and the fault is told beside the answer.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from mbn2c import wire
-from mbn2c.errors import BoardError, UsageError
-from mbn2c.link.dialogue import READ_BYTES, Dialogue, RunLostError
+from mbn2c.errors import BoardError, DeviceFaultError, UsageError
+from mbn2c.link.dialogue import READ_BYTES, ContradictionError, Dialogue, RunLostError
 from mbn2c.link.told import SMALLEST_CHUNK, check_data, check_state
 
 T = TypeVar("T")
@@ -26,17 +27,21 @@ _HUNGRY = wire.STATES.index("hungry")
 _ROW_WAITING = wire.STATES.index("row_waiting")
 _DONE = wire.STATES.index("done")
 
+UNSTABLE_HINT = "not the line, whose own checks pass: memory, clock, power or a bug of the board's firmware"
+
 
 class Careful:
     """The careful way through a device.
 
     last_cycles  of the last inference, 0 if they are not counted
+    last_fault   in what the device contradicted itself during the last inference, in words; "" for nothing
     """
 
     def __init__(self, line: Dialogue) -> None:
         self._line = line
         self._chunk = _LARGEST_CHUNK
         self.last_cycles = 0
+        self.last_fault = ""
 
     def infer(self, facts: wire.Facts, frame: bytes, mode: str, step: int, buffer: str) -> tuple[bytes, list[bytes]]:
         """Feed a frame and read a buffer; from the start again when the device lost the run.
@@ -63,13 +68,17 @@ class Careful:
         return self._until_done(facts, through)
 
     def _until_done(self, facts: wire.Facts, through: Callable[[], T]) -> T:
-        lost = ""
+        lost, self.last_fault = "", ""
         for _ in range(_RUN_TRIES):
             try:
                 return through()
             except RunLostError as error:
                 lost = str(error)
+                if isinstance(error, ContradictionError):
+                    self.last_fault = self.last_fault or lost
                 self._line.retries += 1
+        if self.last_fault:
+            raise DeviceFaultError(self.last_fault, where=f"{facts.board}, again and again", hint=UNSTABLE_HINT)
         what = f"the board lost the frame {_RUN_TRIES} times, at last because {lost}"
         raise BoardError(what, where=facts.board, hint="check the line")
 
@@ -106,8 +115,10 @@ class Careful:
             # A long frame is damaged more easily than a short one.
             is_bad = self._line.retries > retries
             self._chunk = max(self._chunk // 2, SMALLEST_CHUNK) if is_bad else self._chunk + self._chunk // 4
-        if state.received != len(frame) or state.crc != zlib.crc32(frame):
-            raise RunLostError(f"it is done with {state.received} of {len(frame)} input bytes, CRC {state.crc:08x}")
+        if state.received != len(frame):
+            raise RunLostError(f"it is done with {state.received} of {len(frame)} input bytes")
+        if state.crc != zlib.crc32(frame):
+            raise ContradictionError(other_input(zlib.crc32(frame), state.crc))
         return run, dumped
 
     @property
@@ -136,7 +147,7 @@ class Careful:
             if len(data) >= total:
                 break
         if zlib.crc32(data) != part.crc:
-            raise RunLostError(f"its {buffer} arrives with CRC {zlib.crc32(data):08x}, it tells {part.crc:08x}")
+            raise ContradictionError(other_buffer(buffer, zlib.crc32(data), part.crc))
         return bytes(data)
 
     def _part(self, facts: wire.Facts, request: wire.Read, total: int) -> wire.Data:
@@ -147,6 +158,16 @@ class Careful:
         check_data(part, facts, request, total)
         self.last_cycles = part.cycles
         return part
+
+
+def other_input(sent: int, told: int) -> str:
+    """CRC-32 of the input as it was sent, and as the device tells it, in words."""
+    return f"the board was sent an input of CRC-32 {sent:08x} and tells {told:08x}"
+
+
+def other_buffer(buffer: str, came: int, told: int) -> str:
+    """CRC-32 of a buffer as it came, and as the device tells it, in words."""
+    return f"the board sends a buffer '{buffer}' of CRC-32 {came:08x} and tells {told:08x}"
 
 
 def check_size(facts: wire.Facts, frame: bytes) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from mbn2c import wire
-from mbn2c.errors import BoardError
+from mbn2c.errors import BoardError, DeviceFaultError
 from mbn2c.link.transport import Transport
 
 M = TypeVar("M", bound=wire.Message)
@@ -43,6 +43,10 @@ class SilenceError(BoardError):
 
 class RunLostError(Exception):
     """The device no longer knows this run, or holds other bytes than we sent; the argument says which, in words."""
+
+
+class ContradictionError(RunLostError):
+    """In frames whose own CRC is right the device contradicts what it was sent or has said: no line does that."""
 
 
 @dataclass(frozen=True)
@@ -263,7 +267,7 @@ class Dialogue:
         except BoardError:
             return _DAMAGED, 0
         if isinstance(message, wire.Refused) and message.reason == _FAULT:
-            raise BoardError(
+            raise DeviceFaultError(
                 f"the firmware hit a processor fault (exception {message.detail})",
                 where=self.where,
                 hint="this is a bug in mbn2c or a wrong memory map of the board",
@@ -281,8 +285,8 @@ class Dialogue:
             raise RunLostError(f"it refused {type(request).__name__}: {reason} ({refused.detail})")
         if reason == "network":
             code = refused.detail - 2**32 if refused.detail >= 2**31 else refused.detail
-            raise BoardError(f"the network on the board failed with code {code}", where=self.where)
-        raise BoardError(
+            raise DeviceFaultError(f"the network on the board failed with code {code}", where=self.where)
+        raise DeviceFaultError(
             f"the board refused {type(request).__name__}: {reason} ({refused.detail})",
             where=self.where,
             hint="host and firmware of the same mbn2c version",

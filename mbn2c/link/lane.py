@@ -11,10 +11,11 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from mbn2c import wire
+from mbn2c.link.careful import other_buffer, other_input
 from mbn2c.link.dialogue import READ_BYTES, Dialogue
 from mbn2c.link.packing import LARGEST_RATIO, MOST_CHANNELS, Packer
 from mbn2c.link.told import check_data, check_state
@@ -35,11 +36,13 @@ class Answer:
     output  None if the frame is lost; b"" if only the digest was asked for
     crc     of the output
     cycles  of the device, 0 if they are not counted
+    fault   in what the device contradicted itself on the way, in words; "" for nothing
     """
 
     output: bytes | None
     crc: int = 0
     cycles: int = 0
+    fault: str = ""
 
 
 @dataclass
@@ -160,11 +163,11 @@ class Lane:
         _, size, request = self._asked.popleft()
         self._asked_bytes -= size
         if not self._is_right(request, message):
-            return self._give_up()
+            return self._give_up(request.run, self._fault(request, message))
         self._send()
         if isinstance(message, wire.Data) and (self._digests or len(request.run.output) == message.total):
-            if not self._digests and zlib.crc32(request.run.output) != message.crc:
-                return self._give_up()
+            if not self._digests and (crc := zlib.crc32(request.run.output)) != message.crc:
+                return self._give_up(request.run, other_buffer("output", crc, message.crc))
             self._runs.popleft()
             self._cycles = message.cycles
             return [Answer(bytes(request.run.output), message.crc, message.cycles)]
@@ -201,9 +204,19 @@ class Lane:
             return reply.state == _DONE and reply.crc == run.crc
         return reply.state == _HUNGRY
 
-    def _give_up(self) -> list[Answer]:
-        """All frames on the way have failed; the line is quiet afterwards, as far as possible."""
-        failed = [Answer(None) for _ in self._runs]
+    def _fault(self, request: _Request, reply: wire.Message) -> str:
+        """Where all of a reply is right but the CRC-32 of the whole input, in words: no line makes that wrong."""
+        crc = request.run.crc
+        if isinstance(reply, wire.State) and self._is_right(request, replace(reply, crc=crc)):
+            return other_input(crc, reply.crc)
+        return ""
+
+    def _give_up(self, faulty: _Run | None = None, fault: str = "") -> list[Answer]:
+        """All frames on the way have failed; the line is quiet afterwards, as far as possible.
+
+        fault  of the device, in the run `faulty`
+        """
+        failed = [Answer(None, fault=fault if run is faulty else "") for run in self._runs]
         self._runs.clear()
         self._waiting.clear()
         self._next = None

@@ -8,10 +8,11 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from mbn2c import wire
-from mbn2c.errors import BoardError
-from mbn2c.link.careful import Careful, check_size
+from mbn2c.errors import BoardError, DeviceFaultError
+from mbn2c.link.careful import UNSTABLE_HINT, Careful, check_size
 from mbn2c.link.dialogue import EMULATED, Dialogue, SilenceError, Timing, board_timing
 from mbn2c.link.lane import Answer, Lane
 from mbn2c.link.told import Sizes, check_facts, check_texts, check_vitals
@@ -36,6 +37,7 @@ class Session:
     runs     inferences asked for, and line_s the seconds they took, the device's own included
     sent_bytes, received_bytes  on the line
     last_cycles  the processor's, of the last inference; 0 if the device does not count them
+    last_fault   in what the device contradicted itself during the last inference, in words; "" for nothing
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Session:
         self.runs = 0
         self.line_s = 0.0
         self.last_cycles = 0
+        self.last_fault = ""
         self._careful = Careful(self._line)
 
     @property
@@ -139,9 +142,7 @@ class Session:
     def run(self, frame: bytes) -> bytes:
         """One inference: the int8 input frame (H x W x C) as bytes -> the int8 output as bytes."""
         with self._timed():
-            answer = self._one(frame, digests=False)
-        self.last_cycles = answer.cycles
-        return answer.output or b""
+            return self._noted(self._one(frame, digests=False)).output or b""
 
     def run_many(self, take: Callable[[float], bytes | None]) -> Iterator[bytes]:
         """Inferences one after the other, the next one's input on the line while the device works: outputs in order.
@@ -186,10 +187,10 @@ class Session:
                 for answer in answers:
                     frame = frames.popleft()
                     if answer.output is None:
-                        answer = self._one(frame, digests)
+                        answer = self._again(frame, digests, answer.fault)
                     else:
                         penalty = max(penalty // 2, 1)
-                    self.last_cycles = answer.cycles
+                    self._noted(answer)
                     now = time.monotonic()
                     self.runs += 1
                     self.line_s, since = self.line_s + now - since, now
@@ -212,16 +213,29 @@ class Session:
     def _one(self, frame: bytes, digests: bool) -> Answer:
         """The careful way."""
         if digests:
-            return Answer(b"", self._careful.digest(self.facts, frame), self._careful.last_cycles)
+            crc = self._careful.digest(self.facts, frame)
+            return Answer(b"", crc, self._careful.last_cycles, self._careful.last_fault)
         output, _ = self._careful.infer(self.facts, frame, "plain", 0, "output")
-        return Answer(output, 0, self._careful.last_cycles)
+        return Answer(output, 0, self._careful.last_cycles, self._careful.last_fault)
+
+    def _again(self, frame: bytes, digests: bool, fault: str) -> Answer:
+        """A frame that the lane gave up; fault: the device's own, which is not forgotten."""
+        try:
+            answer = self._one(frame, digests)
+        except BoardError as error:
+            if fault:
+                raise DeviceFaultError(fault, where=self.facts.board, hint=UNSTABLE_HINT) from error
+            raise
+        return replace(answer, fault=fault or answer.fault)
+
+    def _noted(self, answer: Answer) -> Answer:
+        self.last_cycles, self.last_fault = answer.cycles, answer.fault
+        return answer
 
     def run_digest(self, frame: bytes) -> int:
         """One inference; only the CRC-32 of the output comes back."""
         with self._timed():
-            answer = self._one(frame, digests=True)
-        self.last_cycles = answer.cycles
-        return answer.crc
+            return self._noted(self._one(frame, digests=True)).crc
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[None]:
@@ -251,7 +265,9 @@ class Session:
 
     def _observed(self, frame: bytes, mode: str, step: int, buffer: str) -> tuple[bytes, list[bytes]]:
         with self._image():
-            return self._careful.infer(self.facts, frame, mode, step, buffer)
+            found = self._careful.infer(self.facts, frame, mode, step, buffer)
+        self.last_fault = self._careful.last_fault
+        return found
 
     def vitals(self) -> wire.Vitals:
         """Stack high-water mark, stack size and damaged frames, as the device counts them."""

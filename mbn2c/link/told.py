@@ -1,4 +1,4 @@
-"""What a device tells of itself and of a run -> BoardError if it cannot be.
+"""What a device tells of itself and of a run -> DeviceFaultError if it cannot be.
 
 A frame's checksum says that the line is good, not that the device is: every number is checked here before it sets a
 size, a count or a wait.
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mbn2c import wire
-from mbn2c.errors import BoardError
+from mbn2c.errors import DeviceFaultError
 from mbn2c.link.packing import MOST_CHANNELS
 
 SMALLEST_CHUNK = 32
@@ -30,15 +30,15 @@ class Sizes:
 
 
 def check_texts(facts: wire.Facts) -> None:
-    """Raises BoardError if a text could do more to a terminal than be read."""
+    """Raises DeviceFaultError if a text could do more to a terminal than be read."""
     for name in ("name", "core", "board", "version"):
         text = getattr(facts, name)
         if not text.isprintable():
-            raise BoardError(f"the board tells {text!a} as its {name}", hint=_HINT)
+            raise DeviceFaultError(f"the board tells {text!a} as its {name}", hint=_HINT)
 
 
 def check_facts(facts: wire.Facts, sizes: Sizes | None) -> None:
-    """Raises BoardError for facts that no device can have, or not one that runs a network of `sizes`."""
+    """Raises DeviceFaultError for facts that no device can have, or not one that runs a network of `sizes`."""
     if sizes is not None:
         for what, told, known in (
             ("input", facts.input_bytes, sizes.input_bytes),
@@ -74,7 +74,7 @@ def check_facts(facts: wire.Facts, sizes: Sizes | None) -> None:
 
 
 def check_state(state: wire.State, facts: wire.Facts, mode: str) -> None:
-    """Raises BoardError for a state that no run of `mode` can be in."""
+    """Raises DeviceFaultError for a state that no run of `mode` can be in."""
     known = state.state < len(wire.STATES)
     row_waits = known and wire.STATES[state.state] == "row_waiting"
     _refuse(
@@ -95,7 +95,7 @@ def check_state(state: wire.State, facts: wire.Facts, mode: str) -> None:
 
 
 def check_data(data: wire.Data, facts: wire.Facts, request: wire.Read, total: int) -> None:
-    """Raises BoardError for data that no answer to `request` can be, from a buffer of `total` bytes."""
+    """Raises DeviceFaultError for data that no answer to `request` can be, from a buffer of `total` bytes."""
     what = wire.BUFFERS[request.buffer]
     room = min(request.length, total - request.offset)
     _refuse(
@@ -110,7 +110,7 @@ def check_data(data: wire.Data, facts: wire.Facts, request: wire.Read, total: in
 
 
 def check_vitals(vitals: wire.Vitals, facts: wire.Facts) -> None:
-    """Raises BoardError if more stack was used than there is."""
+    """Raises DeviceFaultError if more stack was used than there is."""
     used, there = vitals.stack_used_bytes, vitals.stack_bytes
     _refuse(facts, ((used > there, f"{used:,} B of stack used, of {there:,} B"),))
 
@@ -121,5 +121,5 @@ def _refuse(facts: wire.Facts, table: Iterable[tuple[bool, str]]) -> None:
             raise _wrong(facts, what)
 
 
-def _wrong(facts: wire.Facts, what: str) -> BoardError:
-    return BoardError(f"the board tells {what}", where=facts.board, hint=_HINT)
+def _wrong(facts: wire.Facts, what: str) -> DeviceFaultError:
+    return DeviceFaultError(f"the board tells {what}", where=facts.board, hint=_HINT)

@@ -28,6 +28,7 @@ from mbn2c.tasks.images import Samples
 from mbn2c.tasks.outputs import OutputSpec
 from mbn2c.tasks.task import InputSpec, Preprocess, Sample
 from mbn2c.verify.accuracy import accuracy_counts
+from mbn2c.verify.second_look import Finding, FirstAnswer, first_look, second_look
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Device:
 class Tally:
     """Counts over one image, or over those so far. `instructions`, `cycles`: one entry per inference counted.
 
+    unstable             images on which a device contradicted itself; their `device_mismatches` are never 0
     hits, losses, gains  of the main output, against the labels
     likeness             one entry per image: for each output the fields of a `Likeness` to the float model
     """
@@ -103,6 +105,7 @@ class Tally:
     outputs_compared: int = 0
     device_mismatches: int = 0
     oracle_mismatches: int = 0
+    unstable: int = 0
     device_hits: int = 0
     int8_hits: int = 0
     float_hits: int = 0
@@ -195,7 +198,7 @@ class Outcome:
     """
 
     prepared: Prepared
-    got: bytes
+    finding: Finding
     bad_layer: str = ""
     instructions: list[int] = field(default_factory=list)
     cycles: int = 0
@@ -224,37 +227,45 @@ class Bench:
 
     def examine(self, prepared: Prepared, device: Device, instructions: Instructions) -> Outcome:
         """One image on a device, in all that the options ask for."""
-        session = device.session
-        if self.options.digest and session.run_digest(prepared.frame) == zlib.crc32(prepared.expected):
-            got = prepared.expected
-        else:
-            instructions.skip()
-            got = session.run(prepared.frame)
+        session, frame = device.session, prepared.frame
+        answer = session.run_digest(frame) if self.options.digest else session.run(frame)
+        first = FirstAnswer.of(prepared.expected, answer, session.last_fault)
         counts, cycles, bad = instructions.note(), device.cycles, ""
-        if self.options.layers:
-            bad = _first_bad_layer(device, device.plan(self.output), prepared.frame, prepared.reference)
-            instructions.skip()
-        return Outcome(prepared, got, bad, counts, cycles)
+        finding = first_look(first)
+        try:
+            if not first.is_right:
+                finding = second_look(first, frame, session)
+            if self.options.layers:
+                bad, unstable = _first_bad_layer(device, device.plan(self.output), frame, prepared.reference)
+                finding = finding.with_doubt(unstable)
+        except BoardError:
+            if first.is_right:
+                raise  # else the verdict on this image stands; the next one meets what became of the device
+        instructions.skip()
+        return Outcome(prepared, finding, bad, counts, cycles)
 
     def judge(self, outcome: Outcome) -> Tally:
         """The host's part after the device's."""
-        prepared, got = outcome.prepared, outcome.got
+        prepared, finding = outcome.prepared, outcome.finding
         tally = Tally(images=1, outputs_compared=len(prepared.expected), instructions=outcome.instructions)
         tally.cycles = [outcome.cycles] if outcome.cycles else []
-        differing = sum(a != b for a, b in zip(got, prepared.expected, strict=True))
-        tally.device_mismatches += differing
+        tally.device_mismatches += finding.differing
+        if finding.unstable:
+            tally.unstable += 1
+            tally.first_bad.append(f"{prepared.name}: {finding.unstable}")
         for where, count in prepared.comparison.differing.items():
             tally.oracle_mismatches += count
             tally.first_bad.append(f"{prepared.name}, {where}: reference against ONNX Runtime")
         if outcome.bad_layer:
-            tally.device_mismatches += not differing
+            tally.device_mismatches += not finding.differing
             tally.first_bad.append(f"{prepared.name}, {outcome.bad_layer}")
-        elif differing and not self.options.layers:
-            tally.first_bad.append(f"{prepared.name}, output: device against reference")
+        elif finding.differing:
+            right = ", though every layer's digest is right" if self.options.layers else ""
+            tally.first_bad.append(f"{prepared.name}, output: device against reference{right}")
         counts = accuracy_counts(
             self.models.graph,
             self.models.outputs,
-            got,
+            finding.got,
             prepared.comparison.outputs,
             self.models.floats(prepared.values),
             prepared.label,
@@ -290,15 +301,27 @@ class Instructions:
             self._seen = len(self._board.instruction_counts())
 
 
-def _first_bad_layer(device: Device, plan: Plan, frame: bytes, reference: Mapping[str, np.ndarray]) -> str:
-    """The first step whose rows have another CRC-32 than the reference's, or ""."""
-    digests = device.session.layer_digests(frame)
+def _first_bad_layer(device: Device, plan: Plan, frame: bytes, reference: Mapping[str, np.ndarray]) -> tuple[str, str]:
+    """The first step whose CRC-32 is not that of the reference's rows, and how the device contradicts itself; or ""."""
+    session = device.session
+    digests = session.layer_digests(frame)
+    unstable = session.last_fault
     for call in plan.calls:
         rows, buffer = reference[call.write], plan.buffers[call.write]
         expected = in_memory(buffer, rows, quant_of(plan.graph, call.write).zero_point)
         if digests[call.step] != zlib.crc32(expected.tobytes()):
-            dumped = from_memory(buffer, np.frombuffer(b"".join(device.session.layer_dump(frame, call.step)), np.int8))
+            step = f"step {call.step}, {call.node or 'input'}"
+            try:
+                raw = b"".join(session.layer_dump(frame, call.step))
+            except BoardError:
+                return f"{step}: its digest differs", unstable
+            unstable = unstable or session.last_fault
+            if zlib.crc32(raw) != digests[call.step]:
+                unstable = unstable or f"{step}: its rows have another digest in the next run"
+            if len(raw) != expected.nbytes:
+                return f"{step}: {len(raw)} bytes, not {expected.nbytes}", unstable
+            dumped = from_memory(buffer, np.frombuffer(raw, np.int8))
             first = [int(axis) for axis in np.argwhere(dumped != rows)[0]] if (dumped != rows).any() else []
             at = f", first at row {first[1]}, column {first[2]}, channel {first[3]}" if first else ""
-            return f"step {call.step}, {call.node or 'input'}: {int((dumped != rows).sum())} bytes differ{at}"
-    return ""
+            return f"{step}: {int((dumped != rows).sum())} bytes differ{at}", unstable
+    return "", unstable

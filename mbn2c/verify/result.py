@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mbn2c.errors import BoardError, GateError
+from mbn2c.link.careful import UNSTABLE_HINT
 from mbn2c.link.dialogue import BITS_PER_BYTE
 from mbn2c.link.session import Session
 from mbn2c.network_drop import check_sqnr, most_costly
@@ -54,6 +55,7 @@ def verify_result(
         "outputs_compared": tally.outputs_compared,
         "device_vs_reference_mismatches": tally.device_mismatches,
         "reference_vs_ort_int8_mismatches": tally.oracle_mismatches,
+        "unstable_images": tally.unstable,
         "first_mismatch": tally.first_bad[0] if tally.first_bad else None,
         "top1_device": share(tally.device_hits),
         "top1_device_interval_95": interval(tally.device_hits),
@@ -106,11 +108,17 @@ def check_gates(
     costs: Mapping[str, float] | None = None,
     min_sqnr: float | None = None,
 ) -> None:
-    """Raises GateError if the device is not bit-exact, loses more accuracy than allowed, or is too noisy.
+    """Raises GateError if the device is unstable, not bit-exact, loses more accuracy than allowed, or is too noisy.
 
     min_sqnr  dB that every output must have against the float model; None: no gate
     costs  share of the rounding noise at the outputs, by layer, as far as known
     """
+    if result["unstable_images"]:
+        raise GateError(
+            f"unstable: the device contradicts itself on {result['unstable_images']} of {result['images']} images",
+            where=result["first_mismatch"],
+            hint=UNSTABLE_HINT,
+        )
     for what, against in (("device_vs_reference", "the integer reference"), ("reference_vs_ort_int8", "ONNX Runtime")):
         count = result[f"{what}_mismatches"]
         if count:

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import queue
 import threading
-import zlib
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
-from mbn2c.errors import BoardError
+from mbn2c.errors import BoardError, DeviceFaultError
 from mbn2c.verify.one_image import Bench, Device, Instructions, Outcome, Prepared, Tally
+from mbn2c.verify.second_look import Finding, FirstAnswer, first_look, second_look
 
 _IDLE_S = 0.05
 _END_S = 5.0
 # Images that are prepared ahead, for each device.
 _AHEAD = 4
+# Wrong answers of a device that are looked at twice; where only digests come, all are: the bytes are wanted.
+_MOST_SECOND_LOOKS = 8
 
 
 class _Queue:
@@ -56,7 +59,19 @@ class _Queue:
 
 
 class DeviceLostError(BoardError):
-    """A device failed for good; the others go on with its images."""
+    """A line failed for good; the other devices go on with its images."""
+
+
+@dataclass(frozen=True)
+class _Suspect:
+    """An image whose first answer is wrong."""
+
+    prepared: Prepared
+    first: FirstAnswer
+    cycles: int
+
+    def outcome(self, finding: Finding) -> Outcome:
+        return Outcome(self.prepared, finding, cycles=self.cycles)
 
 
 def finished_images(
@@ -65,7 +80,8 @@ def finished_images(
     """Position and Tally of each image, as the devices finish them.
 
     lost    is told of each device that fails, in words
-    raises  BoardError when no device is left
+    raises  BoardError when no device is left, DeviceFaultError when the fault is a device's own: no other one can make
+            that good
     """
     images = _Queue(bench, todo, len(devices))
     threads = [threading.Thread(target=images.prepare, daemon=True)]
@@ -82,6 +98,9 @@ def finished_images(
                 continue
             if not isinstance(item, DeviceLostError):
                 raise item
+            if isinstance(fault := item.__cause__, DeviceFaultError):
+                what = item.what if len(devices) > 1 else fault.what
+                raise DeviceFaultError(what, where=fault.where, hint=fault.hint) from fault
             working -= 1
             if working == 0:
                 raise item.__cause__ or item
@@ -96,7 +115,8 @@ def _work(bench: Bench, device: Device, images: _Queue) -> None:
     """One device's thread: images until it is told to stop, or its line fails."""
     instructions = Instructions(device.transport, bench.models.spec.height)
     flying: deque[Prepared] = deque()
-    suspects: list[Prepared] = []  # whose output has another digest than it should
+    suspects: list[_Suspect] = []
+    looked_at = 0  # suspects so far
 
     def take(wait_s: float) -> bytes | None:
         if images.stop.is_set() or suspects:
@@ -116,22 +136,25 @@ def _work(bench: Bench, device: Device, images: _Queue) -> None:
                     flying.popleft()
                     images.finish(outcome)
             return
-        if not bench.options.digest:
-            for got in device.session.run_many(take):
-                images.finish(Outcome(flying.popleft(), got, cycles=device.cycles))
-            return
+        session, digest = device.session, bench.options.digest
         while not images.stop.is_set():
-            for crc in device.session.digest_many(take):
+            for answer in session.digest_many(take) if digest else session.run_many(take):
                 prepared = flying.popleft()
-                if crc == zlib.crc32(prepared.expected):
-                    images.finish(Outcome(prepared, prepared.expected, cycles=device.cycles))
+                first = FirstAnswer.of(prepared.expected, answer, session.last_fault)
+                one = _Suspect(prepared, first, device.cycles)
+                if first.is_right or (looked_at >= _MOST_SECOND_LOOKS and not digest):
+                    images.finish(one.outcome(first_look(first)))
                 else:
-                    suspects.append(prepared)
+                    suspects.append(one)
+                    looked_at += 1
             while suspects:
-                got = device.session.run(suspects[0].frame)
-                images.finish(Outcome(suspects.pop(0), got, cycles=device.cycles))
+                one = suspects[0]
+                images.finish(one.outcome(second_look(one.first, one.prepared.frame, session)))
+                suspects.pop(0)
     except BoardError as error:
-        for prepared in (*flying, *suspects):
+        for one in suspects:
+            images.finish(one.outcome(first_look(one.first)))
+        for prepared in flying:
             images.give_back(prepared)
         failed = DeviceLostError(f"{device.name or 'a device'}: {error.what}")
         failed.__cause__ = error
