@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -77,7 +78,7 @@ def test_resume(output: OutputFolder, plug_in: Callable[[], Device], whole: dict
         with pytest.raises(KeyboardInterrupt):
             verify_on_all(output, [plug_in()], options(journal=journal, resume=True), broken_off_after(count))
     with journal.open("a") as file:
-        file.write('{"image": 9, "resu')  # killed while it wrote
+        file.write('01234567 {"image": 9, "resu')  # killed while it wrote
     result = verify_on_all(output, [plug_in()], options(journal=journal, resume=True), no_progress)
     assert_exact(result, IMAGES)
     assert result["resumed_images"] == 7
@@ -103,6 +104,74 @@ def test_another_verification_is_not_resumed(
     other = VerifyOptions(demo.TEST_FOLDER, None, IMAGES, journal=journal, resume=True)
     with pytest.raises(UsageError, match="another verification"):
         verify_on_all(output, [plug_in()], other, no_progress)
+
+
+@pytest.fixture
+def broken_off(
+    output: OutputFolder, plug_in: Callable[[], Device], tmp_path: Path
+) -> Callable[[VerifyOptions, Spoil], dict[str, Any]]:
+    """Goes on with a verify of copied images and labels that was broken off after three of them."""
+    for folder in (tmp_path / "images", tmp_path / "same"):
+        folder.mkdir()
+        for image in sorted(demo.TEST_FOLDER.iterdir())[:6]:
+            shutil.copy(image, folder)
+    shutil.copy(demo.TEST_LABELS, tmp_path / "labels.csv")
+    first = VerifyOptions(tmp_path / "images", tmp_path / "labels.csv", journal=tmp_path / "journal", resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        verify_on_all(output, [plug_in()], first, broken_off_after(3))
+
+    def go_on(then: VerifyOptions, spoil: Spoil) -> dict[str, Any]:
+        line = WrongDevice(plug_in().transport, spoil)
+        device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
+        return verify_on_all(output, [device], replace(first, **then), no_progress)
+
+    return go_on
+
+
+def other_firmware(message: wire.Message) -> wire.Message:
+    return replace(message, build=message.build ^ 1) if isinstance(message, wire.Facts) else message
+
+
+def as_it_was(message: wire.Message) -> wire.Message:
+    return message
+
+
+# (case, what the second call gives otherwise, what is written over what before it, its device; word of the refusal)
+OTHERS: list[tuple[str, dict[str, Any], tuple[str, str] | None, Spoil, str]] = [
+    ("firmware", {}, None, other_firmware, "other firmware"),
+    ("an image done", {}, ("images/0", "images/5"), as_it_was, "has changed since"),
+    ("labels", {}, ("labels.csv", ""), as_it_was, "other labels"),
+    ("no labels", {"labels": None}, None, as_it_was, "other labels"),
+    ("fewer images", {"limit": 4}, None, as_it_was, "other images"),
+    ("layers", {"layers": True}, None, as_it_was, "other options"),
+    ("digest", {"digest": True}, None, as_it_was, "other options"),
+    ("the same elsewhere", {"images": "same"}, None, as_it_was, ""),
+    ("an image to come", {}, ("images/5", "images/0"), as_it_was, ""),
+]
+
+
+@pytest.mark.parametrize(("then", "written", "spoil", "said"), [c[1:] for c in OTHERS], ids=[c[0] for c in OTHERS])
+def test_only_the_same_verification_is_gone_on_with(
+    then: dict[str, Any], written: tuple[str, str] | None, spoil: Spoil, said: str,
+    broken_off: Callable[[dict[str, Any], Spoil], dict[str, Any]], tmp_path: Path,
+) -> None:  # fmt: skip
+    images = sorted((tmp_path / "images").iterdir())
+    if written and written[1]:
+        target, source = (images[int(one.split("/")[1])] for one in written)
+        shutil.copy(source, target)
+    elif written:
+        head, first, *rest = (tmp_path / "labels.csv").read_text().splitlines()
+        name, label, word = first.split(",")
+        (tmp_path / "labels.csv").write_text("\n".join([head, f"{name},{(int(label) + 1) % 10},{word}", *rest]))
+    if "images" in then:
+        then = {"images": tmp_path / then["images"]}
+    if said:
+        with pytest.raises(UsageError, match=said):
+            broken_off(then, spoil)
+    else:
+        result = broken_off(then, spoil)
+        assert_exact(result, 6)
+        assert result["resumed_images"] == 3
 
 
 def test_several_devices_share_the_images(
@@ -248,7 +317,7 @@ def test_journal_lines_are_plain(output: OutputFolder, plug_in: Callable[[], Dev
     journal = tmp_path / "verify.journal"
     with pytest.raises(KeyboardInterrupt):
         verify_on_all(output, [plug_in()], options(journal=journal), broken_off_after(2))
-    head, *lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    head, *lines = [json.loads(line.split(" ", 1)[1]) for line in journal.read_text().splitlines()]
     assert head["verify"]["images"][0] == IMAGES
     assert [line["image"] for line in lines] == [0, 1]
 

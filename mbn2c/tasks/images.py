@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from collections.abc import Iterator
@@ -51,6 +52,21 @@ class Samples:
             return Sample(str(row), values=np.ascontiguousarray(self.values[row]).reshape(self.spec.shape))
         file = self.files[position]
         return Sample(file.name, pixels=load_image(file, self.spec, self.resize))
+
+    def digest(self, position: int) -> str:
+        """The sha256 of what a sample is made of: its file, or its row of the .npz.
+
+        raises  UsageError if the file cannot be read
+        """
+        if self.values is not None:
+            kind = b"codes" if self.are_codes else b"values"
+            return hashlib.sha256(kind + self.values[self.rows[position]].tobytes()).hexdigest()
+        file = self.files[position]
+        try:
+            return hashlib.sha256(file.read_bytes()).hexdigest()
+        except OSError as error:
+            hint = "remove or replace it"
+            raise UsageError(f"cannot read the image: {error.strerror}", where=str(file), hint=hint) from None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ device against reference, reference against ONNX Runtime on model.int8.onnx, int
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from mbn2c.tasks.images import Samples, open_samples
 from mbn2c.tasks.outputs import main_output
 from mbn2c.verify.one_image import Bench, Device, Models, Tally, VerifyOptions, open_models
 from mbn2c.verify.result import check_gates, verify_result
+from mbn2c.verify.resumed import subject_of, taken_over
 from mbn2c.verify.shared_queue import finished_images
 
 __all__ = ["JOURNAL", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
@@ -58,26 +58,19 @@ def verify_on_all(
     labels = _labels(output, models, options, samples)
     for device in devices:
         device.session.hello()
-    subject = {
-        "model": output.digest.hex(),
-        "images": [len(samples), hashlib.sha256("\n".join(samples.names).encode()).hexdigest()],
-        "folder": str(options.images.resolve()),
-        "labels": labels,
-        "outputs": {one.name: one.kind for one in models.outputs},
-        "layers": options.layers,
-        "cores": sorted({device.session.facts.core for device in devices}),
-    }
+    bench = Bench(output, models, samples, labels, options)
+    compared = len(models.outputs) if models.float32 else 0
+    subject = subject_of(output, models, samples, labels, options, devices)
     with Journal(options.journal, subject, resume=options.resume) as journal:
-        bench = Bench(output, models, samples, labels, options)
         failed = list(lost)
-        results = {position: Tally(**result) for position, result in journal.done.items()}
+        results = taken_over(journal.done, samples, bench.output_bytes, compared, str(options.journal))
         resumed = len(results)
         todo = [position for position in range(len(samples)) if position not in results]
         with contextlib.closing(finished_images(bench, devices, todo, failed)) as finished:
             for _ in progress(range(len(todo)), "verify", len(todo)):
-                position, tally = next(finished)
-                journal.write(position, asdict(tally))
-                results[position] = tally
+                prepared, tally = next(finished)
+                journal.write(prepared.position, prepared.sha256, asdict(tally))
+                results[prepared.position] = tally
         whole = Tally()
         for position in sorted(results):
             whole.add(results[position])

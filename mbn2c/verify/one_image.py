@@ -174,12 +174,14 @@ def _int8_oracle(output: OutputFolder) -> Int8Oracle:
 class Prepared:
     """An image as the host has computed it: what the device is sent, and all that it is compared with.
 
+    sha256     of what the image is made of
     reference  int8 tensors by name
     expected   the output bytes the device must return
     """
 
     position: int
     name: str
+    sha256: str
     label: int | None
     values: np.ndarray
     frame: bytes
@@ -214,8 +216,15 @@ class Bench:
     labels: list[int] | None
     options: VerifyOptions
 
+    @property
+    def output_bytes(self) -> int:
+        """Of all outputs, for each image."""
+        graph = self.models.graph
+        return sum(int(np.prod(graph.tensors[port.tensor].shape)) for port in graph.outputs)
+
     def prepare(self, position: int) -> Prepared:
         """The host's part before the device's."""
+        sha256 = self.samples.digest(position)  # before it is loaded: of one that changes meanwhile, the digest is old
         models, graph, sample = self.models, self.models.graph, self.samples[position]
         values = models.int8.real(sample.model_input(models.spec, models.preprocess), self.samples.are_codes)
         frame, quantized = models.frame(sample, values)
@@ -223,7 +232,7 @@ class Bench:
         comparison = models.int8.compare(values, reference)
         expected = b"".join(reference[port.tensor].tobytes() for port in graph.outputs)
         label = self.labels[position] if self.labels is not None else None
-        return Prepared(position, sample.name, label, values, frame, reference, expected, comparison)
+        return Prepared(position, sample.name, sha256, label, values, frame, reference, expected, comparison)
 
     def examine(self, prepared: Prepared, device: Device, instructions: Instructions) -> Outcome:
         """One image on a device, in all that the options ask for."""

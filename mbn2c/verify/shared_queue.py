@@ -76,8 +76,8 @@ class _Suspect:
 
 def finished_images(
     bench: Bench, devices: Sequence[Device], todo: Sequence[int], lost: list[str]
-) -> Generator[tuple[int, Tally], None, None]:
-    """Position and Tally of each image, as the devices finish them.
+) -> Generator[tuple[Prepared, Tally], None, None]:
+    """Each image and its Tally, as the devices finish them.
 
     lost    is told of each device that fails, in words
     raises  BoardError when no device is left, DeviceFaultError when the fault is a device's own: no other one can make
@@ -94,7 +94,7 @@ def finished_images(
             item = images.done.get()
             if isinstance(item, Outcome):
                 left -= 1
-                yield item.prepared.position, bench.judge(item)
+                yield item.prepared, bench.judge(item)
                 continue
             if not isinstance(item, DeviceLostError):
                 raise item
