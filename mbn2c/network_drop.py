@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mbn2c.errors import GateError
-from mbn2c.results import Share, paired_drop
+from mbn2c.results import Share, drop_text, paired_drop
 from mbn2c.tasks.likeness import fails_sqnr, top1_agreement
 
 _NAMED_LAYERS = 3
@@ -102,8 +102,7 @@ def check_drop(held_back: HeldBack, max_drop: float, costs: Mapping[str, float])
     if 100 * paired_drop(0, 0, count)[1] > max_drop:
         hints = [f"more --calib images: {count} could not show less even without a single loss"]
     raise GateError(
-        f"accuracy drops by {100 * drop:.2f} %, at most {100 * upper:.2f} % with 95 % confidence, on {count} images "
-        f"held back; {max_drop:g} % is allowed",
+        f"{drop_text(drop, upper)}, on {count} images held back; {max_drop:g} % is allowed",
         where=most_costly(costs),
         hint="; ".join(hints),
     )

@@ -75,6 +75,19 @@ def paired_drop(losses: int, gains: int, total: int) -> tuple[float, float]:
     return drop, drop + _Z_95 * math.sqrt(max(variance, 0.0))
 
 
+def drop_text(drop: float, upper: float) -> str:
+    """What became of the accuracy, where that is too little: both as `paired_drop` returns them."""
+    bound = f"{100 * upper:.2f} % with 95 % confidence"
+    if is_gain(100 * drop):
+        return f"accuracy gains {-100 * drop:.2f} %, but may drop by up to {bound}"
+    return f"accuracy drops by {100 * abs(drop):.2f} %, at most {bound}"
+
+
+def is_gain(drop: float) -> bool:
+    """Whether a drop, in per cent, is none but a gain, to the digits that are printed."""
+    return round(drop, 2) < 0
+
+
 def decibel(signal: float, noise: float) -> float | None:
     """Signal to noise ratio in dB; None where one of them is 0."""
     return round(10 * math.log10(signal / noise), 2) if signal > 0 and noise > 0 else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mbn2c.output_folder import OWN_FIRMWARE
+from mbn2c.results import is_gain
 from mbn2c.target import Board, Core
 
 _DEAREST_LAYERS = 5
@@ -223,13 +224,20 @@ def _accuracy_rows(result: Mapping[str, Any], main: Mapping[str, Any]) -> list[t
         if result[key] is not None:
             rows.append((f"{what} of the {who}", _share(result[key], result[f"{key}_interval_95"])))
     if result["drop"] is not None:
-        drop = f"{100 * result['drop']:.2f} %, below {100 * result['drop_upper_95']:.2f} % with 95 % confidence"
-        rows.append(("accuracy drop", drop))
+        rows.append(_drop_row(100 * result["drop"], 100 * result["drop_upper_95"]))
     return rows
 
 
 def _share(value: float, interval: Sequence[float]) -> str:
     return f"{value:.4f}  (95 %: {interval[0]:.4f} to {interval[1]:.4f})"
+
+
+def _drop_row(drop: float, upper: float) -> tuple[str, str]:
+    """Both in per cent."""
+    if not is_gain(drop):
+        return "accuracy drop", f"{abs(drop):.2f} %, below {upper:.2f} % with 95 % confidence"
+    bound = f"; a drop is below {upper:.2f} %" if upper >= 0 else f", above {-upper:.2f} %"
+    return "accuracy gain", f"{-drop:.2f} %{bound} with 95 % confidence"
 
 
 def bench_text(result: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ NUMBERS = [
     ([], "inf", "--percentile", "is not a decimal number"),
     ([], "1e999", "--percentile", "is not a decimal number"),
     ([], "9" * 5000, "--percentile", "is not a decimal number"),
-    ([], "nan", "--max-drop", "is not a decimal number"),
+    ([], "nan", "--max-drop", "is not between 0 and 100"),
     (["--std", "1"], "nan", "--mean", "is not a list of numbers"),
     (["--std", "1"], "9" * 5000, "--mean", "is not a list of numbers"),
     (["--std", "1"], "1e30", "--mean", "leave no pixel values"),

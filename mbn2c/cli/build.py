@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from mbn2c.cli.streams import complain
-from mbn2c.cli.words import COUNT, add_output_options, command, decimal, numbers, output_kinds, progress, show, size
+from mbn2c.cli.words import (
+    COUNT,
+    add_output_options,
+    command,
+    decimal,
+    numbers,
+    output_kinds,
+    percent,
+    progress,
+    show,
+    size,
+)
 from mbn2c.emit.c_names import check_prefix, prefix_of
 from mbn2c.emit.model import Laid
 from mbn2c.emit.packages import DEFAULT_EMITS, EMITS
@@ -58,7 +69,7 @@ def add_build(commands: Any) -> None:
     )
     parser.add_argument(
         "--max-drop",
-        type=decimal,
+        type=percent,
         metavar="P",
         help="fail if int8 may lose more than P %% of accuracy on images held back, with 95 %% confidence",
     )
@@ -125,8 +136,6 @@ def _build(options: argparse.Namespace) -> int:
     core = load_core(options.target or board.core)  # type: ignore[union-attr]
     if board is not None and core.name not in board.cores:
         raise UsageError(f"board '{board.name}' does not run code of {core.name}", hint=f"--target {board.core}")
-    if options.max_drop is not None and not 0 <= options.max_drop <= 100:
-        raise UsageError("--max-drop must be between 0 and 100", hint="e.g. --max-drop 1.0")
     if not 50 < options.percentile <= 100:
         raise UsageError("--percentile must be above 50 and at most 100")
     folder = options.output or Path("out") / _prefix(options)

@@ -12,7 +12,7 @@ from typing import Any
 from mbn2c.bench import bench, bench_device
 from mbn2c.build.flash import flash
 from mbn2c.cli.streams import say
-from mbn2c.cli.words import COUNT, add_output_options, command, decimal, output_kinds, progress, show, whole
+from mbn2c.cli.words import COUNT, add_output_options, command, output_kinds, percent, progress, show, whole
 from mbn2c.errors import UsageError
 from mbn2c.output_folder import OWN_FIRMWARE, OutputFolder, firmware_on
 from mbn2c.target import Board, load_board
@@ -79,7 +79,7 @@ def add_verify(commands: Any) -> None:
     parser.add_argument("--resume", action="store_true", help="go on where an earlier verify of OUT was broken off")
     parser.add_argument(
         "--max-drop",
-        type=decimal,
+        type=percent,
         metavar="P",
         help="fail if accuracy may drop by more than P %% against the float model",
     )

@@ -66,6 +66,17 @@ def decimal(text: str) -> float:
     return found
 
 
+def percent(text: str) -> float:
+    """A share of 100, for argparse."""
+    try:
+        found = decimal(text)
+    except argparse.ArgumentTypeError:
+        found = math.nan
+    if not 0 <= found <= 100:
+        raise _refused(text, "between 0 and 100, in per cent")
+    return found
+
+
 def _refused(text: str, wanted: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(f"'{_start(text)}' is not {wanted}")
 

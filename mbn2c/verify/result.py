@@ -12,7 +12,7 @@ from mbn2c.link.dialogue import BITS_PER_BYTE
 from mbn2c.link.session import Session
 from mbn2c.network_drop import check_sqnr, most_costly
 from mbn2c.output_folder import OutputFolder
-from mbn2c.results import Share, paired_drop
+from mbn2c.results import Share, drop_text, paired_drop
 from mbn2c.tasks.likeness import Likeness, noisiest, summary, top1_agreement
 from mbn2c.tasks.outputs import OutputSpec, main_output
 from mbn2c.verify.one_image import Device, Tally
@@ -131,10 +131,9 @@ def check_gates(
         _check_has_float(result, "--max-drop")
         if result["drop_upper_95"] is None:
             raise GateError("--max-drop needs labels", hint="--labels CSV with columns file and index")
-        if 100 * result["drop_upper_95"] > max_drop:
+        if not 100 * result["drop_upper_95"] <= max_drop:
             raise GateError(
-                f"accuracy drops by {100 * result['drop']:.2f} %, at most {100 * result['drop_upper_95']:.2f} % "
-                f"with 95 % confidence; {max_drop:g} % is allowed",
+                f"{drop_text(result['drop'], result['drop_upper_95'])}; {max_drop:g} % is allowed",
                 where=most_costly(costs) if costs else "",
                 hint="more images narrow the interval; build with --quantize best or more --calib images may help",
             )
