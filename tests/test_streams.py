@@ -57,7 +57,7 @@ CASES = [
     (["targets"], "full", "fine", 2, "cannot write to standard output: No space left"),
     (["--help"], "unread", "fine", 0, ""),
     (["build", "--help"], "full", "fine", 2, "cannot write to standard output"),
-    (["verify", "nowhere", "--images", "."], "full", "fine", 2, "no report.json"),
+    (["verify", "nowhere", "--images", "."], "full", "fine", 2, "where: nowhere"),
     (["inspect", "pyproject.toml"], "fine", "full", 3, ""),
     (["inspect", "pyproject.toml"], "fine", "unread", 3, ""),
     (["inspect", "pyproject.toml"], "fine", "closed", 3, ""),
