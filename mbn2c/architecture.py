@@ -18,7 +18,7 @@ def recognise(graph: Graph) -> str:
     _, height, width, _ = graph.tensors[graph.inputs[0].tensor].shape
     size = f"{height}x{width}"
     depthwise = [node for node in graph.nodes if node.op == "depthwise_conv2d"]
-    adds = [node for node in graph.nodes if node.op == "add"]
+    adds = [node for node in graph.nodes if node.op in ("add", "sum")]
     if len(depthwise) >= 13 and not adds and not _has_expansion(graph, depthwise):
         last = graph.tensors[depthwise[-1].outputs[0]].shape[3]
         return f"MobileNetV1, width {_nearest(last / 1024)}, {size}"

@@ -14,11 +14,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mbn2c.ir.graph import Graph
+from mbn2c.ir.graph import Graph, Port
+from mbn2c.numerics import quantize_linear
 from mbn2c.onnx_export import onnx_names, with_outputs
 from mbn2c.onnx_import.quantized_ends import as_input, real_numbers, tail_model
 from mbn2c.onnx_import.quantized_values import Probe
+from mbn2c.ops.operator import quant_of, scale_of
 from mbn2c.oracle import Oracle
+from mbn2c.tasks.task import to_nhwc
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -97,7 +100,13 @@ class GivenModel:
         self._probes = {tensor: probe for tensor, probe in facts.probes.items() if tensor in graph.tensors}
         self._file = Oracle(model)
         self._inner = Oracle(with_outputs(fused, [probe.name for probe in self._probes.values()]), as_written=True)
-        self._ends = {port.tensor: self._probes[port.tensor] for port in graph.outputs}
+        # An output that the file leaves in float32 is compared as it is made of the last int8 tensors.
+        last = [
+            name
+            for port in graph.outputs
+            for name in ([port.tensor] if port.tensor in self._probes else graph.producer[port.tensor].inputs)
+        ]
+        self._ends = {tensor: self._probes[tensor] for tensor in last}
         tail = tail_model(fused, list(self._ends.values()))
         self._tail = Oracle(tail, as_written=True) if tail else None
 
@@ -111,13 +120,28 @@ class GivenModel:
         ours = {probe.name: probe.outside(reference[tensor]) for tensor, probe in self._ends.items()}
         if self._tail is not None:
             ours.update(self._tail.run(ours))
-        for name, theirs in self._file.run(feed).items():
+        outputs = self._file.run(feed)
+        for name, theirs in outputs.items():
             differing[f"output {name}"] = int((ours[name].view(np.uint8) != theirs.view(np.uint8)).sum())
-        outputs = (
-            self._ends[port.tensor].inside(found[self._ends[port.tensor].name], self._graph.tensors[port.tensor].shape)
-            for port in self._graph.outputs
-        )
-        return Comparison(_only_wrong(differing), tuple(outputs))
+        codes = {port: self._codes(port, found, outputs, reference) for port in self._graph.outputs}
+        for port, theirs in codes.items():
+            if port.tensor not in self._probes:
+                differing[f"output {port.outside} as int8"] = int((theirs != reference[port.tensor]).sum())
+        return Comparison(_only_wrong(differing), tuple(codes.values()))
+
+    def _codes(self, port: Port, found: Tensors, outputs: Tensors, reference: Tensors) -> np.ndarray:
+        """An output of the device, int8 NHWC, as ONNX Runtime has it.
+
+        Of one that the file leaves in float32, it is the file's own output, quantized; before a tail it is not seen.
+        """
+        if port.tensor in self._probes:
+            probe = self._probes[port.tensor]
+            return probe.inside(found[probe.name], self._graph.tensors[port.tensor].shape)
+        if port.tail:
+            return reference[port.tensor]
+        quant = quant_of(self._graph, port.tensor)
+        values = to_nhwc(outputs[port.outside].reshape(port.shape), port.permutation)
+        return quantize_linear(values, scale_of(quant), quant.zero_point)
 
     def real(self, values: np.ndarray, are_codes: bool) -> np.ndarray:
         if are_codes and self._facts.input_type != "float32":

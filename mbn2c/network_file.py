@@ -37,6 +37,7 @@ _ATTRIBUTES: dict[str, type] = {
     "add": attributes_module.AddAttributes,
     "average_pool2d": attributes_module.AveragePool2dAttributes,
     "lookup": attributes_module.LookupAttributes,
+    "sum": attributes_module.SumAttributes,
 }
 _HINT = "build the model again; name a folder that `mbn2c build` wrote"
 

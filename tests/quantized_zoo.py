@@ -114,6 +114,27 @@ def gray() -> Net:
     return net.then("GlobalAveragePool").then("Flatten").then("Gemm", net.random(3, 4), transB=1)
 
 
+def add_chain() -> Net:
+    """Four residual blocks in a row, as MobileNetV2's stages: with Add left in float32, one sum goes on in the next."""
+    net = Net(shape=(1, 3, 12, 12)).conv(3, 8, strides=[2, 2]).relu6().conv(8, 8, k=1)
+    for _ in range(3):
+        start = net.x
+        net.conv(8, 24, k=1).relu6().conv(24, 24, group=24).relu6().conv(24, 8, k=1).then("Add", start)
+    return net.conv(8, 16, k=1).relu6().head(16)
+
+
+def add_chain_at_the_end() -> Net:
+    net = Net(shape=(1, 3, 12, 12)).conv(3, 8, strides=[2, 2]).relu6().conv(8, 8, k=1)
+    for _ in range(2):
+        start = net.x
+        net.conv(8, 24, k=1).relu6().conv(24, 8, k=1).then("Add", start)
+    return net
+
+
+def matmul_softmax() -> Net:
+    return matmul_head().then("Softmax", axis=1)
+
+
 def functions() -> Net:
     """Activations other than ReLU, which become tables."""
     net = Net(shape=(1, 3, 12, 12)).conv(3, 8, strides=[2, 2]).then("LeakyRelu", alpha=0.1)

@@ -19,6 +19,7 @@ from devices import assert_exact, build_folder, verify_on
 from host_c import STRICT, compile_c, write_c
 from host_c import Net as CNet
 from onnx_models import Net
+from quantized_zoo import NETS, Dialect, quantize
 from shared import shared
 from tiny_nets import tiny_nets
 
@@ -26,6 +27,7 @@ from mbn2c.cli import main
 from mbn2c.errors import ModelError
 from mbn2c.network_inputs import input_spec, quantize_input
 from mbn2c.onnx_import import import_model
+from mbn2c.onnx_import.quantized import import_quantized
 from mbn2c.ops.operator import quant_of, scale_of
 from mbn2c.oracle import Oracle
 from mbn2c.pipeline import BuildOptions
@@ -229,6 +231,38 @@ def test_shared_file_is_refused(name: str, tmp_path: Path, capsys: pytest.Captur
     assert operator in lines[0] and f"'{node}'" in lines[1] and hint in lines[2], printed.err
     assert "use a classifier" not in printed.err
     cut_as_told(refusal(path), path)
+
+
+# Layers left in float32 by a quantizer that was told to: what the message names.
+FLOAT_LAYERS = {
+    "classifier": (("Gemm",), "1 layer is not quantized", "Gemm: 'n20'", "op_types_to_quantize hold Gemm"),
+    "two kinds": (
+        ("Gemm", "Conv"),
+        "11 layers are not quantized",
+        "Conv, Gemm: 'n0', 'n2', 'n4', 'n6' and 7 more",
+        "Conv, Gemm",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+@pytest.mark.parametrize("name", FLOAT_LAYERS)
+def test_layers_left_in_float32_are_named(name: str, form: str, tmp_path: Path) -> None:
+    kinds, what, where, hint = FLOAT_LAYERS[name]
+    net = NETS["v2"]()
+    excluded = [node.name for node in net.nodes if node.op_type in kinds]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(quantize(net, Dialect(form), excluded))
+    with pytest.raises(ModelError, match=what) as raised:
+        import_quantized(path)
+    assert raised.value.where == where and hint in raised.value.hint and "QOperator" not in raised.value.hint
+
+
+def test_shared_float_classifier_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(shared("faults/q_qdq_nofc.onnx"))]) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert "1 layer is not quantized in this file: the weights are float32" in lines[0] and "'Gemm_48'" in lines[1]
+    assert "quantize it too" in lines[2]
 
 
 # --- what a model ends with: split off, offered to host and C -------------------------------------

@@ -21,7 +21,7 @@ IMPORTED_OPS = frozenset(
     ("conv2d", "depthwise_conv2d", "fully_connected", "add", "average_pool2d", "clamp", "scale_shift", "pad")
 )
 LOWERED_OPS = IMPORTED_OPS - {"scale_shift", "pad"}
-QUANTIZED_OPS = LOWERED_OPS - {"clamp"} | {"lookup"}
+QUANTIZED_OPS = LOWERED_OPS - {"clamp"} | {"lookup", "sum"}
 _WITH_WEIGHTS = ("conv2d", "depthwise_conv2d", "fully_connected")
 
 
@@ -179,6 +179,10 @@ def _same(node: Node, shapes: Shapes) -> Shape | None:
     return shapes[0] if len(shapes) == 1 else None
 
 
+def _all_equal(node: Node, shapes: Shapes) -> Shape | None:
+    return shapes[0] if shapes and all(shape == shapes[0] for shape in shapes) else None
+
+
 def _scale_shift(node: Node, shapes: Shapes) -> Shape | None:
     return shapes[0] if len(shapes) == 3 and shapes[1] == shapes[2] == shapes[0][3:] else None
 
@@ -198,6 +202,7 @@ SHAPES: dict[str, Callable[[Node, Shapes], Shape | None]] = {
     "clamp": _same,
     "lookup": _same,
     "scale_shift": _scale_shift,
+    "sum": _all_equal,
     "pad": _pad,
 }
 

@@ -28,6 +28,7 @@ from mbn2c.onnx_import.fold_constants import fold_constants, shape_of
 from mbn2c.onnx_import.layout import LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.onnx_import.load import DYNAMICALLY_QUANTIZED, is_quantized_operator, load_model
 from mbn2c.onnx_import.operators import relabel
+from mbn2c.onnx_import.quantized_sum import quantize_output
 from mbn2c.onnx_import.quantized_values import (
     FOLD_FIRST,
     Meaning,
@@ -37,6 +38,7 @@ from mbn2c.onnx_import.quantized_values import (
     unquantized,
 )
 from mbn2c.onnx_import.tails import ends_of
+from mbn2c.onnx_import.unsupported import WEIGHTED
 from mbn2c.oracle import fused_model
 from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
@@ -154,6 +156,10 @@ def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> Quan
     entrances = [port for port in model.graph.input if port.name not in initializers]
     if len(entrances) != 1:
         raise ModelError(f"the model has {len(entrances)} inputs", where=f"model '{name}'", hint="one image input")
+    in_float = {tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    unquantized_layers = [n for n in model.graph.node if n.op_type in WEIGHTED and in_float.intersection(n.input[1:2])]
+    if unquantized_layers:
+        raise float_layers.left_in_float(unquantized_layers)
     entrance = entrances[0]
     input_type = _INPUT_TYPES.get(entrance.type.tensor_type.elem_type)
     if input_type is None:
@@ -221,22 +227,24 @@ def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
 
 def _split_off(call: QuantizedCall) -> Value:
     """A softmax or sigmoid of the last int8 tensor, in float32."""
-    _, steps = call.real_steps(0)
-    if len(steps) != 1:
+    terms, steps = call.meaning(0).terms, call.meaning(0).steps
+    if len(steps) != (0 if terms else 1):
         raise call.refuse(
-            f"{call.op} after {steps[-1].op_type} is not supported in a quantized model",
-            f"quantize {steps[-1].op_type} too",
+            f"{call.op} of something that is not quantized is not supported in a quantized model",
+            "quantize what it reads, too",
         )
     return relabel.sigmoid(call) if call.op == "Sigmoid" else relabel.softmax(call)
 
 
 def _finish(builder: QuantizedBuilder, proto: GraphProto, name: str, entrance: Port) -> Graph:
-    for tensor in builder.unfinished:
-        raise unquantized("a layer computes float32 that nothing quantizes", f"tensor '{tensor}'")
-    ports = []
+    ports, notes = [], []
     for port in proto.output:
         value, meaning = builder.values.get(port.name), builder.meanings.get(port.name)
-        if value is None or meaning is None or value.tensor not in builder.probes:
+        if value is not None and meaning is not None and meaning.terms and not meaning.steps:
+            if value.tensor in builder.unfinished:
+                quantize_output(builder, value.tensor, meaning.terms)
+                notes.append(Note("float32", port.name, "a float32 sum in the file; the device returns it as int8"))
+        elif value is None or meaning is None or value.tensor not in builder.probes:
             raise unquantized("the output is not quantized", f"output '{port.name}'")
         if len(meaning.steps) > 1:
             raise unquantized("the network ends with a float32 function", f"output '{port.name}'")
@@ -251,12 +259,17 @@ def _finish(builder: QuantizedBuilder, proto: GraphProto, name: str, entrance: P
     ]
     if entrance.tensor not in builder.quants:
         raise unquantized("the input is not quantized", f"input '{entrance.outside}'")
-    notes = [
+    notes += [
         Note("float32", layer, "ONNX Runtime computes this layer in float32; so does mbn2c where a rounding is near")
         for layer in builder.float_layers
     ]
     graph = Graph(name, {**builder.tensors, **{t.name: t for t in activations}}, (), (entrance,), tuple(ports))
-    return _live(graph.rebuild(nodes=builder.nodes, notes=notes))
+    live = _live(graph.rebuild(nodes=builder.nodes, notes=notes))
+    # A sum that another one goes on with needs no node of its own.
+    for node in live.nodes:
+        if node.op == "unfinished":
+            raise unquantized("a layer computes float32 that nothing quantizes", f"node '{node.name}'")
+    return live
 
 
 def _live(graph: Graph) -> Graph:

@@ -14,6 +14,7 @@ from mbn2c.onnx_import.layout import Value
 from mbn2c.onnx_import.quantized_elementwise import pointwise
 from mbn2c.onnx_import.quantized_layers import call_done, limits, unfinished
 from mbn2c.onnx_import.quantized_probe import as_int8, chained, pairs, quantize_node, run_nodes
+from mbn2c.onnx_import.quantized_sum import is_number, longer_sum, terms_of
 from mbn2c.onnx_import.quantized_values import FOLD_FIRST, GivenQuant, QuantizedCall
 from mbn2c.ops.attributes import AddAttributes
 
@@ -41,8 +42,11 @@ def qlinear_add(call: QuantizedCall) -> Value:
 
 def float_add(call: QuantizedCall) -> Value:
     """Add in float32 between DequantizeLinear and QuantizeLinear; of 65,536 pairs ONNX Runtime says the results."""
-    if call.is_constant(0) or call.is_constant(1):
+    if is_number(call, 0) or is_number(call, 1):
         return pointwise(call)
+    if call.is_constant(0) or call.is_constant(1) or call.meaning(0).terms or call.meaning(1).terms:
+        return longer_sum(call)
+    terms = (*terms_of(call, 0), *terms_of(call, 1))
     (a, steps_a), (b, steps_b) = call.real_steps(0), call.real_steps(1)
     meanings = call.meaning(0), call.meaning(1)
     _check_addends(call, a, b)
@@ -63,7 +67,11 @@ def float_add(call: QuantizedCall) -> Value:
         table = np.clip(as_int8(found), *limits(given, activation))
         return _add_node(call, a, b, output, table, (given_a, given_b, given))
 
-    return unfinished(call, replace(a, tensor=output), finish)
+    value = unfinished(call, replace(a, tensor=output), finish)
+    if len(terms) == 2:
+        meaning = call.builder.meanings[call.node.output[0]]
+        call.builder.meanings[call.node.output[0]] = replace(meaning, terms=terms)
+    return value
 
 
 def _check_addends(call: QuantizedCall, a: Value, b: Value) -> None:

@@ -32,9 +32,6 @@ from mbn2c.onnx_import.quantized_values import (
 )
 from mbn2c.ops.attributes import LookupAttributes
 
-_ANY = Activation(-math.inf, math.inf)
-
-
 # --- between real and int8 -----------------------------------------------------------------------
 
 
@@ -150,7 +147,7 @@ def _lookup(call: QuantizedCall, x: Value, meaning: Meaning, given: GivenQuant) 
 
 def _emit_lookup(call: QuantizedCall, x: Value, table: np.ndarray, given: GivenQuant) -> Value:
     output = call.builder.activation(call.node.output[0], call.extents(x), call)
-    attributes = LookupAttributes(tuple(int(value) for value in table), _ANY)
+    attributes = LookupAttributes(tuple(int(value) for value in table), None)
     call.builder.nodes.append(Node(call.name, "lookup", (x.tensor,), (output,), attributes))
     call.builder.set_quant(call, output, given)
     return call_done(call, replace(x, tensor=output), given)

@@ -15,12 +15,13 @@ from mbn2c.ops.operator import quant_of, scale_of
 def tail_model(fused: bytes, ends: list[Probe]) -> bytes | None:
     """The part of a model behind some of its tensors, from them to its outputs; None where nothing is left."""
     model = onnx.load_model_from_string(fused)
-    starts = [end.name for end in ends]
-    nodes, known = [], set(starts)
-    for node in model.graph.node:
-        if known.intersection(node.input) and not set(node.output) & set(starts):
-            nodes.append(node)
-            known.update(node.output)
+    starts = {end.name for end in ends}
+    nodes: list[onnx.NodeProto] = []
+    needed = {port.name for port in model.graph.output}
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output) and not starts.intersection(node.output):
+            nodes.insert(0, node)
+            needed.update(node.input)
     if not nodes:
         return None
     made = {name for node in nodes for name in node.output}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from onnx import NodeProto
 
+from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
@@ -26,6 +28,8 @@ from mbn2c.onnx_import.quantized_values import GivenQuant, QuantizedCall
 from mbn2c.ops.attributes import ConvAttributes, FloatSum
 from mbn2c.ops.guarded import guard_float_sum
 from mbn2c.ops.weighted import acc_bound
+
+_NAMED = 4  # layers that a message names
 
 
 def float_conv(call: QuantizedCall) -> Value:
@@ -46,8 +50,13 @@ def float_matmul(call: QuantizedCall) -> Value:
 def _float_layer(call: QuantizedCall, is_conv: bool) -> Value:
     x, steps = call.real_steps(0)
     weights_name = call.node.input[1]
-    if len(steps) != 1 or weights_name not in call.builder.given_constants:
-        raise call.refuse(f"{call.op} in float32 of something that is not quantized is not supported", GIVE_QOPERATOR)
+    if weights_name not in call.builder.given_constants:
+        raise left_in_float([call.node])
+    if len(steps) != 1:
+        raise call.refuse(
+            f"{call.op} in float32 of something that is not quantized is not supported",
+            f"quantize the model again, so that the input of '{call.name}' is quantized too",
+        )
     given = call.builder.given_constants[weights_name]
     is_transposed = is_conv or bool(call.integer("transB", 0))
     weights = given.values if is_transposed else given.values.T
@@ -75,6 +84,19 @@ def _float_layer(call: QuantizedCall, is_conv: bool) -> Value:
         return Node(call.name, layer.op, (x.tensor, *constants), (output,), attributes)
 
     return unfinished(call, replace(layer.value, tensor=output), finish)
+
+
+def left_in_float(nodes: Sequence[NodeProto]) -> ModelError:
+    """The refusal of layers whose weights are float32 between others that are quantized."""
+    names = ", ".join(f"'{node.name or node.output[0]}'" for node in nodes[:_NAMED])
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    kinds = ", ".join(dict.fromkeys(node.op_type.removeprefix("Fused") for node in nodes))
+    return ModelError(
+        f"{len(nodes)} layer{'s are' if len(nodes) > 1 else ' is'} not quantized in this file: the weights are float32",
+        where=f"{kinds}: {names}{more}",
+        hint=f"quantize {'them' if len(nodes) > 1 else 'it'} too: with quantize_static, let op_types_to_quantize hold "
+        f"{kinds} and nodes_to_exclude none of these; or give mbn2c the float32 model, which it quantizes as a whole",
+    )
 
 
 def _dequantized_as(call: QuantizedCall, x: Value) -> GivenQuant:

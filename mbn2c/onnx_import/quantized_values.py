@@ -22,18 +22,24 @@ FOLD_FIRST = (
 )
 
 
-@dataclass(frozen=True)
+# Of a float32 sum: a dequantized tensor, or float32 [C].
+Term = Value | np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Meaning:
     """Of an ONNX value, beside the `Value` that names its tensor and axes.
 
     is_real   float32 in the file, else int8 or uint8
     unsigned  uint8 in the file: what the Graph holds is less by 128
     steps     real only: the DequantizeLinear and the elementwise nodes since, each with its first input as data
+    terms     of an addition: what was added up so far with nothing quantized in between, in order
     """
 
     is_real: bool
     unsigned: bool = False
     steps: tuple[NodeProto, ...] = ()
+    terms: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from mbn2c.ops.depthwise_conv2d import DepthwiseConv2d
 from mbn2c.ops.fully_connected import FullyConnected
 from mbn2c.ops.lookup import Lookup
 from mbn2c.ops.operator import Operator
+from mbn2c.ops.sum import Sum
 
 OPERATORS: dict[str, Operator] = {
     operator.name: operator
-    for operator in (Conv2d(), DepthwiseConv2d(), FullyConnected(), Add(), AveragePool2d(), Clamp(), Lookup())
+    for operator in (Conv2d(), DepthwiseConv2d(), FullyConnected(), Add(), AveragePool2d(), Clamp(), Lookup(), Sum())
 }

@@ -134,6 +134,34 @@ class AddAttributes:
     shift: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class SumAttributes:
+    """sum, int8 only, inputs (a, b, ...) of equal shape; see `ops/sum.py`.
+
+    (sum of (x - zero_point) * multiplier + offset + 2^(shift - 1)) >> shift decides, unless that lies within `band` of
+    a step: then float32 does.
+
+    x_scales, y_scale  float32 values
+    multipliers        of each input; line and all inputs fit 32 bits
+    offsets            int64 [1], or with a bias [C]
+    band               in units of 2^-shift of an output step
+    low, high          the result is clamped to these int8 values
+    bias               float32 [C], added in float32 too; or None
+    bias_at            how many inputs are added up before it is; 0 without
+    """
+
+    x_scales: tuple[float, ...]
+    y_scale: float
+    multipliers: tuple[int, ...]
+    offsets: np.ndarray
+    shift: int
+    band: int
+    low: int = -128
+    high: int = 127
+    bias: np.ndarray | None = None
+    bias_at: int = 0
+
+
 @dataclass(frozen=True)
 class AveragePool2dAttributes:
     """average_pool2d, input (x); a window without pads, or with pads that count as zeros.
@@ -175,7 +203,10 @@ class PadAttributes:
 
 @dataclass(frozen=True)
 class LookupAttributes:
-    """lookup, int8 only, input (x): out = table[x + 128], an elementwise function of one tensor."""
+    """lookup, int8 only, input (x): out = table[x + 128], an elementwise function of one tensor.
+
+    activation  the clamp it stands for; None for another function of an imported model
+    """
 
     table: tuple[int, ...]
-    activation: Activation
+    activation: Activation | None

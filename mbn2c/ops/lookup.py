@@ -2,7 +2,7 @@
 
 input    x [1, H, W, C]
 output   the same shape
-source   DequantizeLinear, Clip, QuantizeLinear in ONNX; the table holds every result
+source   DequantizeLinear, Clip, QuantizeLinear in ONNX, Gather for other functions; the table holds every result
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from mbn2c.numerics import INT8_MIN
 from mbn2c.ops.operator import OnnxOp, Operator, quant_of
 from mbn2c.ops.spelling import spell_clip, spell_dequantize, spell_quantize
 
+_INT32 = 6  # TensorProto.INT32
+
 
 class Lookup(Operator):
     name = "lookup"
@@ -26,6 +28,8 @@ class Lookup(Operator):
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         x, output = node.inputs[0], node.outputs[0]
         activation = node.attributes.activation
+        if activation is None:
+            return _spell_table(node.attributes.table, x, output)
         read, real = spell_dequantize(graph, x, node.name)
         clamped = f"{output}__real"
         clip = spell_clip(real, clamped, activation.low, activation.high)
@@ -34,3 +38,13 @@ class Lookup(Operator):
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         table = np.array(node.attributes.table, np.int8)
         return table[inputs[0].astype(np.int64) - INT8_MIN]
+
+
+def _spell_table(table: Sequence[int], x: str, output: str) -> list[OnnxOp]:
+    """The entry of each value; ONNX's Gather counts a negative index from the end, where -128 must not be first."""
+    whole = {f"{output}__table": np.roll(np.array(table, np.int8), INT8_MIN)}
+    index = f"{output}__index"
+    return [
+        OnnxOp("Cast", (x,), (index,), {"to": _INT32}),
+        OnnxOp("Gather", (*whole, index), (output,), {"axis": 0}, whole),
+    ]

@@ -1,0 +1,126 @@
+"""sum: tensors of equal shape, and a number per channel, that an imported model adds up in float32 before it quantizes.
+
+inputs   one or more int8 tensors [1, H, W, C]
+output   [1, H, W, C]
+source   DequantizeLinear of each, ONNX operator Add one after the other, QuantizeLinear
+
+As in `guarded`, an integer line decides, unless it lies within a band around a step: then the float32 operations do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mbn2c.errors import QuantError
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ops.attributes import SumAttributes
+from mbn2c.ops.operator import OnnxOp, Operator, quant_of
+from mbn2c.ops.spelling import spell_dequantize, spell_quantize
+
+_HALF_ULP = 2.0**-24
+# Results this far from zero point saturate, whatever the last bits are.
+_SATURATED = 260.0
+_LARGEST_GUESS = 2.0**30
+_MOST_SHIFT = 24
+
+
+def guard_sum(
+    x_scales: Sequence[float], y_scale: float, bias: np.ndarray | None, bias_at: int, low: int, high: int, where: str
+) -> SumAttributes:
+    """The integer line of a float32 sum, and how far it may be from the truth.
+
+    bias     float32 [C] or None
+    bias_at  how many inputs are added up before it is
+    raises   QuantError if the line needs more than 32 bits
+    """
+    ratios = np.array(x_scales, np.float64) / y_scale
+    shifts = np.zeros(1) if bias is None else bias.astype(np.float64) / y_scale
+    largest = 255 * ratios.sum() + np.abs(shifts).max()
+    shift = min(_MOST_SHIFT, int(np.floor(np.log2(_LARGEST_GUESS / largest))))
+    if shift < 1:
+        raise QuantError(
+            f"a sum whose inputs reach {largest:.3g} steps of its output", where=where, hint="its scales are wrong"
+        )
+    multipliers = np.rint(ratios * 2.0**shift)
+    offsets = np.rint(shifts * 2.0**shift)
+    line_error = 255 * np.abs(multipliers / 2.0**shift - ratios).sum() + np.abs(offsets / 2.0**shift - shifts).max()
+    magnitudes = [255 * ratio for ratio in ratios]
+    if bias is not None:
+        magnitudes.insert(bias_at, float(np.abs(shifts).max()))
+    # Each product and each partial sum rounded once; then the division.
+    float_error = (sum(magnitudes) + np.cumsum(magnitudes)[1:].sum()) * 1.001 * _HALF_ULP + 2 * _SATURATED * _HALF_ULP
+    band = int(np.ceil((line_error + float_error) * 2.0**shift)) + 2
+    return SumAttributes(
+        tuple(float(scale) for scale in x_scales),
+        y_scale,
+        tuple(int(number) for number in multipliers),
+        offsets.astype(np.int64),
+        shift,
+        min(band, 1 << (shift - 1)),
+        low,
+        high,
+        bias,
+        bias_at,
+    )
+
+
+class Sum(Operator):
+    name = "sum"
+
+    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
+        return graph.tensors[node.inputs[0]].shape
+
+    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        attributes: SumAttributes = node.attributes
+        output = node.outputs[0]
+        spelled, terms = [], []
+        for number, name in enumerate(node.inputs):
+            read, real = spell_dequantize(graph, name, f"{node.name}__{number}")
+            spelled.append(read)
+            terms.append(real)
+        constants: dict[str, np.ndarray] = {}
+        if attributes.bias is not None:
+            constants[f"{node.name}__bias"] = attributes.bias.reshape(1, -1, 1, 1)
+            terms.insert(attributes.bias_at, f"{node.name}__bias")
+        total = terms[0]
+        for number, term in enumerate(terms[1:]):
+            made = f"{output}__real{number}"
+            spelled.append(OnnxOp("Add", (total, term), (made,), {}, constants))
+            total = made
+        quantized = f"{output}__unclamped"
+        spelled.append(spell_quantize(total, quantized, quant_of(graph, output)))
+        ends = {
+            f"{output}__low": np.array(attributes.low, np.int8),
+            f"{output}__high": np.array(attributes.high, np.int8),
+        }
+        return [*spelled, OnnxOp("Clip", (quantized, *ends), (output,), {}, ends)]
+
+    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        attributes: SumAttributes = node.attributes
+        zero_point = quant_of(graph, node.outputs[0]).zero_point
+        centred = [
+            x.astype(np.int64) - quant_of(graph, name).zero_point for x, name in zip(inputs, node.inputs, strict=True)
+        ]
+        line = sum(x * multiplier for x, multiplier in zip(centred, attributes.multipliers, strict=True))
+        line = np.asarray(line + attributes.offsets + (1 << (attributes.shift - 1)))
+        value, rest = (line >> attributes.shift) + zero_point, line & ((1 << attributes.shift) - 1)
+        near = (rest < attributes.band) | (rest >= (1 << attributes.shift) - attributes.band)
+        near &= (value >= attributes.low - 1) & (value <= attributes.high + 1)
+        in_float = np.rint(np.clip(in_steps(attributes, centred), -2 * _SATURATED, 2 * _SATURATED)) + zero_point
+        return np.asarray(np.clip(np.where(near, in_float, value), attributes.low, attributes.high).astype(np.int8))
+
+
+def in_steps(attributes: SumAttributes, centred: Sequence[np.ndarray]) -> np.ndarray:
+    """The float32 result before rounding, in output steps.
+
+    centred  int64 [1, H, W, C] each, zero point taken off
+    """
+    terms = [x.astype(np.float32) * np.float32(s) for x, s in zip(centred, attributes.x_scales, strict=True)]
+    if attributes.bias is not None:
+        terms.insert(attributes.bias_at, np.broadcast_to(attributes.bias, terms[0].shape))
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return np.asarray(total / np.float32(attributes.y_scale))
