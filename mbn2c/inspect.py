@@ -9,7 +9,9 @@ import numpy as np
 
 from mbn2c.architecture import recognise
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
+from mbn2c.kernels import isas_for, select
 from mbn2c.layout import lay_out
 from mbn2c.network import import_lowered, import_quantized_lowered
 from mbn2c.network_inputs import input_spec
@@ -18,10 +20,12 @@ from mbn2c.ops import OPERATORS
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.report import context_bytes
-from mbn2c.target import all_cores
+from mbn2c.target import Core, all_cores
 from mbn2c.texts import shortened, table
 
 Json = dict[str, Any]
+Kernels = tuple[Kernel, ...]
+_GOAL = "balanced"
 
 
 def inspect_model(path: Path) -> Json:
@@ -65,14 +69,16 @@ def _quantized(graph: Graph) -> Graph:
 
 
 def _targets(quantized: Graph) -> list[Json]:
-    sizes: dict[tuple[str, ...], tuple[Plan, int]] = {}
+    """One plan for all cores that run the same kernels: planning takes nearly all of the time."""
+    sizes: dict[Kernels, tuple[Plan, int]] = {}
     rows = []
     for core in all_cores():
-        if core.isas not in sizes:
-            layout = lay_out(quantized, core, "balanced")
+        kernels = _kernels(quantized, core)
+        if kernels not in sizes:
+            layout = lay_out(quantized, core, _GOAL)
             constants = [layout.kernels[node.name].pack(node, quantized).size_bytes for node in quantized.nodes]
-            sizes[core.isas] = (layout.plan, sum(constants))
-        plan, flash = sizes[core.isas]
+            sizes[kernels] = (layout.plan, sum(constants))
+        plan, flash = sizes[kernels]
         rows.append(
             {
                 "target": core.name,
@@ -81,6 +87,12 @@ def _targets(quantized: Graph) -> list[Json]:
             }
         )
     return rows
+
+
+def _kernels(graph: Graph, core: Core) -> Kernels:
+    """The kernels of each node where its input may lie in planar rows, and where not: all that a plan depends on."""
+    isas = isas_for(core.isas, _GOAL)
+    return tuple(select(node, graph, isas, planar=planar) for node in graph.nodes for planar in (True, False))
 
 
 def format_inspection(result: Json) -> str:

@@ -17,6 +17,7 @@ from mbn2c.errors import ModelError
 from mbn2c.inspect import inspect_model
 from mbn2c.int8_oracle import GivenFacts, GivenModel
 from mbn2c.ir.graph import Graph
+from mbn2c.layout import Layout, lay_out
 from mbn2c.network import import_quantized_lowered
 from mbn2c.network_inputs import input_spec, quantize_input
 from mbn2c.onnx_import.quantized import QuantizedModel
@@ -25,7 +26,8 @@ from mbn2c.ops.attributes import GuardedRequantize
 from mbn2c.pipeline import BuildOptions
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.target import load_board, load_core
+from mbn2c.report import context_bytes
+from mbn2c.target import Core, all_cores, load_board, load_core
 from mbn2c.verify import VerifyOptions
 
 # What a network is refused with, in every dialect but those below, and the first words of what to do.
@@ -98,6 +100,26 @@ def test_inspect_tells_what_it_is(tmp_path: Path) -> None:
     assert [layer["op"] for layer in result["layers"]] == [node.op for node in graph.nodes]
     assert {row["target"] for row in result["targets"]} >= {"cortex-m0plus", "cortex-m7"}
     assert all(row["flash_bytes"] > result["model"]["parameters"] for row in result["targets"])
+
+
+def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most layers of a prequantized model run in plain C everywhere; the figures are those of a plan for each core."""
+    _, graph = imported(tmp_path, ("gray", FEW_DIALECTS[1]))
+    planned: list[str] = []
+
+    def count(graph: Graph, core: Core, optimize: str) -> Layout:
+        planned.append(core.name)
+        return lay_out(graph, core, optimize)
+
+    monkeypatch.setattr("mbn2c.inspect.lay_out", count)
+    rows = {row["target"]: row for row in inspect_model(tmp_path / "model.onnx")["targets"]}
+    assert set(rows) == {core.name for core in all_cores()}
+    assert len(planned) < len({core.isas for core in all_cores()})
+    for core in all_cores():
+        layout = lay_out(graph, core, "balanced")
+        ram_bytes = layout.plan.arena_bytes + context_bytes(layout.plan, core.bits)
+        packed = [layout.kernels[node.name].pack(node, graph).size_bytes for node in graph.nodes]
+        assert rows[core.name] == {"target": core.name, "ram_bytes": ram_bytes, "flash_bytes": sum(packed)}
 
 
 @pytest.mark.parametrize(("name", "dialect"), REFUSALS, ids=str)
