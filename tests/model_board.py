@@ -20,27 +20,46 @@ PAGE = 0x1000
 
 @dataclass(frozen=True)
 class Uart:
-    """Where a UART's registers lie, and what its status reads as when a byte has come, and always."""
+    """A UART by its reference manual: offsets of its registers, and bits of the status register.
+
+    ready     a byte has come; `empty` none has
+    room      the buffer of bytes to be sent is empty; `full` it can take no more
+    done      the last bit of the last byte has left; `busy` it has not
+    depth     bytes the buffer holds before the shift register
+    settings  registers that spoil what is still being sent when they are written
+    sent      register that is set when a byte has left, if there is one
+    """
 
     status: int
     receive: int
     send: int
-    ready: int
-    idle: int
+    settings: tuple[int, ...]
+    ready: int = 0
+    empty: int = 0
+    room: int = 0
+    full: int = 0
+    done: int = 0
+    busy: int = 0
+    depth: int = 1
+    sent: int | None = None
 
 
+_V2 = Uart(0x1C, 0x24, 0x28, (0x00, 0x0C), ready=1 << 5, done=1 << 6, room=1 << 7)
 UARTS = {
-    "stm32_usart": Uart(status=0x00, receive=0x04, send=0x04, ready=1 << 5, idle=1 << 6 | 1 << 7),
-    "stm32_usart_v2": Uart(status=0x1C, receive=0x24, send=0x28, ready=1 << 5, idle=1 << 6 | 1 << 7),
-    "stm32_lpuart": Uart(status=0x1C, receive=0x24, send=0x28, ready=1 << 5, idle=1 << 6 | 1 << 7),
-    # The receive FIFO's flag says "empty": turned round below.
-    "pl011": Uart(status=0x18, receive=0x00, send=0x00, ready=0, idle=0),
-    "nrf_uart": Uart(status=0x108, receive=0x518, send=0x51C, ready=1, idle=0),
+    "stm32_usart": Uart(0x00, 0x04, 0x04, (0x08, 0x0C), ready=1 << 5, done=1 << 6, room=1 << 7),
+    "stm32_usart_v2": _V2,
+    "stm32_lpuart": _V2,
+    "pl011": Uart(0x18, 0x00, 0x00, (0x24, 0x28, 0x2C, 0x30), empty=1 << 4, busy=1 << 3, full=1 << 5, depth=32),
+    "nrf_uart": Uart(0x108, 0x518, 0x51C, (0x500, 0x524), ready=1, sent=0x11C),
+    "cmsdk_uart": Uart(0x04, 0x00, 0x00, (0x08, 0x10), ready=1 << 1, full=1 << 0),
+    "ns16550": Uart(0x05, 0x00, 0x00, (0x02, 0x03), ready=1 << 0, room=1 << 5, done=1 << 6, depth=16),
 }
+# How often its status is read, or its driver's flush goes round, while a byte leaves the shift register.
+BYTE_TICKS = 8
 CLIDR, CCSIDR, CCR = 0xE000ED78, 0xE000ED80, 0xE000ED14
 CCR_CACHES = 3 << 16
-PL011_EMPTY = 1 << 4
-NRF_TX_READY = 0x11C
+AIRCR, AIRCR_RESET = 0xE000ED0C, 0x05FA0004
+FLUSH_BYTES = 64
 # DDI 0403, B3.2 and B3.4; DDI 0419, B3.2 and B3.4.
 SYST_CSR, ICTR, ICSR = 0xE000E010, 0xE000E004, 0xE000ED04
 NVIC_SETS = {0xE000E100: "enabled", 0xE000E200: "pending"}
@@ -61,6 +80,7 @@ class Interrupts:
 class ModelBoard:
     """A Transport to the firmware `elf` of `board`; `registers` is what the peripherals hold.
 
+    A byte that is sent passes a buffer and a shift register: a reset loses what is in them, new settings spoil it.
     It is entered as a careless boot loader would: every interrupt enabled and pending, the system's timer running.
 
     setup    what `mbn_board_clocks` stored: (instructions since its begin, address, value)
@@ -89,9 +109,14 @@ class ModelBoard:
                 self.waits.setdefault(step.address, deque()).append((step.wait, step.until))
         self.to_board: deque[int] = deque()
         self.from_board = bytearray()
+        self.to_send: deque[int] = deque()  # the first one in the shift register
+        self.ticks_left = 0
+        self.resets = 0
+        self.is_resetting = False
         self.hungry = False
         cpus = {
             "cortex-m0plus": arm.UC_CPU_ARM_CORTEX_M0,
+            "cortex-m3": arm.UC_CPU_ARM_CORTEX_M3,
             "cortex-m4": arm.UC_CPU_ARM_CORTEX_M4,
             "cortex-m7": arm.UC_CPU_ARM_CORTEX_M7,
             "cortex-m33": arm.UC_CPU_ARM_CORTEX_M33,
@@ -109,16 +134,26 @@ class ModelBoard:
         for start, size in self._peripherals():
             self.cpu.mmio_map(start, size, self._load, start, self._store, start)
         table = board.memory("vectors").origin + (0x100 if board.boot == "rp2040" else 0)
-        stack, reset = (int.from_bytes(self.cpu.mem_read(table + 4 * word, 4), "little") for word in range(2))
-        self.cpu.reg_write(arm.UC_ARM_REG_MSP, stack)
-        self.cpu.reg_write(arm.UC_ARM_REG_SP, stack)
-        self.pc = reset
+        self.vectors = [int.from_bytes(self.cpu.mem_read(table + 4 * word, 4), "little") for word in range(4)]
+        self._start(self.vectors[1])
         # The firmware sleeps here when the line is silent.
         sleep = image.address("mbn_board_wait") & ~1
         self.cpu.hook_add(unicorn.UC_HOOK_CODE, self._sleep, begin=sleep, end=sleep)
+        for name in ("mbn_port_flush", "mbn_port_set_baud"):  # which may have the first one inlined
+            start = image.address(name) & ~1
+            self.cpu.hook_add(unicorn.UC_HOOK_BLOCK, lambda *_: self._tick(), begin=start, end=start + FLUSH_BYTES)
         release = image.address("mbn_board_release") & ~1
         self.release = self.cpu.hook_add(unicorn.UC_HOOK_CODE, self._released, begin=release, end=release)
         self._run_setup(image.address("mbn_board_clocks") & ~1)
+
+    def _start(self, entry: int) -> None:
+        self.cpu.reg_write(self.arm.UC_ARM_REG_MSP, self.vectors[0])
+        self.cpu.reg_write(self.arm.UC_ARM_REG_SP, self.vectors[0])
+        self.pc = entry
+
+    def fault(self) -> None:
+        """A hard fault happens now."""
+        self._start(self.vectors[3])
 
     def _run_setup(self, start: int) -> None:
         """From reset to the return of the clocks' function, whose instructions are counted."""
@@ -156,11 +191,11 @@ class ModelBoard:
         at = address - self.board.console.base
         if at == self.uart.status:
             return self._status()
+        if at == self.uart.sent:
+            self._tick()
         if at == self.uart.receive:
             self.registers[address] = 0
             return self.to_board.popleft() if self.to_board else 0
-        if self.board.console.driver == "nrf_uart" and at == NRF_TX_READY:
-            return 1
         value = self.registers.get(address, 0)
         for mask, until in self.waits.get(address, ()):
             value = (value & ~mask) | until
@@ -169,25 +204,57 @@ class ModelBoard:
         return value
 
     def _status(self) -> int:
-        if self.board.console.driver == "pl011":
-            return 0 if self.to_board else PL011_EMPTY
-        return self.uart.idle | (self.uart.ready if self.to_board else 0)
+        self._tick()
+        uart, waiting = self.uart, len(self.to_send) - 1
+        value = uart.ready if self.to_board else uart.empty
+        value |= uart.room if waiting <= 0 else 0
+        value |= uart.full if waiting >= uart.depth else 0
+        return value | (uart.busy if self.to_send else uart.done)
+
+    def _tick(self) -> None:
+        """Time passes for the byte in the shift register."""
+        self.ticks_left -= 1
+        if self.to_send and self.ticks_left <= 0:
+            self.from_board.append(self.to_send.popleft())
+            self.ticks_left = self._byte_ticks()
+            if self.uart.sent is not None:
+                self.registers[self.board.console.base + self.uart.sent] = 1
+
+    def _byte_ticks(self) -> int:
+        """No flag of the CMSDK's says that it is idle: its driver has to count clocks, no fewer than these."""
+        if self.board.console.driver == "cmsdk_uart":
+            return 10 * self.registers[self.board.console.base + 0x10]
+        return BYTE_TICKS
 
     def _sleep(self, *_: Any) -> None:
         if not self.to_board:
+            while self.to_send:
+                self._tick()
             self.hungry = True
             self.cpu.emu_stop()
 
     def _store(self, _: Any, offset: int, size: int, value: int, start: int) -> None:
         address = start + offset
-        if address - self.board.console.base == self.uart.send:
-            self.from_board.append(value & 0xFF)
-        elif address == ICSR:  # each clearing bit is the one below the bit that says "pending"
+        if self.in_setup:
+            self.setup.append((self.instructions, address, value))
+        at = address - self.board.console.base
+        if at == self.uart.send and not self._sets_divider():
+            if not self.to_send:
+                self.ticks_left = self._byte_ticks()
+            if len(self.to_send) <= self.uart.depth:
+                self.to_send.append(value & 0xFF)
+            return
+        if at in self.uart.settings:
+            self.to_send = deque(byte ^ 0x55 for byte in self.to_send)
+        if address == AIRCR and value == AIRCR_RESET:
+            self.to_send.clear()
+            self.resets += 1
+            self.is_resetting = True
+            self.cpu.emu_stop()
+        if address == ICSR:  # each clearing bit is the one below the bit that says "pending"
             self.registers[ICSR] &= ~(value << 1)
         elif not self._store_nvic(address, value):
             self.registers[address] = value
-        if self.in_setup:
-            self.setup.append((self.instructions, address, value))
 
     def _store_nvic(self, address: int, value: int) -> bool:
         """Whether it was one of the NVIC's. Words that the core does not have ignore it."""
@@ -197,6 +264,11 @@ class ModelBoard:
             held = self.nvic[kind][word]
             self.nvic[kind][word] = held | value if base in NVIC_SETS else held & ~value
         return kind is not None
+
+    def _sets_divider(self) -> bool:
+        """Whether the 16550's data register is the divider's now."""
+        is_16550 = self.board.console.driver == "ns16550"
+        return is_16550 and self.registers.get(self.board.console.base + 3, 0) & 0x80 != 0
 
     def line_rate(self) -> float:
         """Baud, worked out from the divider registers."""
@@ -219,6 +291,9 @@ class ModelBoard:
         while not self.hungry:
             self.cpu.emu_start(self.pc | 1, 0xFFFFFFFF)
             self.pc = self.cpu.reg_read(self.arm.UC_ARM_REG_PC)
+            if self.is_resetting:
+                self.is_resetting = False
+                self._start(self.vectors[1])
 
     def read(self, timeout_s: float) -> bytes:
         self.run()

@@ -55,6 +55,7 @@ static size_t left;
 int mbn_port_get(void) { return left > 0 ? (left--, *next++) : MBN_PORT_CLOSED; }
 void mbn_port_put(const uint8_t *bytes, uint32_t count) { (void)bytes; (void)count; }
 void mbn_port_open(void) {}
+void mbn_port_flush(void) {}
 int firmware_main(void);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
