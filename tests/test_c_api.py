@@ -100,8 +100,8 @@ def test_without_arena_nothing_runs(nets: tuple[ctypes.CDLL, dict[str, Net]]) ->
     library, _ = nets
     empty = ctypes.create_string_buffer(8192)
     buffer = ctypes.create_string_buffer(4096)
-    assert library.stream_begin(empty) == E_ARGUMENT
-    assert library.stream_run(empty, buffer, buffer) == E_ARGUMENT
+    assert library.stream_begin(empty) == E_ORDER
+    assert library.stream_run(empty, buffer, buffer) == E_ORDER
 
 
 @pytest.mark.parametrize("prefix", ["layers", "stream", "pieces", "gray", "two"])

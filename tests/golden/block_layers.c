@@ -325,15 +325,17 @@ static void loop6(block_layers_t *net)
 
 int block_layers_init(block_layers_t *net, void *arena, size_t arena_bytes)
 {
-    if (net == NULL || arena == NULL) {
+    if (net == NULL) {
+        return BLOCK_LAYERS_E_ARGUMENT;
+    }
+    memset(net, 0, sizeof *net);
+    if (arena == NULL) {
         return BLOCK_LAYERS_E_ARGUMENT;
     }
     if (arena_bytes < BLOCK_LAYERS_ARENA_BYTES || (uintptr_t)arena % 16 != 0) {
         return BLOCK_LAYERS_E_ARENA;
     }
-    memset(net, 0, sizeof *net);
     net->arena = (int8_t *)arena;
-    net->rows_in = -1;
     return BLOCK_LAYERS_OK;
 }
 
@@ -342,6 +344,9 @@ int block_layers_observe(block_layers_t *net, block_layers_observer_t observer, 
     if (net == NULL) {
         return BLOCK_LAYERS_E_ARGUMENT;
     }
+    if (net->arena == NULL) {
+        return BLOCK_LAYERS_E_ORDER;
+    }
     net->observer = observer;
     net->observer_context = context;
     return BLOCK_LAYERS_OK;
@@ -349,11 +354,14 @@ int block_layers_observe(block_layers_t *net, block_layers_observer_t observer, 
 
 int block_layers_begin(block_layers_t *net)
 {
-    if (net == NULL || net->arena == NULL) {
+    if (net == NULL) {
         return BLOCK_LAYERS_E_ARGUMENT;
     }
+    if (net->arena == NULL) {
+        return BLOCK_LAYERS_E_ORDER;
+    }
     memset(net->made, 0, sizeof net->made);
-    net->rows_in = 0;
+    net->next_row = 1;
     return BLOCK_LAYERS_OK;
 }
 
@@ -362,12 +370,12 @@ int block_layers_push_rows(block_layers_t *net, const block_layers_input_t *rows
     if (net == NULL || rows == NULL || count < 0) {
         return BLOCK_LAYERS_E_ARGUMENT;
     }
-    if (net->rows_in < 0 || count > BLOCK_LAYERS_INPUT_ROWS - net->rows_in) {
+    if (net->next_row == 0 || count > BLOCK_LAYERS_INPUT_ROWS + 1 - net->next_row) {
         return BLOCK_LAYERS_E_ORDER;
     }
     for (int i = 0; i < count; i++) {
         loop0(net, rows + (size_t)i * BLOCK_LAYERS_INPUT_ROW_BYTES);
-        net->rows_in++;
+        net->next_row++;
     }
     return BLOCK_LAYERS_OK;
 }
@@ -377,10 +385,10 @@ int block_layers_finish(block_layers_t *net, int8_t *output)
     if (net == NULL || output == NULL) {
         return BLOCK_LAYERS_E_ARGUMENT;
     }
-    if (net->rows_in != BLOCK_LAYERS_INPUT_ROWS) {
+    if (net->next_row != BLOCK_LAYERS_INPUT_ROWS + 1) {
         return BLOCK_LAYERS_E_ORDER;
     }
-    net->rows_in = -1;
+    net->next_row = 0;
     loop1(net);
     loop2(net);
     loop3(net);

@@ -323,15 +323,17 @@ static void loop0(block_stream_t *net, const block_stream_input_t *pixels)
 
 int block_stream_init(block_stream_t *net, void *arena, size_t arena_bytes)
 {
-    if (net == NULL || arena == NULL) {
+    if (net == NULL) {
+        return BLOCK_STREAM_E_ARGUMENT;
+    }
+    memset(net, 0, sizeof *net);
+    if (arena == NULL) {
         return BLOCK_STREAM_E_ARGUMENT;
     }
     if (arena_bytes < BLOCK_STREAM_ARENA_BYTES || (uintptr_t)arena % 16 != 0) {
         return BLOCK_STREAM_E_ARENA;
     }
-    memset(net, 0, sizeof *net);
     net->arena = (int8_t *)arena;
-    net->rows_in = -1;
     return BLOCK_STREAM_OK;
 }
 
@@ -340,6 +342,9 @@ int block_stream_observe(block_stream_t *net, block_stream_observer_t observer, 
     if (net == NULL) {
         return BLOCK_STREAM_E_ARGUMENT;
     }
+    if (net->arena == NULL) {
+        return BLOCK_STREAM_E_ORDER;
+    }
     net->observer = observer;
     net->observer_context = context;
     return BLOCK_STREAM_OK;
@@ -347,11 +352,14 @@ int block_stream_observe(block_stream_t *net, block_stream_observer_t observer, 
 
 int block_stream_begin(block_stream_t *net)
 {
-    if (net == NULL || net->arena == NULL) {
+    if (net == NULL) {
         return BLOCK_STREAM_E_ARGUMENT;
     }
+    if (net->arena == NULL) {
+        return BLOCK_STREAM_E_ORDER;
+    }
     memset(net->made, 0, sizeof net->made);
-    net->rows_in = 0;
+    net->next_row = 1;
     return BLOCK_STREAM_OK;
 }
 
@@ -360,12 +368,12 @@ int block_stream_push_rows(block_stream_t *net, const block_stream_input_t *rows
     if (net == NULL || rows == NULL || count < 0) {
         return BLOCK_STREAM_E_ARGUMENT;
     }
-    if (net->rows_in < 0 || count > BLOCK_STREAM_INPUT_ROWS - net->rows_in) {
+    if (net->next_row == 0 || count > BLOCK_STREAM_INPUT_ROWS + 1 - net->next_row) {
         return BLOCK_STREAM_E_ORDER;
     }
     for (int i = 0; i < count; i++) {
         loop0(net, rows + (size_t)i * BLOCK_STREAM_INPUT_ROW_BYTES);
-        net->rows_in++;
+        net->next_row++;
     }
     return BLOCK_STREAM_OK;
 }
@@ -375,10 +383,10 @@ int block_stream_finish(block_stream_t *net, int8_t *output)
     if (net == NULL || output == NULL) {
         return BLOCK_STREAM_E_ARGUMENT;
     }
-    if (net->rows_in != BLOCK_STREAM_INPUT_ROWS) {
+    if (net->next_row != BLOCK_STREAM_INPUT_ROWS + 1) {
         return BLOCK_STREAM_E_ORDER;
     }
-    net->rows_in = -1;
+    net->next_row = 0;
     memcpy(output + 0, &net->arena[8], 3);
     return BLOCK_STREAM_OK;
 }

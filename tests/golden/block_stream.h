@@ -52,7 +52,7 @@ extern const char *const block_stream_labels[BLOCK_STREAM_LABEL_COUNT];
 #define BLOCK_STREAM_OK 0
 #define BLOCK_STREAM_E_ARGUMENT 1 /* a pointer is NULL or a count negative */
 #define BLOCK_STREAM_E_ARENA 2    /* the arena is too small or not aligned to 16 bytes */
-#define BLOCK_STREAM_E_ORDER 3    /* rows without begin, more rows than the input has, or finish before all rows */
+#define BLOCK_STREAM_E_ORDER 3    /* no init before this, rows without begin, more rows than the input has, or finish before all rows */
 
 /* Called after every row of every step: for checks and measurements, not for normal use. */
 typedef void (*block_stream_observer_t)(void *context, int step, const int8_t *row, int32_t bytes);
@@ -61,11 +61,12 @@ typedef struct {
     int8_t *arena;
     block_stream_observer_t observer;
     void *observer_context;
-    int32_t rows_in;               /* input rows received, -1 before begin */
+    int32_t next_row;              /* input row that is due, from 1; 0 before begin, and in a context that is not prepared */
     uint8_t made[BLOCK_STREAM_STEPS];  /* rows made by each step, padding counted */
 } block_stream_t;
 
-/* Prepares a context. The arena belongs to it until the last call; its contents need not be kept between inferences. */
+/* Prepares a context. The arena belongs to it until the last call; its contents need not be kept between inferences.
+ * Before this, and after it has failed, every other call returns BLOCK_STREAM_E_ORDER, if the context is static or set to zero. */
 int block_stream_init(block_stream_t *net, void *arena, size_t arena_bytes);
 
 /* One inference. The input is only read. */

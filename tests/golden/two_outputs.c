@@ -245,15 +245,17 @@ static void loop4(two_outputs_t *net)
 
 int two_outputs_init(two_outputs_t *net, void *arena, size_t arena_bytes)
 {
-    if (net == NULL || arena == NULL) {
+    if (net == NULL) {
+        return TWO_OUTPUTS_E_ARGUMENT;
+    }
+    memset(net, 0, sizeof *net);
+    if (arena == NULL) {
         return TWO_OUTPUTS_E_ARGUMENT;
     }
     if (arena_bytes < TWO_OUTPUTS_ARENA_BYTES || (uintptr_t)arena % 16 != 0) {
         return TWO_OUTPUTS_E_ARENA;
     }
-    memset(net, 0, sizeof *net);
     net->arena = (int8_t *)arena;
-    net->rows_in = -1;
     return TWO_OUTPUTS_OK;
 }
 
@@ -262,6 +264,9 @@ int two_outputs_observe(two_outputs_t *net, two_outputs_observer_t observer, voi
     if (net == NULL) {
         return TWO_OUTPUTS_E_ARGUMENT;
     }
+    if (net->arena == NULL) {
+        return TWO_OUTPUTS_E_ORDER;
+    }
     net->observer = observer;
     net->observer_context = context;
     return TWO_OUTPUTS_OK;
@@ -269,11 +274,14 @@ int two_outputs_observe(two_outputs_t *net, two_outputs_observer_t observer, voi
 
 int two_outputs_begin(two_outputs_t *net)
 {
-    if (net == NULL || net->arena == NULL) {
+    if (net == NULL) {
         return TWO_OUTPUTS_E_ARGUMENT;
     }
+    if (net->arena == NULL) {
+        return TWO_OUTPUTS_E_ORDER;
+    }
     memset(net->made, 0, sizeof net->made);
-    net->rows_in = 0;
+    net->next_row = 1;
     return TWO_OUTPUTS_OK;
 }
 
@@ -282,12 +290,12 @@ int two_outputs_push_rows(two_outputs_t *net, const two_outputs_input_t *rows, i
     if (net == NULL || rows == NULL || count < 0) {
         return TWO_OUTPUTS_E_ARGUMENT;
     }
-    if (net->rows_in < 0 || count > TWO_OUTPUTS_INPUT_ROWS - net->rows_in) {
+    if (net->next_row == 0 || count > TWO_OUTPUTS_INPUT_ROWS + 1 - net->next_row) {
         return TWO_OUTPUTS_E_ORDER;
     }
     for (int i = 0; i < count; i++) {
         loop0(net, rows + (size_t)i * TWO_OUTPUTS_INPUT_ROW_BYTES);
-        net->rows_in++;
+        net->next_row++;
     }
     return TWO_OUTPUTS_OK;
 }
@@ -297,10 +305,10 @@ int two_outputs_finish(two_outputs_t *net, int8_t *output)
     if (net == NULL || output == NULL) {
         return TWO_OUTPUTS_E_ARGUMENT;
     }
-    if (net->rows_in != TWO_OUTPUTS_INPUT_ROWS) {
+    if (net->next_row != TWO_OUTPUTS_INPUT_ROWS + 1) {
         return TWO_OUTPUTS_E_ORDER;
     }
-    net->rows_in = -1;
+    net->next_row = 0;
     loop1(net);
     loop2(net);
     loop3(net);

@@ -59,7 +59,7 @@ extern const char *const two_outputs_labels[TWO_OUTPUTS_LABEL_COUNT];
 #define TWO_OUTPUTS_OK 0
 #define TWO_OUTPUTS_E_ARGUMENT 1 /* a pointer is NULL or a count negative */
 #define TWO_OUTPUTS_E_ARENA 2    /* the arena is too small or not aligned to 16 bytes */
-#define TWO_OUTPUTS_E_ORDER 3    /* rows without begin, more rows than the input has, or finish before all rows */
+#define TWO_OUTPUTS_E_ORDER 3    /* no init before this, rows without begin, more rows than the input has, or finish before all rows */
 
 /* Called after every row of every step: for checks and measurements, not for normal use. */
 typedef void (*two_outputs_observer_t)(void *context, int step, const int8_t *row, int32_t bytes);
@@ -68,11 +68,12 @@ typedef struct {
     int8_t *arena;
     two_outputs_observer_t observer;
     void *observer_context;
-    int32_t rows_in;               /* input rows received, -1 before begin */
+    int32_t next_row;              /* input row that is due, from 1; 0 before begin, and in a context that is not prepared */
     uint8_t made[TWO_OUTPUTS_STEPS];  /* rows made by each step, padding counted */
 } two_outputs_t;
 
-/* Prepares a context. The arena belongs to it until the last call; its contents need not be kept between inferences. */
+/* Prepares a context. The arena belongs to it until the last call; its contents need not be kept between inferences.
+ * Before this, and after it has failed, every other call returns TWO_OUTPUTS_E_ORDER, if the context is static or set to zero. */
 int two_outputs_init(two_outputs_t *net, void *arena, size_t arena_bytes);
 
 /* One inference. The input is only read. */
