@@ -32,8 +32,8 @@ from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.recipe import Recipe
 from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.tasks.classification import labels_of, read_labels
 from mbn2c.tasks.images import Samples, evenly_spaced, open_samples
+from mbn2c.tasks.labels import find_labels
 from mbn2c.tasks.likeness import summary
 from mbn2c.tasks.outputs import OutputSpec, main_output
 from mbn2c.tasks.task import InputSpec, Preprocess
@@ -140,13 +140,13 @@ def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
     _check_labels(labels, outputs)
     samples = _open_calibration(options, spec)
     _check_preprocess(options, spec, samples)
-    _check_gates(options, samples, outputs[main_output(outputs)])
+    _check_gates(options, labels, samples, outputs[main_output(outputs)])
     inputs = Inputs(spec, options.preprocess or Preprocess(), samples)
     float_model = model_bytes(options.model)
     found = _quantize(options, graph, outputs, inputs, float_model, progress)
     batch = np.concatenate([spec.to_nhwc(values) for values in inputs.first(_COSTED_IMAGES)])
     costs = noise_shares(found.float_graph, found.graph, batch)
-    held_back = _held_back(options, outputs, inputs, found, progress)
+    held_back = _held_back(options, labels, outputs, inputs, found, progress)
     if held_back is not None and options.max_drop is not None:
         check_drop(held_back, options.max_drop, costs)
     if held_back is not None and options.min_sqnr is not None:
@@ -220,7 +220,9 @@ def _open_calibration(options: NetworkOptions, spec: InputSpec) -> Samples | Non
     return open_samples(Path(options.calib), spec, resize=options.resize, limit=options.calib_limit)
 
 
-def _check_gates(options: NetworkOptions, samples: Samples | None, main: OutputSpec) -> None:
+def _check_gates(
+    options: NetworkOptions, class_names: Sequence[str], samples: Samples | None, main: OutputSpec
+) -> None:
     for gate, limit in (("--max-drop", options.max_drop), ("--min-sqnr", options.min_sqnr)):
         if limit is not None and samples is None:
             raise UsageError(f"{gate} needs images", hint="--calib FOLDER; part of them is held back to measure with")
@@ -229,7 +231,7 @@ def _check_gates(options: NetworkOptions, samples: Samples | None, main: OutputS
     if options.calib_labels is not None and options.max_drop is None:
         raise UsageError("--calib-labels serves --max-drop only", hint="give both, or neither")
     if options.calib_labels is not None and samples is not None:
-        labels_of(samples.names, read_labels(options.calib_labels), main.label_count, str(options.calib_labels))
+        find_labels(samples.names, samples.folders, options.calib_labels, class_names, main)
 
 
 def _check_preprocess(options: NetworkOptions, spec: InputSpec, samples: Samples | None) -> None:
@@ -265,7 +267,12 @@ def _quantize(
 
 
 def _held_back(
-    options: NetworkOptions, outputs: Sequence[OutputSpec], inputs: Inputs, found: Found, progress: Progress
+    options: NetworkOptions,
+    class_names: Sequence[str],
+    outputs: Sequence[OutputSpec],
+    inputs: Inputs,
+    found: Found,
+    progress: Progress,
 ) -> HeldBack | None:
     """The answers on images that the network was made without; with a gate, also on those --calib-limit left out."""
     samples = inputs.samples
@@ -284,17 +291,16 @@ def _held_back(
             names.append(everything.names[position])
             judged.append(judge(position, outputs, ports, run_float(values), run_int8(values)))
     main = main_output(outputs)
-    labels: Sequence[int | None] = [None] * len(names)
-    if options.calib_labels is not None:
-        given = read_labels(options.calib_labels)
-        labels = labels_of(names, given, outputs[main].label_count, str(options.calib_labels))
+    labels = find_labels(names, samples.folders, options.calib_labels, class_names, outputs[main])
+    indices: Sequence[int | None] = labels.indices or [None] * len(names)
     return HeldBack(
-        [Answer(*one.choices, label) for one, label in zip(judged, labels, strict=True) if one.choices is not None],
+        [Answer(*one.choices, label) for one, label in zip(judged, indices, strict=True) if one.choices is not None],
         [summary(output, [one.likeness[number] for one in judged]) for number, output in enumerate(outputs)],
         main,
         len(judged),
         found.folds,
         len(judged) - len(found.judged),
+        labels,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mbn2c.errors import GateError
 from mbn2c.results import Share, drop_text, paired_drop
+from mbn2c.tasks.labels import Labels
 from mbn2c.tasks.likeness import fails_sqnr, top1_agreement
 
 _NAMED_LAYERS = 3
@@ -32,6 +33,7 @@ class HeldBack:
     images    how many were judged
     folds     networks that were made to judge the calibration images, each from the others: 4 is cross-validation of
               all, 1 holds a quarter back, with 0 they are too few, and judged by the network that is made from them
+    labels    of the images, and where they are from
     left_out  of the images: those that --calib-limit left out, which are judged by the network itself
 
     Where labels are missing the drop counts every image whose answer changes as lost, which bounds it from above.
@@ -43,6 +45,7 @@ class HeldBack:
     images: int = 0
     folds: int = 0
     left_out: int = 0
+    labels: Labels = field(default_factory=Labels)
 
     @property
     def is_labelled(self) -> bool:
@@ -61,6 +64,12 @@ class HeldBack:
         right = [(answer.float_top1 == answer.label, answer.int8_top1 == answer.label) for answer in self.answers]
         return paired_drop(right.count((True, False)), right.count((False, True)), len(right))
 
+    def _accuracy(self, choices: Sequence[int]) -> float | None:
+        """Share of choices that are the labels; None without labels."""
+        if not self.is_labelled:
+            return None
+        return sum(choice == answer.label for choice, answer in zip(choices, self.answers, strict=True)) / len(choices)
+
     def to_json(self) -> dict[str, Any]:
         """`agreement` is the main output's, `drop` is None where it does not say one class for an image."""
         drop, upper = self.drop if self.answers else (None, None)
@@ -70,11 +79,15 @@ class HeldBack:
             "folds": self.folds,
             "left_out_images": self.left_out,
             "labelled": self.is_labelled,
+            "labels": self.labels.to_json(),
             "agreement": agreement,
             "agreement_95": interval,
+            "accuracy_float32": self._accuracy([answer.float_top1 for answer in self.answers]),
+            "accuracy_int8": self._accuracy([answer.int8_top1 for answer in self.answers]),
             "drop": drop,
             "drop_upper_95": upper,
             "outputs": list(self.outputs),
+            "main": self.main,
         }
 
 
@@ -98,7 +111,7 @@ def check_drop(held_back: HeldBack, max_drop: float, costs: Mapping[str, float])
     count = len(held_back.answers)
     hints = ["--quantize best", "more --calib images"]
     if not held_back.is_labelled:
-        hints.append("--calib-labels CSV, which counts only answers that were right")
+        hints.append("--calib-labels CSV or one folder of images per class, which count only answers that were right")
     if 100 * paired_drop(0, 0, count)[1] > max_drop:
         hints = [f"more --calib images: {count} could not show less even without a single loss"]
     raise GateError(

@@ -72,6 +72,8 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
         "calibration": {
             "source": RANDOM if samples is None else "images" if samples.are_pixels else "npz",
             "images": RANDOM_IMAGES if samples is None else len(samples),
+            "folders": [] if samples is None else list(samples.folders),
+            "exif_rotated_images": 0 if samples is None else len(samples.rotated),
             "percentile": options.percentile,
             "effort": options.effort,
         }

@@ -11,6 +11,7 @@ from mbn2c.target import Board, Core
 
 _DEAREST_LAYERS = 5
 _COSTLY_LAYERS = 3
+_NAMED_FOLDERS = 6
 _LONGEST_NAME = 50
 # Of the quantization methods that were tried: those kept after the first one, those dropped.
 _KEPT_METHODS, _DROPPED_METHODS = 6, 4
@@ -47,7 +48,7 @@ def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
     rows = [
         ("model", f"{model['file']}: {size}"),
         ("target", report["target"] + (f", board {report['board']}" if report["board"] else "")),
-        ("calibration", f"{calibration['images'] or 'none'} {source}"),
+        ("calibration", f"{calibration['images'] or 'none'} {source}{_folders(calibration)}"),
         ("folded", f"{folds}, {folded['removed_channels']} constant channels"),
         *_tried_rows(report["quantization"]["tried"]),
         *_quality_rows(report["quantization"]),
@@ -64,6 +65,14 @@ def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
     if note:
         rows.append(("note", note))
     return table(rows)
+
+
+def _folders(calibration: Mapping[str, Any]) -> str:
+    """Of the calibration images: the folders they are from, and how many were turned."""
+    folders, rotated = calibration.get("folders", ()), calibration.get("exif_rotated_images", 0)
+    names = ", ".join(folders[:_NAMED_FOLDERS]) + (" ..." if len(folders) > _NAMED_FOLDERS else "")
+    text = f" in {len(folders)} folders ({names})" if folders else ""
+    return text + (f", {rotated} of them rotated as their EXIF data says" if rotated else "")
 
 
 def _tried_rows(tried: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -108,7 +117,20 @@ def _held_back_rows(held_back: Mapping[str, Any]) -> list[tuple[str, str]]:
         name = f"output '{one['name']}': " if len(held_back["outputs"]) > 1 else ""
         rows.append(("", f"{name}{_judged(one, percent=True)}"))
         rows += [("", f"{name}{text}") for text in _assumption(one)]
+    if held_back["labels"]["note"]:
+        rows.append(("", f"labels: {held_back['labels']['note']}"))
+    if held_back["labelled"]:
+        shares = [100 * held_back[f"accuracy_{side}"] for side in ("float32", "int8")]
+        doubt = _by_chance(held_back["accuracy_float32"], held_back["outputs"][held_back["main"]])
+        rows.append(("", f"right: float32 {shares[0]:.1f} %, int8 {shares[1]:.1f} %{doubt}"))
     return rows
+
+
+def _by_chance(accuracy: float, main: Mapping[str, Any]) -> str:
+    """A doubt in the labels, where the float model does not know them; against such labels nothing can be lost."""
+    if accuracy > 1 / max(2, main["shape"][3]):
+        return ""
+    return "; float32 is no better than chance: do labels and classes belong together?"
 
 
 # What is the same as in the float model, by metric.
@@ -165,6 +187,10 @@ def verify_text(result: Mapping[str, Any]) -> str:
             f"{result['reference_vs_ort_int8_mismatches']} bytes differ, over all tensors",
         ),
     ]
+    if result["exif_rotated_images"]:
+        rows.append(("images", f"{result['exif_rotated_images']} of {n} rotated as their EXIF data says"))
+    if result["labels"]["note"]:
+        rows.append(("labels", result["labels"]["note"]))
     if result["unstable_images"]:
         rows.append(("unstable", f"the device contradicts itself on {result['unstable_images']} of {n} images"))
     for one in result["outputs"]:
@@ -222,7 +248,8 @@ def _accuracy_rows(result: Mapping[str, Any], main: Mapping[str, Any]) -> list[t
     rows = []
     for who, key in (("device", "top1_device"), ("float model", "top1_ort_float32")):
         if result[key] is not None:
-            rows.append((f"{what} of the {who}", _share(result[key], result[f"{key}_interval_95"])))
+            doubt = _by_chance(result[key], main) if key == "top1_ort_float32" else ""
+            rows.append((f"{what} of the {who}", _share(result[key], result[f"{key}_interval_95"]) + doubt))
     if result["drop"] is not None:
         rows.append(_drop_row(100 * result["drop"], 100 * result["drop_upper_95"]))
     return rows

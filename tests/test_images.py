@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from numpy.lib import format as npy
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from mbn2c.errors import UsageError
 from mbn2c.numerics import quantize_linear
 from mbn2c.oracle import Oracle
 from mbn2c.tasks.classification import labels_of, read_class_names, read_labels
+from mbn2c.tasks.folders import classes_of_folders
 from mbn2c.tasks.images import evenly_spaced, open_samples
 from mbn2c.tasks.task import InputSpec, Preprocess
 from mbn2c.verify.open_devices import read_lab
@@ -189,6 +190,86 @@ def test_limit(tmp_path: Path) -> None:
     assert open_samples(tmp_path, RGB, limit=3).names == ("0.png", "3.png", "6.png")
 
 
+# (what lies there, names of the samples, folders)
+TREES = [
+    (["a.png", "b.jpg"], ["a.png", "b.jpg"], []),
+    (["dog/a.png", "cat/b.png", "cat/a.png"], ["cat/a.png", "cat/b.png", "dog/a.png"], ["cat", "dog"]),
+    (["b/1.png", "a/", "B/1.png", "10/1.png", "9/1.png"], ["10/1.png", "9/1.png", "B/1.png", "b/1.png"], "10 9 B a b"),
+    (["cat/a.png", ".git/b.png", "__MACOSX/a.png", "notes.txt"], ["cat/a.png"], ["cat"]),
+    (["a.png", "notes/readme.txt", "empty/"], ["a.png"], []),
+]
+
+
+@pytest.mark.parametrize(("files", "names", "folders"), TREES, ids=[str(one[0]) for one in TREES])
+def test_class_folders(files: list[str], names: list[str], folders: list[str] | str, tmp_path: Path) -> None:
+    for file in files:
+        (tmp_path / file if file.endswith("/") else (tmp_path / file).parent).mkdir(parents=True, exist_ok=True)
+        if file.endswith((".png", ".jpg")):
+            save(tmp_path / file)
+        elif not file.endswith("/"):
+            (tmp_path / file).write_text("none")
+    samples = open_samples(tmp_path, RGB)
+    assert list(samples.names) == names and [sample.name for sample in samples] == names
+    assert list(samples.folders) == (folders.split() if isinstance(folders, str) else folders)
+
+
+# (folders, class names, classes of the model, index of each folder, what is said)
+CLASSES = [
+    ("cat dog", "", 2, [0, 1], "folder names, in sorted order as in Keras and PyTorch: 0 cat, 1 dog"),
+    ("cat dog", "dog cat", 2, [1, 0], "folder names, by the model's class names: 0 dog, 1 cat"),
+    ("cat", "dog cat emu", 3, [1], "by the model's class names: 1 cat"),
+    ("n01 n02", "dog cat", 2, [0, 1], "in sorted order"),
+    ("cat dog", "", 3, None, "2 folders for 3 classes"),
+    ("cat dgo", "dog cat", 2, None, "'dgo' is no class name of the model"),
+    ("crane emu", "crane crane emu", 3, None, "two classes are called 'crane'"),
+    ("0 1 2", "", 3, [0, 1, 2], "in sorted order"),
+    ("0 1 10 2 3 4 5 6 7 8 9", "", 11, None, "sorted as text"),
+    ("0 1 10 2 3 4 5 6 7 8 9", "0 1 2 3 4 5 6 7 8 9 10", 11, [0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9], "by the model's"),
+    ("cat dog", "", 0, None, "no class of the image"),
+]
+
+
+@pytest.mark.parametrize(("folders", "names", "count", "expected", "note"), CLASSES, ids=[one[4] for one in CLASSES])
+def test_classes_of_folders(folders: str, names: str, count: int, expected: list[int] | None, note: str) -> None:
+    found = classes_of_folders(folders.split(), names.split(), count)
+    assert note in found.note
+    assert found.labels([f"{folder}/a.png" for folder in folders.split()]) == expected
+
+
+# --- EXIF orientation ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_photos_are_turned_upright(orientation: int, suffix: str, tmp_path: Path) -> None:
+    """As ImageOps.exif_transpose has it; 1 is upright, 0 and 9 mean nothing."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image = Image.fromarray(picture(30, 40))
+    image.save(tmp_path / f"a.{suffix}", exif=exif)
+    image.save(tmp_path / f"b.{suffix}")
+    samples = open_samples(tmp_path, InputSpec((1, 3, 40, 30), NCHW), resize="stretch")
+    with Image.open(tmp_path / f"a.{suffix}") as opened:
+        upright = ImageOps.exif_transpose(opened).convert("RGB").resize((30, 40), Image.Resampling.BILINEAR)
+    pixels = samples[0].pixels
+    assert pixels is not None and np.array_equal(pixels[0], np.asarray(upright))
+    assert samples[1].pixels is not None
+    assert samples.rotated == ({f"a.{suffix}"} if 2 <= orientation <= 8 else set())
+
+
+def test_damaged_exif_data_is_no_damaged_image(tmp_path: Path) -> None:
+    """An entry of the wrong type, with which ImageOps.exif_transpose of Pillow 11 and 12 fails."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.XResolution] = 1.5
+    Image.fromarray(picture(12, 8)).save(tmp_path / "a.jpg", exif=exif)
+    content = (tmp_path / "a.jpg").read_bytes()
+    entry = content.index(bytes([0x01, 0x1A, 0x00, 0x05]))  # XResolution, of type RATIONAL
+    (tmp_path / "a.jpg").write_bytes(content[: entry + 3] + b"\x02" + content[entry + 4 :])  # of type ASCII
+    samples = open_samples(tmp_path, RGB)
+    assert samples[0].pixels is not None and samples.rotated == {"a.jpg"}
+
+
 # --- .npz ----------------------------------------------------------------------------------------
 
 
@@ -222,10 +303,14 @@ def _file(name: str, content: bytes, open_folder: bool = True):  # type: ignore[
     return make
 
 
-def _nested(folder: Path) -> Path:
-    (folder / "cats").mkdir()
-    save(folder / "cats" / "a.png")
-    return folder
+def _tree(*files: str):  # type: ignore[no-untyped-def]
+    def make(folder: Path) -> Path:
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            save(folder / file)
+        return folder
+
+    return make
 
 
 def _deep(folder: Path) -> Path:
@@ -307,7 +392,10 @@ def _png_chunk(folder: Path) -> Path:
 REFUSED = {
     "no folder": (lambda folder: folder / "gone", "no such folder"),
     "empty folder": (lambda folder: folder, "holds no PNG or JPEG"),
-    "folders in the folder": (_nested, "holds no PNG or JPEG"),
+    "folders two deep": (_tree("train/cats/a.png", "test/cats/a.png"), "holds no PNG or JPEG"),
+    "images beside folders": (_tree("a.png", "cats/b.png"), "images lie beside folders of images: a.png, cats/"),
+    "a folder in a class": (_tree("cats/a.png", "cats/old/b.png"), "lies in a class folder: cats/old/"),
+    "classes one and two deep": (_tree("cats/a.png", "dogs/old/b.png"), "lies in a class folder: dogs/old/"),
     "other file": (_file("labels.csv", b"file,index\n", open_folder=False), "neither an images folder nor an .npz"),
     "not an image": (_file("a.png", b"hello"), "cannot read the image"),
     "empty image": (_file("a.jpg", b""), "cannot read the image"),
@@ -373,7 +461,7 @@ def test_wrong_option(options: dict[str, object], message: str, tmp_path: Path) 
         ("file,index\na.png,3\nb.png,0\n", (), {"a.png": 3, "b.png": 0}),
         ("file,label,who\na.png,1,me\n\n", (), {"a.png": 1}),
         ("file,index,label\na.png,2,cat\n", (), {"a.png": 2}),
-        ("\ufefflabel, file\ncat,x/a.png\ndog,b.png\n", ("dog", "cat"), {"a.png": 1, "b.png": 0}),
+        ("\ufefflabel, file\ncat,x/a.png\ndog,b.png\n", ("dog", "cat"), {"x/a.png": 1, "b.png": 0}),
         ('file,label\n"a,b.png",0\n', (), {"a,b.png": 0}),
     ],
 )
@@ -448,6 +536,32 @@ def test_a_text_that_never_ends(read: Callable[[Path], object], tmp_path: Path) 
             read(tmp_path / name)
     with pytest.raises(UsageError, match="is a folder"):
         read(tmp_path)
+
+
+# (samples, labels, what comes of it)
+MATCHES = [
+    (["a.png"], {"a.png": 1}, [1]),
+    (["a.png"], {"x/y/a.png": 1}, [1]),
+    (["cat/a.png", "dog/a.png"], {"cat/a.png": 0, "dog/a.png": 1}, [0, 1]),
+    (["cat/a.png", "dog/a.png"], {"images/cat/a.png": 0, "images/dog/a.png": 1}, [0, 1]),
+    (["cat/a.png", "dog/b.png"], {"a.png": 0, "b.png": 1}, [0, 1]),
+    (["cat/a.png"], {"cat/a.png": 0, "a.png": 1}, [0]),
+    (["cat/a.png", "dog/a.png"], {"a.png": 0}, "'a.png' may be cat/a.png or dog/a.png"),
+    (["a.png"], {"x/a.png": 0, "y/a.png": 1}, "'a.png' has two labels"),
+    (["a.png"], {"x/a.png": 1, "y/a.png": 1}, [1]),
+    (["cat/a.png"], {"dog/a.png": 1}, "no label for 1 of 1"),
+    (["a.png"], {"aa.png": 1}, "no label for 1 of 1"),
+]
+
+
+@pytest.mark.parametrize(("names", "labels", "expected"), MATCHES, ids=[f"{one[0]} {one[1]}" for one in MATCHES])
+def test_files_of_labels(names: list[str], labels: dict[str, int], expected: list[int] | str, tmp_path: Path) -> None:
+    if isinstance(expected, str):
+        with pytest.raises(UsageError, match=expected) as refused:
+            labels_of(names, labels, 2, "labels.csv")
+        assert refused.value.hint
+    else:
+        assert labels_of(names, labels, 2, "labels.csv") == expected
 
 
 def test_labels_of() -> None:

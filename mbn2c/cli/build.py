@@ -52,7 +52,11 @@ def add_build(commands: Any) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
     parser.add_argument("--target", metavar="CORE", help="core to build for; see `mbn2c targets`")
     parser.add_argument("--board", help="board to build firmware for, whose RAM is a limit; see `mbn2c boards`")
-    parser.add_argument("--calib", metavar="DIR|FILE.npz|random", help="images to choose the int8 scales from")
+    parser.add_argument(
+        "--calib",
+        metavar="DIR|FILE.npz|random",
+        help="images to choose the int8 scales from; a folder of images, or of one folder per class",
+    )
     parser.add_argument("--calib-limit", type=COUNT, metavar="N", help="take N of them, evenly spaced")
     parser.add_argument(
         "--quantize",
@@ -77,7 +81,8 @@ def add_build(commands: Any) -> None:
         "--calib-labels",
         type=Path,
         metavar="CSV",
-        help="classes of the --calib images, for --max-drop; without them every changed answer counts as lost",
+        help="classes of the --calib images, for --max-drop (default: names of class folders; without either every "
+        "changed answer counts as lost)",
     )
     add_output_options(parser)
     parser.add_argument(

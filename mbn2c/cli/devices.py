@@ -69,8 +69,16 @@ def add_verify(commands: Any) -> None:
     )
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
     _add_device(parser)
-    parser.add_argument("--images", required=True, type=Path, metavar="DIR|FILE.npz")
-    parser.add_argument("--labels", type=Path, metavar="CSV", help="columns file, and index or label")
+    parser.add_argument(
+        "--images",
+        required=True,
+        type=Path,
+        metavar="DIR|FILE.npz",
+        help="a folder of PNG or JPEG files, or of one folder per class",
+    )
+    parser.add_argument(
+        "--labels", type=Path, metavar="CSV", help="columns file, and index or label (default: names of class folders)"
+    )
     parser.add_argument("--limit", type=COUNT, metavar="N", help="take N images, evenly spaced")
     parser.add_argument("--layers", action="store_true", help="compare every layer and name the first bad one")
     parser.add_argument(

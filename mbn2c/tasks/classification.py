@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from mbn2c.errors import UsageError
@@ -14,7 +14,7 @@ _MAX_INDEX_DIGITS = 9
 
 
 def read_labels(path: Path, class_names: Sequence[str] = ()) -> dict[str, int]:
-    """File name -> class index, from a CSV with a header.
+    """File, as the CSV names it -> class index, from a CSV with a header.
 
     The header names `file` and `index` or `label` (more columns are ignored; `index` wins). A label is a class
     index, or one of `class_names`.
@@ -31,8 +31,8 @@ def read_labels(path: Path, class_names: Sequence[str] = ()) -> dict[str, int]:
         )
     labels: dict[str, int] = {}
     for line, row in rows.items():
-        name, text = PurePath(row["file"].strip()).name, row[column].strip()
-        if not name:
+        name, text = PurePath(row["file"].strip()).as_posix(), row[column].strip()
+        if not row["file"].strip():
             raise UsageError("a row without a file name", where=f"{path}, line {line}", hint="fill or remove it")
         index = _class_index(text, class_names)
         if index is None:
@@ -80,25 +80,49 @@ def read_class_names(path: Path) -> tuple[str, ...]:
 def labels_of(names: Sequence[str], labels: Mapping[str, int], classes: int, source: str) -> list[int]:
     """The class index of each sample.
 
-    names   of the samples
+    names   of the samples: file names, or "folder/file"
+    labels  by file; of two names that belong together one may have more folders before it than the other
     source  the labels file, for messages
-    raises  UsageError if a sample has no label, or one the network has no output for
+    raises  UsageError if a sample has no label, or several, or one the network has no output for
     """
-    missing = [name for name in names if name not in labels]
+    found = {name: file for name, file in zip(names, _files_of(names, labels, source), strict=True) if file}
+    missing = [name for name in names if name not in found]
     if missing:
         raise UsageError(
             f"no label for {len(missing)} of {len(names)} images, the first is '{missing[0]}'",
             where=source,
             hint="its 'file' column must hold the file names of the images folder",
         )
-    for name in names:
-        if not 0 <= labels[name] < classes:
+    for name, file in found.items():
+        if not 0 <= labels[file] < classes:
             raise UsageError(
-                f"'{name}' has class index {labels[name]}, the model has {classes} classes",
+                f"'{name}' has class index {labels[file]}, the model has {classes} classes",
                 where=source,
                 hint="indices run from 0; check that labels and model belong together",
             )
-    return [labels[name] for name in names]
+    return [labels[found[name]] for name in names]
+
+
+def _files_of(names: Sequence[str], labels: Mapping[str, int], source: str) -> Iterator[str | None]:
+    """Of each sample the file in `labels` that is meant; None if there is none."""
+    by_last: dict[str, list[str]] = {}
+    for file in labels:
+        by_last.setdefault(file.rpartition("/")[2], []).append(file)
+    taken: dict[str, str] = {}
+    for name in names:
+        last = name.rpartition("/")[2]
+        alike = by_last.get(last, ())
+        files = [file for file in alike if f"/{name}".endswith(f"/{file}") or file.endswith(f"/{name}")]
+        files = [name] if name in files else files
+        if len({labels[file] for file in files}) > 1:
+            raise UsageError(f"'{name}' has two labels", where=source, hint=f"keep one of {', '.join(files[:3])}")
+        if files and taken.setdefault(files[0], name) != name:
+            raise UsageError(
+                f"'{files[0]}' may be {taken[files[0]]} or {name}",
+                where=source,
+                hint="name the folder too: folder/file",
+            )
+        yield files[0] if files else None
 
 
 def _class_index(text: str, class_names: Sequence[str]) -> int | None:

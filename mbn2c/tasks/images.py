@@ -6,21 +6,33 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from mbn2c.errors import UsageError
 from mbn2c.files import read_npz
+from mbn2c.tasks.folders import find_images
 from mbn2c.tasks.task import InputSpec, Sample
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
 RESIZES = ("crop", "stretch")
 _MODES = {1: "L", 3: "RGB"}
 # Of an image while it is scaled: what Pillow accepts of a file as well.
 _MAX_PIXELS = 2 * 89_478_485
+# What brings an image of each EXIF orientation upright; 1 is upright. ImageOps.exif_transpose does the same, but also
+# writes the EXIF data anew, which fails on entries of the wrong type that nobody reads here.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +43,8 @@ class Samples:
     values     float32 [N, ...] of an .npz, or None
     rows       which rows of `values` these are
     are_codes  the .npz holds integers: for a model whose input is int8 or uint8, what that input holds
+    folders    names of all class folders in sorted order; () for a flat folder
+    rotated    names of the files loaded so far that were turned or mirrored as their EXIF orientation says
     """
 
     spec: InputSpec
@@ -39,6 +53,8 @@ class Samples:
     values: np.ndarray | None = None
     rows: tuple[int, ...] = ()
     are_codes: bool = False
+    folders: tuple[str, ...] = ()
+    rotated: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.rows) if self.values is not None else len(self.files)
@@ -50,8 +66,11 @@ class Samples:
         if self.values is not None:
             row = self.rows[position]
             return Sample(str(row), values=np.ascontiguousarray(self.values[row]).reshape(self.spec.shape))
-        file = self.files[position]
-        return Sample(file.name, pixels=load_image(file, self.spec, self.resize))
+        name = self.names[position]
+        pixels, is_rotated = load_image(self.files[position], self.spec, self.resize)
+        if is_rotated:
+            self.rotated.add(name)
+        return Sample(name, pixels=pixels)
 
     def digest(self, position: int) -> str:
         """The sha256 of what a sample is made of: its file, or its row of the .npz.
@@ -68,12 +87,12 @@ class Samples:
             hint = "remove or replace it"
             raise UsageError(f"cannot read the image: {error.strerror}", where=str(file), hint=hint) from None
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
-        """File names; row numbers for an .npz."""
+        """File names, "folder/file" where each class has a folder; row numbers for an .npz."""
         if self.values is not None:
             return tuple(str(row) for row in self.rows)
-        return tuple(file.name for file in self.files)
+        return tuple(f"{file.parent.name}/{file.name}" if self.folders else file.name for file in self.files)
 
     @property
     def are_pixels(self) -> bool:
@@ -120,28 +139,16 @@ def _open_folder(path: Path, spec: InputSpec, resize: str, limit: int | None) ->
             where=str(path),
             hint="give the inputs as an .npz",
         )
-    try:
-        entries = sorted(path.iterdir(), key=lambda entry: entry.name)
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the folder: {error.strerror}", where=str(path), hint="check its rights"
-        ) from None
-    files = [
-        entry
-        for entry in entries
-        if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
-    ]
-    if not files:
-        inner = [entry.name for entry in entries if entry.is_dir()]
-        hint = f"name one of its folders, e.g. {inner[0]}" if inner else "put PNG or JPEG files there"
-        raise UsageError("the folder holds no PNG or JPEG file", where=str(path), hint=hint)
-    return Samples(spec, tuple(files[position] for position in evenly_spaced(len(files), limit)), resize)
+    found = find_images(path)
+    chosen = tuple(found.files[position] for position in evenly_spaced(len(found.files), limit))
+    return Samples(spec, chosen, resize, folders=found.folders)
 
 
-def load_image(path: Path, spec: InputSpec, resize: str) -> np.ndarray:
+def load_image(path: Path, spec: InputSpec, resize: str) -> tuple[np.ndarray, bool]:
     """One image file at the network's size: uint8 [1, H, W, C]; a file of that size is used as it is.
 
-    raises  UsageError if it cannot be read
+    returns  the pixels, upright, and whether they were turned or mirrored for that, as the EXIF orientation says
+    raises   UsageError if it cannot be read
     """
     try:
         with warnings.catch_warnings():
@@ -153,14 +160,17 @@ def load_image(path: Path, spec: InputSpec, resize: str) -> np.ndarray:
                         where=str(path),
                         hint="convert it to an 8-bit PNG",
                     )
+                turn = _UPRIGHT.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
                 image = opened.convert(_MODES[spec.channels])
     except UsageError:
         raise
     except Exception as error:  # Pillow's decoders raise struct.error, IndexError, zlib.error and others as well
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"cannot read the image: {reason}", where=str(path), hint="remove or replace it") from None
-    image = _resized(image, spec.height, spec.width, resize, str(path))
-    return np.asarray(image, dtype=np.uint8).reshape(1, spec.height, spec.width, spec.channels)
+    upright = image if turn is None else image.transpose(turn)
+    resized = _resized(upright, spec.height, spec.width, resize, str(path))
+    pixels = np.asarray(resized, dtype=np.uint8).reshape(1, spec.height, spec.width, spec.channels)
+    return pixels, turn is not None
 
 
 def _resized(image: Image.Image, height: int, width: int, resize: str, where: str) -> Image.Image:

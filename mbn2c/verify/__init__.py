@@ -17,8 +17,8 @@ from mbn2c.link.session import Session
 from mbn2c.link.transport import Transport
 from mbn2c.output_folder import OutputFolder
 from mbn2c.progress import Progress
-from mbn2c.tasks.classification import labels_of, read_labels
 from mbn2c.tasks.images import Samples, open_samples
+from mbn2c.tasks.labels import Labels, find_labels
 from mbn2c.tasks.outputs import main_output
 from mbn2c.verify.one_image import Bench, Device, Models, Tally, VerifyOptions, open_models
 from mbn2c.verify.result import check_gates, verify_result
@@ -58,9 +58,9 @@ def verify_on_all(
     labels = _labels(output, models, options, samples)
     for device in devices:
         device.session.hello()
-    bench = Bench(output, models, samples, labels, options)
+    bench = Bench(output, models, samples, labels.indices, options)
     compared = len(models.outputs) if models.float32 else 0
-    subject = subject_of(output, models, samples, labels, options, devices)
+    subject = subject_of(output, models, samples, labels.indices, options, devices)
     with Journal(options.journal, subject, resume=options.resume) as journal:
         failed = list(lost)
         results = taken_over(journal.done, samples, bench.output_bytes, compared, str(options.journal))
@@ -74,7 +74,7 @@ def verify_on_all(
         whole = Tally()
         for position in sorted(results):
             whole.add(results[position])
-        result = verify_result(output, models.outputs, whole, devices, labels is not None, time.monotonic() - started)
+        result = verify_result(output, models.outputs, whole, devices, labels, time.monotonic() - started)
         layer_cycles = _layer_cycles(bench, devices) if options.layers else None
         journal.finish()
     return result | {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed}
@@ -99,12 +99,9 @@ def _check_kind(models: Models, samples: Samples, options: VerifyOptions) -> Non
         )
 
 
-def _labels(output: OutputFolder, models: Models, options: VerifyOptions, samples: Samples) -> list[int] | None:
+def _labels(output: OutputFolder, models: Models, options: VerifyOptions, samples: Samples) -> Labels:
     main = models.outputs[main_output(models.outputs)]
     if options.max_drop is not None:
         main.check_labels("--max-drop")
-    if options.labels is None:
-        return None
-    main.check_labels("--labels")
-    labels = read_labels(options.labels, output.report["build"]["labels"])
-    return labels_of(samples.names, labels, main.label_count, str(options.labels))
+    class_names = output.report["build"]["labels"]
+    return find_labels(samples.names, samples.folders, options.labels, class_names, main)

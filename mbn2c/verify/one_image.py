@@ -97,11 +97,13 @@ class Tally:
     """Counts over one image, or over those so far. `instructions`, `cycles`: one entry per inference counted.
 
     unstable             images on which a device contradicted itself; their `device_mismatches` are never 0
+    rotated              images that were turned upright as their EXIF orientation says
     hits, losses, gains  of the main output, against the labels
     likeness             one entry per image: for each output the fields of a `Likeness` to the float model
     """
 
     images: int = 0
+    rotated: int = 0
     outputs_compared: int = 0
     device_mismatches: int = 0
     oracle_mismatches: int = 0
@@ -182,6 +184,7 @@ class Prepared:
     position: int
     name: str
     sha256: str
+    is_rotated: bool
     label: int | None
     values: np.ndarray
     frame: bytes
@@ -231,8 +234,11 @@ class Bench:
         reference = run_graph(graph, {graph.inputs[0].tensor: quantized})
         comparison = models.int8.compare(values, reference)
         expected = b"".join(reference[port.tensor].tobytes() for port in graph.outputs)
+        is_rotated = sample.name in self.samples.rotated
         label = self.labels[position] if self.labels is not None else None
-        return Prepared(position, sample.name, sha256, label, values, frame, reference, expected, comparison)
+        return Prepared(
+            position, sample.name, sha256, is_rotated, label, values, frame, reference, expected, comparison
+        )
 
     def examine(self, prepared: Prepared, device: Device, instructions: Instructions) -> Outcome:
         """One image on a device, in all that the options ask for."""
@@ -256,7 +262,12 @@ class Bench:
     def judge(self, outcome: Outcome) -> Tally:
         """The host's part after the device's."""
         prepared, finding = outcome.prepared, outcome.finding
-        tally = Tally(images=1, outputs_compared=len(prepared.expected), instructions=outcome.instructions)
+        tally = Tally(
+            images=1,
+            rotated=int(prepared.is_rotated),
+            outputs_compared=len(prepared.expected),
+            instructions=outcome.instructions,
+        )
         tally.cycles = [outcome.cycles] if outcome.cycles else []
         tally.device_mismatches += finding.differing
         if finding.unstable:

@@ -13,6 +13,7 @@ from mbn2c.link.session import Session
 from mbn2c.network_drop import check_sqnr, most_costly
 from mbn2c.output_folder import OutputFolder
 from mbn2c.results import Share, drop_text, paired_drop
+from mbn2c.tasks.labels import Labels
 from mbn2c.tasks.likeness import Likeness, noisiest, summary, top1_agreement
 from mbn2c.tasks.outputs import OutputSpec, main_output
 from mbn2c.verify.one_image import Device, Tally
@@ -23,11 +24,11 @@ def verify_result(
     outputs: Sequence[OutputSpec],
     tally: Tally,
     devices: Sequence[Device],
-    labelled: bool,
+    labels: Labels,
     seconds: float,
 ) -> dict[str, Any]:
-    """The JSON object; labelled: the images had labels, which are the main output's."""
-    n, main = tally.images, main_output(outputs)
+    """The JSON object; labels: of the images, classes of the main output."""
+    n, main, labelled = tally.images, main_output(outputs), labels.indices is not None
     images = [[Likeness(**one) for one in image] for image in tally.likeness]
     judged = [summary(one, [image[number] for image in images]) for number, one in enumerate(outputs)]
     agreement, agreement_interval = top1_agreement(judged, main)
@@ -69,6 +70,8 @@ def verify_result(
         "sqnr_db": noisy["sqnr_db"] if noisy else None,
         "outputs": judged,
         "main_output": outputs[main].name,
+        "labels": labels.to_json(),
+        "exif_rotated_images": tally.rotated,
         "instructions_per_inference": round(mean) if mean is not None else None,
         "instructions_smallest": min(counts) if counts else None,
         "instructions_largest": max(counts) if counts else None,
@@ -130,7 +133,8 @@ def check_gates(
     if max_drop is not None:
         _check_has_float(result, "--max-drop")
         if result["drop_upper_95"] is None:
-            raise GateError("--max-drop needs labels", hint="--labels CSV with columns file and index")
+            hint = "--labels CSV with columns file and index, or one folder of images per class"
+            raise GateError("--max-drop needs labels", where=result["labels"]["note"], hint=hint)
         if not 100 * result["drop_upper_95"] <= max_drop:
             raise GateError(
                 f"{drop_text(result['drop'], result['drop_upper_95'])}; {max_drop:g} % is allowed",

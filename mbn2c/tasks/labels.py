@@ -1,0 +1,49 @@
+"""Labels CSV, or the names of class folders -> the class of each image, and in words where that is from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mbn2c.tasks.classification import labels_of, read_labels
+from mbn2c.tasks.folders import classes_of_folders
+from mbn2c.tasks.outputs import OutputSpec
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The images' classes.
+
+    indices  of each image; None where they are not known
+    source   "csv", "folders", or None
+    note     in words, for class folders: which class each is, or why they are none
+    """
+
+    indices: list[int] | None = None
+    source: str | None = None
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"source": self.source, "note": self.note}
+
+
+def find_labels(
+    names: Sequence[str], folders: Sequence[str], file: Path | None, class_names: Sequence[str], output: OutputSpec
+) -> Labels:
+    """A CSV counts more than the folders' names.
+
+    names        of the samples
+    folders      class folders, sorted; empty: there are none
+    class_names  in index order; empty: not known
+    output       the labels are its classes
+    raises       UsageError if the CSV does not fit images or output
+    """
+    if file is not None:
+        output.check_labels("a labels file")
+        return Labels(labels_of(names, read_labels(file, class_names), output.label_count, str(file)), "csv")
+    if not folders:
+        return Labels()
+    found = classes_of_folders(folders, class_names, output.label_count)
+    return Labels(found.labels(names), None if found.index is None else "folders", found.note)
