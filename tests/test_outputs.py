@@ -15,7 +15,7 @@ from onnx_models import Net
 from shared import shared
 
 from mbn2c.cli import main
-from mbn2c.errors import GateError, InternalError, UsageError
+from mbn2c.errors import GateError, UsageError
 from mbn2c.ops.operator import quant_of
 from mbn2c.oracle import Oracle
 from mbn2c.output_folder import OutputFolder
@@ -122,11 +122,6 @@ def test_a_sigmoid_that_is_one_is_no_noise() -> None:
     for logit, certain in ((60.0, 1.0), (-800.0, 0.0)):
         found = compare(output, output.before_tail(np.float32([[certain]])), np.full((1, 1, 1, 1), logit))
         assert (found.same, found.noise) == (1, 0.0)
-
-
-def test_an_unknown_end_is_no_guess() -> None:
-    with pytest.raises(InternalError, match="nothing is known of 'hardmax'"):
-        spec(CLASS, (0, 3), "hardmax").before_tail(np.zeros(CLASS))
 
 
 # --- over all images -----------------------------------------------------------------------------

@@ -17,13 +17,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mbn2c.errors import InternalError, UsageError
+from mbn2c.errors import UsageError
+from mbn2c.tasks.tails import undo_tail
 from mbn2c.tasks.task import nhwc_extents, to_nhwc
 
 CLASSES, LOGITS, VECTOR = KINDS = ("classes", "logits", "vector")
 SOFTMAXES = ("softmax", "log_softmax")
-# The smallest probability whose logarithm is taken; the largest logit that a float32 sigmoid tells from larger ones.
-_SMALLEST, LARGEST_LOGIT = 1e-30, 16.0
 
 
 @dataclass(frozen=True)
@@ -79,14 +78,7 @@ class OutputSpec:
         A softmax's logits are known up to a constant for each position, a sigmoid's between -16 and 16.
         """
         found = to_nhwc(values.reshape(self.shape), self.permutation).astype(np.float64)
-        if self.tail in ("", "log_softmax"):
-            return found
-        if self.tail == "softmax":
-            return np.asarray(np.log(np.maximum(found, _SMALLEST)))
-        if self.tail == "sigmoid":
-            with np.errstate(divide="ignore"):
-                return np.asarray(np.clip(np.log(found) - np.log1p(-found), -LARGEST_LOGIT, LARGEST_LOGIT))
-        raise InternalError(f"nothing is known of '{self.tail}' at the end of a network", where=f"output {self.name}")
+        return undo_tail(self.tail, found)
 
     def decide(self, values: np.ndarray) -> np.ndarray:
         """[1, H, W, C] before the tail -> class indices [1, H, W], or 0 and 1 [1, H, W, C]; not for a vector."""

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# The smallest probability whose logarithm is taken; the largest logit that a float32 sigmoid still has to one per cent.
+_SMALLEST, LARGEST_LOGIT = 1e-30, 12.0
+
 
 @dataclass(frozen=True)
 class Tail:
@@ -17,12 +20,14 @@ class Tail:
 
     operator  in ONNX
     apply     float64 values of one output -> what the model says; a softmax runs over all of them
+    undo      the inverse, elementwise: of a softmax up to a constant, of a sigmoid within LARGEST_LOGIT
     template  of its C, in templates/model; also what the C function is called
     table     (scale, zero_point) of the int8 output -> float32 [256] that the C reads
     """
 
     operator: str
     apply: Callable[[np.ndarray], np.ndarray]
+    undo: Callable[[np.ndarray], np.ndarray]
     template: str
     table: Callable[[float, int], np.ndarray]
 
@@ -30,6 +35,11 @@ class Tail:
 def apply_tail(tail: str, values: np.ndarray) -> np.ndarray:
     """What the model says where the device returns `values`, real numbers; "" leaves them as they are."""
     return TAILS[tail].apply(values.astype(np.float64)) if tail else values
+
+
+def undo_tail(tail: str, values: np.ndarray) -> np.ndarray:
+    """What stands before the tail where the model says `values`, float64."""
+    return TAILS[tail].undo(values.astype(np.float64)) if tail else values.astype(np.float64)
 
 
 def _log_softmax(values: np.ndarray) -> np.ndarray:
@@ -45,6 +55,15 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-np.logaddexp(0.0, -values)))
 
 
+def _log(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log(np.maximum(values, _SMALLEST)))
+
+
+def _logit(values: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.clip(np.log(values) - np.log1p(-values), -LARGEST_LOGIT, LARGEST_LOGIT))
+
+
 def _exponentials(scale: float, zero_point: int) -> np.ndarray:
     """exp of minus every difference two int8 logits can have."""
     return np.exp(-scale * np.arange(256)).astype(np.float32)
@@ -56,8 +75,8 @@ def _sigmoids(scale: float, zero_point: int) -> np.ndarray:
 
 
 TAILS: dict[str, Tail] = {
-    "softmax": Tail("Softmax", _softmax, "softmax", _exponentials),
-    "log_softmax": Tail("LogSoftmax", _log_softmax, "softmax", _exponentials),
-    "sigmoid": Tail("Sigmoid", _sigmoid, "sigmoid", _sigmoids),
+    "softmax": Tail("Softmax", _softmax, _log, "softmax", _exponentials),
+    "log_softmax": Tail("LogSoftmax", _log_softmax, np.asarray, "softmax", _exponentials),
+    "sigmoid": Tail("Sigmoid", _sigmoid, _logit, "sigmoid", _sigmoids),
 }
 TAIL_OF_OPERATOR = {tail.operator: name for name, tail in TAILS.items()}
