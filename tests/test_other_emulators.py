@@ -36,6 +36,7 @@ from mbn2c.verify import VerifyOptions, verify
 
 BRIDGE = Path(__file__).resolve().parent / "rp2040js" / "pico.js"
 NODE_MODULES = Path(sys.prefix) / "node" / "node_modules"
+NODE = shutil.which("node")
 IMAGES = 3
 
 
@@ -60,12 +61,10 @@ def verified(output: OutputFolder, line: Transport) -> Session:
 @contextmanager
 def pico(uf2: Path) -> Iterator[tuple[int, Any]]:
     """(TCP port of the running Pico's UART0, a function that gives what it says once the host has gone)."""
-    node = shutil.which("node")
-    if node is None or not (NODE_MODULES / "rp2040js").is_dir():
-        pytest.skip("node and rp2040js are not installed (`make setup` with npm on the PATH installs rp2040js)")
+    assert NODE is not None
     environment = {**os.environ, "NODE_PATH": str(NODE_MODULES)}
     with subprocess.Popen(
-        [node, str(BRIDGE), str(uf2)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [NODE, str(BRIDGE), str(uf2)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         try:
@@ -79,6 +78,10 @@ def pico(uf2: Path) -> Iterator[tuple[int, Any]]:
         assert process.stderr.read() == "", "the emulator complains"
 
 
+@pytest.mark.skipif(
+    NODE is None or not (NODE_MODULES / "rp2040js").is_dir(),
+    reason="node and rp2040js are not installed (`make setup`, with npm on the PATH, installs rp2040js)",
+)
 def test_pico_on_rp2040js(output: OutputFolder, tmp_path: Path) -> None:
     board = load_board("pico")
     if lacking := missing_tool(load_core(board.core), board):
