@@ -25,6 +25,9 @@ HEADER = """#ifndef PERSON_H
 #define PERSON_DIGEST {{ {digest} }}
 typedef int8_t person_input_t;
 typedef struct {{
+    int8_t bytes[PERSON_ARENA_BYTES] __attribute__((aligned(16)));
+}} person_arena_t;
+typedef struct {{
     int8_t *arena;
     int32_t row;
     void (*observer)(void *context, int step, const int8_t *row, int32_t bytes);

@@ -144,6 +144,30 @@ def test_every_file_stands_alone(tmp_path: Path) -> None:
         compile_c(tmp_path, ["alone.c"], *STRICT, "-fsyntax-only")
 
 
+# compiler, standard, what makes the header use that language's own word for alignment
+ARENA_WORDS = {
+    "attribute": ("gcc", "-std=c99", ()),
+    "_Alignas": ("gcc", "-std=c11", ("-U__GNUC__",)),
+    "alignas": ("g++", "-std=c++11", ("-U__GNUC__",)),
+}
+
+
+@pytest.mark.parametrize("compiler, standard, more", ARENA_WORDS.values(), ids=ARENA_WORDS)
+def test_the_arena_type_is_aligned(
+    tmp_path: Path, need_tool: Callable[[str], str], compiler: str, standard: str, more: tuple[str, ...]
+) -> None:
+    need_tool(compiler)
+    write_c(tmp_path, [tiny_nets()["stream"]])
+    language = "c++" if compiler == "g++" else "c"
+    probe = (
+        '#include "stream.h"\nstruct odd { char before; stream_arena_t arena; };\n'
+        "typedef char is_aligned[sizeof(struct odd) == 16 + STREAM_ARENA_BYTES ? 1 : -1];\n"
+        "typedef char has_no_more[sizeof(stream_arena_t) == STREAM_ARENA_BYTES ? 1 : -1];\n"
+    )
+    (tmp_path / "odd.c").write_text(probe)
+    compile_c(tmp_path, ["-x", language, "odd.c"], "-fsyntax-only", *more, compiler=compiler, standard=standard)
+
+
 HOSTILE = ("*/ int x; /*", "/* nested", "back\\\\", "line\nbreak", "??/", "q\"'", "\u00e4\u6f22", "%s", "", "a" * 300)
 
 

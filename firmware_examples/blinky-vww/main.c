@@ -11,7 +11,7 @@
 #define LEDS (*(volatile uint32_t *)0x40028000u)
 
 static person_t net;
-static int8_t arena[PERSON_ARENA_BYTES] __attribute__((aligned(16), section(".arena")));
+static person_arena_t arena __attribute__((section(".arena")));
 static person_input_t picture[PERSON_INPUT_BYTES];
 static int8_t scores[PERSON_OUTPUT_BYTES];
 
@@ -41,7 +41,7 @@ int main(void)
     static const uint8_t lines[2][10] = {"LED off\r\n", "LED on \r\n"};
     mbn_board_setup();
     mbn_port_open();
-    if (person_init(&net, arena, sizeof arena) != PERSON_OK) {
+    if (person_init(&net, &arena, sizeof arena) != PERSON_OK) {
         return 1;
     }
     for (;;) {

@@ -6,7 +6,7 @@
 #include "person.h"
 
 static person_t net;
-static int8_t arena[PERSON_ARENA_BYTES] __attribute__((aligned(16), section(".arena")));
+static person_arena_t arena __attribute__((section(".arena")));
 static person_input_t rows[2][PERSON_INPUT_ROW_BYTES];
 static int8_t scores[PERSON_OUTPUT_BYTES];
 static person_input_t *under_way;
@@ -57,7 +57,7 @@ int main(void)
 {
     mbn_board_setup();
     mbn_port_open();
-    if (person_init(&net, arena, sizeof arena) != PERSON_OK) {
+    if (person_init(&net, &arena, sizeof arena) != PERSON_OK) {
         return 1;
     }
     while (look() == PERSON_OK) {

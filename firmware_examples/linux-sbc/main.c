@@ -10,7 +10,7 @@
 
 #define TOP 5
 
-static int8_t arena[NETWORK_ARENA_BYTES] __attribute__((aligned(16)));
+static network_arena_t arena;
 static network_input_t input[NETWORK_INPUT_BYTES];
 static int8_t scores[NETWORK_OUTPUT_BYTES];
 
@@ -115,7 +115,7 @@ int main(int count, char **words)
     if (read_image(words[1]) != EXIT_SUCCESS) {
         return EXIT_FAILURE;
     }
-    if (network_init(&net, arena, sizeof arena) != NETWORK_OK || network_run(&net, input, scores) != NETWORK_OK) {
+    if (network_init(&net, &arena, sizeof arena) != NETWORK_OK || network_run(&net, input, scores) != NETWORK_OK) {
         return fail("the network failed");
     }
     for (int place = 0; place < TOP && place < NETWORK_OUTPUT_BYTES; place++) {

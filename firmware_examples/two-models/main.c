@@ -6,10 +6,12 @@
 #include "wake.h"
 
 #define WAKE_CLASS 1
-#define ARENA_BYTES (WAKE_ARENA_BYTES > DETAIL_ARENA_BYTES ? WAKE_ARENA_BYTES : DETAIL_ARENA_BYTES)
 
 /* Between two inferences nothing in the arena is needed, so both contexts may hold it as long as only one runs. */
-static int8_t arena[ARENA_BYTES] __attribute__((aligned(16), section(".arena")));
+static union {
+    wake_arena_t wake;
+    detail_arena_t detail;
+} arena __attribute__((section(".arena")));
 static wake_t wake;
 static detail_t detail;
 static wake_input_t wake_picture[WAKE_INPUT_BYTES];
@@ -52,7 +54,7 @@ int main(void)
 {
     mbn_board_setup();
     mbn_port_open();
-    if (wake_init(&wake, arena, sizeof arena) != WAKE_OK || detail_init(&detail, arena, sizeof arena) != DETAIL_OK) {
+    if (wake_init(&wake, &arena, sizeof arena) != WAKE_OK || detail_init(&detail, &arena, sizeof arena) != DETAIL_OK) {
         return 1;
     }
     for (;;) {

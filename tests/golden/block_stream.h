@@ -3,11 +3,13 @@
  *   2208 multiply-accumulates, 288 bytes of arena, schedule cuts
  *
  * Whole frame:                              Row by row, the frame never exists:
- *   block_stream_init(&net, arena, sizeof arena);      block_stream_init(&net, arena, sizeof arena);
+ *   block_stream_init(&net, &arena, sizeof arena);     block_stream_init(&net, &arena, sizeof arena);
  *   block_stream_run(&net, input, output);             block_stream_begin(&net);
  *                                              block_stream_push_rows(&net, rows, count);  (until all rows are in)
  *                                              block_stream_finish(&net, output);
  *
+ * `static block_stream_t net; static block_stream_arena_t arena;` is all the memory that it takes.
+ * Each function returns BLOCK_STREAM_OK or what is wrong.
  * No global state: several networks, or several contexts of one, may run side by side. */
 #ifndef BLOCK_STREAM_H
 #define BLOCK_STREAM_H
@@ -19,7 +21,7 @@
 extern "C" {
 #endif
 
-#define BLOCK_STREAM_ARENA_BYTES 288 /* aligned to 16 */
+#define BLOCK_STREAM_ARENA_BYTES 288
 #define BLOCK_STREAM_STEPS 8
 #define BLOCK_STREAM_MACS 2208
 
@@ -56,6 +58,18 @@ extern const char *const block_stream_labels[BLOCK_STREAM_LABEL_COUNT];
 
 /* Called after every row of every step: for checks and measurements, not for normal use. */
 typedef void (*block_stream_observer_t)(void *context, int step, const int8_t *row, int32_t bytes);
+
+/* What init wants as its arena; an array of bytes alone need not be aligned to 16, and is refused if it is not. */
+#if defined(__GNUC__)
+#define BLOCK_STREAM_ALIGNED __attribute__((aligned(16)))
+#elif defined(__cplusplus)
+#define BLOCK_STREAM_ALIGNED alignas(16)
+#else
+#define BLOCK_STREAM_ALIGNED _Alignas(16)
+#endif
+typedef struct {
+    BLOCK_STREAM_ALIGNED int8_t bytes[BLOCK_STREAM_ARENA_BYTES];
+} block_stream_arena_t;
 
 typedef struct {
     int8_t *arena;

@@ -3,11 +3,13 @@
  *   2175 multiply-accumulates, 400 bytes of arena, schedule layerwise
  *
  * Whole frame:                              Row by row, the frame never exists:
- *   two_outputs_init(&net, arena, sizeof arena);      two_outputs_init(&net, arena, sizeof arena);
+ *   two_outputs_init(&net, &arena, sizeof arena);     two_outputs_init(&net, &arena, sizeof arena);
  *   two_outputs_run(&net, input, output);             two_outputs_begin(&net);
  *                                              two_outputs_push_rows(&net, rows, count);  (until all rows are in)
  *                                              two_outputs_finish(&net, output);
  *
+ * `static two_outputs_t net; static two_outputs_arena_t arena;` is all the memory that it takes.
+ * Each function returns TWO_OUTPUTS_OK or what is wrong.
  * No global state: several networks, or several contexts of one, may run side by side. */
 #ifndef TWO_OUTPUTS_H
 #define TWO_OUTPUTS_H
@@ -19,7 +21,7 @@
 extern "C" {
 #endif
 
-#define TWO_OUTPUTS_ARENA_BYTES 400 /* aligned to 16 */
+#define TWO_OUTPUTS_ARENA_BYTES 400
 #define TWO_OUTPUTS_STEPS 6
 #define TWO_OUTPUTS_MACS 2175
 
@@ -63,6 +65,18 @@ extern const char *const two_outputs_labels[TWO_OUTPUTS_LABEL_COUNT];
 
 /* Called after every row of every step: for checks and measurements, not for normal use. */
 typedef void (*two_outputs_observer_t)(void *context, int step, const int8_t *row, int32_t bytes);
+
+/* What init wants as its arena; an array of bytes alone need not be aligned to 16, and is refused if it is not. */
+#if defined(__GNUC__)
+#define TWO_OUTPUTS_ALIGNED __attribute__((aligned(16)))
+#elif defined(__cplusplus)
+#define TWO_OUTPUTS_ALIGNED alignas(16)
+#else
+#define TWO_OUTPUTS_ALIGNED _Alignas(16)
+#endif
+typedef struct {
+    TWO_OUTPUTS_ALIGNED int8_t bytes[TWO_OUTPUTS_ARENA_BYTES];
+} two_outputs_arena_t;
 
 typedef struct {
     int8_t *arena;
