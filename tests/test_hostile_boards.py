@@ -176,6 +176,13 @@ def test_a_flooded_line(mute: type[wire.Message], way: Callable[[Session], objec
     fails(line, way, r"does not answer|in vain|not finished", QUICK.hello_s + IMAGE_S)
 
 
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+def test_a_flood_while_the_rate_is_looked_for(flood: Callable[[], bytes]) -> None:
+    line = HostileLine(when(wire.Hello, None), flood)
+    line.baud = 115_200
+    fails(line, lambda session: session.connect(921_600, 1_000_000), "does not answer", QUICK.hello_s)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_flood_between_right_answers_costs_time_only(way: Callable[[Session], list[bytes]]) -> None:
     with session_on(HostileLine(flood=FLOODS["valid frames that nobody asked for"])) as session:

@@ -87,14 +87,15 @@ def test_digests_only(host: Path) -> None:
         assert session.retries == 0 and session.received_bytes - received - by_digest > by_digest
 
 
-def test_large_outputs_and_inputs_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name, count", [("host", 8), ("qemu-mps2-an385", 3)])  # a pty and a socket
+def test_large_outputs_and_inputs_at_once(name: str, count: int, tmp_path: Path) -> None:
     """The device writes an output while the host writes the next input: more than both buffers of a pty hold."""
-    model = DummyModel(rows=24, row_bytes=4096, output_bytes=60_000)
-    with EmulatedBoard(HOST, build_firmware(model, HOST, tmp_path).path) as line:
+    model, board = DummyModel(rows=4, row_bytes=4096, output_bytes=60_000), load_board(name)
+    with EmulatedBoard(board, build_firmware(model, board, tmp_path).path) as line:
         session = Session(line, digest=model.digest, timing=EMULATED)
-        pictures = iter([model.frame(number) for number in range(8)])
+        pictures = iter([model.frame(number) for number in range(count)])
         got = list(session.run_many(lambda wait_s: next(pictures, b"")))
-        assert got == [model.output(model.frame(number)) for number in range(8)] and session.retries == 0
+        assert got == [model.output(model.frame(number)) for number in range(count)] and session.retries == 0
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -87,7 +87,7 @@ def check_state(state: wire.State, facts: wire.Facts, mode: str) -> None:
             ),
             (row_waits and mode != "dump", f"that a row waits in a run of mode {mode}"),
             (
-                row_waits and not 0 < state.row_bytes <= facts.arena_bytes,
+                row_waits and not 0 < state.row_bytes <= min(facts.arena_bytes, _MOST_TENSOR_BYTES),
                 f"that a row of {state.row_bytes:,} B waits in an arena of {facts.arena_bytes:,} B",
             ),
         ),

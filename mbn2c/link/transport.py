@@ -14,14 +14,17 @@ class Transport(Protocol):
         ...
 
     def read(self, timeout_s: float) -> bytes:
-        """What has arrived, at least one byte; b"" after `timeout_s`.
+        """What has arrived, at least one byte; b"" after `timeout_s`, 0 for one look.
 
         raises  BoardError when the line is gone for good
         """
         ...
 
     def write(self, data: bytes) -> None:
-        """Send all of `data`. Raises BoardError when the line is gone for good."""
+        """Send all of `data`, and keep for `read` what arrives meanwhile: the device may be writing, too.
+
+        raises  BoardError when the line is gone for good, or the device takes in nothing for too long
+        """
         ...
 
     def set_baud(self, rate: int) -> None:
