@@ -377,17 +377,18 @@ def test_an_emulators_cycles_are_not_reported(output: OutputFolder, tmp_path: Pa
 
 
 class Lying(EmulatedBoard):
-    """Its Facts tell other numbers than the firmware's."""
+    """Its Facts tell other numbers and names than the firmware's."""
 
-    changes: ClassVar[dict[str, int]] = {}
+    changes: ClassVar[dict[str, Any]] = {}
+    partial = b""
 
     def read(self, timeout_s: float) -> bytes:
-        frames = super().read(timeout_s).split(wire.DELIMITER)
-        for place, frame in enumerate(frames[:-1]):
+        *frames, self.partial = (self.partial + super().read(timeout_s)).split(wire.DELIMITER)
+        for place, frame in enumerate(frames):
             message, sequence = wire.decode(frame)
             if isinstance(message, wire.Facts):
                 frames[place] = wire.encode(replace(message, **self.changes), sequence)[:-1]
-        return wire.DELIMITER.join(frames)
+        return b"".join(frame + wire.DELIMITER for frame in frames)
 
 
 @pytest.mark.parametrize(
@@ -396,10 +397,13 @@ class Lying(EmulatedBoard):
         ({"input_bytes": 6 * 2**20, "row_bytes": 2**10}, "tells an input of 6,291,456 B, the network's has"),
         ({"output_bytes": 11}, "tells an output of 11 B, the network's has 10 B"),
         ({"steps": 7}, "tells a network of 7 steps, not"),
+        ({"board": "nothing"}, "tells: no board is called 'nothing'"),
+        ({"core": "nothing"}, "tells: no target is called 'nothing'"),
+        ({"board": "pico"}, "tells a core host, which 'pico' has not"),
     ],
 )
 def test_a_device_of_another_network_is_an_error_of_the_board(
-    changes: dict[str, int], message: str, output: OutputFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], message: str, output: OutputFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mbn2c.verify.open_devices.EmulatedBoard", Lying)
     monkeypatch.setattr(Lying, "changes", changes)

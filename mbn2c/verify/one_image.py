@@ -23,12 +23,12 @@ from mbn2c.ops.operator import quant_of
 from mbn2c.oracle import Oracle
 from mbn2c.output_folder import OWN_FIRMWARE, OutputFolder
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.target import load_board, load_core
 from mbn2c.tasks.images import Samples
 from mbn2c.tasks.outputs import OutputSpec
 from mbn2c.tasks.task import InputSpec, Preprocess, Sample
 from mbn2c.verify.accuracy import accuracy_counts
 from mbn2c.verify.second_look import Finding, FirstAnswer, first_look, second_look
+from mbn2c.verify.told_target import told_target
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Device:
     def plan(self, output: OutputFolder) -> Plan:
         """Of the firmware that it runs. Raises BoardError if that tells another number of steps."""
         facts = self.session.facts
-        plan = output.layout(load_core(facts.core), load_board(facts.board)).plan
+        plan = output.layout(*told_target(facts)).plan
         if facts.steps != len(plan.calls):
             what = f"the board tells a network of {facts.steps} steps, not {len(plan.calls)}"
             raise BoardError(what, where=facts.board, hint="build and flash the firmware anew")

@@ -18,6 +18,7 @@ from mbn2c.link.session import EMULATED, Session, Sizes
 from mbn2c.output_folder import OutputFolder, expected_build, firmware_on, sources_for
 from mbn2c.target import Board, load_board
 from mbn2c.verify.one_image import Device
+from mbn2c.verify.told_target import told_target
 
 FIRST_BAUD = 115200
 BAUD_RANGE = (300, 100_000_000)
@@ -120,7 +121,7 @@ def refuse_stale(output: OutputFolder, facts: wire.Facts) -> str:
     if facts.version != __version__:
         what = f"the board's firmware is of mbn2c {facts.version}, this is {__version__}"
         raise BoardError(what, where=facts.board, hint=hint)
-    board = load_board(facts.board)
+    _, board = told_target(facts)
     if facts.clock_hz != board.clock_hz:
         what = f"the board's firmware runs at {facts.clock_hz:,} Hz, its TOML says {board.clock_hz:,}"
         raise BoardError(what, where=f"targets/boards/{board.name}.toml", hint=hint)
