@@ -30,7 +30,7 @@ from mbn2c.layout import Layout, c_files, lay_out
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.network import Network, NetworkOptions, read_network
 from mbn2c.network_file import graph_to_bytes
-from mbn2c.output_folder import OutputFolder
+from mbn2c.output_folder import OutputFolder, staged
 from mbn2c.progress import Progress
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.report import SCHEMA
@@ -225,8 +225,8 @@ def test_libraries_built_apart_do_not_share_kernels_silently(tmp_path: Path) -> 
 
 
 def test_two_networks_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "first").mkdir()
-    (tmp_path / "first" / "report.json").write_text(json.dumps({"schema": SCHEMA, "prefix": "person"}))
+    with staged(tmp_path / "first") as stage:
+        (stage / "report.json").write_text(json.dumps({"schema": SCHEMA, "prefix": "person"}))
     words = ["build", str(demo.MODEL_FILE), "--target", "cortex-m0plus", "--calib", "random", "--name", "person"]
     assert main([*words, "--beside", str(tmp_path / "first"), "-o", str(tmp_path / "second")]) == 2
     assert "two networks are called 'person'" in capsys.readouterr().err
