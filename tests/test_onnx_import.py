@@ -211,6 +211,10 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
     "gather of some channels": (_net(lambda n: n.then("Gather", n.ints(0, 2), axis=1)), "Gather of an activation"),
     "huge constant": (
         _net(lambda n: n.node("Conv", "x", n.node("ConstantOfShape", n.ints(2**40, 3, 1, 1)))),
+        "too large",
+    ),
+    "huge constant of a computed shape": (
+        _net(lambda n: n.node("Conv", "x", n.node("ConstantOfShape", n.node("Mul", n.ints(2**20), n.ints(2**20))))),
         "would make a constant of",
     ),
     "mask of a dropout": (
@@ -220,7 +224,7 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
     # --- inputs and outputs
     "dynamic height and width": (_net(lambda n: n.conv(3, 4), shape=(1, 3, "H", "W")), "[1, 3, H, W] is not fixed"),
     "batch 8": (_net(lambda n: n.conv(3, 4), shape=(8, 3, 12, 12)), "batch size is 8"),
-    "huge input": (_net(lambda n: n.conv(3, 4), shape=(1, 3, 2**31, 2**31)), "far too large"),
+    "huge input": (_net(lambda n: n.conv(3, 4), shape=(1, 3, 2**31, 2**31)), "too large"),
     "negative extent": (_net(lambda n: n.conv(3, 4), shape=(1, 3, -5, 12)), "is not fixed"),
     "uint8 input": (_net(lambda n: n.then("Relu"), dtype=TensorProto.UINT8), "input of type uint8"),
     "half input": (_net(lambda n: n.then("Relu"), dtype=TensorProto.FLOAT16), "input of type float16"),

@@ -14,7 +14,8 @@ from mbn2c.ir.graph import Graph, Port
 from mbn2c.onnx_import.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, Call, describe
 from mbn2c.onnx_import.fold_constants import fold_constants, shape_of
 from mbn2c.onnx_import.layout import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
-from mbn2c.onnx_import.load import run_tool, used_names
+from mbn2c.onnx_import.limits import SHORT
+from mbn2c.onnx_import.load import run_tool
 from mbn2c.onnx_import.operators import HANDLERS
 from mbn2c.onnx_import.unsupported import SUPPORTED, domain_of, hint_for, refuse_unsupported
 
@@ -34,7 +35,7 @@ def convert(model: ModelProto, name: str) -> Graph:
             where=f"model '{name}'",
             hint="mbn2c compiles networks with one image input",
         )
-    live = live_nodes(graph)
+    live = list(graph.node)
     refuse_unsupported(live, initializers)
     shape = input_shape(outside[0])
     bare = bare_copy(model, live)
@@ -113,17 +114,6 @@ def input_layouts(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 def _is_plausible(shape: tuple[int, ...], layout: tuple[int, ...]) -> bool:
     return nhwc_shape(shape, layout)[CHANNEL] in (1, 3)
-
-
-def live_nodes(graph: GraphProto) -> list[NodeProto]:
-    """The nodes the outputs depend on, in order."""
-    wanted = {port.name for port in graph.output}
-    live: list[NodeProto] = []
-    for node in reversed(graph.node):
-        if wanted.intersection(node.output):
-            live.append(node)
-            wanted.update(used_names(node))
-    return live[::-1]
 
 
 # --- the walk ------------------------------------------------------------------------------------
@@ -235,10 +225,12 @@ def _cross_check(builder: Builder, graph: GraphProto, bare: ModelProto) -> None:
                 dim.dim_value = extent
     for port in bare.graph.output:
         port.type.tensor_type.ClearField("shape")
+    # Propagated data takes a hundred bytes for each value, and shapes are short.
+    data_prop = all(array.size <= SHORT for array in builder.constants.values() if array.dtype.kind in "iu")
     inferred = run_tool(
         "ONNX's shape inference",
         f"model '{graph.name}'",
-        lambda: onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True),
+        lambda: onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=data_prop),
     )
     for port in (*inferred.graph.value_info, *inferred.graph.output):
         _compare_shape(builder, port, first_axis=0)

@@ -10,10 +10,11 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph
 from mbn2c.onnx_import.builder import Builder
-from mbn2c.onnx_import.convert import bare_copy, convert, input_layouts, input_shape, live_nodes, walk
+from mbn2c.onnx_import.convert import bare_copy, convert, input_layouts, input_shape, walk
 from mbn2c.onnx_import.layout import LayoutError, labeled, nhwc_shape, port_permutation
-from mbn2c.onnx_import.load import run_tool, used_names
+from mbn2c.onnx_import.load import run_tool
 from mbn2c.onnx_import.operators import HANDLERS
+from mbn2c.onnx_import.order import used_names
 from mbn2c.onnx_import.unsupported import WEIGHTED, domain_of
 
 _MOST_CUTS = 12
@@ -46,7 +47,7 @@ def cut_points(model: ModelProto, name: str) -> list[str]:
 
     raises  ModelError and others where the model is broken, too
     """
-    nodes = live_nodes(model.graph)
+    nodes = list(model.graph.node)
     entrances = _entrances(model)
     total = sum(node.op_type in WEIGHTED for node in nodes)
     if len(entrances) != 1 or not total:

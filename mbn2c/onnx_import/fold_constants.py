@@ -1,21 +1,32 @@
-"""Nodes whose inputs are all known -> constants, with ONNX's reference implementation."""
+"""Nodes whose inputs are all known -> constants, with ONNX's reference implementation, within a budget."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-from onnx import NodeProto
+import onnx
+from onnx import ModelProto, NodeProto, TypeProto
 from onnx.reference import ReferenceEvaluator
 
 from mbn2c.errors import ModelError
 from mbn2c.onnx_import.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, describe
 from mbn2c.onnx_import.layout import Value
+from mbn2c.onnx_import.limits import SHORT, inferred
 from mbn2c.onnx_import.load import run_tool
+from mbn2c.onnx_import.order import subgraphs
 from mbn2c.onnx_import.unsupported import SUPPORTED
 
+# Elements read or made, and products of matrices, for all constants of a model: each weight is turned over a few times.
+MAX_FOLDED = 1 << 28
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+# Nobody computes weights with these, and their time or size does not follow from the shapes.
+_NOT_OF_CONSTANTS = {"Pad", "Resize", "OneHot", "EyeLike", "Upsample", "If", "Loop", "Scan", "Einsum", "Conv"}
+_NOT_OF_CONSTANTS |= {"ConvTranspose", "DeformConv", "RegexFullMatch", "StringSplit", "ImageDecoder", "MaxUnpool"}
+_PRODUCTS = {"MatMul", "Gemm", "MatMulInteger", "QLinearMatMul"}
+_QUANTIZE = {"QuantizeLinear", "DequantizeLinear"}
 
 
 def shape_of(value: Value, node: NodeProto) -> np.ndarray:
@@ -29,11 +40,16 @@ def fold_constants(builder: Builder, node: NodeProto) -> None:
     """Compute a node of constants, with ONNX's reference implementation.
 
     source  onnx.reference.ReferenceEvaluator
+    raises  ModelError if it does not compute, or if the constants of the model become too many or too large
     """
     inputs = {name: builder.constants[name] for name in node.input if name}
     if node.op_type in _RANDOM:
         raise ModelError(f"operator {node.op_type} is not supported", where=describe(node), hint=SUPPORTED)
-    _refuse_huge(node, [builder.constants[name] if name else None for name in node.input])
+    if node.op_type in _NOT_OF_CONSTANTS:
+        raise ModelError(
+            f"{node.op_type} of constants is not supported", where=describe(node), hint="simplify the model: onnxsim"
+        )
+    _spend(builder, node, inputs)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         results = run_tool(
@@ -46,20 +62,87 @@ def fold_constants(builder: Builder, node: NodeProto) -> None:
             builder.constants[name] = np.asarray(result)
 
 
-def _refuse_huge(node: NodeProto, inputs: list[np.ndarray | None]) -> None:
-    """A few bytes of a damaged file may ask for terabytes: these operators' output size is a value, not a shape."""
-    arrays = [np.asarray(array, dtype=np.float64).ravel() if array is not None else None for array in inputs[:3]]
-    size = 0.0
-    if node.op_type in ("ConstantOfShape", "Expand", "Tile") and arrays and arrays[-1] is not None:
-        size = float(np.prod(arrays[-1])) * (inputs[0].size if len(arrays) > 1 and inputs[0] is not None else 1)
-    elif node.op_type == "Range" and all(array is not None and array.size == 1 for array in arrays):
-        start, limit, step = (float(array[0]) for array in arrays if array is not None)
-        size = (limit - start) / step if step else math.inf
-    elif node.op_type in ("Pad", "Resize", "OneHot", "EyeLike", "Upsample"):
+def bound_constants(model: ModelProto) -> None:
+    """Refuse a model whose constants ONNX Runtime could not fold in little memory, before it tries.
+
+    raises  ModelError as `fold_constants`
+    """
+    builder = Builder({"" if each.domain == "ai.onnx" else each.domain: each.version for each in model.opset_import})
+    builder.constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    shapes = {
+        port.name: np.array([max(1, dim.dim_value) for dim in port.type.tensor_type.shape.dim], np.int64)
+        for port in (*model.graph.input, *inferred(model))
+        if port.type.tensor_type.HasField("shape")
+    }
+    _fold_all(builder, model.graph.node, shapes)
+
+
+def _fold_all(builder: Builder, nodes: Iterable[NodeProto], shapes: Mapping[str, np.ndarray]) -> None:
+    for node in nodes:
+        for attribute in node.attribute:
+            for graph in subgraphs(attribute):  # a branch of If, which ONNX Runtime puts into the graph
+                inner = Builder(builder.opsets)
+                weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+                inner.constants, inner.folded = {**builder.constants, **weights}, builder.folded
+                _fold_all(inner, graph.node, shapes)
+                builder.folded = inner.folded
+        if node.op_type == "Shape" and node.input[0] in shapes:
+            bounds = {attribute.name: attribute.i for attribute in node.attribute}
+            builder.constants[node.output[0]] = shapes[node.input[0]][bounds.get("start", 0) : bounds.get("end")]
+            continue
+        of_constants = all(name in builder.constants for name in node.input if name)
+        if of_constants and node.op_type not in (*_QUANTIZE, "If"):  # which make no more than they read
+            fold_constants(builder, node)
+        elif of_constants and node.op_type in _QUANTIZE:
+            builder.constants[node.output[0]] = builder.constants[node.input[0]]
+
+
+def _spend(builder: Builder, node: NodeProto, inputs: Mapping[str, np.ndarray]) -> None:
+    """Count what a node reads, makes and multiplies, from the shapes that ONNX infers for it, against the budget."""
+    read = sum(array.size for array in inputs.values())
+    made = _elements_made(builder, node, inputs)
+    if not made <= MAX_ELEMENTS:
         raise ModelError(
-            f"{node.op_type} of constants is not supported", where=describe(node), hint="simplify the model: onnxsim"
+            f"{node.op_type} would make a constant of {made:.3g} elements", where=describe(node), hint=EXPORT_AGAIN
         )
-    if not size <= MAX_ELEMENTS:
+    depth = max(array.shape[-1] if array.ndim else 1 for array in inputs.values()) if node.op_type in _PRODUCTS else 1
+    builder.folded += max(read, made * depth)
+    if builder.folded > MAX_FOLDED:
         raise ModelError(
-            f"{node.op_type} would make a constant of {size:.3g} elements", where=describe(node), hint=EXPORT_AGAIN
+            "computing the constants of the model takes too long",
+            where=describe(node),
+            hint="simplify the model: onnxsim",
         )
+
+
+def _elements_made(builder: Builder, node: NodeProto, inputs: Mapping[str, np.ndarray]) -> float:
+    """How many elements the outputs have; infinitely many if ONNX cannot say. An unknown extent is at most the input's.
+
+    source  onnx.shape_inference.infer_node_outputs
+    """
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    types = {
+        name: onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        for name, array in inputs.items()
+    }
+    short = {name: onnx.numpy_helper.from_array(array, name) for name, array in inputs.items() if array.size <= SHORT}
+    opsets = [onnx.helper.make_opsetid(name, version) for name, version in builder.opsets.items()]
+    types_made: Mapping[str, TypeProto] = run_tool(
+        "ONNX's shape inference",
+        describe(node),
+        lambda: onnx.shape_inference.infer_node_outputs(
+            onnx.defs.get_schema(node.op_type, builder.opsets.get(domain, 1), domain),
+            node,
+            types,
+            input_data=short,
+            opset_imports=opsets,
+        ),
+    )
+    read = sum(array.size for array in inputs.values())
+    made = 0.0
+    for output in types_made.values():
+        if not output.tensor_type.HasField("shape"):
+            return math.inf
+        dims = [dim.dim_value if dim.HasField("dim_value") else read for dim in output.tensor_type.shape.dim]
+        made += math.prod(dims)
+    return made

@@ -13,12 +13,16 @@ from typing import TypeVar
 
 import onnx
 import onnx.inliner
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
-from mbn2c.errors import ModelError, UsageError
-from mbn2c.onnx_import.builder import EXPORT_AGAIN, describe
+from mbn2c.errors import ModelError
+from mbn2c.files import read_bytes, regular_file
+from mbn2c.onnx_import import limits
+from mbn2c.onnx_import.builder import EXPORT_AGAIN
+from mbn2c.onnx_import.order import drop_dead_nodes, sort_nodes, subgraphs
 
 MAX_FILE_BYTES = 2**31 - 1  # protobuf's own limit
+MAX_LOCATION = 255  # characters of the external weights' file name: more than file systems take
 OLDEST_OPSET = 7
 Result = TypeVar("Result")
 DYNAMICALLY_QUANTIZED = (
@@ -66,25 +70,21 @@ def load_model(path: Path) -> ModelProto:
     for tensor in _tensors(model):
         _check_tensor(tensor, path)
     _load_external(model, path)
+    limits.check_nodes(model, str(path))
     if model.functions:
         model = run_tool("the function inliner", str(path), lambda: onnx.inliner.inline_local_functions(model))
-    _sort_nodes(model.graph, path)
+    sort_nodes(model.graph, str(path))
+    limits.check_sizes(model, str(path))
+    drop_dead_nodes(model.graph)
     return model
 
 
 def _parse(path: Path) -> ModelProto:
     where = str(path)
     not_onnx = "give a model exported to ONNX (torch.onnx.export, tf2onnx, keras model.export)"
-    if path.is_dir():
-        raise UsageError("the model is a folder, not a file", where=where, hint="name the .onnx file inside it")
-    if not path.exists():
-        raise UsageError("no such model file", where=where, hint="check the path")
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ModelError("the file is larger than an ONNX file can be (2 GiB)", where=where, hint=not_onnx)
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the model: {error.strerror}", where=where, hint="check its rights") from None
+    if regular_file(path, "model file", "name the .onnx file itself") > MAX_FILE_BYTES:
+        raise ModelError("the file is larger than an ONNX file can be (2 GiB)", where=where, hint=not_onnx)
+    content = read_bytes(path, "model file", not_onnx, MAX_FILE_BYTES)
     if not content:
         raise ModelError("the file is empty (0 bytes)", where=where, hint="copy or export it again")
     if path.suffix.lower() in (".tflite", ".h5", ".keras", ".pb", ".pt", ".pth", ".pt2", ".safetensors"):
@@ -131,12 +131,6 @@ def _strings(model: ModelProto) -> Iterator[object]:
     yield from of_graph(model.graph)
     for function in model.functions:
         yield from of_graph(GraphProto(node=function.node))
-
-
-def subgraphs(attribute: AttributeProto) -> Iterator[GraphProto]:
-    yield from attribute.graphs
-    if attribute.HasField("g"):
-        yield attribute.g
 
 
 def _tensors(model: ModelProto) -> Iterator[TensorProto]:
@@ -186,6 +180,9 @@ def _check_tensor(tensor: TensorProto, path: Path) -> None:
 def _check_external(tensor: TensorProto, size_bytes: int, path: Path, where: str) -> None:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
+    if len(location) > MAX_LOCATION:
+        what = f"external weights in a file with a name of {len(location):,} characters"
+        raise ModelError(what, where=where, hint=EXPORT_AGAIN)
     parts = PurePosixPath(location).parts + PureWindowsPath(location).parts
     if not location or ".." in parts or PurePosixPath(location).is_absolute() or PureWindowsPath(location).anchor:
         raise ModelError(
@@ -220,7 +217,13 @@ def _check_external(tensor: TensorProto, size_bytes: int, path: Path, where: str
 
 
 def _load_external(model: ModelProto, path: Path) -> None:
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model)):
+    external = [tensor for tensor in _tensors(model) if tensor.data_location == TensorProto.EXTERNAL]
+    declared = sum(math.prod(tensor.dims) * _BITS[tensor.data_type][0] // 8 for tensor in external)
+    if declared > MAX_FILE_BYTES:  # many tensors may name the same bytes of one file
+        raise ModelError(
+            f"the external weights have {declared:,} bytes, more than a model can hold (2 GiB)", where=str(path)
+        )
+    if external:
         folder = str(path.resolve().parent)
         run_tool("reading external weights", str(path), lambda: onnx.load_external_data_for_model(model, folder))
 
@@ -238,51 +241,3 @@ def run_tool(what: str, where: str, run: Callable[[], Result]) -> Result:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines[:2])[:300] or type(error).__name__
         raise ModelError(f"{what} refuses the model: {reason}", where=where, hint=EXPORT_AGAIN) from None
-
-
-def used_names(node: NodeProto) -> Iterator[str]:
-    """What a node reads, its subgraphs' outer names included."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for graph in subgraphs(attribute):
-            own = {tensor.name for tensor in graph.initializer} | {port.name for port in graph.input}
-            own |= {name for inner in graph.node for name in inner.output}
-            yield from (name for inner in graph.node for name in used_names(inner) if name not in own)
-
-
-def _sort_nodes(graph: GraphProto, path: Path) -> None:
-    """Put the nodes in execution order; refuse doubled outputs, inputs that nothing makes, and cycles."""
-    known = {port.name for port in graph.input} | {tensor.name for tensor in graph.initializer}
-    made: set[str] = set()
-    for node in graph.node:
-        for name in node.output:
-            if name and (name in made or name in known):
-                raise ModelError(f"two nodes make the tensor '{name}'", where=describe(node), hint=EXPORT_AGAIN)
-            made.add(name)
-    for node in graph.node:
-        for name in used_names(node):
-            if name not in known and name not in made:
-                raise ModelError(
-                    f"input '{name}' is made by no node and is no weight", where=describe(node), hint=EXPORT_AGAIN
-                )
-    for port in graph.output:
-        if port.name not in known and port.name not in made:
-            raise ModelError(f"the output '{port.name}' is made by no node", where=str(path), hint=EXPORT_AGAIN)
-    waiting = list(graph.node)
-    ordered: list[NodeProto] = []
-    while waiting:
-        blocked = []
-        for node in waiting:
-            if all(name in known for name in used_names(node)):
-                ordered.append(node)
-                known.update(name for name in node.output if name)
-            else:
-                blocked.append(node)
-        if len(blocked) == len(waiting):
-            raise ModelError(
-                "the layers form a cycle: a node needs its own output", where=describe(blocked[0]), hint=EXPORT_AGAIN
-            )
-        waiting = blocked
-    copies = [NodeProto.FromString(node.SerializeToString()) for node in ordered]
-    del graph.node[:]
-    graph.node.extend(copies)

@@ -24,7 +24,7 @@ from mbn2c.onnx_import import quantized_layers as layers
 from mbn2c.onnx_import import quantized_pools as pools
 from mbn2c.onnx_import.builder import describe
 from mbn2c.onnx_import.convert import input_layouts, input_shape
-from mbn2c.onnx_import.fold_constants import fold_constants, shape_of
+from mbn2c.onnx_import.fold_constants import bound_constants, fold_constants, shape_of
 from mbn2c.onnx_import.layout import LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.onnx_import.load import DYNAMICALLY_QUANTIZED, is_quantized_operator, load_model
 from mbn2c.onnx_import.operators import relabel
@@ -140,6 +140,7 @@ def import_quantized(path: Path) -> QuantizedModel:
                 hint="give the float32 model with --calib, or quantize with fixed scales (quantize_static)",
             )
     content = bytes(loaded.SerializeToString(deterministic=True))
+    bound_constants(loaded)
     fused = fused_model(content)
     try:
         return _convert(onnx.load_model_from_string(fused), path.stem, content, fused)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from onnx import GraphProto
 
-from mbn2c.onnx_import.load import used_names
+from mbn2c.onnx_import.order import used_names
 
 
 def ends_of(graph: GraphProto, pass_on: Collection[str]) -> set[str]:

@@ -8,8 +8,9 @@ from onnx import NodeProto
 
 from mbn2c.errors import ModelError
 from mbn2c.onnx_import.builder import describe
-from mbn2c.onnx_import.load import is_quantized_operator, used_names
+from mbn2c.onnx_import.load import is_quantized_operator
 from mbn2c.onnx_import.operators import HANDLERS
+from mbn2c.onnx_import.order import used_names
 from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
 SUPPORTED = (
