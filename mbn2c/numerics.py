@@ -142,13 +142,19 @@ def prove_scales(
     w_scale    float64 [C], wanted
     acc_bound  int64 [C], bound on the accumulator's magnitude for the wanted scales; the proof allows an
                eighth more, which the caller checks once the weights are rounded to the final scales
-    raises     QuantError if no candidate near a channel's scale passes (never seen)
+    raises     QuantError if a multiplier would leave 31 bits, or if no candidate near a channel's scale passes
+               (never seen)
     """
     wanted = np.float64(x_scale) * w_scale / np.float64(y_scale)
     short = wanted >= SMALLEST_SHORT_SCALE
     # Multipliers stay below 2^31 whatever the scale.
     room = 30 - max(0, int(np.ceil(np.log2(wanted.max() * 2))))
     shift = min(SHORT_SHIFT, room) if short.all() else min(LONG_SHIFT, room + 2)
+    if shift < 1:
+        raise QuantError(
+            f"a layer's values are {wanted.max():.3g} times finer than its output's: int8 holds neither",
+            hint="its weights are far larger than what is left after its activation; train or export the model again",
+        )
     bound = np.minimum(acc_bound + acc_bound // 8 + 256, INT32_MAX)
     channels = len(wanted)
     multiplier, tries = np.zeros(channels, np.int64), np.zeros(channels, np.int64)

@@ -146,9 +146,9 @@ def test_pad_that_cannot_fold(
 
 def test_fold_out_of_range_is_refused(tmp_path: Path) -> None:
     net = Net()
-    net.then("Conv", net.weight(np.full((4, 3, 1, 1), 1e30))).batch_norm(4, [1e20] * 4)
+    net.then("Conv", net.weight(np.full((4, 3, 1, 1), 1e10))).batch_norm(4, [1e11] * 4)
     onnx.save(net.model(), tmp_path / "net.onnx")
-    with pytest.raises(ModelError, match="leaves the range of float32"):
+    with pytest.raises(ModelError, match="folding a batch norm"):
         run_passes(import_model(tmp_path / "net.onnx"))
 
 

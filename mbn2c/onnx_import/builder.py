@@ -12,6 +12,7 @@ import onnx
 
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Node, Tensor
+from mbn2c.ir.limits import is_usable
 from mbn2c.onnx_import.layout import NCHW, LayoutError, Value, labeled, labels_of, nhwc_shape, reshaped
 
 EXPORT_AGAIN = "the file is damaged or contradicts itself; export the model again"
@@ -19,7 +20,10 @@ MAX_ELEMENTS = 1 << 27  # of one tensor; far above any microcontroller, far belo
 
 
 class Builder:
-    """Collects the tensors and nodes of the Graph; `values` and `constants` are keyed by ONNX name."""
+    """Collects the tensors and nodes of the Graph; `values` and `constants` are keyed by ONNX name.
+
+    folded  what computing constants has cost so far, see `fold_constants`
+    """
 
     def __init__(self, opsets: dict[str, int]) -> None:
         self.opsets = opsets
@@ -27,6 +31,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.values: dict[str, Value] = {}
         self.constants: dict[str, np.ndarray] = {}
+        self.folded = 0.0
         self._node_names: set[str] = set()
 
     def unique_tensor(self, wanted: str) -> str:
@@ -144,7 +149,11 @@ class Call:
         return int(self.attributes.get(name, default))
 
     def number(self, name: str, default: float) -> float:
-        return float(self.attributes.get(name, default))
+        """An attribute; infinite only where the default is."""
+        found = float(self.attributes.get(name, default))
+        if math.isnan(found) or (math.isinf(found) and not math.isinf(default)):
+            raise self.refuse(f"{self.op}: its attribute {name} is {found}")
+        return found
 
     def text(self, name: str, default: str) -> str:
         raw = self.attributes.get(name, default)
@@ -219,6 +228,12 @@ class Call:
             raise self.refuse(
                 f"{self.op} would produce a tensor of shape {list(shape)}", "check the input size the model declares"
             )
+        for what, data in constants:
+            if not is_usable(data):
+                raise self.refuse(
+                    f"{self.op}: {what} of up to {np.abs(data).max():.3g}: no trained network has those",
+                    "train or export the model again; these weights cannot compute anything",
+                )
         name = self.name if not part else self.builder.unique_node(f"{self.name}/{part}")
         names = [value.tensor for value in inputs]
         names += [self.builder.add_constant(f"{name}.{what}", data) for what, data in constants]

@@ -9,6 +9,7 @@ import numpy as np
 
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph, Node, Tensor
+from mbn2c.ir.limits import is_usable
 
 
 def until_stable(graph: Graph, step: Callable[[Graph], Graph | None]) -> Graph:
@@ -38,13 +39,13 @@ def reading(node: Node, old: str, new: str) -> Node:
 def constant(graph: Graph, name: str, data: np.ndarray, node: Node) -> Tensor:
     """The constant `name` with new data, in float32.
 
-    raises  ModelError if a value leaves the range of float32
+    raises  ModelError if a value is larger than a weight may be
     """
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(data, dtype=np.float32)
-    if not np.isfinite(array).all():
+    if not is_usable(array):
         raise ModelError(
-            "folding a batch norm into the weights leaves the range of float32",
+            f"folding a batch norm or a constant makes weights of up to {np.abs(array).max():.3g}",
             where=f"node '{node.name}'",
             hint="a variance of the batch norm is near zero; check the training",
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from mbn2c.errors import ModelError, UsageError
 from mbn2c.ir.graph import Graph
+from mbn2c.ir.limits import LARGEST_ACTIVATION, is_usable
 
 # A histogram this fine places a percentile within 1/2048 of the largest magnitude.
 _BINS = 4096
@@ -116,9 +117,10 @@ def observe(graph: Graph, run_float: RunFloat, images: Iterable[np.ndarray]) -> 
     for image in images:
         seen += 1
         for name, values in run_float(image).items():
-            if not np.isfinite(values).all():
+            if not is_usable(values, LARGEST_ACTIVATION):
+                reason = "is not finite" if not np.isfinite(values).all() else f"reaches {np.abs(values).max():.3g}"
                 raise ModelError(
-                    f"activation {name} is not finite on calibration image {seen}",
+                    f"activation {name} {reason} on calibration image {seen}",
                     hint="check the preprocessing (--preprocess) and the model's weights",
                 )
             observed[name].see(values)
