@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 
 from mbn2c.ir.plan import Call, Read
 
+# Of a row: each is a call, and has an entry in a table of the C. Rows of up to 1,024 columns are cut at will.
+MAX_PIECES = 512
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -127,7 +130,7 @@ def _made(call: Call, extents: Mapping[str, Extent]) -> Extent:
 
 def _even(extent: Extent, piece_columns: int) -> tuple[int, ...]:
     """Pieces of equal and even size, since many kernels make two pixels at once; the last may be smaller."""
-    count = -(-extent.width // piece_columns)
+    count = min(-(-extent.width // piece_columns), MAX_PIECES)
     size = -(-extent.width // count)
     size += size % 2
     ends = list(range(extent.left + size, extent.left + extent.width, size))
