@@ -15,12 +15,14 @@ from mbn2c.kernels import isas_for, select
 from mbn2c.layout import lay_out
 from mbn2c.network import import_lowered, import_quantized_lowered
 from mbn2c.network_inputs import input_spec
+from mbn2c.network_outputs import output_specs
 from mbn2c.onnx_import.quantized import is_quantized
 from mbn2c.ops import OPERATORS
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.report import context_bytes
 from mbn2c.target import Core, all_cores
+from mbn2c.tasks.likeness import described
 from mbn2c.texts import shortened, table
 
 Json = dict[str, Any]
@@ -39,7 +41,7 @@ def inspect_model(path: Path) -> Json:
             "file": path.name,
             "architecture": recognise(graph),
             "input": {"shape": list(spec.shape), "height": spec.height, "width": spec.width, "channels": spec.channels},
-            "outputs": [{"name": port.outside, "shape": list(port.shape), "tail": port.tail} for port in graph.outputs],
+            "outputs": [{**described(one), "shape": list(one.shape)} for one in output_specs(graph, {})],
             "macs": sum(layer["macs"] for layer in layers),
             "parameters": sum(layer["parameters"] for layer in layers),
         },
@@ -113,10 +115,14 @@ def format_inspection(result: Json) -> str:
         )
     targets = [("target", "RAM (arena, context)", "flash (weights, constants)")]
     targets += [(row["target"], f"{row['ram_bytes']:,} B", f"{row['flash_bytes']:,} B") for row in result["targets"]]
+    outputs = "".join(
+        f"\noutput '{one['name']}' {'x'.join(map(str, one['shape']))}, judged as {one['kind']} ({one['kind_because']})"
+        for one in model["outputs"]
+    )
     head = (
         f"{model['file']}: {model['architecture']}\n"
         f"input {shape['height']}x{shape['width']}x{shape['channels']}, "
-        f"{model['macs']:,} MACs, {model['parameters']:,} parameters"
+        f"{model['macs']:,} MACs, {model['parameters']:,} parameters{outputs}"
     )
     return "\n\n".join([head, table(rows), table(targets)])
 

@@ -182,10 +182,12 @@ def test_inspect_recognises_the_bundled_model(
     monkeypatch.setattr("mbn2c.cli.build.inspect_model", lambda model: result)  # which takes its time: once is enough
     code, text, _ = run("inspect", MODEL, capsys=capsys)
     assert code == 0 and "MobileNetV2" in text.splitlines()[0]
+    assert "1x10, judged as classes (10 values)" in text.splitlines()[2]
     code, out, _ = run("inspect", MODEL, "--json", capsys=capsys)
     assert code == 0
     result = json.loads(out)
     assert result["model"]["input"]["height"] == 32
+    assert [(one["kind"], one["kind_assumed"]) for one in result["model"]["outputs"]] == [("classes", True)]
     assert sum(layer["macs"] for layer in result["layers"]) == result["model"]["macs"]
     assert {row["target"] for row in result["targets"]} >= {"cortex-m0plus", "cortex-m7", "rv32imc"}
 

@@ -12,10 +12,13 @@ import onnx
 import pytest
 from devices import build_folder
 from onnx_models import Net
+from quantized_zoo import NETS as ZOO
+from quantized_zoo import Dialect, quantize
 from shared import shared
 
 from mbn2c.cli import main
 from mbn2c.errors import GateError, UsageError
+from mbn2c.onnx_import.quantized_values import Probe
 from mbn2c.ops.operator import quant_of
 from mbn2c.oracle import Oracle
 from mbn2c.output_folder import OutputFolder
@@ -348,6 +351,7 @@ FAULTS = [
     ("fomo_heatmap", (3, 96, 96), 1.0, 0.0, "position_agreement"),
     ("single_logit_top1", (96, 96, 3), 1.0, 0.0, "sign_agreement"),
     ("keras_rescale_dense1", (96, 96, 3), 60.0, 128.0, "sign_agreement"),
+    ("keras_rescale_sigmoid", (96, 96, 3), 60.0, 128.0, "sign_agreement"),
     ("large_output_map", (3, 128, 128), 1.0, 0.0, "position_agreement"),
 ]
 
@@ -367,22 +371,51 @@ def test_faults_of_top1(
     onnx.save(model, tmp_path / "model.onnx")
     output = build_model(tmp_path / "model.onnx", tmp_path)
     [(floats, int8)] = in_onnx_runtime(output)
-    same = floats.argmax(2) == int8.argmax(2) if metric == "position_agreement" else (floats > 0) == (int8 > 0)
+    threshold = 0.5 if file == "keras_rescale_sigmoid" else 0  # the int8 file has the sigmoid's logit
+    same = floats.argmax(2) == int8.argmax(2) if metric == "position_agreement" else (floats > threshold) == (int8 > 0)
     [found] = summaries(output)
     assert found["metric"] == metric and found["value"] == pytest.approx(same.mean())
-    assert found["value"] > 0.9 if metric == "position_agreement" else 0.2 < (floats > 0).mean() < 0.8
+    assert found["value"] > 0.9 if metric == "position_agreement" else 0.2 < (floats > threshold).mean() < 0.8
     held_back = output.report["quantization"]["held_back"]
     assert held_back["folds"] == 0 and held_back["agreement"] == pytest.approx(found["value"])
 
 
 def centre_logit(model: onnx.ModelProto, folder: Path) -> None:
     """Change the bias so that half of the images are above 0: as it comes all have one sign, and any answer agrees."""
+    last = model.graph.node[-2 if model.graph.node[-1].op_type == "Sigmoid" else -1]
     oracle = Oracle(model.SerializeToString())
     images = np.load(folder / "images.npz")["arr_0"]
     [logits] = zip(*(oracle.run({oracle.input_names[0]: image[None]}).values() for image in images), strict=True)
-    [bias] = [one for one in model.graph.initializer if one.name == model.graph.node[-1].input[1]]
-    values = onnx.numpy_helper.to_array(bias) - np.median(logits) - np.float32(1e-4)
+    middle = np.median(logits)
+    middle = middle if last is model.graph.node[-1] else np.log(middle) - np.log1p(-middle)
+    [bias] = [one for one in model.graph.initializer if one.name == last.input[1]]
+    values = onnx.numpy_helper.to_array(bias) - middle - np.float32(1e-4)
     bias.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), bias.name))
+
+
+def test_a_model_that_came_quantized_has_labels_but_no_float_model(tmp_path: Path) -> None:
+    """Of a yes or no behind a sigmoid, which ONNX Runtime has as uint8."""
+    (tmp_path / "model.onnx").write_bytes(quantize(ZOO["sigmoid_ends"](), Dialect(activations="uint8")))
+    save_images(tmp_path / "images.npz", (3, 19, 14), count=6)
+    output = build_model(tmp_path / "model.onnx", tmp_path)
+    oracle, images = Oracle(output.path / "model.int8.onnx"), np.load(tmp_path / "images.npz")["arr_0"]
+    found = [oracle.run({oracle.input_names[0]: image[None]}) for image in images]
+    first = output.graph.outputs[0].outside
+    labels = [int(one[first].item() > 0.5) for one in found]
+    labels[0] = 1 - labels[0]
+    whole = judged(output, labels=labels)
+    assert (whole.int8_hits, whole.device_hits, whole.float_hits) == (5, 5, 0) and whole.likeness == []
+    assert [one["kind"] for one in output.report["outputs"]] == ["logits", "logits"]
+    assert summaries(output)[0]["value"] is None
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 3, 1, 2), (1, 2, 0, 3)])
+def test_outputs_of_quantized_files_are_turned_back(order: tuple[int, ...], unsigned: bool) -> None:
+    values = np.random.default_rng(4).integers(-128, 128, (1, 3, 4, 5)).astype(np.int8)
+    probe = Probe("y", tuple(values.shape[axis] for axis in order), order, unsigned)
+    assert probe.outside(values).dtype == (np.uint8 if unsigned else np.int8)
+    assert np.array_equal(probe.inside(probe.outside(values), values.shape), values)
 
 
 # --- the command line ----------------------------------------------------------------------------
