@@ -5,6 +5,8 @@ Every error the user can meet is an `Mbn2cError`; `cli` prints it and exits with
 
 from __future__ import annotations
 
+from mbn2c.printable import printable
+
 
 class Mbn2cError(Exception):
     """An error with a message for the user.
@@ -23,12 +25,13 @@ class Mbn2cError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        lines = [f"error: {self.what}"]
-        if self.where:
-            lines.append(f"where: {self.where}")
-        if self.hint:
-            lines.append(f"try:   {self.hint}")
-        return "\n".join(lines)
+        parts = (("error: ", self.what), ("where: ", self.where), ("try:   ", self.hint))
+        return "\n".join(head + _indented(text) for head, text in parts if text or head == "error: ")
+
+
+def _indented(text: str) -> str:
+    """As a terminal may show it; lines after the first (a compiler's words) do not look like ours."""
+    return printable(text, lines=True).replace("\n", "\n       ")
 
 
 class GateError(Mbn2cError):

@@ -18,6 +18,7 @@ from mbn2c.network_inputs import input_spec
 from mbn2c.network_outputs import output_specs
 from mbn2c.onnx_import.quantized import is_quantized
 from mbn2c.ops import OPERATORS
+from mbn2c.printable import printable
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.report import context_bytes
@@ -120,7 +121,7 @@ def format_inspection(result: Json) -> str:
         for one in model["outputs"]
     )
     head = (
-        f"{model['file']}: {model['architecture']}\n"
+        f"{printable(model['file'])}: {printable(model['architecture'])}\n"
         f"input {shape['height']}x{shape['width']}x{shape['channels']}, "
         f"{model['macs']:,} MACs, {model['parameters']:,} parameters{outputs}"
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mbn2c.output_folder import OWN_FIRMWARE
+from mbn2c.printable import printable
 from mbn2c.results import is_gain
 from mbn2c.target import Board, Core
 
@@ -23,7 +24,8 @@ def shortened(name: str) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned to the left, two spaces apart."""
+    """Columns aligned to the left, two spaces apart; what a cell holds, names of any kind, stays in it."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -270,7 +272,8 @@ def _drop_row(drop: float, upper: float) -> tuple[str, str]:
 def bench_text(result: Mapping[str, Any]) -> str:
     """What `bench` or `bench_device` found, layer by layer."""
     text = _cycles_text(result) if result["cycles_per_inference"] is not None else _instructions_text(result)
-    return text if result["measured"] == OWN_FIRMWARE else f"measured: {result['measured']}\n\n{text}"
+    measured = printable(result["measured"])
+    return text if measured == OWN_FIRMWARE else f"measured: {measured}\n\n{text}"
 
 
 def _cycles_text(result: Mapping[str, Any]) -> str:
@@ -282,7 +285,11 @@ def _cycles_text(result: Mapping[str, Any]) -> str:
         rows.append((str(layer["step"]), shortened(layer["name"]), layer["op"], *numbers))
     each = "" if result["cycles_per_mac"] is None else f", {result['cycles_per_mac']} per MAC"
     total = f"{result['cycles_per_inference']:,} cycles per inference{each}"
-    return f"{table(rows)}\n\n{result['board']}, {result['core']}: {total}"
+    return f"{table(rows)}\n\n{_device(result)}: {total}"
+
+
+def _device(result: Mapping[str, Any]) -> str:
+    return printable(f"{result['board']}, {result['core']}")
 
 
 def _instructions_text(result: Mapping[str, Any]) -> str:
@@ -310,7 +317,7 @@ def _instructions_text(result: Mapping[str, Any]) -> str:
     total = f"{result['instructions_per_inference']:,} instructions per inference"
     each = f", {per_mac} per MAC" if per_mac is not None else ""
     about = f"; about {cycles[0]:,} to {cycles[1]:,} cycles (docs/kernels.md)" if cycles else ""
-    return f"{table(rows)}\n\n{result['board']}, {result['core']}: {total}{each}{about}"
+    return f"{table(rows)}\n\n{_device(result)}: {total}{each}{about}"
 
 
 def targets_text(cores: Sequence[Core]) -> str:

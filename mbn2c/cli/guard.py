@@ -14,6 +14,7 @@ from importlib import metadata
 from mbn2c import __version__
 from mbn2c.cli.streams import complain
 from mbn2c.errors import BoardError, InternalError, Mbn2cError
+from mbn2c.printable import printable
 
 # The computer's own state, which the user can mend and a bug of ours cannot cause: full disk, missing rights, limits.
 _COMPUTER = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO}
@@ -60,7 +61,7 @@ def _save_report(error: Exception, arguments: Sequence[str] | None) -> str:
         with tempfile.NamedTemporaryFile(
             "w", prefix="mbn2c-bug-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
         ) as file:
-            file.write("\n".join(lines))
+            file.write(printable("\n".join(lines), lines=True))
             return file.name
     except OSError as problem:
         return f"could not be written: {problem.strerror}"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mbn2c.emit.render import render
+from mbn2c.printable import printable
 from mbn2c.report_html.drawing import text_of_bytes
 from mbn2c.report_html.memory_map import memory_map
 from mbn2c.report_html.trade_off_curve import trade_off_curve
@@ -18,6 +19,7 @@ Json = Mapping[str, Any]
 
 def report_page(report: Json) -> str:
     """The page of a report, before or after compilation; equal reports give equal pages."""
+    report = _printable(report)
     values = {
         "report": report,
         "cards": _cards(report),
@@ -30,6 +32,15 @@ def report_page(report: Json) -> str:
         },
     }
     return render("report/report.html.j2", values)
+
+
+def _printable(value: Any) -> Any:
+    """A part of the report whose texts are shown as they stand: the template escapes markup only."""
+    if isinstance(value, Mapping):
+        return {key: _printable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(inner) for inner in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _layers(report: Json) -> list[Json]:
