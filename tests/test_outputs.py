@@ -30,6 +30,7 @@ from mbn2c.tasks.likeness import Likeness, compare, fails_sqnr, noisiest, summar
 from mbn2c.tasks.outputs import KINDS, OutputSpec, main_output, read_outputs
 from mbn2c.verify.accuracy import accuracy_counts
 from mbn2c.verify.one_image import Bench, Outcome, Tally, VerifyOptions, open_models
+from mbn2c.verify.second_look import Finding
 
 NCHW, NHWC = (0, 3, 1, 2), (0, 1, 2, 3)
 MAP, LOGIT_MAP, CLASS, LOGIT = (1, 3, 5, 4), (1, 1, 5, 4), (1, 6), (1, 1)
@@ -244,7 +245,7 @@ def judged(output: OutputFolder, labels: list[int] | None = None, **kinds: str) 
     whole = Tally()
     for position in range(len(samples)):
         prepared = bench.prepare(position)
-        whole.add(bench.judge(Outcome(prepared, prepared.expected)))
+        whole.add(bench.judge(Outcome(prepared, Finding(prepared.expected))))
     return whole
 
 
@@ -469,7 +470,7 @@ GATES = [
     ("no kind", ["--output-kind", "t2"], 2, "is no NAME=KIND"),
     ("two kinds", ["--output-kind", "t2=vector", "--output-kind", "t2=classes"], 2, "the second for that name"),
     ("no such output", ["--output-kind", "t3=vector"], 2, "one of t2, t5, t8"),
-    ("labels of no class", ["--output-kind", "t8=vector", "--labels", "LABELS"], 2, "--labels speaks of one class"),
+    ("labels of no class", ["--output-kind", "t8=vector", "--labels", "LABELS"], 2, "labels file speaks of one class"),
     ("a drop of no class", ["--output-kind", "t8=vector", "--max-drop", "5"], 2, "--min-sqnr DB is the gate for it"),
 ]
 
