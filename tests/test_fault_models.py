@@ -107,7 +107,7 @@ REFUSED: dict[str, tuple[Callable[[], Net], str, str, tuple[str, ...], list[str]
     ),
     "gate and end": (
         _gate_and_end,
-        "operator Sigmoid is not supported inside the network",
+        "operator Sigmoid is not supported there",
         "node 'n1', operator Sigmoid, inside the network",
         ("a gate inside the network", "MobileNetV1 or V2"),
         [],
@@ -133,6 +133,22 @@ REFUSED: dict[str, tuple[Callable[[], Net], str, str, tuple[str, ...], list[str]
         "node 'n3', operator Resize, behind the last layer",
         ("let the small map be the output",),
         ["t2"],
+    ),
+    "boxes decoded": (
+        lambda: _two_heads("joined").then("Sigmoid").then("Exp").then("MaxPool", kernel_shape=[3]).output(shape=[1]),
+        "operator Concat is not supported (nor Exp, MaxPool)",
+        "node 'n10', operator Concat, behind the last layer; node 'n12', operator Exp, behind the last layer; "
+        "node 'n13', operator MaxPool, behind the last layer",
+        ("Concat: let each tensor", "Exp, MaxPool: leave what is behind the last layer to your program"),
+        ["t5", "t8"],
+    ),
+    "unknown kinds": (
+        lambda: Net(opset=14).conv(3, 4).then("Erf").then("Sin").then("HardSwish").conv(4, 4).head(4),
+        "operator Erf is not supported (nor Sin, HardSwish)",
+        "node 'n1', operator Erf, inside the network; node 'n2', operator Sin, inside the network; "
+        "node 'n3', operator HardSwish, inside the network",
+        ("HardSwish: MobileNetV3 is not supported yet; use MobileNetV1 or V2; supported: convolution",),
+        [],
     ),
     "arg max": (
         _arg_max,

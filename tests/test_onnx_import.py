@@ -179,7 +179,7 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
     "mean over channels": (_net(lambda n: n.conv(3, 4).then("ReduceMean", axes=[1])), "ReduceMean over axes [1]"),
     "softmax in the middle": (
         _net(lambda n: n.head(3).then("Softmax").then("Relu")),
-        "not supported inside the network",
+        "Softmax is not supported there",
     ),
     "softmax over pixels": (_net(lambda n: n.conv(3, 4).then("Softmax", axis=1)), "does not run over the classes"),
     "softmax over nothing": (_net(lambda n: n.head(3).then("Softmax", axis=0)), "does not run over the classes"),

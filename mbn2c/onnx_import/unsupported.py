@@ -42,8 +42,12 @@ _HINTS = {
     "Softmax": "it may only end the network",
     "Upsample": _ENLARGE,
 }
+_OUTSIDE = "leave what is behind the last layer to your program"
 _ENLARGE_OUTSIDE = "let the small map be the output, and enlarge it in your program"
 _HINTS_AT_THE_END = {
+    "ArgMax": _HINTS["ArgMax"],
+    "TopK": _HINTS["TopK"],
+    "NonMaxSuppression": _HINTS["NonMaxSuppression"],
     "Concat": "let each tensor that it puts together be an output of its own",
     "Resize": _ENLARGE_OUTSIDE,
     "Upsample": _ENLARGE_OUTSIDE,
@@ -55,8 +59,8 @@ def domain_of(node: NodeProto) -> str:
 
 
 def hint_for(kind: str, at_the_end: bool = False) -> str:
-    hints = _HINTS | _HINTS_AT_THE_END if at_the_end else _HINTS
-    return hints.get(kind, SUPPORTED)
+    """What to do about an operator; at_the_end: no layer with weights comes after it."""
+    return _HINTS_AT_THE_END.get(kind, _OUTSIDE) if at_the_end else _HINTS.get(kind, SUPPORTED)
 
 
 def refuse_unsupported(nodes: Sequence[NodeProto], constants: Iterable[str]) -> None:
@@ -75,7 +79,7 @@ def refuse_unsupported(nodes: Sequence[NodeProto], constants: Iterable[str]) -> 
     first, *others = kinds
     raise ModelError(
         f"operator {first} is not supported"
-        + (" inside the network" if missing[0].op_type in TAIL_OF_OPERATOR else "")
+        + (" there" if missing[0].op_type in TAIL_OF_OPERATOR else "")
         + (f" (nor {', '.join(others)})" if others else ""),
         where="; ".join(f"{describe(found[0])}{_more(found)}, {places.words(found)}" for found in kinds.values()),
         hint=_hints({kind: hint_for(found[0].op_type, places.at_the_end(found)) for kind, found in kinds.items()}),
@@ -141,4 +145,6 @@ def _hints(by_kind: dict[str, str]) -> str:
     kinds: dict[str, list[str]] = {}
     for kind, hint in by_kind.items():
         kinds.setdefault(hint, []).append(kind)
-    return "; ".join(f"{', '.join(names)}: {hint}" for hint, names in kinds.items())
+    # What has no hint of its own has this one for all, last.
+    rest = [SUPPORTED] if kinds.pop(SUPPORTED, None) else []
+    return "; ".join([*(f"{', '.join(names)}: {hint}" for hint, names in kinds.items()), *rest])
