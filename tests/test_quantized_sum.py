@@ -129,6 +129,9 @@ def graphs() -> dict[str, Graph]:
     bias = np.linspace(-3, 3, 16).astype(np.float32)
     made = {name: graph_of(*scales, None, 0) for name, scales in SCALES.items()}
     made |= {f"{name}, bias": graph_of(*scales, bias, len(scales[0])) for name, scales in SCALES.items()}
+    # Half steps that float32 cannot hold: the order of additions decides.
+    halves = (0.05 * (2 * np.arange(16) - 15)).astype(np.float32)
+    made |= {f"tenths, bias after {at}": graph_of((0.1, 0.1, 0.1), 0.1, halves, at) for at in (1, 2, 3)}
     return made | {
         "bias first": graph_of((0.5, 0.25, 0.25), 1.0, bias, 1),
         "bias alone": graph_of((0.5,), 1.0, np.round(bias), 1),
