@@ -18,6 +18,7 @@ from serial.rfc2217 import PortManager
 
 from mbn2c.errors import BoardError
 from mbn2c.link.serial_port import SerialPort
+from mbn2c.link.session import Session, Timing
 
 TALK, HEARD = bytes(range(256)) * 800, bytes(range(255, -1, -1)) * 800  # 200 kB each way
 Work = Callable[[Callable[[int], bytes], Callable[[bytes], object]], None]
@@ -112,6 +113,26 @@ def test_a_board_that_only_talks_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(BoardError, match=r"sends without end and takes in nothing"):
             port.write(bytes(20_000_000))
         port.close()
+
+
+def test_a_line_that_is_flooded_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening it does not wait until nothing comes any more, as pyserial does; nor does looking for a device."""
+    monkeypatch.setattr("serial.urlhandler.protocol_socket.Serial.reset_input_buffer", lambda _: pytest.fail("waits"))
+    over = threading.Event()
+
+    def talk(read: object, write: Callable[[bytes], object]) -> None:
+        while not over.is_set():
+            try:
+                write(b"\x55\x00" * 1000)
+            except OSError:
+                return
+
+    with ExitStack() as stack:
+        name = stack.enter_context(on_a_socket(talk))
+        stack.callback(over.set)
+        port = stack.enter_context(closing(SerialPort(name, reconnect_s=0)))
+        with pytest.raises(BoardError, match=r"does not answer .* B came that are no answer"):
+            Session(port, timing=Timing(hello_s=0.5)).hello()
 
 
 class Counting(serial.SerialBase):  # type: ignore[misc]

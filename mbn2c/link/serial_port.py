@@ -53,6 +53,8 @@ class SerialPort:
         port = serial.serial_for_url(self.name, do_not_open=True)
         if self.baud:
             port.baudrate = self.baud
+        if self.name.startswith("socket://"):
+            port.reset_input_buffer = lambda: None  # pyserial's reads until nothing comes, and a flood always does
         port.timeout = _POLL_S  # stays: rfc2217:// negotiates all settings again whenever one is set
         port.open()
         self._has_descriptor = _has_descriptor(port)
