@@ -249,10 +249,14 @@ def changes(board: ModelBoard, address: int, mask: int) -> list[tuple[int, int]]
     return found
 
 
-def test_every_fast_clock_is_reached_in_steps() -> None:
-    """Who added a board of more than 80 MHz says in a line above how its manual wants the clock to rise."""
-    fast = {name for name in BARE if load_board(name).clock_hz > 80_000_000 and name not in ("pico", "pico2")}
-    assert fast == PLL_DRIVES.keys() == AHB_HALF.keys() | DIVIDERS.keys()
+# RP2040 and RP2350 do without: their clocks' multiplexers change over without glitches.
+FAST = [name for name in BARE if load_board(name).clock_hz > 80_000_000 and load_board(name).console.driver != "pl011"]
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_every_fast_clock_is_reached_in_steps(name: str) -> None:
+    known = name in PLL_DRIVES and (name in AHB_HALF or name in DIVIDERS)
+    assert known, "a line in PLL_DRIVES, and in AHB_HALF or DIVIDERS: who added a board says how its clock may rise"
 
 
 @pytest.mark.parametrize("name", AHB_HALF)
