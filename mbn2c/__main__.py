@@ -5,9 +5,12 @@ The commands are imported inside `main`: numpy and ONNX Runtime take a second, i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -25,7 +28,11 @@ def main() -> int:
     for number in _ENDING:
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup sets SIGHUP to be ignored, which stays so
             signal.signal(number, _ended)
-    return run()
+    try:
+        with _own_temporary_folder():
+            return run()
+    except KeyboardInterrupt:  # in the moment before the command starts
+        _interrupted_early(signal.SIGINT, None)
 
 
 def _interrupted_early(number: int, frame: FrameType | None) -> NoReturn:
@@ -42,6 +49,24 @@ def _ended(number: int, frame: FrameType | None) -> NoReturn:
     for each in _ENDING:
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def _own_temporary_folder() -> Iterator[None]:
+    """One folder in which all others are made, so that none is left, whenever a signal comes.
+
+    Between making a folder and entering its `with` an exception would leave it; so signals wait while this one is made.
+    """
+    waiting = {signal.SIGINT, *_ENDING}
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, waiting)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # what needs no temporary folder works without
+            tempfile.tempdir = stack.enter_context(tempfile.TemporaryDirectory(prefix="mbn2c-"))
+        stack.callback(setattr, tempfile, "tempdir", None)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, waiting)
+        yield
 
 
 if __name__ == "__main__":

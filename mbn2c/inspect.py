@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mbn2c.architecture import recognise
+from mbn2c.files import text_of
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
@@ -39,7 +40,7 @@ def inspect_model(path: Path) -> Json:
     layers = [_layer(graph, node) for node in graph.nodes]
     return {
         "model": {
-            "file": path.name,
+            "file": text_of(path.name),
             "architecture": recognise(graph),
             "input": {"shape": list(spec.shape), "height": spec.height, "width": spec.width, "channels": spec.channels},
             "outputs": [{**described(one), "shape": list(one.shape)} for one in output_specs(graph, {})],

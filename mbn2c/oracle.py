@@ -35,7 +35,8 @@ class Oracle:
         options = _options(threads)
         if as_written:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        source = str(model) if isinstance(model, Path) else model
+        # Not its path: ONNX Runtime takes none that is not UTF-8.
+        source = model.read_bytes() if isinstance(model, Path) else model
         try:
             self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises many unrelated classes

@@ -15,6 +15,7 @@ from mbn2c.emit.bundle import Bundle
 from mbn2c.emit.c_names import check_prefix, prefix_of
 from mbn2c.emit.model import Laid, Names
 from mbn2c.emit.packages import DEFAULT_EMITS, PACKAGINGS, check_emits, package_folder
+from mbn2c.files import text_of
 from mbn2c.ir.graph import Graph
 from mbn2c.layout import c_files, lay_out
 from mbn2c.network import MODEL_FLOAT32, RANDOM, Network, NetworkOptions, read_network
@@ -67,7 +68,8 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     tables = None
     if options.input_kind == "uint8":
         tables = pixel_tables(quantized, options.preprocess or Preprocess())
-    names = Names(prefix, options.model.name, hashlib.sha256(network.int8_model).digest(), labels, tables)
+    title = text_of(options.model.name)
+    names = Names(prefix, title, hashlib.sha256(network.int8_model).digest(), labels, tables)
     facts = {
         "calibration": {
             "source": RANDOM if samples is None else "images" if samples.are_pixels else "npz",
@@ -111,7 +113,7 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     report["sources"] = sorted(path for path in alone if "/" not in path and path.endswith(".c"))
     code = {path: content for path, content in bundle.items() if "/" not in path and path.endswith((".c", ".h"))}
     for emit in sorted(set(options.emit) & set(PACKAGINGS)):
-        bundle |= package_folder(emit, name=prefix, title=options.model.name, core=options.core, code=code)
+        bundle |= package_folder(emit, name=prefix, title=title, core=options.core, code=code)
     if "cmake" not in options.emit:
         del bundle["CMakeLists.txt"]
     return {**bundle, **network.models, NETWORK: graph_to_bytes(quantized), **report_files(report)}

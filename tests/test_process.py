@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx_models import Net
+from PIL import Image
 
 from mbn2c import demo
 from mbn2c.cli import main
@@ -53,7 +55,7 @@ def test_ctrl_c_during_the_imports_is_one_line(library: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_temporary_folder(number: signal.Signals, tmp_path: Path) -> None:
     process = start(["demo", "--board", "qemu-mps2-an500"], TMPDIR=str(tmp_path))
-    wait_for(lambda: list(tmp_path.glob("mbn2c-demo-*")), process)
+    wait_for(lambda: list(tmp_path.glob("mbn2c-*/mbn2c-demo-*")), process)
     process.send_signal(number)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
@@ -85,3 +87,40 @@ def test_sigterm_ends_the_device_too(tiny_out: Path, tmp_path: Path) -> None:
     assert (process.returncode, err) == (143, "")
     assert device and not any(Path(f"/proc/{each}").exists() for each in device)
     assert list(tmp_path.iterdir()) == []
+
+
+TERMINALS = [
+    {"PYTHONIOENCODING": "utf-8"},
+    {"PYTHONIOENCODING": "ascii"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+]
+
+
+@pytest.mark.parametrize("environment", TERMINALS, ids=str)
+def test_names_that_the_terminal_cannot_show(environment: dict[str, str], tmp_path: Path) -> None:
+    name = os.fsdecode(b"mod\xc3\xa8le \xff.onnx")
+    onnx.save(Net(shape=(1, 3, 8, 8)).conv(3, 4).head(4).model(), tmp_path / "tiny.onnx")
+    (tmp_path / "tiny.onnx").rename(tmp_path / name)
+    for words in (["inspect", str(tmp_path / name)], ["inspect", str(tmp_path / name), "--json"]):
+        out, err = start(words, **environment).communicate(timeout=60)
+        assert err == ""
+        assert '"architecture": "convolutional network, 8x8"' in out or ".onnx: convolutional network, 8x8" in out
+    _, err = start(["inspect", str(tmp_path / f"{name}.gone")], **environment).communicate(timeout=60)
+    assert err.startswith("error: no such model file\nwhere: ") and "Traceback" not in err
+
+
+def test_names_that_are_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Undecodable bytes in every name of a build and a verification."""
+    model, images, out = (tmp_path / os.fsdecode(name) for name in (b"m\xff.onnx", b"images\xfe", b"out\xfd"))
+    onnx.save(Net(shape=(1, 3, 8, 8)).conv(3, 4).head(4).model(), tmp_path / "tiny.onnx")
+    (tmp_path / "tiny.onnx").rename(model)
+    images.mkdir()
+    labels = tmp_path / os.fsdecode(b"labels\xfc.csv")
+    labels.write_text("file,index\na.png,1\n")
+    with (images / "a.png").open("wb") as file:
+        Image.new("RGB", (8, 8)).save(file, "PNG")
+    calib = ["--calib", str(images), "--preprocess", "unit"]
+    assert main(["build", str(model), "--target", "host", *calib, "-o", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"]["file"] == "m\N{REPLACEMENT CHARACTER}.onnx"
+    assert main(["verify", str(out), "--host", "--images", str(images), "--labels", str(labels), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 1

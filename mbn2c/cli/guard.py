@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import platform
 import shlex
 import sys
@@ -59,12 +60,25 @@ def _save_report(error: Exception, arguments: Sequence[str] | None) -> str:
     ]
     try:
         with tempfile.NamedTemporaryFile(
-            "w", prefix="mbn2c-bug-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+            "w",
+            dir=_outside(),
+            prefix="mbn2c-bug-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
         ) as file:
             file.write(printable("\n".join(lines), lines=True))
             return file.name
     except OSError as problem:
         return f"could not be written: {problem.strerror}"
+
+
+def _outside() -> str:
+    """The temporary folder, not the one in it that `__main__` removes at the end."""
+    folder = tempfile.gettempdir()
+    parent, name = os.path.split(folder)
+    return parent if name.startswith("mbn2c-") else folder
 
 
 def _version(package: str) -> str:

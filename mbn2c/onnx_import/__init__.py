@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mbn2c.errors import ModelError
+from mbn2c.files import text_of
 from mbn2c.ir.graph import Graph
 from mbn2c.onnx_import.cut import convert_or_cut
 from mbn2c.onnx_import.load import load_model
@@ -25,7 +26,7 @@ def import_model(path: Path) -> Graph:
     raises  UsageError if there is no such file; ModelError if the model is broken or not supported
     """
     try:
-        return convert_or_cut(load_model(path), path.stem)
+        return convert_or_cut(load_model(path), text_of(path.stem))
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
             f"the model cannot be understood ({type(error).__name__}: {str(error)[:200]})",

@@ -226,7 +226,8 @@ def _cross_check(builder: Builder, graph: GraphProto, bare: ModelProto) -> None:
     for port in bare.graph.output:
         port.type.tensor_type.ClearField("shape")
     # Propagated data takes a hundred bytes for each value, and shapes are short.
-    data_prop = all(array.size <= SHORT for array in builder.constants.values() if array.dtype.kind in "iu")
+    lists = [array for array in builder.constants.values() if array.dtype.kind in "iu" and array.ndim <= 1]
+    data_prop = all(array.size <= SHORT for array in lists)
     inferred = run_tool(
         "ONNX's shape inference",
         f"model '{graph.name}'",

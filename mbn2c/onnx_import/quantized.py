@@ -16,6 +16,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from mbn2c.errors import ModelError
+from mbn2c.files import text_of
 from mbn2c.ir.graph import Graph, Note, Port
 from mbn2c.onnx_import import quantized_add as addition
 from mbn2c.onnx_import import quantized_elementwise as elementwise
@@ -143,7 +144,7 @@ def import_quantized(path: Path) -> QuantizedModel:
     bound_constants(loaded)
     fused = fused_model(content)
     try:
-        return _convert(onnx.load_model_from_string(fused), path.stem, content, fused)
+        return _convert(onnx.load_model_from_string(fused), text_of(path.stem), content, fused)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(
             f"the model cannot be understood ({type(error).__name__}: {str(error)[:200]})",
