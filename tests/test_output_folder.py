@@ -157,6 +157,16 @@ def test_one_build_at_a_time(tmp_path: Path) -> None:
     assert content(tmp_path / "out") == OLD
 
 
+def test_a_bundle_in_a_folder_of_mbn2c_follows_no_link_either(tmp_path: Path) -> None:
+    """Firmware in a temporary folder, and what flash writes beside an ELF."""
+    (tmp_path / "elsewhere").write_bytes(b"mine")
+    for name, target in {"net.bin": "elsewhere", "dangling.bin": "nowhere"}.items():
+        (tmp_path / name).symlink_to(tmp_path / target)
+    write_bundle({"net.bin": b"mine", "dangling.bin": b"new"}, tmp_path)
+    assert not (tmp_path / "net.bin").is_symlink() and not (tmp_path / "nowhere").exists()
+    assert (tmp_path / "elsewhere").read_bytes() == b"mine" and (tmp_path / "dangling.bin").read_bytes() == b"new"
+
+
 # --- builds that are broken off ---
 
 

@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.output_folder import OWN_FIRMWARE, OutputFolder, expected_build, firmware_on, sources_for
 from mbn2c.output_folder.manifest import MANIFEST, Manifest, read_manifest
+from mbn2c.output_folder.staging import STAGE
 from mbn2c.target import load_board
 from mbn2c.verify.open_devices import refuse_stale
 
@@ -266,6 +269,26 @@ def test_a_full_disk_under_the_compiler(
     assert content(out) == before
 
 
+def test_a_kill_under_the_compiler(out: Path, model: Path) -> None:
+    """The compiler kills mbn2c and works on: OUT is as it was, and the next build is not mixed with what it makes."""
+    before, orphan = content(out), out.parent / "orphan"
+    compiler = out.parent / "arm-none-eabi-gcc"
+    compiler.write_text(
+        "#!/bin/sh\nkill -9 $(cut -d' ' -f4 /proc/$PPID/stat)\n"
+        f"for i in $(seq 6000); do [ -e {orphan} ] && break; sleep 0.01; done\necho x > build/net.o\n"
+    )
+    compiler.chmod(0o755)
+    words = ["build", str(model), "--calib", "random", "--quantize", "fast", "--target", "cortex-m3", "-o", str(out)]
+    environment = {**os.environ, "PATH": f"{out.parent}:{os.environ['PATH']}"}
+    killed = subprocess.run([sys.executable, "-m", "mbn2c", *words], env=environment, stderr=subprocess.DEVNULL)
+    assert killed.returncode == -signal.SIGKILL
+    assert {path: data for path, data in content(out).items() if not path.startswith(STAGE)} == before
+    assert OutputFolder(out).manifest and (out / STAGE).is_dir()
+    orphan.touch()
+    build(model, out, "--board", BOARD)
+    assert content(out) == before and not (out / STAGE).exists()
+
+
 # --- files of the user in OUT are never compiled ---
 
 # a file that make or the compiler would find by its name, or an environment variable that leads there
@@ -300,6 +323,14 @@ def test_a_users_files_are_not_compiled(
         assert (out / "build/net.elf").read_bytes() == firmware
     build(model, out, "--board", BOARD, "--force")
     assert (out / "build/net.elf").read_bytes() == firmware and (out / path).read_bytes().startswith(b"#error mine")
+
+
+def test_cmake_does_not_compile_them_either(out: Path, need_tool: Callable[[str], str], tmp_path: Path) -> None:
+    need_tool("cmake")
+    write_bundle({path: b"#error mine\n" for path, _ in INTRUDERS.values() if not path.endswith(".h")}, out)
+    for words in (["-S", str(out), "-B", "made"], ["--build", "made"]):
+        done = subprocess.run(["cmake", *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_nothing_is_to_be_made_after_a_build(out: Path, model: Path) -> None:

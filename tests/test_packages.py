@@ -166,6 +166,11 @@ def test_platformio_manifest() -> None:
     for example in manifest["examples"]:
         for file in example["files"]:
             assert text_of("platformio", f"{example['base']}/{file}")
+    paths = {path.removeprefix(f"platformio/{NAME}/") for path in package("platformio", CORES["platformio"])}
+    sources = {path for path in paths if path.startswith("src/")}
+    assert sources == {path for path in manifest["export"]["include"] if path.startswith("src/")}
+    compiled = {f"+<{path.removeprefix('src/')}>" for path in sources if path.endswith(".c")}
+    assert manifest["build"]["srcFilter"] == ["-<*>", *sorted(compiled)], "and no file that somebody else put there"
 
 
 def test_platformio_packs_it(tmp_path: Path) -> None:

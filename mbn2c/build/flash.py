@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mbn2c.build.flash_image import Firmware, Say, firmware_of
 from mbn2c.build.flash_uf2 import flash_uf2
+from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError, UsageError
 from mbn2c.target import Board, Flash
 
@@ -91,7 +92,7 @@ def _flash_pyocd(firmware: Firmware, say: Say, to: str, dry_run: bool, unlock: b
         check = [*pyocd, "commander", *chosen, "-W", "-t", facts.target, "-d", str(binary.parent), "-c", compare]
         _announce(say, "read them back", check)
         if not dry_run:
-            binary.write_bytes(image.data)
+            write_bundle({binary.name: image.data}, binary.parent)
             if "bytes match" not in (said := _run(check, facts)):
                 hint = "flash once more"
                 raise BoardError("the board does not hold what was written", where=said.strip()[-200:], hint=hint)
@@ -183,7 +184,7 @@ def _flash_bossac(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
             "Arduino's bossac 1.9.1: it comes with the Arduino core 'Arduino Mbed OS Nano Boards'; put it on the PATH"
         )
         raise BoardError("bossac is not installed", hint=hint)
-    binary.write_bytes(image.data)
+    write_bundle({binary.name: image.data}, binary.parent)
     _run(command, firmware.flash)
 
 

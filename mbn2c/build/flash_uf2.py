@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mbn2c.build.flash_image import Firmware, Say
 from mbn2c.build.uf2 import from_uf2, to_uf2
+from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError, UsageError
 from mbn2c.target import Flash
 
@@ -28,7 +29,7 @@ def flash_uf2(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
     if dry_run:
         say(f"copy it to {to or f'the USB drive of the boot loader, whose {_INFO} says Board-ID: {facts.target}'}")
         return
-    file.write_bytes(data)
+    write_bundle({file.name: data}, file.parent)
     drive = _uf2_drive(facts, to)
     say(f"copy it to {drive}")
     try:

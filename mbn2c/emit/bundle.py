@@ -11,7 +11,7 @@ Bundle = dict[str, bytes]
 
 
 def write_bundle(bundle: Mapping[str, bytes], folder: Path) -> list[str]:
-    """Write the files that differ; returns their paths.
+    """Write the files that differ; returns their paths. A symbolic link in a file's place is replaced, not followed.
 
     raises  UsageError if the folder or a file cannot be written
     """
@@ -21,7 +21,9 @@ def write_bundle(bundle: Mapping[str, bytes], folder: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in sorted(bundle.items()):
             target = folder / path
-            if target.is_file() and target.read_bytes() == content:
+            if target.is_symlink():
+                target.unlink()
+            elif target.is_file() and target.read_bytes() == content:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
@@ -30,6 +32,6 @@ def write_bundle(bundle: Mapping[str, bytes], folder: Path) -> list[str]:
         # A write that fails, as on a full disk, does not say on which file.
         where = error.filename or target
         raise UsageError(
-            f"cannot write {where}: {error.strerror}", hint="choose another -o folder, or make room"
+            f"cannot write {where}: {error.strerror}", hint="make room, or check the rights there"
         ) from error
     return written

@@ -111,8 +111,10 @@ class OutputFolder:
 
     def is_intact(self, path: str) -> bool:
         """Whether a file lies there as the build wrote it."""
-        file = self.path / path
-        return file.is_file() and digest_of(file.read_bytes()) == self.manifest.files.get(path)
+        try:
+            return digest_of(self._content(path)) == self.manifest.files.get(path)
+        except UsageError:
+            return False
 
     @property
     def core(self) -> Core:

@@ -259,4 +259,6 @@ def _some(names: Sequence[str]) -> str:
 def _cannot(verb: str, path: Path, error: BaseException) -> UsageError:
     where = getattr(error, "filename", None) or path
     reason = getattr(error, "strerror", None) or error
-    return UsageError(f"cannot {verb} {where}: {reason}", hint="choose another -o folder, or make room there")
+    return UsageError(
+        f"cannot {verb} {where}: {reason}", hint="make room, check the rights there, or choose another -o folder"
+    )
