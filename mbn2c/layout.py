@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mbn2c.build.firmware import DEFAULT_STACK_BYTES, firmware_files, package_files
 from mbn2c.emit.bundle import Bundle
-from mbn2c.emit.model import Laid, Names, model_files, packed_constants
+from mbn2c.emit.model import Laid, Names, constant_arrays, model_files, packed_constants
 from mbn2c.emit.render import render
 from mbn2c.errors import FitError
 from mbn2c.ir.graph import Graph
@@ -180,7 +180,8 @@ def c_files(
     sources = sorted(path for path in bundle if path.endswith(".c"))
     firmware: dict[str, bytes] = {}
     if board is not None:
-        firmware = firmware_files(render, name=names.prefix, core=core, board=board, network=bundle)
+        arrays = tuple(constant_arrays(packed_constants(layout.plan, layout.kernels), names))
+        firmware = firmware_files(render, name=names.prefix, core=core, board=board, network=bundle, constants=arrays)
     packages = package_files(
         render,
         name=names.prefix,

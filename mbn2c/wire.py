@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 
 from mbn2c.errors import BoardError
 
-PROTOCOL = 3
+PROTOCOL = 4
 HEAD_BYTES = 3
 CRC_BYTES = 4
 DELIMITER = b"\x00"
@@ -130,6 +130,14 @@ class Packed(Message):
 
 
 @dataclass(frozen=True)
+class Constant(Message):
+    """What is constant array number `index`, as it lies in memory? Any state; changes nothing. Answered by Checksum."""
+
+    code = 0x0A
+    index: U16
+
+
+@dataclass(frozen=True)
 class Facts(Message):
     """Answer to Hello. `buffer_bytes` is the largest body (head, fields and CRC) the device can take, `window_bytes`
     how many bytes of requests may be unanswered (0: one request at a time), `pixel_bytes` the channels of the input
@@ -202,6 +210,16 @@ class Done(Message):
 
 
 @dataclass(frozen=True)
+class Checksum(Message):
+    """Size and CRC-32 of a constant array: weights, biases, multipliers, tables."""
+
+    code = 0x88
+    index: U16
+    size_bytes: U32
+    crc: U32
+
+
+@dataclass(frozen=True)
 class Refused(Message):
     """The request was not understood or came at the wrong time; `detail` depends on the reason."""
 
@@ -210,8 +228,8 @@ class Refused(Message):
     detail: U32
 
 
-REQUESTS: tuple[type[Message], ...] = (Hello, Begin, Rows, Advance, Read, Health, Baud, Reset, Packed)
-REPLIES: tuple[type[Message], ...] = (Facts, State, Data, Vitals, Done, Refused)
+REQUESTS: tuple[type[Message], ...] = (Hello, Begin, Rows, Advance, Read, Health, Baud, Reset, Packed, Constant)
+REPLIES: tuple[type[Message], ...] = (Facts, State, Data, Vitals, Done, Checksum, Refused)
 _BY_CODE = {kind.code: kind for kind in REQUESTS + REPLIES}
 
 

@@ -34,6 +34,7 @@ def firmware_files(
     core: Core,
     board: Board,
     network: Mapping[str, bytes],
+    constants: Sequence[str] = (),
     stack_bytes: int = DEFAULT_STACK_BYTES,
     folder: str = _FOLDER,
 ) -> dict[str, bytes]:
@@ -41,6 +42,7 @@ def firmware_files(
 
     name         prefix of the model's C functions
     network      its C files, which the firmware's build number stands for, too
+    constants    its arrays, without the prefix, in the order in which the host asks for them
     stack_bytes  what the linker must find free for the stack
     raises       UsageError if the board does not execute this core's code
     """
@@ -50,7 +52,7 @@ def firmware_files(
             where=f"targets/boards/{board.name}.toml",
             hint=f"--target {board.core}",
         )
-    values = _firmware_values(name, core, board, stack_bytes)
+    values = _firmware_values(name, core, board, stack_bytes) | {"constants": constants}
     names = ["main.c", "mbn_board.h", *_COMMON]
     if core.hosted:
         names += ["startup_hosted.c", f"port_{board.console.driver}.c"]

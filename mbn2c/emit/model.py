@@ -134,6 +134,14 @@ def packed_constants(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[int, Pac
     return {call.step: _packed(plan, kernels, call) for call in plan.calls if call.node}
 
 
+def constant_arrays(constants: Mapping[int, Packed], names: Names) -> dict[str, np.ndarray]:
+    """What lies in the C file of constants, by array name without the prefix, in that order."""
+    arrays = {f"step{step}_{member}": array for step, one in constants.items() for member, array in one.arrays.items()}
+    if names.tables is not None:
+        arrays["pixels"] = names.tables.astype(np.int8)
+    return arrays
+
+
 def _packed(plan: Plan, kernels: Mapping[str, Kernel], call: Call) -> Packed:
     return kernels[call.node].pack(plan.graph.producer[call.write], plan.graph)
 
@@ -205,24 +213,9 @@ def _step_values(
 ) -> dict[str, object]:
     steps = [step_values(plan, kernels, call, constants.get(call.step)) for call in plan.calls]
     arrays = [
-        {
-            "name": f"step{step}_{member}",
-            "type": c_type(array),
-            "count": array.size,
-            "lines": array_lines(array),
-        }
-        for step, packed in constants.items()
-        for member, array in packed.arrays.items()
+        {"name": name, "type": c_type(array), "count": array.size, "lines": array_lines(array)}
+        for name, array in constant_arrays(constants, names).items()
     ]
-    if names.tables is not None:
-        arrays.append(
-            {
-                "name": "pixels",
-                "type": "int8_t",
-                "count": names.tables.size,
-                "lines": array_lines(names.tables.astype(np.int8)),
-            }
-        )
     by_step = {step["number"]: step for step in steps}
     graph = plan.graph
     copies, offset = [], 0

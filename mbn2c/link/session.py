@@ -275,6 +275,11 @@ class Session:
         check_vitals(vitals, self.facts)
         return vitals
 
+    def constant(self, index: int) -> tuple[int, int]:
+        """Size in bytes and CRC-32 of constant array number `index`, as it lies in the device's memory."""
+        found = self._line.ask(wire.Constant(index), wire.Checksum, self._line.timing.rows_s)
+        return found.size_bytes, found.crc
+
     def set_baud(self, rate: int) -> None:
         """Talk at `rate` from now on. Raises BoardError, and stays at the old rate, if that does not work.
 
