@@ -15,6 +15,7 @@ from mbn2c.emit.bundle import Bundle
 from mbn2c.emit.c_names import check_prefix, prefix_of
 from mbn2c.emit.model import Laid, Names
 from mbn2c.emit.packages import DEFAULT_EMITS, PACKAGINGS, check_emits, package_folder
+from mbn2c.expectations import expectations
 from mbn2c.files import text_of
 from mbn2c.ir.graph import Graph
 from mbn2c.layout import c_files, lay_out
@@ -24,6 +25,7 @@ from mbn2c.network_inputs import RANDOM_IMAGES, pixel_tables, preprocess_of
 from mbn2c.progress import Progress, no_progress
 from mbn2c.report import build_report, to_json
 from mbn2c.report_html import report_page
+from mbn2c.stress_inputs import choose_stress
 from mbn2c.target import Board, Core
 from mbn2c.tasks.classification import read_class_names
 from mbn2c.tasks.likeness import described
@@ -108,6 +110,8 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     for facts_of_output, output in zip(report["outputs"], network.outputs, strict=True):
         facts_of_output.update(described(output))
     _add_quality(report, network)
+    report["device"] = expectations(layout.plan, layout.kernels, names).to_json()
+    report["stress"] = choose_stress(quantized, tables, progress)
     bundle = c_files(layout, names, options.core, options.board, beside=options.beside)
     alone = c_files(layout, names, options.core, None) if options.beside else bundle
     report["sources"] = sorted(path for path in alone if "/" not in path and path.endswith(".c"))

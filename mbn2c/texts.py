@@ -175,6 +175,11 @@ def _line_text(result: Mapping[str, Any]) -> str:
     return text
 
 
+def _stress_text(result: Mapping[str, Any]) -> str:
+    inputs, layers, arrays = (result[f"stress_{what}"] for what in ("inputs", "layers", "constants"))
+    return f"{inputs} inputs, {layers} layers each, and {arrays} constant arrays: {result['stress_mismatches']} differ"
+
+
 def verify_text(result: Mapping[str, Any]) -> str:
     """The three comparisons, and what they cost."""
     n, compared, seconds = result["images"], f"{result['outputs_compared']:,}", f"{result['wall_s']:.1f}"
@@ -189,6 +194,8 @@ def verify_text(result: Mapping[str, Any]) -> str:
             f"{result['reference_vs_ort_int8_mismatches']} bytes differ, over all tensors",
         ),
     ]
+    if result["stress_inputs"]:
+        rows.append(("stress set", _stress_text(result)))
     if result["exif_rotated_images"]:
         rows.append(("images", f"{result['exif_rotated_images']} of {n} rotated as their EXIF data says"))
     if result["labels"]["note"]:

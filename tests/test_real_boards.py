@@ -177,7 +177,8 @@ def test_firmware_runs_bit_exact_on_modelled_registers(
     board.baud = 115_200  # a line with a rate: pictures go packed
     session = Session(board, digest=network.digest, timing=EMULATED)
     is_first = name == next(other for other in BARE if load_board(other).core == board.board.core)
-    options = VerifyOptions(demo.TEST_FOLDER, limit=1, layers=is_first)  # of each core, one layer by layer
+    # Of each core one board layer by layer; of all boards one with the stress set.
+    options = VerifyOptions(demo.TEST_FOLDER, limit=1, layers=is_first, stress=name == BARE[0])
     result = verify(network, board, session, options, no_progress)
     assert_exact(result, 1)
     assert result["retries"] == 0 and result["board"] == name

@@ -52,7 +52,7 @@ def plug_in(output: OutputFolder) -> Iterator[Callable[[], Device]]:
 
 
 def options(**more: Any) -> VerifyOptions:
-    return VerifyOptions(demo.TEST_FOLDER, demo.TEST_LABELS, IMAGES, **more)
+    return VerifyOptions(demo.TEST_FOLDER, demo.TEST_LABELS, IMAGES, stress=False, **more)
 
 
 def broken_off_after(count: int) -> Callable[[Iterable[int], str, int], Iterator[int]]:

@@ -84,6 +84,11 @@ def add_verify(commands: Any) -> None:
     parser.add_argument(
         "--digest", action="store_true", help="compare the outputs' CRC-32; fetch an output only where that differs"
     )
+    parser.add_argument(
+        "--no-stress",
+        action="store_true",
+        help="leave out the stress set: synthetic inputs compared layer by layer, and checksums of the constants",
+    )
     parser.add_argument("--resume", action="store_true", help="go on where an earlier verify of OUT was broken off")
     parser.add_argument(
         "--max-drop",
@@ -124,6 +129,7 @@ def _verify(options: argparse.Namespace) -> int:
         options.output / JOURNAL,
         options.resume,
         output_kinds(options),
+        stress=not options.no_stress,
     )
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
         devices, lost = open_devices(output, _places(options, output), Path(folder), open_lines)

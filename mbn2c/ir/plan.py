@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -89,7 +90,17 @@ class Buffer:
         return self.offset + self.size_bytes
 
 
-def in_memory(buffer: Buffer, values: np.ndarray, zero_point: int) -> np.ndarray:
+class LaidRows(Protocol):
+    """What `in_memory` must know of a Buffer."""
+
+    @property
+    def planar(self) -> bool: ...
+
+    @property
+    def pad(self) -> tuple[int, int, int, int]: ...
+
+
+def in_memory(buffer: LaidRows, values: np.ndarray, zero_point: int) -> np.ndarray:
     """A tensor's rows as an observer of the device sees them, one after the other.
 
     values   int8 [1, H, W, C]

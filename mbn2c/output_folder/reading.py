@@ -15,6 +15,7 @@ from typing import Any
 from mbn2c import __version__
 from mbn2c.emit.model import Laid, Names
 from mbn2c.errors import UsageError
+from mbn2c.expectations import Expectations, expectations
 from mbn2c.ir.graph import Graph
 from mbn2c.layout import Layout, lay_out
 from mbn2c.network import MODEL_FLOAT32, MODEL_FUSED, MODEL_INT8
@@ -136,6 +137,13 @@ class OutputFolder:
     @property
     def names(self) -> Names:
         return names_for(self.graph, self.prefix, self.report["model"]["file"], self.digest, self.report["build"])
+
+    def expectations(self, core: Core, board: Board) -> Expectations:
+        """What a board has in its memory; as the report says, if that is about this board."""
+        if (self.report["target"], self.report["board"]) == (core.name, board.name):
+            return Expectations.from_json(self.report["device"])
+        layout = self.layout(core, board)
+        return expectations(layout.plan, layout.kernels, self.names)
 
     def layout(self, core: Core, board: Board | None = None) -> Layout:
         """As the firmware for a board has it; as the C for any board if that is None."""

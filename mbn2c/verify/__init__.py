@@ -24,6 +24,7 @@ from mbn2c.verify.one_image import Bench, Device, Models, Tally, VerifyOptions, 
 from mbn2c.verify.result import check_gates, verify_result
 from mbn2c.verify.resumed import subject_of, taken_over
 from mbn2c.verify.shared_queue import finished_images
+from mbn2c.verify.stress import StressSet, StressTally, run_stress
 
 __all__ = ["JOURNAL", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
 
@@ -66,7 +67,10 @@ def verify_on_all(
         results = taken_over(journal.done, samples, bench.output_bytes, compared, str(options.journal))
         resumed = len(results)
         todo = [position for position in range(len(samples)) if position not in results]
-        with contextlib.closing(finished_images(bench, devices, todo, failed)) as finished:
+        left, stress = list(devices), StressTally()
+        if options.stress:
+            left, stress = run_stress(StressSet(output, models), devices, failed, progress)
+        with contextlib.closing(finished_images(bench, left, todo, failed)) as finished:
             for _ in progress(range(len(todo)), "verify", len(todo)):
                 prepared, tally = next(finished)
                 journal.write(prepared.position, prepared.sha256, asdict(tally))
@@ -74,7 +78,7 @@ def verify_on_all(
         whole = Tally()
         for position in sorted(results):
             whole.add(results[position])
-        result = verify_result(output, models.outputs, whole, devices, labels, time.monotonic() - started)
+        result = verify_result(output, models.outputs, whole, stress, devices, labels, time.monotonic() - started)
         layer_cycles = _layer_cycles(bench, devices) if options.layers else None
         journal.finish()
     return result | {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed}

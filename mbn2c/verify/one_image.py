@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mbn2c.errors import BoardError, InternalError
+from mbn2c.expectations import Expectations
 from mbn2c.int8_oracle import Comparison, ExportedModel, GivenFacts, GivenModel, Int8Oracle
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Call, Plan, from_memory, in_memory
@@ -39,6 +40,7 @@ class VerifyOptions:
     digest    the device sends the CRC-32 of its output; the output itself only if that differs
     journal   file that remembers the results so far; None to remember nothing
     resume    go on with what it holds
+    stress    run the stress set on each device, too
     max_drop  percent of accuracy the device may lose against the float model, with 95 % confidence; None: no gate
     output_kinds  what the user says of an output, by name, beside what the build was told
     """
@@ -52,6 +54,7 @@ class VerifyOptions:
     journal: Path | None = None
     resume: bool = False
     output_kinds: Mapping[str, str] = field(default_factory=dict)
+    stress: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,10 @@ class Device:
             what = f"the board tells a network of {facts.steps} steps, not {len(plan.calls)}"
             raise BoardError(what, where=facts.board, hint="build and flash the firmware anew")
         return plan
+
+    def expectations(self, output: OutputFolder) -> Expectations:
+        """What must be in its memory."""
+        return output.expectations(*told_target(self.session.facts))
 
     def cycles_of_calls(self, output: OutputFolder, frame: bytes) -> list[tuple[Call, int]]:
         """One more inference with the counter read around every step. Raises BoardError if there is no counter."""
@@ -143,6 +150,13 @@ class Models:
         if sample.pixels is None:
             raise InternalError("a network that takes raw pixels was given floats")
         return sample.pixels.tobytes(), quantized
+
+    def compared(self, sample: Sample, are_codes: bool) -> tuple[np.ndarray, bytes, dict[str, np.ndarray], Comparison]:
+        """A sample as floats and as what the device is sent, the reference's int8 tensors, and their comparison."""
+        values = self.int8.real(sample.model_input(self.spec, self.preprocess), are_codes)
+        frame, quantized = self.frame(sample, values)
+        reference = run_graph(self.graph, {self.graph.inputs[0].tensor: quantized})
+        return values, frame, reference, self.int8.compare(values, reference)
 
     def floats(self, values: np.ndarray) -> Mapping[str, np.ndarray] | None:
         """The outputs of the float model by name; None without one."""
@@ -228,11 +242,9 @@ class Bench:
     def prepare(self, position: int) -> Prepared:
         """The host's part before the device's."""
         sha256 = self.samples.digest(position)  # before it is loaded: of one that changes meanwhile, the digest is old
-        models, graph, sample = self.models, self.models.graph, self.samples[position]
-        values = models.int8.real(sample.model_input(models.spec, models.preprocess), self.samples.are_codes)
-        frame, quantized = models.frame(sample, values)
-        reference = run_graph(graph, {graph.inputs[0].tensor: quantized})
-        comparison = models.int8.compare(values, reference)
+        sample = self.samples[position]
+        values, frame, reference, comparison = self.models.compared(sample, self.samples.are_codes)
+        graph = self.models.graph
         expected = b"".join(reference[port.tensor].tobytes() for port in graph.outputs)
         is_rotated = sample.name in self.samples.rotated
         label = self.labels[position] if self.labels is not None else None
@@ -251,7 +263,7 @@ class Bench:
             if not first.is_right:
                 finding = second_look(first, frame, session)
             if self.options.layers:
-                bad, unstable = _first_bad_layer(device, device.plan(self.output), frame, prepared.reference)
+                bad, unstable = first_bad_layer(device, device.plan(self.output), frame, prepared.reference)
                 finding = finding.with_doubt(unstable)
         except BoardError:
             if first.is_right:
@@ -302,6 +314,7 @@ class Instructions:
         self._board = transport if isinstance(transport, EmulatedBoard) and transport.counts else None
         self._brackets = rows + 2  # begin, each row, finish
         self._seen = 0
+        self.skip()
 
     @property
     def are_counted(self) -> bool:
@@ -316,12 +329,12 @@ class Instructions:
         return [sum(new)] if len(new) == self._brackets else []
 
     def skip(self) -> None:
-        """Called after an inference that measures something else."""
+        """Called after inferences that are not counted."""
         if self._board is not None:
             self._seen = len(self._board.instruction_counts())
 
 
-def _first_bad_layer(device: Device, plan: Plan, frame: bytes, reference: Mapping[str, np.ndarray]) -> tuple[str, str]:
+def first_bad_layer(device: Device, plan: Plan, frame: bytes, reference: Mapping[str, np.ndarray]) -> tuple[str, str]:
     """The first step whose CRC-32 is not that of the reference's rows, and how the device contradicts itself; or ""."""
     session = device.session
     digests = session.layer_digests(frame)

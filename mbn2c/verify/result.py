@@ -17,12 +17,14 @@ from mbn2c.tasks.labels import Labels
 from mbn2c.tasks.likeness import Likeness, noisiest, summary, top1_agreement
 from mbn2c.tasks.outputs import OutputSpec, main_output
 from mbn2c.verify.one_image import Device, Tally
+from mbn2c.verify.stress import StressTally
 
 
 def verify_result(
     output: OutputFolder,
     outputs: Sequence[OutputSpec],
     tally: Tally,
+    stress: StressTally,
     devices: Sequence[Device],
     labels: Labels,
     seconds: float,
@@ -55,9 +57,13 @@ def verify_result(
         "images": n,
         "outputs_compared": tally.outputs_compared,
         "device_vs_reference_mismatches": tally.device_mismatches,
-        "reference_vs_ort_int8_mismatches": tally.oracle_mismatches,
+        "reference_vs_ort_int8_mismatches": tally.oracle_mismatches + stress.oracle_mismatches,
         "unstable_images": tally.unstable,
-        "first_mismatch": tally.first_bad[0] if tally.first_bad else None,
+        "stress_inputs": stress.inputs,
+        "stress_layers": stress.steps,
+        "stress_constants": stress.constants,
+        "stress_mismatches": stress.device_mismatches,
+        "first_mismatch": next(iter((*stress.first_bad, *tally.first_bad)), None),
         "top1_device": share(tally.device_hits),
         "top1_device_interval_95": interval(tally.device_hits),
         "top1_ort_float32": share(tally.float_hits) if has_float else None,
@@ -130,6 +136,12 @@ def check_gates(
                 where=result["first_mismatch"] or "outputs",
                 hint="run verify again with --layers to find the layer",
             )
+    if result["stress_mismatches"]:
+        raise GateError(
+            f"{result['stress_mismatches']} stress inputs or constant arrays differ from what was compiled",
+            where=result["first_mismatch"],
+            hint="the board's memory is damaged, or its code is not what was built: flash it again, try another board",
+        )
     if max_drop is not None:
         _check_has_float(result, "--max-drop")
         if result["drop_upper_95"] is None:
