@@ -12,9 +12,7 @@ from mbn2c.cli import main
 from mbn2c.cli.words import percent
 from mbn2c.errors import GateError
 from mbn2c.network_drop import Answer, HeldBack, check_drop
-from mbn2c.output_folder import OWN_FIRMWARE
 from mbn2c.results import paired_drop
-from mbn2c.texts import verify_text
 from mbn2c.verify import check_gates
 
 REFUSED = ["nan", "NaN", "inf", "-5", "-0.1", "200", "100.01", "1e400", "1e9", "x", "", " ", "1,5", "٣", "0x1"]
@@ -49,47 +47,31 @@ def test_both_commands_refuse_it_before_any_work(
 
 
 def result(losses: int, gains: int, images: int) -> dict[str, Any]:
-    """As `verify` with labels gives it."""
+    """What the gates ask of a verify with labels."""
     drop, upper = paired_drop(losses, gains, images)
-    shares = dict.fromkeys(("top1_agreement", "top1_device", "top1_ort_float32"), 0.5)
-    output = {"name": "logits", "kind": "classes", "largest_error": 1.0, "metric": "top1_agreement", "value": 0.5,
-              "interval_95": [0.4, 0.6], "sqnr_db": 30.0}  # fmt: skip
-    counts = dict.fromkeys(("device_vs_reference_mismatches", "reference_vs_ort_int8_mismatches", "unstable_images"), 0)
-    others = dict.fromkeys(
-        ("images_per_s", "line_share", "sqnr_db", "instructions_per_inference", "cycles_per_inference", "layer_cycles",
-         "stack_used_bytes", "first_mismatch"))  # fmt: skip
-    return {
-        **shares, **{f"{key}_interval_95": [0.4, 0.6] for key in shares}, **counts, **others,
-        "drop": drop, "drop_upper_95": upper, "images": images, "outputs_compared": images, "wall_s": 1.0, "retries": 0,
-        "board": "host", "line_bytes": 0, "devices": 1, "devices_lost": [], "resumed_images": 0,
-        "calibration": "images", "verified": OWN_FIRMWARE, "outputs": [output], "main_output": "logits",
-    }  # fmt: skip
+    counts = dict.fromkeys(("unstable_images", "device_vs_reference_mismatches", "reference_vs_ort_int8_mismatches"), 0)
+    return {"outputs": [{"largest_error": 1.0}], "drop": drop, "drop_upper_95": upper, "images": images, **counts}
 
 
 CASES = [
-    # (losses, gains, images, row of the text, what the gate says)
-    (3, 1, 60, "accuracy drop 3.33 %, below 10.59 %", "accuracy drops by 3.33 %, at most 10.59 %"),
-    (1, 3, 60, "accuracy gain 3.33 %; a drop is below 3.92 %", "accuracy gains 3.33 %, but may drop by up to 3.92 %"),
-    (2, 2, 60, "accuracy drop 0.00 %, below 7.30 %", "accuracy drops by 0.00 %, at most 7.30 %"),
+    # (losses, gains, images, what the gate says)
+    (3, 1, 60, "accuracy drops by 3.33 %, at most 10.59 %"),
+    (1, 3, 60, "accuracy gains 3.33 %, but may drop by up to 3.92 %"),
+    (2, 2, 60, "accuracy drops by 0.00 %, at most 7.30 %"),
 ]
 
 
-@pytest.mark.parametrize(("losses", "gains", "images", "row", "said"), CASES)
-def test_a_gain_is_called_a_gain(losses: int, gains: int, images: int, row: str, said: str) -> None:
-    found = result(losses, gains, images)
-    assert row in " ".join(verify_text(found).split())
+@pytest.mark.parametrize(("losses", "gains", "images", "said"), CASES)
+def test_a_gain_is_called_a_gain(losses: int, gains: int, images: int, said: str) -> None:
     with pytest.raises(GateError, match=said):
-        check_gates(found, 1.0)
+        check_gates(result(losses, gains, images), 1.0)
     answers = [(True, False)] * losses + [(False, True)] * gains + [(True, True)] * (images - losses - gains)
     held_back = HeldBack([Answer(int(one), int(two), 1) for one, two in answers])
     with pytest.raises(GateError, match=said):
         check_drop(held_back, 1.0, {"layer": 1.0})
 
 
-def test_a_gain_beyond_doubt() -> None:
-    assert "accuracy gain 50.00 %, above 36.93 % with 95 % confidence" in " ".join(
-        verify_text(result(0, 30, 60)).split()
-    )
+def test_a_gain_beyond_doubt_passes() -> None:
     check_gates(result(0, 30, 60), 0.0)
 
 

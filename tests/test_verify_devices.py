@@ -174,6 +174,19 @@ def test_only_the_same_verification_is_gone_on_with(
         assert result["resumed_images"] == 3
 
 
+@pytest.mark.parametrize(
+    ("drop", "upper", "row"),
+    [
+        (0.033333, 0.105901, "accuracy drop 3.33 %, below 10.59 % with 95 % confidence"),
+        (-0.033333, 0.039235, "accuracy gain 3.33 %; a drop is below 3.92 % with 95 % confidence"),
+        (-0.5, -0.369289, "accuracy gain 50.00 %, above 36.93 % with 95 % confidence"),
+        (-0.000001, 0.05, "accuracy drop 0.00 %, below 5.00 % with 95 % confidence"),
+    ],
+)
+def test_a_gain_is_called_a_gain(drop: float, upper: float, row: str, whole: dict[str, Any]) -> None:
+    assert row in " ".join(verify_text({**whole, "drop": drop, "drop_upper_95": upper}).split())
+
+
 def test_several_devices_share_the_images(
     output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any]
 ) -> None:
@@ -245,6 +258,7 @@ WRONG: list[tuple[str, dict[str, Any], Kind, int, Spoil, bool, int, int]] = [
     ("input, ahead by digests", {"digest": True}, is_done, 3, miscounted, False, 1, 1),
     ("input, one at a time", {"layers": True}, is_done, 6, miscounted, False, 1, 1),
     ("output against its CRC", {}, is_data, 4, miscounted, False, 1, 1),
+    ("digest, one at a time", {"digest": True, "layers": True}, is_data, 4, flipped, False, 1, 1),
     ("output of a layer run, once", {"layers": True}, is_data, 4, flipped, False, 1, 1),
     ("digests of layers, once", {"layers": True}, is_data, 5, flipped, False, 1, 1),
     ("digests against their CRC", {"layers": True}, is_data, 5, miscounted, False, 1, 1),
