@@ -16,7 +16,7 @@ import pytest
 
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import UsageError
-from mbn2c.output_folder import OutputFolder, staged
+from mbn2c.output_folder import OutputFolder, check_folder, staged
 from mbn2c.output_folder.manifest import MANIFEST, Manifest, read_manifest
 from mbn2c.output_folder.staging import STAGE
 
@@ -126,12 +126,16 @@ def test_a_link_to_the_folder_is_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_folder_in_a_files_place_is_never_removed(force: bool, tmp_path: Path) -> None:
-    put(tmp_path / "out", OLD)
-    write_bundle({"main.c/mine": b"mine"}, tmp_path / "out")
-    with pytest.raises(UsageError, match="no file"):
-        put(tmp_path / "out", NEW, force=force)
-    assert content(tmp_path / "out") == {**OLD, "main.c/mine": b"mine"}
+def test_a_folder_or_pipe_in_a_files_place_is_never_removed(force: bool, tmp_path: Path) -> None:
+    put(tmp_path / "one", OLD)
+    write_bundle({"main.c/mine": b"mine"}, tmp_path / "one")
+    put(tmp_path / "two", OLD)
+    os.mkfifo(tmp_path / "two" / "main.c")
+    for out, what in {"one": "a folder", "two": "not a file"}.items():
+        with pytest.raises(UsageError, match="is no file") as refused:
+            put(tmp_path / out, NEW, force=force)
+        assert refused.value.where == f"main.c ({what})"
+    assert content(tmp_path / "one") == {**OLD, "main.c/mine": b"mine"} and content(tmp_path / "two") == OLD
 
 
 def test_what_is_unchanged_keeps_its_time_stamp(tmp_path: Path) -> None:
@@ -216,6 +220,13 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=message):
             put(tmp_path / out, NEW)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_place_without_rights_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, rights: path != tmp_path)  # root has all rights
+    for out in (tmp_path, tmp_path / "new", tmp_path / "new" / "deep"):
+        with pytest.raises(UsageError, match=f"cannot write {tmp_path}: Permission denied"):
+            check_folder(out)
 
 
 def killed_at(moment: int, out: Path, files: Files) -> bool:

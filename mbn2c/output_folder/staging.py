@@ -30,9 +30,16 @@ _ELF = ".elf"
 def check_folder(folder: Path, *, force: bool = False) -> None:
     """Whether a build may go there, as far as it is known before the build.
 
-    raises  UsageError if it is no folder, or has files and no manifest of ours, or if its C was edited
+    raises  UsageError if it is no folder, or has files and no manifest of ours, or if its C was edited, or if one may
+            not write there
     """
     home = _home(folder, force)
+    try:
+        there = next(one for one in (home, *home.parents) if one.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
+    except OSError as error:
+        raise _cannot("write", folder, error) from error
     if force or not home.is_dir():
         return
     try:
