@@ -52,6 +52,7 @@ class Journal:
         try:
             kept = self._read(file, subject) if resume and file.is_file() else head
             temporary = file.with_name(file.name + ".new")
+            temporary.unlink(missing_ok=True)  # a symbolic link there is not followed
             temporary.write_bytes(kept)
             temporary.replace(file)
             self._out = file.open("ab")

@@ -170,3 +170,11 @@ def test_what_is_no_journal_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "journal").write_bytes(content)
     with pytest.raises(UsageError, match="damaged, or is none"):
         resumed(tmp_path / "journal")
+
+
+@pytest.mark.parametrize("name", ["journal", "journal.new"])
+def test_a_link_in_its_place_is_not_followed(name: str, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"mine")
+    (tmp_path / name).symlink_to(tmp_path / "elsewhere")
+    written(tmp_path / "journal")
+    assert (tmp_path / "elsewhere").read_bytes() == b"mine" and not (tmp_path / "journal").is_symlink()
