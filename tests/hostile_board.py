@@ -44,6 +44,8 @@ class Board:
                 return FACTS
             case wire.Health():
                 return wire.Vitals(100, 4096, 0)
+            case wire.Constant():
+                return wire.Checksum(request.index, 100, 0x1234)
             case wire.Baud():
                 return wire.Done(request.rate)
             case wire.Reset():

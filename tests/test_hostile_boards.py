@@ -117,6 +117,7 @@ def test_an_honest_board(way: Callable[[Session], list[bytes]]) -> None:
         assert session.layer_dump(FRAME, 0) == [FRAME[at : at + 32] for at in (0, 32, 64)]
         assert session.layer_digests(FRAME) == [0, 0]
         assert session.vitals().stack_bytes == 4096
+        assert session.constant(3) == (100, 0x1234)
 
 
 @pytest.mark.parametrize("changes, message", FACTS_TOLD.values(), ids=FACTS_TOLD)
@@ -160,7 +161,9 @@ def rows_without_end(request: wire.Message, reply: wire.Message) -> wire.Message
     return reply
 
 
-def test_vitals_and_tables() -> None:
+def test_vitals_constants_and_tables() -> None:
+    line = HostileLine(told(wire.Checksum, index=9))
+    fails(line, lambda session: session.constant(3), "tells of constant array 9, not 3", QUICK.hello_s)
     line = HostileLine(told(wire.Vitals, stack_used_bytes=5000))
     fails(line, lambda session: session.vitals(), "5,000 B of stack used, of 4,096 B", QUICK.hello_s)
     line = HostileLine(told(wire.Data, total=9))
@@ -217,7 +220,7 @@ OPERATIONS: list[Callable[[Session], object]] = [
     lambda session: session.run_digest(FRAME), digests_ahead,
     lambda session: session.layer_digests(FRAME), lambda session: session.layer_cycles(FRAME),
     lambda session: session.layer_dump(FRAME, 0), lambda session: session.set_baud(9600),
-    lambda session: session.reset(),
+    lambda session: session.reset(), lambda session: session.constant(3),
 ]  # fmt: skip
 BOUND_S = 2 * QUICK.hello_s + 3 * IMAGE_S + 6.0  # hello, three images, or two trials of a rate
 

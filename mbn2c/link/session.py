@@ -278,6 +278,8 @@ class Session:
     def constant(self, index: int) -> tuple[int, int]:
         """Size in bytes and CRC-32 of constant array number `index`, as it lies in the device's memory."""
         found = self._line.ask(wire.Constant(index), wire.Checksum, self._line.timing.rows_s)
+        if found.index != index:
+            raise BoardError(f"the board tells of constant array {found.index}, not {index}", where=self.facts.board)
         return found.size_bytes, found.crc
 
     def set_baud(self, rate: int) -> None:
