@@ -287,6 +287,21 @@ def test_a_wrong_answer_stays_wrong(
     assert ("unstable" in verify_text(result)) == bool(unstable)
 
 
+def test_a_crash_after_the_last_image_is_no_missing_counter(
+    output: OutputFolder, plug_in: Callable[[], Device]
+) -> None:
+    """With --layers one more inference counts cycles, if the board can."""
+    crash = nth(is_done, 2 * IMAGES, lambda message: wire.Refused(wire.REASONS.index("fault"), 3))
+
+    def spoil(message: wire.Message) -> wire.Message:
+        return replace(message, has_cycles=1) if isinstance(message, wire.Facts) else crash(message)
+
+    line = WrongDevice(plug_in().transport, spoil)
+    device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
+    with pytest.raises(DeviceFaultError, match="processor fault"):
+        verify_on_all(output, [device], options(layers=True), no_progress)
+
+
 @pytest.mark.parametrize("more", [{}, {"digest": True}, {"layers": True}], ids=["output", "digest", "layers"])
 def test_a_wrong_answer_outlives_its_device(
     more: dict[str, Any], output: OutputFolder, plug_in: Callable[[], Device]
