@@ -200,6 +200,12 @@ def _given_network(options: NetworkOptions, labels: Sequence[str], progress: Pro
 
 def _check_labels(labels: Sequence[str], outputs: Sequence[OutputSpec]) -> None:
     main = outputs[main_output(outputs)]
+    if labels and not main.name_count:
+        raise UsageError(
+            f"class names for an output that is judged as {main.kind}",
+            where=f"--labels, output '{main.name}': {main.reason}",
+            hint="leave them out, or give --output-kind",
+        )
     if labels and len(labels) != main.name_count:
         raise UsageError(
             f"{len(labels)} class names for {main.name_count} classes",

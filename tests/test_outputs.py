@@ -166,6 +166,7 @@ def test_summary(output: OutputSpec, images: list[Likeness], metric: str, value:
     found = summary(output, images)
     assert found["metric"] == metric and found["value"] == (value if value is None else pytest.approx(value))
     assert found["sqnr_db"] == (10.0 if images else None)
+    assert metric != "sqnr_db" or found["cosine"] is found["smallest_cosine"] is None
 
 
 def test_the_noisiest_output_decides() -> None:
@@ -485,10 +486,31 @@ def test_gates(several: Path, words: list[str], code: int, message: str, capsys:
     assert found == code and message in capsys.readouterr().err
 
 
-def test_gate_of_build_for_outputs_that_say_no_class(tmp_path: Path) -> None:
+# (network, what is said, class names, --max-drop, what is refused, the hint)
+NO_CLASS = [
+    ("one logit", "vector", 0, 5.0, "has one value and is judged as vector", "--output-kind t4=logits"),
+    ("softmax", "vector", 0, 5.0, "has 5 values and is judged as vector", "--output-kind t5=classes"),
+    ("map", "classes", 0, 5.0, "has 6x6 positions", "--min-sqnr DB is the gate for it"),
+    ("softmax", "vector", 5, None, "class names for an output that is judged as vector", "leave them out"),
+    ("one logit", "logits", 1, None, "1 class names for 2 classes", "a single logit has two"),
+    ("map", "classes", 2, None, "2 class names for 3 classes", "one name per class"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "names", "drop", "what", "hint"), NO_CLASS)
+def test_refused_by_build(
+    name: str, kind: str, names: int, drop: float | None, what: str, hint: str, tmp_path: Path
+) -> None:
+    net = NETS[name]()
+    output = net.model().graph.output[0].name
+    (tmp_path / "names.txt").write_text("".join(f"class {number}\n" for number in range(names)))
+    labels = tmp_path / "names.txt" if names else None
     with pytest.raises(UsageError) as refused:
-        built(tmp_path, NETS["map"](), max_drop=5.0)
-    assert "6x6 positions" in refused.value.what and "--min-sqnr" in str(refused.value.hint)
+        built(tmp_path, net, output_kinds={output: kind}, labels=labels, max_drop=drop)
+    assert what in refused.value.what and hint in str(refused.value.hint)
+
+
+def test_gate_of_build_for_outputs_that_say_no_class(tmp_path: Path) -> None:
     with pytest.raises(GateError, match=r"output 't2' has \d+\.\d dB of signal to noise .* 90 dB is asked for"):
         built(tmp_path, NETS["map"](), min_sqnr=90.0)
     report = built(tmp_path, NETS["map"](), min_sqnr=10.0).report

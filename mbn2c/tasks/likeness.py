@@ -83,6 +83,8 @@ def summary(output: OutputSpec, images: Sequence[Likeness]) -> Json:
     interval_95  of the value; decisions on the same image are not counted as independent. None for dB
     """
     metric, cosines = metric_of(output), [image.cosine for image in images if image.cosine is not None]
+    if np.prod(output.nhwc) == 1:
+        cosines = []  # a single number has a sign and no direction
     sqnr_db = decibel(sum(image.signal for image in images), sum(image.noise for image in images))
     value: float | None = sqnr_db if metric == SQNR else None
     interval: tuple[float, float] | None = None

@@ -89,10 +89,12 @@ class OutputSpec:
         if self.label_count:
             return
         _, height, width, channels = self.nhwc
-        says = f"{height}x{width} positions" if height * width > 1 else f"{channels} values"
+        says = "one value" if channels == 1 else f"{channels} values"
+        says = f"{height}x{width} positions" if height * width > 1 else says
         hint = "--min-sqnr DB is the gate for it"
         if height * width == 1:
-            hint += f"; --output-kind {self.name}=classes if it says one class after all"
+            kind = LOGITS if channels == 1 else CLASSES
+            hint += f"; --output-kind {self.name}={kind} if it says one class after all"
         raise UsageError(
             f"{what} speaks of one class for an image; output '{self.name}' has {says} and is judged as {self.kind}",
             where=f"output '{self.name}': {self.reason}",
