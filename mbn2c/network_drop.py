@@ -8,7 +8,7 @@ from typing import Any
 
 from mbn2c.errors import GateError
 from mbn2c.results import Share, drop_text, paired_drop
-from mbn2c.tasks.labels import Labels
+from mbn2c.tasks.labels import Labels, doubt_of
 from mbn2c.tasks.likeness import fails_sqnr, top1_agreement
 
 _NAMED_LAYERS = 3
@@ -64,6 +64,10 @@ class HeldBack:
         right = [(answer.float_top1 == answer.label, answer.int8_top1 == answer.label) for answer in self.answers]
         return paired_drop(right.count((True, False)), right.count((False, True)), len(right))
 
+    @property
+    def float_accuracy(self) -> float | None:
+        return self._accuracy([answer.float_top1 for answer in self.answers])
+
     def _accuracy(self, choices: Sequence[int]) -> float | None:
         """Share of choices that are the labels; None without labels."""
         if not self.is_labelled:
@@ -82,7 +86,7 @@ class HeldBack:
             "labels": self.labels.to_json(),
             "agreement": agreement,
             "agreement_95": interval,
-            "accuracy_float32": self._accuracy([answer.float_top1 for answer in self.answers]),
+            "accuracy_float32": self.float_accuracy,
             "accuracy_int8": self._accuracy([answer.int8_top1 for answer in self.answers]),
             "drop": drop,
             "drop_upper_95": upper,
@@ -103,8 +107,11 @@ def check_drop(held_back: HeldBack, max_drop: float, costs: Mapping[str, float])
 
     max_drop  percent
     costs     share of the rounding noise at the outputs, by layer
-    raises    GateError naming the layers that cost most
+    raises    GateError naming the layers that cost most, or if the labels cannot be the images'
     """
+    accuracy = held_back.float_accuracy
+    if accuracy is not None and held_back.outputs:
+        check_labels_known(accuracy, held_back.outputs[held_back.main], held_back.labels.note)
     drop, upper = held_back.drop
     if 100 * upper <= max_drop:
         return
@@ -119,6 +126,17 @@ def check_drop(held_back: HeldBack, max_drop: float, costs: Mapping[str, float])
         where=most_costly(costs),
         hint="; ".join(hints),
     )
+
+
+def check_labels_known(accuracy: float, main: Mapping[str, Any], note: str) -> None:
+    """Raises GateError where the float model's accuracy says that the labels are others: no drop can be measured."""
+    doubt = doubt_of(accuracy, main["shape"][3])
+    if doubt:
+        raise GateError(
+            f"no drop can be measured against these labels: of output '{main['name']}' {doubt}",
+            where=note,
+            hint="check labels, class order and --preprocess; --labels FILE of build names the classes in order",
+        )
 
 
 def check_sqnr(outputs: Sequence[Mapping[str, Any]], least_db: float, costs: Mapping[str, float]) -> None:

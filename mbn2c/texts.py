@@ -9,6 +9,7 @@ from mbn2c.output_folder import OWN_FIRMWARE
 from mbn2c.printable import printable
 from mbn2c.results import is_gain
 from mbn2c.target import Board, Core
+from mbn2c.tasks.labels import doubt_of
 
 _DEAREST_LAYERS = 5
 _COSTLY_LAYERS = 3
@@ -123,16 +124,9 @@ def _held_back_rows(held_back: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("", f"labels: {held_back['labels']['note']}"))
     if held_back["labelled"]:
         shares = [100 * held_back[f"accuracy_{side}"] for side in ("float32", "int8")]
-        doubt = _by_chance(held_back["accuracy_float32"], held_back["outputs"][held_back["main"]])
-        rows.append(("", f"right: float32 {shares[0]:.1f} %, int8 {shares[1]:.1f} %{doubt}"))
+        doubt = doubt_of(held_back["accuracy_float32"], held_back["outputs"][held_back["main"]]["shape"][3])
+        rows.append(("", f"right: float32 {shares[0]:.1f} %, int8 {shares[1]:.1f} %" + (doubt and f"; {doubt}")))
     return rows
-
-
-def _by_chance(accuracy: float, main: Mapping[str, Any]) -> str:
-    """A doubt in the labels, where the float model does not know them; against such labels nothing can be lost."""
-    if accuracy > 1 / max(2, main["shape"][3]):
-        return ""
-    return "; float32 is no better than chance: do labels and classes belong together?"
 
 
 # What is the same as in the float model, by metric.
@@ -257,8 +251,9 @@ def _accuracy_rows(result: Mapping[str, Any], main: Mapping[str, Any]) -> list[t
     rows = []
     for who, key in (("device", "top1_device"), ("float model", "top1_ort_float32")):
         if result[key] is not None:
-            doubt = _by_chance(result[key], main) if key == "top1_ort_float32" else ""
-            rows.append((f"{what} of the {who}", _share(result[key], result[f"{key}_interval_95"]) + doubt))
+            doubt = doubt_of(result[key], main["shape"][3]) if key == "top1_ort_float32" else ""
+            share = _share(result[key], result[f"{key}_interval_95"])
+            rows.append((f"{what} of the {who}", share + (doubt and f"; {doubt}")))
     if result["drop"] is not None:
         rows.append(_drop_row(100 * result["drop"], 100 * result["drop_upper_95"]))
     return rows

@@ -79,6 +79,8 @@ def test_wrong_classes_are_doubted(built: Path, tmp_path: Path, capsys: pytest.C
     images = digits(tmp_path / "images", dict(enumerate(words)))
     assert main(["verify", str(built / "out"), "--host", "--images", str(images)]) == 0
     assert "no better than chance: do labels and classes belong together?" in capsys.readouterr().out
+    assert main(["verify", str(built / "out"), "--host", "--images", str(images), "--max-drop", "50"]) == 1
+    assert "no drop can be measured against these labels" in capsys.readouterr().err
 
 
 def test_rotated_photos_are_counted_once(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,9 +12,13 @@ from mbn2c import demo
 from mbn2c.cli import main
 from mbn2c.errors import GateError
 from mbn2c.network_drop import Answer, HeldBack, check_drop
+from mbn2c.oracle import Oracle
 from mbn2c.results import paired_drop
+from mbn2c.tasks.images import open_samples
+from mbn2c.tasks.task import InputSpec, Preprocess
 from mbn2c.texts import build_text
 
+GRAY = InputSpec((1, 1, 32, 32), (0, 3, 1, 2))
 COSTS = {"first": 0.1, "middle": 0.6, "last": 0.2, "input": 0.05, "other": 0.05}
 SAME, LOST, GAINED, BOTH_WRONG = Answer(1, 1, 1), Answer(1, 2, 1), Answer(2, 1, 1), Answer(2, 3, 1)
 UNLABELLED = [Answer(1, 1), Answer(1, 2)]
@@ -112,6 +116,13 @@ def test_labels_count_only_real_losses(tmp_path: Path, capsys: pytest.CaptureFix
     assert build(tmp_path / "out", *words) == 2
     assert "11" in capsys.readouterr().err
     (tmp_path / "labels.csv").write_text("file,index\n" + "".join(f"{name},3\n" for name in names))
+    assert build(tmp_path / "out", *words) == 1, "against labels that are never right nothing can be lost"
+    assert "no better than chance" in capsys.readouterr().err
+    oracle, pixels = Oracle(demo.MODEL_FILE), open_samples(demo.CALIBRATION_FOLDER, GRAY)
+    inputs = (one.model_input(GRAY, Preprocess.named(demo.PREPROCESS)) for one in pixels)
+    answers = [next(iter(oracle.run({oracle.input_names[0]: one}).values())).argmax() for one in inputs]
+    rows = (f"{name},{answer}\n" for name, answer in zip(names, answers, strict=True))
+    (tmp_path / "labels.csv").write_text("file,index\n" + "".join(rows))
     assert build(tmp_path / "out", *words) == 0
     facts = json.loads((tmp_path / "out" / "report.json").read_text())["quantization"]["held_back"]
     assert facts["labelled"] and facts["images"] == 100

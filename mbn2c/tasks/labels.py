@@ -47,3 +47,15 @@ def find_labels(
         return Labels()
     found = classes_of_folders(folders, class_names, output.label_count)
     return Labels(found.labels(names), None if found.index is None else "folders", found.note)
+
+
+def doubt_of(accuracy: float, channels: int) -> str:
+    """A doubt in the labels, in words, where the float model does not know them; else "".
+
+    What is never right cannot be lost: against such labels every network keeps its accuracy.
+
+    channels  of the output, one of them for a yes or no
+    """
+    if accuracy > 1 / max(2, channels):
+        return ""
+    return "float32 is no better than chance: do labels and classes belong together?"

@@ -10,7 +10,7 @@ from mbn2c.errors import BoardError, GateError
 from mbn2c.link.careful import UNSTABLE_HINT
 from mbn2c.link.dialogue import BITS_PER_BYTE
 from mbn2c.link.session import Session
-from mbn2c.network_drop import check_sqnr, most_costly
+from mbn2c.network_drop import check_labels_known, check_sqnr, most_costly
 from mbn2c.output_folder import OutputFolder
 from mbn2c.results import Share, drop_text, paired_drop
 from mbn2c.tasks.labels import Labels
@@ -147,6 +147,8 @@ def check_gates(
         if result["drop_upper_95"] is None:
             hint = "--labels CSV with columns file and index, or one folder of images per class"
             raise GateError("--max-drop needs labels", where=result["labels"]["note"], hint=hint)
+        [main] = [one for one in result["outputs"] if one["name"] == result["main_output"]]
+        check_labels_known(result["top1_ort_float32"], main, result["labels"]["note"])
         if not 100 * result["drop_upper_95"] <= max_drop:
             raise GateError(
                 f"{drop_text(result['drop'], result['drop_upper_95'])}; {max_drop:g} % is allowed",
