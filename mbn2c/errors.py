@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from mbn2c.printable import printable
 
+_LONGEST_PART = 1000
+
 
 class Mbn2cError(Exception):
     """An error with a message for the user.
@@ -26,12 +28,17 @@ class Mbn2cError(Exception):
 
     def __str__(self) -> str:
         parts = (("error: ", self.what), ("where: ", self.where), ("try:   ", self.hint))
-        return "\n".join(head + _indented(text) for head, text in parts if text or head == "error: ")
+        return "\n".join(head + _indented(_bounded(text)) for head, text in parts if text or head == "error: ")
 
 
 def _indented(text: str) -> str:
     """As a terminal may show it; lines after the first (a compiler's words) do not look like ours."""
     return printable(text, lines=True).replace("\n", "\n       ")
+
+
+def _bounded(text: str) -> str:
+    """Names of thousands of characters, of files or of tensors, would hide the message they stand in."""
+    return text if len(text) <= _LONGEST_PART else f"{text[:_LONGEST_PART // 2]} ... {text[-_LONGEST_PART // 2 :]}"
 
 
 class GateError(Mbn2cError):

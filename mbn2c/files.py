@@ -37,7 +37,7 @@ def regular_file(path: Path, what: str, hint: str) -> int:
         raise UsageError(f"no such {what}", where=str(path), hint="check the path") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot read the {what}: {reason}", where=_shortened(str(path)), hint=hint) from None
+        raise UsageError(f"cannot read the {what}: {reason}", where=str(path), hint=hint) from None
     if stat.S_ISDIR(status.st_mode):
         raise UsageError(f"the {what} is a folder, not a file", where=str(path), hint=hint)
     if not stat.S_ISREG(status.st_mode):
@@ -74,10 +74,6 @@ def read_text(path: Path, what: str, hint: str) -> str:
 def text_of(name: str) -> str:
     """A file name as text that every file can hold: bytes that are no UTF-8 become replacement characters."""
     return os.fsencode(name).decode("utf-8", "replace")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 200 else text[:100] + " ... " + text[-90:]
 
 
 # --- .npz ----------------------------------------------------------------------------------------

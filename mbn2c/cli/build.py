@@ -133,12 +133,12 @@ def add_build(commands: Any) -> None:
 
 
 def _build(options: argparse.Namespace) -> int:
-    board = load_board(options.board) if options.board else None
+    board = load_board(options.board) if options.board is not None else None
     if options.target is None and board is None:
         raise UsageError(
             "no target", hint="--target cortex-m7, or --board; `mbn2c targets` and `mbn2c boards` list them"
         )
-    core = load_core(options.target or board.core)  # type: ignore[union-attr]
+    core = load_core(board.core if options.target is None else options.target)  # type: ignore[union-attr]
     if board is not None and core.name not in board.cores:
         raise UsageError(f"board '{board.name}' does not run code of {core.name}", hint=f"--target {board.core}")
     if not 50 < options.percentile <= 100:
@@ -162,7 +162,7 @@ def _build(options: argparse.Namespace) -> int:
             output_kinds=output_kinds(options),
             input_kind=options.input,
             optimize=options.optimize,
-            ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit else None,
+            ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
             name=options.name,
             labels=options.labels,
             beside=_beside(options, core),

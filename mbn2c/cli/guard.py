@@ -14,11 +14,13 @@ from importlib import metadata
 
 from mbn2c import __version__
 from mbn2c.cli.streams import complain
-from mbn2c.errors import BoardError, InternalError, Mbn2cError
+from mbn2c.errors import BoardError, InternalError, Mbn2cError, UsageError
 from mbn2c.printable import printable
 
 # The computer's own state, which the user can mend and a bug of ours cannot cause: full disk, missing rights, limits.
 _COMPUTER = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO}
+# A path that leads nowhere; ENOENT is not among them, for a missing file of ours is a bug.
+_NAME = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR}
 _REPORTED_PACKAGES = ("numpy", "onnx", "onnxruntime", "pillow", "pyserial")
 
 
@@ -42,6 +44,8 @@ def _known(error: Exception) -> Mbn2cError:
         return BoardError("this computer has too little memory", hint=hint)
     if isinstance(error, OSError) and error.errno in _COMPUTER:
         return BoardError(f"this computer refuses: {error.strerror}", where=str(error.filename or ""), hint="")
+    if isinstance(error, OSError) and error.errno in _NAME:
+        return UsageError(f"no such file name: {error.strerror}", where=str(error.filename), hint="check the path")
     what = type(error).__name__
     if isinstance(error, RecursionError):
         what = "something is nested deeper than mbn2c can follow"
