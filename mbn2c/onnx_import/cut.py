@@ -14,7 +14,7 @@ from mbn2c.onnx_import.convert import bare_copy, convert, input_layouts, input_s
 from mbn2c.onnx_import.layout import LayoutError, labeled, nhwc_shape, port_permutation
 from mbn2c.onnx_import.load import run_tool
 from mbn2c.onnx_import.operators import HANDLERS
-from mbn2c.onnx_import.order import used_names
+from mbn2c.onnx_import.order import drop_dead_nodes, used_names
 from mbn2c.onnx_import.unsupported import WEIGHTED, domain_of
 
 _MOST_CUTS = 12
@@ -134,4 +134,5 @@ def _ended(model: ModelProto, builder: Builder, cuts: Sequence[str]) -> ModelPro
     for name in cuts:
         shape = builder.values[name].shape
         ended.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    drop_dead_nodes(ended.graph)
     return ended
