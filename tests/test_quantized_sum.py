@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from quantized_zoo import FEW_DIALECTS, Dialect, add_chain, add_chain_at_the_end
 from shared import shared
 from test_quantized_import import images_of, oracle_of
 
+from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.network import import_quantized_lowered
 from mbn2c.network_inputs import input_spec, quantize_input
 from mbn2c.onnx_export import to_onnx_int8
 from mbn2c.onnx_import.quantized import QuantizedModel
+from mbn2c.onnx_import.quantized_probe import run_nodes
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.attributes import LookupAttributes, SumAttributes
 from mbn2c.ops.sum import guard_sum
@@ -70,6 +73,22 @@ def test_reference_is_onnx_runtime_on_the_users_file(name: str, dialect: Dialect
     seen = [tensor for tensor in found.graph.tensors if tensor in found.probes]
     assert len(seen) >= len(found.graph.nodes) + ("end" not in name and "bias" not in name)
     assert_equal_to_the_file(found)
+
+
+def test_added_constant_is_proved_result_by_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One result of QLinearAdd that is not the float32 sum's, and the model is refused."""
+
+    def one_off(*question: Any) -> np.ndarray:
+        found = run_nodes(*question)
+        found[found.size // 2] ^= 1
+        return found
+
+    path = tmp_path / "model.onnx"
+    path.write_bytes(quantize(matmul_head(), Dialect("QOperator")))
+    assert [len(node.inputs) for node in import_quantized_lowered(path).graph.nodes if node.op == "sum"] == [1]
+    monkeypatch.setattr("mbn2c.onnx_import.quantized_sum.run_nodes", one_off)
+    with pytest.raises(ModelError, match="in 1 of 1536 results"):
+        import_quantized_lowered(path)
 
 
 def test_shared_chain_is_exact_on_the_users_file_and_on_a_board(

@@ -14,15 +14,15 @@ from mbn2c.onnx_import.layout import Value
 from mbn2c.onnx_import.quantized_elementwise import pointwise
 from mbn2c.onnx_import.quantized_layers import call_done, limits, unfinished
 from mbn2c.onnx_import.quantized_probe import as_int8, chained, pairs, quantize_node, run_nodes
-from mbn2c.onnx_import.quantized_sum import is_number, longer_sum, terms_of
-from mbn2c.onnx_import.quantized_values import FOLD_FIRST, GivenQuant, QuantizedCall
+from mbn2c.onnx_import.quantized_sum import added_constant, is_number, longer_sum, terms_of
+from mbn2c.onnx_import.quantized_values import GivenQuant, QuantizedCall
 from mbn2c.ops.attributes import AddAttributes
 
 
 def qlinear_add(call: QuantizedCall) -> Value:
     """source  ONNX Runtime contrib operators, QLinearAdd: a, b and the sum, each followed by scale, zero point"""
     if call.is_constant(0) or call.is_constant(3):
-        raise call.refuse("QLinearAdd of a constant is not supported", FOLD_FIRST)
+        return added_constant(call)
     (a, a_meaning), (b, b_meaning) = call.integers_in(0), call.integers_in(3)
     given_a, given_b, given = call.given_quant(1, 2), call.given_quant(4, 5), call.given_quant(6, 7)
     for value, found in ((a, given_a), (b, given_b)):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from onnx import NodeProto
 
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.onnx_import.layout import Value
-from mbn2c.onnx_import.operators.elementwise import per_channel
-from mbn2c.onnx_import.quantized_layers import limits, unfinished
-from mbn2c.onnx_import.quantized_values import GivenQuant, QuantizedBuilder, QuantizedCall, Term
-from mbn2c.ops.sum import guard_sum
+from mbn2c.onnx_import.operators.elementwise import along_channels, per_channel
+from mbn2c.onnx_import.quantized_layers import call_done, limits, unfinished
+from mbn2c.onnx_import.quantized_probe import as_int8, every_value, run_nodes
+from mbn2c.onnx_import.quantized_values import FOLD_FIRST, GivenQuant, QuantizedBuilder, QuantizedCall, Term
+from mbn2c.ops.sum import guard_sum, run_sum
 
 
 def is_number(call: QuantizedCall, index: int) -> bool:
@@ -59,6 +61,39 @@ def longer_sum(call: QuantizedCall) -> Value:
             f"quantize the inputs of '{call.name}' too",
         )
     return _unfinished_sum(call, x, terms)
+
+
+def added_constant(call: QuantizedCall) -> Value:
+    """QLinearAdd of a tensor and a number per channel, where ONNX Runtime's results are those of the float32 sum.
+
+    raises  ModelError if one of the 256 results of a channel is another
+    """
+    at, other = (0, 3) if call.is_constant(0) else (3, 0)
+    builder = call.builder
+    x, meaning = call.integers_in(other)
+    x_given, given_constant, given = (call.given_quant(k, k + 1) for k in (other + 1, at + 1, 6))
+    builder.set_quant(call, x.tensor, x_given)
+    codes = along_channels(call, x, at, call.constant(at).astype(np.float64)).astype(call.constant(at).dtype)
+    bias = (codes.astype(np.float32) - np.float32(given_constant.file_zero_point)) * given_constant.scale
+    scales = float(x_given.scale), float(given.scale)
+    attributes = guard_sum(scales[:1], scales[1], bias, 1, INT8_MIN, INT8_MAX, call.where)
+    node = NodeProto()
+    node.CopyFrom(call.node)
+    node.input[other], node.input[at], node.output[0] = "x", "constant", "y"
+    every = every_value(meaning.unsigned)
+    inputs = {"x": np.repeat(every, len(codes)), "constant": np.tile(codes, len(every))}
+    theirs = as_int8(run_nodes([node], inputs, "y", builder.constants, builder.opsets))
+    centred = np.repeat(as_int8(every).astype(np.int64) - x_given.quant.zero_point, len(codes)).reshape(-1, len(codes))
+    differing = int((run_sum(attributes, [centred], given.quant.zero_point).reshape(-1) != theirs).sum())
+    if differing:
+        raise call.refuse(
+            f"QLinearAdd of a constant is no float32 sum in ONNX Runtime, in {differing} of {theirs.size} results",
+            FOLD_FIRST,
+        )
+    output = builder.activation(call.node.output[0], call.extents(x), call)
+    builder.nodes.append(Node(call.name, "sum", (x.tensor,), (output,), attributes))
+    builder.set_quant(call, output, given)
+    return call_done(call, replace(x, tensor=output), given)
 
 
 def quantize_output(builder: QuantizedBuilder, tensor: str, terms: tuple[Term, ...]) -> None:

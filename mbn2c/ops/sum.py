@@ -98,18 +98,25 @@ class Sum(Operator):
         return [*spelled, OnnxOp("Clip", (quantized, *ends), (output,), {}, ends)]
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        attributes: SumAttributes = node.attributes
-        zero_point = quant_of(graph, node.outputs[0]).zero_point
         centred = [
             x.astype(np.int64) - quant_of(graph, name).zero_point for x, name in zip(inputs, node.inputs, strict=True)
         ]
-        line = sum(x * multiplier for x, multiplier in zip(centred, attributes.multipliers, strict=True))
-        line = np.asarray(line + attributes.offsets + (1 << (attributes.shift - 1)))
-        value, rest = (line >> attributes.shift) + zero_point, line & ((1 << attributes.shift) - 1)
-        near = (rest < attributes.band) | (rest >= (1 << attributes.shift) - attributes.band)
-        near &= (value >= attributes.low - 1) & (value <= attributes.high + 1)
-        in_float = np.rint(np.clip(in_steps(attributes, centred), -2 * _SATURATED, 2 * _SATURATED)) + zero_point
-        return np.asarray(np.clip(np.where(near, in_float, value), attributes.low, attributes.high).astype(np.int8))
+        return run_sum(node.attributes, centred, quant_of(graph, node.outputs[0]).zero_point)
+
+
+def run_sum(attributes: SumAttributes, centred: Sequence[np.ndarray], zero_point: int) -> np.ndarray:
+    """int8 results.
+
+    centred     int64 [..., C] each, zero point taken off
+    zero_point  of the output
+    """
+    line = sum(x * multiplier for x, multiplier in zip(centred, attributes.multipliers, strict=True))
+    line = np.asarray(line + attributes.offsets + (1 << (attributes.shift - 1)))
+    value, rest = (line >> attributes.shift) + zero_point, line & ((1 << attributes.shift) - 1)
+    near = (rest < attributes.band) | (rest >= (1 << attributes.shift) - attributes.band)
+    near &= (value >= attributes.low - 1) & (value <= attributes.high + 1)
+    in_float = np.rint(np.clip(in_steps(attributes, centred), -2 * _SATURATED, 2 * _SATURATED)) + zero_point
+    return np.asarray(np.clip(np.where(near, in_float, value), attributes.low, attributes.high).astype(np.int8))
 
 
 def in_steps(attributes: SumAttributes, centred: Sequence[np.ndarray]) -> np.ndarray:

@@ -21,7 +21,11 @@ def per_channel(call: Call, x: Value, index: int) -> np.ndarray:
 
     raises  ModelError if it would enlarge x, or differs from pixel to pixel
     """
-    array = call.floats(index)
+    return along_channels(call, x, index, call.floats(index))
+
+
+def along_channels(call: Call, x: Value, index: int, array: np.ndarray) -> np.ndarray:
+    """As `per_channel`; array: numbers in place of the constant's own, of its shape."""
     rank = len(x.shape)
     while array.ndim > rank and array.shape[0] == 1:
         array = array[0]
