@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from mbn2c.printable import printable
 
-_LONGEST_PART = 1000
+# A command that a hint holds must stay whole: one that cuts a network at a dozen tensors has up to 2,000 characters.
+_LONGEST_PART = 2500
 
 
 class Mbn2cError(Exception):
