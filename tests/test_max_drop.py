@@ -50,7 +50,9 @@ def result(losses: int, gains: int, images: int) -> dict[str, Any]:
     """What the gates ask of a verify with labels."""
     drop, upper = paired_drop(losses, gains, images)
     counts = dict.fromkeys(("unstable_images", "device_vs_reference_mismatches", "reference_vs_ort_int8_mismatches"), 0)
-    return {"outputs": [{"largest_error": 1.0}], "drop": drop, "drop_upper_95": upper, "images": images, **counts}
+    output = {"name": "scores", "shape": [1, 1, 1, 10], "largest_error": 1.0}
+    facts = {"outputs": [output], "main_output": "scores", "labels": {"note": ""}, "top1_ort_float32": 0.9}
+    return {**facts, "drop": drop, "drop_upper_95": upper, "images": images, "stress_mismatches": 0, **counts}
 
 
 CASES = [
