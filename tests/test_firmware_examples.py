@@ -97,7 +97,7 @@ def follow(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, words: dict
 
 def image(output: OutputFolder, position: int) -> tuple[bytes, np.ndarray]:
     """Pixels of a test image as the device takes them, and the int8 scores it must make of them."""
-    models = open_models(output)
+    models = open_models(output, {})
     samples = open_samples(demo.TEST_FOLDER, models.spec, resize=output.report["build"]["resize"])
     sample = samples[position]
     frame, quantized = models.frame(sample, sample.model_input(models.spec, models.preprocess))
@@ -240,7 +240,7 @@ def test_with_the_real_network(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     real = {"vww_96.onnx": str(shared("models/vww_96.onnx")), "images/": str(shared("data/vww_96"))}
     follow(name, tmp_path, monkeypatch, real)
     output = OutputFolder(tmp_path / "out")
-    models = open_models(output)
+    models = open_models(output, {})
     samples = open_samples(shared("data/vww_96"), models.spec, resize="stretch", limit=4)
     program = {"blinky-vww": "blinky", "camera-rows": "camera"}[name]
     with running(output.path / program / "person.elf") as line:
