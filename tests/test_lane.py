@@ -17,8 +17,10 @@ import pytest
 from dummy_model import DummyModel
 from faulty_line import FaultyLine, slow_session
 from firmware import build_firmware
+from wrong_device import WrongDevice, is_data, nth
 
 from mbn2c import wire
+from mbn2c.errors import BoardError
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.serial_port import SerialPort
 from mbn2c.link.session import EMULATED, Session, Timing
@@ -125,6 +127,28 @@ def test_faults_cost_retries_only(host: Path) -> None:
         assert session.retries > 0 and sum(line.faults.values()) > 10
     finally:
         line.close()
+
+
+def test_an_answer_that_came_is_not_lost_with_the_line(tmp_path: Path) -> None:
+    """The line fails when the next request goes out, for which the answer has just made room in the window."""
+    model = DummyModel(rows=6, row_bytes=288)
+    board = replace(HOST, console=replace(HOST.console, line_bytes=1024, window_bytes=3600))
+    with EmulatedBoard(board, build_firmware(model, board, tmp_path).path) as emulated:
+        line = WrongDevice(emulated, nth(is_data, 0, lambda message: fail(message)))
+
+        def fail(message: wire.Message) -> wire.Message:
+            line.write = gone
+            return message
+
+        def gone(data: bytes) -> None:
+            raise BoardError("port is gone")
+
+        session, got = Session(line, digest=model.digest, timing=EMULATED), []
+        left = iter([model.frame(number) for number in range(5)])
+        with pytest.raises(BoardError, match="port is gone"):
+            for output in session.run_many(lambda wait_s: next(left, b"")):
+                got.append(output)
+        assert got == [model.output(model.frame(0))]
 
 
 class Loses:

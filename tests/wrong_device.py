@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ Kind = Callable[[wire.Message], bool]
 
 
 class WrongDevice:
-    """A Transport to `line` that passes each answer of the device through `spoil`."""
+    """A Transport to `line` that passes each answer of the device through `spoil` when it is its turn to be read."""
 
     baud = 0
 
@@ -22,14 +23,16 @@ class WrongDevice:
         self.line, self.spoil = line, spoil
         self.write, self.set_baud, self.close = line.write, line.set_baud, line.close
         self.arrived = b""
+        self.frames: deque[bytes] = deque()
 
     def read(self, timeout_s: float) -> bytes:
-        *frames, self.arrived = (self.arrived + self.line.read(timeout_s)).split(wire.DELIMITER)
-        spoilt = b""
-        for frame in filter(None, frames):
-            message, sequence = wire.decode(frame)
-            spoilt += wire.encode(self.spoil(message), sequence)
-        return spoilt
+        if not self.frames:
+            *frames, self.arrived = (self.arrived + self.line.read(timeout_s)).split(wire.DELIMITER)
+            self.frames += filter(None, frames)
+        if not self.frames:
+            return b""
+        message, sequence = wire.decode(self.frames.popleft())
+        return wire.encode(self.spoil(message), sequence)
 
 
 def nth(kind: Kind, number: int, spoil: Spoil, *, every: bool = False) -> Spoil:

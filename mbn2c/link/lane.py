@@ -164,13 +164,14 @@ class Lane:
         self._asked_bytes -= size
         if not self._is_right(request, message):
             return self._give_up(request.run, self._fault(request, message))
-        self._send()
         if isinstance(message, wire.Data) and (self._digests or len(request.run.output) == message.total):
             if not self._digests and (crc := zlib.crc32(request.run.output)) != message.crc:
                 return self._give_up(request.run, other_buffer("output", crc, message.crc))
             self._runs.popleft()
             self._cycles = message.cycles
+            # Before anything is sent: an answer that has come is not lost with a line that fails then.
             return [Answer(bytes(request.run.output), message.crc, message.cycles)]
+        self._send()
         return []
 
     def _send(self) -> None:
