@@ -18,7 +18,7 @@ from mbn2c.ops import OPERATORS
 from mbn2c.progress import Progress, no_progress
 from mbn2c.reference.run_graph import run_graph
 
-STRESS_INPUTS = 4
+STRESS_INPUTS = 3
 # Candidates cost one run of the integer reference each: fewer of them for large networks.
 _MOST_CANDIDATES, _FEWEST_CANDIDATES, _CANDIDATE_MACS = 20, 6, 2_000_000_000
 _BYTES = 256

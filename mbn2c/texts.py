@@ -170,6 +170,8 @@ def _line_text(result: Mapping[str, Any]) -> str:
 
 
 def _stress_text(result: Mapping[str, Any]) -> str:
+    if not result["stress_inputs"]:
+        return "left out (--no-stress)"
     inputs, layers, arrays = (result[f"stress_{what}"] for what in ("inputs", "layers", "constants"))
     return f"{inputs} inputs, {layers} layers each, and {arrays} constant arrays: {result['stress_mismatches']} differ"
 
@@ -188,8 +190,7 @@ def verify_text(result: Mapping[str, Any]) -> str:
             f"{result['reference_vs_ort_int8_mismatches']} bytes differ, over all tensors",
         ),
     ]
-    if result["stress_inputs"]:
-        rows.append(("stress set", _stress_text(result)))
+    rows.append(("stress set", _stress_text(result)))
     if result["exif_rotated_images"]:
         rows.append(("images", f"{result['exif_rotated_images']} of {n} rotated as their EXIF data says"))
     if result["labels"]["note"]:

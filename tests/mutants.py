@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-CPU_S = 20
+CPU_S = 6
 _FLAGS = ("-std=gnu11", "-O1", "-w", "-I.")
 
 
@@ -114,7 +114,7 @@ _INSTEAD = {
 }  # fmt: skip
 
 
-def code_mutants(file: str, text: str, choice: random.Random) -> Iterator[Mutant]:
+def code_mutants(where: str, file: str, text: str, choice: random.Random) -> Iterator[Mutant]:
     """Operators exchanged, literals one more or less, statements left out; each place as likely as another."""
     tokens = [one for one in _TOKENS.finditer(text) if one["number"] or one["operator"] in _INSTEAD]
     statements = list(
@@ -134,7 +134,9 @@ def code_mutants(file: str, text: str, choice: random.Random) -> Iterator[Mutant
                 kind, new = "operator", _INSTEAD[one[0]]
         if new != one[0]:
             line = text.count("\n", 0, one.start()) + 1
-            yield Mutant(kind, file, line, one[0].strip(), new, text[: one.start()] + new + text[one.end() :])
+            yield Mutant(
+                f"{where}, {kind}", file, line, one[0].strip(), new, text[: one.start()] + new + text[one.end() :]
+            )
 
 
 # --- running -------------------------------------------------------------------------------------

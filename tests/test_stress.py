@@ -96,7 +96,7 @@ def test_the_set_reaches_what_one_kind_of_noise_does_not(output: OutputFolder) -
     def silent(recipes: list[Recipe]) -> int:
         """Channels of all layers that never change."""
         runs = [
-            run_graph(graph, {graph.inputs[0].tensor: stress_codes(graph, one.pixels(32, 32, 1), None)})
+            run_graph(graph, {graph.inputs[0].tensor: stress_codes(graph, one.pixels(32, 32, 1), output.names.tables)})
             for one in recipes
         ]
         stacked = {
@@ -110,7 +110,7 @@ def test_the_set_reaches_what_one_kind_of_noise_does_not(output: OutputFolder) -
     chosen = open_stress(output.report["stress"])
     assert len(set(chosen)) == STRESS_INPUTS and chosen[0] == Recipe("ramp", 1, 0)
     noise = [Recipe("octaves", 1, seed) for seed in range(STRESS_INPUTS)]
-    assert silent(chosen) < 10 < 50 < silent(noise)
+    assert silent(chosen) < 20 < 100 < silent(noise)
 
 
 def test_candidates_are_bounded(output: OutputFolder) -> None:
@@ -132,15 +132,16 @@ def test_verify_runs_it(output: OutputFolder, plug_in: Callable[..., Device]) ->
     assert_exact(result, IMAGES)
     found = {key: result[f"stress_{key}"] for key in ("inputs", "layers", "constants", "mismatches")}
     # 29 layers have weights, biases and multipliers; and there is the table of pixels.
-    assert found == {"inputs": 4, "layers": 37, "constants": 3 * 29 + 1, "mismatches": 0}
-    assert "stress set                            4 inputs, 37 layers each, and" in verify_text(result)
+    assert found == {"inputs": 3, "layers": 37, "constants": 3 * 29 + 1, "mismatches": 0}
+    assert "stress set                            3 inputs, 37 layers each, and" in verify_text(result)
     check_gates(result, None)
 
 
 def test_it_can_be_left_out(output: OutputFolder, plug_in: Callable[..., Device]) -> None:
     result = verify_on_all(output, [plug_in()], options(stress=False), no_progress)
     assert_exact(result, IMAGES)
-    assert result["stress_inputs"] == 0 and "stress" not in verify_text(result)
+    assert result["stress_inputs"] == 0
+    assert "stress set                            left out (--no-stress)" in verify_text(result)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +222,7 @@ def test_a_resumed_verify_runs_it_again(output: OutputFolder, plug_in: Callable[
     with pytest.raises(KeyboardInterrupt):
         verify_on_all(output, [plug_in()], kept, broken_off)
     result = verify_on_all(output, [plug_in()], kept, no_progress)
-    assert (result["resumed_images"], result["stress_inputs"], result["stress_mismatches"]) == (2, 4, 0)
+    assert (result["resumed_images"], result["stress_inputs"], result["stress_mismatches"]) == (2, 3, 0)
 
 
 # --- what it stands on ---------------------------------------------------------------------------
