@@ -13,6 +13,7 @@ from mbn2c.errors import InternalError, UsageError
 from mbn2c.int8_oracle import GivenFacts, GivenModel
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
+from mbn2c.ir.limits import refuse_long_plans
 from mbn2c.network_checks import CHECKED_IMAGES, Sqnr, compare_float, compare_with_oracle
 from mbn2c.network_drop import Answer, HeldBack, check_drop, check_sqnr
 from mbn2c.network_inputs import Inputs, input_spec, quantize_input
@@ -129,7 +130,7 @@ def import_lowered(model: Path) -> Graph:
 def import_quantized_lowered(model: Path) -> QuantizedModel:
     """A model that came quantized; its Graph after all passes, with every scale as it was."""
     found = import_quantized(model)
-    return replace(found, graph=check(fold_pad(found.graph), "quantized"))
+    return replace(found, graph=refuse_long_plans(check(fold_pad(found.graph), "quantized")))
 
 
 def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:

@@ -147,6 +147,19 @@ def _many_nodes(model: ModelProto) -> None:
     _constants(model, *reversed(nodes), feeds="k30000")
 
 
+def _many_layers(model: ModelProto) -> None:
+    """The last convolution 600 times more."""
+    first, last = _node(model, "GlobalAveragePool"), model.graph.node[-1]
+    tail = list(model.graph.node)[-3:]
+    del model.graph.node[-3:]
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((16, 16, 1, 1), np.float32), "again"))
+    names = [first.input[0], *(f"again{each}" for each in range(600))]
+    model.graph.node.extend(helper.make_node("Conv", [a, "again"], [b]) for a, b in itertools.pairwise(names))
+    tail[0].input[0] = names[-1]
+    model.graph.node.extend(tail)
+    assert model.graph.node[-1] == last
+
+
 def _declared_input(*shape: int) -> Callable[[ModelProto], object]:
     def change(model: ModelProto) -> None:
         for dim, extent in zip(model.graph.input[0].type.tensor_type.shape.dim, shape, strict=True):
@@ -199,6 +212,8 @@ FAULTS: dict[str, tuple[Callable[[ModelProto], object], str]] = {
     "nested functions": (_nested_functions(12), "1,000,000,000,0"),
     "functions in a circle": (_nested_functions(2, in_circle=True), "calls itself"),
     "30,000 nodes": (_many_nodes, "the model has 30,0"),
+    "600 layers": (_many_layers, "the network has 608 layers"),
+    "a tall input": (_declared_input(1, 3, 100_000, 4), "rows together"),
     "a huge input": (_declared_input(1, 3, 1 << 20, 1 << 20), "the model is too large"),
     "a large input": (_declared_input(1, 3, 9000, 9000), "the model is too large"),
     "huge pads": (_conv_pads(1 << 20), "the model is too large"),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
+from mbn2c.ir.limits import refuse_long_graphs, refuse_long_plans
 from mbn2c.passes.fold_batch_norm import fold_batch_norm
 from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.passes.fuse_activation import fuse_activation
@@ -29,7 +30,7 @@ def run_passes(graph: Graph) -> Graph:
 
     raises  ModelError if something cannot be expressed exactly
     """
-    check(graph, "imported")
+    check(refuse_long_graphs(graph), "imported")
     for run in PASSES:
         graph = check(run(graph), "imported")
-    return check(graph, "lowered")
+    return refuse_long_plans(check(graph, "lowered"))
