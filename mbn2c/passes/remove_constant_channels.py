@@ -58,7 +58,8 @@ def _range_of(graph: Graph, node: Node, inputs: list[Range]) -> Range:
         axes: tuple[int, ...] = (0, 1)
     else:
         axes = tuple(range(1, weights.ndim))
-    with np.errstate(invalid="ignore"):  # 0 * inf, which `where` does not take
+    # 0 * inf, which `where` does not take; and beyond float64 a range has no end, which is true
+    with np.errstate(invalid="ignore", over="ignore"):
         lowest = np.where(weights > 0, weights * low, np.where(weights < 0, weights * high, 0.0)).sum(axis=axes)
         highest = np.where(weights > 0, weights * high, np.where(weights < 0, weights * low, 0.0)).sum(axis=axes)
     return lowest + bias, highest + bias
