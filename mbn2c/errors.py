@@ -77,7 +77,9 @@ class BoardError(Mbn2cError):
 
 
 class DeviceFaultError(BoardError):
-    """The device itself fails, not its line: it crashed, or it contradicts itself in frames whose CRC is right."""
+    """The device itself fails, not its line: it crashed, it contradicts itself in frames whose CRC is right, or it runs
+    another firmware than it should. No other device can make that good.
+    """
 
 
 class InternalError(Mbn2cError):

@@ -16,7 +16,7 @@ import zlib
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, get_type_hints
 
-from mbn2c.errors import BoardError
+from mbn2c.errors import BoardError, DeviceFaultError
 
 PROTOCOL = 4
 HEAD_BYTES = 3
@@ -37,7 +37,7 @@ Text = Annotated[str, "24s"]
 Tail = Annotated[bytes, ""]
 
 
-class ProtocolError(BoardError):
+class ProtocolError(DeviceFaultError):
     """The device answers, but in another version of this protocol."""
 
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import tty
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import pytest
 from devices import build_folder, demo_options
+from dummy_model import DummyModel
+from firmware import build_firmware
 
 from mbn2c import demo
 from mbn2c.build import toolchain
@@ -58,6 +61,22 @@ def test_when_no_board_answers(output: OutputFolder, tmp_path: Path, capsys: pyt
     lab.write_text(f'[[boards]]\nport = "{NOBODY}"\n')
     assert main(["verify", str(output.path), "--images", str(demo.TEST_FOLDER), "--boards", str(lab)]) == 5
     assert "cannot open port" in capsys.readouterr().err
+
+
+def test_a_board_with_another_firmware_is_not_merely_lost(
+    output: OutputFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other board could do all the images, and what this one runs would pass unseen."""
+    elf = build_firmware(DummyModel(), load_board("host"), tmp_path / "other").path
+    device, line = os.openpty()
+    tty.setraw(line)
+    lab = tmp_path / "lab.toml"
+    lab.write_text(f'[[boards]]\nemulated = "host"\n[[boards]]\nport = "{os.ttyname(line)}"\n')
+    with subprocess.Popen([elf], stdin=device, stdout=device) as other:
+        code = main(["verify", str(output.path), "--images", str(demo.TEST_FOLDER), "--boards", str(lab)])
+        other.kill()
+    assert code == 5
+    assert "the board runs another model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

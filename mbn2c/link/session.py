@@ -122,14 +122,14 @@ class Session:
         facts = self._line.ask(wire.Hello(wire.PROTOCOL), wire.Facts, _HELLO_WAIT_S, give_up_s)
         check_texts(facts)
         if facts.protocol != wire.PROTOCOL:
-            raise BoardError(
+            raise DeviceFaultError(
                 f"the board speaks protocol {facts.protocol}, mbn2c speaks {wire.PROTOCOL}",
                 where=f"{facts.board}, firmware of mbn2c {facts.version}",
                 hint="build and flash the firmware anew",
             )
         if self._digest is not None and facts.digest != self._digest:
             there, wanted = facts.digest.hex()[:12], self._digest.hex()[:12]
-            raise BoardError(
+            raise DeviceFaultError(
                 f"the board runs another model: '{facts.name}' {there}, not {wanted}",
                 where=f"{facts.board}, firmware of mbn2c {facts.version}",
                 hint="flash the firmware of this output folder",
@@ -279,7 +279,8 @@ class Session:
         """Size in bytes and CRC-32 of constant array number `index`, as it lies in the device's memory."""
         found = self._line.ask(wire.Constant(index), wire.Checksum, self._line.timing.rows_s)
         if found.index != index:
-            raise BoardError(f"the board tells of constant array {found.index}, not {index}", where=self.facts.board)
+            what = f"the board tells of constant array {found.index}, not {index}"
+            raise DeviceFaultError(what, where=self.facts.board)
         return found.size_bytes, found.crc
 
     def set_baud(self, rate: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from mbn2c import __version__, wire
-from mbn2c.errors import BoardError, UsageError
+from mbn2c.errors import BoardError, DeviceFaultError, UsageError
 from mbn2c.files import read_text
 from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.labgrid_console import LabgridConsole
@@ -77,12 +77,15 @@ def open_devices(
 
     folder  where firmware for emulated boards is built
     opened  closes the lines
-    raises  UsageError for a board that is not emulated, BoardError when no board answers
+    raises  UsageError for a board that is not emulated, BoardError when no board answers, DeviceFaultError
+            for one that answers with another firmware: verified by the others alone, it would pass unseen
     """
     devices, lost = [], []
     for number, place in enumerate(places):
         try:
             devices.append(_open(output, place, folder / str(number), opened))
+        except DeviceFaultError:
+            raise
         except BoardError as error:
             lost.append(f"{place.name}: {error.what}")
             if len(lost) == len(places):
@@ -115,21 +118,21 @@ def _sizes(output: OutputFolder) -> Sizes:
 def refuse_stale(output: OutputFolder, facts: wire.Facts) -> str:
     """In words, of whose C the firmware is made.
 
-    raises  BoardError if it is not made of the sources that OUT stands for, with what is known of it
+    raises  DeviceFaultError if it is not made of the sources that OUT stands for, with what is known of it
     """
     hint = f"mbn2c flash {output.path} --board {facts.board}"
     if facts.version != __version__:
         what = f"the board's firmware is of mbn2c {facts.version}, this is {__version__}"
-        raise BoardError(what, where=facts.board, hint=hint)
+        raise DeviceFaultError(what, where=facts.board, hint=hint)
     _, board = told_target(facts)
     if facts.clock_hz != board.clock_hz:
         what = f"the board's firmware runs at {facts.clock_hz:,} Hz, its TOML says {board.clock_hz:,}"
-        raise BoardError(what, where=f"targets/boards/{board.name}.toml", hint=hint)
+        raise DeviceFaultError(what, where=f"targets/boards/{board.name}.toml", hint=hint)
     sources = sources_for(output, board)
     expected = expected_build(sources)
     if facts.build != expected:
         what = f"the board's firmware is another build of this network: {facts.build:08x}, not {expected:08x}"
-        raise BoardError(what, where=facts.board, hint=hint)
+        raise DeviceFaultError(what, where=facts.board, hint=hint)
     return sources.words
 
 
