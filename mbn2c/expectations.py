@@ -14,8 +14,10 @@ import numpy as np
 
 from mbn2c.emit.model import Names, constant_arrays, packed_constants
 from mbn2c.errors import UsageError
+from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan, in_memory
+from mbn2c.ops import OPERATORS
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,19 @@ class Expectations:
             return cls(tuple(steps), tuple(ConstantArray(*one) for one in facts["constants"]))
         except (KeyError, TypeError, ValueError):
             raise UsageError("report.json does not say what a device has in its memory", hint="build again") from None
+
+    def of_network(self, graph: Graph) -> Expectations:
+        """Itself. Raises UsageError unless each tensor has its step, and each node with weights an array."""
+        tensors = {graph.inputs[0].tensor, *graph.producer}
+        weighted = {node.name for node in graph.nodes if OPERATORS[node.op].macs(node, graph)}
+        if {step.tensor for step in self.steps} != tensors or not weighted <= set(map(self.owner, self.constants)):
+            raise UsageError("report.json tells of a device that runs another network", hint="build again")
+        return self
+
+    def owner(self, array: ConstantArray) -> str:
+        """The node whose constants these are; "" for the input."""
+        nodes = {f"step{number}": step.node for number, step in enumerate(self.steps)}
+        return nodes.get(array.name.partition("_")[0], "")
 
 
 def expectations(plan: Plan, kernels: Mapping[str, Kernel], names: Names) -> Expectations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -79,9 +80,14 @@ def test_an_input_is_the_same_on_every_machine(text: str, size: tuple[int, int, 
     "text", ["", "ramp", "noise 1 seed 0", "ramp 0 seed 0", "ramp 1 seed -1", "ramp 01 seed 0", "ramp 1 seed 0 "]
 )
 def test_what_is_no_recipe(text: str) -> None:
-    for recipes in ([text], ["ramp 1 seed 0", text], []):
-        with pytest.raises(UsageError, match="no stress input"):
-            open_stress(recipes)
+    with pytest.raises(UsageError, match="no stress input"):
+        open_stress(["ramp 1 seed 0", "binary 1 seed 0", "binary 4 seed 0", text])
+
+
+@pytest.mark.parametrize("recipes", [None, 4, [], ["ramp 1 seed 0"], ["ramp 1 seed 0"] * 5, "ramp"])
+def test_what_is_no_set(recipes: object) -> None:
+    with pytest.raises(UsageError, match="does not name 4 stress inputs"):
+        open_stress(recipes)
 
 
 @pytest.mark.parametrize("size", [(32, 32, 1), (24, 100, 3), (224, 224, 3)])
@@ -235,6 +241,20 @@ def test_the_report_says_what_a_plan_made_anew_says(output: OutputFolder) -> Non
     for damage in ({}, {"steps": [["a"]], "constants": []}, {"steps": 5}, {"steps": [], "constants": [[1]]}):
         with pytest.raises(UsageError, match="does not say what a device has"):
             Expectations.from_json(damage)
+
+
+def without(pattern: str, told: dict[str, Any]) -> dict[str, Any]:
+    """What a report says of a device, without the steps and arrays whose first text matches."""
+    return {kind: [one for one in told[kind] if not re.search(pattern, one[0])] for kind in told}
+
+
+@pytest.mark.parametrize("pattern", ["", "Gemm|^step36_", "^step", f"^step{DAMAGED_STEP}_"])
+def test_a_report_that_leaves_out_steps_or_arrays_is_refused(pattern: str, output: OutputFolder) -> None:
+    """Else a verify compared nothing, and said "0 differ"."""
+    told = Expectations.from_json(output.report["device"])
+    assert told.of_network(output.graph) == told
+    with pytest.raises(UsageError, match="runs another network"):
+        Expectations.from_json(without(pattern, output.report["device"])).of_network(output.graph)
 
 
 def test_checksums_of_constants(output: OutputFolder, plug_in: Callable[..., Device]) -> None:

@@ -141,7 +141,7 @@ class OutputFolder:
     def expectations(self, core: Core, board: Board) -> Expectations:
         """What a board has in its memory; as the report says, if that is about this board."""
         if (self.report["target"], self.report["board"]) == (core.name, board.name):
-            return Expectations.from_json(self.report["device"])
+            return Expectations.from_json(self.report.get("device", {})).of_network(self.graph)
         layout = self.layout(core, board)
         return expectations(layout.plan, layout.kernels, self.names)
 

@@ -103,7 +103,7 @@ class StressSet:
     def __init__(self, output: OutputFolder, models: Models) -> None:
         """Raises UsageError if the report's recipes are none."""
         self._output, self._models, self._graph = output, models, models.graph
-        self._recipes = open_stress(output.report["stress"])
+        self._recipes = open_stress(output.report.get("stress"))
         self._prepared: list[_Input] = []
         self._lock = threading.Lock()
 
@@ -116,7 +116,7 @@ class StressSet:
         expected = device.expectations(self._output)
         for number, array in enumerate(expected.constants):
             if device.session.constant(number) != (array.size_bytes, array.crc):
-                owner = _owner(array.name, expected)
+                owner = expected.owner(array) or "input"
                 bad.append(f"{name}constant array {array.name} ({owner}): other bytes than were packed")
         for number in range(len(self)):
             one = self._input(number)
@@ -163,12 +163,6 @@ class StressSet:
         return StressTally(
             len(self), len(expected.steps), len(expected.constants), len(bad), sum(oracle.values()), (*bad, *oracle)
         )
-
-
-def _owner(name: str, expected: Expectations) -> str:
-    """The node whose constants these are."""
-    step = name.removeprefix("step").partition("_")[0]
-    return expected.steps[int(step)].node if step.isdecimal() else "input"
 
 
 def stress_sample(models: Models, recipe: Recipe) -> Sample:
