@@ -250,7 +250,8 @@ def prove_add(scales: tuple[np.float32, ...], zero_points: tuple[int, ...]) -> t
 
 def quantize_linear(real: np.ndarray, scale: np.float32, zero_point: int) -> np.ndarray:
     """ONNX QuantizeLinear to int8: saturate(rint(real / scale) + zero_point) in float32, ties to even."""
-    rounded = np.rint(real.astype(np.float32) / np.float32(scale))
+    with np.errstate(over="ignore"):  # infinity saturates as any large value
+        rounded = np.rint(real.astype(np.float32) / np.float32(scale))
     return np.clip(rounded + zero_point, INT8_MIN, INT8_MAX).astype(np.int8)
 
 

@@ -91,6 +91,16 @@ def negate_an_array(out: Path) -> None:
     file.write_text(head + inverted + tail)
 
 
+def test_a_float_model_that_overflows_is_nothing_to_compare_with(
+    for_core: Path, verify: Verify, tmp_path: Path
+) -> None:
+    """Its NaN was told as "output SQNR: no noise"."""
+    signs = np.sign(np.random.default_rng(0).normal(size=(1, 3, 12, 12)))
+    np.savez(tmp_path / "large.npz", (3e38 * signs).astype(np.float32))
+    code, said, complaint = verify(for_core, "--host", "--images", str(tmp_path / "large.npz"))
+    assert (code, said) == (2, "") and "overflows" in complaint and "up to 3e+38" in complaint, complaint
+
+
 def test_a_wrong_array_in_out_is_found_on_its_board(out: Path, verify: Verify) -> None:
     negate_an_array(out)
     code, said, complaint = verify(out, "--board", BOARD)

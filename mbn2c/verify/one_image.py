@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mbn2c.errors import BoardError, InternalError
+from mbn2c.errors import BoardError, InternalError, UsageError
 from mbn2c.expectations import Expectations
 from mbn2c.int8_oracle import Comparison, ExportedModel, GivenFacts, GivenModel, Int8Oracle
 from mbn2c.ir.graph import Graph
@@ -158,11 +158,17 @@ class Models:
         reference = run_graph(self.graph, {self.graph.inputs[0].tensor: quantized})
         return values, frame, reference, self.int8.compare(values, reference)
 
-    def floats(self, values: np.ndarray) -> Mapping[str, np.ndarray] | None:
-        """The outputs of the float model by name; None without one."""
+    def floats(self, values: np.ndarray, name: str) -> Mapping[str, np.ndarray] | None:
+        """The outputs of the float model by name; None without one. Raises UsageError if they are no numbers."""
         if self.float32 is None:
             return None
-        return self.float32.run({self.float32.input_names[0]: values})
+        outputs = self.float32.run({self.float32.input_names[0]: values})
+        for output, found in outputs.items():
+            if not np.isfinite(found).all():
+                what = f"the float model's output '{output}' overflows, so there is nothing to compare with"
+                hint = f"check the image's values, which go up to {np.abs(values).max():.3g}"
+                raise UsageError(what, where=name, hint=hint)
+        return outputs
 
 
 def open_models(output: OutputFolder, kinds: Mapping[str, str]) -> Models:
@@ -299,7 +305,7 @@ class Bench:
             self.models.outputs,
             finding.got,
             prepared.comparison.outputs,
-            self.models.floats(prepared.values),
+            self.models.floats(prepared.values, prepared.name),
             prepared.label,
         )
         for name, count in counts.items():
