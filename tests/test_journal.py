@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import zlib
 from dataclasses import asdict
@@ -101,6 +102,7 @@ def line(content: object, seed: int) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(body, seed), body)
 
 
+NO_NUMBER = asdict(Likeness(1, 1.0, 1.0, math.nan, 1.0))
 EDITS: list[tuple[str, dict[str, Any], str]] = [
     # (case, what replaces parts of the entry of image 2, word in the message)
     ("position", {"image": 9999}, "image 9999 of 6"),
@@ -116,6 +118,9 @@ EDITS: list[tuple[str, dict[str, Any], str]] = [
     ("other outputs", {"result": {**result(2), "outputs_compared": 9}}, "no result of one image"),
     ("negative count", {"result": {**result(2), "device_mismatches": -1}}, "no result of one image"),
     ("fraction of a byte", {"result": {**result(2), "device_mismatches": 0.5}}, "no result of one image"),
+    ("more hits than images", {"result": {**result(2), "device_hits": 2}}, "no result of one image"),
+    ("endless count", {"result": {**result(2), "instructions": [10**400]}}, "no result of one image"),
+    ("no number", {"result": {**result(2), "likeness": [2 * [NO_NUMBER]]}}, "no result of one image"),
     ("truth for a number", {"result": {**result(2), "images": True}}, "no result of one image"),
     ("one output of two", {"result": {**result(2), "likeness": [result(2)["likeness"][0][:1]]}}, "no result of one"),
     ("two likenesses", {"result": {**result(2), "likeness": 2 * result(2)["likeness"]}}, "no result of one image"),

@@ -17,6 +17,9 @@ from mbn2c.tasks.likeness import Likeness
 from mbn2c.verify.one_image import Device, Models, Tally, VerifyOptions
 
 _HINT = "leave --resume out to begin anew"
+_OF_ONE_IMAGE = ("rotated", "unstable", "device_hits", "int8_hits", "float_hits", "losses", "gains")
+_MOST = 1 << 63
+_MOST_SQUARES = 1e300
 
 
 def subject_of(
@@ -67,6 +70,7 @@ def taken_over(
         if (
             tally is None
             or (tally.images, tally.outputs_compared) != (1, output_bytes)
+            or any(getattr(tally, count) > 1 for count in _OF_ONE_IMAGE)
             or [len(image) for image in tally.likeness] != ([compared] if compared else [])
         ):
             raise UsageError(f"what the journal says of '{name}' is no result of one image", where=where, hint=_HINT)
@@ -94,9 +98,9 @@ def _is_of(kind: str, value: object) -> bool:
         return isinstance(value, list) and all(_is_of(inner, one) for one in value)
     match kind:
         case "int":  # all are counts
-            return type(value) is int and value >= 0
-        case "float":
-            return type(value) in (int, float)
+            return type(value) is int and 0 <= value < _MOST
+        case "float":  # JSON has NaN and infinities in Python
+            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST_SQUARES
         case "float | None":
             return value is None or _is_of("float", value)
         case "str":
