@@ -104,7 +104,8 @@ def test_a_float_model_that_overflows_is_nothing_to_compare_with(
 def test_a_wrong_array_in_out_is_found_on_its_board(out: Path, verify: Verify) -> None:
     negate_an_array(out)
     code, said, complaint = verify(out, "--board", BOARD)
-    assert code == 1 and "bytes differ from the integer reference" in complaint, complaint
+    array = r"constant array step\d+_weights .*: other bytes than were packed"
+    assert code == 1 and re.search(array, complaint), complaint
     first = said.splitlines()[0]
     assert first.startswith("verified") and "as it was edited since its build (net_constants.c)" in first
 

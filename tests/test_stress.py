@@ -143,6 +143,14 @@ def test_verify_runs_it(output: OutputFolder, plug_in: Callable[..., Device]) ->
     check_gates(result, None)
 
 
+def test_what_it_finds_is_told_first(output: OutputFolder, plug_in: Callable[..., Device]) -> None:
+    """`first_mismatch` is of the set then: beside another gate's words it would name the wrong place and remedy."""
+    right = verify_on_all(output, [plug_in()], options(), no_progress)
+    wrong = {"device_vs_reference_mismatches": 11, "stress_mismatches": 5, "first_mismatch": "constant array a"}
+    with pytest.raises(GateError, match="5 stress inputs or constant arrays differ"):
+        check_gates(right | wrong, None)
+
+
 def test_it_can_be_left_out(output: OutputFolder, plug_in: Callable[..., Device]) -> None:
     result = verify_on_all(output, [plug_in()], options(stress=False), no_progress)
     assert_exact(result, IMAGES)

@@ -128,6 +128,12 @@ def check_gates(
             where=result["first_mismatch"],
             hint=UNSTABLE_HINT,
         )
+    if result["stress_mismatches"]:
+        raise GateError(
+            f"{result['stress_mismatches']} stress inputs or constant arrays differ from what was compiled",
+            where=result["first_mismatch"],
+            hint="the board's memory is damaged, or its code is not what was built: flash it again, try another board",
+        )
     for what, against in (("device_vs_reference", "the integer reference"), ("reference_vs_ort_int8", "ONNX Runtime")):
         count = result[f"{what}_mismatches"]
         if count:
@@ -136,12 +142,6 @@ def check_gates(
                 where=result["first_mismatch"] or "outputs",
                 hint="run verify again with --layers to find the layer",
             )
-    if result["stress_mismatches"]:
-        raise GateError(
-            f"{result['stress_mismatches']} stress inputs or constant arrays differ from what was compiled",
-            where=result["first_mismatch"],
-            hint="the board's memory is damaged, or its code is not what was built: flash it again, try another board",
-        )
     if max_drop is not None:
         _check_has_float(result, "--max-drop")
         if result["drop_upper_95"] is None:
