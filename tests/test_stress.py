@@ -225,6 +225,24 @@ def test_a_device_that_dies_in_it_is_lost(writes: int, output: OutputFolder, plu
         verify_on_all(output, [weak(), weak()], options(), no_progress)
 
 
+@pytest.mark.parametrize("dies_in", ["stress set", "verify"])
+def test_what_it_found_stands_if_the_device_dies_later(
+    dies_in: str, output: OutputFolder, plug_in: Callable[..., Device], damaged: Path
+) -> None:
+    line = Dying(plug_in(damaged).transport, 1 << 30)
+
+    def until_then(items: Iterable[int], title: str, total: int) -> Iterator[int]:
+        for number, item in enumerate(items):
+            if title == dies_in and number == 1:
+                line.left = 0
+            yield item
+
+    weak = Device(line, Session(line, digest=output.digest, timing=EMULATED), "weak")
+    with pytest.raises(GateError, match="differ, then: port is gone") as refused:
+        verify_on_all(output, [weak], options(layers=True), until_then)
+    assert "constant array step19_multiplier" in str(refused.value)
+
+
 def test_a_resumed_verify_runs_it_again(output: OutputFolder, plug_in: Callable[..., Device], tmp_path: Path) -> None:
     def broken_off(items: Iterable[int], title: str, total: int) -> Iterator[int]:
         for number, item in enumerate(items):

@@ -24,7 +24,7 @@ from mbn2c.verify.one_image import Bench, Device, Models, Tally, VerifyOptions, 
 from mbn2c.verify.result import check_gates, verify_result
 from mbn2c.verify.resumed import subject_of, taken_over
 from mbn2c.verify.shared_queue import finished_images
-from mbn2c.verify.stress import StressSet, StressTally, run_stress
+from mbn2c.verify.stress import StressSet, StressTally, after_findings, run_stress
 
 __all__ = ["JOURNAL", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
 
@@ -71,10 +71,13 @@ def verify_on_all(
         if options.stress:
             left, stress = run_stress(StressSet(output, models), devices, failed, progress)
         with contextlib.closing(finished_images(bench, left, todo, failed)) as finished:
-            for _ in progress(range(len(todo)), "verify", len(todo)):
-                prepared, tally = next(finished)
-                journal.write(prepared.position, prepared.sha256, asdict(tally))
-                results[prepared.position] = tally
+            try:
+                for _ in progress(range(len(todo)), "verify", len(todo)):
+                    prepared, tally = next(finished)
+                    journal.write(prepared.position, prepared.sha256, asdict(tally))
+                    results[prepared.position] = tally
+            except BoardError as error:
+                raise after_findings(stress.first_bad[: stress.device_mismatches], error) from error
         whole = Tally()
         for position in sorted(results):
             whole.add(results[position])

@@ -79,12 +79,19 @@ def run_stress(
     bad = [text for one in found for text in one]
     for number, error in sorted(failed.items()):
         if not isinstance(error, BoardError) or isinstance(error, DeviceFaultError):
-            raise error
+            raise after_findings(bad, error)
         lost.append(f"{devices[number].name or 'a device'}: {error.what}")
         if len(failed) == len(devices):
-            raise GateError(f"stress set: {len(bad)} differ, then: {error.what}", where=bad[0]) if bad else error
+            raise after_findings(bad, error)
     left = [device for number, device in enumerate(devices) if number not in failed]
     return left, stress.tally(left[0], bad)
+
+
+def after_findings(bad: Sequence[str], error: Exception) -> Exception:
+    """What to raise for an error of a device after the set has found something: a mismatch stays one (exit code 1)."""
+    if not bad or not isinstance(error, BoardError):
+        return error
+    return GateError(f"stress set: {len(bad)} differ, then: {error.what}", where=bad[0], hint=error.hint)
 
 
 @dataclass(frozen=True)
