@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -203,14 +204,32 @@ class Dying:
     """A line that is gone for good after so many writes."""
 
     def __init__(self, line: Any, writes: int) -> None:
-        self.line, self.left, self.baud = line, writes, 0
+        self.line, self.left, self.baud, self.is_gone = line, writes, 0, threading.Event()
         self.read, self.set_baud, self.close = line.read, line.set_baud, line.close
 
     def write(self, data: bytes) -> None:
         self.left -= 1
         if self.left < 0:
+            self.is_gone.set()
             raise BoardError("port is gone")
         self.line.write(data)
+
+
+class Patient:
+    """A line that carries nothing, once `waits` is set, until another one is gone: else it may take all images."""
+
+    def __init__(self, line: Any, other: Dying) -> None:
+        self.line, self.other, self.baud, self.waits = line, other, 0, False
+        self.read, self.set_baud, self.close = line.read, line.set_baud, line.close
+
+    def write(self, data: bytes) -> None:
+        if self.waits:
+            assert self.other.is_gone.wait(60)
+        self.line.write(data)
+
+    def progress(self, items: Iterable[int], title: str, total: int) -> Iterator[int]:
+        self.waits = True
+        yield from items
 
 
 @pytest.mark.parametrize("writes", [1, 5, 12])
@@ -219,7 +238,9 @@ def test_a_device_that_dies_loses_no_image(
 ) -> None:
     line = Dying(plug_in().transport, writes)
     weak = Device(line, Session(line, digest=output.digest, timing=Timing()), "weak")
-    result = verify_on_all(output, [weak, plug_in()], options(), no_progress)
+    patient = Patient(plug_in().transport, line)
+    good = Device(patient, Session(patient, digest=output.digest, timing=EMULATED))
+    result = verify_on_all(output, [weak, good], options(), patient.progress)
     assert_exact(result, IMAGES)
     assert result["devices_lost"] == ["weak: port is gone"]
     assert {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
