@@ -189,11 +189,33 @@ def test_a_gain_is_called_a_gain(drop: float, upper: float, row: str, whole: dic
     assert row in " ".join(verify_text({**whole, "drop": drop, "drop_upper_95": upper}).split())
 
 
+class Together:
+    """A line that carries nothing of the images until all others have one to carry: else one may take them all."""
+
+    def __init__(self, line: Any, meeting: threading.Barrier) -> None:
+        self.line, self.meeting, self.baud, self.waits = line, meeting, 0, False
+        self.read, self.set_baud, self.close = line.read, line.set_baud, line.close
+
+    def write(self, data: bytes) -> None:
+        if self.waits:
+            self.waits = False
+            self.meeting.wait(60)
+        self.line.write(data)
+
+
 def test_several_devices_share_the_images(
     output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any]
 ) -> None:
-    devices = [plug_in(), plug_in(), plug_in()]
-    result = verify_on_all(output, devices, options(), no_progress)
+    meeting = threading.Barrier(3)
+    lines = [Together(plug_in().transport, meeting) for _ in range(3)]
+    devices = [Device(line, Session(line, digest=output.digest, timing=EMULATED)) for line in lines]
+
+    def progress(items: Iterable[int], title: str, total: int) -> Iterator[int]:
+        for line in lines:
+            line.waits = True
+        yield from items
+
+    result = verify_on_all(output, devices, options(), progress)
     assert_exact(result, IMAGES)
     assert result["devices"] == 3 and {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
     assert sum(device.session.runs for device in devices) == IMAGES
@@ -329,6 +351,19 @@ def test_a_wrong_answer_outlives_its_device(
     more: dict[str, Any], output: OutputFolder, plug_in: Callable[[], Device]
 ) -> None:
     """The line is gone before the image can run again; the other device would do it right."""
+    result = verify_on_all(output, [wrong_once_then_gone(output, plug_in), plug_in()], options(**more), no_progress)
+    assert (result["images"], result["devices_lost"]) == (IMAGES, ["weak: port is gone"])
+    assert (result["device_vs_reference_mismatches"], result["unstable_images"]) == (1, 0)
+
+
+def test_a_wrong_answer_is_told_though_no_device_is_left(output: OutputFolder, plug_in: Callable[[], Device]) -> None:
+    with pytest.raises(GateError, match=r"differ: 1, then: port is gone") as refused:
+        verify_on_all(output, [wrong_once_then_gone(output, plug_in)], options(), no_progress)
+    assert "output: device against reference" in refused.value.where
+
+
+def wrong_once_then_gone(output: OutputFolder, plug_in: Callable[[], Device]) -> Device:
+    """Its first output has a flipped byte, and nothing can be sent to it afterwards."""
     line = WrongDevice(plug_in().transport, nth(is_data, 0, lambda message: die(flipped(message))))
 
     def die(message: wire.Message) -> wire.Message:
@@ -338,10 +373,7 @@ def test_a_wrong_answer_outlives_its_device(
     def gone(data: bytes) -> None:
         raise BoardError("port is gone")
 
-    weak = Device(line, Session(line, digest=output.digest, timing=EMULATED), "weak")
-    result = verify_on_all(output, [weak, plug_in()], options(**more), no_progress)
-    assert (result["images"], result["devices_lost"]) == (IMAGES, ["weak: port is gone"])
-    assert (result["device_vs_reference_mismatches"], result["unstable_images"]) == (1, 0)
+    return Device(line, Session(line, digest=output.digest, timing=EMULATED), "weak")
 
 
 @pytest.mark.parametrize(

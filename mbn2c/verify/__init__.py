@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -77,7 +77,7 @@ def verify_on_all(
                     journal.write(prepared.position, prepared.sha256, asdict(tally))
                     results[prepared.position] = tally
             except BoardError as error:
-                raise after_findings(stress.first_bad[: stress.device_mismatches], error) from error
+                raise after_findings(_mismatches(stress, results), error) from error
         whole = Tally()
         for position in sorted(results):
             whole.add(results[position])
@@ -85,6 +85,12 @@ def verify_on_all(
         layer_cycles = _layer_cycles(bench, devices) if options.layers else None
         journal.finish()
     return result | {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed}
+
+
+def _mismatches(stress: StressTally, results: Mapping[int, Tally]) -> list[str]:
+    """What differs on devices, in words: of the stress set, and of each image so far."""
+    images = [tally.first_bad[0] for _, tally in sorted(results.items()) if tally.device_mismatches]
+    return [*stress.first_bad[: stress.device_mismatches], *images]
 
 
 def _layer_cycles(bench: Bench, devices: Sequence[Device]) -> list[dict[str, Any]] | None:

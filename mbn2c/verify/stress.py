@@ -88,10 +88,11 @@ def run_stress(
 
 
 def after_findings(bad: Sequence[str], error: Exception) -> Exception:
-    """What to raise for an error of a device after the set has found something: a mismatch stays one (exit code 1)."""
+    """What to raise for an error of a device when something was found to differ before: that stays exit code 1."""
     if not bad or not isinstance(error, BoardError):
         return error
-    return GateError(f"stress set: {len(bad)} differ, then: {error.what}", where=bad[0], hint=error.hint)
+    what = f"stress inputs, constant arrays or images that differ: {len(bad)}, then: {error.what}"
+    return GateError(what, where=bad[0], hint=error.hint)
 
 
 @dataclass(frozen=True)
