@@ -22,6 +22,7 @@ from mbn2c.ir import window as window_module
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.window import Window
+from mbn2c.ops import OPERATORS
 from mbn2c.ops import attributes as attributes_module
 
 _CLASSES: dict[str, type] = {
@@ -29,15 +30,6 @@ _CLASSES: dict[str, type] = {
     for module in (graph_module, window_module, attributes_module)
     for name, value in vars(module).items()
     if isinstance(value, type) and is_dataclass(value)
-}
-_ATTRIBUTES: dict[str, type] = {
-    "conv2d": attributes_module.ConvAttributes,
-    "depthwise_conv2d": attributes_module.ConvAttributes,
-    "fully_connected": attributes_module.FullyConnectedAttributes,
-    "add": attributes_module.AddAttributes,
-    "average_pool2d": attributes_module.AveragePool2dAttributes,
-    "lookup": attributes_module.LookupAttributes,
-    "sum": attributes_module.SumAttributes,
 }
 _HINT = "build the model again; name a folder that `mbn2c build` wrote"
 
@@ -128,7 +120,8 @@ def _decode_one_of(value: Any, wanted: tuple[Any, ...], arrays: Mapping[str, np.
 def _check_attributes(graph: Graph) -> None:
     """Raises ValueError if a node's attributes are not those of its operator, or not for its channels."""
     for node in graph.nodes:
-        if type(node.attributes) is not _ATTRIBUTES.get(node.op):
+        operator = OPERATORS.get(node.op)
+        if operator is None or type(node.attributes) is not operator.int8_attributes:
             raise ValueError(f"{type(node.attributes).__name__} at '{node.name}', operator {node.op}")
         window = getattr(node.attributes, "window", Window())
         if not min(*window.kernel, *window.stride, *window.dilation) >= 1 or min(window.pad) < 0:

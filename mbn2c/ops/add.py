@@ -14,12 +14,14 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.numerics import INT8_MIN, add_integer, prove_add
+from mbn2c.ops.attributes import AddAttributes
 from mbn2c.ops.operator import OnnxOp, Operator, quant_of, scale_of
 from mbn2c.ops.spelling import spell_clip, spell_dequantize, spell_quantize
 
 
 class Add(Operator):
     name = "add"
+    int8_attributes = AddAttributes
 
     def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
         return graph.tensors[node.inputs[0]].shape

@@ -16,6 +16,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Window
 from mbn2c.numerics import prove_scales
+from mbn2c.ops.attributes import AveragePool2dAttributes
 from mbn2c.ops.operator import OnnxOp, Operator, onnx_window, pad_zero_point, quant_of, scale_of, taps
 from mbn2c.ops.spelling import spell_qlinear_conv
 from mbn2c.ops.weighted import acc_bound, prove_requantize, run_requantize
@@ -23,6 +24,7 @@ from mbn2c.ops.weighted import acc_bound, prove_requantize, run_requantize
 
 class AveragePool2d(Operator):
     name = "average_pool2d"
+    int8_attributes = AveragePool2dAttributes
 
     def window(self, node: Node) -> Window:
         window = node.attributes.window

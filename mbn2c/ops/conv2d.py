@@ -11,6 +11,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
+from mbn2c.ops.attributes import ConvAttributes
 from mbn2c.ops.guarded import Terms
 from mbn2c.ops.operator import pad_zero_point, taps
 from mbn2c.ops.weighted import Weighted
@@ -18,6 +19,7 @@ from mbn2c.ops.weighted import Weighted
 
 class Conv2d(Weighted):
     name = "conv2d"
+    int8_attributes = ConvAttributes
     channel_axis = 0
 
     def window(self, node: Node) -> Window:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ops.attributes import FullyConnectedAttributes
 from mbn2c.ops.guarded import Terms
 from mbn2c.ops.weighted import Weighted
 
 
 class FullyConnected(Weighted):
     name = "fully_connected"
+    int8_attributes = FullyConnectedAttributes
     channel_axis = 0
 
     def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:

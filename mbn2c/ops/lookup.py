@@ -13,6 +13,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.numerics import INT8_MIN
+from mbn2c.ops.attributes import LookupAttributes
 from mbn2c.ops.operator import OnnxOp, Operator, quant_of
 from mbn2c.ops.spelling import spell_clip, spell_dequantize, spell_quantize
 
@@ -21,6 +22,7 @@ _INT32 = 6  # TensorProto.INT32
 
 class Lookup(Operator):
     name = "lookup"
+    int8_attributes = LookupAttributes
 
     def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
         return graph.tensors[node.inputs[0]].shape

@@ -28,9 +28,13 @@ class OnnxOp:
 
 
 class Operator:
-    """The meaning of one operator; a Node's `op` is its `name`."""
+    """The meaning of one operator; a Node's `op` is its `name`.
+
+    int8_attributes  class of an int8 Node's attributes; None where there is no such Node
+    """
 
     name: str
+    int8_attributes: type | None = None
 
     def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
         """Shape of the output, NHWC."""

@@ -68,6 +68,7 @@ def guard_sum(
 
 class Sum(Operator):
     name = "sum"
+    int8_attributes = SumAttributes
 
     def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
         return graph.tensors[node.inputs[0]].shape
