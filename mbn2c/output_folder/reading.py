@@ -142,8 +142,10 @@ class OutputFolder:
         """What a board has in its memory; as the report says, if that is about this board."""
         if (self.report["target"], self.report["board"]) == (core.name, board.name):
             return Expectations.from_json(self.report.get("device", {})).of_network(self.graph)
-        layout = self.layout(core, board)
-        return expectations(layout.plan, layout.kernels, self.names)
+        if (core, board) not in self._expectations:
+            layout = self.layout(core, board)
+            self._expectations[core, board] = expectations(layout.plan, layout.kernels, self.names)
+        return self._expectations[core, board]
 
     def layout(self, core: Core, board: Board | None = None) -> Layout:
         """As the firmware for a board has it; as the C for any board if that is None."""
@@ -155,6 +157,11 @@ class OutputFolder:
     @cached_property
     def _layouts(self) -> dict[tuple[Core, Board | None], Layout]:
         """Those asked for so far: each takes seconds."""
+        return {}
+
+    @cached_property
+    def _expectations(self) -> dict[tuple[Core, Board], Expectations]:
+        """Likewise: each packs all constants, and verify asks for every device, and once more for its tally."""
         return {}
 
     def core_on(self, board: Board) -> Core:
