@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from devices import assert_exact, build_folder, demo_options
 from mutants import damaged_constant
+from wrong_device import Dying
 
 from mbn2c import demo
 from mbn2c.build import toolchain
@@ -196,20 +197,6 @@ def test_a_wrong_layer_is_named(
         pass
     assert result["stress_mismatches"] == len(found)
     assert found[0].startswith("constant array") and f"step {DAMAGED_STEP}, /features" in found[1]
-
-
-class Dying:
-    """A line that is gone for good after so many writes."""
-
-    def __init__(self, line: Any, writes: int) -> None:
-        self.line, self.left, self.baud = line, writes, 0
-        self.read, self.set_baud, self.close = line.read, line.set_baud, line.close
-
-    def write(self, data: bytes) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise BoardError("port is gone")
-        self.line.write(data)
 
 
 @pytest.mark.parametrize("writes", [5, 100])

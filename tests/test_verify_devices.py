@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 from devices import assert_exact, build_folder, demo_options
-from wrong_device import Kind, Spoil, WrongDevice, flipped, is_data, is_done, miscounted, nth, resized
+from wrong_device import Dying, Kind, Spoil, WrongDevice, flipped, is_data, is_done, miscounted, nth, resized
 
 from mbn2c import demo, wire
 from mbn2c.bench import bench_device
@@ -220,21 +220,6 @@ def test_several_devices_share_the_images(
     assert result["devices"] == 3 and {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
     assert sum(device.session.runs for device in devices) == IMAGES
     assert all(device.session.runs for device in devices)
-
-
-class Dying:
-    """A line that is gone for good after so many writes."""
-
-    def __init__(self, line: Any, writes: int) -> None:
-        self.line, self.left, self.baud, self.is_gone = line, writes, 0, threading.Event()
-        self.read, self.set_baud, self.close = line.read, line.set_baud, line.close
-
-    def write(self, data: bytes) -> None:
-        self.left -= 1
-        if self.left < 0:
-            self.is_gone.set()
-            raise BoardError("port is gone")
-        self.line.write(data)
 
 
 class Patient:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
 from mbn2c import wire
+from mbn2c.errors import BoardError
 from mbn2c.link.transport import Transport
 
 Spoil = Callable[[wire.Message], wire.Message]
@@ -75,3 +77,18 @@ def miscounted(message: wire.Message) -> wire.Message:
     """An answer whose bytes are right, beside a CRC-32 that is not theirs; of a State it is the input's."""
     assert isinstance(message, wire.Data | wire.State)
     return replace(message, crc=message.crc ^ 1)
+
+
+class Dying:
+    """A line that is gone for good after so many writes."""
+
+    def __init__(self, line: Transport, writes: int) -> None:
+        self.line, self.left, self.baud, self.is_gone = line, writes, 0, threading.Event()
+        self.read, self.set_baud, self.close = line.read, line.set_baud, line.close
+
+    def write(self, data: bytes) -> None:
+        self.left -= 1
+        if self.left < 0:
+            self.is_gone.set()
+            raise BoardError("port is gone")
+        self.line.write(data)
