@@ -75,7 +75,7 @@ class OutputSpec:
     def before_tail(self, values: np.ndarray) -> np.ndarray:
         """The file's output, in its own axis order -> float64 [1, H, W, C] before the softmax or sigmoid.
 
-        A softmax's logits are known up to a constant for each position, a sigmoid's between -16 and 16.
+        A softmax's logits are known up to a constant for each position, a sigmoid's within LARGEST_LOGIT.
         """
         found = to_nhwc(values.reshape(self.shape), self.permutation).astype(np.float64)
         return undo_tail(self.tail, found)
