@@ -27,7 +27,7 @@ done
 # doctor knows which command lacks and which package brings it; it needs nothing but the standard library.
 missing_packages() {
   local found
-  found=$("$python" -c 'from mbn2c.doctor import missing_apt_packages; print(*missing_apt_packages())')
+  found=$("$python" -c 'from mbn2c.commands.doctor import missing_apt_packages; print(*missing_apt_packages())')
   if [ ! -x .venv/bin/python ] && ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     found+=" python3-venv"
   fi

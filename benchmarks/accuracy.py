@@ -22,14 +22,14 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from tqdm import tqdm
 
-from mbn2c.network import NetworkOptions, import_lowered, read_network
-from mbn2c.network_inputs import input_spec
-from mbn2c.oracle import Oracle
+from mbn2c.frontend.runtime import Oracle
+from mbn2c.network.inputs import input_spec
+from mbn2c.network.network import NetworkOptions, import_lowered, read_network
 from mbn2c.progress import no_progress
 from mbn2c.quantize.search import EFFORTS
-from mbn2c.results import Share
 from mbn2c.tasks.classification import read_labels
 from mbn2c.tasks.images import evenly_spaced, open_samples
+from mbn2c.tasks.statistics import Share
 from mbn2c.tasks.task import Preprocess
 
 ROOT = Path(__file__).resolve().parents[1]

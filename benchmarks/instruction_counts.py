@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mbn2c import demo
-from mbn2c.bench.measure import Measured, measure
-from mbn2c.build.toolchain import find_compiler
+from mbn2c.commands import demo
+from mbn2c.commands.bench.measure import Measured, measure
+from mbn2c.firmware.toolchain import find_compiler
 from mbn2c.ir.graph import Graph
-from mbn2c.network import RANDOM, NetworkOptions, read_network
+from mbn2c.network.network import RANDOM, NetworkOptions, read_network
 from mbn2c.progress import no_progress
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

@@ -19,16 +19,16 @@ from pathlib import Path
 import numpy as np
 from instruction_counts import BOARDS, ROOT, SHARED
 
-from mbn2c.bench.cycles import MODELS as CYCLE_MODELS
-from mbn2c.bench.measure import CLASSES, Measured, measure
+from mbn2c.commands.bench.cycles import MODELS as CYCLE_MODELS
+from mbn2c.commands.bench.measure import CLASSES, Measured, measure
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.layout import lay_out
-from mbn2c.network import NetworkOptions, read_network
-from mbn2c.network_inputs import input_spec, quantize_input
+from mbn2c.network.inputs import input_spec, quantize_input
+from mbn2c.network.network import NetworkOptions, read_network
 from mbn2c.ops import OPERATORS
+from mbn2c.planner.choice import lay_out
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.progress import no_progress
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.task import Preprocess
 
 GOALS = tuple(reversed(OPTIMIZE))

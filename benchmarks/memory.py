@@ -23,13 +23,13 @@ from kernels import markdown, renew
 from mobilenets import mobilenet_v1, mobilenet_v2
 from networks import quantized
 
-from mbn2c.bench.measure import Measured, measure_layout
+from mbn2c.commands.bench.measure import Measured, measure_layout
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, kernels_of_plan, select
-from mbn2c.layout import Layout, lay_out
-from mbn2c.network import import_lowered
+from mbn2c.network.network import import_lowered
+from mbn2c.planner.choice import Layout, lay_out
 from mbn2c.planner.layerwise import plan_layerwise
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ import numpy as np
 import unicorn
 from unicorn import arm_const as arm
 
-from mbn2c.elf import read_elf
 from mbn2c.emit.render import render
+from mbn2c.firmware.elf import read_elf
 from mbn2c.link.packing import Packer
-from mbn2c.target import load_core
+from mbn2c.targets import load_core
 from mbn2c.tasks.images import open_samples
 from mbn2c.tasks.task import InputSpec
 
@@ -57,7 +57,7 @@ class Unpacker:
     def __init__(self, name: str, folder: Path) -> None:
         core = load_core(name)
         for file in ("mbn_unpack.h", "mbn_unpack.c"):
-            (folder / file).write_text(render(f"runtime/firmware/{file}.j2", {}))
+            (folder / file).write_text(render(f"firmware/{file}.j2", {}))
         link = ["-nostdlib", f"-Wl,-Ttext={CODE:#x}", "-Wl,-e,mbn_unpack", "-lgcc"]
         command = [f"{core.prefix}gcc", *core.cflags, "mbn_unpack.c", "-o", "unpack.elf", *link]
         subprocess.run(command, cwd=folder, check=True)

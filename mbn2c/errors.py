@@ -39,7 +39,7 @@ def _indented(text: str) -> str:
 
 def _bounded(text: str) -> str:
     """Names of thousands of characters, of files or of tensors, would hide the message they stand in."""
-    return text if len(text) <= _LONGEST_PART else f"{text[:_LONGEST_PART // 2]} ... {text[-_LONGEST_PART // 2 :]}"
+    return text if len(text) <= _LONGEST_PART else f"{text[: _LONGEST_PART // 2]} ... {text[-_LONGEST_PART // 2 :]}"
 
 
 class GateError(Mbn2cError):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mbn2c import demo
+from mbn2c.commands import demo
+from mbn2c.commands.build import BuildOptions, build
+from mbn2c.commands.output_folder import OutputFolder, compile_folder, firmware_for, staged
+from mbn2c.commands.verify import VerifyOptions, verify
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.output_folder import OutputFolder, compile_folder, firmware_for, staged
-from mbn2c.pipeline import BuildOptions, build
+from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.progress import no_progress
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.task import Preprocess
-from mbn2c.verify import VerifyOptions, verify
 
 
 def build_folder(folder: Path, options: BuildOptions, *, compiled: bool = False) -> OutputFolder:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from mbn2c.link.session import Session
-from mbn2c.link.transport import Transport
+from mbn2c.link.transports.transport import Transport
 
 FRAME_FAULTS = ("drop", "duplicate", "flip", "split", "delay", "reorder")
 RUN_FAULTS = ("garbage", "reset", "pull")
@@ -184,7 +184,7 @@ def slow_session(device: Transport, baud: int, digest: bytes) -> Iterator[tuple[
     """A conversation that has begun, on a line of limited rate, with a device that works half of the time."""
     line = SlowLine(device, baud, latency_s=0.001, load=0.5)
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("session", "dialogue", "lane"):
+        for module in ("session", "dialogue", "pipelined"):
             patch.setattr(f"mbn2c.link.{module}.time", line)
         session = Session(line, digest=digest)
         session.hello()

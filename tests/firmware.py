@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from dummy_model import DummyModel
 
-from mbn2c.build.firmware import firmware_files, package_files
-from mbn2c.build.toolchain import Built, build
 from mbn2c.emit.render import render
-from mbn2c.target import Board, Core, load_core
+from mbn2c.firmware.files import firmware_files, package_files
+from mbn2c.firmware.toolchain import Built, build
+from mbn2c.targets import Board, Core, load_core
 
 
 def missing_tool(core: Core, board: Board) -> str:

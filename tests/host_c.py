@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.model import Laid, Names, model_files
+from mbn2c.emit.network.model import Laid, Names, model_files
 from mbn2c.emit.render import render
 from mbn2c.ir.plan import Plan, from_memory
 from mbn2c.kernels import kernels_of_plan

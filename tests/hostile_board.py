@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from mbn2c import wire
+from mbn2c.link import wire
 from mbn2c.link.session import Session, Sizes, Timing
 
 DIGEST = bytes(range(32))
@@ -127,7 +127,7 @@ class HostileLine:
 @contextmanager
 def session_on(line: HostileLine, timing: Timing = QUICK, sizes: Sizes | None = SIZES) -> Iterator[Session]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("session", "dialogue", "lane"):
+        for module in ("session", "dialogue", "pipelined"):
             patch.setattr(f"mbn2c.link.{module}.time", line)
         yield Session(line, digest=DIGEST, sizes=sizes, timing=timing)
 

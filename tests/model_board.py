@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mbn2c.elf import read_elf
-from mbn2c.target import Board
+from mbn2c.firmware.elf import read_elf
+from mbn2c.targets import Board
 
 PAGE = 0x1000
 

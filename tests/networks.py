@@ -9,13 +9,13 @@ import numpy as np
 from hypothesis import strategies as st
 from models import RELU, RELU6, Builder
 
+from mbn2c.frontend.export import onnx_names, to_onnx_float, to_onnx_int8, with_outputs
+from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan
 from mbn2c.ir.window import Activation, Window
 from mbn2c.kernels import select
-from mbn2c.onnx_export import onnx_names, to_onnx_float, to_onnx_int8, with_outputs
 from mbn2c.ops.operator import quant_of, scale_of
-from mbn2c.oracle import Oracle
 from mbn2c.planner.columns import Pieces
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.schedule import make_schedule

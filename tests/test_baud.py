@@ -15,7 +15,7 @@ from model_board import ModelBoard
 
 from mbn2c.errors import BoardError
 from mbn2c.link.session import Session, Timing
-from mbn2c.target import load_board
+from mbn2c.targets import load_board
 
 MODEL = DummyModel(rows=3, row_bytes=40)
 HASTY = Timing(hello_s=12.0, reply_s=0.02, rows_s=0.02, give_up_s=10.0)

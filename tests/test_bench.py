@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from devices import build_folder, demo_options
 
-from mbn2c.bench import SCHEDULE, bench
-from mbn2c.bench.cycles import MODELS, Instruction
+from mbn2c.commands.bench import SCHEDULE, bench
+from mbn2c.commands.bench.cycles import MODELS, Instruction
 from mbn2c.errors import BoardError
-from mbn2c.network import RANDOM
-from mbn2c.target import load_board, load_core
-from mbn2c.texts import bench_text
+from mbn2c.network.network import RANDOM
+from mbn2c.report.text import bench_text
+from mbn2c.targets import load_board, load_core
 
 # Reads at least one byte in a hundred instructions, multiplies, and stores what it made.
 BUSY = ("load", "store", "mac", "branch")

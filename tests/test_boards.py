@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from devices import assert_exact, build_folder, demo_options, verify_on
 
-from mbn2c import demo
-from mbn2c.build.toolchain import find_compiler
+from mbn2c.commands import demo
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import BoardError
-from mbn2c.output_folder import OutputFolder
-from mbn2c.target import all_boards, load_board, load_core
-from mbn2c.verify import VerifyOptions
+from mbn2c.firmware.toolchain import find_compiler
+from mbn2c.targets import all_boards, load_board, load_core
 
 BOARDS = [board.name for board in all_boards() if board.emulated]
 

@@ -11,12 +11,12 @@ from firmware import missing_tool
 from host_c import SANITIZE, compile_c, write_c
 from tiny_nets import tiny_nets
 
-from mbn2c.build.firmware import firmware_files, package_files
-from mbn2c.build.toolchain import build
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.emit.render import render
-from mbn2c.link.emulator import EmulatedBoard
-from mbn2c.target import load_board, load_core
+from mbn2c.firmware.files import firmware_files, package_files
+from mbn2c.firmware.toolchain import build
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.targets import load_board, load_core
 
 CALLS = {
     "begin": "stream_begin(&net)",

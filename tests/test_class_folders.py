@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import ExifTags, Image
 
-from mbn2c import demo
 from mbn2c.cli import main
+from mbn2c.commands import demo
 
 COUNT = 20
 

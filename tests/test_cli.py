@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mbn2c import demo
 from mbn2c.cli import main
-from mbn2c.inspect import inspect_model
-from mbn2c.output_folder import OutputFolder
-from mbn2c.output_folder.manifest import MANIFEST, Manifest, digest_of
+from mbn2c.commands import demo
+from mbn2c.commands.inspect import inspect_model
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, digest_of
 
 MODEL = str(demo.MODEL_FILE)
 # quantized quickly: these tests ask what is said and written, not for accuracy

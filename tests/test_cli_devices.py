@@ -17,14 +17,15 @@ from pathlib import Path
 import pytest
 from devices import build_folder, demo_options
 
-from mbn2c import demo, wire
-from mbn2c.build import toolchain
 from mbn2c.cli import main
+from mbn2c.commands import demo
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify import JOURNAL
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.layout import c_files
-from mbn2c.output_folder import OutputFolder
-from mbn2c.target import load_board
-from mbn2c.verify import JOURNAL
+from mbn2c.firmware import toolchain
+from mbn2c.link import wire
+from mbn2c.planner.choice import c_files
+from mbn2c.targets import load_board
 
 
 @pytest.fixture(scope="module")

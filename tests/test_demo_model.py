@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from PIL import Image
 
-from mbn2c import demo
+from mbn2c.commands import demo
 
 
 def labels() -> dict[str, int]:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mbn2c import doctor
-from mbn2c.doctor import Check
-from mbn2c.target import all_boards, all_cores
+from mbn2c.commands import doctor
+from mbn2c.commands.doctor import Check
+from mbn2c.targets import all_boards, all_cores
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -100,7 +100,9 @@ def test_optional_things_do_not_spoil_the_whole() -> None:
 
 
 def test_setup_can_ask_before_any_package_is_installed() -> None:
-    command = "import sys; sys.path.insert(0, '.'); from mbn2c.doctor import missing_apt_packages as m; print(*m())"
+    command = (
+        "import sys; sys.path.insert(0, '.'); from mbn2c.commands.doctor import missing_apt_packages as m; print(*m())"
+    )
     environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True

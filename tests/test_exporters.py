@@ -9,11 +9,11 @@ import pytest
 from devices import assert_exact, build_folder, verify_on
 from shared import SHARED, shared
 
+from mbn2c.commands.build import BuildOptions
+from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import Mbn2cError, ModelError
-from mbn2c.network import RANDOM
-from mbn2c.pipeline import BuildOptions
-from mbn2c.target import load_core
-from mbn2c.verify import VerifyOptions
+from mbn2c.network.network import RANDOM
+from mbn2c.targets import load_core
 
 # What a file that does not compile is refused with.
 REFUSED = {

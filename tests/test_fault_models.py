@@ -24,17 +24,17 @@ from shared import shared
 from tiny_nets import tiny_nets
 
 from mbn2c.cli import main
+from mbn2c.commands.build import BuildOptions
+from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import ModelError
-from mbn2c.network_inputs import input_spec, quantize_input
-from mbn2c.onnx_import import import_model
-from mbn2c.onnx_import.quantized import import_quantized
+from mbn2c.frontend import import_model
+from mbn2c.frontend.prequantized.model import import_quantized
+from mbn2c.frontend.runtime import Oracle
+from mbn2c.network.inputs import input_spec, quantize_input
 from mbn2c.ops.operator import quant_of, scale_of
-from mbn2c.oracle import Oracle
-from mbn2c.pipeline import BuildOptions
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.tails import apply_tail
-from mbn2c.verify import VerifyOptions
 
 # --- refused, in one message ---------------------------------------------------------------------
 

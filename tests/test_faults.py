@@ -13,11 +13,11 @@ from dummy_model import DummyModel
 from faulty_line import FAULTS, FaultyLine
 from firmware import build_firmware
 
-from mbn2c import wire
 from mbn2c.emit.render import render
-from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.link import wire
 from mbn2c.link.session import Session, Timing
-from mbn2c.target import load_board
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.targets import load_board
 
 MODEL = DummyModel(rows=3, row_bytes=40, output_bytes=10)
 HASTY = Timing(hello_s=20.0, reply_s=0.01, rows_s=0.01, give_up_s=30.0)
@@ -206,7 +206,7 @@ def fuzz(program: Path, runs: int) -> None:
 
 def line_fuzzer(folder: Path) -> Path:
     names = ("mbn_line.h", "mbn_line.c", "mbn_port.h")
-    files = {name: render(f"runtime/firmware/{name}.j2", {}) for name in names}
+    files = {name: render(f"firmware/{name}.j2", {}) for name in names}
     files |= {"mbn_wire.h": render("runtime/mbn_wire.h.j2", wire.header_values()), "fuzz.c": FUZZ}
     return fuzzer(folder, files, ["fuzz.c", "mbn_line.c"])
 

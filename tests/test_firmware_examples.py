@@ -20,23 +20,23 @@ from networks import quantized
 from shared import shared
 from users_pytest import run_pytest
 
-from mbn2c import demo
-from mbn2c.build import toolchain
 from mbn2c.cli import main
+from mbn2c.commands import demo
+from mbn2c.commands.output_folder import OutputFolder, staged
+from mbn2c.commands.verify.one_image import open_models
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.model import Laid, Names
+from mbn2c.emit.network.model import Laid, Names
+from mbn2c.firmware import toolchain
 from mbn2c.ir.graph import Graph
-from mbn2c.layout import Layout, c_files, lay_out
-from mbn2c.link.emulator import EmulatedBoard
-from mbn2c.network import Network, NetworkOptions, read_network
-from mbn2c.network_file import graph_to_bytes
-from mbn2c.output_folder import OutputFolder, staged
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.network.file import graph_to_bytes
+from mbn2c.network.network import Network, NetworkOptions, read_network
+from mbn2c.planner.choice import Layout, c_files, lay_out
 from mbn2c.progress import Progress
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.report import SCHEMA
-from mbn2c.target import load_board, load_core
+from mbn2c.report.record import SCHEMA
+from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.images import open_samples
-from mbn2c.verify.one_image import open_models
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "firmware_examples"
 DIGITS = {
@@ -78,9 +78,9 @@ def follow(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, words: dict
     """Do what the README of an example says, up to the program's start."""
     shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("mbn2c.pipeline.read_network", quantized_once)
-    for module in ("pipeline", "output_folder.reading"):
-        monkeypatch.setattr(f"mbn2c.{module}.lay_out", laid_out_once)
+    monkeypatch.setattr("mbn2c.commands.build.read_network", quantized_once)
+    for module in ("build", "output_folder.reading"):
+        monkeypatch.setattr(f"mbn2c.commands.{module}.lay_out", laid_out_once)
     block = re.search(r"```sh\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     assert block is not None
     for line in block.group(1).splitlines():

@@ -13,12 +13,12 @@ from models import tiny_mobilenet_v2
 from networks import quantized
 from PIL import Image
 
+from mbn2c.commands.verify.open_devices import read_lab
 from mbn2c.errors import UsageError
-from mbn2c.network_file import graph_to_bytes, read_graph
+from mbn2c.network.file import graph_to_bytes, read_graph
 from mbn2c.tasks.classification import read_class_names, read_labels
 from mbn2c.tasks.images import open_samples
 from mbn2c.tasks.task import InputSpec
-from mbn2c.verify.open_devices import read_lab
 
 FLIPS = 150
 SPEC = InputSpec((1, 3, 8, 12), (0, 3, 1, 2))

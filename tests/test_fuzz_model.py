@@ -26,7 +26,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def compile_folder(folder: Path) -> None:
         raise BoardError("no compiler", hint="")
 
-    monkeypatch.setattr("mbn2c.output_folder.building.compile_folder", compile_folder)
+    monkeypatch.setattr("mbn2c.commands.output_folder.building.compile_folder", compile_folder)
 
 
 def fuzz(model: ModelProto, count: int, seed: int, folder: Path) -> list[int]:

@@ -19,7 +19,7 @@ from networks import cut_lists, int8_inputs, kernels_of, networks, piece_lists, 
 from tiny_nets import tiny_nets
 
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.c_names import check_prefix, prefix_of
+from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan
@@ -218,7 +218,7 @@ sys.path.insert(0, "tests")
 from host_c import Net
 from models import tiny_mobilenet_v2
 from networks import plan_with_cuts, quantized
-from mbn2c.onnx_export import to_onnx_int8
+from mbn2c.frontend.export import to_onnx_int8
 graph = quantized(tiny_mobilenet_v2())
 files = Net("same", plan_with_cuts(graph, [True, False, False]), ("a", "b")).files()
 for path in files:

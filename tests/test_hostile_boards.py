@@ -24,8 +24,8 @@ from hostile_board import (
     session_on,
 )  # fmt: skip
 
-from mbn2c import wire
 from mbn2c.errors import BoardError
+from mbn2c.link import wire
 from mbn2c.link.dialogue import board_timing
 from mbn2c.link.session import Session, Sizes
 

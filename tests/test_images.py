@@ -14,14 +14,14 @@ from numpy.lib import format as npy
 from onnx import TensorProto, helper, numpy_helper
 from PIL import ExifTags, Image, ImageOps
 
+from mbn2c.commands.verify.open_devices import read_lab
 from mbn2c.errors import UsageError
+from mbn2c.frontend.runtime import Oracle
 from mbn2c.numerics import quantize_linear
-from mbn2c.oracle import Oracle
 from mbn2c.tasks.classification import labels_of, read_class_names, read_labels
 from mbn2c.tasks.folders import classes_of_folders
 from mbn2c.tasks.images import evenly_spaced, open_samples
 from mbn2c.tasks.task import InputSpec, Preprocess
-from mbn2c.verify.open_devices import read_lab
 
 NCHW, NHWC = (0, 3, 1, 2), (0, 1, 2, 3)
 RGB = InputSpec((1, 3, 8, 12), NCHW)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from benchmark_scripts import script
 
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 
 # Counts are exact for one compiler version; what else may move them is a constant in a header, not a kernel.
 SLACK = 0.01

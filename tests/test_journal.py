@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mbn2c.commands.verify.journal import Journal
+from mbn2c.commands.verify.one_image import Tally
+from mbn2c.commands.verify.resumed import taken_over
 from mbn2c.errors import UsageError
-from mbn2c.journal import Journal
 from mbn2c.tasks.images import Samples
 from mbn2c.tasks.likeness import Likeness
 from mbn2c.tasks.task import InputSpec
-from mbn2c.verify.one_image import Tally
-from mbn2c.verify.resumed import taken_over
 
 OUTPUT_BYTES = 10
 SUBJECT = {"images": [6, "ab"], "firmware": ["board core 1.0 00000001"], "labels": None}

@@ -16,25 +16,25 @@ from hypothesis import Phase, given, settings
 from models import RELU, RELU6, Builder, tiny_mobilenet_v1, tiny_mobilenet_v2, tiny_two_outputs
 from networks import cut_lists, int8_inputs, kernels_of, networks, piece_lists, plan_with_cuts, quantized
 
-from mbn2c.build import toolchain
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.model import Names
+from mbn2c.emit.network.model import Names
+from mbn2c.firmware import toolchain
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan, in_memory
 from mbn2c.ir.text import print_graph, print_plan
 from mbn2c.ir.window import Window
 from mbn2c.kernels import isas_for, kernels_of_plan, select
-from mbn2c.kernels.arm_dsp import halfword_add
-from mbn2c.layout import Layout, c_files
-from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.kernels.arm_dsp.table import halfword_add
 from mbn2c.link.session import EMULATED, Session
+from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.numerics import add_integer, prove_add, snap_add_scale
 from mbn2c.ops.operator import quant_of
+from mbn2c.planner.choice import Layout, c_files
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 
 ISAS = {"arm_dsp": isas_for(("arm_dsp", "scalar"), "speed"), "arm_mve": ("arm_mve", "arm_dsp", "scalar")}
 CPU = {"arm_dsp": "cortex-m4", "arm_mve": "cortex-m55"}

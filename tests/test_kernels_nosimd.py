@@ -17,23 +17,23 @@ from hypothesis import strategies as st
 from models import RELU, RELU6, Builder, tiny_mobilenet_v2
 from networks import cut_lists, int8_inputs, networks, piece_lists, plan_with_cuts, quantized
 
-from mbn2c.build import toolchain
-from mbn2c.build.stack import assembly_pushes
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.model import Names
+from mbn2c.emit.network.model import Names
 from mbn2c.emit.render import render
+from mbn2c.firmware import toolchain
+from mbn2c.firmware.stack import assembly_pushes
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan, in_memory
 from mbn2c.ir.window import Window
 from mbn2c.kernels import isas_for, kernels_of_plan, lanes, select
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
-from mbn2c.layout import Layout, c_files
-from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
+from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.numerics import LARGEST_RECIPROCAL, prove_scales, requantize_integer, step_positions
 from mbn2c.ops.operator import quant_of
+from mbn2c.planner.choice import Layout, c_files
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 
 # Every table, the core it is for and a board that runs that core's code.
 TABLES = {

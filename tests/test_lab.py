@@ -21,16 +21,16 @@ from devices import build_folder, demo_options
 from dummy_model import DummyModel
 from firmware import build_firmware
 
-from mbn2c import demo
-from mbn2c.build import toolchain
 from mbn2c.cli import main
+from mbn2c.commands import demo
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify.open_devices import Place, read_lab
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError, UsageError
-from mbn2c.layout import c_files
-from mbn2c.link.labgrid_console import LabgridConsole
-from mbn2c.output_folder import OutputFolder
-from mbn2c.target import load_board
-from mbn2c.verify.open_devices import Place, read_lab
+from mbn2c.firmware import toolchain
+from mbn2c.link.transports.labgrid_console import LabgridConsole
+from mbn2c.planner.choice import c_files
+from mbn2c.targets import load_board
 
 NOBODY = "socket://127.0.0.1:9"  # the discard port: nobody listens there
 

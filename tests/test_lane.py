@@ -19,13 +19,13 @@ from faulty_line import FaultyLine, slow_session
 from firmware import build_firmware
 from wrong_device import WrongDevice, is_data, nth
 
-from mbn2c import wire
 from mbn2c.errors import BoardError
-from mbn2c.link.emulator import EmulatedBoard
-from mbn2c.link.serial_port import SerialPort
+from mbn2c.link import wire
 from mbn2c.link.session import EMULATED, Session, Timing
-from mbn2c.link.transport import Transport
-from mbn2c.target import load_board
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.link.transports.serial_port import SerialPort
+from mbn2c.link.transports.transport import Transport
+from mbn2c.targets import load_board
 
 MODEL = DummyModel(rows=24, row_bytes=288)
 HASTY = Timing(hello_s=20.0, reply_s=0.05, rows_s=0.05, give_up_s=30.0)

@@ -12,16 +12,16 @@ import pytest
 from mobilenets import mobilenet_v1
 from networks import quantized
 
-from mbn2c.build.toolchain import build
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.model import Names
+from mbn2c.emit.network.model import Names
 from mbn2c.errors import FitError
+from mbn2c.firmware.toolchain import build
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, select
-from mbn2c.layout import STACK_ALLOWANCE_BYTES, c_files, firmware_bytes, lay_out
+from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES, c_files, firmware_bytes, lay_out
 from mbn2c.planner.streaming import trade_offs
-from mbn2c.report import context_bytes
-from mbn2c.target import Board, Memory, load_board, load_core
+from mbn2c.report.record import context_bytes
+from mbn2c.targets import Board, Memory, load_board, load_core
 
 KIB = 1024
 

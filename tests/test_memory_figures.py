@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from benchmark_scripts import script
 
-from mbn2c.build.toolchain import linked_pieces
-from mbn2c.emit.model import Names
-from mbn2c.report import build_report, with_sizes
-from mbn2c.target import load_board, load_core
+from mbn2c.emit.network.model import Names
+from mbn2c.firmware.toolchain import linked_pieces
+from mbn2c.report.record import build_report, with_sizes
+from mbn2c.targets import load_board, load_core
 
 FACTS = {"given": None}
 QUICK = {

@@ -18,24 +18,24 @@ from devices import build_folder, demo_options
 from host_c import with_twins
 from mutants import Answers, Mutant, Program, code_mutants, constant_mutants
 
-from mbn2c import demo
-from mbn2c.build import toolchain
-from mbn2c.emit.model import constant_arrays, model_files, packed_constants
+from mbn2c.commands import demo
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify import Device
+from mbn2c.commands.verify.one_image import open_models
+from mbn2c.commands.verify.stress import StressSet, run_stress
+from mbn2c.emit.expectations import expectations
+from mbn2c.emit.network.model import constant_arrays, model_files, packed_constants
 from mbn2c.errors import BoardError, GateError, Mbn2cError
-from mbn2c.expectations import expectations
-from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.firmware import toolchain
 from mbn2c.link.session import Session, Timing
-from mbn2c.network_inputs import input_spec
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.network.inputs import input_spec
+from mbn2c.network.stress_inputs import Recipe, candidates, open_stress, stress_codes
 from mbn2c.ops.operator import quant_of
-from mbn2c.output_folder import OutputFolder
 from mbn2c.progress import no_progress
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.stress_inputs import Recipe, candidates, open_stress, stress_codes
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.images import open_samples
-from mbn2c.verify import Device
-from mbn2c.verify.one_image import open_models
-from mbn2c.verify.stress import StressSet, run_stress
 
 IMAGES, OTHERS = 50, 300
 

@@ -14,7 +14,7 @@ from models import tiny_mobilenet_v2
 from networks import quantized
 
 from mbn2c.errors import UsageError
-from mbn2c.network_file import graph_to_bytes, read_graph
+from mbn2c.network.file import graph_to_bytes, read_graph
 
 Parts = tuple[dict[str, Any], dict[str, np.ndarray]]  # the structure as JSON, and the arrays
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from mbn2c.emit.c_values import int_literal
+from mbn2c.emit.network.c_values import int_literal
 from mbn2c.emit.render import render
 from mbn2c.errors import QuantError
 from mbn2c.numerics import (

@@ -22,17 +22,17 @@ from devices import assert_exact, build_folder, demo_options
 from firmware import missing_tool
 from gdb_stub import GdbStub
 
-from mbn2c import demo
-from mbn2c.build.flash import flash
-from mbn2c.elf import read_elf
-from mbn2c.link.emulator import EmulatedBoard
-from mbn2c.link.serial_port import SerialPort
+from mbn2c.commands import demo
+from mbn2c.commands.output_folder import OutputFolder, firmware_for
+from mbn2c.commands.verify import VerifyOptions, verify
+from mbn2c.firmware.elf import read_elf
+from mbn2c.firmware.flash.tools import flash
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.link.transport import Transport
-from mbn2c.output_folder import OutputFolder, firmware_for
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.link.transports.serial_port import SerialPort
+from mbn2c.link.transports.transport import Transport
 from mbn2c.progress import no_progress
-from mbn2c.target import Board, load_board, load_core
-from mbn2c.verify import VerifyOptions, verify
+from mbn2c.targets import Board, load_board, load_core
 
 BRIDGE = Path(__file__).resolve().parent / "rp2040js" / "pico.js"
 NODE_MODULES = Path(sys.prefix) / "node" / "node_modules"

@@ -19,17 +19,17 @@ import pytest
 from onnx_models import head_pool_flatten_gemm
 from test_output_folder import content
 
-from mbn2c.build.sizes import Sizes
 from mbn2c.cli import main
+from mbn2c.commands.output_folder import OWN_FIRMWARE, OutputFolder, expected_build, firmware_on, sources_for
+from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, read_manifest
+from mbn2c.commands.output_folder.staging import STAGE
+from mbn2c.commands.verify.open_devices import refuse_stale
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError
-from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.firmware.sizes import Sizes
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.output_folder import OWN_FIRMWARE, OutputFolder, expected_build, firmware_on, sources_for
-from mbn2c.output_folder.manifest import MANIFEST, Manifest, read_manifest
-from mbn2c.output_folder.staging import STAGE
-from mbn2c.target import load_board
-from mbn2c.verify.open_devices import refuse_stale
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.targets import load_board
 
 IMAGES = 3
 BOARD, OTHER_BOARD, CORE = "qemu-mps2-an500", "qemu-mps2-an386", "cortex-m7"
@@ -261,7 +261,7 @@ def test_a_network_that_does_not_fit_leaves_out_as_it_was(
     out: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = content(out)
-    monkeypatch.setattr("mbn2c.output_folder.building.network_sizes", lambda *_: Sizes(3000, stack_bytes=1000))
+    monkeypatch.setattr("mbn2c.commands.output_folder.building.network_sizes", lambda *_: Sizes(3000, stack_bytes=1000))
     for place in (out, tmp_path / "new"):
         build(model, place, "--target", "cortex-m0plus", "--ram-limit", "1100", code=4)
     assert content(out) == before and not (tmp_path / "new").exists()

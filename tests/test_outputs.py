@@ -17,20 +17,20 @@ from quantized_zoo import Dialect, quantize
 from shared import shared
 
 from mbn2c.cli import main
+from mbn2c.commands.build import BuildOptions
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify.accuracy import accuracy_counts
+from mbn2c.commands.verify.one_image import Bench, Outcome, Tally, VerifyOptions, open_models
+from mbn2c.commands.verify.second_look import Finding
 from mbn2c.errors import GateError, UsageError
-from mbn2c.onnx_import.quantized_values import Probe
+from mbn2c.frontend.prequantized.values import Probe
+from mbn2c.frontend.runtime import Oracle
 from mbn2c.ops.operator import quant_of
-from mbn2c.oracle import Oracle
-from mbn2c.output_folder import OutputFolder
-from mbn2c.pipeline import BuildOptions
-from mbn2c.results import Share, clustered_share, mean_interval
-from mbn2c.target import load_core
+from mbn2c.targets import load_core
 from mbn2c.tasks.images import open_samples
 from mbn2c.tasks.likeness import Likeness, compare, fails_sqnr, noisiest, summary
 from mbn2c.tasks.outputs import KINDS, OutputSpec, main_output, read_outputs
-from mbn2c.verify.accuracy import accuracy_counts
-from mbn2c.verify.one_image import Bench, Outcome, Tally, VerifyOptions, open_models
-from mbn2c.verify.second_look import Finding
+from mbn2c.tasks.statistics import Share, clustered_share, mean_interval
 
 NCHW, NHWC = (0, 3, 1, 2), (0, 1, 2, 3)
 MAP, LOGIT_MAP, CLASS, LOGIT = (1, 3, 5, 4), (1, 1, 5, 4), (1, 6), (1, 1)

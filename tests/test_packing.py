@@ -17,13 +17,13 @@ from firmware import build_firmware
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mbn2c import wire
 from mbn2c.emit.render import render
-from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.link import wire
 from mbn2c.link.packing import LARGEST_RATIO, Packer
 from mbn2c.link.session import Session, Timing
-from mbn2c.link.transport import Transport
-from mbn2c.target import load_board
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.link.transports.transport import Transport
+from mbn2c.targets import load_board
 
 UNPACK = """
 #include "mbn_unpack.h"
@@ -58,7 +58,7 @@ def unpack(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("gcc is not installed: the C end of packing is not tested")
     folder = tmp_path_factory.mktemp("unpack")
     for name in ("mbn_unpack.h", "mbn_unpack.c"):
-        (folder / name).write_text(render(f"runtime/firmware/{name}.j2", {}))
+        (folder / name).write_text(render(f"firmware/{name}.j2", {}))
     (folder / "main.c").write_text(UNPACK)
     words = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-fsanitize=address,undefined"]
     subprocess.run(

@@ -13,10 +13,10 @@ from float_graph import run_float
 from onnx_models import DIALECTS, Net
 
 from mbn2c.errors import InternalError, ModelError
+from mbn2c.frontend import import_model
 from mbn2c.ir.check import LAWS, LOWERED_OPS, check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.text import print_graph
-from mbn2c.onnx_import import import_model
 from mbn2c.passes import run_passes
 from mbn2c.tasks.tails import apply_tail
 

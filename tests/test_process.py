@@ -16,8 +16,8 @@ import pytest
 from onnx_models import Net
 from PIL import Image
 
-from mbn2c import demo
 from mbn2c.cli import main
+from mbn2c.commands import demo
 
 BUILD = ["build", str(demo.MODEL_FILE), "--target", "host", "--calib", "random", "--name", "digits"]
 

@@ -9,7 +9,7 @@ import pytest
 from devices import build_folder, demo_options
 from users_pytest import run_pytest
 
-from mbn2c import demo
+from mbn2c.commands import demo
 
 USERS_TEST = f"""
 def test_accuracy(mbn2c_board):

@@ -12,15 +12,15 @@ from models import RELU6, Builder, same_window, tiny_mobilenet_v1, tiny_mobilene
 from networks import OnnxModel, as_image, compare_with_onnx_runtime, int8_inputs, int8_model, networks, quantized
 from threadpoolctl import threadpool_info
 
-from mbn2c import demo
+from mbn2c.commands import demo
 from mbn2c.errors import ModelError, QuantError, UsageError
+from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.text import print_graph
 from mbn2c.ir.window import Activation
-from mbn2c.network import NetworkOptions, read_network
+from mbn2c.network.network import NetworkOptions, read_network
 from mbn2c.numerics import quantize_linear
-from mbn2c.onnx_export import to_onnx_float, to_onnx_int8
 from mbn2c.ops.operator import quant_of, scale_of
 from mbn2c.passes import run_passes
 from mbn2c.progress import no_progress
@@ -157,7 +157,7 @@ def test_products_run_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     def look(*_: object) -> None:
         seen.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
 
-    monkeypatch.setattr("mbn2c.network._own_network", look)
+    monkeypatch.setattr("mbn2c.network.network._own_network", look)
     read_network(NetworkOptions(model=demo.MODEL_FILE), (), no_progress)
     assert seen == [{1}]
 

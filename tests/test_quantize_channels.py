@@ -9,10 +9,10 @@ import pytest
 from models import RELU6, Builder, same_window, tiny_mobilenet_v1, tiny_mobilenet_v2
 from networks import OnnxModel
 
+from mbn2c.frontend.export import to_onnx_float
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.window import Window
-from mbn2c.onnx_export import to_onnx_float
 from mbn2c.quantize.calibrate import Observed, observe, random_images
 from mbn2c.quantize.centre import centre
 from mbn2c.quantize.equalize import equalize

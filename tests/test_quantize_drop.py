@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from quantized_zoo import NETS, Dialect, quantize
 
-from mbn2c import demo
 from mbn2c.cli import main
+from mbn2c.commands import demo
 from mbn2c.errors import GateError
-from mbn2c.network_drop import Answer, HeldBack, check_drop
-from mbn2c.oracle import Oracle
-from mbn2c.results import paired_drop
+from mbn2c.frontend.runtime import Oracle
+from mbn2c.network.drop import Answer, HeldBack, check_drop
+from mbn2c.report.text import build_text
 from mbn2c.tasks.images import open_samples
+from mbn2c.tasks.statistics import paired_drop
 from mbn2c.tasks.task import InputSpec, Preprocess
-from mbn2c.texts import build_text
 
 GRAY = InputSpec((1, 1, 32, 32), (0, 3, 1, 2))
 COSTS = {"first": 0.1, "middle": 0.6, "last": 0.2, "input": 0.05, "other": 0.05}

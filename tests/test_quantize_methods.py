@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from models import RELU6, Builder, same_window, tiny_mobilenet_v1, tiny_mobilenet_v2, tiny_two_outputs
 from networks import OnnxModel, as_image, compare_with_onnx_runtime, int8_inputs, int8_model, quantized
 
+from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
+from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.text import print_graph
-from mbn2c.network_outputs import output_specs
+from mbn2c.network.outputs import output_specs
 from mbn2c.numerics import WEIGHT_MAX
-from mbn2c.onnx_export import to_onnx_float, to_onnx_int8
-from mbn2c.oracle import Oracle
 from mbn2c.quantize.calibrate import Observed, Range, observe, random_images
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize, groups_of, scale_channels

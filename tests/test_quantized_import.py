@@ -13,22 +13,22 @@ from host_c import SANITIZE, Net, first_difference, run_program
 from networks import int8_inputs, kernels_of
 from quantized_zoo import DIALECTS, FEW_DIALECTS, NETS, Dialect, quantize
 
+from mbn2c.commands.build import BuildOptions
+from mbn2c.commands.inspect import inspect_model
+from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import ModelError
-from mbn2c.inspect import inspect_model
-from mbn2c.int8_oracle import GivenFacts, GivenModel
+from mbn2c.frontend.prequantized.ends import as_input, real_numbers
+from mbn2c.frontend.prequantized.model import QuantizedModel
 from mbn2c.ir.graph import Graph
-from mbn2c.layout import Layout, lay_out
-from mbn2c.network import import_quantized_lowered
-from mbn2c.network_inputs import input_spec, quantize_input
-from mbn2c.onnx_import.quantized import QuantizedModel
-from mbn2c.onnx_import.quantized_ends import as_input, real_numbers
+from mbn2c.network.inputs import input_spec, quantize_input
+from mbn2c.network.int8_oracle import GivenFacts, GivenModel
+from mbn2c.network.network import import_quantized_lowered
 from mbn2c.ops.attributes import GuardedRequantize
-from mbn2c.pipeline import BuildOptions
+from mbn2c.planner.choice import Layout, lay_out
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.report import context_bytes
-from mbn2c.target import Core, all_cores, load_board, load_core
-from mbn2c.verify import VerifyOptions
+from mbn2c.report.record import context_bytes
+from mbn2c.targets import Core, all_cores, load_board, load_core
 
 # What a network is refused with, in every dialect, and the first words of what to do.
 REFUSED = {
@@ -107,7 +107,7 @@ def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monk
         planned.append(core.name)
         return lay_out(graph, core, optimize)
 
-    monkeypatch.setattr("mbn2c.inspect.lay_out", count)
+    monkeypatch.setattr("mbn2c.commands.inspect.lay_out", count)
     rows = {row["target"]: row for row in inspect_model(tmp_path / "model.onnx")["targets"]}
     assert set(rows) == {core.name for core in all_cores()}
     assert len(planned) < len({core.isas for core in all_cores()})

@@ -17,22 +17,22 @@ from quantized_zoo import FEW_DIALECTS, Dialect, add_chain, add_chain_at_the_end
 from shared import shared
 from test_quantized_import import images_of, oracle_of
 
+from mbn2c.commands.build import BuildOptions
+from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import ModelError
+from mbn2c.frontend.export import to_onnx_int8
+from mbn2c.frontend.prequantized.model import QuantizedModel
+from mbn2c.frontend.prequantized.probe import run_nodes
+from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
-from mbn2c.network import import_quantized_lowered
-from mbn2c.network_inputs import input_spec, quantize_input
-from mbn2c.onnx_export import to_onnx_int8
-from mbn2c.onnx_import.quantized import QuantizedModel
-from mbn2c.onnx_import.quantized_probe import run_nodes
+from mbn2c.network.inputs import input_spec, quantize_input
+from mbn2c.network.network import import_quantized_lowered
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.attributes import LookupAttributes, SumAttributes
 from mbn2c.ops.sum import guard_sum
-from mbn2c.oracle import Oracle
-from mbn2c.pipeline import BuildOptions
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.target import load_board, load_core
-from mbn2c.verify import VerifyOptions
+from mbn2c.targets import load_board, load_core
 
 # A network whose Add and Softmax stay in float32, how many tensors its sums add up, and what it ends with.
 # QDQ quantizes what a convolution reads, so that a chain in that form needs the quantizer that wrote the shared file.
@@ -86,7 +86,7 @@ def test_added_constant_is_proved_result_by_result(tmp_path: Path, monkeypatch: 
     path = tmp_path / "model.onnx"
     path.write_bytes(quantize(matmul_head(), Dialect("QOperator")))
     assert [len(node.inputs) for node in import_quantized_lowered(path).graph.nodes if node.op == "sum"] == [1]
-    monkeypatch.setattr("mbn2c.onnx_import.quantized_sum.run_nodes", one_off)
+    monkeypatch.setattr("mbn2c.frontend.prequantized.sum.run_nodes", one_off)
     with pytest.raises(ModelError, match="in 1 of 1536 results"):
         import_quantized_lowered(path)
 

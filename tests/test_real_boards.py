@@ -23,19 +23,19 @@ from dummy_model import DummyModel
 from firmware import build_firmware, missing_tool
 from model_board import CCR, CCR_CACHES, ModelBoard
 
-from mbn2c import demo
-from mbn2c.build.toolchain import build, memory_use
-from mbn2c.elf import read_elf
+from mbn2c.commands import demo
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify import VerifyOptions, verify
 from mbn2c.emit.bundle import write_bundle
 from mbn2c.emit.render import render
 from mbn2c.errors import BoardError
-from mbn2c.layout import c_files
-from mbn2c.link.serial_port import SerialPort
+from mbn2c.firmware.elf import read_elf
+from mbn2c.firmware.toolchain import build, memory_use
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.output_folder import OutputFolder
+from mbn2c.link.transports.serial_port import SerialPort
+from mbn2c.planner.choice import c_files
 from mbn2c.progress import no_progress
-from mbn2c.target import Board, all_boards, load_board, load_core
-from mbn2c.verify import VerifyOptions, verify
+from mbn2c.targets import Board, all_boards, load_board, load_core
 
 REAL = [board.name for board in all_boards() if not board.emulated]
 BARE = [name for name in REAL if load_board(name).memories]
@@ -500,7 +500,7 @@ def crc32_mpeg2(data: bytes) -> int:
 
 def test_second_stage_of_rp2040(built: Callable[[str], Path], tmp_path: Path) -> None:
     """Its words are what its source, the comment above them, assembles to; its checksum is right."""
-    text = render("runtime/firmware/boot_rp2040.c.j2", {})
+    text = render("firmware/boot_rp2040.c.j2", {})
     source = "\n".join(line[3:] for line in text.partition(" *  ")[2].partition(" * Behind")[0].splitlines())
     (tmp_path / "boot2.S").write_text("    " + source.lstrip(" *") + "\n")
     subprocess.run(["arm-none-eabi-as", "boot2.S", "-o", "boot2.o"], cwd=tmp_path, check=True)

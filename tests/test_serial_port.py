@@ -17,8 +17,8 @@ import serial
 from serial.rfc2217 import PortManager
 
 from mbn2c.errors import BoardError
-from mbn2c.link.serial_port import SerialPort
 from mbn2c.link.session import Session, Timing
+from mbn2c.link.transports.serial_port import SerialPort
 
 TALK, HEARD = bytes(range(256)) * 800, bytes(range(255, -1, -1)) * 800  # 200 kB each way
 Work = Callable[[Callable[[int], bytes], Callable[[bytes], object]], None]
@@ -97,7 +97,7 @@ def test_a_board_that_never_listens_is_an_error(kind: str) -> None:
 
 def test_a_board_that_only_talks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it says while it takes in nothing is not kept without end."""
-    monkeypatch.setattr("mbn2c.link.serial_port._MOST_INBOX_BYTES", 100_000)
+    monkeypatch.setattr("mbn2c.link.transports.serial_port._MOST_INBOX_BYTES", 100_000)
     over = threading.Event()
 
     def talk(read: object, write: Callable[[bytes], object]) -> None:

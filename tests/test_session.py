@@ -15,15 +15,15 @@ import pytest
 from dummy_model import DummyModel
 from firmware import build_firmware, write_firmware
 
-from mbn2c import wire
-from mbn2c.build.stack import worst_case_stack
-from mbn2c.build.toolchain import build, memory_use
 from mbn2c.errors import BoardError, FitError, UsageError
-from mbn2c.link.emulator import EmulatedBoard
-from mbn2c.link.serial_port import SerialPort
+from mbn2c.firmware.stack import worst_case_stack
+from mbn2c.firmware.toolchain import build, memory_use
+from mbn2c.link import wire
 from mbn2c.link.session import EMULATED, Session, Timing, board_timing
-from mbn2c.link.transport import Transport
-from mbn2c.target import all_boards, load_board, load_core
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.link.transports.serial_port import SerialPort
+from mbn2c.link.transports.transport import Transport
+from mbn2c.targets import all_boards, load_board, load_core
 
 MODEL = DummyModel()
 HASTY = Timing(hello_s=10.0, reply_s=0.05, rows_s=0.05, give_up_s=30.0)

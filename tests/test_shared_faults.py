@@ -14,13 +14,13 @@ from hostile_models import FAULTS, hostile, quantized_hostile, quantized_model, 
 from shared import shared
 
 from mbn2c.cli import main
-from mbn2c.inspect import inspect_model
-from mbn2c.layout import lay_out
-from mbn2c.network import import_lowered
+from mbn2c.commands.inspect import inspect_model
+from mbn2c.network.network import import_lowered
+from mbn2c.planner.choice import lay_out
 from mbn2c.planner.columns import MAX_PIECES
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
-from mbn2c.target import load_core
+from mbn2c.targets import load_core
 
 # Above what the process has mapped already: a bomb ends in exit code 5 here and not in the computer's swap space.
 _MORE_BYTES = 3 << 30

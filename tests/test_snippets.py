@@ -12,13 +12,13 @@ from firmware import missing_tool
 from models import tiny_mobilenet_v1
 from networks import int8_inputs, quantized
 
-from mbn2c.build import toolchain
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.model import Names
-from mbn2c.layout import c_files, lay_out
-from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.emit.network.model import Names
+from mbn2c.firmware import toolchain
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.planner.choice import c_files, lay_out
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("firmware_examples/**/*.md"))]

@@ -16,20 +16,20 @@ from mobilenets import mobilenet_v1
 from networks import int8_inputs, kernels_of, networks, quantized
 from shared import SHARED, shared
 
-from mbn2c.build.toolchain import build
 from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.model import Names
+from mbn2c.emit.network.model import Names
+from mbn2c.firmware.toolchain import build
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import in_memory
-from mbn2c.layout import c_files, lay_out
-from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.network import import_lowered
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.network.network import import_lowered
 from mbn2c.ops.operator import quant_of
+from mbn2c.planner.choice import c_files, lay_out
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.streaming import choose, trade_offs
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.target import load_board, load_core
+from mbn2c.targets import load_board, load_core
 
 GOALS = ("ram", "balanced")
 # Kernels that run on this machine: plain C, or the portable twins of those in assembly.

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from devices import build_folder, demo_options
 
-from mbn2c import demo
-from mbn2c.output_folder import OutputFolder
+from mbn2c.commands import demo
+from mbn2c.commands.output_folder import OutputFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -14,21 +14,21 @@ from devices import assert_exact, build_folder, demo_options
 from mutants import damaged_constant
 from wrong_device import Dying
 
-from mbn2c import demo
-from mbn2c.build import toolchain
+from mbn2c.commands import demo
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify import Device, VerifyOptions, check_gates, verify_on_all
+from mbn2c.commands.verify.one_image import Instructions, open_models
+from mbn2c.commands.verify.stress import StressSet
+from mbn2c.emit.expectations import Expectations, expectations
 from mbn2c.errors import BoardError, GateError, UsageError
-from mbn2c.expectations import Expectations, expectations
-from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.firmware import toolchain
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.output_folder import OutputFolder
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.network.stress_inputs import STRESS_INPUTS, Recipe, candidates, choose_stress, open_stress, stress_codes
 from mbn2c.progress import no_progress
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.stress_inputs import STRESS_INPUTS, Recipe, candidates, choose_stress, open_stress, stress_codes
-from mbn2c.target import load_board, load_core
-from mbn2c.texts import verify_text
-from mbn2c.verify import Device, VerifyOptions, check_gates, verify_on_all
-from mbn2c.verify.one_image import Instructions, open_models
-from mbn2c.verify.stress import StressSet
+from mbn2c.report.text import verify_text
+from mbn2c.targets import load_board, load_core
 
 IMAGES = 5
 DAMAGED_STEP, DAMAGED_ELEMENT = 19, 3

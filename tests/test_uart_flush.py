@@ -11,9 +11,9 @@ from dummy_model import DummyModel
 from firmware import build_firmware
 from model_board import UARTS, ModelBoard
 
-from mbn2c import wire
+from mbn2c.link import wire
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.target import DRIVERS, HOSTED_DRIVERS, load_board
+from mbn2c.targets import DRIVERS, HOSTED_DRIVERS, load_board
 
 MODEL = DummyModel(rows=2, row_bytes=40)
 BOARD = load_board("qemu-mps2-an385")  # whose core and memories every driver is given

@@ -15,17 +15,18 @@ import pytest
 from devices import assert_exact, build_folder, demo_options
 from wrong_device import Dying, Kind, Spoil, WrongDevice, flipped, is_data, is_done, miscounted, nth, resized
 
-from mbn2c import demo, wire
-from mbn2c.bench import bench_device
+from mbn2c.commands import demo
+from mbn2c.commands.bench import bench_device
+from mbn2c.commands.output_folder import OutputFolder, firmware_for
+from mbn2c.commands.verify import Device, VerifyOptions, check_gates, verify_on_all
+from mbn2c.commands.verify.open_devices import Place, open_devices
 from mbn2c.errors import BoardError, DeviceFaultError, GateError, UsageError
-from mbn2c.link.emulator import EmulatedBoard
+from mbn2c.link import wire
 from mbn2c.link.session import EMULATED, Session, Timing
-from mbn2c.output_folder import OutputFolder, firmware_for
+from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.progress import no_progress
-from mbn2c.target import load_board
-from mbn2c.texts import bench_text, verify_text
-from mbn2c.verify import Device, VerifyOptions, check_gates, verify_on_all
-from mbn2c.verify.open_devices import Place, open_devices
+from mbn2c.report.text import bench_text, verify_text
+from mbn2c.targets import load_board
 
 IMAGES = 12
 SAME = ("images", "outputs_compared", "top1_device", "top1_agreement", "sqnr_db", "drop_upper_95")
@@ -473,7 +474,7 @@ class Lying(EmulatedBoard):
 def test_a_device_of_another_network_is_an_error_of_the_board(
     changes: dict[str, Any], message: str, output: OutputFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mbn2c.verify.open_devices.EmulatedBoard", Lying)
+    monkeypatch.setattr("mbn2c.commands.verify.open_devices.EmulatedBoard", Lying)
     monkeypatch.setattr(Lying, "changes", changes)
     with ExitStack() as opened, pytest.raises(BoardError, match=message):
         devices, _ = open_devices(output, [Place(emulated="host")], tmp_path, opened)

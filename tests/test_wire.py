@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mbn2c import wire
 from mbn2c.emit.render import render
 from mbn2c.errors import BoardError
+from mbn2c.link import wire
 
 VECTORS = Path(__file__).parent / "vectors" / "wire_frames.json"
 KINDS = {kind.__name__: kind for kind in wire.REQUESTS + wire.REPLIES}
@@ -149,7 +149,7 @@ def c_echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("gcc is not installed: the C end of the line is not tested")
     folder = tmp_path_factory.mktemp("echo")
     for name in ("mbn_line.h", "mbn_line.c", "mbn_port.h"):
-        (folder / name).write_text(render(f"runtime/firmware/{name}.j2", {}))
+        (folder / name).write_text(render(f"firmware/{name}.j2", {}))
     (folder / "mbn_wire.h").write_text(render("runtime/mbn_wire.h.j2", wire.header_values()))
     (folder / "echo.c").write_text(ECHO)
     sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from mbn2c import wire
 from mbn2c.errors import BoardError
-from mbn2c.link.transport import Transport
+from mbn2c.link import wire
+from mbn2c.link.transports.transport import Transport
 
 Spoil = Callable[[wire.Message], wire.Message]
 Kind = Callable[[wire.Message], bool]

@@ -19,19 +19,19 @@ from mbn2c.cli.words import (
     show,
     size,
 )
-from mbn2c.emit.c_names import check_prefix, prefix_of
-from mbn2c.emit.model import Laid
-from mbn2c.emit.packages import DEFAULT_EMITS, EMITS
+from mbn2c.commands.build import BuildOptions, build
+from mbn2c.commands.inspect import format_inspection, inspect_model
+from mbn2c.commands.output_folder import OutputFolder, check_folder, write_build
+from mbn2c.emit.network.c_names import check_prefix, prefix_of
+from mbn2c.emit.network.model import Laid
+from mbn2c.emit.packages.packagings import DEFAULT_EMITS, EMITS
 from mbn2c.errors import UsageError
-from mbn2c.inspect import format_inspection, inspect_model
-from mbn2c.network import RANDOM
-from mbn2c.output_folder import OutputFolder, check_folder, write_build
-from mbn2c.pipeline import BuildOptions, build
+from mbn2c.network.network import RANDOM
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.search import EFFORTS
-from mbn2c.target import Core, load_board, load_core
+from mbn2c.report.text import build_text
+from mbn2c.targets import Core, load_board, load_core
 from mbn2c.tasks.task import Preprocess
-from mbn2c.texts import build_text
 
 
 def add_inspect(commands: Any) -> None:

@@ -7,18 +7,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mbn2c import demo
 from mbn2c.cli.words import COUNT, command, progress, show
-from mbn2c.doctor import all_required_ok, checks, format_checks
+from mbn2c.commands import demo
+from mbn2c.commands.build import BuildOptions, build
+from mbn2c.commands.doctor import all_required_ok, checks, format_checks
+from mbn2c.commands.output_folder import OutputFolder, check_folder, firmware_for, write_build
+from mbn2c.commands.verify import VerifyOptions, check_gates, verify
 from mbn2c.errors import BoardError
-from mbn2c.link.emulator import EmulatedBoard
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.output_folder import OutputFolder, check_folder, firmware_for, write_build
-from mbn2c.pipeline import BuildOptions, build
-from mbn2c.target import all_boards, all_cores, load_board, load_core
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.report.text import boards_text, build_text, targets_text, verify_text
+from mbn2c.targets import all_boards, all_cores, load_board, load_core
 from mbn2c.tasks.task import Preprocess
-from mbn2c.texts import boards_text, build_text, targets_text, verify_text
-from mbn2c.verify import VerifyOptions, check_gates, verify
 
 
 def add_listings(commands: Any) -> None:

@@ -11,7 +11,13 @@ from mbn2c.errors import InternalError, UsageError
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
-from mbn2c.kernels import arm_dsp, arm_mve, armv6m, armv7m, guarded, rv32im, scalar
+from mbn2c.kernels import guarded
+from mbn2c.kernels.arm_dsp import table as arm_dsp
+from mbn2c.kernels.arm_mve import table as arm_mve
+from mbn2c.kernels.armv6m import table as armv6m
+from mbn2c.kernels.armv7m import table as armv7m
+from mbn2c.kernels.rv32im import table as rv32im
+from mbn2c.kernels.scalar import table as scalar
 from mbn2c.ops import OPERATORS
 
 TABLES: dict[str, tuple[Kernel, ...]] = {

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.kernels.scalar import folded_bias
+from mbn2c.kernels.scalar.table import folded_bias
 from mbn2c.kernels.staircase import Staircases
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS

@@ -12,9 +12,9 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from mbn2c import wire
 from mbn2c.errors import BoardError, DeviceFaultError
-from mbn2c.link.transport import Transport
+from mbn2c.link import wire
+from mbn2c.link.transports.transport import Transport
 
 M = TypeVar("M", bound=wire.Message)
 

@@ -10,8 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbn2c.elf import read_elf
 from mbn2c.errors import BoardError
+from mbn2c.firmware.elf import read_elf
 from mbn2c.resources import templates
 
 

@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from mbn2c import wire
 from mbn2c.errors import BoardError, DeviceFaultError
-from mbn2c.link.careful import UNSTABLE_HINT, Careful, check_size
+from mbn2c.link import wire
 from mbn2c.link.dialogue import EMULATED, Dialogue, SilenceError, Timing, board_timing
-from mbn2c.link.lane import Answer, Lane
+from mbn2c.link.pipelined import Answer, Lane
+from mbn2c.link.stop_and_wait import UNSTABLE_HINT, Careful, check_size
 from mbn2c.link.told import Sizes, check_facts, check_texts, check_vitals
-from mbn2c.link.transport import Transport
+from mbn2c.link.transports.transport import Transport
 
 __all__ = ["EMULATED", "Session", "Sizes", "Timing", "board_timing"]
 

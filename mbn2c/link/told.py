@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mbn2c import wire
 from mbn2c.errors import DeviceFaultError
+from mbn2c.link import wire
 from mbn2c.link.packing import MOST_CHANNELS
 
 SMALLEST_CHUNK = 32

@@ -21,7 +21,7 @@ class Tail:
     operator  in ONNX
     apply     float64 values of one output -> what the model says; a softmax runs over all of them
     undo      the inverse, elementwise: of a softmax up to a constant, of a sigmoid within LARGEST_LOGIT
-    template  of its C, in templates/model; also what the C function is called
+    template  of its C, in templates/network; also what the C function is called
     table     (scale, zero_point) of the int8 output -> float32 [256] that the C reads
     """
 

@@ -1,0 +1,133 @@
+"""ONNX file -> what it is, before any build: architecture, layers, MACs, RAM and flash per target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mbn2c.commands.inspect.architecture import recognise
+from mbn2c.files import text_of
+from mbn2c.frontend.prequantized.model import is_quantized
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Kernel
+from mbn2c.ir.plan import Plan
+from mbn2c.kernels import isas_for, select
+from mbn2c.network.inputs import input_spec
+from mbn2c.network.network import import_lowered, import_quantized_lowered
+from mbn2c.network.outputs import output_specs
+from mbn2c.ops import OPERATORS
+from mbn2c.planner.choice import lay_out
+from mbn2c.printable import printable
+from mbn2c.quantize.calibrate import Range
+from mbn2c.quantize.quantize import quantize
+from mbn2c.report.record import context_bytes
+from mbn2c.report.text import shortened, table
+from mbn2c.targets import Core, all_cores
+from mbn2c.tasks.likeness import described
+
+Json = dict[str, Any]
+Kernels = tuple[Kernel, ...]
+_GOAL = "balanced"
+
+
+def inspect_model(path: Path) -> Json:
+    """The facts of a model. RAM is arena and context, flash weights and constants: the rest needs a build."""
+    came_quantized = is_quantized(path)
+    graph = import_quantized_lowered(path).graph if came_quantized else import_lowered(path)
+    spec = input_spec(graph)
+    layers = [_layer(graph, node) for node in graph.nodes]
+    return {
+        "model": {
+            "file": text_of(path.name),
+            "architecture": recognise(graph),
+            "input": {"shape": list(spec.shape), "height": spec.height, "width": spec.width, "channels": spec.channels},
+            "outputs": [{**described(one), "shape": list(one.shape)} for one in output_specs(graph, {})],
+            "macs": sum(layer["macs"] for layer in layers),
+            "parameters": sum(layer["parameters"] for layer in layers),
+        },
+        "folded": [{"kind": note.kind, "node": note.node, "text": note.text} for note in graph.notes],
+        "layers": layers,
+        "targets": _targets(graph if came_quantized else _quantized(graph)),
+    }
+
+
+def _layer(graph: Graph, node: Node) -> Json:
+    operator = OPERATORS[node.op]
+    return {
+        "name": node.name,
+        "op": node.op,
+        "inputs": [list(graph.tensors[name].shape) for name in operator.activations(node, graph)],
+        "output": list(graph.tensors[node.outputs[0]].shape),
+        "macs": operator.macs(node, graph),
+        "parameters": sum(
+            int(np.prod(graph.tensors[name].shape)) for name in node.inputs if graph.tensors[name].data is not None
+        ),
+    }
+
+
+def _quantized(graph: Graph) -> Graph:
+    """Sizes do not depend on the scales, so any range serves."""
+    return quantize(graph, {name: Range(-1.0, 1.0) for name, tensor in graph.tensors.items() if tensor.data is None})
+
+
+def _targets(quantized: Graph) -> list[Json]:
+    """One plan for all cores that run the same kernels: planning takes nearly all of the time."""
+    sizes: dict[Kernels, tuple[Plan, int]] = {}
+    rows = []
+    for core in all_cores():
+        kernels = _kernels(quantized, core)
+        if kernels not in sizes:
+            layout = lay_out(quantized, core, _GOAL)
+            constants = [layout.kernels[node.name].pack(node, quantized).size_bytes for node in quantized.nodes]
+            sizes[kernels] = (layout.plan, sum(constants))
+        plan, flash = sizes[kernels]
+        rows.append(
+            {
+                "target": core.name,
+                "ram_bytes": plan.arena_bytes + context_bytes(plan, core.bits),
+                "flash_bytes": flash,
+            }
+        )
+    return rows
+
+
+def _kernels(graph: Graph, core: Core) -> Kernels:
+    """The kernels of each node where its input may lie in planar rows, and where not: all that a plan depends on."""
+    isas = isas_for(core.isas, _GOAL)
+    return tuple(select(node, graph, isas, planar=planar) for node in graph.nodes for planar in (True, False))
+
+
+def format_inspection(result: Json) -> str:
+    """The same for people."""
+    model = result["model"]
+    shape = model["input"]
+    rows = [("layer", "operator", "input", "output", "MACs", "parameters")]
+    for layer in result["layers"]:
+        rows.append(
+            (
+                shortened(layer["name"]),
+                layer["op"],
+                " + ".join(_shape(each) for each in layer["inputs"]),
+                _shape(layer["output"]),
+                f"{layer['macs']:,}",
+                f"{layer['parameters']:,}",
+            )
+        )
+    targets = [("target", "RAM (arena, context)", "flash (weights, constants)")]
+    targets += [(row["target"], f"{row['ram_bytes']:,} B", f"{row['flash_bytes']:,} B") for row in result["targets"]]
+    outputs = "".join(
+        f"\noutput '{one['name']}' {'x'.join(map(str, one['shape']))}, judged as {one['kind']} ({one['kind_because']})"
+        for one in model["outputs"]
+    )
+    head = (
+        f"{printable(model['file'])}: {printable(model['architecture'])}\n"
+        f"input {shape['height']}x{shape['width']}x{shape['channels']}, "
+        f"{model['macs']:,} MACs, {model['parameters']:,} parameters{outputs}"
+    )
+    return "\n\n".join([head, table(rows), table(targets)])
+
+
+def _shape(shape: list[int]) -> str:
+    return "x".join(str(extent) for extent in shape[1:])

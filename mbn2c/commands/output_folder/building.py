@@ -1,0 +1,62 @@
+"""Bundle -> output folder: written, compiled, its report completed, then moved into its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mbn2c.commands.build import REPORT, report_files
+from mbn2c.commands.output_folder.staging import staged
+from mbn2c.emit.bundle import Bundle, write_bundle
+from mbn2c.errors import BoardError, FitError
+from mbn2c.firmware import toolchain
+from mbn2c.firmware.sizes import network_sizes
+from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES
+from mbn2c.report.record import with_sizes
+from mbn2c.targets import load_board, load_core
+
+
+def write_build(bundle: Bundle, folder: Path, *, force: bool = False) -> str:
+    """Make `folder` the output folder of a build; if anything is refused or fails it stays as it is.
+
+    force    as `staged` has it
+    returns  a note in words if there is no compiler, and no board: the C is complete all the same
+    raises   UsageError, BoardError if a tool is missing, FitError if a memory of the board or --ram-limit is not kept
+    """
+    with staged(folder, force=force) as stage:
+        write_bundle(bundle, stage)
+        try:
+            compile_folder(stage)
+        except BoardError as error:
+            if json.loads(bundle[REPORT])["board"] is not None:
+                raise
+            return f"not compiled, so code and stack are not known: {error.what}; {error.hint}"
+    return ""
+
+
+def compile_folder(folder: Path) -> None:
+    """Run make in the folder of a build that was just written, and complete its report with code, stack and totals.
+
+    raises  BoardError if a tool is missing, FitError if a memory of the board or --ram-limit is not kept
+    """
+    report = json.loads((folder / REPORT).read_bytes())
+    core, board = load_core(report["target"]), load_board(report["board"]) if report["board"] else None
+    built = toolchain.build(folder, report["prefix"], core, board)
+    steps = len(report["layers"]) + 1  # taking in the input is the first
+    arrays = report["flash"]["weights_bytes"] + report["flash"]["constants_bytes"]
+    sizes = network_sizes(folder, report["prefix"], report["sources"], steps, built, arrays)
+    firmware = None
+    if board is not None:
+        firmware = {
+            "file": built.path.relative_to(folder).as_posix(),
+            "memories": toolchain.memory_use(built.path, board) if board.memories else {},
+        }
+    completed = with_sizes(report, sizes.code_bytes, sizes.stack_bytes, firmware)
+    write_bundle(report_files(completed), folder)
+    limit, total = report["build"]["ram_limit"], completed["ram"]["total_bytes"]
+    if limit is not None and total > limit:
+        raise FitError(
+            f"the network takes {total:,} B of RAM with its stack of {sizes.stack_bytes:,} B, the limit is {limit:,} B",
+            where="--ram-limit",
+            hint=f"--ram-limit {limit + STACK_ALLOWANCE_BYTES}, or a smaller input",
+        )

@@ -1,0 +1,193 @@
+"""What `mbn2c build` wrote -> what later commands need of it: report, int8 Graph, names, the C as it lies there.
+
+Each file is compared with the manifest before it is used: what was damaged or belongs to another build is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mbn2c import __version__
+from mbn2c.commands.build import NETWORK, REPORT, names_for
+from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, digest_of, read_manifest
+from mbn2c.commands.output_folder.staging import is_code
+from mbn2c.emit.expectations import Expectations, expectations
+from mbn2c.emit.network.model import Laid, Names
+from mbn2c.errors import UsageError
+from mbn2c.ir.graph import Graph
+from mbn2c.network.file import read_graph
+from mbn2c.network.network import MODEL_FLOAT32, MODEL_FUSED, MODEL_INT8
+from mbn2c.planner.choice import Layout, lay_out
+from mbn2c.report.record import SCHEMA
+from mbn2c.targets import Board, Core, load_board, load_core
+
+_BUILD_AGAIN = "build the model again"
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """An output folder, read when it is asked for.
+
+    Every property raises UsageError where a file that it needs is missing or not as the build wrote it.
+    """
+
+    path: Path
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """Raises UsageError too if the last build was broken off, or is of another version of mbn2c."""
+        found = read_manifest(self.path)
+        if found is None:
+            raise UsageError(f"no {MANIFEST}", where=str(self.path), hint="name a folder that `mbn2c build` wrote")
+        if found.pending is not None:
+            raise UsageError(
+                "a build was broken off while it wrote into this folder", where=str(self.path), hint=_BUILD_AGAIN
+            )
+        if found.version != __version__:
+            what = f"the folder is of mbn2c {found.version}, this is {__version__}"
+            raise UsageError(what, where=str(self.path), hint=_BUILD_AGAIN)
+        return found
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """report.json."""
+        file = self._intact(REPORT)
+        try:
+            report = json.loads(file.read_text(encoding="utf-8"))
+            schema = report["schema"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UsageError(f"cannot read report.json: {error}", where=str(file), hint=_BUILD_AGAIN) from None
+        if schema != SCHEMA:
+            raise UsageError(f"report.json has schema {schema}, not {SCHEMA}", where=str(file), hint=_BUILD_AGAIN)
+        assert isinstance(report, dict)
+        return report
+
+    @cached_property
+    def graph(self) -> Graph:
+        return read_graph(self._intact(NETWORK))
+
+    @cached_property
+    def int8_model(self) -> Path:
+        return self._intact(MODEL_INT8)
+
+    @cached_property
+    def float_model(self) -> Path | None:
+        """None for a model that came quantized."""
+        return self._intact(MODEL_FLOAT32) if self.report["build"]["given"] is None else None
+
+    @cached_property
+    def fused_model(self) -> Path:
+        return self._intact(MODEL_FUSED)
+
+    @cached_property
+    def code(self) -> Mapping[str, bytes]:
+        """What the compiler is given, as it lies in the folder, by path: C, headers, firmware, Makefile."""
+        return {path: self._content(path) for path in sorted(self.manifest.files) if is_code(path)}
+
+    @cached_property
+    def edited(self) -> tuple[str, ...]:
+        """The paths of `code` that are not as the build wrote them."""
+        return tuple(path for path, content in self.code.items() if digest_of(content) != self.manifest.files[path])
+
+    @property
+    def edits(self) -> str:
+        """The paths in words, as far as they fit a line."""
+        return ", ".join(self.edited[:3]) + (f" and {len(self.edited) - 3} more" if len(self.edited) > 3 else "")
+
+    def refuse_edited(self, wanted: str) -> None:
+        """Raises UsageError if the C in the folder was edited, for what is made from network.npz without that C."""
+        if self.edited:
+            board = self.report["board"]
+            raise UsageError(
+                f"the C in {self.path} was edited since its build, and {wanted} is not made from it",
+                where=self.edits,
+                hint="build the model again"
+                + (f", or --board {board}, which runs the C as it lies there" if board else ""),
+            )
+
+    def is_intact(self, path: str) -> bool:
+        """Whether a file lies there as the build wrote it."""
+        try:
+            return digest_of(self._content(path)) == self.manifest.files.get(path)
+        except UsageError:
+            return False
+
+    @property
+    def core(self) -> Core:
+        return load_core(self.report["target"])
+
+    @property
+    def board(self) -> Board | None:
+        name = self.report["board"]
+        return load_board(name) if name else None
+
+    @property
+    def prefix(self) -> str:
+        return str(self.report["prefix"])
+
+    @property
+    def digest(self) -> bytes:
+        return bytes.fromhex(self.report["model"]["int8_sha256"])
+
+    @property
+    def names(self) -> Names:
+        return names_for(self.graph, self.prefix, self.report["model"]["file"], self.digest, self.report["build"])
+
+    def expectations(self, core: Core, board: Board) -> Expectations:
+        """What a board has in its memory; as the report says, if that is about this board."""
+        if (self.report["target"], self.report["board"]) == (core.name, board.name):
+            return Expectations.from_json(self.report.get("device", {})).of_network(self.graph)
+        if (core, board) not in self._expectations:
+            layout = self.layout(core, board)
+            self._expectations[core, board] = expectations(layout.plan, layout.kernels, self.names)
+        return self._expectations[core, board]
+
+    def layout(self, core: Core, board: Board | None = None) -> Layout:
+        """As the firmware for a board has it; as the C for any board if that is None."""
+        if (core, board) not in self._layouts:
+            facts = self.report["build"]
+            self._layouts[core, board] = lay_out(self.graph, core, facts["optimize"], facts["ram_limit"], board)
+        return self._layouts[core, board]
+
+    @cached_property
+    def _layouts(self) -> dict[tuple[Core, Board | None], Layout]:
+        """Those asked for so far: each takes seconds."""
+        return {}
+
+    @cached_property
+    def _expectations(self) -> dict[tuple[Core, Board], Expectations]:
+        """Likewise: each packs all constants, and verify asks for every device, and once more for its tally."""
+        return {}
+
+    def core_on(self, board: Board) -> Core:
+        """Its own core, or else the board's, whose code runs there."""
+        return self.core if self.core.name in board.cores else load_core(board.core)
+
+    def laid(self, core: Core) -> Laid:
+        """The network as another build for `core` takes it in beside its own (`build --beside`)."""
+        self.refuse_edited("--beside")
+        layout = self.layout(core, self.board)
+        return Laid(layout.plan, layout.kernels, self.names)
+
+    def _content(self, path: str) -> bytes:
+        file = self.path / path
+        try:
+            if file.is_file():
+                return file.read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"cannot read {path}: {error.strerror}", where=str(self.path), hint=_BUILD_AGAIN
+            ) from error
+        raise UsageError(f"no {path}", where=str(self.path), hint=_BUILD_AGAIN)
+
+    def _intact(self, path: str) -> Path:
+        """Where a file lies that is used as the build wrote it."""
+        expected = self.manifest.files.get(path)
+        if digest_of(self._content(path)) != expected:
+            raise UsageError(f"{path} is not what the build wrote", where=str(self.path), hint=_BUILD_AGAIN)
+        return self.path / path

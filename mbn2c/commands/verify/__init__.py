@@ -1,0 +1,124 @@
+"""Output folder, a line to a device, and images -> the three comparisons of design.md, section 2.
+
+device against reference, reference against ONNX Runtime on model.int8.onnx, int8 against the user's float model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify.journal import Journal
+from mbn2c.commands.verify.one_image import Bench, Device, Models, Tally, VerifyOptions, open_models
+from mbn2c.commands.verify.result import check_gates, verify_result
+from mbn2c.commands.verify.resumed import subject_of, taken_over
+from mbn2c.commands.verify.shared_queue import finished_images
+from mbn2c.commands.verify.stress import StressSet, StressTally, after_findings, run_stress
+from mbn2c.errors import BoardError, DeviceFaultError, UsageError
+from mbn2c.link.session import Session
+from mbn2c.link.transports.transport import Transport
+from mbn2c.progress import Progress
+from mbn2c.tasks.images import Samples, open_samples
+from mbn2c.tasks.labels import Labels, find_labels
+from mbn2c.tasks.outputs import main_output
+
+__all__ = ["JOURNAL", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
+
+JOURNAL = "verify.journal"
+
+
+def verify(
+    output: OutputFolder, transport: Transport, session: Session, options: VerifyOptions, progress: Progress
+) -> dict[str, Any]:
+    """`verify_on_all` with one device."""
+    return verify_on_all(output, [Device(transport, session)], options, progress)
+
+
+def verify_on_all(
+    output: OutputFolder,
+    devices: Sequence[Device],
+    options: VerifyOptions,
+    progress: Progress,
+    lost: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Stream the images through the devices, which share one queue; a device that fails gives its images back.
+
+    lost    devices that could not even be opened, in words, for the report
+    returns the JSON object of design.md, section 7
+
+    raises  UsageError for images, labels or the journal, BoardError when no device is left
+    """
+    started = time.monotonic()
+    models = open_models(output, options.output_kinds)
+    samples = open_samples(options.images, models.spec, resize=output.report["build"]["resize"], limit=options.limit)
+    _check_kind(models, samples, options)
+    labels = _labels(output, models, options, samples)
+    for device in devices:
+        device.session.hello()
+    bench = Bench(output, models, samples, labels.indices, options)
+    compared = len(models.outputs) if models.float32 else 0
+    subject = subject_of(output, models, samples, labels.indices, options, devices)
+    with Journal(options.journal, subject, resume=options.resume) as journal:
+        failed = list(lost)
+        results = taken_over(journal.done, samples, bench.output_bytes, compared, str(options.journal))
+        resumed = len(results)
+        todo = [position for position in range(len(samples)) if position not in results]
+        left, stress = list(devices), StressTally()
+        if options.stress:
+            left, stress = run_stress(StressSet(output, models), devices, failed, progress)
+        with contextlib.closing(finished_images(bench, left, todo, failed)) as finished:
+            try:
+                for _ in progress(range(len(todo)), "verify", len(todo)):
+                    prepared, tally = next(finished)
+                    journal.write(prepared.position, prepared.sha256, asdict(tally))
+                    results[prepared.position] = tally
+            except BoardError as error:
+                raise after_findings(_mismatches(stress, results), error) from error
+        whole = Tally()
+        for position in sorted(results):
+            whole.add(results[position])
+        result = verify_result(output, models.outputs, whole, stress, devices, labels, time.monotonic() - started)
+        layer_cycles = _layer_cycles(bench, devices) if options.layers else None
+        journal.finish()
+    return result | {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed}
+
+
+def _mismatches(stress: StressTally, results: Mapping[int, Tally]) -> list[str]:
+    """What differs on devices, in words: of the stress set, and of each image so far."""
+    images = [tally.first_bad[0] for _, tally in sorted(results.items()) if tally.device_mismatches]
+    return [*stress.first_bad[: stress.device_mismatches], *images]
+
+
+def _layer_cycles(bench: Bench, devices: Sequence[Device]) -> list[dict[str, Any]] | None:
+    """Cycles of each layer, of one more inference on the first real board that counts them; None without one."""
+    for device in devices:
+        try:
+            if device.counts_cycles:
+                counted = device.cycles_of_calls(bench.output, bench.prepare(0).frame)
+                return [{"step": call.step, "name": call.node or "input", "cycles": cycles} for call, cycles in counted]
+        except DeviceFaultError:
+            raise
+        except BoardError:
+            continue  # its line is gone; the images are verified all the same
+    return None
+
+
+def _check_kind(models: Models, samples: Samples, options: VerifyOptions) -> None:
+    if models.takes_pixels and not samples.are_pixels:
+        raise UsageError(
+            "this network takes raw pixels (--input uint8), not ready inputs",
+            where=str(options.images),
+            hint="give a folder of images, or build with --input int8",
+        )
+
+
+def _labels(output: OutputFolder, models: Models, options: VerifyOptions, samples: Samples) -> Labels:
+    main = models.outputs[main_output(models.outputs)]
+    if options.max_drop is not None:
+        main.check_labels("--max-drop")
+    class_names = output.report["build"]["labels"]
+    return find_labels(samples.names, samples.folders, options.labels, class_names, main)

@@ -1,0 +1,366 @@
+"""One image through reference, ONNX Runtime and a device -> a Tally of what differs."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mbn2c.commands.output_folder import OWN_FIRMWARE, OutputFolder
+from mbn2c.commands.verify.accuracy import accuracy_counts
+from mbn2c.commands.verify.second_look import Finding, FirstAnswer, first_look, second_look
+from mbn2c.commands.verify.told_target import told_target
+from mbn2c.emit.expectations import Expectations
+from mbn2c.errors import BoardError, InternalError, UsageError
+from mbn2c.frontend.runtime import Oracle
+from mbn2c.ir.graph import Graph
+from mbn2c.ir.plan import Call, Plan, from_memory, in_memory
+from mbn2c.link.session import Session
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.link.transports.transport import Transport
+from mbn2c.network.inputs import input_spec, preprocess_of, quantize_input
+from mbn2c.network.int8_oracle import Comparison, ExportedModel, GivenFacts, GivenModel, Int8Oracle
+from mbn2c.network.outputs import output_specs
+from mbn2c.ops.operator import quant_of
+from mbn2c.reference.run_graph import run_graph
+from mbn2c.tasks.images import Samples
+from mbn2c.tasks.outputs import OutputSpec
+from mbn2c.tasks.task import InputSpec, Preprocess, Sample
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """What the command line says.
+
+    layers    compare the digest of every layer too, and name the first bad one
+    digest    the device sends the CRC-32 of its output; the output itself only if that differs
+    journal   file that remembers the results so far; None to remember nothing
+    resume    go on with what it holds
+    stress    run the stress set on each device, too
+    max_drop  percent of accuracy the device may lose against the float model, with 95 % confidence; None: no gate
+    output_kinds  what the user says of an output, by name, beside what the build was told
+    """
+
+    images: Path
+    labels: Path | None = None
+    limit: int | None = None
+    layers: bool = False
+    max_drop: float | None = None
+    digest: bool = False
+    journal: Path | None = None
+    resume: bool = False
+    output_kinds: Mapping[str, str] = field(default_factory=dict)
+    stress: bool = True
+
+
+@dataclass(frozen=True)
+class Device:
+    """One line to a device, and the conversation on it.
+
+    name      where it was found
+    verified  in words, what of the output folder its firmware is made of
+    """
+
+    transport: Transport
+    session: Session
+    name: str = ""
+    verified: str = OWN_FIRMWARE
+
+    @property
+    def counts_cycles(self) -> bool:
+        """Whether it is a real board with a cycle counter; an emulator's counter tells the computer's time."""
+        return bool(self.session.facts.has_cycles) and not isinstance(self.transport, EmulatedBoard)
+
+    @property
+    def cycles(self) -> int:
+        """Of the last inference; 0 if they are not counted."""
+        return self.session.last_cycles if self.counts_cycles else 0
+
+    def plan(self, output: OutputFolder) -> Plan:
+        """Of the firmware that it runs. Raises BoardError if that tells another number of steps."""
+        facts = self.session.facts
+        plan = output.layout(*told_target(facts)).plan
+        if facts.steps != len(plan.calls):
+            what = f"the board tells a network of {facts.steps} steps, not {len(plan.calls)}"
+            raise BoardError(what, where=facts.board, hint="build and flash the firmware anew")
+        return plan
+
+    def expectations(self, output: OutputFolder) -> Expectations:
+        """What must be in its memory."""
+        return output.expectations(*told_target(self.session.facts))
+
+    def cycles_of_calls(self, output: OutputFolder, frame: bytes) -> list[tuple[Call, int]]:
+        """One more inference with the counter read around every step. Raises BoardError if there is no counter."""
+        cycles = self.session.layer_cycles(frame)
+        return [(call, cycles[call.step]) for call in self.plan(output).calls]
+
+
+@dataclass
+class Tally:
+    """Counts over one image, or over those so far. `instructions`, `cycles`: one entry per inference counted.
+
+    unstable             images on which a device contradicted itself; their `device_mismatches` are never 0
+    rotated              images that were turned upright as their EXIF orientation says
+    hits, losses, gains  of the main output, against the labels
+    likeness             one entry per image: for each output the fields of a `Likeness` to the float model
+    """
+
+    images: int = 0
+    rotated: int = 0
+    outputs_compared: int = 0
+    device_mismatches: int = 0
+    oracle_mismatches: int = 0
+    unstable: int = 0
+    device_hits: int = 0
+    int8_hits: int = 0
+    float_hits: int = 0
+    losses: int = 0
+    gains: int = 0
+    likeness: list[list[dict[str, Any]]] = field(default_factory=list)
+    first_bad: list[str] = field(default_factory=list)
+    instructions: list[int] = field(default_factory=list)
+    cycles: list[int] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        for entry in fields(Tally):
+            setattr(self, entry.name, getattr(self, entry.name) + getattr(other, entry.name))
+
+
+@dataclass(frozen=True)
+class Models:
+    """The three computations a device is compared with."""
+
+    graph: Graph
+    outputs: tuple[OutputSpec, ...]
+    spec: InputSpec
+    preprocess: Preprocess
+    takes_pixels: bool
+    int8: Int8Oracle
+    float32: Oracle | None
+
+    def frame(self, sample: Sample, values: np.ndarray) -> tuple[bytes, np.ndarray]:
+        """What the device is sent, and the int8 tensor it must make of it."""
+        quantized = quantize_input(self.graph, self.spec, values)
+        if not self.takes_pixels:
+            return quantized.tobytes(), quantized
+        if sample.pixels is None:
+            raise InternalError("a network that takes raw pixels was given floats")
+        return sample.pixels.tobytes(), quantized
+
+    def compared(self, sample: Sample, are_codes: bool) -> tuple[np.ndarray, bytes, dict[str, np.ndarray], Comparison]:
+        """A sample as floats and as what the device is sent, the reference's int8 tensors, and their comparison."""
+        values = self.int8.real(sample.model_input(self.spec, self.preprocess), are_codes)
+        frame, quantized = self.frame(sample, values)
+        reference = run_graph(self.graph, {self.graph.inputs[0].tensor: quantized})
+        return values, frame, reference, self.int8.compare(values, reference)
+
+    def floats(self, values: np.ndarray, name: str) -> Mapping[str, np.ndarray] | None:
+        """The outputs of the float model by name; None without one. Raises UsageError if they are no numbers."""
+        if self.float32 is None:
+            return None
+        outputs = self.float32.run({self.float32.input_names[0]: values})
+        for output, found in outputs.items():
+            if not np.isfinite(found).all():
+                what = f"the float model's output '{output}' overflows, so there is nothing to compare with"
+                hint = f"check the image's values, which go up to {np.abs(values).max():.3g}"
+                raise UsageError(what, where=name, hint=hint)
+        return outputs
+
+
+def open_models(output: OutputFolder, kinds: Mapping[str, str]) -> Models:
+    """kinds: of outputs, by name, beside what the build was told."""
+    graph, facts = output.graph, output.report["build"]
+    return Models(
+        graph,
+        output_specs(graph, {**facts["output_kinds"], **kinds}, len(facts["labels"])),
+        input_spec(graph),
+        preprocess_of(facts),
+        facts["input"] == "uint8",
+        _int8_oracle(output),
+        Oracle(output.float_model) if output.float_model else None,
+    )
+
+
+def _int8_oracle(output: OutputFolder) -> Int8Oracle:
+    model, given = output.int8_model.read_bytes(), output.report["build"]["given"]
+    if given is None:
+        return ExportedModel(output.graph, model)
+    return GivenModel(output.graph, model, output.fused_model.read_bytes(), GivenFacts.from_json(given))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image as the host has computed it: what the device is sent, and all that it is compared with.
+
+    sha256     of what the image is made of
+    reference  int8 tensors by name
+    expected   the output bytes the device must return
+    """
+
+    position: int
+    name: str
+    sha256: str
+    is_rotated: bool
+    label: int | None
+    values: np.ndarray
+    frame: bytes
+    reference: Mapping[str, np.ndarray]
+    expected: bytes
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a device made of an image.
+
+    bad_layer     the first layer that differs, in words; "" if none does, or if layers are not compared
+    instructions  of this inference, [] if they are not counted
+    cycles        likewise, 0 if they are not counted
+    """
+
+    prepared: Prepared
+    finding: Finding
+    bad_layer: str = ""
+    instructions: list[int] = field(default_factory=list)
+    cycles: int = 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is needed to judge images."""
+
+    output: OutputFolder
+    models: Models
+    samples: Samples
+    labels: list[int] | None
+    options: VerifyOptions
+
+    @property
+    def output_bytes(self) -> int:
+        """Of all outputs, for each image."""
+        graph = self.models.graph
+        return sum(int(np.prod(graph.tensors[port.tensor].shape)) for port in graph.outputs)
+
+    def prepare(self, position: int) -> Prepared:
+        """The host's part before the device's."""
+        sha256 = self.samples.digest(position)  # before it is loaded: of one that changes meanwhile, the digest is old
+        sample = self.samples[position]
+        values, frame, reference, comparison = self.models.compared(sample, self.samples.are_codes)
+        graph = self.models.graph
+        expected = b"".join(reference[port.tensor].tobytes() for port in graph.outputs)
+        is_rotated = sample.name in self.samples.rotated
+        label = self.labels[position] if self.labels is not None else None
+        return Prepared(
+            position, sample.name, sha256, is_rotated, label, values, frame, reference, expected, comparison
+        )
+
+    def examine(self, prepared: Prepared, device: Device, instructions: Instructions) -> Outcome:
+        """One image on a device, in all that the options ask for."""
+        session, frame = device.session, prepared.frame
+        answer = session.run_digest(frame) if self.options.digest else session.run(frame)
+        first = FirstAnswer.of(prepared.expected, answer, session.last_fault)
+        counts, cycles, bad = instructions.note(), device.cycles, ""
+        finding = first_look(first)
+        try:
+            if not first.is_right:
+                finding = second_look(first, frame, session)
+            if self.options.layers:
+                bad, unstable = first_bad_layer(device, device.plan(self.output), frame, prepared.reference)
+                finding = finding.with_doubt(unstable)
+        except BoardError:
+            if first.is_right:
+                raise  # else the verdict on this image stands; the next one meets what became of the device
+        instructions.skip()
+        return Outcome(prepared, finding, bad, counts, cycles)
+
+    def judge(self, outcome: Outcome) -> Tally:
+        """The host's part after the device's."""
+        prepared, finding = outcome.prepared, outcome.finding
+        tally = Tally(
+            images=1,
+            rotated=int(prepared.is_rotated),
+            outputs_compared=len(prepared.expected),
+            instructions=outcome.instructions,
+        )
+        tally.cycles = [outcome.cycles] if outcome.cycles else []
+        tally.device_mismatches += finding.differing
+        if finding.unstable:
+            tally.unstable += 1
+            tally.first_bad.append(f"{prepared.name}: {finding.unstable}")
+        for where, count in prepared.comparison.differing.items():
+            tally.oracle_mismatches += count
+            tally.first_bad.append(f"{prepared.name}, {where}: reference against ONNX Runtime")
+        if outcome.bad_layer:
+            tally.device_mismatches += not finding.differing
+            tally.first_bad.append(f"{prepared.name}, {outcome.bad_layer}")
+        elif finding.differing:
+            right = ", though every layer's digest is right" if self.options.layers else ""
+            tally.first_bad.append(f"{prepared.name}, output: device against reference{right}")
+        counts = accuracy_counts(
+            self.models.graph,
+            self.models.outputs,
+            finding.got,
+            prepared.comparison.outputs,
+            self.models.floats(prepared.values, prepared.name),
+            prepared.label,
+        )
+        for name, count in counts.items():
+            setattr(tally, name, count)
+        return tally
+
+
+class Instructions:
+    """Instructions of each inference, where the device is an emulator that counts them."""
+
+    def __init__(self, transport: Transport, rows: int) -> None:
+        self._board = transport if isinstance(transport, EmulatedBoard) and transport.counts else None
+        self._brackets = rows + 2  # begin, each row, finish
+        self._seen = 0
+        self.skip()
+
+    @property
+    def are_counted(self) -> bool:
+        return self._board is not None
+
+    def note(self) -> list[int]:
+        """Called after an inference in plain mode; its instructions, or [] if they are not known."""
+        if self._board is None:
+            return []
+        counts = self._board.instruction_counts()
+        new, self._seen = counts[self._seen :], len(counts)
+        return [sum(new)] if len(new) == self._brackets else []
+
+    def skip(self) -> None:
+        """Called after inferences that are not counted."""
+        if self._board is not None:
+            self._seen = len(self._board.instruction_counts())
+
+
+def first_bad_layer(device: Device, plan: Plan, frame: bytes, reference: Mapping[str, np.ndarray]) -> tuple[str, str]:
+    """The first step whose CRC-32 is not that of the reference's rows, and how the device contradicts itself; or ""."""
+    session = device.session
+    digests = session.layer_digests(frame)
+    unstable = session.last_fault
+    for call in plan.calls:
+        rows, buffer = reference[call.write], plan.buffers[call.write]
+        expected = in_memory(buffer, rows, quant_of(plan.graph, call.write).zero_point)
+        if digests[call.step] != zlib.crc32(expected.tobytes()):
+            step = f"step {call.step}, {call.node or 'input'}"
+            try:
+                raw = b"".join(session.layer_dump(frame, call.step))
+            except BoardError:
+                return f"{step}: its digest differs", unstable
+            unstable = unstable or session.last_fault
+            if zlib.crc32(raw) != digests[call.step]:
+                unstable = unstable or f"{step}: its rows have another digest in the next run"
+            if len(raw) != expected.nbytes:
+                return f"{step}: {len(raw)} bytes, not {expected.nbytes}", unstable
+            dumped = from_memory(buffer, np.frombuffer(raw, np.int8))
+            first = [int(axis) for axis in np.argwhere(dumped != rows)[0]] if (dumped != rows).any() else []
+            at = f", first at row {first[1]}, column {first[2]}, channel {first[3]}" if first else ""
+            return f"{step}: {int((dumped != rows).sum())} bytes differ{at}", unstable
+    return "", unstable

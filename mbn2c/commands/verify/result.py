@@ -1,0 +1,168 @@
+"""The Tally of all images -> the JSON object of design.md, section 7, and the gates that it must pass."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify.one_image import Device, Tally
+from mbn2c.commands.verify.stress import StressTally
+from mbn2c.errors import BoardError, GateError
+from mbn2c.link.dialogue import BITS_PER_BYTE
+from mbn2c.link.session import Session
+from mbn2c.link.stop_and_wait import UNSTABLE_HINT
+from mbn2c.network.drop import check_labels_known, check_sqnr, most_costly
+from mbn2c.tasks.labels import Labels
+from mbn2c.tasks.likeness import Likeness, noisiest, summary, top1_agreement
+from mbn2c.tasks.outputs import OutputSpec, main_output
+from mbn2c.tasks.statistics import Share, drop_text, paired_drop
+
+
+def verify_result(
+    output: OutputFolder,
+    outputs: Sequence[OutputSpec],
+    tally: Tally,
+    stress: StressTally,
+    devices: Sequence[Device],
+    labels: Labels,
+    seconds: float,
+) -> dict[str, Any]:
+    """The JSON object; labels: of the images, classes of the main output."""
+    n, main, labelled = tally.images, main_output(outputs), labels.indices is not None
+    images = [[Likeness(**one) for one in image] for image in tally.likeness]
+    judged = [summary(one, [image[number] for image in images]) for number, one in enumerate(outputs)]
+    agreement, agreement_interval = top1_agreement(judged, main)
+    noisy = noisiest(judged)
+    has_float = output.float_model is not None
+    drop, upper = paired_drop(tally.losses, tally.gains, n) if labelled and has_float else (None, None)
+    counts = tally.instructions
+    sessions = [device.session for device in devices]
+    line_s = max(session.line_s for session in sessions)
+    mean = sum(counts) / len(counts) if counts else None
+    macs = output.report["model"]["macs"]
+
+    def share(hits: int) -> float | None:
+        return hits / n if labelled else None
+
+    def interval(hits: int) -> list[float] | None:
+        return list(Share(hits, n).interval) if labelled else None
+
+    return {
+        "verified": "; ".join(dict.fromkeys(device.verified for device in devices)),
+        "board": ", ".join(dict.fromkeys(session.facts.board for session in sessions)),
+        "core": ", ".join(dict.fromkeys(session.facts.core for session in sessions)),
+        "devices": len(sessions),
+        "images": n,
+        "outputs_compared": tally.outputs_compared,
+        "device_vs_reference_mismatches": tally.device_mismatches,
+        "reference_vs_ort_int8_mismatches": tally.oracle_mismatches + stress.oracle_mismatches,
+        "unstable_images": tally.unstable,
+        "stress_inputs": stress.inputs,
+        "stress_layers": stress.steps,
+        "stress_constants": stress.constants,
+        "stress_mismatches": stress.device_mismatches,
+        "first_mismatch": next(iter((*stress.first_bad, *tally.first_bad)), None),
+        "top1_device": share(tally.device_hits),
+        "top1_device_interval_95": interval(tally.device_hits),
+        "top1_ort_float32": share(tally.float_hits) if has_float else None,
+        "top1_ort_float32_interval_95": interval(tally.float_hits) if has_float else None,
+        "top1_ort_int8": share(tally.int8_hits),
+        "top1_agreement": agreement,
+        "top1_agreement_interval_95": agreement_interval,
+        "drop": drop,
+        "drop_upper_95": upper,
+        "sqnr_db": noisy["sqnr_db"] if noisy else None,
+        "outputs": judged,
+        "main_output": outputs[main].name,
+        "labels": labels.to_json(),
+        "exif_rotated_images": tally.rotated,
+        "instructions_per_inference": round(mean) if mean is not None else None,
+        "instructions_smallest": min(counts) if counts else None,
+        "instructions_largest": max(counts) if counts else None,
+        "instructions_per_mac": round(mean / macs, 3) if mean is not None and macs else None,
+        "cycles_per_inference": round(sum(tally.cycles) / len(tally.cycles)) if tally.cycles else None,
+        "cycles_smallest": min(tally.cycles, default=None),
+        "cycles_largest": max(tally.cycles, default=None),
+        "stack_used_bytes": _stack_used(sessions),
+        "calibration": output.report["build"]["calibration"]["source"],
+        "retries": sum(session.retries for session in sessions),
+        "line_bytes": sum(session.sent_bytes + session.received_bytes for session in sessions),
+        "line_share": _line_share(sessions),
+        "images_per_s": round(sum(session.runs for session in sessions) / line_s, 2) if line_s else None,
+        "wall_s": round(seconds, 3),
+    }
+
+
+def _stack_used(sessions: Sequence[Session]) -> int | None:
+    """The largest high-water mark of the devices that still answer."""
+    used = [0]
+    for session in sessions:
+        with contextlib.suppress(BoardError):
+            used.append(session.vitals().stack_used_bytes)
+    return max(used) or None
+
+
+def _line_share(sessions: Sequence[Session]) -> float | None:
+    """Of 1, how much of the lines' capacity towards the devices the runs used; None for lines without a rate."""
+    busy_s = sum(session.sent_bytes * BITS_PER_BYTE / session.baud for session in sessions if session.baud)
+    whole_s = sum(session.line_s for session in sessions if session.baud)
+    return round(busy_s / whole_s, 3) if whole_s else None
+
+
+def check_gates(
+    result: Mapping[str, Any],
+    max_drop: float | None,
+    costs: Mapping[str, float] | None = None,
+    min_sqnr: float | None = None,
+) -> None:
+    """Raises GateError if the device is unstable, not bit-exact, loses more accuracy than allowed, or is too noisy.
+
+    min_sqnr  dB that every output must have against the float model; None: no gate
+    costs  share of the rounding noise at the outputs, by layer, as far as known
+    """
+    if result["unstable_images"]:
+        raise GateError(
+            f"unstable: the device contradicts itself on {result['unstable_images']} of {result['images']} images",
+            where=result["first_mismatch"],
+            hint=UNSTABLE_HINT,
+        )
+    if result["stress_mismatches"]:
+        raise GateError(
+            f"{result['stress_mismatches']} stress inputs or constant arrays differ from what was compiled",
+            where=result["first_mismatch"],
+            hint="the board's memory is damaged, or its code is not what was built: flash it again, try another board",
+        )
+    for what, against in (("device_vs_reference", "the integer reference"), ("reference_vs_ort_int8", "ONNX Runtime")):
+        count = result[f"{what}_mismatches"]
+        if count:
+            raise GateError(
+                f"{count} bytes differ from {against}",
+                where=result["first_mismatch"] or "outputs",
+                hint="run verify again with --layers to find the layer",
+            )
+    if max_drop is not None:
+        _check_has_float(result, "--max-drop")
+        if result["drop_upper_95"] is None:
+            hint = "--labels CSV with columns file and index, or one folder of images per class"
+            raise GateError("--max-drop needs labels", where=result["labels"]["note"], hint=hint)
+        [main] = [one for one in result["outputs"] if one["name"] == result["main_output"]]
+        check_labels_known(result["top1_ort_float32"], main, result["labels"]["note"])
+        if not 100 * result["drop_upper_95"] <= max_drop:
+            raise GateError(
+                f"{drop_text(result['drop'], result['drop_upper_95'])}; {max_drop:g} % is allowed",
+                where=most_costly(costs) if costs else "",
+                hint="more images narrow the interval; build with --quantize best or more --calib images may help",
+            )
+    if min_sqnr is not None:
+        _check_has_float(result, "--min-sqnr")
+        check_sqnr(result["outputs"], min_sqnr, costs or {})
+
+
+def _check_has_float(result: Mapping[str, Any], gate: str) -> None:
+    if result["outputs"][0]["largest_error"] is None:
+        raise GateError(
+            f"{gate} compares with the float model, and this model came quantized",
+            hint=f"verify without {gate}, or build from the float model",
+        )

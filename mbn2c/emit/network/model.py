@@ -1,0 +1,263 @@
+"""Plan -> the C of one network: header, steps in order, constants.
+
+Everything is decided here; the templates print.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbn2c import __version__
+from mbn2c.emit.bundle import Bundle
+from mbn2c.emit.network.addresses import row_text
+from mbn2c.emit.network.c_names import comment
+from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
+from mbn2c.emit.network.memory_map import drawing
+from mbn2c.emit.network.steps import pixel_counts, step_values
+from mbn2c.emit.render import render
+from mbn2c.ir.graph import Graph, Tensor
+from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.ir.plan import Call, Plan
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.tasks.tails import TAILS
+
+RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h")
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """What the generated C is called, and what it must carry.
+
+    digest  sha256 of model.int8.onnx
+    labels  class names, may be empty
+    tables  uint8 [C, 256] -> int8 for raw camera pixels, or None if the input is int8
+    """
+
+    prefix: str
+    title: str
+    digest: bytes
+    labels: tuple[str, ...] = ()
+    tables: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """A network laid out for a core: its Plan, the kernel of each node, and what its C is called."""
+
+    plan: Plan
+    kernels: Mapping[str, Kernel]
+    names: Names
+
+
+def model_files(plan: Plan, kernels: Mapping[str, Kernel], names: Names, beside: Sequence[Laid] = ()) -> Bundle:
+    """All C files of the network and its kernels, in one flat folder.
+
+    beside  networks whose C comes too: all share the kernels, each of which has the parts that any of them needs
+    """
+    networks = (Laid(plan, kernels, names), *beside)
+    sources = _kernel_sources(networks)
+    tags = [_parts_tag(source, variants) for source, variants in sources.items() if variants]
+    files: dict[str, str] = {}
+    for network in networks:
+        files |= _network_files(network, tags)
+    for header in RUNTIME_HEADERS:
+        files[header] = render(f"runtime/{header}.j2", {"version": __version__})
+    for source, variants in sources.items():
+        files[kernel_file(source)] = render(f"kernels/{source}", {"version": __version__, "variants": variants})
+        if variants:
+            tag = {"tag": _parts_tag(source, variants)}
+            files[kernel_file(source)] += render("runtime/kernel_parts.c.j2", tag)
+    for header in sorted({header for one in networks for kernel in one.kernels.values() for header in kernel.headers}):
+        files[_header_file(header)] = render(f"kernels/{header}", {"version": __version__})
+    return {path: text.encode() for path, text in files.items()}
+
+
+def _network_files(network: Laid, tags: Sequence[str]) -> dict[str, str]:
+    plan, kernels, names = network.plan, network.kernels, network.names
+    constants = packed_constants(plan, kernels)
+    values = _common_values(plan, names) | _step_values(plan, kernels, names, constants) | {"kernel_parts": tags}
+    prefix = names.prefix
+    files = {
+        f"{prefix}.h": render("network/model.h.j2", values),
+        f"{prefix}.c": render("network/model.c.j2", values),
+        f"{prefix}_constants.h": render("network/constants.h.j2", values),
+        f"{prefix}_constants.c": render("network/constants.c.j2", values),
+    }
+    for number, port in enumerate(plan.graph.outputs):
+        if port.tail:
+            tail = _tail_values(plan.graph, number)
+            files[f"{prefix}_{tail['function']}.c"] = render(f"network/{TAILS[port.tail].template}.c.j2", values | tail)
+    return files
+
+
+def _parts_tag(source: str, variants: Sequence[str]) -> str:
+    """A C name for a kernel file with just these parts.
+
+    Each network asks the linker for the tags of its kernels. So of two libraries that were built apart neither can
+    silently take the other's kernel, which may lack a part: the linker refuses, and `build --beside` is the way.
+    """
+    return f"{kernel_file(source).removesuffix('.c')}_parts_{zlib.crc32(' '.join(variants).encode()):08x}"
+
+
+def kernel_file(source: str) -> str:
+    """Where a kernel's C goes: scalar/conv2d.c.j2 -> mbn_conv2d_scalar.c."""
+    isa, name = source.split("/")
+    return f"mbn_{name.removesuffix('.c.j2')}_{isa}.c"
+
+
+def _header_file(header: str) -> str:
+    """arm_dsp/mbn_arm_dsp.h.j2 -> mbn_arm_dsp.h"""
+    return header.split("/")[1].removesuffix(".j2")
+
+
+def _kernel_sources(networks: Sequence[Laid]) -> dict[str, list[str]]:
+    """The C files of all kernels, each with the names of its parts that some call needs."""
+    found: dict[str, set[str]] = {}
+    for plan, kernels in ((network.plan, network.kernels) for network in networks):
+        for call in plan.calls:
+            if not call.node:
+                continue
+            kernel, node = kernels[call.node], plan.graph.producer[call.write]
+            variants = kernel.variants(node, plan.graph, pixel_counts(plan, call), plan.buffers[call.write].planar)
+            for source in (kernel.source, *kernel.more_sources):
+                found.setdefault(source, set()).update(variants)
+    return {source: sorted(found[source]) for source in sorted(found)}
+
+
+def packed_constants(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[int, Packed]:
+    """The constants of each call, by step."""
+    return {call.step: _packed(plan, kernels, call) for call in plan.calls if call.node}
+
+
+def constant_arrays(constants: Mapping[int, Packed], names: Names) -> dict[str, np.ndarray]:
+    """What lies in the C file of constants, by array name without the prefix, in that order."""
+    arrays = {f"step{step}_{member}": array for step, one in constants.items() for member, array in one.arrays.items()}
+    if names.tables is not None:
+        arrays["pixels"] = names.tables.astype(np.int8)
+    return arrays
+
+
+def _packed(plan: Plan, kernels: Mapping[str, Kernel], call: Call) -> Packed:
+    return kernels[call.node].pack(plan.graph.producer[call.write], plan.graph)
+
+
+def _common_values(plan: Plan, names: Names) -> dict[str, object]:
+    graph = plan.graph
+    source = graph.tensors[graph.inputs[0].tensor]
+    _, height, width, channels = source.shape
+    outputs, offset = [], 0
+    for number, port in enumerate(graph.outputs):
+        tensor = graph.tensors[port.tensor]
+        outputs.append(_output_values(tensor, port.outside, offset) | _tail_names(graph, number))
+        offset += tensor.size_bytes
+    return {
+        "version": __version__,
+        "name": names.prefix,
+        "NAME": names.prefix.upper(),
+        "title": comment(names.title),
+        "schedule": plan.schedule,
+        "macs": sum(OPERATORS[node.op].macs(node, graph) for node in graph.nodes),
+        "arena_bytes": plan.arena_bytes,
+        "steps": len(plan.calls),
+        "pieced_steps": plan.pieced_steps,
+        "row_count_type": f"uint{8 * plan.row_count_bytes}_t",
+        "digest": ", ".join(f"0x{byte:02x}" for byte in names.digest),
+        "input": {
+            "type": "uint8_t" if names.tables is not None else "int8_t",
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "row_bytes": width * channels,
+            "bytes": source.size_bytes,
+            "scale": float_literal(float(scale_of(quant_of(graph, source.name)))),
+            "zero_point": quant_of(graph, source.name).zero_point,
+        },
+        "outputs": outputs,
+        "output_bytes": offset,
+        "labels": [_string_literal(label) for label in names.labels],
+    }
+
+
+def _output_values(tensor: Tensor, outside: str, offset: int) -> dict[str, object]:
+    assert tensor.quant is not None
+    _, height, width, channels = tensor.shape
+    return {
+        "outside": comment(outside),
+        "offset": offset,
+        "bytes": tensor.size_bytes,
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "scale": float_literal(float(scale_of(tensor.quant))),
+        "zero_point": tensor.quant.zero_point,
+    }
+
+
+def _string_literal(text: str) -> str:
+    escaped = "".join(
+        char
+        if char.isascii() and char.isprintable() and char not in '"\\?'
+        else "".join(f"\\{b:03o}" for b in char.encode())
+        for char in text
+    )
+    return f'"{escaped}"'
+
+
+def _step_values(
+    plan: Plan, kernels: Mapping[str, Kernel], names: Names, constants: Mapping[int, Packed]
+) -> dict[str, object]:
+    steps = [step_values(plan, kernels, call, constants.get(call.step)) for call in plan.calls]
+    arrays = [
+        {"name": name, "type": c_type(array), "count": array.size, "lines": array_lines(array)}
+        for name, array in constant_arrays(constants, names).items()
+    ]
+    by_step = {step["number"]: step for step in steps}
+    graph = plan.graph
+    copies, offset = [], 0
+    for port in graph.outputs:
+        buffer = plan.buffers[port.tensor]
+        copies.append(
+            {
+                "offset": offset,
+                "height": buffer.height,
+                "row_bytes": buffer.width * buffer.pixel_bytes,
+                "only_row": row_text(buffer, str(buffer.pad[0]), buffer.pad[1] * buffer.pixel_bytes),
+                "row": row_text(buffer, f"y + {buffer.pad[0]}", buffer.pad[1] * buffer.pixel_bytes),
+            }
+        )
+        offset += graph.tensors[port.tensor].size_bytes
+    return {
+        "step_list": steps,
+        "loops": [[by_step[call.step] for call in reversed(loop.calls)] for loop in plan.loops],
+        "arrays": arrays,
+        "copies": copies,
+        "memory_map": drawing(plan),
+        "has_pixel_tables": names.tables is not None,
+        "kernel_headers": sorted({_header_file(kernel.headers[0]) for kernel in kernels.values() if kernel.headers}),
+    }
+
+
+def _tail_names(graph: Graph, number: int) -> dict[str, str]:
+    """What an output's tail is called in words, and its C function; "" without one."""
+    tail = graph.outputs[number].tail
+    function = TAILS[tail].template + (str(number) if len(graph.outputs) > 1 else "") if tail else ""
+    return {"tail": tail.replace("_", " "), "function": function}
+
+
+def _tail_values(graph: Graph, number: int) -> dict[str, object]:
+    """What the C of an output's tail is made from."""
+    before, port = graph.outputs[:number], graph.outputs[number]
+    tensor, quant = graph.tensors[port.tensor], quant_of(graph, port.tensor)
+    scale = float(scale_of(quant))
+    return {
+        **_tail_names(graph, number),
+        "offset": sum(graph.tensors[other.tensor].size_bytes for other in before),
+        "count": tensor.size_bytes,
+        "scale": float_literal(scale),
+        "table": array_lines(TAILS[port.tail].table(scale, quant.zero_point)),
+    }

@@ -1,0 +1,50 @@
+"""Compiled output folder -> what the network takes of flash and stack, for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbn2c.firmware.stack import assembly_frames, assembly_pushes, worst_case_stack
+from mbn2c.firmware.toolchain import Built
+
+# What a caller of the network runs; the deepest of them counts.
+_ENTRY_POINTS = ("run", "begin", "push_rows", "finish")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of the network without its firmware.
+
+    code   machine code and the compiler's own constants, without the arrays the report counts as constants
+    stack  worst case below any function of the API
+    """
+
+    code_bytes: int
+    stack_bytes: int
+
+
+def network_sizes(
+    folder: Path, prefix: str, sources: Iterable[str], steps: int, built: Built, array_bytes: int
+) -> Sizes:
+    """Sizes of the objects of the network in a folder that was built.
+
+    sources      C files of the network and its kernels
+    steps        number of steps, to know the functions that may call the observer
+    array_bytes  weights, biases and tables among the network's constants
+    """
+    files = [folder / source for source in sources]
+    stems = [file.stem for file in files]
+    pieces = built.size_bytes(("code", "constants", "data"), frozenset(f"{stem}.o" for stem in stems))
+    # The observer is the only pointer called; in normal use it is NULL. Inlining may move the call upward.
+    callers = [f"step{step}" for step in range(steps)] + [f"loop{step}" for step in range(steps)]
+    callers += [f"{prefix}_made"] + [f"{prefix}_{entry}" for entry in _ENTRY_POINTS]
+    stack = worst_case_stack(
+        [folder / "build" / f"{stem}.ci" for stem in stems],
+        [f"{prefix}_{entry}" for entry in _ENTRY_POINTS],
+        dict.fromkeys(callers, ()),
+        assembly_frames(files),
+        assembly_pushes(files),
+    )
+    return Sizes(pieces - array_bytes, stack.bytes)

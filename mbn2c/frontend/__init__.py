@@ -1,0 +1,40 @@
+"""ONNX file -> float32 Graph: NHWC, one batch, no layout nodes left. The only door to the `onnx` package for reading.
+
+`load` makes sure the file is whole, `convert` walks its nodes in order (folding constants with ONNX's reference
+implementation), `operators` says what each ONNX operator becomes, `layout` keeps track of axis orders. `unsupported`
+lists what cannot compile, `cut` says where the model could end instead.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mbn2c.errors import ModelError
+from mbn2c.files import text_of
+from mbn2c.frontend.cut import convert_or_cut
+from mbn2c.frontend.load import load_model
+from mbn2c.ir.graph import Graph
+
+__all__ = ["import_model", "model_bytes"]
+
+
+def import_model(path: Path) -> Graph:
+    """Read a float MobileNet from an ONNX file.
+
+    path    the .onnx file; external weights must lie in its folder
+    returns the Graph, stage "imported" of `ir.check`; named after the file
+    raises  UsageError if there is no such file; ModelError if the model is broken or not supported
+    """
+    try:
+        return convert_or_cut(load_model(path), text_of(path.stem))
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"the model cannot be understood ({type(error).__name__}: {str(error)[:200]})",
+            where=str(path),
+            hint="the file is damaged; if ONNX Runtime runs it, please report it with the model as a bug in mbn2c",
+        ) from error
+
+
+def model_bytes(path: Path) -> bytes:
+    """The user's own model as one serialized file, external weights included."""
+    return bytes(load_model(path).SerializeToString(deterministic=True))

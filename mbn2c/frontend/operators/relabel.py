@@ -1,0 +1,129 @@
+"""ONNX operators that only change how a tensor is looked at: Reshape and others, and a final Softmax or Sigmoid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from onnx import TensorProto
+
+from mbn2c.frontend.builder import Call
+from mbn2c.frontend.layout import CHANNEL, Value, transposed
+from mbn2c.tasks.tails import TAIL_OF_OPERATOR
+
+
+def transpose(call: Call) -> Value:
+    x = call.value(0, after_tail=True)
+    rank = len(x.shape)
+    permutation = [int(axis) for axis in call.attributes.get("perm", range(rank - 1, -1, -1))]
+    if sorted(permutation) != list(range(rank)):
+        raise call.refuse(f"Transpose: perm {permutation} does not suit a tensor of rank {rank}")
+    return transposed(x, permutation)
+
+
+def flatten(call: Call) -> Value:
+    x = call.value(0, after_tail=True)
+    rank = len(x.shape)
+    axis = call.integer("axis", 1)
+    if not -rank <= axis <= rank:
+        raise call.refuse(f"Flatten: axis {axis} does not suit a tensor of rank {rank}")
+    axis = axis + rank if axis < 0 else axis
+    return call.reshape(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
+
+
+def reshape(call: Call) -> Value:
+    x = call.value(0, after_tail=True)
+    shape = call.integers(1)
+    if not call.integer("allowzero", 0):
+        if any(extent == 0 and position >= len(x.shape) for position, extent in enumerate(shape)):
+            raise call.refuse(f"Reshape: 0 in {shape} copies an axis that {list(x.shape)} does not have")
+        shape = [x.shape[position] if extent == 0 else extent for position, extent in enumerate(shape)]
+    if min(shape, default=1) < -1 or shape.count(-1) > 1:
+        raise call.refuse(f"Reshape to {shape} is not possible")
+    if -1 in shape:
+        known = -math.prod(shape)
+        if known == 0 or math.prod(x.shape) % known:
+            raise call.refuse(
+                f"Reshape of {list(x.shape)} to {shape} is not possible",
+                "if the batch size is fixed inside the model, export it with batch 1",
+            )
+        shape[shape.index(-1)] = math.prod(x.shape) // known
+    return call.reshape(x, tuple(shape))
+
+
+def squeeze(call: Call) -> Value:
+    x = call.value(0, after_tail=True)
+    ones = [position for position, extent in enumerate(x.shape) if extent == 1]
+    axes = call.axes(len(x.shape), 13, ones) or []
+    if any(x.shape[axis] != 1 for axis in axes):
+        raise call.refuse(f"Squeeze of axes {axes} of {list(x.shape)}: not all of extent 1")
+    return call.reshape(x, tuple(extent for position, extent in enumerate(x.shape) if position not in axes))
+
+
+def unsqueeze(call: Call) -> Value:
+    x = call.value(0, after_tail=True)
+    count = len(call.integers(1)) if call.opset >= 13 else len(call.attributes.get("axes", ()))
+    axes = call.axes(len(x.shape) + count, 13, []) or []
+    shape = list(x.shape)
+    for axis in axes:
+        shape.insert(axis, 1)
+    return call.reshape(x, tuple(shape))
+
+
+def identity(call: Call) -> Value:
+    return call.value(0, after_tail=True)
+
+
+def dropout(call: Call) -> Value:
+    if call.has(2) and (not call.is_constant(2) or call.constant(2).any()):
+        raise call.refuse(
+            "Dropout in training mode is not supported",
+            "export the model for inference: model.eval(), TrainingMode.EVAL or PRESERVE",
+        )
+    return call.value(0, after_tail=True)
+
+
+def cast(call: Call) -> Value:
+    target = call.integer("to", 0)
+    if target not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16):
+        raise call.refuse(
+            "Cast of an activation to an integer type is not supported", "remove what follows the network's last layer"
+        )
+    return call.value(0, after_tail=True)
+
+
+def gather(call: Call) -> Value:
+    """Gather that takes every entry once in order is a reshape (torch.as_strided exports so)."""
+    x = call.value(0)
+    axis = call.axis(len(x.shape), 0)
+    indices = call.constant(1)
+    if indices.size != x.shape[axis] or (indices.ravel() != np.arange(indices.size)).any():
+        hint = "only layers that use every channel compile"
+        if np.array_equal(np.sort(indices.ravel()), np.arange(x.shape[axis])):
+            hint = f"it only changes the order along axis {axis}: leave it out, and feed the image in that order"
+        raise call.refuse("Gather of an activation is not supported", hint)
+    return call.reshape(x, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+
+def softmax(call: Call) -> Value:
+    """Softmax or LogSoftmax over the classes, split off: the value stays what it was, marked.
+
+    source  ONNX operator Softmax; before opset 13 it runs over all axes from `axis` on
+    """
+    x = call.value(0)
+    rank = len(x.shape)
+    if call.opset >= 13:
+        normalised = x.groups[call.axis(rank, -1)]
+    else:
+        normalised = tuple(axis for group in x.groups[call.axis(rank, 1) :] for axis in group)
+    if normalised != ((CHANNEL,) if call.extents(x)[CHANNEL] > 1 else ()) or max(call.extents(x)[1:3]) > 1:
+        raise call.refuse(
+            f"{call.op} that does not run over the classes is not supported", "only a softmax over [1, classes]"
+        )
+    return replace(x, tail=TAIL_OF_OPERATOR[call.op])
+
+
+def sigmoid(call: Call) -> Value:
+    """A sigmoid at the end of the network, split off likewise."""
+    return replace(call.value(0), tail=TAIL_OF_OPERATOR[call.op])

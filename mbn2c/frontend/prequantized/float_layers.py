@@ -1,0 +1,150 @@
+"""Layers of quantized models that ONNX Runtime leaves in float32, between DequantizeLinear and QuantizeLinear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from onnx import NodeProto
+
+from mbn2c.errors import ModelError
+from mbn2c.frontend.layout import Value
+from mbn2c.frontend.prequantized.layers import (
+    GIVE_QOPERATOR,
+    Layer,
+    conv_layer,
+    dense_layer,
+    layer_constants,
+    limits,
+    unfinished,
+)
+from mbn2c.frontend.prequantized.probe import sampled, sum_order
+from mbn2c.frontend.prequantized.values import GivenQuant, QuantizedCall
+from mbn2c.ir.graph import Node
+from mbn2c.ir.window import Activation
+from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops.attributes import ConvAttributes, FloatSum
+from mbn2c.ops.guarded import guard_float_sum
+from mbn2c.ops.weighted import acc_bound
+
+_NAMED = 4  # layers that a message names
+
+
+def float_conv(call: QuantizedCall) -> Value:
+    """Conv that ONNX Runtime leaves in float32, between DequantizeLinear and QuantizeLinear."""
+    return _float_layer(call, is_conv=True)
+
+
+def float_gemm(call: QuantizedCall) -> Value:
+    if call.integer("transA", 0) or call.number("alpha", 1.0) != 1 or call.number("beta", 1.0) != 1:
+        raise call.refuse("Gemm with transA, alpha or beta is not supported in float32", GIVE_QOPERATOR)
+    return _float_layer(call, is_conv=False)
+
+
+def float_matmul(call: QuantizedCall) -> Value:
+    return _float_layer(call, is_conv=False)
+
+
+def _float_layer(call: QuantizedCall, is_conv: bool) -> Value:
+    x, steps = call.real_steps(0)
+    weights_name = call.node.input[1]
+    if weights_name not in call.builder.given_constants:
+        raise left_in_float([call.node])
+    if len(steps) != 1:
+        raise call.refuse(
+            f"{call.op} in float32 of something that is not quantized is not supported",
+            f"quantize the model again, so that the input of '{call.name}' is quantized too",
+        )
+    given = call.builder.given_constants[weights_name]
+    is_transposed = is_conv or bool(call.integer("transB", 0))
+    weights = given.values if is_transposed else given.values.T
+    layer = conv_layer(call, x, weights) if is_conv else dense_layer(call, x, weights)
+    channels = len(layer.order)
+    w_scale = np.ascontiguousarray(np.broadcast_to(given.scale.reshape(-1), (channels,)))
+    bias = call.floats(2).astype(np.float32).reshape(-1) if call.has(2) else np.zeros(channels, np.float32)
+    if bias.size not in (1, channels):
+        raise call.refuse(f"{call.op}: bias of {bias.size} numbers for {channels} channels")
+    bias = np.ascontiguousarray(np.broadcast_to(bias, (channels,)))
+    output = call.builder.activation(call.node.output[0], layer.extents, call)
+    x_given = _dequantized_as(call, x)
+    order, block = _find_order(call, x, x_given, layer, w_scale, bias)
+    call.builder.float_layers.append(call.name)
+
+    def finish(y_given: GivenQuant, activation: Activation | None) -> Node:
+        low, high = limits(y_given, activation)
+        unit = np.float64(x_given.scale) * w_scale.astype(np.float64)
+        whole_bias = np.rint(bias.astype(np.float64) / unit).astype(np.int64)
+        float_sum = FloatSum(float(x_given.scale), float(y_given.scale), w_scale, bias, order, block)
+        term_bound = acc_bound(layer.weights, np.zeros(channels, np.int64), x_given.quant, layer.channel_axis)
+        requantize = guard_float_sum(float_sum, whole_bias, term_bound, layer.order.shape[1], low, high, call.where)
+        constants = layer_constants(call, layer, x_given, w_scale, whole_bias)
+        attributes = replace(layer.attributes, requantize=requantize)
+        return Node(call.name, layer.op, (x.tensor, *constants), (output,), attributes)
+
+    return unfinished(call, replace(layer.value, tensor=output), finish)
+
+
+def left_in_float(nodes: Sequence[NodeProto]) -> ModelError:
+    """The refusal of layers whose weights are float32 between others that are quantized."""
+    names = ", ".join(f"'{node.name or node.output[0]}'" for node in nodes[:_NAMED])
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    kinds = ", ".join(dict.fromkeys(node.op_type.removeprefix("Fused") for node in nodes))
+    return ModelError(
+        f"{len(nodes)} layer{'s are' if len(nodes) > 1 else ' is'} not quantized in this file: the weights are float32",
+        where=f"{kinds}: {names}{more}",
+        hint=f"quantize {'them' if len(nodes) > 1 else 'it'} too: with quantize_static, let op_types_to_quantize hold "
+        f"{kinds} and nodes_to_exclude none of these; or give mbn2c the float32 model, which it quantizes as a whole",
+    )
+
+
+def _dequantized_as(call: QuantizedCall, x: Value) -> GivenQuant:
+    return GivenQuant(call.builder.quants[x.tensor], unsigned=False)
+
+
+def _find_order(
+    call: QuantizedCall, x: Value, x_given: GivenQuant, layer: Layer, w_scale: np.ndarray, bias: np.ndarray
+) -> tuple[str, int]:
+    """Ask ONNX Runtime how it sums this layer.
+
+    raises  ModelError if it does so in no order that is known here
+    """
+    generator = np.random.default_rng(0)
+    codes = generator.integers(INT8_MIN, INT8_MAX + 1, math.prod(x.shape)).reshape(x.shape)
+    centred = codes - x_given.quant.zero_point
+    real = centred.astype(np.float32) * x_given.scale
+    node = NodeProto()
+    node.CopyFrom(call.node)
+    inputs = {node.input[0]: real, node.input[1]: call.constant(1).astype(np.float32)}
+    if call.has(2):
+        inputs[node.input[2]] = call.constant(2).astype(np.float32)
+    columns, channel = _columns(layer, centred)
+    products = columns.astype(np.float32) * x_given.scale, (layer.order.astype(np.float32) * w_scale[:, None])[channel]
+    found = sum_order(node, inputs, products, bias[channel], call.builder.opsets)
+    if found is None:
+        raise call.refuse(
+            f"ONNX Runtime computes this {call.op} in float32, in an order of additions mbn2c does not know",
+            GIVE_QOPERATOR,
+        )
+    return found
+
+
+def _columns(layer: Layer, centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The inputs of the sampled outputs, int64 [N, K] in ONNX's order, and which channel each of them is."""
+    if not isinstance(layer.attributes, ConvAttributes) or centred.ndim != 4:
+        positions = sampled(math.prod(layer.value.shape))
+        pixels, channel = np.divmod(positions, len(layer.order))
+        return centred.reshape(-1, layer.order.shape[1])[pixels], channel
+    window = layer.attributes.window
+    top, left, bottom, right = window.pad
+    padded = np.pad(centred, ((0, 0), (0, 0), (top, bottom), (left, right)))[0]
+    _, height, width, channels = layer.extents
+    positions = sampled(channels * height * width)
+    channel, pixel = np.divmod(positions, height * width)
+    rows = (pixel // width * window.stride[0])[:, None] + np.arange(window.kernel[0]) * window.dilation[0]
+    columns = (pixel % width * window.stride[1])[:, None] + np.arange(window.kernel[1]) * window.dilation[1]
+    patches = padded[:, rows[:, :, None], columns[:, None, :]].transpose(1, 0, 2, 3)
+    if layer.op == "depthwise_conv2d":
+        patches = patches[np.arange(len(positions)), channel // layer.attributes.depth_multiplier][:, None]
+    return patches.reshape(len(positions), -1), channel

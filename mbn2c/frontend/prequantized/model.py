@@ -1,0 +1,282 @@
+"""Already quantized ONNX file -> int8 Graph that keeps every scale and zero point, equal to ONNX Runtime on that file.
+
+ONNX Runtime rewrites a quantized model before it runs it: DequantizeLinear, Conv, QuantizeLinear become QLinearConv
+where its rules allow, and stay float32 where they do not. What counts is what it computes, so the model is read as
+ONNX Runtime has rewritten it (`oracle.fused_model`), and small domains are settled by asking ONNX Runtime for every
+result. uint8 tensors become int8 by taking off 128 from value and zero point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+from mbn2c.errors import ModelError
+from mbn2c.files import text_of
+from mbn2c.frontend.builder import describe
+from mbn2c.frontend.convert import input_layouts, input_shape
+from mbn2c.frontend.fold_constants import bound_constants, fold_constants, shape_of
+from mbn2c.frontend.layout import LayoutError, Value, labeled, nhwc_shape, port_permutation
+from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_quantized_operator, load_model
+from mbn2c.frontend.operators import relabel
+from mbn2c.frontend.prequantized import add as addition
+from mbn2c.frontend.prequantized import elementwise, float_layers, layers, pools
+from mbn2c.frontend.prequantized.sum import quantize_output
+from mbn2c.frontend.prequantized.values import (
+    FOLD_FIRST,
+    Meaning,
+    Probe,
+    QuantizedBuilder,
+    QuantizedCall,
+    unquantized,
+)
+from mbn2c.frontend.runtime import fused_model
+from mbn2c.frontend.tails import ends_of
+from mbn2c.frontend.unsupported import WEIGHTED
+from mbn2c.ir.graph import Graph, Note, Port
+from mbn2c.tasks.tails import TAIL_OF_OPERATOR
+
+Handler = Callable[[QuantizedCall], Value]
+
+_MICROSOFT = "com.microsoft"
+_RELABEL: dict[str, Callable[..., Value]] = {
+    "Dropout": relabel.dropout,
+    "Flatten": relabel.flatten,
+    "Identity": relabel.identity,
+    "Reshape": relabel.reshape,
+    "Squeeze": relabel.squeeze,
+    "Transpose": relabel.transpose,
+    "Unsqueeze": relabel.unsqueeze,
+}
+# What may stand between a softmax or sigmoid and the output.
+_PASS_ON = (*_RELABEL, "QuantizeLinear", "DequantizeLinear")
+_POINTWISE = (
+    "Clip",
+    "Elu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Max",
+    "Min",
+    "Mul",
+    "Relu",
+    "Sigmoid",
+    "Sub",
+    "Tanh",
+)
+HANDLERS: dict[tuple[str, str], Handler] = {
+    ("", "Add"): addition.float_add,
+    ("", "AveragePool"): pools.float_average_pool,
+    ("", "Conv"): float_layers.float_conv,
+    ("", "DequantizeLinear"): elementwise.dequantize,
+    ("", "Gemm"): float_layers.float_gemm,
+    ("", "GlobalAveragePool"): pools.float_average_pool,
+    ("", "MatMul"): float_layers.float_matmul,
+    ("", "Pad"): elementwise.pad,
+    ("", "QLinearConv"): layers.qlinear_conv,
+    ("", "QLinearMatMul"): layers.qlinear_matmul,
+    ("", "QuantizeLinear"): elementwise.quantize,
+    ("", "ReduceMean"): pools.float_average_pool,
+    (_MICROSOFT, "DequantizeLinear"): elementwise.dequantize,
+    (_MICROSOFT, "QGemm"): layers.qgemm,
+    (_MICROSOFT, "QLinearAdd"): addition.qlinear_add,
+    (_MICROSOFT, "QLinearAveragePool"): pools.qlinear_average_pool,
+    (_MICROSOFT, "QLinearConv"): layers.qlinear_conv,
+    (_MICROSOFT, "QLinearGlobalAveragePool"): pools.qlinear_global_average_pool,
+    (_MICROSOFT, "QLinearLeakyRelu"): elementwise.qlinear_pointwise,
+    (_MICROSOFT, "QLinearSigmoid"): elementwise.qlinear_pointwise,
+    (_MICROSOFT, "QLinearSoftmax"): elementwise.qlinear_softmax,
+    (_MICROSOFT, "QuantizeLinear"): elementwise.quantize,
+    **{("", op): elementwise.pointwise for op in _POINTWISE},
+}
+_FOLDED_ELSEWHERE = ("BatchNormalization", "Div", "QLinearMul")
+_SUPPORTED = "supported: convolution, depthwise convolution, dense, add, average pool, elementwise functions"
+_INPUT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.INT8: "int8", TensorProto.UINT8: "uint8"}
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedModel:
+    """An imported quantized model.
+
+    graph       int8, stage "quantized" of `ir.check`
+    model       the user's own file as one serialized model
+    fused       what ONNX Runtime makes of it; every tensor of the Graph is found there
+    probes      where in `fused`, by tensor
+    input_type  "float32", "int8" or "uint8": what the file's input holds
+    """
+
+    graph: Graph
+    model: bytes
+    fused: bytes
+    probes: Mapping[str, Probe]
+    input_type: str
+
+
+def is_quantized(path: Path) -> bool:
+    """Whether an ONNX file holds quantized layers.
+
+    raises  UsageError, ModelError as `load_model`
+    """
+    return any(is_quantized_operator(node.op_type) for node in load_model(path).graph.node)
+
+
+def import_quantized(path: Path) -> QuantizedModel:
+    """Read a quantized model.
+
+    raises  UsageError if there is no such file; ModelError if it is broken or not supported
+    """
+    loaded = load_model(path)
+    for node in loaded.graph.node:
+        if node.op_type in DYNAMICALLY_QUANTIZED:
+            raise ModelError(
+                f"{node.op_type}: dynamically quantized models are not supported",
+                where=describe(node),
+                hint="give the float32 model with --calib, or quantize with fixed scales (quantize_static)",
+            )
+    content = bytes(loaded.SerializeToString(deterministic=True))
+    bound_constants(loaded)
+    fused = fused_model(content)
+    try:
+        return _convert(onnx.load_model_from_string(fused), text_of(path.stem), content, fused)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"the model cannot be understood ({type(error).__name__}: {str(error)[:200]})",
+            where=str(path),
+            hint="if ONNX Runtime runs it, please report it with the model as a bug in mbn2c",
+        ) from error
+
+
+def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> QuantizedModel:
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    entrances = [port for port in model.graph.input if port.name not in initializers]
+    if len(entrances) != 1:
+        raise ModelError(f"the model has {len(entrances)} inputs", where=f"model '{name}'", hint="one image input")
+    in_float = {tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    unquantized_layers = [n for n in model.graph.node if n.op_type in WEIGHTED and in_float.intersection(n.input[1:2])]
+    if unquantized_layers:
+        raise float_layers.left_in_float(unquantized_layers)
+    entrance = entrances[0]
+    input_type = _INPUT_TYPES.get(entrance.type.tensor_type.elem_type)
+    if input_type is None:
+        raise ModelError("the input is neither float32, int8 nor uint8", where=f"input '{entrance.name}'", hint="")
+    shape = input_shape(entrance, tuple(_INPUT_TYPES))
+    failure: ModelError | None = None
+    for layout in input_layouts(shape):
+        opsets = {entry.domain: entry.version for entry in model.opset_import if entry.domain in ("", _MICROSOFT)}
+        builder = QuantizedBuilder(opsets, ends=ends_of(model.graph, _PASS_ON))
+        for tensor in model.graph.initializer:
+            builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
+        inside = builder.add_activation(entrance.name, nhwc_shape(shape, layout))
+        value = labeled(inside, shape, layout)
+        builder.values[entrance.name] = value
+        is_real = input_type == "float32"
+        builder.meanings[entrance.name] = Meaning(is_real, input_type == "uint8")
+        if not is_real:
+            builder.note_probe(entrance.name, value, input_type == "uint8")
+        try:
+            for node in model.graph.node:
+                _translate(builder, node)
+            graph = _finish(builder, model.graph, name, Port(inside, entrance.name, shape, layout))
+            return QuantizedModel(graph, content, fused, builder.probes, input_type)
+        except ModelError as error:
+            failure = failure or error
+    assert failure is not None
+    raise failure
+
+
+def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    output = node.output[0]
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    name = builder.unique_node(node.name or f"{node.op_type}_{output}")
+    call = QuantizedCall(builder, node, name, attributes, builder.opsets.get(domain, 1))
+    if all(given in builder.constants for given in node.input if given):
+        if node.op_type == "DequantizeLinear":
+            builder.given_constants[output] = elementwise.dequantize_constant(call)
+        fold_constants(builder, node)
+        return
+    if node.op_type in ("Shape", "Size"):
+        builder.constants[output] = shape_of(builder.values[node.input[0]], node)
+        return
+    try:
+        if domain == "" and node.op_type in _RELABEL:
+            builder.values[output] = _RELABEL[node.op_type](call)
+            builder.meanings[output] = builder.meanings[node.input[0]]
+        elif domain == "" and node.op_type in TAIL_OF_OPERATOR and output in builder.ends:
+            builder.values[output] = _split_off(call)
+            builder.meanings[output] = builder.meanings[node.input[0]]
+        elif (domain, node.op_type) in HANDLERS:
+            builder.values[output] = HANDLERS[domain, node.op_type](call)
+        else:
+            raise call.refuse(
+                f"operator {node.op_type} is not supported in a quantized model",
+                FOLD_FIRST if node.op_type in _FOLDED_ELSEWHERE else _SUPPORTED,
+            )
+    except LayoutError as error:
+        raise ModelError(
+            f"{node.op_type}: the axis order cannot be resolved; it needs {error}",
+            where=describe(node),
+            hint="only layout changes that move whole axes compile; check the Reshape and Transpose before this node",
+        ) from None
+
+
+def _split_off(call: QuantizedCall) -> Value:
+    """A softmax or sigmoid of the last int8 tensor, in float32."""
+    terms, steps = call.meaning(0).terms, call.meaning(0).steps
+    if len(steps) != (0 if terms else 1):
+        raise call.refuse(
+            f"{call.op} of something that is not quantized is not supported in a quantized model",
+            "quantize what it reads, too",
+        )
+    return relabel.sigmoid(call) if call.op == "Sigmoid" else relabel.softmax(call)
+
+
+def _finish(builder: QuantizedBuilder, proto: GraphProto, name: str, entrance: Port) -> Graph:
+    ports, notes = [], []
+    for port in proto.output:
+        value, meaning = builder.values.get(port.name), builder.meanings.get(port.name)
+        if value is not None and meaning is not None and meaning.terms and not meaning.steps:
+            if value.tensor in builder.unfinished:
+                quantize_output(builder, value.tensor, meaning.terms)
+                notes.append(Note("float32", port.name, "a float32 sum in the file; the device returns it as int8"))
+        elif value is None or meaning is None or value.tensor not in builder.probes:
+            raise unquantized("the output is not quantized", f"output '{port.name}'")
+        if len(meaning.steps) > 1:
+            raise unquantized("the network ends with a float32 function", f"output '{port.name}'")
+        try:
+            ports.append(Port(value.tensor, port.name, value.shape, port_permutation(value), value.tail))
+        except LayoutError as error:
+            raise ModelError(f"the output is {error}", where=f"output '{port.name}'", hint="end with classes") from None
+    activations = [
+        replace(tensor, dtype="int8", quant=builder.quants.get(key))
+        for key, tensor in builder.tensors.items()
+        if tensor.data is None
+    ]
+    if entrance.tensor not in builder.quants:
+        raise unquantized("the input is not quantized", f"input '{entrance.outside}'")
+    notes += [
+        Note("float32", layer, "ONNX Runtime computes this layer in float32; so does mbn2c where a rounding is near")
+        for layer in builder.float_layers
+    ]
+    graph = Graph(name, {**builder.tensors, **{t.name: t for t in activations}}, (), (entrance,), tuple(ports))
+    live = _live(graph.rebuild(nodes=builder.nodes, notes=notes))
+    # A sum that another one goes on with needs no node of its own.
+    for node in live.nodes:
+        if node.op == "unfinished":
+            raise unquantized("a layer computes float32 that nothing quantizes", f"node '{node.name}'")
+    return live
+
+
+def _live(graph: Graph) -> Graph:
+    """Without the nodes that no output needs."""
+    wanted = {port.tensor for port in graph.outputs}
+    kept = []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs):
+            kept.append(node)
+            wanted.update(node.inputs)
+    return graph.rebuild(nodes=kept[::-1])

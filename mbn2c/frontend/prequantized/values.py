@@ -1,0 +1,207 @@
+"""What an ONNX value of a quantized model means: an int8 tensor of the Graph, or real numbers made of one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field
+
+import numpy as np
+from onnx import NodeProto
+
+from mbn2c.errors import ModelError
+from mbn2c.frontend.builder import MAX_ELEMENTS, Builder, Call
+from mbn2c.frontend.layout import Value
+from mbn2c.ir.graph import Node, Quant, Tensor
+from mbn2c.ir.window import Activation
+
+UNSIGNED_SHIFT = 128
+FOLD_FIRST = (
+    "prepare the float32 model with onnxruntime.quantization.shape_inference.quant_pre_process, which folds such nodes "
+    "into layers, and quantize it again; or give mbn2c the float32 model"
+)
+
+
+# Of a float32 sum: a dequantized tensor, or float32 [C].
+Term = Value | np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Meaning:
+    """Of an ONNX value, beside the `Value` that names its tensor and axes.
+
+    is_real   float32 in the file, else int8 or uint8
+    unsigned  uint8 in the file: what the Graph holds is less by 128
+    steps     real only: the DequantizeLinear and the elementwise nodes since, each with its first input as data
+    terms     of an addition: what was added up so far with nothing quantized in between, in order
+    """
+
+    is_real: bool
+    unsigned: bool = False
+    steps: tuple[NodeProto, ...] = ()
+    terms: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Where ONNX Runtime's value of a Graph tensor is found.
+
+    name      in the fused model
+    shape     there
+    order     the tensor's NHWC axes in the order that value's bytes run over them
+    unsigned  it is uint8 there
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+    unsigned: bool
+
+    def outside(self, values: np.ndarray) -> np.ndarray:
+        """int8 NHWC -> as ONNX Runtime has it."""
+        turned = np.ascontiguousarray(values.transpose(self.order)).reshape(self.shape)
+        return (turned.astype(np.int16) + UNSIGNED_SHIFT).astype(np.uint8) if self.unsigned else turned
+
+    def inside(self, found: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+        """The inverse of `outside`; shape: the tensor's, NHWC."""
+        codes = (found.astype(np.int16) - UNSIGNED_SHIFT).astype(np.int8) if self.unsigned else found
+        return codes.reshape([shape[axis] for axis in self.order]).transpose(np.argsort(self.order))
+
+
+@dataclass(frozen=True, eq=False)
+class GivenQuant:
+    """A scale and zero point of the file; `quant` has the zero point that int8 has."""
+
+    quant: Quant
+    unsigned: bool
+
+    @property
+    def scale(self) -> np.float32:
+        return np.float32(self.quant.scale[0])
+
+    @property
+    def file_zero_point(self) -> np.ndarray:
+        """As ONNX wants it."""
+        if self.unsigned:
+            return np.array(self.quant.zero_point + UNSIGNED_SHIFT, np.uint8)
+        return np.array(self.quant.zero_point, np.int8)
+
+
+# Completes a layer that the file computes in float32, once the QuantizeLinear behind it is known.
+Finish = Callable[[GivenQuant, Activation | None], Node]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedConstant:
+    """A weight or bias behind DequantizeLinear: integers with their zero point taken off, float32 scale."""
+
+    values: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass
+class QuantizedBuilder(Builder):
+    """Collects the int8 Graph.
+
+    meanings   by ONNX name, as `values`
+    quants     of the Graph's activations, as far as known
+    unfinished float layers that still wait for their QuantizeLinear, by output tensor
+    ends       ONNX names after which no layer comes, as `tails.ends_of`
+    """
+
+    opsets: dict[str, int]
+    meanings: dict[str, Meaning] = field(default_factory=dict)
+    quants: dict[str, Quant] = field(default_factory=dict)
+    probes: dict[str, Probe] = field(default_factory=dict)
+    unfinished: dict[str, Finish] = field(default_factory=dict)
+    given_constants: dict[str, QuantizedConstant] = field(default_factory=dict)
+    float_layers: list[str] = field(default_factory=list)
+    ends: Set[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        super().__init__(self.opsets)
+
+    def add_given(self, wanted: str, data: np.ndarray, quant: Quant) -> str:
+        """A constant int8, int16 or int32 tensor."""
+        name = self.unique_tensor(wanted)
+        array = np.ascontiguousarray(data)
+        self.tensors[name] = Tensor(name, array.shape, array.dtype.name, array, quant)
+        return name
+
+    def set_quant(self, call: Call, tensor: str, given: GivenQuant) -> None:
+        """Note a tensor's quantization, or check that all its readers and its maker say the same.
+
+        raises  ModelError if they do not
+        """
+        known = self.quants.setdefault(tensor, given.quant)
+        if known.scale[0] != given.quant.scale[0] or known.zero_point != given.quant.zero_point:
+            raise call.refuse(
+                f"{call.op} reads '{tensor}' with scale {given.scale:.9g}, zero point {given.quant.zero_point}; "
+                f"it was made with {known.scale[0]:.9g}, {known.zero_point}",
+                "quantize the model again: both ends of a tensor must agree",
+            )
+
+    def note_probe(self, name: str, value: Value, unsigned: bool) -> None:
+        """Where ONNX Runtime's value of a tensor is found; the first place counts."""
+        left_out = tuple(axis for axis in range(4) if axis not in value.order)
+        self.probes.setdefault(value.tensor, Probe(name, value.shape, (*left_out, *value.order), unsigned))
+
+    def activation(self, wanted: str, shape: Sequence[int], call: Call) -> str:
+        if min(shape) < 1 or math.prod(shape) > MAX_ELEMENTS:
+            raise call.refuse(
+                f"{call.op} would produce a tensor of shape {list(shape)}", "check the input size the model declares"
+            )
+        return self.add_activation(wanted, shape)
+
+
+class QuantizedCall(Call):
+    """One node of a quantized model."""
+
+    builder: QuantizedBuilder
+
+    def meaning(self, index: int) -> Meaning:
+        return self.builder.meanings[self.node.input[index]]
+
+    def integers_in(self, index: int) -> tuple[Value, Meaning]:
+        """Input `index` as an int8 or uint8 activation."""
+        value, meaning = self.value(index), self.meaning(index)
+        if meaning.is_real:
+            raise self.refuse(f"{self.op}: input {index} is not quantized", "quantize the model again")
+        return value, meaning
+
+    def given_quant(self, scale: int, zero_point: int) -> GivenQuant:
+        """The scale and zero point of an activation, two inputs of this node."""
+        numbers = self.floats(scale).astype(np.float32).reshape(-1)
+        zero = self.constant(zero_point) if self.has(zero_point) else np.zeros(1, np.uint8)
+        if zero.dtype not in (np.int8, np.uint8):
+            raise self.refuse(f"{self.op} to {zero.dtype} is not supported", "activations must be int8 or uint8")
+        if numbers.size != 1 or zero.size != 1:
+            raise self.refuse(f"{self.op}: activations must have one scale", "quantize activations per tensor")
+        if not numbers[0] > 0:
+            raise self.refuse(f"{self.op}: the scale {numbers[0]:g} is not positive", "quantize the model again")
+        unsigned = zero.dtype == np.uint8
+        return GivenQuant(Quant(numbers, int(zero.reshape(-1)[0]) - UNSIGNED_SHIFT * unsigned), unsigned)
+
+    def weights_scale(self, index: int, channels: int) -> np.ndarray:
+        """Input `index` as float32 [channels], one number or one per output channel in the file."""
+        scale = self.floats(index).astype(np.float32).reshape(-1)
+        if scale.size not in (1, channels) or not (scale > 0).all():
+            raise self.refuse(
+                f"{self.op}: weight scales of shape {list(self.constant(index).shape)} for {channels} channels, "
+                "all positive, are needed",
+                "quantize weights per tensor or per output channel",
+            )
+        return np.ascontiguousarray(np.broadcast_to(scale, (channels,)))
+
+    def real_steps(self, index: int) -> tuple[Value, tuple[NodeProto, ...]]:
+        """Input `index` as a quantized tensor that was dequantized, with the elementwise nodes since."""
+        value, meaning = self.value(index), self.meaning(index)
+        if not meaning.is_real or not meaning.steps:
+            raise self.refuse(
+                f"{self.op} reads a tensor that is not quantized", "quantize every layer of the model, in QDQ form"
+            )
+        return value, meaning.steps
+
+
+def unquantized(what: str, where: str) -> ModelError:
+    return ModelError(what, where=where, hint="quantize every layer of the model, the last one included")

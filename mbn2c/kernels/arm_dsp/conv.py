@@ -1,0 +1,192 @@
+"""Convolutions of arm_dsp: node -> constants as the convolution core reads them, and which of its parts a row needs.
+
+The core stands in templates/kernels/arm_dsp/conv_core.c.j2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Packed
+from mbn2c.kernels.arm_common import (
+    accumulator_range,
+    channels_in,
+    channels_out,
+    columns_are_adjacent,
+    conv_packed,
+    conv_step,
+    has_high_word_form,
+    has_int8_weights,
+    high_word_multipliers,
+    pixel_blocks,
+    taps_in_order,
+    window_of,
+)
+from mbn2c.kernels.scalar.table import folded_bias
+
+# The odd channel of a pair is accumulated times 256 and shifted back.
+_ODD_LIMIT = 2**23
+
+
+def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
+    """The stream of the convolution core; uint32.
+
+    taps         int8 [O, K] in the order of the inputs, K a multiple of 4
+    bias         int32 [O], input zero point folded in
+    multipliers  int64 [O], of the high word form
+    returns      per channel pair: bias_even, 256 * bias_odd + bias_even, per 4 taps words of (0, 2) and (1, 3), each
+                 half 256 * w_odd + w_even, then both multipliers; a last odd channel gets a partner of zeros
+    """
+    if len(taps) % 2:
+        taps = np.concatenate([taps, np.zeros((1, taps.shape[1]), np.int8)])
+        bias, multipliers = np.append(bias, 0), np.append(multipliers, 1)
+    pairs, groups = len(taps) // 2, taps.shape[1] // 4
+    halves = (256 * taps[1::2].astype(np.int64) + taps[0::2]).reshape(pairs, groups, 4)
+    words = (halves[..., :2] & 0xFFFF) | ((halves[..., 2:] & 0xFFFF) << 16)
+    even, odd = bias[0::2].astype(np.int64), bias[1::2].astype(np.int64)
+    columns = [even, 256 * odd + even, *words.reshape(pairs, -1).T, multipliers[0::2], multipliers[1::2]]
+    return np.asarray(np.stack(columns, axis=1).reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
+
+
+def accepts_conv(node: Node, graph: Graph) -> bool:
+    """Whether two channels can share their multiplications: see conv_core.c."""
+    is_plain = has_high_word_form(node) and has_int8_weights(node, graph)
+    if not is_plain or not columns_are_adjacent(window_of(node)):
+        return False
+    taps = taps_in_order(node, graph)
+    low, high = accumulator_range(taps, folded_bias(node, graph, 0))
+    is_small = bool((low[1::2] > -_ODD_LIMIT).all() and (high[1::2] < _ODD_LIMIT).all())
+    halves = 256 * taps[1::2].astype(np.int64) + taps[0 : len(taps) // 2 * 2 : 2]
+    return is_small and bool((np.abs(halves) < 2**15).all())
+
+
+def _stream(node: Node, graph: Graph, taps: np.ndarray) -> np.ndarray:
+    return pack_taps(taps, folded_bias(node, graph, 0), high_word_multipliers(node))
+
+
+def _with_whole_groups(taps: np.ndarray) -> np.ndarray:
+    return np.pad(taps, ((0, 0), (0, -taps.shape[1] % 4)))
+
+
+def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
+    fields = {"in_channels": channels_in(node, graph), "out_channels": channels_out(node, graph)}
+    return conv_packed(node, graph, _stream(node, graph, _with_whole_groups(taps_in_order(node, graph))), fields)
+
+
+def accepts_1x1(node: Node, graph: Graph) -> bool:
+    window = window_of(node)
+    return window.kernel == (1, 1) and window.stride[1] == 1 and accepts_conv(node, graph)
+
+
+def scratch_1x1(node: Node, graph: Graph) -> int:
+    """Four pixels as int16."""
+    return 8 * _taps(node, graph)
+
+
+def variants_1x1(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Of the core's functions those that rows of `counts` pixels need."""
+    groups, channels = _taps(node, graph) // 4, channels_out(node, graph)
+    found = {"last_channel"} if channels % 2 else set()
+    for pixels in {pixels for count in counts for pixels in pixel_blocks(count, groups)}:
+        found.add(f"widen{pixels}")
+        if channels > 1:
+            found.add(_block(pixels, writes_planar))
+        if channels % 2:
+            found.add(_block(pixels, False))
+    return frozenset(found)
+
+
+def _block(pixels: int, writes_planar: bool) -> str:
+    return f"conv_block{pixels}_{'planar' if writes_planar else 'interleaved'}"
+
+
+def _taps(node: Node, graph: Graph) -> int:
+    """Rounded up to whole groups of 4."""
+    return -(-taps_in_order(node, graph).shape[1] // 4) * 4
+
+
+def accepts_quads(node: Node, graph: Graph) -> bool:
+    """Where pairs would take three pixels at a time: quads take fewer cycles, and read half as many weights again."""
+    channels, width = channels_out(node, graph), graph.tensors[node.outputs[0]].shape[2]
+    is_whole = channels % 4 == 0 and channels_in(node, graph) % 4 == 0 and width % 2 == 0
+    in_threes = set(pixel_blocks(width, _taps(node, graph) // 4)) == {3}
+    return is_whole and in_threes and accepts_1x1(node, graph)
+
+
+def pack_quads(node: Node, graph: Graph) -> Packed:
+    """As `pack_conv_1x1`, but the words of two channel pairs alternate."""
+    packed = pack_conv_1x1(node, graph)
+    pairs = packed.arrays["weights"].reshape(channels_out(node, graph) // 4, 2, -1)
+    biases, multipliers = pairs[:, :, :2].reshape(len(pairs), 4), pairs[:, :, -2:].reshape(len(pairs), 4)
+    words = pairs[:, :, 2:-2].transpose(0, 2, 1).reshape(len(pairs), -1)
+    stream = np.concatenate([biases, words, multipliers], axis=1).reshape(-1)
+    return Packed(packed.fields, {"weights": stream}, packed.int8_weights)
+
+
+def scratch_quads(node: Node, graph: Graph) -> int:
+    """Two pixels as int16."""
+    return 4 * channels_in(node, graph)
+
+
+def variants_quads(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Two pixels at a time, and one at the end of odd rows."""
+    pixels = {2 for count in counts if count > 1} | {1 for count in counts if count % 2}
+    layout = "planar" if writes_planar else "interleaved"
+    return frozenset({f"widen{n}" for n in pixels} | {f"conv_quad{n}_{layout}" for n in pixels})
+
+
+def pack_conv(node: Node, graph: Graph) -> Packed:
+    """Any window."""
+    taps = _with_whole_groups(taps_in_order(node, graph))
+    fields = {"taps": taps.shape[1], "out_channels": channels_out(node, graph)}
+    return conv_packed(node, graph, _stream(node, graph, taps), fields, conv_step(node, graph))
+
+
+def scratch_conv(node: Node, graph: Graph) -> int:
+    """Four columns of taps as they are, and as int16."""
+    return 12 * _taps(node, graph)
+
+
+def variants_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Four pixels at a time, whatever is left at the end."""
+    pixels = {min(4, count - done) for count in counts for done in range(0, count, 4)}
+    return variants_1x1(node, graph, sorted(pixels), writes_planar)
+
+
+def accepts_3x3(channels: int) -> Callable[[Node, Graph], bool]:
+    def accepts(node: Node, graph: Graph) -> bool:
+        is_even = channels_out(node, graph) % 2 == 0
+        fits = window_of(node).kernel == (3, 3) and channels_in(node, graph) == channels and is_even
+        return fits and accepts_conv(node, graph)
+
+    return accepts
+
+
+def pack_conv_3x3(node: Node, graph: Graph) -> Packed:
+    """Taps in the order in which mbn_gather of the core leaves them."""
+    channels = channels_in(node, graph)
+    rows = graph.constant(node.inputs[1]).reshape(channels_out(node, graph), 3, 3 * channels)
+    if channels == 1:
+        taps = np.pad(rows, ((0, 0), (0, 0), (0, 1))).reshape(len(rows), -1)
+    else:
+        # Bytes 0 to 7 of each row, then byte 8 of rows 0, 2 and 1: pairs are (0, 2) and (1, 3) of four taps.
+        ninth = np.pad(rows[:, (0, 2, 1), 8], ((0, 0), (0, 1)))
+        taps = np.concatenate([rows[:, :, :8].reshape(len(rows), -1), ninth], axis=1)
+    fields = {"out_channels": len(rows), "step": window_of(node).stride[1] * channels}
+    return conv_packed(node, graph, _stream(node, graph, taps), fields)
+
+
+def scratch_3x3(node: Node, graph: Graph) -> int:
+    """Four windows as pairs of int16."""
+    return 4 * 4 * (14 if channels_in(node, graph) == 3 else 6)
+
+
+def variants_3x3(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    window = f"3x3x{channels_in(node, graph)}"
+    found = {window}
+    for pixels in {pixels for count in counts for pixels in pixel_blocks(count)}:
+        found |= {_block(pixels, writes_planar), f"gather{pixels}_{window}"}
+    return frozenset(found)

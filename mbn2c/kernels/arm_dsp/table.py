@@ -1,0 +1,221 @@
+"""Kernels for Armv7E-M and Armv8-M with the DSP extension: Cortex-M4, M7, M33.
+
+Constants are packed as the assembly reads them: see templates/kernels/arm_dsp/mbn_arm_dsp.h.j2.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool
+from mbn2c.kernels.arm_dsp.conv import (
+    accepts_1x1,
+    accepts_3x3,
+    accepts_conv,
+    accepts_quads,
+    pack_conv,
+    pack_conv_1x1,
+    pack_conv_3x3,
+    pack_quads,
+    scratch_1x1,
+    scratch_3x3,
+    scratch_conv,
+    scratch_quads,
+    variants_1x1,
+    variants_3x3,
+    variants_conv,
+    variants_quads,
+)
+from mbn2c.kernels.arm_dsp.depthwise import (
+    accepts_interleaved,
+    accepts_planar,
+    pack_depthwise,
+    pack_depthwise_interleaved,
+    variants_depthwise,
+    variants_depthwise_interleaved,
+)
+from mbn2c.kernels.scalar.table import sum_bytes
+from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
+
+_HEADERS = ("arm_dsp/mbn_arm_dsp.h.j2", "arm_dsp/mbn_dsp.h.j2")
+_CONV_CORE = "arm_dsp/conv_core.c.j2"
+_CONV_1X1 = "arm_dsp/conv2d_1x1.c.j2"
+
+
+# --- add ---------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def halfword_add(multipliers: tuple[int, int], offset: int, shift: int) -> tuple[tuple[int, int], int, int] | None:
+    """The add whose products are (int8 * multiplier) >> 16, if one equals `numerics.add_integer` on all input pairs.
+
+    returns  (multipliers, offset, shift), or None
+    """
+    room = 30 - max(1, *(abs(multiplier) for multiplier in multipliers)).bit_length()
+    wide = (multipliers[0] << room, multipliers[1] << room)
+    new_shift = shift + room - 16
+    if not 1 <= new_shift <= 31 or room < 0:
+        return None
+    a, b = np.meshgrid(np.arange(INT8_MIN, INT8_MAX + 1), np.arange(INT8_MIN, INT8_MAX + 1))
+    expected = add_integer(a, b, multipliers, offset, shift)
+    products = ((a.astype(np.int64) * wide[0]) >> 16) + ((b.astype(np.int64) * wide[1]) >> 16)
+    # Each product is rounded down by half a unit on average.
+    nearest = (offset << room) >> 16
+    for candidate in (nearest + 1, nearest, nearest + 2):
+        if abs(candidate) + int(np.abs(products).max()) >= 2**31:
+            continue
+        found = np.clip((products + candidate) >> new_shift, INT8_MIN, INT8_MAX)
+        if np.array_equal(found, expected):
+            return wide, candidate, new_shift
+    return None
+
+
+def _halfword_add(node: Node) -> tuple[tuple[int, int], int, int] | None:
+    attributes = node.attributes
+    return halfword_add(tuple(attributes.multipliers), attributes.offset, attributes.shift)
+
+
+def accepts_add(node: Node, graph: Graph) -> bool:
+    return is_linear_add(node) and _halfword_add(node) is not None
+
+
+def pack_add(node: Node, graph: Graph) -> Packed:
+    form = _halfword_add(node)
+    assert form is not None
+    multipliers, offset, shift = form
+    return Packed(
+        {
+            "channels": channels_out(node, graph),
+            "multiplier_a": multipliers[0],
+            "multiplier_b": multipliers[1],
+            "offset": offset,
+            "shift": shift,
+        }
+    )
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+
+def _row(op: str, name: str, params: str, pack: object, source: str = "", **more: object) -> Kernel:
+    template = f"arm_dsp/{source or name}.c.j2"
+    return Kernel(
+        op,
+        "arm_dsp",
+        f"mbn_{name}_arm_dsp",
+        f"mbn_{params}_arm_dsp_params",
+        template,
+        pack,  # type: ignore[arg-type]
+        headers=_HEADERS,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def _conv_row(op: str, name: str, params: str, pack: object, source: str = "", **more: object) -> Kernel:
+    return _row(op, name, params, pack, source, writes_planar=lambda node, graph: True, **more)
+
+
+def _one_by_one(op: str) -> Kernel:
+    return _conv_row(
+        op,
+        "conv2d_1x1",
+        "conv2d_1x1",
+        pack_conv_1x1,
+        accepts=accepts_1x1,
+        more_sources=(_CONV_CORE,),
+        scratch_bytes=scratch_1x1,
+        variants=variants_1x1,
+    )
+
+
+def _three_by_three(channels: int) -> Kernel:
+    return _conv_row(
+        "conv2d",
+        f"conv2d_3x3x{channels}",
+        "conv2d_3x3",
+        pack_conv_3x3,
+        "conv2d_3x3",
+        more_sources=(_CONV_CORE,),
+        accepts=accepts_3x3(channels),
+        scratch_bytes=scratch_3x3,
+        variants=variants_3x3,
+        # Windows of one channel are read as words, three bytes and one more.
+        reads_past_bytes=1 if channels == 1 else 0,
+    )
+
+
+def _depthwise_interleaved(stride: int) -> Kernel:
+    return _row(
+        "depthwise_conv2d",
+        f"depthwise_conv2d_3x3_interleaved_s{stride}",
+        "depthwise_interleaved",
+        pack_depthwise_interleaved,
+        "depthwise_conv2d_3x3_interleaved",
+        more_sources=("arm_dsp/depthwise_interleaved_core.c.j2",),
+        accepts=accepts_interleaved(stride),
+        variants=variants_depthwise_interleaved,
+    )
+
+
+def _depthwise(stride: int) -> Kernel:
+    return _row(
+        "depthwise_conv2d",
+        f"depthwise_conv2d_3x3_s{stride}",
+        "depthwise_conv2d",
+        pack_depthwise,
+        "depthwise_conv2d_3x3",
+        more_sources=("arm_dsp/depthwise_core.c.j2",),
+        accepts=accepts_planar(stride),
+        variants=variants_depthwise,
+        reads_planar=True,
+    )
+
+
+# For speed: fewer cycles, more code, and weights are read more often.
+QUADS = (
+    _conv_row(
+        "conv2d",
+        "conv2d_1x1_quads",
+        "conv2d_1x1",
+        pack_quads,
+        accepts=accepts_quads,
+        more_sources=(_CONV_CORE,),
+        scratch_bytes=scratch_quads,
+        variants=variants_quads,
+    ),
+)
+
+KERNELS = (
+    _one_by_one("conv2d"),
+    _one_by_one("fully_connected"),
+    _three_by_three(3),
+    _three_by_three(1),
+    _conv_row(
+        "conv2d",
+        "conv2d",
+        "conv2d",
+        pack_conv,
+        more_sources=(_CONV_1X1, _CONV_CORE),
+        accepts=accepts_conv,
+        scratch_bytes=scratch_conv,
+        variants=variants_conv,
+    ),
+    _depthwise(1),
+    _depthwise(2),
+    _depthwise_interleaved(1),
+    _depthwise_interleaved(2),
+    _row("add", "add", "add", pack_add, accepts=accepts_add),
+    _row(
+        "average_pool2d",
+        "global_average_pool",
+        "pool",
+        pack_pool,
+        accepts=accepts_pool,
+        scratch_bytes=sum_bytes,
+        accumulates=True,
+    ),
+)

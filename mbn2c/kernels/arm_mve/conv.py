@@ -1,0 +1,116 @@
+"""Constants and conditions of the Helium convolution kernels.
+
+Constants are packed as the assembly reads them: see templates/kernels/arm_mve/mbn_arm_mve.h.j2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Packed
+from mbn2c.kernels.arm_common import (
+    channels_in,
+    channels_out,
+    columns_are_adjacent,
+    conv_packed,
+    conv_step,
+    has_high_word_form,
+    has_int8_weights,
+    high_word_multipliers,
+    padded_width,
+    pixel_blocks,
+    taps_in_order,
+    window_of,
+)
+from mbn2c.kernels.scalar.table import folded_bias
+
+VECTOR_BYTES = 16
+# Scatter stores have offsets of 16 bits.
+LARGEST_OFFSET = 65535
+
+
+def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
+    """The stream of the convolution core; int32.
+
+    taps         int8 [O, K] in the order of the inputs
+    bias         int32 [O], input zero point folded in
+    multipliers  int64 [O], of the high word form
+    returns      per channel pair: 4 times bias_even, 4 times bias_odd, per 16 taps their bytes of the even and of
+                 the odd channel, twice each multiplier; a last odd channel gets a partner of zeros
+    """
+    taps = np.pad(taps, ((0, len(taps) % 2), (0, -taps.shape[1] % VECTOR_BYTES)))
+    if len(bias) % 2:
+        bias, multipliers = np.append(bias, 0), np.append(multipliers, 1)
+    pairs, vectors = len(taps) // 2, taps.shape[1] // VECTOR_BYTES
+    by_vector = taps.reshape(pairs, 2, vectors, VECTOR_BYTES).transpose(0, 2, 1, 3)
+    words = np.ascontiguousarray(by_vector).reshape(pairs, -1).view("<i4")
+    biases = np.repeat(bias.astype(np.int64).reshape(pairs, 2), 4, axis=1)
+    scales = np.repeat(multipliers.reshape(pairs, 2), 2, axis=1)
+    return np.asarray(np.concatenate([biases, words, scales], axis=1).reshape(-1).astype(np.int32))
+
+
+def accepts_conv(node: Node, graph: Graph) -> bool:
+    is_near = 4 * channels_out(node, graph) <= LARGEST_OFFSET
+    is_plain = has_high_word_form(node) and has_int8_weights(node, graph)
+    return is_near and is_plain and columns_are_adjacent(window_of(node))
+
+
+def writes_planar(node: Node, graph: Graph) -> bool:
+    return channels_out(node, graph) * padded_width(node.outputs[0], graph) <= LARGEST_OFFSET
+
+
+def _stream(node: Node, graph: Graph) -> np.ndarray:
+    return pack_taps(taps_in_order(node, graph), folded_bias(node, graph, 0), high_word_multipliers(node))
+
+
+def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
+    before = {"in_channels": channels_in(node, graph), "out_channels": channels_out(node, graph)}
+    return conv_packed(node, graph, _stream(node, graph), before)
+
+
+def accepts_1x1(node: Node, graph: Graph) -> bool:
+    window = window_of(node)
+    return window.kernel == (1, 1) and window.stride[1] == 1 and accepts_conv(node, graph)
+
+
+def pack_conv(node: Node, graph: Graph) -> Packed:
+    """Any window."""
+    before = {"taps": _taps(node, graph), "out_channels": channels_out(node, graph)}
+    return conv_packed(node, graph, _stream(node, graph), before, conv_step(node, graph))
+
+
+def scratch_conv(node: Node, graph: Graph) -> int:
+    """Four columns of taps, and what vectors read and write behind them."""
+    return 4 * _taps(node, graph) + 2 * VECTOR_BYTES
+
+
+def accepts_3rows(node: Node, graph: Graph) -> bool:
+    """Three kernel rows of a vector at most."""
+    window = window_of(node)
+    is_short = window.kernel[0] == 3 and window.kernel[1] * channels_in(node, graph) <= VECTOR_BYTES
+    return is_short and channels_out(node, graph) % 2 == 0 and accepts_conv(node, graph)
+
+
+def scratch_3rows(node: Node, graph: Graph) -> int:
+    """Four windows in whole vectors, and what the last store writes behind them."""
+    vectors = -(-_taps(node, graph) // VECTOR_BYTES)
+    return 4 * vectors * VECTOR_BYTES + 2 * VECTOR_BYTES
+
+
+def _taps(node: Node, graph: Graph) -> int:
+    return taps_in_order(node, graph).shape[1]
+
+
+def variants_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Of the core's functions those that rows of `counts` pixels need."""
+    is_short, channels = _taps(node, graph) <= VECTOR_BYTES, channels_out(node, graph)
+    found = {"last_channel"} if channels % 2 else set()
+    for pixels in {pixels for count in counts for pixels in pixel_blocks(count)}:
+        if channels > 1:
+            found.add(f"conv_block{pixels}_short" if is_short and pixels >= 3 else f"conv_block{pixels}")
+        if channels % 2:
+            found |= {"conv_block3", "conv_block1"} if pixels == 4 else {f"conv_block{pixels}"}
+    return frozenset(found)

@@ -1,0 +1,131 @@
+"""Kernels for Armv8.1-M with Helium: Cortex-M55.
+
+Constants are packed as the assembly reads them: see templates/kernels/arm_mve/mbn_arm_mve.h.j2.
+"""
+
+from __future__ import annotations
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Kernel
+from mbn2c.kernels.arm_common import accepts_pool, is_linear_add, pack_pool
+from mbn2c.kernels.arm_mve.conv import (
+    VECTOR_BYTES,
+    accepts_1x1,
+    accepts_3rows,
+    accepts_conv,
+    pack_conv,
+    pack_conv_1x1,
+    scratch_3rows,
+    scratch_conv,
+    variants_conv,
+    writes_planar,
+)
+from mbn2c.kernels.arm_mve.depthwise import (
+    accepts_depthwise,
+    accepts_depthwise_interleaved,
+    pack_depthwise,
+    pack_depthwise_interleaved,
+    scratch_depthwise,
+    variants_depthwise,
+)
+from mbn2c.kernels.scalar.table import pack_add, sum_bytes
+
+_PAST_BYTES = VECTOR_BYTES - 1
+_HEADERS = ("arm_mve/mbn_arm_mve.h.j2", "arm_mve/mbn_mve.h.j2")
+_CONV_CORE = "arm_mve/conv_core.c.j2"
+_CONV_1X1 = "arm_mve/conv2d_1x1.c.j2"
+
+
+def accepts_add(node: Node, graph: Graph) -> bool:
+    return is_linear_add(node)
+
+
+def _row(op: str, name: str, params: str, pack: object, source: str = "", **more: object) -> Kernel:
+    template = f"arm_mve/{source or name}.c.j2"
+    return Kernel(
+        op,
+        "arm_mve",
+        f"mbn_{name}_arm_mve",
+        f"mbn_{params}_arm_mve_params",
+        template,
+        pack,  # type: ignore[arg-type]
+        headers=_HEADERS,
+        reads_past_bytes=_PAST_BYTES,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def _one_by_one(op: str) -> Kernel:
+    return _row(
+        op,
+        "conv2d_1x1",
+        "conv2d_1x1",
+        pack_conv_1x1,
+        accepts=accepts_1x1,
+        more_sources=(_CONV_CORE,),
+        variants=variants_conv,
+        writes_planar=writes_planar,
+    )
+
+
+def _depthwise(stride: int) -> Kernel:
+    return _row(
+        "depthwise_conv2d",
+        f"depthwise_conv2d_3x3_s{stride}",
+        "depthwise_conv2d",
+        pack_depthwise,
+        "depthwise_conv2d_3x3",
+        more_sources=("arm_mve/depthwise_core.c.j2",),
+        accepts=accepts_depthwise(stride),
+        scratch_bytes=scratch_depthwise,
+        variants=variants_depthwise,
+        reads_planar=True,
+    )
+
+
+KERNELS = (
+    _one_by_one("conv2d"),
+    _one_by_one("fully_connected"),
+    _row(
+        "conv2d",
+        "conv2d_3rows",
+        "conv2d",
+        pack_conv,
+        accepts=accepts_3rows,
+        more_sources=(_CONV_CORE,),
+        scratch_bytes=scratch_3rows,
+        variants=variants_conv,
+        writes_planar=writes_planar,
+    ),
+    _row(
+        "conv2d",
+        "conv2d",
+        "conv2d",
+        pack_conv,
+        accepts=accepts_conv,
+        more_sources=(_CONV_1X1, _CONV_CORE),
+        scratch_bytes=scratch_conv,
+        variants=variants_conv,
+        writes_planar=writes_planar,
+    ),
+    _depthwise(1),
+    _depthwise(2),
+    _row(
+        "depthwise_conv2d",
+        "depthwise_conv2d_3x3_interleaved",
+        "depthwise_interleaved",
+        pack_depthwise_interleaved,
+        more_sources=("arm_mve/depthwise_interleaved_core.c.j2",),
+        accepts=accepts_depthwise_interleaved,
+    ),
+    _row("add", "add", "add", pack_add, accepts=accepts_add),
+    _row(
+        "average_pool2d",
+        "global_average_pool",
+        "pool",
+        pack_pool,
+        accepts=accepts_pool,
+        scratch_bytes=sum_bytes,
+        accumulates=True,
+    ),
+)

@@ -1,0 +1,126 @@
+"""RISC-V RV32IM: node -> constants of the kernels with two pixels to a multiply."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.kernels import lanes
+from mbn2c.kernels.scalar.table import folded_bias
+from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
+
+_HEADER = "rv32im/mbn_rv32im.h.j2"
+_LONG_BITS = 39  # of which 7 are shifted off the high word
+
+
+def _channel_axis(node: Node) -> int:
+    return 2 if node.op == "depthwise_conv2d" else 0
+
+
+def _has_forms(node: Node, graph: Graph) -> bool:
+    stairs = lanes.staircases(node, graph, _channel_axis(node))
+    short, long = short_form(stairs), long_form(stairs, _LONG_BITS)
+    return bool((short.holds | (long.holds & (long.factor < 1 << 31))).all())
+
+
+def requantize_constants(stairs: Staircases, bias: np.ndarray) -> np.ndarray:
+    """int32 [C, 4]: LOW, FACTOR, OFFSET, SPAN of templates/kernels/rv32im/mbn_rv32im.h.j2."""
+    short, long = short_form(stairs), long_form(stairs, _LONG_BITS)
+    low = np.where(short.holds, short.first_low, long.low)
+    columns = (
+        bias - low,
+        np.where(short.holds, short.factor, long.factor),
+        np.where(short.holds, short_rounding(stairs.zero_point) + low * short.factor, 0),
+        np.where(short.holds, short.last_high - low, 0),
+    )
+    return lanes.as_int32(np.stack(columns, axis=1))
+
+
+def _constants(node: Node, graph: Graph) -> np.ndarray:
+    axis = _channel_axis(node)
+    return requantize_constants(lanes.staircases(node, graph, axis), folded_bias(node, graph, axis).astype(np.int64))
+
+
+def accepts_conv2d(node: Node, graph: Graph) -> bool:
+    return lanes.has_high_word_form(node) and lanes.fits_fields(node, graph) and _has_forms(node, graph)
+
+
+def pack_conv2d(node: Node, graph: Graph) -> Packed:
+    """Weights [pairs of O][K][2], group lengths of each pair of channels, constants [O, made even][4]."""
+    weights = lanes.matrix(node, graph)
+    outputs, inputs = weights.shape
+    even = outputs + outputs % 2
+    padded = np.zeros((even, inputs), np.int8)
+    padded[:outputs] = weights
+    constants = np.zeros((even, 4), np.int32)
+    constants[:outputs] = _constants(node, graph)
+    pairs = padded.reshape(even // 2, 2, inputs)
+    lengths = [length for lengths in lanes.group_lengths(pairs) for length in lengths]
+    return Packed(
+        {
+            "weights": "weights",
+            "groups": "groups",
+            "requantize": "requantize",
+            **lanes.window_fields(node, graph),
+            "inputs": inputs,
+            "outputs": outputs,
+        },
+        {
+            "weights": pairs.transpose(0, 2, 1).reshape(-1),
+            "groups": np.array(lengths, np.int8),
+            "requantize": constants.reshape(-1),
+        },
+    )
+
+
+def conv2d_scratch_bytes(node: Node, graph: Graph) -> int:
+    """Windows of up to six pixels, two pixels to a word."""
+    pairs = -(-lanes.pixels_at_once(node, graph, 6) // 2)
+    return 4 * pairs * int(lanes.matrix(node, graph).shape[1])
+
+
+def accepts_depthwise_conv2d(node: Node, graph: Graph) -> bool:
+    return lanes.accepts_depthwise(node, graph) and _has_forms(node, graph)
+
+
+def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
+    """Weights [C][kernel_height * kernel_width]; constants [C][4]."""
+    weights = lanes.depthwise_weights(node, graph)
+    return Packed(
+        {
+            "weights": "weights",
+            "requantize": "requantize",
+            **lanes.depthwise_fields(node),
+            "channels": weights.shape[0],
+        },
+        {"weights": weights.reshape(-1), "requantize": _constants(node, graph).reshape(-1)},
+    )
+
+
+def _conv2d(op: str) -> Kernel:
+    return Kernel(
+        op,
+        "rv32im",
+        "mbn_conv2d_rv32im",
+        "mbn_conv2d_rv32im_params",
+        "rv32im/conv2d.c.j2",
+        pack_conv2d,
+        accepts=accepts_conv2d,
+        scratch_bytes=conv2d_scratch_bytes,
+        headers=(_HEADER,),
+    )
+
+
+DEPTHWISE_CONV2D = Kernel(
+    "depthwise_conv2d",
+    "rv32im",
+    "mbn_depthwise_conv2d_rv32im",
+    "mbn_depthwise_conv2d_rv32im_params",
+    "rv32im/depthwise_conv2d.c.j2",
+    pack_depthwise_conv2d,
+    accepts=accepts_depthwise_conv2d,
+    headers=(_HEADER,),
+    variants=lanes.variants_depthwise,
+)
+KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), DEPTHWISE_CONV2D)

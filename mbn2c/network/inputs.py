@@ -1,0 +1,72 @@
+"""What a network is fed: samples or noise -> float32 inputs -> the int8 tensor it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbn2c.errors import ModelError
+from mbn2c.ir.graph import Graph
+from mbn2c.network.int8_oracle import GivenModel
+from mbn2c.numerics import quantize_linear
+from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.quantize.calibrate import random_images
+from mbn2c.tasks.images import Samples
+from mbn2c.tasks.task import InputSpec, Preprocess, Sample
+
+RANDOM_IMAGES = 8
+
+
+def input_spec(graph: Graph) -> InputSpec:
+    if len(graph.inputs) != 1:
+        raise ModelError(f"the model has {len(graph.inputs)} inputs", hint="export it with one image input")
+    return InputSpec(graph.inputs[0].shape, graph.inputs[0].permutation)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Calibration inputs in the model's own axis order, loaded again on each pass over them."""
+
+    spec: InputSpec
+    preprocess: Preprocess
+    samples: Samples | None
+    oracle: GivenModel | None = None
+
+    def __len__(self) -> int:
+        return RANDOM_IMAGES if self.samples is None else len(self.samples)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        if self.samples is None:
+            return random_images(self.spec.shape, RANDOM_IMAGES)
+        return (self._values(sample, self.samples.are_codes) for sample in self.samples)
+
+    def _values(self, sample: Sample, are_codes: bool) -> np.ndarray:
+        values = sample.model_input(self.spec, self.preprocess)
+        return values if self.oracle is None else self.oracle.real(values, are_codes)
+
+    def first(self, count: int) -> list[np.ndarray]:
+        return [values for values, _ in zip(self, range(count), strict=False)]
+
+
+def quantize_input(graph: Graph, spec: InputSpec, values: np.ndarray) -> np.ndarray:
+    """A float input in the model's own axis order -> the int8 NHWC tensor the network starts from."""
+    quant = quant_of(graph, graph.inputs[0].tensor)
+    return quantize_linear(spec.to_nhwc(values), scale_of(quant), quant.zero_point)
+
+
+def pixel_tables(graph: Graph, preprocess: Preprocess) -> np.ndarray:
+    """What the device makes of raw pixels: int8 [C, 256], by the same arithmetic as the host's path."""
+    port = graph.inputs[0]
+    quant = quant_of(graph, port.tensor)
+    values = preprocess.pixel_values(graph.tensors[port.tensor].shape[3])
+    return quantize_linear(values, scale_of(quant), quant.zero_point)
+
+
+def preprocess_of(facts: Mapping[str, object]) -> Preprocess:
+    """The preprocessing an output folder was built with; none stands for the identity."""
+    numbers = facts["preprocess"]
+    if not isinstance(numbers, Mapping):
+        return Preprocess()
+    return Preprocess(tuple(numbers["mean"]), tuple(numbers["std"]))

@@ -1,0 +1,193 @@
+"""int8 Graph and core -> kernels and Plan, within the RAM there is, and the C files they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mbn2c.emit.bundle import Bundle
+from mbn2c.emit.network.model import Laid, Names, constant_arrays, model_files, packed_constants
+from mbn2c.emit.render import render
+from mbn2c.errors import FitError
+from mbn2c.firmware.files import DEFAULT_STACK_BYTES, firmware_files, package_files
+from mbn2c.ir.graph import Graph
+from mbn2c.ir.kernel import Kernel
+from mbn2c.ir.plan import Plan
+from mbn2c.kernels import isas_for, kernels_of_plan, select
+from mbn2c.planner.overlap import check_overlaps
+from mbn2c.planner.streaming import TradeOff, cheapest_within, choose, trade_offs
+from mbn2c.report.record import context_bytes
+from mbn2c.targets import Board, Core
+
+# What --ram-limit keeps free for the stack, which is only known after compilation; checked then.
+STACK_ALLOWANCE_BYTES = 512
+# The firmware's variables of fixed size, and the gaps between all of them.
+_FIRMWARE_BYTES = 512
+# The least that the code of a network and its firmware takes; how much it is, is only known after compilation.
+_LEAST_CODE_BYTES = 16 * 1024
+# Goals whose kernels are tried when those of the goal asked for do not fit.
+_FALLBACKS = ("balanced", "lean", "smallest")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A network laid out for one core.
+
+    curve  the plans it was chosen from
+    fit    in words, why the plan is not the one that `optimize` alone would have taken; "" if it is
+    """
+
+    plan: Plan
+    kernels: Mapping[str, Kernel]
+    curve: Sequence[TradeOff] = ()
+    fit: str = ""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """RAM for arena and context together; `name` says in words what leaves no more."""
+
+    name: str
+    left_bytes: int
+
+
+def lay_out(
+    graph: Graph, core: Core, optimize: str, ram_limit: int | None = None, board: Board | None = None
+) -> Layout:
+    """Kernels and Plan of an int8 Graph for a core: what `optimize` asks for, or the cheapest that fits.
+
+    Kernels of other families, which want less working memory or flash, are tried before anything is refused.
+
+    ram_limit  bytes of RAM in all; the cheapest plan that keeps it is taken, whatever `optimize` says
+    board      its RAM is a limit too, for a plan that does not fit it could not be linked; and so is its flash, as far
+               as it is known before compilation
+    raises     FitError if no plan fits the RAM, with the smallest possible and the layer that makes it
+    """
+    limits = _limits(graph, ram_limit, board)
+    tightest = min(limits, key=lambda limit: limit.left_bytes, default=None)
+    wish: Plan | None = None
+    smallest: list[Plan] = []
+    too_long: list[tuple[int, Layout]] = []
+    for isas in dict.fromkeys(isas_for(core.isas, goal) for goal in (optimize, *_FALLBACKS)):
+        kernels = {node.name: select(node, graph, isas) for node in graph.nodes}
+        curve = trade_offs(graph, kernels, ram_limit=tightest.left_bytes if tightest else None)
+        choice = choose(curve, optimize).plan
+        wish = wish or choice
+        plan: Plan | None = choice
+        is_bound = tightest is not None and (ram_limit is not None or _network_bytes(wish, core) > tightest.left_bytes)
+        if tightest and is_bound:
+            plan = cheapest_within(curve, lambda plan: _network_bytes(plan, core) <= tightest.left_bytes)
+        if plan is None:
+            smallest.append(min((point.plan for point in curve), key=lambda plan: plan.arena_bytes))
+            continue
+        check_overlaps(plan)
+        fit = _words(tightest, optimize, _network_bytes(wish, core)) if tightest and is_bound else ""
+        layout = Layout(plan, kernels_of_plan(plan, isas), curve, fit)
+        excess = _excess_flash_bytes(layout, board)
+        if excess <= 0:
+            return _with_flash_words(layout, too_long, optimize, board)
+        too_long.append((excess, layout))
+    if too_long:
+        # The linker refuses, and says by how much.
+        return min(too_long, key=lambda one: one[0])[1]
+    assert tightest is not None
+    raise _refusal(tightest, min(smallest, key=lambda plan: plan.arena_bytes), core)
+
+
+def _network_bytes(plan: Plan, core: Core) -> int:
+    return plan.arena_bytes + context_bytes(plan, core.bits)
+
+
+def _limits(graph: Graph, ram_limit: int | None, board: Board | None) -> list[Limit]:
+    limits = []
+    if ram_limit is not None:
+        limits.append(Limit(f"--ram-limit {ram_limit:,} B", max(0, ram_limit - STACK_ALLOWANCE_BYTES)))
+    if board is not None and board.memories:
+        memory = board.memory("arena")
+        others = {"data": firmware_bytes(graph, board), "stack": DEFAULT_STACK_BYTES}
+        taken = sum(size for use, size in others.items() if board.memory(use) is memory)
+        name = f"'{memory.name}' of {board.name} ({memory.size_bytes:,} B)"
+        limits.append(Limit(name, max(0, memory.size_bytes - taken)))
+    return limits
+
+
+def firmware_bytes(graph: Graph, board: Board) -> int:
+    """RAM of the firmware besides arena, context and stack: what the C in templates/runtime/firmware declares."""
+    console = board.console
+    # Where an interrupt receives, bytes wait in a ring.
+    ring = max(console.line_bytes, console.window_bytes) + 64 if console.interrupt is not None else 0
+    _, _, width, channels = graph.tensors[graph.inputs[0].tensor].shape
+    outputs = sum(graph.tensors[port.tensor].size_bytes for port in graph.outputs)
+    table = 4 * (len(graph.nodes) + 1)
+    return console.line_bytes + ring + width * channels + outputs + table + _FIRMWARE_BYTES
+
+
+def _words(limit: Limit, optimize: str, wish_bytes: int) -> str:
+    if wish_bytes <= limit.left_bytes:
+        return f"the cheapest plan within {limit.name}"
+    return (
+        f"'{optimize}' would take {wish_bytes:,} B of arena and context, {limit.name} leaves {limit.left_bytes:,} B: "
+        "the cheapest plan that fits was taken"
+    )
+
+
+def _excess_flash_bytes(layout: Layout, board: Board | None) -> int:
+    """By how many bytes at least constants and code leave the board's flash; 0 or less if they may fit."""
+    if board is None or not board.memories:
+        return 0
+    memory = board.memory("constants")
+    constants = sum(packed.size_bytes for packed in packed_constants(layout.plan, layout.kernels).values())
+    code = _LEAST_CODE_BYTES if board.memory("code") is memory else 0
+    return constants + code - memory.size_bytes
+
+
+def _with_flash_words(
+    layout: Layout, too_long: Sequence[tuple[int, Layout]], optimize: str, board: Board | None
+) -> Layout:
+    """The layout, which also says so if kernels before its own would have taken too much flash."""
+    if not too_long or board is None:
+        return layout
+    memory = board.memory("constants")
+    words = (
+        f"the kernels of '{optimize}' would take at least {memory.size_bytes + too_long[0][0]:,} B of '{memory.name}' "
+        f"of {board.name} ({memory.size_bytes:,} B): others, which take less, were chosen"
+    )
+    return replace(layout, fit="; ".join(filter(None, [layout.fit, words])))
+
+
+def _refusal(limit: Limit, plan: Plan, core: Core) -> FitError:
+    node = plan.calls[plan.peak_step].node or "input"
+    return FitError(
+        f"arena and context take at least {_network_bytes(plan, core):,} B, "
+        f"{limit.name} leaves {limit.left_bytes:,} B for them",
+        where=f"step {plan.peak_step}, {node}, where most bytes are alive",
+        hint="a smaller input or a narrower network, or more RAM",
+    )
+
+
+def c_files(
+    layout: Layout,
+    names: Names,
+    core: Core,
+    board: Board | None,
+    beside: Sequence[Laid] = (),
+) -> Bundle:
+    """C of the network, firmware if there is a board, Makefile and CMakeLists.txt.
+
+    beside  networks whose C comes too, and shares the kernels
+    """
+    bundle = model_files(layout.plan, layout.kernels, names, beside)
+    sources = sorted(path for path in bundle if path.endswith(".c"))
+    firmware: dict[str, bytes] = {}
+    if board is not None:
+        arrays = tuple(constant_arrays(packed_constants(layout.plan, layout.kernels), names))
+        firmware = firmware_files(render, name=names.prefix, core=core, board=board, network=bundle, constants=arrays)
+    packages = package_files(
+        render,
+        name=names.prefix,
+        core=core,
+        sources=sources,
+        board=board,
+        firmware=firmware or None,
+    )
+    return bundle | firmware | packages

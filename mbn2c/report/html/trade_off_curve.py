@@ -1,0 +1,108 @@
+"""report.json -> the curve of RAM against instructions as a picture.
+
+RAM is on a logarithmic axis: layer by layer takes many times what a stream does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log2
+from typing import Any
+
+from mbn2c.report.html.drawing import TICKS, Mark, kib, number, round_step, text_of_bytes
+
+Json = Mapping[str, Any]
+
+_LEFT, _TOP, _WIDTH, _HEIGHT = 78.0, 30.0, 500.0, 250.0
+# The empty share of the picture on each side.
+_MARGIN = 0.12
+
+
+@dataclass(frozen=True)
+class Point:
+    """One plan of the trade-off curve."""
+
+    x: str
+    y: str
+    number: int
+    arena: str
+    instructions: str
+    loops: int
+    words: str
+    chosen: bool
+
+
+def trade_off_curve(trade_offs: Sequence[Json]) -> dict[str, object]:
+    """What the template draws."""
+    points = _points(trade_offs)
+    return {
+        "left": _LEFT,
+        "right": _LEFT + _WIDTH,
+        "top": _TOP,
+        "bottom": _TOP + _HEIGHT,
+        "all_height": _TOP + _HEIGHT + 44,
+        "all_width": _LEFT + _WIDTH + 30,
+        "points": points,
+        "line": " ".join(f"{point.x},{point.y}" for point in points),
+        "x_marks": _x_marks(trade_offs),
+        "y_marks": _y_marks(trade_offs),
+    }
+
+
+def _points(trade_offs: Sequence[Json]) -> list[Point]:
+    return [
+        Point(
+            number(_x(trade_offs, one["arena_bytes"])),
+            number(_y(trade_offs, one["instructions"])),
+            index,
+            text_of_bytes(one["arena_bytes"]),
+            f"{one['instructions'] / 1e6:,.2f} M",
+            one["loops"],
+            "layer by layer" if one["layerwise"] else "whole network in one loop" if one["loops"] == 1 else "streaming",
+            one["chosen"],
+        )
+        for index, one in enumerate(trade_offs, start=1)
+    ]
+
+
+def _x(trade_offs: Sequence[Json], arena_bytes: float) -> float:
+    low, high = _x_range(trade_offs)
+    return _LEFT + _WIDTH * (log2(arena_bytes) - low) / (high - low)
+
+
+def _x_range(trade_offs: Sequence[Json]) -> tuple[float, float]:
+    sizes = [log2(one["arena_bytes"]) for one in trade_offs]
+    margin = max(max(sizes) - min(sizes), 0.5) * _MARGIN
+    return min(sizes) - margin, max(sizes) + margin
+
+
+def _x_marks(trade_offs: Sequence[Json]) -> list[Mark]:
+    """At powers of two; where those are few, at round shares between them as well."""
+    if not trade_offs:
+        return []
+    low, high = _x_range(trade_offs)
+    shares = (1.0,) if high - low >= 3 else (1.0, 1.5) if high - low >= 1.2 else (1.0, 1.25, 1.5, 1.75)
+    sizes = [2.0**exponent * share for exponent in range(floor(low), ceil(high)) for share in shares]
+    return [Mark(number(_x(trade_offs, size)), kib(size)) for size in sizes if low <= log2(size) <= high]
+
+
+def _y(trade_offs: Sequence[Json], instructions: float) -> float:
+    low, high = _y_range(trade_offs)
+    return _TOP + _HEIGHT * (high - instructions) / (high - low)
+
+
+def _y_range(trade_offs: Sequence[Json]) -> tuple[float, float]:
+    costs = [one["instructions"] for one in trade_offs]
+    margin = max(max(costs) - min(costs), max(costs) * 0.01, 1) * _MARGIN
+    return min(costs) - margin, max(costs) + margin
+
+
+def _y_marks(trade_offs: Sequence[Json]) -> list[Mark]:
+    if not trade_offs:
+        return []
+    low, high = _y_range(trade_offs)
+    step = round_step((high - low) / TICKS, 10)
+    values = [index * step for index in range(ceil(low / step), floor(high / step) + 1)]
+    digits = 0 if step >= 1e6 else 1 if step >= 1e5 else 3
+    return [Mark(number(_y(trade_offs, value)), f"{value / 1e6:,.{digits}f} M") for value in values]
