@@ -16,9 +16,9 @@ import numpy as np
 import unicorn
 from unicorn import arm_const as arm
 
-from mbn2c.emit.render import render
-from mbn2c.firmware.elf import read_elf
+from mbn2c.files.elf import read_elf
 from mbn2c.link.packing import Packer
+from mbn2c.resources.render import render
 from mbn2c.targets import load_core
 from mbn2c.tasks.images import open_samples
 from mbn2c.tasks.task import InputSpec

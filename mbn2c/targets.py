@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mbn2c.errors import UsageError
-from mbn2c.resources import targets
+from mbn2c.resources.folders import targets
 
 MEMORY_KINDS = ("flash", "ram")
 USES = ("vectors", "code", "constants", "data", "arena", "stack")

@@ -9,7 +9,7 @@ from mbn2c.commands import demo
 from mbn2c.commands.build import BuildOptions, build
 from mbn2c.commands.output_folder import OutputFolder, compile_folder, firmware_for, staged
 from mbn2c.commands.verify import VerifyOptions, verify
-from mbn2c.emit.bundle import write_bundle
+from mbn2c.files.bundle import write_bundle
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.progress import no_progress

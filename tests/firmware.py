@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from dummy_model import DummyModel
 
-from mbn2c.emit.render import render
 from mbn2c.firmware.files import firmware_files, package_files
 from mbn2c.firmware.toolchain import Built, build
 from mbn2c.targets import Board, Core, load_core
@@ -26,10 +25,8 @@ def missing_tool(core: Core, board: Board) -> str:
 def write_firmware(model: DummyModel, core: Core, board: Board | None, folder: Path) -> None:
     firmware = {}
     if board is not None:
-        firmware = firmware_files(render, name="person", core=core, board=board, network=model.files())
-    package = package_files(
-        render, name="person", core=core, sources=["person.c"], board=board, firmware=firmware or None
-    )
+        firmware = firmware_files(name="person", core=core, board=board, network=model.files())
+    package = package_files(name="person", core=core, sources=["person.c"], board=board, firmware=firmware or None)
     for path, data in {**model.files(), **firmware, **package}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)

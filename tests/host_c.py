@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mbn2c.emit.bundle import write_bundle
 from mbn2c.emit.network.model import Laid, Names, model_files
-from mbn2c.emit.render import render
+from mbn2c.files.bundle import write_bundle
 from mbn2c.ir.plan import Plan, from_memory
 from mbn2c.kernels import kernels_of_plan
-from mbn2c.resources import templates
+from mbn2c.resources.folders import templates
+from mbn2c.resources.render import render
 
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 # Warnings are another test's business.

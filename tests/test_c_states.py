@@ -11,8 +11,7 @@ from firmware import missing_tool
 from host_c import SANITIZE, compile_c, write_c
 from tiny_nets import tiny_nets
 
-from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.render import render
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware.files import firmware_files, package_files
 from mbn2c.firmware.toolchain import build
 from mbn2c.link.transports.emulator import EmulatedBoard
@@ -125,10 +124,10 @@ def test_on_a_board(tmp_path: Path) -> None:
     if lacking := missing_tool(core, board):
         pytest.skip(f"{board.name}: not installed: {lacking}")
     files = tiny_nets()["stream"].files()
-    firmware = firmware_files(render, name="stream", core=core, board=board, network=files)
+    firmware = firmware_files(name="stream", core=core, board=board, network=files)
     firmware["firmware/main.c"] = source(ON_BOARD).encode()
     sources = sorted(path for path in files if path.endswith(".c"))
-    package = package_files(render, name="stream", core=core, sources=sources, board=board, firmware=firmware)
+    package = package_files(name="stream", core=core, sources=sources, board=board, firmware=firmware)
     write_bundle({**files, **firmware, **package}, tmp_path)
     with EmulatedBoard(board, build(tmp_path, "stream", core, board).path) as line:
         said = b""

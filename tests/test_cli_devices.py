@@ -21,10 +21,10 @@ from mbn2c.cli import main
 from mbn2c.commands import demo
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify import JOURNAL
-from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_files import c_files
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.link import wire
-from mbn2c.planner.choice import c_files
 from mbn2c.targets import load_board
 
 
@@ -40,7 +40,8 @@ def pi_program(output: OutputFolder, tmp_path_factory: pytest.TempPathFactory) -
     if emulator is None or shutil.which("aarch64-linux-gnu-gcc") is None:
         pytest.skip("not installed: qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross (apt install)")
     folder, board = tmp_path_factory.mktemp("pi"), load_board("raspberry-pi")
-    write_bundle(c_files(output.layout(output.core), output.names, output.core, board), folder)
+    layout = output.layout(output.core)
+    write_bundle(c_files(layout.plan, layout.kernels, output.names, output.core, board), folder)
     elf = toolchain.build(folder, output.prefix, output.core, board).path
     return [emulator, elf]
 

@@ -13,10 +13,10 @@ from dummy_model import DummyModel
 from faulty_line import FAULTS, FaultyLine
 from firmware import build_firmware
 
-from mbn2c.emit.render import render
 from mbn2c.link import wire
 from mbn2c.link.session import Session, Timing
 from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.resources.render import render
 from mbn2c.targets import load_board
 
 MODEL = DummyModel(rows=3, row_bytes=40, output_bytes=10)

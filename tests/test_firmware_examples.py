@@ -22,19 +22,20 @@ from users_pytest import run_pytest
 
 from mbn2c.cli import main
 from mbn2c.commands import demo
+from mbn2c.commands.build_report import SCHEMA
 from mbn2c.commands.output_folder import OutputFolder, staged
 from mbn2c.commands.verify.one_image import open_models
-from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.model import Laid, Names
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.ir.graph import Graph
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.file import graph_to_bytes
 from mbn2c.network.network import Network, NetworkOptions, read_network
-from mbn2c.planner.choice import Layout, c_files, lay_out
+from mbn2c.planner.choice import Layout, lay_out
 from mbn2c.progress import Progress
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.report.record import SCHEMA
 from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.images import open_samples
 
@@ -218,7 +219,7 @@ def test_libraries_built_apart_do_not_share_kernels_silently(tmp_path: Path) -> 
     wake, detail = laid("wake", tiny_mobilenet_v1()), laid("detail", tiny_mobilenet_v2(40, 40))
     for folder, one, beside in (("apart", wake, ()), ("apart2", detail, ()), ("both", detail, (wake,))):
         layout = Layout(one.plan, one.kernels)
-        write_bundle(c_files(layout, one.names, core, None, beside=beside), tmp_path / folder)
+        write_bundle(c_files(layout.plan, layout.kernels, one.names, core, None, beside=beside), tmp_path / folder)
         toolchain.build(tmp_path / folder, one.names.prefix, core)
     assert "multiple definition" in linked(tmp_path, "apart/build/libwake.a", "apart2/build/libdetail.a")
     assert "error" not in linked(tmp_path, "both/build/libdetail.a")

@@ -18,9 +18,9 @@ from models import OPERATOR_CASES, tiny_mobilenet_v2, tiny_two_outputs
 from networks import cut_lists, int8_inputs, kernels_of, networks, piece_lists, plan_with_cuts, quantized
 from tiny_nets import tiny_nets
 
-from mbn2c.emit.bundle import write_bundle
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.errors import UsageError
+from mbn2c.files.bundle import write_bundle
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan
 from mbn2c.ir.text import print_graph, print_plan

@@ -16,8 +16,9 @@ from hypothesis import Phase, given, settings
 from models import RELU, RELU6, Builder, tiny_mobilenet_v1, tiny_mobilenet_v2, tiny_two_outputs
 from networks import cut_lists, int8_inputs, kernels_of, networks, piece_lists, plan_with_cuts, quantized
 
-from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.model import Names
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan, in_memory
@@ -29,7 +30,6 @@ from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.numerics import add_integer, prove_add, snap_add_scale
 from mbn2c.ops.operator import quant_of
-from mbn2c.planner.choice import Layout, c_files
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.reference.run_graph import run_graph
@@ -180,7 +180,7 @@ def check_in_emulator(folder: Path, plan: Plan, core_name: str) -> None:
     core, board = load_core(core_name), load_board(BOARDS[core_name])
     graph, names = plan.graph, Names("net", "a test", bytes(range(32)))
     isas = isas_for(core.isas, "speed")
-    write_bundle(c_files(Layout(plan, kernels_of_plan(plan, isas)), names, core, board), folder)
+    write_bundle(c_files(plan, kernels_of_plan(plan, isas), names, core, board), folder)
     elf = toolchain.build(folder, "net", core, board).path
     with EmulatedBoard(board, elf) as transport:
         session = Session(transport, digest=names.digest, timing=EMULATED)
@@ -227,7 +227,7 @@ def test_c_is_clean(tmp_path: Path, isa: str) -> None:
     plan = plan_with_cuts(graph, [], (), ISAS[isa])
     names = Names("net", "a test", bytes(range(32)))
     core = load_core(CPU[isa])
-    write_bundle(c_files(Layout(plan, kernels_of_plan(plan, ISAS[isa])), names, core, None), tmp_path)
+    write_bundle(c_files(plan, kernels_of_plan(plan, ISAS[isa]), names, core, None), tmp_path)
     sources = sorted(path.name for path in tmp_path.glob("*.c"))
     compile_c(tmp_path, sources, *core.cflags, *STRICT, "-c", compiler=f"{core.prefix}gcc")
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from models import RELU, RELU6, Builder, tiny_mobilenet_v2
 from networks import cut_lists, int8_inputs, networks, piece_lists, plan_with_cuts, quantized
 
-from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.model import Names
-from mbn2c.emit.render import render
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.firmware.stack import assembly_pushes
 from mbn2c.ir.graph import Graph
@@ -31,8 +31,8 @@ from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.numerics import LARGEST_RECIPROCAL, prove_scales, requantize_integer, step_positions
 from mbn2c.ops.operator import quant_of
-from mbn2c.planner.choice import Layout, c_files
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.resources.render import render
 from mbn2c.targets import load_board, load_core
 
 # Every table, the core it is for and a board that runs that core's code.
@@ -178,7 +178,7 @@ def check_in_emulator(folder: Path, plan: Plan, table: str) -> None:
     """Each step's rows, compared by CRC, and the outputs."""
     core, board = load_core(TABLES[table][0]), load_board(TABLES[table][1])
     graph, names = plan.graph, Names("net", "a test", bytes(range(32)))
-    write_bundle(c_files(Layout(plan, kernels_of_plan(plan, isas_of(table))), names, core, board), folder)
+    write_bundle(c_files(plan, kernels_of_plan(plan, isas_of(table)), names, core, board), folder)
     elf = toolchain.build(folder, "net", core, board).path
     with EmulatedBoard(board, elf) as transport:
         session = Session(transport, digest=names.digest, timing=EMULATED)
@@ -218,7 +218,7 @@ def test_c_is_clean(tmp_path: Path, table: str) -> None:
     need_tools(table)
     core, names = load_core(TABLES[table][0]), Names("net", "a test", bytes(range(32)))
     plan = plan_with_cuts(chain(17, 8), [], (), isas_of(table))
-    write_bundle(c_files(Layout(plan, kernels_of_plan(plan, isas_of(table))), names, core, None), tmp_path)
+    write_bundle(c_files(plan, kernels_of_plan(plan, isas_of(table)), names, core, None), tmp_path)
     sources = sorted(path.name for path in tmp_path.glob("*.c"))
     compile_c(tmp_path, sources, *core.cflags, *STRICT, "-c", compiler=f"{core.prefix}gcc")
 

@@ -25,11 +25,11 @@ from mbn2c.cli import main
 from mbn2c.commands import demo
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.open_devices import Place, read_lab
-from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_files import c_files
 from mbn2c.errors import BoardError, UsageError
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.link.transports.labgrid_console import LabgridConsole
-from mbn2c.planner.choice import c_files
 from mbn2c.targets import load_board
 
 NOBODY = "socket://127.0.0.1:9"  # the discard port: nobody listens there
@@ -176,7 +176,8 @@ def places(
     if emulator is None:
         pytest.skip("qemu-aarch64 is not installed (apt install qemu-user)")
     board = load_board("raspberry-pi")
-    write_bundle(c_files(output.layout(output.core), output.names, output.core, board), tmp_path)
+    layout = output.layout(output.core)
+    write_bundle(c_files(layout.plan, layout.kernels, output.names, output.core, board), tmp_path)
     elf = str(toolchain.build(tmp_path, output.prefix, output.core, board).path)
     exported = ""
     for name in ("one", "two"):

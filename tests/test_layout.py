@@ -12,15 +12,15 @@ import pytest
 from mobilenets import mobilenet_v1
 from networks import quantized
 
-from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.model import Names
 from mbn2c.errors import FitError
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware.toolchain import build
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, select
-from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES, c_files, firmware_bytes, lay_out
+from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES, firmware_bytes, lay_out
 from mbn2c.planner.streaming import trade_offs
-from mbn2c.report.record import context_bytes
 from mbn2c.targets import Board, Memory, load_board, load_core
 
 KIB = 1024
@@ -45,7 +45,7 @@ def kernels_used(core: str, optimize: str, **limits: object) -> tuple[set[str], 
     """Functions of the ordinary convolutions, why the plan was taken, and the bytes of arena and context."""
     layout = lay_out(vww(), load_core(core), optimize, **limits)  # type: ignore[arg-type]
     used = {layout.kernels[node.name].function for node in vww().nodes if node.op == "conv2d"}
-    return used, layout.fit, layout.plan.arena_bytes + context_bytes(layout.plan, 32)
+    return used, layout.fit, layout.plan.arena_bytes + layout.plan.context_bytes(32)
 
 
 def test_a_board_with_enough_ram_changes_nothing() -> None:
@@ -73,7 +73,7 @@ def test_a_board_with_little_ram_gets_the_cheapest_plan_that_fits() -> None:
 @pytest.mark.parametrize("optimize", ["balanced", "speed"])
 def test_kernels_of_other_families_are_tried_before_refusing(optimize: str) -> None:
     smallest = min(
-        point.plan.arena_bytes + context_bytes(point.plan, 32)
+        point.plan.arena_bytes + point.plan.context_bytes(32)
         for point in lay_out(vww(), load_core("cortex-m0plus"), optimize).curve
     )
     used, fit, size = kernels_used("cortex-m0plus", optimize, ram_limit=smallest - 16 + STACK_ALLOWANCE_BYTES)
@@ -105,7 +105,7 @@ def test_what_cannot_fit_is_refused_with_the_smallest_and_its_layer(limits: dict
         kernels_used("cortex-m0plus", "balanced", **limits)
     isas = isas_for(load_core("cortex-m0plus").isas, "smallest")
     smallest = trade_offs(vww(), {node.name: select(node, vww(), isas) for node in vww().nodes})[0].plan
-    least = smallest.arena_bytes + context_bytes(smallest, 32)
+    least = smallest.arena_bytes + smallest.context_bytes(32)
     assert f"arena and context take at least {least:,} B" in refused.value.what
     assert ("--ram-limit 8,192 B leaves 7,680 B" in refused.value.what) == ("ram_limit" in limits)
     assert refused.value.where == (
@@ -122,7 +122,7 @@ def test_the_firmware_takes_what_is_kept_free_for_it(
     core = load_core(board.core)
     need_tool(f"{core.prefix}gcc")
     layout = lay_out(vww(), core, "ram", board=board)
-    write_bundle(c_files(layout, Names("net", "net", bytes(32)), core, board), tmp_path)
+    write_bundle(c_files(layout.plan, layout.kernels, Names("net", "net", bytes(32)), core, board), tmp_path)
     pieces = build(tmp_path, "net", core, board).pieces
     own = [piece for piece in pieces if piece.section not in (".arena", ".bss.net")]
     taken = sum(piece.size_bytes for piece in own if piece.kind in ("data", "zero"))

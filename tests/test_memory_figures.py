@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from benchmark_scripts import script
 
+from mbn2c.commands.build_report import build_report, with_sizes
 from mbn2c.emit.network.model import Names
 from mbn2c.firmware.toolchain import linked_pieces
-from mbn2c.report.record import build_report, with_sizes
 from mbn2c.targets import load_board, load_core
 
 FACTS = {"given": None}

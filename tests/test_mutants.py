@@ -24,9 +24,10 @@ from mbn2c.commands.verify import Device
 from mbn2c.commands.verify.one_image import open_models
 from mbn2c.commands.verify.stress import StressSet, run_stress
 from mbn2c.emit.expectations import expectations
-from mbn2c.emit.network.model import constant_arrays, model_files, packed_constants
+from mbn2c.emit.network.model import constant_arrays, model_files
 from mbn2c.errors import BoardError, GateError, Mbn2cError
 from mbn2c.firmware import toolchain
+from mbn2c.kernels import packed_constants
 from mbn2c.link.session import Session, Timing
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.inputs import input_spec

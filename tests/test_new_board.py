@@ -14,7 +14,7 @@ from test_real_boards import stm32f4
 
 from mbn2c.firmware.flash.tools import flash
 from mbn2c.link.session import EMULATED, Session
-from mbn2c.resources import targets
+from mbn2c.resources.folders import targets
 from mbn2c.targets import DRIVERS, Board, parse_board
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "new-board.md").read_text(encoding="utf-8")

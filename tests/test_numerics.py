@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from mbn2c.emit.network.c_values import int_literal
-from mbn2c.emit.render import render
 from mbn2c.errors import QuantError
 from mbn2c.numerics import (
     add_float,
@@ -33,6 +32,7 @@ from mbn2c.numerics import (
     requantize_integer,
     snap_add_scale,
 )
+from mbn2c.resources.render import render
 
 VECTORS = Path(__file__).resolve().parent / "vectors" / "requantize.json"
 INT32_MAX = 2**31 - 1

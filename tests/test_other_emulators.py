@@ -25,7 +25,7 @@ from gdb_stub import GdbStub
 from mbn2c.commands import demo
 from mbn2c.commands.output_folder import OutputFolder, firmware_for
 from mbn2c.commands.verify import VerifyOptions, verify
-from mbn2c.firmware.elf import read_elf
+from mbn2c.files.elf import read_elf
 from mbn2c.firmware.flash.tools import flash
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard

@@ -17,8 +17,8 @@ import pytest
 from mbn2c.commands.output_folder import OutputFolder, check_folder, staged
 from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, read_manifest
 from mbn2c.commands.output_folder.staging import STAGE
-from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import UsageError
+from mbn2c.files.bundle import write_bundle
 
 Files = Mapping[str, bytes]
 OLD = {"net.c": b"old", "net.h": b"same", "gone.c": b"gone", "arduino/net/src/gone.c": b"gone", "build/net.elf": b"elf"}

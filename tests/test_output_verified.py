@@ -20,15 +20,16 @@ from onnx_models import head_pool_flatten_gemm
 from test_output_folder import content
 
 from mbn2c.cli import main
-from mbn2c.commands.output_folder import OWN_FIRMWARE, OutputFolder, expected_build, firmware_on, sources_for
+from mbn2c.commands.output_folder import OutputFolder, expected_build, firmware_on, sources_for
 from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, read_manifest
 from mbn2c.commands.output_folder.staging import STAGE
 from mbn2c.commands.verify.open_devices import refuse_stale
-from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware.sizes import Sizes
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.report.text import OWN_FIRMWARE
 from mbn2c.targets import load_board
 
 IMAGES = 3

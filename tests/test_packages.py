@@ -22,10 +22,10 @@ from networks import quantized
 
 from mbn2c.cli import main
 from mbn2c.commands import demo
-from mbn2c.emit.bundle import Bundle, write_bundle
 from mbn2c.emit.network.model import Names, model_files
 from mbn2c.emit.packages.packagings import EMITS, PACKAGINGS, check_emits, package_folder
 from mbn2c.errors import UsageError
+from mbn2c.files.bundle import Bundle, write_bundle
 from mbn2c.planner.choice import Layout, lay_out
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_core

@@ -17,12 +17,12 @@ from firmware import build_firmware
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mbn2c.emit.render import render
 from mbn2c.link import wire
 from mbn2c.link.packing import LARGEST_RATIO, Packer
 from mbn2c.link.session import Session, Timing
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.link.transports.transport import Transport
+from mbn2c.resources.render import render
 from mbn2c.targets import load_board
 
 UNPACK = """

@@ -27,7 +27,6 @@ from mbn2c.ops.attributes import GuardedRequantize
 from mbn2c.planner.choice import Layout, lay_out
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.report.record import context_bytes
 from mbn2c.targets import Core, all_cores, load_board, load_core
 
 # What a network is refused with, in every dialect, and the first words of what to do.
@@ -113,7 +112,7 @@ def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monk
     assert len(planned) < len({core.isas for core in all_cores()})
     for core in all_cores():
         layout = lay_out(graph, core, "balanced")
-        ram_bytes = layout.plan.arena_bytes + context_bytes(layout.plan, core.bits)
+        ram_bytes = layout.plan.arena_bytes + layout.plan.context_bytes(core.bits)
         packed = [layout.kernels[node.name].pack(node, graph).size_bytes for node in graph.nodes]
         assert rows[core.name] == {"target": core.name, "ram_bytes": ram_bytes, "flash_bytes": sum(packed)}
 

@@ -26,15 +26,15 @@ from model_board import CCR, CCR_CACHES, ModelBoard
 from mbn2c.commands import demo
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify import VerifyOptions, verify
-from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.render import render
+from mbn2c.emit.c_files import c_files
 from mbn2c.errors import BoardError
-from mbn2c.firmware.elf import read_elf
+from mbn2c.files.bundle import write_bundle
+from mbn2c.files.elf import read_elf
 from mbn2c.firmware.toolchain import build, memory_use
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.serial_port import SerialPort
-from mbn2c.planner.choice import c_files
 from mbn2c.progress import no_progress
+from mbn2c.resources.render import render
 from mbn2c.targets import Board, all_boards, load_board, load_core
 
 REAL = [board.name for board in all_boards() if not board.emulated]
@@ -61,7 +61,8 @@ def objects(network: OutputFolder, tmp_path_factory: pytest.TempPathFactory) -> 
     def compiled(name: str) -> Path:
         if name not in made:
             core, folder = load_core(name), tmp_path_factory.mktemp(name)
-            write_bundle(c_files(network.layout(core), network.names, core, None), folder)
+            layout = network.layout(core)
+            write_bundle(c_files(layout.plan, layout.kernels, network.names, core, None), folder)
             build(folder, network.prefix, core)
             made[name] = folder / "build"
         return made[name]
@@ -84,7 +85,8 @@ def built(
         if lacking := missing_tool(core, board):
             pytest.skip(f"{name}: not installed: {lacking}")
         folder = tmp_path_factory.mktemp(name)
-        write_bundle(c_files(network.layout(core), network.names, core, board), folder)
+        layout = network.layout(core)
+        write_bundle(c_files(layout.plan, layout.kernels, network.names, core, board), folder)
         shutil.copytree(objects(board.core), folder / "build", copy_function=shutil.copyfile)
         made[name] = build(folder, network.prefix, core, board).path
         return made[name]

@@ -20,11 +20,11 @@ from networks import quantized
 from PIL import Image
 
 from mbn2c.commands.build import REPORT_PAGE, report_files
+from mbn2c.commands.build_report import build_report, to_json, with_sizes
 from mbn2c.emit.network.model import Names
 from mbn2c.ir.graph import Graph
 from mbn2c.planner.choice import lay_out
 from mbn2c.report.html import report_page
-from mbn2c.report.record import build_report, to_json, with_sizes
 from mbn2c.targets import load_core
 
 FACTS = {"given": None, "optimize": "balanced", "ram_limit": None}

@@ -12,11 +12,12 @@ from firmware import missing_tool
 from models import tiny_mobilenet_v1
 from networks import int8_inputs, quantized
 
-from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.model import Names
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.planner.choice import c_files, lay_out
+from mbn2c.planner.choice import lay_out
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core
 
@@ -60,7 +61,7 @@ def test_snippet(text: str, tmp_path: Path) -> None:
         pytest.skip(f"not installed: {lacking}")
     graph = quantized(tiny_mobilenet_v1())
     layout = lay_out(graph, core, "balanced")
-    write_bundle(c_files(layout, Names("person", "tiny.onnx", bytes(32)), core, board), tmp_path)
+    write_bundle(c_files(layout.plan, layout.kernels, Names("person", "tiny.onnx", bytes(32)), core, board), tmp_path)
     (tmp_path / "firmware" / "main.c").write_text(text + PROGRAM)
     elf = toolchain.build(tmp_path, "person", core, board).path
     strict = [f"{core.prefix}gcc", *core.cflags, *STRICT, "-I.", "-Ifirmware", "-c", "firmware/main.c", "-o", "main.o"]

@@ -16,8 +16,9 @@ from mobilenets import mobilenet_v1
 from networks import int8_inputs, kernels_of, networks, quantized
 from shared import SHARED, shared
 
-from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.model import Names
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware.toolchain import build
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import in_memory
@@ -25,7 +26,7 @@ from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.network import import_lowered
 from mbn2c.ops.operator import quant_of
-from mbn2c.planner.choice import c_files, lay_out
+from mbn2c.planner.choice import lay_out
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.streaming import choose, trade_offs
 from mbn2c.reference.run_graph import run_graph
@@ -122,7 +123,7 @@ def test_every_layer_on_emulated_boards(core: str, goal: str, tmp_path: Path) ->
     graph = quantized(import_lowered(file) if file.exists() else mobilenet_v1(0.25, 96, classes=2), 1)
     layout = lay_out(graph, target, goal, board=board)
     names = Names("net", "a test", bytes(32))
-    write_bundle(c_files(layout, names, target, board), tmp_path)
+    write_bundle(c_files(layout.plan, layout.kernels, names, target, board), tmp_path)
     elf = build(tmp_path, "net", target, board).path
     with EmulatedBoard(board, elf) as transport:
         session = Session(transport, digest=names.digest, timing=EMULATED)

@@ -28,7 +28,6 @@ from mbn2c.planner.streaming import PIECES, Search, TradeOff, cheapest_within, c
 from mbn2c.planner.timeline import simulate
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
-from mbn2c.report.record import context_bytes
 
 KIB = 1024
 # Worst-case stacks of the generated C on Cortex-M are 180 to 390 bytes; the builds measure them.
@@ -50,7 +49,7 @@ def curve_of(name: str) -> tuple[TradeOff, ...]:
 
 
 def total_bytes(plan: Plan) -> int:
-    return plan.arena_bytes + context_bytes(plan, 32) + STACK_BYTES
+    return plan.arena_bytes + plan.context_bytes(32) + STACK_BYTES
 
 
 # --- what must be reached ------------------------------------------------------------------------

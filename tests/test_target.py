@@ -9,7 +9,7 @@ import pytest
 
 from mbn2c.errors import UsageError
 from mbn2c.kernels import TABLES, isas_for
-from mbn2c.resources import targets
+from mbn2c.resources.folders import targets
 from mbn2c.targets import (
     HOSTED_DRIVERS,
     all_boards,

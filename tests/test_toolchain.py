@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mbn2c.errors import BoardError, InternalError
-from mbn2c.firmware.elf import read_elf
+from mbn2c.files.elf import read_elf
 from mbn2c.firmware.stack import COMPILER_BYTES, LIBRARY_BYTES, StackUse, worst_case_stack
 from mbn2c.firmware.toolchain import Piece, build, linked_pieces
 from mbn2c.targets import load_core

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mbn2c.emit.render import render
 from mbn2c.errors import BoardError
 from mbn2c.link import wire
+from mbn2c.resources.render import render
 
 VECTORS = Path(__file__).parent / "vectors" / "wire_frames.json"
 KINDS = {kind.__name__: kind for kind in wire.REQUESTS + wire.REPLIES}

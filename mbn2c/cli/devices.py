@@ -12,12 +12,12 @@ from typing import Any
 from mbn2c.cli.streams import say
 from mbn2c.cli.words import COUNT, add_output_options, command, output_kinds, percent, progress, show, whole
 from mbn2c.commands.bench import bench, bench_device
-from mbn2c.commands.output_folder import OWN_FIRMWARE, OutputFolder, firmware_on
+from mbn2c.commands.output_folder import OutputFolder, firmware_on
 from mbn2c.commands.verify import JOURNAL, VerifyOptions, check_gates, verify_on_all
 from mbn2c.commands.verify.open_devices import BAUD_RANGE, FIRST_BAUD, Place, emulated_board, open_devices, read_lab
 from mbn2c.errors import UsageError
 from mbn2c.firmware.flash.tools import flash
-from mbn2c.report.text import bench_text, verify_text
+from mbn2c.report.text import OWN_FIRMWARE, bench_text, verify_text
 from mbn2c.targets import Board, load_board
 
 _BAUD = whole(*BAUD_RANGE)

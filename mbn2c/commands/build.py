@@ -11,21 +11,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mbn2c.emit.bundle import Bundle
+from mbn2c.commands.build_report import build_report, to_json
+from mbn2c.emit.c_files import c_files
 from mbn2c.emit.expectations import expectations
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.emit.network.model import Laid, Names
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, PACKAGINGS, check_emits, package_folder
-from mbn2c.files import text_of
+from mbn2c.files.bundle import Bundle
+from mbn2c.files.user_files import text_of
 from mbn2c.ir.graph import Graph
 from mbn2c.network.file import graph_to_bytes
 from mbn2c.network.inputs import RANDOM_IMAGES, pixel_tables, preprocess_of
 from mbn2c.network.network import MODEL_FLOAT32, RANDOM, Network, NetworkOptions, read_network
 from mbn2c.network.stress_inputs import choose_stress
-from mbn2c.planner.choice import c_files, lay_out
+from mbn2c.planner.choice import lay_out
 from mbn2c.progress import Progress, no_progress
 from mbn2c.report.html import report_page
-from mbn2c.report.record import build_report, to_json
 from mbn2c.targets import Board, Core
 from mbn2c.tasks.classification import read_class_names
 from mbn2c.tasks.likeness import described
@@ -112,8 +113,8 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     _add_quality(report, network)
     report["device"] = expectations(layout.plan, layout.kernels, names).to_json()
     report["stress"] = choose_stress(quantized, tables, progress)
-    bundle = c_files(layout, names, options.core, options.board, beside=options.beside)
-    alone = c_files(layout, names, options.core, None) if options.beside else bundle
+    bundle = c_files(layout.plan, layout.kernels, names, options.core, options.board, beside=options.beside)
+    alone = c_files(layout.plan, layout.kernels, names, options.core, None) if options.beside else bundle
     report["sources"] = sorted(path for path in alone if "/" not in path and path.endswith(".c"))
     code = {path: content for path, content in bundle.items() if "/" not in path and path.endswith((".c", ".h"))}
     for emit in sorted(set(options.emit) & set(PACKAGINGS)):

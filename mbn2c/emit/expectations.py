@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from mbn2c.emit.network.model import Names, constant_arrays, packed_constants
+from mbn2c.emit.network.model import Names, constant_arrays
 from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan, in_memory
+from mbn2c.kernels import packed_constants
 from mbn2c.ops import OPERATORS
 
 

@@ -1,23 +1,20 @@
 """Turns a model's C and a board into the files around it: firmware, linker script, Makefile, CMakeLists.
 
-Returns path -> bytes relative to the output folder, as a Bundle wants it. Rendering is the caller's
-(`emit/render.py` is the one door to jinja2), and so is the model's own C.
+Returns path -> bytes relative to the output folder, as a Bundle wants it. The model's own C is the caller's.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from mbn2c import __version__
 from mbn2c.errors import UsageError
 from mbn2c.link import wire
+from mbn2c.resources.render import render
 from mbn2c.targets import Board, Core
-
-Render = Callable[[str, Mapping[str, object]], str]
-"""(template path under `templates/`, values) -> text"""
 
 DEFAULT_STACK_BYTES = 2048
 # picolibc, the usual C library of bare RISC-V, copies and fills byte by byte.
@@ -29,7 +26,6 @@ _NUMBER = re.compile(rb"MBN_BUILD 0x([0-9A-F]{8})u")
 
 
 def firmware_files(
-    render: Render,
     *,
     name: str,
     core: Core,
@@ -95,7 +91,6 @@ def renumbered(files: Mapping[str, bytes], changed: Mapping[str, bytes]) -> dict
 
 
 def package_files(
-    render: Render,
     *,
     name: str,
     core: Core,

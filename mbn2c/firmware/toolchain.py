@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbn2c.errors import BoardError, FitError, InternalError, UsageError
-from mbn2c.firmware.elf import read_elf
+from mbn2c.files.elf import read_elf
 from mbn2c.targets import Board, Core
 
 BUILD_FOLDER = "build"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mbn2c.errors import ModelError
-from mbn2c.files import text_of
+from mbn2c.files.user_files import text_of
 from mbn2c.frontend.cut import convert_or_cut
 from mbn2c.frontend.load import load_model
 from mbn2c.ir.graph import Graph

@@ -16,7 +16,7 @@ import onnx.inliner
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from mbn2c.errors import ModelError
-from mbn2c.files import read_bytes, regular_file
+from mbn2c.files.user_files import read_bytes, regular_file
 from mbn2c.frontend import limits
 from mbn2c.frontend.builder import EXPORT_AGAIN
 from mbn2c.frontend.order import drop_dead_nodes, sort_nodes, subgraphs

@@ -243,3 +243,9 @@ class Plan:
     def pieced_steps(self) -> int:
         """How many steps there are up to the last one that makes its rows in pieces; 0 if none does."""
         return max((call.step + 1 for call in self.calls if call.pieces), default=0)
+
+    def context_bytes(self, bits: int) -> int:
+        """sizeof of the context structure that templates/network/model.h.j2 declares, on a core of 32 or 64 bits."""
+        pointer = bits // 8
+        unpadded = 3 * pointer + 4 + self.row_count_bytes * len(self.calls) + self.pieced_steps
+        return -(-unpadded // pointer) * pointer

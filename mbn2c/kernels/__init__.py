@@ -5,11 +5,11 @@ A kernel that reads planar rows can run only where another one writes them and n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mbn2c.errors import InternalError, UsageError
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel
+from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import guarded
 from mbn2c.kernels.arm_dsp import table as arm_dsp
@@ -99,3 +99,9 @@ def _can_be_planar(tensor: str, graph: Graph, isas: Sequence[str]) -> bool:
         if not kernels or not kernels[0].reads_planar or not reads_only_this:
             return False
     return select(maker, graph, isas).writes_planar(maker, graph)
+
+
+def packed_constants(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[int, Packed]:
+    """The constants of each call as its kernel reads them, by step."""
+    graph = plan.graph
+    return {call.step: kernels[call.node].pack(graph.producer[call.write], graph) for call in plan.calls if call.node}

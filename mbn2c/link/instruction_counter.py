@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbn2c.errors import BoardError
-from mbn2c.firmware.elf import read_elf
-from mbn2c.resources import templates
+from mbn2c.files.elf import read_elf
+from mbn2c.resources.folders import templates
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 
 from mbn2c.errors import InternalError, UsageError
-from mbn2c.files import read_npz
+from mbn2c.files.user_files import read_npz
 from mbn2c.ir import graph as graph_module
 from mbn2c.ir import window as window_module
 from mbn2c.ir.check import check

@@ -1,22 +1,18 @@
-"""int8 Graph and core -> kernels and Plan, within the RAM there is, and the C files they make."""
+"""int8 Graph and core -> kernels and Plan, within the RAM and flash there is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mbn2c.emit.bundle import Bundle
-from mbn2c.emit.network.model import Laid, Names, constant_arrays, model_files, packed_constants
-from mbn2c.emit.render import render
 from mbn2c.errors import FitError
-from mbn2c.firmware.files import DEFAULT_STACK_BYTES, firmware_files, package_files
+from mbn2c.firmware.files import DEFAULT_STACK_BYTES
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
-from mbn2c.kernels import isas_for, kernels_of_plan, select
+from mbn2c.kernels import isas_for, kernels_of_plan, packed_constants, select
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.streaming import TradeOff, cheapest_within, choose, trade_offs
-from mbn2c.report.record import context_bytes
 from mbn2c.targets import Board, Core
 
 # What --ram-limit keeps free for the stack, which is only known after compilation; checked then.
@@ -95,7 +91,7 @@ def lay_out(
 
 
 def _network_bytes(plan: Plan, core: Core) -> int:
-    return plan.arena_bytes + context_bytes(plan, core.bits)
+    return plan.arena_bytes + plan.context_bytes(core.bits)
 
 
 def _limits(graph: Graph, ram_limit: int | None, board: Board | None) -> list[Limit]:
@@ -163,31 +159,3 @@ def _refusal(limit: Limit, plan: Plan, core: Core) -> FitError:
         where=f"step {plan.peak_step}, {node}, where most bytes are alive",
         hint="a smaller input or a narrower network, or more RAM",
     )
-
-
-def c_files(
-    layout: Layout,
-    names: Names,
-    core: Core,
-    board: Board | None,
-    beside: Sequence[Laid] = (),
-) -> Bundle:
-    """C of the network, firmware if there is a board, Makefile and CMakeLists.txt.
-
-    beside  networks whose C comes too, and shares the kernels
-    """
-    bundle = model_files(layout.plan, layout.kernels, names, beside)
-    sources = sorted(path for path in bundle if path.endswith(".c"))
-    firmware: dict[str, bytes] = {}
-    if board is not None:
-        arrays = tuple(constant_arrays(packed_constants(layout.plan, layout.kernels), names))
-        firmware = firmware_files(render, name=names.prefix, core=core, board=board, network=bundle, constants=arrays)
-    packages = package_files(
-        render,
-        name=names.prefix,
-        core=core,
-        sources=sources,
-        board=board,
-        firmware=firmware or None,
-    )
-    return bundle | firmware | packages

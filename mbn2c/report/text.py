@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mbn2c.commands.output_folder import OWN_FIRMWARE
 from mbn2c.printable import printable
 from mbn2c.targets import Board, Core
 from mbn2c.tasks.labels import doubt_of
 from mbn2c.tasks.statistics import is_gain
+
+# What a verification ran, where it ran the firmware that lies in OUT; else words that say how it differs.
+OWN_FIRMWARE = "OUT's own firmware"
 
 _DEAREST_LAYERS = 5
 _COSTLY_LAYERS = 3

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from mbn2c.errors import UsageError
-from mbn2c.files import read_text
+from mbn2c.files.user_files import read_text
 
 # Python refuses to read numbers of thousands of digits; no network has a billion classes.
 _MAX_INDEX_DIGITS = 9

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from mbn2c.errors import UsageError
-from mbn2c.files import read_npz
+from mbn2c.files.user_files import read_npz
 from mbn2c.tasks.folders import find_images
 from mbn2c.tasks.task import InputSpec, Sample
 

@@ -11,18 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from mbn2c.commands.bench.cycles import write_costs
-from mbn2c.emit.bundle import write_bundle
-from mbn2c.emit.network.model import Names, packed_constants
+from mbn2c.emit.c_files import c_files
+from mbn2c.emit.network.model import Names
 from mbn2c.errors import InternalError
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware.sizes import network_sizes
 from mbn2c.firmware.toolchain import build, find_compiler
 from mbn2c.ir.graph import Graph
+from mbn2c.kernels import packed_constants
 from mbn2c.link.instruction_counter import Table
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.planner.choice import Layout, c_files, lay_out
+from mbn2c.planner.choice import Layout, lay_out
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.report.record import context_bytes
 from mbn2c.targets import Board, Core
 
 SCHEDULE = "schedule"
@@ -83,7 +84,7 @@ def measure_layout(
     """The same for a network that is laid out."""
     graph = layout.plan.graph
     names = Names("network", graph.name, hashlib.sha256(graph.name.encode()).digest())
-    bundle = c_files(layout, names, core, board)
+    bundle = c_files(layout.plan, layout.kernels, names, core, board)
     write_bundle(bundle, folder)
     built = build(folder, names.prefix, core, board, cflags=STEP_CFLAGS if steps else ())
     table = step_table(built.path, core, layout, folder) if steps else None
@@ -101,7 +102,7 @@ def measure_layout(
         instructions=instructions,
         mismatches=sum(a != b for a, b in zip(output, expected, strict=True)),
         arena_bytes=layout.plan.arena_bytes,
-        context_bytes=context_bytes(layout.plan, core.bits),
+        context_bytes=layout.plan.context_bytes(core.bits),
         stack_bytes=sizes.stack_bytes,
         weights_bytes=weights,
         constants_bytes=arrays - weights,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mbn2c.commands.inspect.architecture import recognise
-from mbn2c.files import text_of
+from mbn2c.files.user_files import text_of
 from mbn2c.frontend.prequantized.model import is_quantized
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
@@ -22,7 +22,6 @@ from mbn2c.planner.choice import lay_out
 from mbn2c.printable import printable
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
-from mbn2c.report.record import context_bytes
 from mbn2c.report.text import shortened, table
 from mbn2c.targets import Core, all_cores
 from mbn2c.tasks.likeness import described
@@ -86,7 +85,7 @@ def _targets(quantized: Graph) -> list[Json]:
         rows.append(
             {
                 "target": core.name,
-                "ram_bytes": plan.arena_bytes + context_bytes(plan, core.bits),
+                "ram_bytes": plan.arena_bytes + plan.context_bytes(core.bits),
                 "flash_bytes": flash,
             }
         )

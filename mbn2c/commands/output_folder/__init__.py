@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mbn2c.commands.output_folder.building import compile_folder, write_build
 from mbn2c.commands.output_folder.firmware import (
-    OWN_FIRMWARE,
     Firmware,
     Sources,
     expected_build,
@@ -16,7 +15,6 @@ from mbn2c.commands.output_folder.reading import OutputFolder
 from mbn2c.commands.output_folder.staging import check_folder, staged
 
 __all__ = [
-    "OWN_FIRMWARE",
     "Firmware",
     "OutputFolder",
     "Sources",

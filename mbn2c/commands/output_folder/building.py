@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 from mbn2c.commands.build import REPORT, report_files
+from mbn2c.commands.build_report import with_sizes
 from mbn2c.commands.output_folder.staging import staged
-from mbn2c.emit.bundle import Bundle, write_bundle
 from mbn2c.errors import BoardError, FitError
+from mbn2c.files.bundle import Bundle, write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.firmware.sizes import network_sizes
 from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES
-from mbn2c.report.record import with_sizes
 from mbn2c.targets import load_board, load_core
 
 

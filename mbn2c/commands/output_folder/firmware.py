@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbn2c.commands.output_folder.reading import OutputFolder
-from mbn2c.emit.bundle import write_bundle
+from mbn2c.emit.c_files import c_files
 from mbn2c.errors import InternalError, UsageError
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.firmware.files import build_number, renumbered
-from mbn2c.planner.choice import c_files
+from mbn2c.report.text import OWN_FIRMWARE
 from mbn2c.targets import Board
-
-OWN_FIRMWARE = "OUT's own firmware"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ def sources_for(output: OutputFolder, board: Board) -> Sources:
         return Sources({**output.code, **renumbered(output.code, changed)}, words)
     output.refuse_edited(f"what runs on {board.name}")
     core = output.core_on(board)
-    files = c_files(output.layout(core, board), output.names, core, board)
+    layout = output.layout(core, board)
+    files = c_files(layout.plan, layout.kernels, output.names, core, board)
     network = {path: content for path, content in files.items() if "/" not in path and path.endswith((".c", ".h"))}
     if network == {path: output.code.get(path) for path in network}:
         return Sources(files, f"OUT's own C, in the firmware of {board.name}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from mbn2c import __version__
 from mbn2c.commands.build import NETWORK, REPORT, names_for
+from mbn2c.commands.build_report import SCHEMA
 from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, digest_of, read_manifest
 from mbn2c.commands.output_folder.staging import is_code
 from mbn2c.emit.expectations import Expectations, expectations
@@ -23,7 +24,6 @@ from mbn2c.ir.graph import Graph
 from mbn2c.network.file import read_graph
 from mbn2c.network.network import MODEL_FLOAT32, MODEL_FUSED, MODEL_INT8
 from mbn2c.planner.choice import Layout, lay_out
-from mbn2c.report.record import SCHEMA
 from mbn2c.targets import Board, Core, load_board, load_core
 
 _BUILD_AGAIN = "build the model again"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mbn2c.commands.output_folder import OWN_FIRMWARE, OutputFolder
+from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.accuracy import accuracy_counts
 from mbn2c.commands.verify.second_look import Finding, FirstAnswer, first_look, second_look
 from mbn2c.commands.verify.told_target import told_target
@@ -27,6 +27,7 @@ from mbn2c.network.int8_oracle import Comparison, ExportedModel, GivenFacts, Giv
 from mbn2c.network.outputs import output_specs
 from mbn2c.ops.operator import quant_of
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.report.text import OWN_FIRMWARE
 from mbn2c.tasks.images import Samples
 from mbn2c.tasks.outputs import OutputSpec
 from mbn2c.tasks.task import InputSpec, Preprocess, Sample

@@ -13,7 +13,7 @@ from mbn2c.commands.output_folder import OutputFolder, expected_build, firmware_
 from mbn2c.commands.verify.one_image import Device
 from mbn2c.commands.verify.told_target import told_target
 from mbn2c.errors import BoardError, DeviceFaultError, UsageError
-from mbn2c.files import read_text
+from mbn2c.files.user_files import read_text
 from mbn2c.link import wire
 from mbn2c.link.session import EMULATED, Session, Sizes
 from mbn2c.link.transports.emulator import EmulatedBoard

@@ -12,18 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c import __version__
-from mbn2c.emit.bundle import Bundle
 from mbn2c.emit.network.addresses import row_text
 from mbn2c.emit.network.c_names import comment
 from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.network.memory_map import drawing
 from mbn2c.emit.network.steps import pixel_counts, step_values
-from mbn2c.emit.render import render
+from mbn2c.files.bundle import Bundle
 from mbn2c.ir.graph import Graph, Tensor
 from mbn2c.ir.kernel import Kernel, Packed
-from mbn2c.ir.plan import Call, Plan
+from mbn2c.ir.plan import Plan
+from mbn2c.kernels import packed_constants
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.resources.render import render
 from mbn2c.tasks.tails import TAILS
 
 RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h")
@@ -129,21 +130,12 @@ def _kernel_sources(networks: Sequence[Laid]) -> dict[str, list[str]]:
     return {source: sorted(found[source]) for source in sorted(found)}
 
 
-def packed_constants(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[int, Packed]:
-    """The constants of each call, by step."""
-    return {call.step: _packed(plan, kernels, call) for call in plan.calls if call.node}
-
-
 def constant_arrays(constants: Mapping[int, Packed], names: Names) -> dict[str, np.ndarray]:
     """What lies in the C file of constants, by array name without the prefix, in that order."""
     arrays = {f"step{step}_{member}": array for step, one in constants.items() for member, array in one.arrays.items()}
     if names.tables is not None:
         arrays["pixels"] = names.tables.astype(np.int8)
     return arrays
-
-
-def _packed(plan: Plan, kernels: Mapping[str, Kernel], call: Call) -> Packed:
-    return kernels[call.node].pack(plan.graph.producer[call.write], plan.graph)
 
 
 def _common_values(plan: Plan, names: Names) -> dict[str, object]:

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbn2c import __version__
-from mbn2c.emit.bundle import Bundle
 from mbn2c.emit.network.c_names import comment
 from mbn2c.emit.packages.single_header import single_header
-from mbn2c.emit.render import render
 from mbn2c.errors import UsageError
-from mbn2c.resources import templates
+from mbn2c.files.bundle import Bundle
+from mbn2c.resources.folders import templates
+from mbn2c.resources.render import render
 from mbn2c.targets import Core
 
 VENDOR = "mbn2c"

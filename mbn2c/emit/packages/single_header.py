@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from mbn2c.emit.bundle import Bundle
-from mbn2c.emit.render import render
+from mbn2c.files.bundle import Bundle
+from mbn2c.resources.render import render
 
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
 _ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbn2c.errors import BoardError, UsageError
-from mbn2c.firmware.elf import read_elf
+from mbn2c.files.elf import read_elf
 from mbn2c.targets import Board, Flash
 
 Say = Callable[[str], None]

@@ -17,8 +17,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError, UsageError
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware.flash.image import Firmware, Say, firmware_of
 from mbn2c.firmware.flash.uf2_drive import flash_uf2
 from mbn2c.targets import Board, Flash

@@ -6,8 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from mbn2c.emit.bundle import write_bundle
 from mbn2c.errors import BoardError, UsageError
+from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware.flash.image import Firmware, Say
 from mbn2c.firmware.flash.uf2 import from_uf2, to_uf2
 from mbn2c.targets import Flash

@@ -16,7 +16,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from mbn2c.errors import ModelError
-from mbn2c.files import text_of
+from mbn2c.files.user_files import text_of
 from mbn2c.frontend.builder import describe
 from mbn2c.frontend.convert import input_layouts, input_shape
 from mbn2c.frontend.fold_constants import bound_constants, fold_constants, shape_of

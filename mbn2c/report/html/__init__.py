@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mbn2c.emit.render import render
 from mbn2c.printable import printable
 from mbn2c.report.html.drawing import text_of_bytes
 from mbn2c.report.html.memory_map import memory_map
 from mbn2c.report.html.trade_off_curve import trade_off_curve
+from mbn2c.resources.render import render
 
 Json = Mapping[str, Any]
 

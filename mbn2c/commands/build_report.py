@@ -13,10 +13,11 @@ from itertools import pairwise
 from typing import Any
 
 from mbn2c import __version__
-from mbn2c.emit.network.model import Names, packed_constants
+from mbn2c.emit.network.model import Names
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ir.plan import Call, Plan, Rows
+from mbn2c.kernels import packed_constants
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.attributes import GuardedRequantize, Requantize
 from mbn2c.ops.operator import quant_of, scale_of
@@ -78,7 +79,7 @@ def build_report(
         "outputs": [_port(graph, port.tensor, port.outside) | {"tail": port.tail} for port in graph.outputs],
         "ram": {
             "arena_bytes": plan.arena_bytes,
-            "context_bytes": context_bytes(plan, core.bits),
+            "context_bytes": plan.context_bytes(core.bits),
             "stack_bytes": None,
             "total_bytes": None,
             "lower_bound_bytes": plan.lower_bound_bytes,
@@ -133,13 +134,6 @@ def with_sizes(report: Json, code_bytes: int | None, stack_bytes: int | None, fi
     if code_bytes is not None:
         flash["total_bytes"] = flash["weights_bytes"] + flash["constants_bytes"] + code_bytes
     return {**report, "ram": ram, "flash": flash, "firmware": firmware}
-
-
-def context_bytes(plan: Plan, bits: int) -> int:
-    """sizeof of the context structure that templates/network/model.h.j2 declares."""
-    pointer = bits // 8
-    unpadded = 3 * pointer + 4 + plan.row_count_bytes * len(plan.calls) + plan.pieced_steps
-    return -(-unpadded // pointer) * pointer
 
 
 def _port(graph: Graph, tensor: str, outside: str) -> Json:

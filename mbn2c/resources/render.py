@@ -7,7 +7,7 @@ from functools import cache
 
 import jinja2
 
-from mbn2c.resources import templates
+from mbn2c.resources.folders import templates
 
 
 @cache

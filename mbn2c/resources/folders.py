@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mbn2c.errors import InternalError
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 @cache

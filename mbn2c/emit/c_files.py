@@ -1,0 +1,35 @@
+"""Plan, kernels and names -> all files of a build that a C compiler, make or CMake reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mbn2c.emit.network.model import Laid, Names, constant_arrays, model_files
+from mbn2c.files.bundle import Bundle
+from mbn2c.firmware.files import firmware_files, package_files
+from mbn2c.ir.kernel import Kernel
+from mbn2c.ir.plan import Plan
+from mbn2c.kernels import packed_constants
+from mbn2c.targets import Board, Core
+
+
+def c_files(
+    plan: Plan,
+    kernels: Mapping[str, Kernel],
+    names: Names,
+    core: Core,
+    board: Board | None,
+    beside: Sequence[Laid] = (),
+) -> Bundle:
+    """C of the network, firmware if there is a board, Makefile and CMakeLists.txt.
+
+    beside  networks whose C comes too, and shares the kernels
+    """
+    bundle = model_files(plan, kernels, names, beside)
+    sources = sorted(path for path in bundle if path.endswith(".c"))
+    firmware: dict[str, bytes] = {}
+    if board is not None:
+        arrays = tuple(constant_arrays(packed_constants(plan, kernels), names))
+        firmware = firmware_files(name=names.prefix, core=core, board=board, network=bundle, constants=arrays)
+    packages = package_files(name=names.prefix, core=core, sources=sources, board=board, firmware=firmware or None)
+    return bundle | firmware | packages
