@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from mbn2c.errors import BoardError, InternalError, UsageError
 from mbn2c.files.elf import read_elf
-from mbn2c.firmware import flash as flash_module
+from mbn2c.firmware.flash import tools as flash_module
 from mbn2c.firmware.flash.tools import blocked_probes, flash
 from mbn2c.firmware.flash.uf2 import from_uf2, to_uf2
 from mbn2c.targets import Board, Memory, all_boards, load_board
