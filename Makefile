@@ -36,7 +36,7 @@ setup:
 	./setup.sh
 
 # setup.sh touches the stamp itself, and only if nothing is missing.
-$(READY): pyproject.toml setup.sh mbn2c/commands/doctor.py tests/rp2040js/package-lock.json
+$(READY): pyproject.toml setup.sh mbn2c/commands/doctor.py tests/support/rp2040js/package-lock.json
 	./setup.sh
 
 clean:

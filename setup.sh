@@ -100,11 +100,11 @@ $pip install --quiet --editable '.[test]'
 
 # --- the Node package of one test ---
 
-unless="tests/test_other_emulators.py will be skipped for the Pico, in words"
+unless="tests/emulator/test_other_emulators.py will be skipped for the Pico, in words"
 if command -v node >/dev/null && command -v npm >/dev/null; then
-  say "npm installs into .venv/node: rp2040js, an emulator that tests/test_other_emulators.py asks"
+  say "npm installs into .venv/node: rp2040js, an emulator that tests/emulator/test_other_emulators.py asks"
   mkdir -p .venv/node
-  cp tests/rp2040js/package.json tests/rp2040js/package-lock.json .venv/node/
+  cp tests/support/rp2040js/package.json tests/support/rp2040js/package-lock.json .venv/node/
   npm ci --prefix .venv/node --engine-strict --ignore-scripts --no-audit --no-fund --fetch-retries 1 --silent ||
     say "npm did not install it: $unless"
 else

@@ -5,7 +5,7 @@
 RAM is arena, context and the worst-case stack; input rows come one by one. Every network is quantized on noise, since
 sizes do not depend on it; those that ../shared has not, or all without it, have random weights. Each is run once on the
 core's emulated board, and all output bytes must equal the reference's. With all networks and cores the table is renewed
-in README.md; otherwise it is only printed. `tests/test_memory_figures.py` asserts the same figures.
+in README.md; otherwise it is only printed. `tests/emulator/test_memory_figures.py` asserts the same figures.
 """
 
 from __future__ import annotations

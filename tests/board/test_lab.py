@@ -20,6 +20,7 @@ import pytest
 from devices import build_folder, demo_options
 from dummy_model import DummyModel
 from firmware import build_firmware
+from places import ROOT
 
 from mbn2c.cli import main
 from mbn2c.commands import demo
@@ -115,7 +116,7 @@ def test_what_a_lab_may_hold(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_a_lab_that_is_read(tmp_path: Path) -> None:
-    page = (Path(__file__).resolve().parent.parent / "docs" / "lab.md").read_text()
+    page = (ROOT / "docs" / "lab.md").read_text()
     (tmp_path / "lab.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
     assert [bool(place.labgrid) for place in read_lab(tmp_path / "lab.toml")] == [False, False, True, True]
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from models import tiny_mobilenet_v1, tiny_mobilenet_v2
 from networks import quantized
+from places import ROOT
 from shared import shared
 from users_pytest import run_pytest
 
@@ -39,7 +40,7 @@ from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.images import open_samples
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "firmware_examples"
+EXAMPLES = ROOT / "firmware_examples"
 DIGITS = {
     "vww_96.onnx": str(demo.MODEL_FILE),
     "digits.onnx": str(demo.MODEL_FILE),

@@ -16,6 +16,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from models import OPERATOR_CASES, tiny_mobilenet_v2, tiny_two_outputs
 from networks import cut_lists, int8_inputs, kernels_of, networks, piece_lists, plan_with_cuts, quantized
+from places import ROOT
 from tiny_nets import tiny_nets
 
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
@@ -214,7 +215,7 @@ def test_prefix_of_a_file_name(stem: str, prefix: str) -> None:
 
 SCRIPT = """
 import hashlib, sys
-sys.path.insert(0, "tests")
+sys.path.insert(0, "tests/support")
 from host_c import Net
 from models import tiny_mobilenet_v2
 from networks import plan_with_cuts, quantized
@@ -228,12 +229,11 @@ print(hashlib.sha256(to_onnx_int8(graph)).hexdigest())
 
 
 def test_two_processes_write_the_same_bytes() -> None:
-    root = Path(__file__).parent.parent
     written = [
         subprocess.run(
             [sys.executable, "-c", SCRIPT],
-            cwd=root,
-            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=True,

@@ -19,6 +19,7 @@ import pytest
 from ecosystems import CMAKE, STUBS
 from models import tiny_mobilenet_v2
 from networks import quantized
+from places import ROOT
 
 from mbn2c.cli import main
 from mbn2c.commands import demo
@@ -140,7 +141,7 @@ def test_every_package_has_licence_readme_and_example(emit: str) -> None:
     assert files["LICENSE"].startswith(b"SPDX-License-Identifier: 0BSD") and b"tiny 'net'.onnx" in files["LICENSE"]
     assert files["README.md"].startswith(f"# {NAME}".encode())
     assert any(path.startswith(("examples/classify/", "samples/classify/")) for path in files)
-    here = str(Path(__file__).resolve().parent.parent).encode()
+    here = str(ROOT).encode()
     assert not any(here in data for data in files.values()), "an absolute path"
     assert package(emit, CORES[emit]) == package.__wrapped__(emit, CORES[emit])  # same input, same bytes
 
@@ -284,5 +285,5 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_page_names_every_packaging() -> None:
-    page = (Path(__file__).resolve().parent.parent / "docs" / "packages.md").read_text()
+    page = (ROOT / "docs" / "packages.md").read_text()
     assert re.findall(r"^\| `([a-z-]+)` \|", page, re.M) == list(EMITS)

@@ -13,6 +13,7 @@ import pytest
 from numpy.lib import format as npy
 from onnx import TensorProto, helper, numpy_helper
 from PIL import ExifTags, Image, ImageOps
+from shared import SHARED
 
 from mbn2c.commands.verify.open_devices import read_lab
 from mbn2c.errors import UsageError
@@ -26,7 +27,7 @@ from mbn2c.tasks.task import InputSpec, Preprocess
 NCHW, NHWC = (0, 3, 1, 2), (0, 1, 2, 3)
 RGB = InputSpec((1, 3, 8, 12), NCHW)
 GRAY = InputSpec((1, 8, 12, 1), NHWC)
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = SHARED / "data"
 
 
 def picture(height: int, width: int, channels: int = 3) -> np.ndarray:

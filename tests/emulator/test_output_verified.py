@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from folders import content
 from onnx_models import head_pool_flatten_gemm
-from test_output_folder import content
 
 from mbn2c.cli import main
 from mbn2c.commands.output_folder import OutputFolder, expected_build, firmware_on, sources_for

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from mbn2c.link import wire
 
-DOC = (Path(__file__).resolve().parent.parent / "docs" / "protocol.md").read_text(encoding="utf-8")
+DOC = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 TYPES = {"B": "u8", "H": "u16", "I": "u32", "Q": "u64", "32s": "32 bytes", "24s": "text, 24 bytes", "": "rest"}
 ENUMS = {
     "mode of Begin": wire.MODES,

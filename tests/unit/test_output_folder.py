@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from folders import content
 
 from mbn2c.commands.output_folder import OutputFolder, check_folder, staged
 from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, read_manifest
@@ -28,12 +29,6 @@ NEW = {"net.c": b"new", "net.h": b"same", "main.c": b"main", "firmware/link.ld":
 def put(folder: Path, files: Files, *, force: bool = False) -> None:
     with staged(folder, force=force) as stage:
         write_bundle(files, stage)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """All files but the manifest."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 # --- what is refused, kept, overwritten ---

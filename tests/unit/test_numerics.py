@@ -15,6 +15,7 @@ from host_c import STRICT, compile_c
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from places import VECTORS
 
 from mbn2c.emit.network.c_values import int_literal
 from mbn2c.errors import QuantError
@@ -34,7 +35,7 @@ from mbn2c.numerics import (
 )
 from mbn2c.resources.render import render
 
-VECTORS = Path(__file__).resolve().parent / "vectors" / "requantize.json"
+REQUANTIZE = VECTORS / "requantize.json"
 INT32_MAX = 2**31 - 1
 UNFUSED, FUSED = 0, 99
 
@@ -254,12 +255,12 @@ def requantize_vectors() -> list[list[int]]:
 def test_vectors_are_renewed_by_update_golden(request: pytest.FixtureRequest) -> None:
     vectors = requantize_vectors()
     if request.config.getoption("--update-golden"):
-        VECTORS.write_text("[\n" + ",\n".join(json.dumps(row) for row in vectors) + "\n]\n")
-    assert json.loads(VECTORS.read_text()) == vectors
+        REQUANTIZE.write_text("[\n" + ",\n".join(json.dumps(row) for row in vectors) + "\n]\n")
+    assert json.loads(REQUANTIZE.read_text()) == vectors
 
 
 def test_python_passes_the_vectors() -> None:
-    for acc, multiplier, shift, zero_point, expected in json.loads(VECTORS.read_text()):
+    for acc, multiplier, shift, zero_point, expected in json.loads(REQUANTIZE.read_text()):
         found = requantize_integer(np.array([acc]), np.array([multiplier]), shift, zero_point)
         assert found.tolist() == [expected], (acc, multiplier, shift, zero_point)
 
@@ -267,7 +268,7 @@ def test_python_passes_the_vectors() -> None:
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_c_passes_the_vectors(tmp_path: Path, need_tool: Callable[[str], str], compiler: str) -> None:
     need_tool(compiler)
-    vectors = json.loads(VECTORS.read_text())
+    vectors = json.loads(REQUANTIZE.read_text())
     rows = ",\n".join("    {" + ", ".join(int_literal(value) for value in vector) + "}" for vector in vectors)
     (tmp_path / "mbn_math.h").write_text(render("runtime/mbn_math.h.j2", {"version": "test"}))
     (tmp_path / "vectors.c").write_text(

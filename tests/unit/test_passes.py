@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from float_graph import run_float
 from onnx_models import DIALECTS, Net
+from shared import SHARED
 
 from mbn2c.errors import InternalError, ModelError
 from mbn2c.frontend import import_model
@@ -20,7 +21,7 @@ from mbn2c.ir.text import print_graph
 from mbn2c.passes import run_passes
 from mbn2c.tasks.tails import apply_tail
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "models"
+MODELS = SHARED / "models"
 
 
 def onnx_runtime(path: Path, graph: Graph, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -61,7 +62,7 @@ def test_dialect(name: str, tmp_path: Path) -> None:
 
 COMPILES = sorted(
     path
-    for path in SHARED.rglob("*.onnx")
+    for path in MODELS.rglob("*.onnx")
     if path.parent.name in ("models", "exporters")
     and not any(word in path.name for word in ("v3s", "deeplab", "ssdlite", "int8"))
 )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from devices import build_folder, demo_options
+from places import ROOT
 
 from mbn2c.cli import main
 from mbn2c.commands import demo
@@ -119,7 +120,7 @@ def test_resume_with_nothing_to_go_on_with(
 def verify_until(journal: Path, images: int, *words: str) -> subprocess.Popen[str]:
     """A verify in a process of its own, which has just finished so many images."""
     command = [sys.executable, "-m", "mbn2c", "verify", *words, "--images", str(demo.TEST_FOLDER), "--limit", "60"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     while program.poll() is None and (not journal.exists() or journal.read_text().count("\n") <= images):
         time.sleep(0.002)

@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from mbn2c.commands import doctor
 from mbn2c.commands.doctor import Check
 from mbn2c.targets import all_boards, all_cores
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def by_name() -> dict[str, Check]:

@@ -11,6 +11,7 @@ import pytest
 from firmware import missing_tool
 from models import tiny_mobilenet_v1
 from networks import int8_inputs, quantized
+from places import ROOT
 
 from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.model import Names
@@ -21,7 +22,6 @@ from mbn2c.planner.choice import lay_out
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("firmware_examples/**/*.md"))]
 SNIPPETS = {
     f"{page.name}-{number}": text

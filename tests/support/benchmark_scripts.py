@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from pathlib import Path
 from types import ModuleType
 
-ROOT = Path(__file__).resolve().parent.parent
+from places import ROOT
 
 
 def script(name: str) -> ModuleType:

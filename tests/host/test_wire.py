@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import VECTORS
 
 from mbn2c.errors import BoardError
 from mbn2c.link import wire
 from mbn2c.resources.render import render
 
-VECTORS = Path(__file__).parent / "vectors" / "wire_frames.json"
+FRAMES = VECTORS / "wire_frames.json"
 KINDS = {kind.__name__: kind for kind in wire.REQUESTS + wire.REPLIES}
 
 ECHO = """
@@ -117,7 +118,7 @@ def test_codes_are_unique_and_replies_have_the_high_bit() -> None:
 
 def test_golden_frames(request: pytest.FixtureRequest) -> None:
     """A frame that changes here breaks boards in the field: raise wire.PROTOCOL with it."""
-    vectors = json.loads(VECTORS.read_text(encoding="utf-8"))
+    vectors = json.loads(FRAMES.read_text(encoding="utf-8"))
     assert vectors["protocol"] == wire.PROTOCOL
     assert {entry["message"] for entry in vectors["frames"]} == set(KINDS)
     for entry in vectors["frames"]:

@@ -21,6 +21,7 @@ import pytest
 from devices import assert_exact, build_folder, demo_options
 from firmware import missing_tool
 from gdb_stub import GdbStub
+from places import SUPPORT
 
 from mbn2c.commands import demo
 from mbn2c.commands.output_folder import OutputFolder, firmware_for
@@ -34,7 +35,7 @@ from mbn2c.link.transports.transport import Transport
 from mbn2c.progress import no_progress
 from mbn2c.targets import Board, load_board, load_core
 
-BRIDGE = Path(__file__).resolve().parent / "rp2040js" / "pico.js"
+BRIDGE = SUPPORT / "rp2040js" / "pico.js"
 NODE_MODULES = Path(sys.prefix) / "node" / "node_modules"
 NODE = shutil.which("node")
 IMAGES = 3

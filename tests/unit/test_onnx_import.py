@@ -12,12 +12,13 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx_models import DIALECTS, Net
+from shared import SHARED
 
 from mbn2c.errors import Mbn2cError, ModelError, UsageError
 from mbn2c.frontend import import_model
 from mbn2c.passes import run_passes
 
-BROKEN = Path(__file__).resolve().parents[2] / "shared" / "models" / "exporters" / "broken"
+BROKEN = SHARED / "models" / "exporters" / "broken"
 EXPORTERS = BROKEN.parent
 
 

@@ -7,15 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from devices import build_folder, demo_options
+from places import ROOT
 
 from mbn2c.commands import demo
 from mbn2c.commands.output_folder import OutputFolder
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager

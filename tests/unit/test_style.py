@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 TOOLS = {
     "ruff": ["ruff", "check", "--no-cache", "."],
     "mypy": ["mypy", "mbn2c"],

@@ -10,6 +10,7 @@ import pytest
 from dummy_model import DummyModel
 from firmware import build_firmware
 from model_board import ModelBoard
+from places import ROOT
 from test_real_boards import stm32f4
 
 from mbn2c.firmware.flash.tools import flash
@@ -17,7 +18,7 @@ from mbn2c.link.session import EMULATED, Session
 from mbn2c.resources.folders import targets
 from mbn2c.targets import DRIVERS, Board, parse_board
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "new-board.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "new-board.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
