@@ -1,4 +1,5 @@
-/* a test: the steps in order. Written by mbn2c 0.1.0; free of conditions.
+/* SPDX-License-Identifier: 0BSD */
+/* a test: the steps in order. Written by mbn2c 0.1.0.
  *
  * one column = 4 bytes; # a tensor in full, o a ring of rows, s scratch, . free
  * step   0 |.........oooooooooooooooo.......................................|

@@ -1,4 +1,5 @@
-/* a test, as C99 for microcontrollers. Written by mbn2c 0.1.0; free of conditions.
+/* SPDX-License-Identifier: 0BSD */
+/* a test, as C99 for microcontrollers. Written by mbn2c 0.1.0.
  *
  *   2208 multiply-accumulates, 288 bytes of arena, schedule cuts
  *

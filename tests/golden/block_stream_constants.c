@@ -1,4 +1,5 @@
-/* Weights, biases and multipliers, packed as the kernels read them. Written by mbn2c 0.1.0; free of conditions. */
+/* SPDX-License-Identifier: 0BSD */
+/* Weights, biases and multipliers, packed as the kernels read them. Written by mbn2c 0.1.0. */
 #include "block_stream_constants.h"
 #include "block_stream.h"
 
