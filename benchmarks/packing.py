@@ -18,7 +18,7 @@ from unicorn import arm_const as arm
 
 from mbn2c.files.elf import read_elf
 from mbn2c.link.packing import Packer
-from mbn2c.resources.render import render
+from mbn2c.resources.render import file_text
 from mbn2c.targets import load_core
 from mbn2c.tasks.images import open_samples
 from mbn2c.tasks.task import InputSpec
@@ -57,7 +57,7 @@ class Unpacker:
     def __init__(self, name: str, folder: Path) -> None:
         core = load_core(name)
         for file in ("mbn_unpack.h", "mbn_unpack.c"):
-            (folder / file).write_text(render(f"firmware/{file}.j2", {}))
+            (folder / file).write_text(file_text(f"firmware/{file}", {}))
         link = ["-nostdlib", f"-Wl,-Ttext={CODE:#x}", "-Wl,-e,mbn_unpack", "-lgcc"]
         command = [f"{core.prefix}gcc", *core.cflags, "mbn_unpack.c", "-o", "unpack.elf", *link]
         subprocess.run(command, cwd=folder, check=True)

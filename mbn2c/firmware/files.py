@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from mbn2c import __version__
 from mbn2c.errors import UsageError
 from mbn2c.link import wire
-from mbn2c.resources.render import render
+from mbn2c.resources.render import file_text, render
 from mbn2c.targets import Board, Core
 
 DEFAULT_STACK_BYTES = 2048
@@ -61,7 +61,7 @@ def firmware_files(
         names += ["receive_ring.c" if takes_interrupts else "receive_direct.c"]
         names += [f"boot_{board.boot}.c"] if board.boot else []
         names += ["link.ld"]
-    files = {item: render(f"firmware/{item}.j2", values) for item in names}
+    files = {item: file_text(f"firmware/{item}", values) for item in names}
     files["mbn_wire.h"] = render("runtime/mbn_wire.h.j2", wire.header_values())
     number = _build_number(network, files, core)
     files[_BUILD] = render(f"firmware/{_BUILD}.j2", {"build": number})

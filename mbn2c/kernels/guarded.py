@@ -153,7 +153,7 @@ def _row(
     pack: Callable[[Node, Graph], Packed],
     accepts: Callable[[Node, Graph], bool] = is_guarded,
 ) -> Kernel:
-    return Kernel(op, "scalar", f"mbn_{function}_scalar", params, f"scalar/{function}.c.j2", pack, accepts)
+    return Kernel(op, "scalar", f"mbn_{function}_scalar", params, f"scalar/{function}.c", pack, accepts)
 
 
 KERNELS = (
@@ -165,7 +165,7 @@ KERNELS = (
         "scalar",
         "mbn_global_average_pool_guarded_scalar",
         "mbn_guarded_pool_params",
-        "scalar/global_average_pool_guarded.c.j2",
+        "scalar/global_average_pool_guarded.c",
         pack_average_pool2d,
         _covers_input,
         sum_bytes,

@@ -2,7 +2,7 @@
 
 A byte is told by how it changes: against the row above, that against the pixel on its left, and that against the
 channel before; small numbers on pictures, which Rice codes make short. The device needs no more than the row above,
-which it still has. docs/protocol.md has the format, templates/firmware/mbn_unpack.c.j2 its other end.
+which it still has. docs/protocol.md has the format, templates/firmware/mbn_unpack.c its other end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Templates -> text. The only door to the `jinja2` package."""
+"""Files of `templates/` -> text: templates are filled in, plain files come as they are. The only door to `jinja2`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from functools import cache
 import jinja2
 
 from mbn2c.resources.folders import templates
+
+SUFFIX = ".j2"
 
 
 @cache
@@ -26,3 +28,15 @@ def _environment() -> jinja2.Environment:
 def render(template: str, values: Mapping[str, object]) -> str:
     """The text of `templates/<template>` with these values; an unknown value raises jinja2.UndefinedError."""
     return _environment().get_template(template).render(values)
+
+
+def file_text(path: str, values: Mapping[str, object]) -> str:
+    """`templates/<path>.j2` with these values if there is such a template, else `templates/<path>` as it is."""
+    if (templates() / (path + SUFFIX)).is_file():
+        return render(path + SUFFIX, values)
+    return plain_text(path)
+
+
+def plain_text(path: str) -> str:
+    """`templates/<path>`, byte for byte (line ends too)."""
+    return (templates() / path).read_bytes().decode()

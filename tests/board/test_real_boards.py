@@ -34,7 +34,7 @@ from mbn2c.firmware.toolchain import build, memory_use
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.serial_port import SerialPort
 from mbn2c.progress import no_progress
-from mbn2c.resources.render import render
+from mbn2c.resources.render import file_text
 from mbn2c.targets import Board, all_boards, load_board, load_core
 
 REAL = [board.name for board in all_boards() if not board.emulated]
@@ -502,7 +502,7 @@ def crc32_mpeg2(data: bytes) -> int:
 
 def test_second_stage_of_rp2040(built: Callable[[str], Path], tmp_path: Path) -> None:
     """Its words are what its source, the comment above them, assembles to; its checksum is right."""
-    text = render("firmware/boot_rp2040.c.j2", {})
+    text = file_text("firmware/boot_rp2040.c", {})
     source = "\n".join(line[3:] for line in text.partition(" *  ")[2].partition(" * Behind")[0].splitlines())
     (tmp_path / "boot2.S").write_text("    " + source.lstrip(" *") + "\n")
     subprocess.run(["arm-none-eabi-as", "boot2.S", "-o", "boot2.o"], cwd=tmp_path, check=True)

@@ -22,7 +22,7 @@ from mbn2c.link.packing import LARGEST_RATIO, Packer
 from mbn2c.link.session import Session, Timing
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.link.transports.transport import Transport
-from mbn2c.resources.render import render
+from mbn2c.resources.render import file_text
 from mbn2c.targets import load_board
 
 UNPACK = """
@@ -58,7 +58,7 @@ def unpack(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("gcc is not installed: the C end of packing is not tested")
     folder = tmp_path_factory.mktemp("unpack")
     for name in ("mbn_unpack.h", "mbn_unpack.c"):
-        (folder / name).write_text(render(f"firmware/{name}.j2", {}))
+        (folder / name).write_text(file_text(f"firmware/{name}", {}))
     (folder / "main.c").write_text(UNPACK)
     words = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-fsanitize=address,undefined"]
     subprocess.run(

@@ -17,7 +17,7 @@ from mbn2c.files.bundle import write_bundle
 from mbn2c.ir.plan import Plan, from_memory
 from mbn2c.kernels import kernels_of_plan
 from mbn2c.resources.folders import templates
-from mbn2c.resources.render import render
+from mbn2c.resources.render import file_text
 
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 # Warnings are another test's business.
@@ -59,11 +59,11 @@ def with_twins(files: dict[str, bytes]) -> dict[str, bytes]:
     twins = {}
     for path in files:
         found = _ASSEMBLY.fullmatch(path)
-        twin = f"kernels/{found[2]}/{found[1]}_twin.c.j2" if found else ""
-        if twin and (templates() / twin).is_file():
+        twin = f"kernels/{found[2]}/{found[1]}_twin.c" if found else ""
+        if twin and any((templates() / (twin + end)).is_file() for end in ("", ".j2")):
             _, tag, parts = files[path].partition(b"\n/* Which parts this file has")
-            twins[path] = render(twin, {"version": "test"}).encode() + tag + parts
-            twins["mbn_dsp.h"] = render("kernels/arm_dsp/mbn_dsp.h.j2", {"version": "test"}).encode()
+            twins[path] = file_text(twin, {}).encode() + tag + parts
+            twins["mbn_dsp.h"] = file_text("kernels/arm_dsp/mbn_dsp.h", {}).encode()
     return {**files, **twins}
 
 

@@ -24,7 +24,7 @@ from mbn2c.ir.plan import Plan
 from mbn2c.kernels import packed_constants
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.operator import quant_of, scale_of
-from mbn2c.resources.render import render
+from mbn2c.resources.render import file_text, render
 from mbn2c.tasks.tails import TAILS
 
 RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h")
@@ -67,14 +67,14 @@ def model_files(plan: Plan, kernels: Mapping[str, Kernel], names: Names, beside:
     for network in networks:
         files |= _network_files(network, tags)
     for header in RUNTIME_HEADERS:
-        files[header] = render(f"runtime/{header}.j2", {"version": __version__})
+        files[header] = file_text(f"runtime/{header}", {})
     for source, variants in sources.items():
-        files[kernel_file(source)] = render(f"kernels/{source}", {"version": __version__, "variants": variants})
+        files[kernel_file(source)] = file_text(f"kernels/{source}", {"variants": variants})
         if variants:
             tag = {"tag": _parts_tag(source, variants)}
             files[kernel_file(source)] += render("runtime/kernel_parts.c.j2", tag)
     for header in sorted({header for one in networks for kernel in one.kernels.values() for header in kernel.headers}):
-        files[_header_file(header)] = render(f"kernels/{header}", {"version": __version__})
+        files[_header_file(header)] = file_text(f"kernels/{header}", {})
     return {path: text.encode() for path, text in files.items()}
 
 
@@ -106,14 +106,14 @@ def _parts_tag(source: str, variants: Sequence[str]) -> str:
 
 
 def kernel_file(source: str) -> str:
-    """Where a kernel's C goes: scalar/conv2d.c.j2 -> mbn_conv2d_scalar.c."""
+    """Where a kernel's C goes: scalar/conv2d.c -> mbn_conv2d_scalar.c."""
     isa, name = source.split("/")
-    return f"mbn_{name.removesuffix('.c.j2')}_{isa}.c"
+    return f"mbn_{name.removesuffix('.c')}_{isa}.c"
 
 
 def _header_file(header: str) -> str:
-    """arm_dsp/mbn_arm_dsp.h.j2 -> mbn_arm_dsp.h"""
-    return header.split("/")[1].removesuffix(".j2")
+    """arm_dsp/mbn_arm_dsp.h -> mbn_arm_dsp.h"""
+    return header.split("/")[1]
 
 
 def _kernel_sources(networks: Sequence[Laid]) -> dict[str, list[str]]:

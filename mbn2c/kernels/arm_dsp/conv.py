@@ -1,6 +1,6 @@
 """Convolutions of arm_dsp: node -> constants as the convolution core reads them, and which of its parts a row needs.
 
-The core stands in templates/kernels/arm_dsp/conv_core.c.j2.
+The core stands in templates/kernels/arm_dsp/conv_core.c.
 """
 
 from __future__ import annotations

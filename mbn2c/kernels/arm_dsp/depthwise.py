@@ -1,6 +1,6 @@
 """Depthwise convolutions of arm_dsp: node -> constants as the depthwise cores read them, and which parts a row needs.
 
-The cores stand in templates/kernels/arm_dsp/depthwise_core.c.j2 (planar rows) and depthwise_interleaved_core.c.j2.
+The cores stand in templates/kernels/arm_dsp/depthwise_core.c (planar rows) and depthwise_interleaved_core.c.
 """
 
 from __future__ import annotations

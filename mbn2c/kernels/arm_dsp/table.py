@@ -1,6 +1,6 @@
 """Kernels for Armv7E-M and Armv8-M with the DSP extension: Cortex-M4, M7, M33.
 
-Constants are packed as the assembly reads them: see templates/kernels/arm_dsp/mbn_arm_dsp.h.j2.
+Constants are packed as the assembly reads them: see templates/kernels/arm_dsp/mbn_arm_dsp.h.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from mbn2c.kernels.arm_dsp.depthwise import (
 from mbn2c.kernels.scalar.table import sum_bytes
 from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
 
-_HEADERS = ("arm_dsp/mbn_arm_dsp.h.j2", "arm_dsp/mbn_dsp.h.j2")
-_CONV_CORE = "arm_dsp/conv_core.c.j2"
-_CONV_1X1 = "arm_dsp/conv2d_1x1.c.j2"
+_HEADERS = ("arm_dsp/mbn_arm_dsp.h", "arm_dsp/mbn_dsp.h")
+_CONV_CORE = "arm_dsp/conv_core.c"
+_CONV_1X1 = "arm_dsp/conv2d_1x1.c"
 
 
 # --- add ---------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def pack_add(node: Node, graph: Graph) -> Packed:
 
 
 def _row(op: str, name: str, params: str, pack: object, source: str = "", **more: object) -> Kernel:
-    template = f"arm_dsp/{source or name}.c.j2"
+    template = f"arm_dsp/{source or name}.c"
     return Kernel(
         op,
         "arm_dsp",
@@ -155,7 +155,7 @@ def _depthwise_interleaved(stride: int) -> Kernel:
         "depthwise_interleaved",
         pack_depthwise_interleaved,
         "depthwise_conv2d_3x3_interleaved",
-        more_sources=("arm_dsp/depthwise_interleaved_core.c.j2",),
+        more_sources=("arm_dsp/depthwise_interleaved_core.c",),
         accepts=accepts_interleaved(stride),
         variants=variants_depthwise_interleaved,
     )
@@ -168,7 +168,7 @@ def _depthwise(stride: int) -> Kernel:
         "depthwise_conv2d",
         pack_depthwise,
         "depthwise_conv2d_3x3",
-        more_sources=("arm_dsp/depthwise_core.c.j2",),
+        more_sources=("arm_dsp/depthwise_core.c",),
         accepts=accepts_planar(stride),
         variants=variants_depthwise,
         reads_planar=True,

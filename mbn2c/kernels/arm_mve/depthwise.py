@@ -1,6 +1,6 @@
 """Constants and conditions of the Helium depthwise kernels: 3x3.
 
-Constants are packed as the assembly reads them: see templates/kernels/arm_mve/mbn_arm_mve.h.j2.
+Constants are packed as the assembly reads them: see templates/kernels/arm_mve/mbn_arm_mve.h.
 """
 
 from __future__ import annotations

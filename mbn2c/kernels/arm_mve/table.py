@@ -1,6 +1,6 @@
 """Kernels for Armv8.1-M with Helium: Cortex-M55.
 
-Constants are packed as the assembly reads them: see templates/kernels/arm_mve/mbn_arm_mve.h.j2.
+Constants are packed as the assembly reads them: see templates/kernels/arm_mve/mbn_arm_mve.h.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from mbn2c.kernels.arm_mve.depthwise import (
 from mbn2c.kernels.scalar.table import pack_add, sum_bytes
 
 _PAST_BYTES = VECTOR_BYTES - 1
-_HEADERS = ("arm_mve/mbn_arm_mve.h.j2", "arm_mve/mbn_mve.h.j2")
-_CONV_CORE = "arm_mve/conv_core.c.j2"
-_CONV_1X1 = "arm_mve/conv2d_1x1.c.j2"
+_HEADERS = ("arm_mve/mbn_arm_mve.h", "arm_mve/mbn_mve.h")
+_CONV_CORE = "arm_mve/conv_core.c"
+_CONV_1X1 = "arm_mve/conv2d_1x1.c"
 
 
 def accepts_add(node: Node, graph: Graph) -> bool:
@@ -41,7 +41,7 @@ def accepts_add(node: Node, graph: Graph) -> bool:
 
 
 def _row(op: str, name: str, params: str, pack: object, source: str = "", **more: object) -> Kernel:
-    template = f"arm_mve/{source or name}.c.j2"
+    template = f"arm_mve/{source or name}.c"
     return Kernel(
         op,
         "arm_mve",
@@ -75,7 +75,7 @@ def _depthwise(stride: int) -> Kernel:
         "depthwise_conv2d",
         pack_depthwise,
         "depthwise_conv2d_3x3",
-        more_sources=("arm_mve/depthwise_core.c.j2",),
+        more_sources=("arm_mve/depthwise_core.c",),
         accepts=accepts_depthwise(stride),
         scratch_bytes=scratch_depthwise,
         variants=variants_depthwise,
@@ -115,7 +115,7 @@ KERNELS = (
         "depthwise_conv2d_3x3_interleaved",
         "depthwise_interleaved",
         pack_depthwise_interleaved,
-        more_sources=("arm_mve/depthwise_interleaved_core.c.j2",),
+        more_sources=("arm_mve/depthwise_interleaved_core.c",),
         accepts=accepts_depthwise_interleaved,
     ),
     _row("add", "add", "add", pack_add, accepts=accepts_add),

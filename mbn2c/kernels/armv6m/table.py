@@ -21,7 +21,7 @@ INTERLEAVE = 16  # outputs whose weights alternate; equals the bytes of one inpu
 UNROLL = 8  # inputs per turn of the loop of `conv2d`
 LONGEST = 12  # inputs the unrolled code of a group holds
 STEP_BYTES = 20  # of code, per input
-_HEADER = "armv6m/mbn_armv6m.h.j2"
+_HEADER = "armv6m/mbn_armv6m.h"
 # Scratch that --optimize ram grants: vww_96 takes a fifth fewer instructions for 0.9 KiB of RAM.
 _MOST_LEAN_BYTES = 1024
 
@@ -77,7 +77,7 @@ def _has_forms(node: Node, graph: Graph) -> bool:
 
 
 def _requantize(node: Node, graph: Graph) -> tuple[np.ndarray, int]:
-    """(int32 [C, 3]: BASE, SHAPE, FACTOR; rounding) of templates/kernels/armv6m/mbn_armv6m.h.j2."""
+    """(int32 [C, 3]: BASE, SHAPE, FACTOR; rounding) of templates/kernels/armv6m/mbn_armv6m.h."""
     stairs = _stairs(node, graph)
     words = _words(stairs)
     base = folded_bias(node, graph, _channel_axis(node)).astype(np.int64) - words.low
@@ -247,7 +247,7 @@ def _conv2d(
         "armv6m",
         f"mbn_conv2d{variant}_armv6m",
         f"mbn_conv2d{params}_armv6m_params",
-        f"armv6m/conv2d{variant}.c.j2",
+        f"armv6m/conv2d{variant}.c",
         pack,
         accepts=accepts,
         scratch_bytes=scratch_bytes,
@@ -264,7 +264,7 @@ DEPTHWISE_CONV2D = Kernel(
     "armv6m",
     "mbn_depthwise_conv2d_armv6m",
     "mbn_depthwise_conv2d_armv6m_params",
-    "armv6m/depthwise_conv2d.c.j2",
+    "armv6m/depthwise_conv2d.c",
     pack_depthwise_conv2d,
     accepts=accepts_depthwise_conv2d,
     headers=(_HEADER,),

@@ -10,7 +10,7 @@ from mbn2c.kernels import lanes
 
 UNROLL = 8  # inputs per turn of the loop
 LANE_BITS = 24  # of the even pixel
-_HEADER = "armv7m/mbn_armv7m.h.j2"
+_HEADER = "armv7m/mbn_armv7m.h"
 
 
 def _padded(inputs: int) -> int:
@@ -78,7 +78,7 @@ def _conv2d(op: str) -> Kernel:
         "armv7m",
         "mbn_conv2d_armv7m",
         "mbn_conv2d_armv7m_params",
-        "armv7m/conv2d.c.j2",
+        "armv7m/conv2d.c",
         pack_conv2d,
         accepts=accepts_conv2d,
         scratch_bytes=conv2d_scratch_bytes,
@@ -91,7 +91,7 @@ DEPTHWISE_CONV2D = Kernel(
     "armv7m",
     "mbn_depthwise_conv2d_armv7m",
     "mbn_depthwise_conv2d_armv7m_params",
-    "armv7m/depthwise_conv2d.c.j2",
+    "armv7m/depthwise_conv2d.c",
     pack_depthwise_conv2d,
     accepts=lanes.accepts_depthwise,
     headers=(_HEADER,),

@@ -10,7 +10,7 @@ from mbn2c.kernels import lanes
 from mbn2c.kernels.scalar.table import folded_bias
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
 
-_HEADER = "rv32im/mbn_rv32im.h.j2"
+_HEADER = "rv32im/mbn_rv32im.h"
 _LONG_BITS = 39  # of which 7 are shifted off the high word
 
 
@@ -25,7 +25,7 @@ def _has_forms(node: Node, graph: Graph) -> bool:
 
 
 def requantize_constants(stairs: Staircases, bias: np.ndarray) -> np.ndarray:
-    """int32 [C, 4]: LOW, FACTOR, OFFSET, SPAN of templates/kernels/rv32im/mbn_rv32im.h.j2."""
+    """int32 [C, 4]: LOW, FACTOR, OFFSET, SPAN of templates/kernels/rv32im/mbn_rv32im.h."""
     short, long = short_form(stairs), long_form(stairs, _LONG_BITS)
     low = np.where(short.holds, short.first_low, long.low)
     columns = (
@@ -104,7 +104,7 @@ def _conv2d(op: str) -> Kernel:
         "rv32im",
         "mbn_conv2d_rv32im",
         "mbn_conv2d_rv32im_params",
-        "rv32im/conv2d.c.j2",
+        "rv32im/conv2d.c",
         pack_conv2d,
         accepts=accepts_conv2d,
         scratch_bytes=conv2d_scratch_bytes,
@@ -117,7 +117,7 @@ DEPTHWISE_CONV2D = Kernel(
     "rv32im",
     "mbn_depthwise_conv2d_rv32im",
     "mbn_depthwise_conv2d_rv32im_params",
-    "rv32im/depthwise_conv2d.c.j2",
+    "rv32im/depthwise_conv2d.c",
     pack_depthwise_conv2d,
     accepts=accepts_depthwise_conv2d,
     headers=(_HEADER,),

@@ -116,7 +116,7 @@ def sum_bytes(node: Node, graph: Graph) -> int:
 
 
 def _row(op: str, function: str, params: str, pack: object, **more: object) -> Kernel:
-    return Kernel(op, "scalar", f"mbn_{function}_scalar", params, f"scalar/{function}.c.j2", pack, **more)  # type: ignore[arg-type]
+    return Kernel(op, "scalar", f"mbn_{function}_scalar", params, f"scalar/{function}.c", pack, **more)  # type: ignore[arg-type]
 
 
 KERNELS = (
