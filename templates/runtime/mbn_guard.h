@@ -9,6 +9,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "mbn_version.h"
+#if MBN_VERSION != 100
+#error "mbn_guard.h is of another version of mbn2c: take all files from one build"
+#endif
+
 /* Nearest integer, ties to even; |value| < 2^22. */
 static inline int32_t mbn_rint(float value)
 {

@@ -5,6 +5,11 @@
 
 #include <stdint.h>
 
+#include "mbn_version.h"
+#if MBN_VERSION != 100
+#error "mbn_math.h is of another version of mbn2c: take all files from one build"
+#endif
+
 static inline int8_t mbn_saturate(int32_t value)
 {
     return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);

@@ -8,6 +8,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "mbn_version.h"
+#if MBN_VERSION != 100
+#error "mbn_rows.h is of another version of mbn2c: take all files from one build"
+#endif
+
 /* A piece of a row, for steps that make their rows a few columns at a time. A strip holds the newest columns of a
  * tensor; older ones lie in their rows.
  *

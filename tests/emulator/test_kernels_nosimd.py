@@ -18,7 +18,7 @@ from models import RELU, RELU6, Builder, tiny_mobilenet_v2
 from networks import cut_lists, int8_inputs, networks, piece_lists, plan_with_cuts, quantized
 
 from mbn2c.emit.c_files import c_files
-from mbn2c.emit.network.model import Names
+from mbn2c.emit.network.model import Names, runtime_headers
 from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.firmware.stack import assembly_pushes
@@ -32,7 +32,7 @@ from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.numerics import LARGEST_RECIPROCAL, prove_scales, requantize_integer, step_positions
 from mbn2c.ops.operator import quant_of
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.resources.render import file_text
+from mbn2c.resources.render import plain_text
 from mbn2c.targets import load_board, load_core
 
 # Every table, the core it is for and a board that runs that core's code.
@@ -280,7 +280,8 @@ void rv32im(const int32_t *sums, const int32_t *q, int32_t rounding, int8_t *out
 
 def test_c_requantizes_as_the_reference(tmp_path: Path) -> None:
     for isa in ("armv6m", "armv7m", "rv32im"):
-        (tmp_path / f"mbn_{isa}.h").write_text(file_text(f"kernels/{isa}/mbn_{isa}.h", {}))
+        (tmp_path / f"mbn_{isa}.h").write_text(plain_text(f"kernels/{isa}/mbn_{isa}.h"))
+    (tmp_path / "mbn_version.h").write_text(runtime_headers()["mbn_version.h"])
     (tmp_path / "requantize.c").write_text(_C_REQUANTIZE)
     compile_c(tmp_path, ["requantize.c"], *STRICT, "-shared", "-fPIC", "-o", "requantize.so")
     library = ctypes.CDLL(str(tmp_path / "requantize.so"))

@@ -18,6 +18,11 @@
 #include "block_stream_constants.h"
 #include "mbn_kernels.h"
 #include "mbn_rows.h"
+#include "mbn_version.h"
+
+#if MBN_VERSION != 100
+#error "block_stream.c is of mbn2c 0.1.0, the kernels are of another: take all files from one build"
+#endif
 
 static void block_stream_made(block_stream_t *net, int step, const int8_t *row, int32_t bytes)
 {

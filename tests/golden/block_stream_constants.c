@@ -2,6 +2,11 @@
 /* Weights, biases and multipliers, packed as the kernels read them. Written by mbn2c 0.1.0. */
 #include "block_stream_constants.h"
 #include "block_stream.h"
+#include "mbn_version.h"
+
+#if MBN_VERSION != 100
+#error "block_stream_constants.c is of mbn2c 0.1.0, the kernels are of another: take all files from one build"
+#endif
 
 const int8_t block_stream_step1_weights[108] = {
     -29, 20, 71, 52, -38, -69, -34, 2, -127, -12, -68, -40, -30, -17, 22, 57, -7, 75, -36, 19, 49, 5, -41, -50, -25,

@@ -16,6 +16,11 @@
 #include "two_outputs_constants.h"
 #include "mbn_kernels.h"
 #include "mbn_rows.h"
+#include "mbn_version.h"
+
+#if MBN_VERSION != 100
+#error "two_outputs.c is of mbn2c 0.1.0, the kernels are of another: take all files from one build"
+#endif
 
 static void two_outputs_made(two_outputs_t *net, int step, const int8_t *row, int32_t bytes)
 {

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from places import VECTORS
 
 from mbn2c.emit.network.c_values import int_literal
+from mbn2c.emit.network.model import runtime_headers
 from mbn2c.errors import QuantError
 from mbn2c.numerics import (
     add_float,
@@ -33,7 +34,6 @@ from mbn2c.numerics import (
     requantize_integer,
     snap_add_scale,
 )
-from mbn2c.resources.render import file_text
 
 REQUANTIZE = VECTORS / "requantize.json"
 INT32_MAX = 2**31 - 1
@@ -270,7 +270,8 @@ def test_c_passes_the_vectors(tmp_path: Path, need_tool: Callable[[str], str], c
     need_tool(compiler)
     vectors = json.loads(REQUANTIZE.read_text())
     rows = ",\n".join("    {" + ", ".join(int_literal(value) for value in vector) + "}" for vector in vectors)
-    (tmp_path / "mbn_math.h").write_text(file_text("runtime/mbn_math.h", {}))
+    for name, text in runtime_headers().items():
+        (tmp_path / name).write_text(text)
     (tmp_path / "vectors.c").write_text(
         '#include <stdio.h>\n#include "mbn_math.h"\n'
         f"static const int32_t rows[][5] = {{\n{rows}\n}};\n"

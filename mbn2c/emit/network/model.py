@@ -27,7 +27,7 @@ from mbn2c.ops.operator import quant_of, scale_of
 from mbn2c.resources.render import file_text, render
 from mbn2c.tasks.tails import TAILS
 
-RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h")
+RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h", "mbn_version.h")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,7 @@ def model_files(plan: Plan, kernels: Mapping[str, Kernel], names: Names, beside:
     files: dict[str, str] = {}
     for network in networks:
         files |= _network_files(network, tags)
-    for header in RUNTIME_HEADERS:
-        files[header] = file_text(f"runtime/{header}", {})
+    files |= runtime_headers()
     for source, variants in sources.items():
         files[kernel_file(source)] = file_text(f"kernels/{source}", {"variants": variants})
         if variants:
@@ -76,6 +75,18 @@ def model_files(plan: Plan, kernels: Mapping[str, Kernel], names: Names, beside:
     for header in sorted({header for one in networks for kernel in one.kernels.values() for header in kernel.headers}):
         files[_header_file(header)] = file_text(f"kernels/{header}", {})
     return {path: text.encode() for path, text in files.items()}
+
+
+def runtime_headers() -> dict[str, str]:
+    """What every network's C includes, by file name."""
+    version = {"version": __version__, "version_number": version_number(__version__)}
+    return {header: file_text(f"runtime/{header}", version) for header in RUNTIME_HEADERS}
+
+
+def version_number(version: str) -> int:
+    """What C compares: 0.1.0 -> 100, 1.2.3 -> 10203."""
+    major, minor, patch = (int(number) for number in version.split(".")[:3])
+    return 10000 * major + 100 * minor + patch
 
 
 def _network_files(network: Laid, tags: Sequence[str]) -> dict[str, str]:
@@ -149,6 +160,7 @@ def _common_values(plan: Plan, names: Names) -> dict[str, object]:
         offset += tensor.size_bytes
     return {
         "version": __version__,
+        "version_number": version_number(__version__),
         "name": names.prefix,
         "NAME": names.prefix.upper(),
         "title": comment(names.title),

@@ -5,6 +5,11 @@
 
 #include <stdint.h>
 
+#include "mbn_version.h"
+#if MBN_VERSION != 100
+#error "mbn_rv32im.h is of another version of mbn2c: take all files from one build"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
