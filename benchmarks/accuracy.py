@@ -27,7 +27,7 @@ from mbn2c.network.inputs import input_spec
 from mbn2c.network.network import NetworkOptions, import_lowered, read_network
 from mbn2c.progress import no_progress
 from mbn2c.quantize.search import EFFORTS
-from mbn2c.tasks.classification import read_labels
+from mbn2c.tasks.classification.csv_labels import read_labels
 from mbn2c.tasks.images import evenly_spaced, open_samples
 from mbn2c.tasks.statistics import Share
 from mbn2c.tasks.task import Preprocess

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mbn2c.cli.streams import say
 from mbn2c.errors import UsageError
-from mbn2c.tasks.outputs import KINDS
+from mbn2c.tasks.classification.outputs import KINDS
 
 Item = TypeVar("Item")
 Json = dict[str, Any]

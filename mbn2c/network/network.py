@@ -18,7 +18,6 @@ from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.limits import refuse_long_plans
 from mbn2c.network.checks import CHECKED_IMAGES, Sqnr, compare_float, compare_with_oracle
-from mbn2c.network.drop import Answer, HeldBack, check_drop, check_sqnr
 from mbn2c.network.inputs import Inputs, input_spec, quantize_input
 from mbn2c.network.int8_oracle import GivenFacts, GivenModel
 from mbn2c.network.outputs import output_specs
@@ -33,10 +32,11 @@ from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.recipe import Recipe
 from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.tasks.classification.drop import Answer, HeldBack, check_drop, check_sqnr
+from mbn2c.tasks.classification.labels import find_labels
+from mbn2c.tasks.classification.likeness import summary
+from mbn2c.tasks.classification.outputs import OutputSpec, main_output
 from mbn2c.tasks.images import Samples, evenly_spaced, open_samples
-from mbn2c.tasks.labels import find_labels
-from mbn2c.tasks.likeness import summary
-from mbn2c.tasks.outputs import OutputSpec, main_output
 from mbn2c.tasks.task import InputSpec, Preprocess
 
 RANDOM = "random"

@@ -8,7 +8,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ops.operator import quant_of, scale_of
-from mbn2c.tasks.outputs import OutputSpec, read_outputs
+from mbn2c.tasks.classification.outputs import OutputSpec, read_outputs
 
 
 def output_specs(graph: Graph, kinds: Mapping[str, str], class_names: int = 0) -> tuple[OutputSpec, ...]:

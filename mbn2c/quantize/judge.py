@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mbn2c.tasks.likeness import Likeness, compare
-from mbn2c.tasks.outputs import OutputSpec, main_output
+from mbn2c.tasks.classification.likeness import Likeness, compare
+from mbn2c.tasks.classification.outputs import OutputSpec, main_output
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, 
 from mbn2c.quantize.recipe import Recipe, Step, steps_of
 from mbn2c.quantize.reconstruct import reconstruct
 from mbn2c.quantize.sensitivity import noise_gains
-from mbn2c.tasks.outputs import OutputSpec, main_output
+from mbn2c.tasks.classification.outputs import OutputSpec, main_output
 
 EFFORTS = ("fast", "default", "best")
 # Fewer images than this are not split: all are used to fit and to judge.

@@ -7,7 +7,7 @@ from typing import Any
 
 from mbn2c.printable import printable
 from mbn2c.targets import Board, Core
-from mbn2c.tasks.labels import doubt_of
+from mbn2c.tasks.classification.labels import doubt_of
 from mbn2c.tasks.statistics import is_gain
 
 # What a verification ran, where it ran the firmware that lies in OUT; else words that say how it differs.

@@ -27,9 +27,9 @@ from mbn2c.frontend.prequantized.values import Probe
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ops.operator import quant_of
 from mbn2c.targets import load_core
+from mbn2c.tasks.classification.likeness import Likeness, compare, fails_sqnr, noisiest, summary
+from mbn2c.tasks.classification.outputs import KINDS, OutputSpec, main_output, read_outputs
 from mbn2c.tasks.images import open_samples
-from mbn2c.tasks.likeness import Likeness, compare, fails_sqnr, noisiest, summary
-from mbn2c.tasks.outputs import KINDS, OutputSpec, main_output, read_outputs
 from mbn2c.tasks.statistics import Share, clustered_share, mean_interval
 
 NCHW, NHWC = (0, 3, 1, 2), (0, 1, 2, 3)

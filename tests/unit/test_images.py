@@ -19,7 +19,7 @@ from mbn2c.commands.verify.open_devices import read_lab
 from mbn2c.errors import UsageError
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.numerics import quantize_linear
-from mbn2c.tasks.classification import labels_of, read_class_names, read_labels
+from mbn2c.tasks.classification.csv_labels import labels_of, read_class_names, read_labels
 from mbn2c.tasks.folders import classes_of_folders
 from mbn2c.tasks.images import evenly_spaced, open_samples
 from mbn2c.tasks.task import InputSpec, Preprocess

@@ -17,8 +17,8 @@ from mbn2c.commands.verify.journal import Journal
 from mbn2c.commands.verify.one_image import Tally
 from mbn2c.commands.verify.resumed import taken_over
 from mbn2c.errors import UsageError
+from mbn2c.tasks.classification.likeness import Likeness
 from mbn2c.tasks.images import Samples
-from mbn2c.tasks.likeness import Likeness
 from mbn2c.tasks.task import InputSpec
 
 OUTPUT_BYTES = 10

@@ -12,7 +12,7 @@ from mbn2c.cli import main
 from mbn2c.cli.words import percent
 from mbn2c.commands.verify import check_gates
 from mbn2c.errors import GateError
-from mbn2c.network.drop import Answer, HeldBack, check_drop
+from mbn2c.tasks.classification.drop import Answer, HeldBack, check_drop
 from mbn2c.tasks.statistics import paired_drop
 
 REFUSED = ["nan", "NaN", "inf", "-5", "-0.1", "200", "100.01", "1e400", "1e9", "x", "", " ", "1,5", "٣", "0x1"]

@@ -24,7 +24,7 @@ from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.report.text import shortened, table
 from mbn2c.targets import Core, all_cores
-from mbn2c.tasks.likeness import described
+from mbn2c.tasks.classification.likeness import described
 
 Json = dict[str, Any]
 Kernels = tuple[Kernel, ...]

@@ -22,9 +22,9 @@ from mbn2c.errors import BoardError, DeviceFaultError, UsageError
 from mbn2c.link.session import Session
 from mbn2c.link.transports.transport import Transport
 from mbn2c.progress import Progress
+from mbn2c.tasks.classification.labels import Labels, find_labels
+from mbn2c.tasks.classification.outputs import main_output
 from mbn2c.tasks.images import Samples, open_samples
-from mbn2c.tasks.labels import Labels, find_labels
-from mbn2c.tasks.outputs import main_output
 
 __all__ = ["JOURNAL", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
 

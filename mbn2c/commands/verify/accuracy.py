@@ -10,8 +10,8 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph
 from mbn2c.network.outputs import real_values, split_outputs
-from mbn2c.tasks.likeness import compare
-from mbn2c.tasks.outputs import OutputSpec, main_output
+from mbn2c.tasks.classification.likeness import compare
+from mbn2c.tasks.classification.outputs import OutputSpec, main_output
 
 
 def accuracy_counts(

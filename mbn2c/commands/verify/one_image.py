@@ -28,8 +28,8 @@ from mbn2c.network.outputs import output_specs
 from mbn2c.ops.operator import quant_of
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.report.text import OWN_FIRMWARE
+from mbn2c.tasks.classification.outputs import OutputSpec
 from mbn2c.tasks.images import Samples
-from mbn2c.tasks.outputs import OutputSpec
 from mbn2c.tasks.task import InputSpec, Preprocess, Sample
 
 

@@ -13,10 +13,10 @@ from mbn2c.errors import BoardError, GateError
 from mbn2c.link.dialogue import BITS_PER_BYTE
 from mbn2c.link.session import Session
 from mbn2c.link.stop_and_wait import UNSTABLE_HINT
-from mbn2c.network.drop import check_labels_known, check_sqnr, most_costly
-from mbn2c.tasks.labels import Labels
-from mbn2c.tasks.likeness import Likeness, noisiest, summary, top1_agreement
-from mbn2c.tasks.outputs import OutputSpec, main_output
+from mbn2c.tasks.classification.drop import check_labels_known, check_sqnr, most_costly
+from mbn2c.tasks.classification.labels import Labels
+from mbn2c.tasks.classification.likeness import Likeness, noisiest, summary, top1_agreement
+from mbn2c.tasks.classification.outputs import OutputSpec, main_output
 from mbn2c.tasks.statistics import Share, drop_text, paired_drop
 
 

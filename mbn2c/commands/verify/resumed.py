@@ -13,8 +13,8 @@ from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.journal import Entry
 from mbn2c.commands.verify.one_image import Device, Models, Tally, VerifyOptions
 from mbn2c.errors import UsageError
+from mbn2c.tasks.classification.likeness import Likeness
 from mbn2c.tasks.images import Samples
-from mbn2c.tasks.likeness import Likeness
 
 _HINT = "leave --resume out to begin anew"
 _OF_ONE_IMAGE = ("rotated", "unstable", "device_hits", "int8_hits", "float_hits", "losses", "gains")

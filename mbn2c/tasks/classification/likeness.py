@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mbn2c.tasks.outputs import CLASSES, LOGITS, SOFTMAXES, VECTOR, OutputSpec
+from mbn2c.tasks.classification.outputs import CLASSES, LOGITS, SOFTMAXES, VECTOR, OutputSpec
 from mbn2c.tasks.statistics import clustered_share, decibel, mean_interval
 from mbn2c.tasks.tails import LARGEST_LOGIT
 

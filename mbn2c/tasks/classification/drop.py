@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mbn2c.errors import GateError
-from mbn2c.tasks.labels import Labels, doubt_of
-from mbn2c.tasks.likeness import fails_sqnr, top1_agreement
+from mbn2c.tasks.classification.labels import Labels, doubt_of
+from mbn2c.tasks.classification.likeness import fails_sqnr, top1_agreement
 from mbn2c.tasks.statistics import Share, drop_text, paired_drop
 
 _NAMED_LAYERS = 3
