@@ -25,7 +25,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.network.inputs import input_spec, quantize_input
 from mbn2c.network.network import NetworkOptions, read_network
 from mbn2c.ops import OPERATORS
-from mbn2c.planner.choice import lay_out
+from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.progress import no_progress
 from mbn2c.targets import load_board, load_core
@@ -162,9 +162,9 @@ def rate_table(network: Network, cores: Sequence[str]) -> str:
     rows = []
     for core in cores:
         measured = run(network, core, "speed", steps=True)
-        layout = lay_out(network.graph, load_core(core), "speed")
+        choice = choose_plan(network.graph, load_core(core), "speed")
         steps = {
-            call.node: sum(measured.by_step[str(call.step)][: len(CLASSES)]) for call in layout.plan.calls if call.node
+            call.node: sum(measured.by_step[str(call.step)][: len(CLASSES)]) for call in choice.plan.calls if call.node
         }
         first, *others = network.graph.nodes
         depthwise = [node for node in others if node.op == "depthwise_conv2d"]

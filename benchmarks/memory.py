@@ -23,11 +23,11 @@ from kernels import markdown, renew
 from mobilenets import mobilenet_v1, mobilenet_v2
 from networks import quantized
 
-from mbn2c.commands.bench.measure import Measured, measure_layout
+from mbn2c.commands.bench.measure import Measured, measure_choice
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, kernels_of_plan, select
 from mbn2c.network.network import import_lowered
-from mbn2c.planner.choice import Layout, lay_out
+from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.targets import load_board, load_core
 
@@ -67,7 +67,7 @@ NAME = "memory"
 class Figure:
     """What one goal reached; `folder` holds the build."""
 
-    layout: Layout
+    choice: Choice
     measured: Measured
     layerwise: Measured
 
@@ -98,8 +98,8 @@ def noise(name: str) -> np.ndarray:
     return np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
 
 
-def run(name: str, core: str, layout: Layout, folder: Path) -> Measured:
-    return measure_layout(layout, load_core(core), load_board(BOARDS[core]), noise(name), folder)
+def run(name: str, core: str, choice: Choice, folder: Path) -> Measured:
+    return measure_choice(choice, load_core(core), load_board(BOARDS[core]), noise(name), folder)
 
 
 @cache
@@ -108,14 +108,14 @@ def layerwise(name: str, core: str, isas: Sequence[str]) -> Measured:
     graph = network(name)
     plan = plan_layerwise(graph, {node.name: select(node, graph, isas) for node in graph.nodes})
     with tempfile.TemporaryDirectory() as folder:
-        return run(name, core, Layout(plan, kernels_of_plan(plan, isas)), Path(folder))
+        return run(name, core, Choice(plan, kernels_of_plan(plan, isas)), Path(folder))
 
 
 def figure(name: str, core: str, goal: str, folder: Path) -> Figure:
     """Build and run a network for one goal; `folder` is where it is built."""
-    layout = lay_out(network(name), load_core(core), goal)
-    measured = run(name, core, layout, folder)
-    return Figure(layout, measured, layerwise(name, core, isas_for(load_core(core).isas, goal)))
+    choice = choose_plan(network(name), load_core(core), goal)
+    measured = run(name, core, choice, folder)
+    return Figure(choice, measured, layerwise(name, core, isas_for(load_core(core).isas, goal)))
 
 
 def row(name: str, core: str) -> list[str]:

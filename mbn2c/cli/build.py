@@ -23,7 +23,7 @@ from mbn2c.commands.build import BuildOptions, build
 from mbn2c.commands.inspect import format_inspection, inspect_model
 from mbn2c.commands.output_folder import OutputFolder, check_folder, write_build
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
-from mbn2c.emit.network.model import Laid
+from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, EMITS
 from mbn2c.errors import UsageError
 from mbn2c.network.network import RANDOM
@@ -181,13 +181,13 @@ def _build(options: argparse.Namespace) -> int:
     return 0
 
 
-def _beside(options: argparse.Namespace, core: Core) -> tuple[Laid, ...]:
+def _beside(options: argparse.Namespace, core: Core) -> tuple[PlannedNetwork, ...]:
     others = [OutputFolder(folder) for folder in options.beside]
     prefixes = [_prefix(options), *(other.prefix for other in others)]
     for number, prefix in enumerate(prefixes):
         if prefix in prefixes[:number]:
             raise UsageError(f"two networks are called '{prefix}'", hint="--name gives this one another name")
-    return tuple(other.laid(core) for other in others)
+    return tuple(other.planned(core) for other in others)
 
 
 def _prefix(options: argparse.Namespace) -> str:

@@ -15,7 +15,7 @@ from mbn2c.commands.build_report import build_report, to_json
 from mbn2c.emit.c_files import c_files
 from mbn2c.emit.expectations import expectations
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
-from mbn2c.emit.network.model import Laid, Names
+from mbn2c.emit.network.model import Names, PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, PACKAGINGS, check_emits, package_folder
 from mbn2c.files.bundle import Bundle
 from mbn2c.files.user_files import text_of
@@ -24,7 +24,7 @@ from mbn2c.network.file import graph_to_bytes
 from mbn2c.network.inputs import RANDOM_IMAGES, pixel_tables, preprocess_of
 from mbn2c.network.network import MODEL_FLOAT32, RANDOM, Network, NetworkOptions, read_network
 from mbn2c.network.stress_inputs import choose_stress
-from mbn2c.planner.choice import lay_out
+from mbn2c.planner.choice import choose_plan
 from mbn2c.progress import Progress, no_progress
 from mbn2c.report.html import report_page
 from mbn2c.targets import Board, Core
@@ -53,7 +53,7 @@ class BuildOptions(NetworkOptions):
     labels: Path | None = None
     optimize: str = "balanced"
     ram_limit: int | None = None
-    beside: tuple[Laid, ...] = ()
+    beside: tuple[PlannedNetwork, ...] = ()
     emit: tuple[str, ...] = DEFAULT_EMITS
 
 
@@ -67,7 +67,7 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     labels = read_class_names(options.labels) if options.labels else ()
     network = read_network(options, labels, progress)
     quantized, samples = network.graph, network.samples
-    layout = lay_out(quantized, options.core, options.optimize, options.ram_limit, options.board)
+    choice = choose_plan(quantized, options.core, options.optimize, options.ram_limit, options.board)
     tables = None
     if options.input_kind == "uint8":
         tables = pixel_tables(quantized, options.preprocess or Preprocess())
@@ -97,24 +97,24 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     }
     source = network.models.get(MODEL_FLOAT32, network.int8_model)
     report = build_report(
-        layout.plan,
-        layout.kernels,
+        choice.plan,
+        choice.kernels,
         names,
         source,
         options.core,
         options.board,
         facts,
         network.sqnr.total,
-        layout.curve,
-        layout.fit,
+        choice.curve,
+        choice.fit,
     )
     for facts_of_output, output in zip(report["outputs"], network.outputs, strict=True):
         facts_of_output.update(described(output))
     _add_quality(report, network)
-    report["device"] = expectations(layout.plan, layout.kernels, names).to_json()
+    report["device"] = expectations(choice.plan, choice.kernels, names).to_json()
     report["stress"] = choose_stress(quantized, tables, progress)
-    bundle = c_files(layout.plan, layout.kernels, names, options.core, options.board, beside=options.beside)
-    alone = c_files(layout.plan, layout.kernels, names, options.core, None) if options.beside else bundle
+    bundle = c_files(choice.plan, choice.kernels, names, options.core, options.board, beside=options.beside)
+    alone = c_files(choice.plan, choice.kernels, names, options.core, None) if options.beside else bundle
     report["sources"] = sorted(path for path in alone if "/" not in path and path.endswith(".c"))
     code = {path: content for path, content in bundle.items() if "/" not in path and path.endswith((".c", ".h"))}
     for emit in sorted(set(options.emit) & set(PACKAGINGS)):

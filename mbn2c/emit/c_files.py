@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mbn2c.emit.network.model import Laid, Names, constant_arrays, model_files
+from mbn2c.emit.network.model import Names, PlannedNetwork, constant_arrays, model_files
 from mbn2c.files.bundle import Bundle
 from mbn2c.firmware.files import firmware_files, package_files
 from mbn2c.ir.kernel import Kernel
@@ -19,7 +19,7 @@ def c_files(
     names: Names,
     core: Core,
     board: Board | None,
-    beside: Sequence[Laid] = (),
+    beside: Sequence[PlannedNetwork] = (),
 ) -> Bundle:
     """C of the network, firmware if there is a board, Makefile and CMakeLists.txt.
 

@@ -26,8 +26,8 @@ _FALLBACKS = ("balanced", "lean", "smallest")
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A network laid out for one core.
+class Choice:
+    """A network as it is planned for one core.
 
     curve  the plans it was chosen from
     fit    in words, why the plan is not the one that `optimize` alone would have taken; "" if it is
@@ -47,9 +47,9 @@ class Limit:
     left_bytes: int
 
 
-def lay_out(
+def choose_plan(
     graph: Graph, core: Core, optimize: str, ram_limit: int | None = None, board: Board | None = None
-) -> Layout:
+) -> Choice:
     """Kernels and Plan of an int8 Graph for a core: what `optimize` asks for, or the cheapest that fits.
 
     Kernels of other families, which want less working memory or flash, are tried before anything is refused.
@@ -63,13 +63,13 @@ def lay_out(
     tightest = min(limits, key=lambda limit: limit.left_bytes, default=None)
     wish: Plan | None = None
     smallest: list[Plan] = []
-    too_long: list[tuple[int, Layout]] = []
+    too_long: list[tuple[int, Choice]] = []
     for isas in dict.fromkeys(isas_for(core.isas, goal) for goal in (optimize, *_FALLBACKS)):
         kernels = {node.name: select(node, graph, isas) for node in graph.nodes}
         curve = trade_offs(graph, kernels, ram_limit=tightest.left_bytes if tightest else None)
-        choice = choose(curve, optimize).plan
-        wish = wish or choice
-        plan: Plan | None = choice
+        wanted = choose(curve, optimize).plan
+        wish = wish or wanted
+        plan: Plan | None = wanted
         is_bound = tightest is not None and (ram_limit is not None or _network_bytes(wish, core) > tightest.left_bytes)
         if tightest and is_bound:
             plan = cheapest_within(curve, lambda plan: _network_bytes(plan, core) <= tightest.left_bytes)
@@ -78,11 +78,11 @@ def lay_out(
             continue
         check_overlaps(plan)
         fit = _words(tightest, optimize, _network_bytes(wish, core)) if tightest and is_bound else ""
-        layout = Layout(plan, kernels_of_plan(plan, isas), curve, fit)
-        excess = _excess_flash_bytes(layout, board)
+        choice = Choice(plan, kernels_of_plan(plan, isas), curve, fit)
+        excess = _excess_flash_bytes(choice, board)
         if excess <= 0:
-            return _with_flash_words(layout, too_long, optimize, board)
-        too_long.append((excess, layout))
+            return _with_flash_words(choice, too_long, optimize, board)
+        too_long.append((excess, choice))
     if too_long:
         # The linker refuses, and says by how much.
         return min(too_long, key=lambda one: one[0])[1]
@@ -127,28 +127,28 @@ def _words(limit: Limit, optimize: str, wish_bytes: int) -> str:
     )
 
 
-def _excess_flash_bytes(layout: Layout, board: Board | None) -> int:
+def _excess_flash_bytes(choice: Choice, board: Board | None) -> int:
     """By how many bytes at least constants and code leave the board's flash; 0 or less if they may fit."""
     if board is None or not board.memories:
         return 0
     memory = board.memory("constants")
-    constants = sum(packed.size_bytes for packed in packed_constants(layout.plan, layout.kernels).values())
+    constants = sum(packed.size_bytes for packed in packed_constants(choice.plan, choice.kernels).values())
     code = _LEAST_CODE_BYTES if board.memory("code") is memory else 0
     return constants + code - memory.size_bytes
 
 
 def _with_flash_words(
-    layout: Layout, too_long: Sequence[tuple[int, Layout]], optimize: str, board: Board | None
-) -> Layout:
-    """The layout, which also says so if kernels before its own would have taken too much flash."""
+    choice: Choice, too_long: Sequence[tuple[int, Choice]], optimize: str, board: Board | None
+) -> Choice:
+    """The choice, which also says so if kernels before its own would have taken too much flash."""
     if not too_long or board is None:
-        return layout
+        return choice
     memory = board.memory("constants")
     words = (
         f"the kernels of '{optimize}' would take at least {memory.size_bytes + too_long[0][0]:,} B of '{memory.name}' "
         f"of {board.name} ({memory.size_bytes:,} B): others, which take less, were chosen"
     )
-    return replace(layout, fit="; ".join(filter(None, [layout.fit, words])))
+    return replace(choice, fit="; ".join(filter(None, [choice.fit, words])))
 
 
 def _refusal(limit: Limit, plan: Plan, core: Core) -> FitError:

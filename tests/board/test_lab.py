@@ -177,8 +177,8 @@ def places(
     if emulator is None:
         pytest.skip("qemu-aarch64 is not installed (apt install qemu-user)")
     board = load_board("raspberry-pi")
-    layout = output.layout(output.core)
-    write_bundle(c_files(layout.plan, layout.kernels, output.names, output.core, board), tmp_path)
+    choice = output.choice(output.core)
+    write_bundle(c_files(choice.plan, choice.kernels, output.names, output.core, board), tmp_path)
     elf = str(toolchain.build(tmp_path, output.prefix, output.core, board).path)
     exported = ""
     for name in ("one", "two"):

@@ -61,8 +61,8 @@ def objects(network: OutputFolder, tmp_path_factory: pytest.TempPathFactory) -> 
     def compiled(name: str) -> Path:
         if name not in made:
             core, folder = load_core(name), tmp_path_factory.mktemp(name)
-            layout = network.layout(core)
-            write_bundle(c_files(layout.plan, layout.kernels, network.names, core, None), folder)
+            choice = network.choice(core)
+            write_bundle(c_files(choice.plan, choice.kernels, network.names, core, None), folder)
             build(folder, network.prefix, core)
             made[name] = folder / "build"
         return made[name]
@@ -85,8 +85,8 @@ def built(
         if lacking := missing_tool(core, board):
             pytest.skip(f"{name}: not installed: {lacking}")
         folder = tmp_path_factory.mktemp(name)
-        layout = network.layout(core)
-        write_bundle(c_files(layout.plan, layout.kernels, network.names, core, board), folder)
+        choice = network.choice(core)
+        write_bundle(c_files(choice.plan, choice.kernels, network.names, core, board), folder)
         shutil.copytree(objects(board.core), folder / "build", copy_function=shutil.copyfile)
         made[name] = build(folder, network.prefix, core, board).path
         return made[name]

@@ -41,8 +41,8 @@ def pi_program(output: OutputFolder, tmp_path_factory: pytest.TempPathFactory) -
     if emulator is None or shutil.which("aarch64-linux-gnu-gcc") is None:
         pytest.skip("not installed: qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross (apt install)")
     folder, board = tmp_path_factory.mktemp("pi"), load_board("raspberry-pi")
-    layout = output.layout(output.core)
-    write_bundle(c_files(layout.plan, layout.kernels, output.names, output.core, board), folder)
+    choice = output.choice(output.core)
+    write_bundle(c_files(choice.plan, choice.kernels, output.names, output.core, board), folder)
     elf = toolchain.build(folder, output.prefix, output.core, board).path
     return [emulator, elf]
 

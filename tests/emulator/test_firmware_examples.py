@@ -27,14 +27,14 @@ from mbn2c.commands.build_report import SCHEMA
 from mbn2c.commands.output_folder import OutputFolder, staged
 from mbn2c.commands.verify.one_image import open_models
 from mbn2c.emit.c_files import c_files
-from mbn2c.emit.network.model import Laid, Names
+from mbn2c.emit.network.model import Names, PlannedNetwork
 from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.ir.graph import Graph
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.file import graph_to_bytes
 from mbn2c.network.network import Network, NetworkOptions, read_network
-from mbn2c.planner.choice import Layout, lay_out
+from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.progress import Progress
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core
@@ -65,15 +65,15 @@ def quantized_once(options: NetworkOptions, labels: Sequence[str], progress: Pro
     return cast(Network, _networks[key])
 
 
-_layouts: dict[Any, Layout] = {}
+_choices: dict[Any, Choice] = {}
 
 
-def laid_out_once(graph: Graph, *how: Any) -> Layout:
-    """`lay_out`, but what was laid out for one command is there for the next."""
+def chosen_once(graph: Graph, *how: Any) -> Choice:
+    """`choose_plan`, but what was planned for one command is there for the next."""
     key = (graph_to_bytes(graph), *how)
-    if key not in _layouts:
-        _layouts[key] = lay_out(graph, *how)
-    return _layouts[key]
+    if key not in _choices:
+        _choices[key] = choose_plan(graph, *how)
+    return _choices[key]
 
 
 def follow(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, str]) -> None:
@@ -82,7 +82,7 @@ def follow(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, words: dict
     monkeypatch.chdir(folder)
     monkeypatch.setattr("mbn2c.commands.build.read_network", quantized_once)
     for module in ("build", "output_folder.reading"):
-        monkeypatch.setattr(f"mbn2c.commands.{module}.lay_out", laid_out_once)
+        monkeypatch.setattr(f"mbn2c.commands.{module}.choose_plan", chosen_once)
     block = re.search(r"```sh\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     assert block is not None
     for line in block.group(1).splitlines():
@@ -198,9 +198,9 @@ def test_accuracy_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
 
 
-def laid(name: str, graph: Graph) -> Laid:
-    layout = lay_out(quantized(graph), load_core("cortex-m7"), "speed")
-    return Laid(layout.plan, layout.kernels, Names(name, "tiny.onnx", bytes(32)))
+def planned(name: str, graph: Graph) -> PlannedNetwork:
+    choice = choose_plan(quantized(graph), load_core("cortex-m7"), "speed")
+    return PlannedNetwork(choice.plan, choice.kernels, Names(name, "tiny.onnx", bytes(32)))
 
 
 def linked(folder: Path, *libraries: str) -> str:
@@ -217,10 +217,10 @@ def linked(folder: Path, *libraries: str) -> str:
 def test_libraries_built_apart_do_not_share_kernels_silently(tmp_path: Path) -> None:
     """Two networks that need other parts of one kernel: the linker refuses them, unless they were built together."""
     core = load_core("cortex-m7")
-    wake, detail = laid("wake", tiny_mobilenet_v1()), laid("detail", tiny_mobilenet_v2(40, 40))
+    wake, detail = planned("wake", tiny_mobilenet_v1()), planned("detail", tiny_mobilenet_v2(40, 40))
     for folder, one, beside in (("apart", wake, ()), ("apart2", detail, ()), ("both", detail, (wake,))):
-        layout = Layout(one.plan, one.kernels)
-        write_bundle(c_files(layout.plan, layout.kernels, one.names, core, None, beside=beside), tmp_path / folder)
+        choice = Choice(one.plan, one.kernels)
+        write_bundle(c_files(choice.plan, choice.kernels, one.names, core, None, beside=beside), tmp_path / folder)
         toolchain.build(tmp_path / folder, one.names.prefix, core)
     assert "multiple definition" in linked(tmp_path, "apart/build/libwake.a", "apart2/build/libdetail.a")
     assert "error" not in linked(tmp_path, "both/build/libdetail.a")

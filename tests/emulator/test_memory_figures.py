@@ -42,8 +42,8 @@ def test_ram_and_instructions(name: str, core: str, goal: str, tmp_path: Path, n
     assert found.measured.mismatches == 0
 
     names = Names("network", name, bytes(32))
-    layout = found.layout
-    report = build_report(layout.plan, layout.kernels, names, b"", load_core(core), None, FACTS, {}, layout.curve)
+    choice = found.choice
+    report = build_report(choice.plan, choice.kernels, names, b"", load_core(core), None, FACTS, {}, choice.curve)
     ram = with_sizes(report, found.measured.code_bytes, found.measured.stack_bytes, None)["ram"]
     assert ram["total_bytes"] <= MEMORY.CASES[name].limits[goal] * 1024, ram
     # Rings freed out of step cannot always lie without a gap: 1.04 % in mobilenet_v2_0.35_224, balanced.

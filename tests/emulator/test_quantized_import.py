@@ -24,7 +24,7 @@ from mbn2c.network.inputs import input_spec, quantize_input
 from mbn2c.network.int8_oracle import GivenFacts, GivenModel
 from mbn2c.network.network import import_quantized_lowered
 from mbn2c.ops.attributes import GuardedRequantize
-from mbn2c.planner.choice import Layout, lay_out
+from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import Core, all_cores, load_board, load_core
@@ -102,18 +102,18 @@ def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monk
     _, graph = imported(tmp_path, ("gray", FEW_DIALECTS[1]))
     planned: list[str] = []
 
-    def count(graph: Graph, core: Core, optimize: str) -> Layout:
+    def count(graph: Graph, core: Core, optimize: str) -> Choice:
         planned.append(core.name)
-        return lay_out(graph, core, optimize)
+        return choose_plan(graph, core, optimize)
 
-    monkeypatch.setattr("mbn2c.commands.inspect.lay_out", count)
+    monkeypatch.setattr("mbn2c.commands.inspect.choose_plan", count)
     rows = {row["target"]: row for row in inspect_model(tmp_path / "model.onnx")["targets"]}
     assert set(rows) == {core.name for core in all_cores()}
     assert len(planned) < len({core.isas for core in all_cores()})
     for core in all_cores():
-        layout = lay_out(graph, core, "balanced")
-        ram_bytes = layout.plan.arena_bytes + layout.plan.context_bytes(core.bits)
-        packed = [layout.kernels[node.name].pack(node, graph).size_bytes for node in graph.nodes]
+        choice = choose_plan(graph, core, "balanced")
+        ram_bytes = choice.plan.arena_bytes + choice.plan.context_bytes(core.bits)
+        packed = [choice.kernels[node.name].pack(node, graph).size_bytes for node in graph.nodes]
         assert rows[core.name] == {"target": core.name, "ram_bytes": ram_bytes, "flash_bytes": sum(packed)}
 
 

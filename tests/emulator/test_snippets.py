@@ -18,7 +18,7 @@ from mbn2c.emit.network.model import Names
 from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.planner.choice import lay_out
+from mbn2c.planner.choice import choose_plan
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core
 
@@ -60,8 +60,8 @@ def test_snippet(text: str, tmp_path: Path) -> None:
     if lacking := missing_tool(core, board):
         pytest.skip(f"not installed: {lacking}")
     graph = quantized(tiny_mobilenet_v1())
-    layout = lay_out(graph, core, "balanced")
-    write_bundle(c_files(layout.plan, layout.kernels, Names("person", "tiny.onnx", bytes(32)), core, board), tmp_path)
+    choice = choose_plan(graph, core, "balanced")
+    write_bundle(c_files(choice.plan, choice.kernels, Names("person", "tiny.onnx", bytes(32)), core, board), tmp_path)
     (tmp_path / "firmware" / "main.c").write_text(text + PROGRAM)
     elf = toolchain.build(tmp_path, "person", core, board).path
     strict = [f"{core.prefix}gcc", *core.cflags, *STRICT, "-I.", "-Ifirmware", "-c", "firmware/main.c", "-o", "main.o"]

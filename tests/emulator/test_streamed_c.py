@@ -26,7 +26,7 @@ from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.network import import_lowered
 from mbn2c.ops.operator import quant_of
-from mbn2c.planner.choice import lay_out
+from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.streaming import choose, trade_offs
 from mbn2c.reference.run_graph import run_graph
@@ -102,7 +102,7 @@ def test_200_random_networks_under_sanitizers(tmp_path_factory: pytest.TempPathF
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_classifiers_on_this_machine(name: str, tmp_path: Path) -> None:
     graph = quantized(import_lowered(shared(f"models/{name}.onnx")), 1)
-    nets = [Net(goal, lay_out(graph, load_core("host"), goal).plan) for goal in GOALS]
+    nets = [Net(goal, choose_plan(graph, load_core("host"), goal).plan) for goal in GOALS]
     source = graph.inputs[0].tensor
     images = list(int8_inputs(graph, 4))
     found = run_program(tmp_path, nets, [images] * len(nets), "gcc", ("-O2", "-w"))
@@ -121,16 +121,16 @@ def test_every_layer_on_emulated_boards(core: str, goal: str, tmp_path: Path) ->
         pytest.skip(f"{board.name}: not installed: {lacking}")
     file = SHARED / "models" / "vww_96.onnx"
     graph = quantized(import_lowered(file) if file.exists() else mobilenet_v1(0.25, 96, classes=2), 1)
-    layout = lay_out(graph, target, goal, board=board)
+    choice = choose_plan(graph, target, goal, board=board)
     names = Names("net", "a test", bytes(32))
-    write_bundle(c_files(layout.plan, layout.kernels, names, target, board), tmp_path)
+    write_bundle(c_files(choice.plan, choice.kernels, names, target, board), tmp_path)
     elf = build(tmp_path, "net", target, board).path
     with EmulatedBoard(board, elf) as transport:
         session = Session(transport, digest=names.digest, timing=EMULATED)
         for values in int8_inputs(graph, 4):
             digests = session.layer_digests(values.tobytes())
             reference = run_graph(graph, {graph.inputs[0].tensor: values})
-            for call in layout.plan.calls:
+            for call in choice.plan.calls:
                 zero_point = quant_of(graph, call.write).zero_point
-                expected = np.asarray(in_memory(layout.plan.buffers[call.write], reference[call.write], zero_point))
+                expected = np.asarray(in_memory(choice.plan.buffers[call.write], reference[call.write], zero_point))
                 assert digests[call.step] == zlib.crc32(expected.tobytes()), f"step {call.step}, {call.node}"

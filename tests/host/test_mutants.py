@@ -69,13 +69,13 @@ class Lab:
     """A network's C, and what it should say."""
 
     def __init__(self, output: OutputFolder, core: str, folder: Path) -> None:
-        layout = output.layout(load_core(core))
-        files = with_twins(model_files(layout.plan, layout.kernels, output.names))
+        choice = output.choice(load_core(core))
+        files = with_twins(model_files(choice.plan, choice.kernels, output.names))
         files = {path: data for path, data in files.items() if not path.endswith("_softmax.c")}
-        arrays = constant_arrays(packed_constants(layout.plan, layout.kernels), output.names)
-        self._program = Program(folder, output.prefix, files, len(layout.plan.calls), list(arrays))
+        arrays = constant_arrays(packed_constants(choice.plan, choice.kernels), output.names)
+        self._program = Program(folder, output.prefix, files, len(choice.plan.calls), list(arrays))
         self._inputs = _inputs(output)
-        self._expected = expectations(layout.plan, layout.kernels, output.names)
+        self._expected = expectations(choice.plan, choice.kernels, output.names)
         self._graph, self._tables = output.graph, output.names.tables
         self.constants = f"{output.prefix}_constants.c"
         self.model = f"{output.prefix}.c"

@@ -27,7 +27,7 @@ from mbn2c.emit.network.model import Names, model_files
 from mbn2c.emit.packages.packagings import EMITS, PACKAGINGS, check_emits, package_folder
 from mbn2c.errors import UsageError
 from mbn2c.files.bundle import Bundle, write_bundle
-from mbn2c.planner.choice import Layout, lay_out
+from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_core
 
@@ -45,14 +45,14 @@ CORES = {
 
 
 @cache
-def layout(core: str) -> Layout:
-    return lay_out(quantized(tiny_mobilenet_v2()), load_core(core), "balanced")
+def choice(core: str) -> Choice:
+    return choose_plan(quantized(tiny_mobilenet_v2()), load_core(core), "balanced")
 
 
 @cache
 def package(emit: str, core: str) -> Bundle:
     """The files of a packaging of a tiny network, below the folder that carries its name."""
-    plan, kernels = layout(core).plan, layout(core).kernels
+    plan, kernels = choice(core).plan, choice(core).kernels
     code = model_files(plan, kernels, Names(NAME, 'tiny "net".onnx', bytes(32)))
     return package_folder(emit, name=NAME, title='tiny "net".onnx', core=load_core(core), code=code)
 
@@ -72,7 +72,7 @@ def compiled(command: list[str], folder: Path) -> None:
 @cache
 def expected() -> str:
     """What the example prints: the network's answer to a black picture."""
-    graph = layout("host").plan.graph
+    graph = choice("host").plan.graph
     source = graph.tensors[graph.inputs[0].tensor]
     scores = run_graph(graph, {source.name: np.zeros(source.shape, np.int8)})[graph.outputs[0].tensor].reshape(-1)
     return f"{NAME}: error 0, best class {scores.argmax()}, score {scores.max()}\n"

@@ -248,8 +248,8 @@ def test_a_resumed_verify_runs_it_again(output: OutputFolder, plug_in: Callable[
 
 
 def test_the_report_says_what_a_plan_made_anew_says(output: OutputFolder) -> None:
-    layout = output.layout(output.core, load_board("host"))
-    anew = expectations(layout.plan, layout.kernels, output.names)
+    choice = output.choice(output.core, load_board("host"))
+    anew = expectations(choice.plan, choice.kernels, output.names)
     assert output.expectations(output.core, load_board("host")) == anew
     for damage in ({}, {"steps": [["a"]], "constants": []}, {"steps": 5}, {"steps": [], "constants": [[1]]}):
         with pytest.raises(UsageError, match="does not say what a device has"):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mbn2c.emit.network.model import Laid, Names, model_files
+from mbn2c.emit.network.model import Names, PlannedNetwork, model_files
 from mbn2c.files.bundle import write_bundle
 from mbn2c.ir.plan import Plan, from_memory
 from mbn2c.kernels import kernels_of_plan
@@ -37,9 +37,9 @@ class Net:
     title: str = "a test"
 
     @property
-    def laid(self) -> Laid:
+    def planned(self) -> PlannedNetwork:
         names = Names(self.prefix, self.title, bytes(range(32)), self.labels, self.tables)
-        return Laid(self.plan, kernels_of_plan(self.plan, self.isas), names)
+        return PlannedNetwork(self.plan, kernels_of_plan(self.plan, self.isas), names)
 
     def files(self) -> dict[str, bytes]:
         return files_of([self])
@@ -47,7 +47,7 @@ class Net:
 
 def files_of(nets: Sequence[Net]) -> dict[str, bytes]:
     """The C of all nets, which share their kernels."""
-    first, *others = [net.laid for net in nets]
+    first, *others = [net.planned for net in nets]
     return with_twins(model_files(first.plan, first.kernels, first.names, others))
 
 

@@ -19,7 +19,7 @@ from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware.toolchain import build
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, select
-from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES, firmware_bytes, lay_out
+from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES, choose_plan, firmware_bytes
 from mbn2c.planner.streaming import trade_offs
 from mbn2c.targets import Board, Memory, load_board, load_core
 
@@ -43,14 +43,14 @@ def _with_flash(board: Board, flash_bytes: int) -> tuple[Memory, ...]:
 
 def kernels_used(core: str, optimize: str, **limits: object) -> tuple[set[str], str, int]:
     """Functions of the ordinary convolutions, why the plan was taken, and the bytes of arena and context."""
-    layout = lay_out(vww(), load_core(core), optimize, **limits)  # type: ignore[arg-type]
-    used = {layout.kernels[node.name].function for node in vww().nodes if node.op == "conv2d"}
-    return used, layout.fit, layout.plan.arena_bytes + layout.plan.context_bytes(32)
+    choice = choose_plan(vww(), load_core(core), optimize, **limits)  # type: ignore[arg-type]
+    used = {choice.kernels[node.name].function for node in vww().nodes if node.op == "conv2d"}
+    return used, choice.fit, choice.plan.arena_bytes + choice.plan.context_bytes(32)
 
 
 def test_a_board_with_enough_ram_changes_nothing() -> None:
     core = load_core("cortex-m7")
-    free, on_board = (lay_out(vww(), core, "speed", board=board) for board in (None, load_board("qemu-mps2-an500")))
+    free, on_board = (choose_plan(vww(), core, "speed", board=board) for board in (None, load_board("qemu-mps2-an500")))
     assert on_board.fit == free.fit == ""
     assert (on_board.plan.loops, on_board.plan.buffers) == (free.plan.loops, free.plan.buffers)
 
@@ -74,7 +74,7 @@ def test_a_board_with_little_ram_gets_the_cheapest_plan_that_fits() -> None:
 def test_kernels_of_other_families_are_tried_before_refusing(optimize: str) -> None:
     smallest = min(
         point.plan.arena_bytes + point.plan.context_bytes(32)
-        for point in lay_out(vww(), load_core("cortex-m0plus"), optimize).curve
+        for point in choose_plan(vww(), load_core("cortex-m0plus"), optimize).curve
     )
     used, fit, size = kernels_used("cortex-m0plus", optimize, ram_limit=smallest - 16 + STACK_ALLOWANCE_BYTES)
     assert "mbn_conv2d_direct_armv6m" in used
@@ -121,8 +121,8 @@ def test_the_firmware_takes_what_is_kept_free_for_it(
     board = load_board(name)
     core = load_core(board.core)
     need_tool(f"{core.prefix}gcc")
-    layout = lay_out(vww(), core, "ram", board=board)
-    write_bundle(c_files(layout.plan, layout.kernels, Names("net", "net", bytes(32)), core, board), tmp_path)
+    choice = choose_plan(vww(), core, "ram", board=board)
+    write_bundle(c_files(choice.plan, choice.kernels, Names("net", "net", bytes(32)), core, board), tmp_path)
     pieces = build(tmp_path, "net", core, board).pieces
     own = [piece for piece in pieces if piece.section not in (".arena", ".bss.net")]
     taken = sum(piece.size_bytes for piece in own if piece.kind in ("data", "zero"))
@@ -130,4 +130,4 @@ def test_the_firmware_takes_what_is_kept_free_for_it(
 
 
 def test_hosted_boards_have_no_limit() -> None:
-    assert lay_out(vww(), load_core("host"), "speed", board=load_board("host")).fit == ""
+    assert choose_plan(vww(), load_core("host"), "speed", board=load_board("host")).fit == ""

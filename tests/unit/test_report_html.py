@@ -23,7 +23,7 @@ from mbn2c.commands.build import REPORT_PAGE, report_files
 from mbn2c.commands.build_report import build_report, to_json, with_sizes
 from mbn2c.emit.network.model import Names
 from mbn2c.ir.graph import Graph
-from mbn2c.planner.choice import lay_out
+from mbn2c.planner.choice import choose_plan
 from mbn2c.report.html import report_page
 from mbn2c.targets import load_core
 
@@ -37,9 +37,9 @@ NETWORKS = {
 
 
 def report_of(graph: Graph, optimize: str = "balanced", core: str = "cortex-m4") -> dict[str, Any]:
-    layout = lay_out(graph, load_core(core), optimize)
+    choice = choose_plan(graph, load_core(core), optimize)
     names = Names("net", f"{graph.name}.onnx", bytes(32))
-    return build_report(layout.plan, layout.kernels, names, b"model", load_core(core), None, FACTS, {}, layout.curve)
+    return build_report(choice.plan, choice.kernels, names, b"model", load_core(core), None, FACTS, {}, choice.curve)
 
 
 @cache

@@ -16,7 +16,7 @@ from shared import shared
 from mbn2c.cli import main
 from mbn2c.commands.inspect import inspect_model
 from mbn2c.network.network import import_lowered
-from mbn2c.planner.choice import lay_out
+from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.columns import MAX_PIECES
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
@@ -108,8 +108,8 @@ def test_wide_rows_are_cut_into_few_pieces(tmp_path: Path) -> None:
     (tmp_path / "wide.onnx").write_bytes(small_mobilenet((1, 3, 1, 20_000)).SerializeToString())
     graph = import_lowered(tmp_path / "wide.onnx")
     ranges = {name: Range(-1.0, 1.0) for name, tensor in graph.tensors.items() if tensor.data is None}
-    layout = lay_out(quantize(graph, ranges), load_core("host"), "ram")
-    most = max(len(call.pieces) for point in layout.curve for call in point.plan.calls)
+    choice = choose_plan(quantize(graph, ranges), load_core("host"), "ram")
+    most = max(len(call.pieces) for point in choice.curve for call in point.plan.calls)
     assert 1 < most <= MAX_PIECES
 
 

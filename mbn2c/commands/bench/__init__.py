@@ -36,7 +36,7 @@ def bench(output: OutputFolder, board: Board, folder: Path) -> dict[str, Any]:
         raise BoardError(f"board '{board.name}' counts no instructions", hint="an emulated board; see `mbn2c boards`")
     core = output.core_on(board)
     firmware = firmware_on(output, board, folder, STEP_CFLAGS)
-    table = step_table(firmware.elf, core, output.layout(core, board), folder)
+    table = step_table(firmware.elf, core, output.choice(core, board), folder)
     with EmulatedBoard(board, firmware.elf, count=True, table=table) as transport:
         Session(transport, digest=output.digest, timing=EMULATED).run(_noise(output.graph))
         total = sum(transport.instruction_counts())
@@ -95,7 +95,7 @@ def _result(
 ) -> dict[str, Any]:
     graph, has_model = output.graph, core.name in MODELS
     rows = []
-    for call in output.layout(core, board).plan.calls:
+    for call in output.choice(core, board).plan.calls:
         name, op, macs = _layer(graph, call)
         rows.append(_row(call.step, name, op, macs, counts[str(call.step)], total, has_model))
     rows.append(_row(None, SCHEDULE, SCHEDULE, 0, counts[SCHEDULE], total, has_model))

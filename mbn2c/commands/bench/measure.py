@@ -22,7 +22,7 @@ from mbn2c.kernels import packed_constants
 from mbn2c.link.instruction_counter import Table
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.planner.choice import Layout, lay_out
+from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import Board, Core
 
@@ -75,34 +75,34 @@ def measure(
     steps   count each step by itself, which costs a call per row
     raises  BoardError if a tool is missing or the board does not count, FitError
     """
-    return measure_layout(lay_out(graph, core, optimize), core, board, image, folder, steps=steps)
+    return measure_choice(choose_plan(graph, core, optimize), core, board, image, folder, steps=steps)
 
 
-def measure_layout(
-    layout: Layout, core: Core, board: Board, image: np.ndarray, folder: Path, *, steps: bool = False
+def measure_choice(
+    choice: Choice, core: Core, board: Board, image: np.ndarray, folder: Path, *, steps: bool = False
 ) -> Measured:
-    """The same for a network that is laid out."""
-    graph = layout.plan.graph
+    """The same for a network that is planned."""
+    graph = choice.plan.graph
     names = Names("network", graph.name, hashlib.sha256(graph.name.encode()).digest())
-    bundle = c_files(layout.plan, layout.kernels, names, core, board)
+    bundle = c_files(choice.plan, choice.kernels, names, core, board)
     write_bundle(bundle, folder)
     built = build(folder, names.prefix, core, board, cflags=STEP_CFLAGS if steps else ())
-    table = step_table(built.path, core, layout, folder) if steps else None
+    table = step_table(built.path, core, choice, folder) if steps else None
     with EmulatedBoard(board, built.path, count=True, table=table) as transport:
         output = Session(transport, digest=names.digest, timing=EMULATED).run(image.tobytes())
         instructions = sum(transport.instruction_counts())
     reference = run_graph(graph, {graph.inputs[0].tensor: image})
     expected = b"".join(reference[port.tensor].tobytes() for port in graph.outputs)
-    constants = packed_constants(layout.plan, layout.kernels).values()
+    constants = packed_constants(choice.plan, choice.kernels).values()
     weights = sum(packed.weight_bytes for packed in constants)
     arrays = sum(packed.size_bytes for packed in constants)
     sources = [path for path in bundle if path.endswith(".c") and "/" not in path]
-    sizes = network_sizes(folder, names.prefix, sources, len(layout.plan.calls), built, arrays)
+    sizes = network_sizes(folder, names.prefix, sources, len(choice.plan.calls), built, arrays)
     return Measured(
         instructions=instructions,
         mismatches=sum(a != b for a, b in zip(output, expected, strict=True)),
-        arena_bytes=layout.plan.arena_bytes,
-        context_bytes=layout.plan.context_bytes(core.bits),
+        arena_bytes=choice.plan.arena_bytes,
+        context_bytes=choice.plan.context_bytes(core.bits),
         stack_bytes=sizes.stack_bytes,
         weights_bytes=weights,
         constants_bytes=arrays - weights,
@@ -111,16 +111,16 @@ def measure_layout(
     )
 
 
-def step_table(elf: Path, core: Core, layout: Layout, folder: Path) -> Table:
+def step_table(elf: Path, core: Core, choice: Choice, folder: Path) -> Table:
     """What counts each step of a firmware by itself, with its cycles where the core has a model of them.
 
     raises  InternalError if a step has no function of its own: STEP_CFLAGS were not used
     """
-    ranges = _step_ranges(elf, core, layout, folder)
+    ranges = _step_ranges(elf, core, choice, folder)
     return Table(ranges, folder / "table.txt", write_costs(elf, core, folder / "costs.txt"))
 
 
-def _step_ranges(elf: Path, core: Core, layout: Layout, folder: Path) -> Path:
+def _step_ranges(elf: Path, core: Core, choice: Choice, folder: Path) -> Path:
     """The file that tells the plugin where each step's function lies; the first range is the schedule."""
     nm = find_compiler(core).removesuffix("gcc") + "nm"
     listing = subprocess.run([nm, "-S", "--defined-only", str(elf)], capture_output=True, text=True, check=True).stdout
@@ -134,7 +134,7 @@ def _step_ranges(elf: Path, core: Core, layout: Layout, folder: Path) -> Path:
             found[int(name[4:])] = f"{first:x} {first + size:x} {name[4:]}"
         elif name.startswith("loop") or name.endswith(("_push_rows", "_finish", "_begin")):
             schedule.append(f"{first:x} {first + size:x} {SCHEDULE}")
-    steps = [call.step for call in layout.plan.calls]
+    steps = [call.step for call in choice.plan.calls]
     missing = sorted(set(steps) - set(found))
     if missing or not schedule:
         raise InternalError(f"steps {missing} are no functions of their own in the firmware", where=str(elf))

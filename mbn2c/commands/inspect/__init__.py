@@ -18,7 +18,7 @@ from mbn2c.network.inputs import input_spec
 from mbn2c.network.network import import_lowered, import_quantized_lowered
 from mbn2c.network.outputs import output_specs
 from mbn2c.ops import OPERATORS
-from mbn2c.planner.choice import lay_out
+from mbn2c.planner.choice import choose_plan
 from mbn2c.printable import printable
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
@@ -78,9 +78,9 @@ def _targets(quantized: Graph) -> list[Json]:
     for core in all_cores():
         kernels = _kernels(quantized, core)
         if kernels not in sizes:
-            layout = lay_out(quantized, core, _GOAL)
-            constants = [layout.kernels[node.name].pack(node, quantized).size_bytes for node in quantized.nodes]
-            sizes[kernels] = (layout.plan, sum(constants))
+            choice = choose_plan(quantized, core, _GOAL)
+            constants = [choice.kernels[node.name].pack(node, quantized).size_bytes for node in quantized.nodes]
+            sizes[kernels] = (choice.plan, sum(constants))
         plan, flash = sizes[kernels]
         rows.append(
             {

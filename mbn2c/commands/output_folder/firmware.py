@@ -37,7 +37,7 @@ class Firmware:
 
 
 def sources_for(output: OutputFolder, board: Board) -> Sources:
-    """For the board OUT was built for, what lies in OUT; for others, OUT's C if that is laid out for them, else new C.
+    """For the board OUT was built for, what lies in OUT; for others, OUT's C if that is planned for them, else new C.
 
     raises  UsageError if the C in OUT was edited and is not what would be compiled
     """
@@ -49,8 +49,8 @@ def sources_for(output: OutputFolder, board: Board) -> Sources:
         return Sources({**output.code, **renumbered(output.code, changed)}, words)
     output.refuse_edited(f"what runs on {board.name}")
     core = output.core_on(board)
-    layout = output.layout(core, board)
-    files = c_files(layout.plan, layout.kernels, output.names, core, board)
+    choice = output.choice(core, board)
+    files = c_files(choice.plan, choice.kernels, output.names, core, board)
     network = {path: content for path, content in files.items() if "/" not in path and path.endswith((".c", ".h"))}
     if network == {path: output.code.get(path) for path in network}:
         return Sources(files, f"OUT's own C, in the firmware of {board.name}")

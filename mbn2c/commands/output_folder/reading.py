@@ -18,12 +18,12 @@ from mbn2c.commands.build_report import SCHEMA
 from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, digest_of, read_manifest
 from mbn2c.commands.output_folder.staging import is_code
 from mbn2c.emit.expectations import Expectations, expectations
-from mbn2c.emit.network.model import Laid, Names
+from mbn2c.emit.network.model import Names, PlannedNetwork
 from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.network.file import read_graph
 from mbn2c.network.network import MODEL_FLOAT32, MODEL_FUSED, MODEL_INT8
-from mbn2c.planner.choice import Layout, lay_out
+from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.targets import Board, Core, load_board, load_core
 
 _BUILD_AGAIN = "build the model again"
@@ -143,19 +143,19 @@ class OutputFolder:
         if (self.report["target"], self.report["board"]) == (core.name, board.name):
             return Expectations.from_json(self.report.get("device", {})).of_network(self.graph)
         if (core, board) not in self._expectations:
-            layout = self.layout(core, board)
-            self._expectations[core, board] = expectations(layout.plan, layout.kernels, self.names)
+            choice = self.choice(core, board)
+            self._expectations[core, board] = expectations(choice.plan, choice.kernels, self.names)
         return self._expectations[core, board]
 
-    def layout(self, core: Core, board: Board | None = None) -> Layout:
+    def choice(self, core: Core, board: Board | None = None) -> Choice:
         """As the firmware for a board has it; as the C for any board if that is None."""
-        if (core, board) not in self._layouts:
+        if (core, board) not in self._choices:
             facts = self.report["build"]
-            self._layouts[core, board] = lay_out(self.graph, core, facts["optimize"], facts["ram_limit"], board)
-        return self._layouts[core, board]
+            self._choices[core, board] = choose_plan(self.graph, core, facts["optimize"], facts["ram_limit"], board)
+        return self._choices[core, board]
 
     @cached_property
-    def _layouts(self) -> dict[tuple[Core, Board | None], Layout]:
+    def _choices(self) -> dict[tuple[Core, Board | None], Choice]:
         """Those asked for so far: each takes seconds."""
         return {}
 
@@ -168,11 +168,11 @@ class OutputFolder:
         """Its own core, or else the board's, whose code runs there."""
         return self.core if self.core.name in board.cores else load_core(board.core)
 
-    def laid(self, core: Core) -> Laid:
+    def planned(self, core: Core) -> PlannedNetwork:
         """The network as another build for `core` takes it in beside its own (`build --beside`)."""
         self.refuse_edited("--beside")
-        layout = self.layout(core, self.board)
-        return Laid(layout.plan, layout.kernels, self.names)
+        choice = self.choice(core, self.board)
+        return PlannedNetwork(choice.plan, choice.kernels, self.names)
 
     def _content(self, path: str) -> bytes:
         file = self.path / path

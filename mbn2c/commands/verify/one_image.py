@@ -84,7 +84,7 @@ class Device:
     def plan(self, output: OutputFolder) -> Plan:
         """Of the firmware that it runs. Raises BoardError if that tells another number of steps."""
         facts = self.session.facts
-        plan = output.layout(*told_target(facts)).plan
+        plan = output.choice(*told_target(facts)).plan
         if facts.steps != len(plan.calls):
             what = f"the board tells a network of {facts.steps} steps, not {len(plan.calls)}"
             raise BoardError(what, where=facts.board, hint="build and flash the firmware anew")

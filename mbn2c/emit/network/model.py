@@ -47,20 +47,22 @@ class Names:
 
 
 @dataclass(frozen=True, eq=False)
-class Laid:
-    """A network laid out for a core: its Plan, the kernel of each node, and what its C is called."""
+class PlannedNetwork:
+    """A network as it is planned for a core: its Plan, the kernel of each node, and what its C is called."""
 
     plan: Plan
     kernels: Mapping[str, Kernel]
     names: Names
 
 
-def model_files(plan: Plan, kernels: Mapping[str, Kernel], names: Names, beside: Sequence[Laid] = ()) -> Bundle:
+def model_files(
+    plan: Plan, kernels: Mapping[str, Kernel], names: Names, beside: Sequence[PlannedNetwork] = ()
+) -> Bundle:
     """All C files of the network and its kernels, in one flat folder.
 
     beside  networks whose C comes too: all share the kernels, each of which has the parts that any of them needs
     """
-    networks = (Laid(plan, kernels, names), *beside)
+    networks = (PlannedNetwork(plan, kernels, names), *beside)
     sources = _kernel_sources(networks)
     tags = [_parts_tag(source, variants) for source, variants in sources.items() if variants]
     files: dict[str, str] = {}
@@ -89,7 +91,7 @@ def version_number(version: str) -> int:
     return 10000 * major + 100 * minor + patch
 
 
-def _network_files(network: Laid, tags: Sequence[str]) -> dict[str, str]:
+def _network_files(network: PlannedNetwork, tags: Sequence[str]) -> dict[str, str]:
     plan, kernels, names = network.plan, network.kernels, network.names
     constants = packed_constants(plan, kernels)
     values = _common_values(plan, names) | _step_values(plan, kernels, names, constants) | {"kernel_parts": tags}
@@ -127,7 +129,7 @@ def _header_file(header: str) -> str:
     return header.split("/")[1]
 
 
-def _kernel_sources(networks: Sequence[Laid]) -> dict[str, list[str]]:
+def _kernel_sources(networks: Sequence[PlannedNetwork]) -> dict[str, list[str]]:
     """The C files of all kernels, each with the names of its parts that some call needs."""
     found: dict[str, set[str]] = {}
     for plan, kernels in ((network.plan, network.kernels) for network in networks):
