@@ -17,7 +17,8 @@ from mbn2c.commands.verify import JOURNAL, VerifyOptions, check_gates, verify_on
 from mbn2c.commands.verify.open_devices import BAUD_RANGE, FIRST_BAUD, Place, emulated_board, open_devices, read_lab
 from mbn2c.errors import UsageError
 from mbn2c.firmware.flash.tools import flash
-from mbn2c.report.text import OWN_FIRMWARE, bench_text, verify_text
+from mbn2c.report.bench_text import bench_text
+from mbn2c.report.text import OWN_FIRMWARE, verify_text
 from mbn2c.targets import Board, load_board
 
 _BAUD = whole(*BAUD_RANGE)

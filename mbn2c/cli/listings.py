@@ -16,7 +16,8 @@ from mbn2c.commands.verify import VerifyOptions, check_gates, verify
 from mbn2c.errors import BoardError
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.report.text import boards_text, build_text, targets_text, verify_text
+from mbn2c.report.build_text import build_text
+from mbn2c.report.text import boards_text, targets_text, verify_text
 from mbn2c.targets import all_boards, all_cores, load_board, load_core
 from mbn2c.tasks.task import Preprocess
 

@@ -13,7 +13,7 @@ from mbn2c.commands.bench import SCHEDULE, bench
 from mbn2c.commands.bench.cycles import MODELS, Instruction
 from mbn2c.errors import BoardError
 from mbn2c.network.network import RANDOM
-from mbn2c.report.text import bench_text
+from mbn2c.report.bench_text import bench_text
 from mbn2c.targets import load_board, load_core
 
 # Reads at least one byte in a hundred instructions, multiplies, and stores what it made.

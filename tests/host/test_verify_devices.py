@@ -25,7 +25,8 @@ from mbn2c.link import wire
 from mbn2c.link.session import EMULATED, Session, Timing
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.progress import no_progress
-from mbn2c.report.text import bench_text, verify_text
+from mbn2c.report.bench_text import bench_text
+from mbn2c.report.text import verify_text
 from mbn2c.targets import load_board
 
 IMAGES = 12

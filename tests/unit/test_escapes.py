@@ -14,7 +14,9 @@ from mbn2c.cli.streams import complain, say
 from mbn2c.errors import BoardError
 from mbn2c.frontend.export import to_onnx_float
 from mbn2c.printable import printable
-from mbn2c.report.text import OWN_FIRMWARE, bench_text, table
+from mbn2c.report.bench_text import bench_text
+from mbn2c.report.table import table
+from mbn2c.report.text import OWN_FIRMWARE
 
 # Erases the line and writes another one; turns words round; a bell, an 8-bit control sequence, another line break.
 EVIL = "conv\x1b[2K\rerror: all is well\n\u202edevice  0 bytes differ\x07\x9b31m\u2028\x00\udc80"

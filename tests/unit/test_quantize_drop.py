@@ -12,7 +12,7 @@ from mbn2c.cli import main
 from mbn2c.commands import demo
 from mbn2c.errors import GateError
 from mbn2c.frontend.runtime import Oracle
-from mbn2c.report.text import build_text
+from mbn2c.report.build_text import build_text
 from mbn2c.tasks.classification.drop import Answer, HeldBack, check_drop
 from mbn2c.tasks.images import open_samples
 from mbn2c.tasks.statistics import paired_drop

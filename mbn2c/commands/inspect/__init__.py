@@ -22,7 +22,7 @@ from mbn2c.planner.choice import choose_plan
 from mbn2c.printable import printable
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
-from mbn2c.report.text import shortened, table
+from mbn2c.report.table import shortened, table
 from mbn2c.targets import Core, all_cores
 from mbn2c.tasks.classification.likeness import described
 

@@ -1,0 +1,124 @@
+"""What a build made -> text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mbn2c.report.table import table
+from mbn2c.report.text import SAME, assumption
+from mbn2c.tasks.labels import doubt_of
+
+_COSTLY_LAYERS = 3
+_NAMED_FOLDERS = 6
+# Of the quantization methods that were tried: those kept after the first one, those dropped.
+_KEPT_METHODS, _DROPPED_METHODS = 6, 4
+
+
+def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
+    """What a build made."""
+    ram, flash, model = report["ram"], report["flash"], report["model"]
+    calibration, folded = report["build"]["calibration"], report["folded"]
+    paths = ", ".join(f"{count} {path}" for path, count in report["quantization"]["channels_per_path"].items())
+    sources = {"random": "random inputs: for sizes only", "given": "needed: the model came quantized"}
+    source = sources.get(calibration["source"], "images")
+    size = f"{model['macs']:,} MACs, {model['parameters']:,} parameters, {len(report['layers'])} layers"
+    folds = f"{folded['batch_norms']} batch norms, {folded['activations']} activations, {folded['pads']} pads"
+    ram_parts = f"arena {ram['arena_bytes']:,} + context {ram['context_bytes']:,} + stack {_bytes(ram['stack_bytes'])}"
+    flash_parts = f"weights {flash['weights_bytes']:,} + constants {flash['constants_bytes']:,}"
+    rows = [
+        ("model", f"{model['file']}: {size}"),
+        ("target", report["target"] + (f", board {report['board']}" if report["board"] else "")),
+        ("calibration", f"{calibration['images'] or 'none'} {source}{_folders(calibration)}"),
+        ("folded", f"{folds}, {folded['removed_channels']} constant channels"),
+        *_tried_rows(report["quantization"]["tried"]),
+        *_quality_rows(report["quantization"]),
+        ("requantization", f"{report['quantization']['proved_channels']} channels proved exact: {paths}"),
+        ("RAM", f"{_bytes(ram['total_bytes'])} = {ram_parts}"),
+        ("", f"peak at {ram['peak_layer']}; no placement of this schedule is below {ram['lower_bound_bytes']:,} B"),
+        *([("", report["fit"])] if report["fit"] else []),
+        ("flash", f"{_bytes(flash['total_bytes'])} = {flash_parts} + code {_bytes(flash['code_bytes'])}"),
+    ]
+    if report.get("firmware"):
+        used = ", ".join(f"{name} {count:,} B" for name, count in report["firmware"]["memories"].items())
+        rows.append(("firmware", f"{report['firmware']['file']}" + (f": {used}" if used else "")))
+    rows.append(("written to", folder))
+    if note:
+        rows.append(("note", note))
+    return table(rows)
+
+
+def _folders(calibration: Mapping[str, Any]) -> str:
+    """Of the calibration images: the folders they are from, and how many were turned."""
+    folders, rotated = calibration.get("folders", ()), calibration.get("exif_rotated_images", 0)
+    names = ", ".join(folders[:_NAMED_FOLDERS]) + (" ..." if len(folders) > _NAMED_FOLDERS else "")
+    text = f" in {len(folders)} folders ({names})" if folders else ""
+    return text + (f", {rotated} of them rotated as their EXIF data says" if rotated else "")
+
+
+def _tried_rows(tried: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Where quantization began, what made it better, and the rest in one line; report.json has them all."""
+    kept = [line for line in tried if line["kept"]]
+    rows: list[tuple[str, str]] = []
+    for line in [*kept[:1], *kept[1:][-_KEPT_METHODS:]]:
+        verdict = "on held-back images" + (", kept" if rows else "")
+        rows.append(("" if rows else "quantization", f"{line['method']}: {line['sqnr_db']:.2f} dB {verdict}"))
+    others = [line for line in tried if not line["kept"]]
+    if others:
+        names = "; ".join(f"{line['method']} {line['sqnr_db']:.2f} dB" for line in others[:_DROPPED_METHODS])
+        more = len(others) - _DROPPED_METHODS
+        rows.append(("", f"dropped: {names}" + (f"; and {more} more in report.json" if more > 0 else "")))
+    return rows
+
+
+def _quality_rows(quantization: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What int8 gives on images held back, and which layers' rounding costs most of it."""
+    rows: list[tuple[str, str]] = []
+    held_back, worst = quantization["held_back"], quantization["worst_layers"][:_COSTLY_LAYERS]
+    if held_back is not None:
+        rows += _held_back_rows(held_back)
+    if worst:
+        names = ", ".join(f"{layer['name']} {100 * layer['noise_share']:.0f} %" for layer in worst)
+        rows.append(("noise", f"at the output, most from {names}"))
+    return rows
+
+
+def _held_back_rows(held_back: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Who judged what, and each output's agreement with the float model."""
+    folds, left_out = held_back["folds"], held_back["left_out_images"]
+    images = held_back["images"] - left_out
+    judged = {
+        0: f"none: {images} images are too few, so these are the ones it is made from",
+        1: f"{images} images, by a network made without them",
+    }.get(folds, f"{images} images, each by one of {folds} networks made without it ({folds}-fold cross-validation)")
+    if left_out:
+        judged += f"; {left_out} images that --calib-limit left out, by the network itself"
+    rows = [("held back", judged)]
+    for one in held_back["outputs"]:
+        name = f"output '{one['name']}': " if len(held_back["outputs"]) > 1 else ""
+        rows.append(("", f"{name}{_judged(one, percent=True)}"))
+        rows += [("", f"{name}{text}") for text in assumption(one)]
+    if held_back["labels"]["note"]:
+        rows.append(("", f"labels: {held_back['labels']['note']}"))
+    if held_back["labelled"]:
+        shares = [100 * held_back[f"accuracy_{side}"] for side in ("float32", "int8")]
+        doubt = doubt_of(held_back["accuracy_float32"], held_back["outputs"][held_back["main"]]["shape"][3])
+        rows.append(("", f"right: float32 {shares[0]:.1f} %, int8 {shares[1]:.1f} %" + (doubt and f"; {doubt}")))
+    return rows
+
+
+def _judged(one: Mapping[str, Any], percent: bool) -> str:
+    """An output's metric with its interval, and its SQNR where it is no class; as a line of its own."""
+    sqnr = "no noise" if one["sqnr_db"] is None else f"SQNR {one['sqnr_db']:.1f} dB"
+    noise = f"{sqnr}, largest error {one['largest_error']:.3g}"
+    if one["metric"] in SAME:
+        value, (low, high) = one["value"], one["interval_95"]
+        share = f"{100 * value:.1f} % same {SAME[one['metric']]} as float32 ({100 * low:.1f} to {100 * high:.1f} %)"
+        return share if one["metric"] == "top1_agreement" else f"{share}, {noise}"
+    if one["cosine"] is None:
+        return f"{noise}, against float32"
+    return f"cosine {one['cosine']:.4f} with float32 (at least {one['smallest_cosine']:.4f}), {noise}"
+
+
+def _bytes(count: int | None) -> str:
+    return "not known" if count is None else f"{count:,} B"
