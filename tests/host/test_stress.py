@@ -17,7 +17,8 @@ from wrong_device import Dying
 from mbn2c.commands import demo
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify import Device, VerifyOptions, check_gates, verify_on_all
-from mbn2c.commands.verify.one_image import Instructions, open_models
+from mbn2c.commands.verify.device import Instructions
+from mbn2c.commands.verify.one_image import open_models
 from mbn2c.commands.verify.stress import StressSet
 from mbn2c.emit.expectations import Expectations, expectations
 from mbn2c.errors import BoardError, GateError, UsageError

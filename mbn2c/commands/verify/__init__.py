@@ -12,8 +12,9 @@ from dataclasses import asdict
 from typing import Any
 
 from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.journal import Journal
-from mbn2c.commands.verify.one_image import Bench, Device, Models, Tally, VerifyOptions, open_models
+from mbn2c.commands.verify.one_image import Bench, Models, Tally, VerifyOptions, open_models
 from mbn2c.commands.verify.result import check_gates, verify_result
 from mbn2c.commands.verify.resumed import subject_of, taken_over
 from mbn2c.commands.verify.shared_queue import finished_images

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,22 +11,16 @@ import numpy as np
 
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.accuracy import accuracy_counts
+from mbn2c.commands.verify.device import Device, Instructions
+from mbn2c.commands.verify.layers import first_bad_layer
 from mbn2c.commands.verify.second_look import Finding, FirstAnswer, first_look, second_look
-from mbn2c.commands.verify.told_target import told_target
-from mbn2c.emit.expectations import Expectations
 from mbn2c.errors import BoardError, InternalError, UsageError
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph
-from mbn2c.ir.plan import Call, Plan, from_memory, in_memory
-from mbn2c.link.session import Session
-from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.link.transports.transport import Transport
 from mbn2c.network.inputs import input_spec, preprocess_of, quantize_input
 from mbn2c.network.int8_oracle import Comparison, ExportedModel, GivenFacts, GivenModel, Int8Oracle
 from mbn2c.network.outputs import output_specs
-from mbn2c.ops.operator import quant_of
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.report.text import OWN_FIRMWARE
 from mbn2c.tasks.classification.outputs import OutputSpec
 from mbn2c.tasks.images import Samples
 from mbn2c.tasks.task import InputSpec, Preprocess, Sample
@@ -56,48 +49,6 @@ class VerifyOptions:
     resume: bool = False
     output_kinds: Mapping[str, str] = field(default_factory=dict)
     stress: bool = True
-
-
-@dataclass(frozen=True)
-class Device:
-    """One line to a device, and the conversation on it.
-
-    name      where it was found
-    verified  in words, what of the output folder its firmware is made of
-    """
-
-    transport: Transport
-    session: Session
-    name: str = ""
-    verified: str = OWN_FIRMWARE
-
-    @property
-    def counts_cycles(self) -> bool:
-        """Whether it is a real board with a cycle counter; an emulator's counter tells the computer's time."""
-        return bool(self.session.facts.has_cycles) and not isinstance(self.transport, EmulatedBoard)
-
-    @property
-    def cycles(self) -> int:
-        """Of the last inference; 0 if they are not counted."""
-        return self.session.last_cycles if self.counts_cycles else 0
-
-    def plan(self, output: OutputFolder) -> Plan:
-        """Of the firmware that it runs. Raises BoardError if that tells another number of steps."""
-        facts = self.session.facts
-        plan = output.choice(*told_target(facts)).plan
-        if facts.steps != len(plan.calls):
-            what = f"the board tells a network of {facts.steps} steps, not {len(plan.calls)}"
-            raise BoardError(what, where=facts.board, hint="build and flash the firmware anew")
-        return plan
-
-    def expectations(self, output: OutputFolder) -> Expectations:
-        """What must be in its memory."""
-        return output.expectations(*told_target(self.session.facts))
-
-    def cycles_of_calls(self, output: OutputFolder, frame: bytes) -> list[tuple[Call, int]]:
-        """One more inference with the counter read around every step. Raises BoardError if there is no counter."""
-        cycles = self.session.layer_cycles(frame)
-        return [(call, cycles[call.step]) for call in self.plan(output).calls]
 
 
 @dataclass
@@ -312,56 +263,3 @@ class Bench:
         for name, count in counts.items():
             setattr(tally, name, count)
         return tally
-
-
-class Instructions:
-    """Instructions of each inference, where the device is an emulator that counts them."""
-
-    def __init__(self, transport: Transport, rows: int) -> None:
-        self._board = transport if isinstance(transport, EmulatedBoard) and transport.counts else None
-        self._brackets = rows + 2  # begin, each row, finish
-        self._seen = 0
-        self.skip()
-
-    @property
-    def are_counted(self) -> bool:
-        return self._board is not None
-
-    def note(self) -> list[int]:
-        """Called after an inference in plain mode; its instructions, or [] if they are not known."""
-        if self._board is None:
-            return []
-        counts = self._board.instruction_counts()
-        new, self._seen = counts[self._seen :], len(counts)
-        return [sum(new)] if len(new) == self._brackets else []
-
-    def skip(self) -> None:
-        """Called after inferences that are not counted."""
-        if self._board is not None:
-            self._seen = len(self._board.instruction_counts())
-
-
-def first_bad_layer(device: Device, plan: Plan, frame: bytes, reference: Mapping[str, np.ndarray]) -> tuple[str, str]:
-    """The first step whose CRC-32 is not that of the reference's rows, and how the device contradicts itself; or ""."""
-    session = device.session
-    digests = session.layer_digests(frame)
-    unstable = session.last_fault
-    for call in plan.calls:
-        rows, buffer = reference[call.write], plan.buffers[call.write]
-        expected = in_memory(buffer, rows, quant_of(plan.graph, call.write).zero_point)
-        if digests[call.step] != zlib.crc32(expected.tobytes()):
-            step = f"step {call.step}, {call.node or 'input'}"
-            try:
-                raw = b"".join(session.layer_dump(frame, call.step))
-            except BoardError:
-                return f"{step}: its digest differs", unstable
-            unstable = unstable or session.last_fault
-            if zlib.crc32(raw) != digests[call.step]:
-                unstable = unstable or f"{step}: its rows have another digest in the next run"
-            if len(raw) != expected.nbytes:
-                return f"{step}: {len(raw)} bytes, not {expected.nbytes}", unstable
-            dumped = from_memory(buffer, np.frombuffer(raw, np.int8))
-            first = [int(axis) for axis in np.argwhere(dumped != rows)[0]] if (dumped != rows).any() else []
-            at = f", first at row {first[1]}, column {first[2]}, channel {first[3]}" if first else ""
-            return f"{step}: {int((dumped != rows).sum())} bytes differ{at}", unstable
-    return "", unstable

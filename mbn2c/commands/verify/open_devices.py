@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mbn2c import __version__
 from mbn2c.commands.output_folder import OutputFolder, expected_build, firmware_on, sources_for
-from mbn2c.commands.verify.one_image import Device
+from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.told_target import told_target
 from mbn2c.errors import BoardError, DeviceFaultError, UsageError
 from mbn2c.files.user_files import read_text

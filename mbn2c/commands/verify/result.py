@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mbn2c.commands.output_folder import OutputFolder
-from mbn2c.commands.verify.one_image import Device, Tally
+from mbn2c.commands.verify.device import Device
+from mbn2c.commands.verify.one_image import Tally
 from mbn2c.commands.verify.stress import StressTally
 from mbn2c.errors import BoardError, GateError
 from mbn2c.link.dialogue import BITS_PER_BYTE

@@ -10,8 +10,9 @@ from typing import Any
 
 from mbn2c import __version__
 from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.journal import Entry
-from mbn2c.commands.verify.one_image import Device, Models, Tally, VerifyOptions
+from mbn2c.commands.verify.one_image import Models, Tally, VerifyOptions
 from mbn2c.errors import UsageError
 from mbn2c.tasks.classification.likeness import Likeness
 from mbn2c.tasks.images import Samples

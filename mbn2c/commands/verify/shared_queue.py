@@ -12,7 +12,8 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mbn2c.commands.verify.one_image import Bench, Device, Instructions, Outcome, Prepared, Tally
+from mbn2c.commands.verify.device import Device, Instructions
+from mbn2c.commands.verify.one_image import Bench, Outcome, Prepared, Tally
 from mbn2c.commands.verify.second_look import Finding, FirstAnswer, first_look, second_look
 from mbn2c.errors import BoardError, DeviceFaultError
 

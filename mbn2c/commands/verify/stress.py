@@ -15,7 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.commands.output_folder import OutputFolder
-from mbn2c.commands.verify.one_image import Device, Models, first_bad_layer
+from mbn2c.commands.verify.device import Device
+from mbn2c.commands.verify.layers import first_bad_layer
+from mbn2c.commands.verify.one_image import Models
 from mbn2c.emit.expectations import Expectations, StepRows
 from mbn2c.errors import BoardError, DeviceFaultError, GateError
 from mbn2c.network.int8_oracle import Comparison

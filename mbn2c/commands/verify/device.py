@@ -1,0 +1,84 @@
+"""One device that is verified: the line to it, what it must hold, and what it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.verify.told_target import told_target
+from mbn2c.emit.expectations import Expectations
+from mbn2c.errors import BoardError
+from mbn2c.ir.plan import Call, Plan
+from mbn2c.link.session import Session
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.link.transports.transport import Transport
+from mbn2c.report.text import OWN_FIRMWARE
+
+
+@dataclass(frozen=True)
+class Device:
+    """One line to a device, and the conversation on it.
+
+    name      where it was found
+    verified  in words, what of the output folder its firmware is made of
+    """
+
+    transport: Transport
+    session: Session
+    name: str = ""
+    verified: str = OWN_FIRMWARE
+
+    @property
+    def counts_cycles(self) -> bool:
+        """Whether it is a real board with a cycle counter; an emulator's counter tells the computer's time."""
+        return bool(self.session.facts.has_cycles) and not isinstance(self.transport, EmulatedBoard)
+
+    @property
+    def cycles(self) -> int:
+        """Of the last inference; 0 if they are not counted."""
+        return self.session.last_cycles if self.counts_cycles else 0
+
+    def plan(self, output: OutputFolder) -> Plan:
+        """Of the firmware that it runs. Raises BoardError if that tells another number of steps."""
+        facts = self.session.facts
+        plan = output.choice(*told_target(facts)).plan
+        if facts.steps != len(plan.calls):
+            what = f"the board tells a network of {facts.steps} steps, not {len(plan.calls)}"
+            raise BoardError(what, where=facts.board, hint="build and flash the firmware anew")
+        return plan
+
+    def expectations(self, output: OutputFolder) -> Expectations:
+        """What must be in its memory."""
+        return output.expectations(*told_target(self.session.facts))
+
+    def cycles_of_calls(self, output: OutputFolder, frame: bytes) -> list[tuple[Call, int]]:
+        """One more inference with the counter read around every step. Raises BoardError if there is no counter."""
+        cycles = self.session.layer_cycles(frame)
+        return [(call, cycles[call.step]) for call in self.plan(output).calls]
+
+
+class Instructions:
+    """Instructions of each inference, where the device is an emulator that counts them."""
+
+    def __init__(self, transport: Transport, rows: int) -> None:
+        self._board = transport if isinstance(transport, EmulatedBoard) and transport.counts else None
+        self._brackets = rows + 2  # begin, each row, finish
+        self._seen = 0
+        self.skip()
+
+    @property
+    def are_counted(self) -> bool:
+        return self._board is not None
+
+    def note(self) -> list[int]:
+        """Called after an inference in plain mode; its instructions, or [] if they are not known."""
+        if self._board is None:
+            return []
+        counts = self._board.instruction_counts()
+        new, self._seen = counts[self._seen :], len(counts)
+        return [sum(new)] if len(new) == self._brackets else []
+
+    def skip(self) -> None:
+        """Called after inferences that are not counted."""
+        if self._board is not None:
+            self._seen = len(self._board.instruction_counts())
