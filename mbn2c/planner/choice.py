@@ -12,7 +12,7 @@ from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import isas_for, kernels_of_plan, packed_constants, select
 from mbn2c.planner.overlap import check_overlaps
-from mbn2c.planner.streaming import TradeOff, cheapest_within, choose, trade_offs
+from mbn2c.planner.streaming import OPTIMIZE, TradeOff, cheapest_within, choose, trade_offs
 from mbn2c.targets import Board, Core
 
 # What --ram-limit keeps free for the stack, which is only known after compilation; checked then.
@@ -31,12 +31,14 @@ class Choice:
 
     curve  the plans it was chosen from
     fit    in words, why the plan is not the one that `optimize` alone would have taken; "" if it is
+    isas   the kernel tables that were asked, in order
     """
 
     plan: Plan
     kernels: Mapping[str, Kernel]
     curve: Sequence[TradeOff] = ()
     fit: str = ""
+    isas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def choose_plan(
             continue
         check_overlaps(plan)
         fit = _words(tightest, optimize, _network_bytes(wish, core)) if tightest and is_bound else ""
-        choice = Choice(plan, kernels_of_plan(plan, isas), curve, fit)
+        choice = Choice(plan, kernels_of_plan(plan, isas), curve, fit, isas)
         excess = _excess_flash_bytes(choice, board)
         if excess <= 0:
             return _with_flash_words(choice, too_long, optimize, board)
@@ -88,6 +90,11 @@ def choose_plan(
         return min(too_long, key=lambda one: one[0])[1]
     assert tightest is not None
     raise _refusal(tightest, min(smallest, key=lambda plan: plan.arena_bytes), core)
+
+
+def isas_tried(core: Core) -> frozenset[tuple[str, ...]]:
+    """The lists of kernel tables that a Choice for this core may have been made from."""
+    return frozenset(isas_for(core.isas, goal) for goal in (*OPTIMIZE, *_FALLBACKS))
 
 
 def _network_bytes(plan: Plan, core: Core) -> int:
