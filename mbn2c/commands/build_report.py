@@ -19,8 +19,8 @@ from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ir.plan import Call, Plan, Rows
 from mbn2c.kernels import packed_constants
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.attributes import GuardedRequantize, Requantize
-from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.planner.cost import weight_bytes_read
 from mbn2c.planner.streaming import TradeOff
 from mbn2c.targets import Board, Core

@@ -13,8 +13,9 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.kernels.scalar.table import covers_input, folded_bias, sum_bytes, window_fields
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.attributes import GuardedRequantize, SumAttributes
-from mbn2c.ops.operator import quant_of
+from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.requantize import GuardedRequantize
+from mbn2c.ops.sum import SumAttributes
 
 
 def is_guarded(node: Node, graph: Graph) -> bool:

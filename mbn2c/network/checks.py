@@ -13,7 +13,7 @@ from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph, Quant
 from mbn2c.network.inputs import Inputs, quantize_input
 from mbn2c.numerics import quantize_linear
-from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.statistics import decibel
 from mbn2c.tasks.tails import apply_tail

@@ -23,13 +23,17 @@ from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
-from mbn2c.ops import attributes as attributes_module
+from mbn2c.ops.base import requantize as requantize_module
 
 _CLASSES: dict[str, type] = {
     name: value
-    for module in (graph_module, window_module, attributes_module)
+    for module in (graph_module, window_module, requantize_module)
     for name, value in vars(module).items()
     if isinstance(value, type) and is_dataclass(value)
+} | {
+    operator.int8_attributes.__name__: operator.int8_attributes
+    for operator in OPERATORS.values()
+    if operator.int8_attributes is not None
 }
 _HINT = "build the model again; name a folder that `mbn2c build` wrote"
 

@@ -21,7 +21,7 @@ from mbn2c.network.checks import CHECKED_IMAGES, Sqnr, compare_float, compare_wi
 from mbn2c.network.inputs import Inputs, input_spec, quantize_input
 from mbn2c.network.int8_oracle import GivenFacts, GivenModel
 from mbn2c.network.outputs import output_specs
-from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.passes import run_passes
 from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.progress import Progress

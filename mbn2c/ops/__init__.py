@@ -1,18 +1,27 @@
-"""The operators by name; a new one is a file here, a line here and a template."""
+"""The operators by name: every module of this package has one; what they share is in `ops/base`.
+
+A new operator is a file here and, if no lookup table serves, a scalar C file of the same name.
+"""
 
 from __future__ import annotations
 
-from mbn2c.ops.add import Add
-from mbn2c.ops.average_pool2d import AveragePool2d
-from mbn2c.ops.clamp import Clamp
-from mbn2c.ops.conv2d import Conv2d
-from mbn2c.ops.depthwise_conv2d import DepthwiseConv2d
-from mbn2c.ops.fully_connected import FullyConnected
-from mbn2c.ops.lookup import Lookup
-from mbn2c.ops.operator import Operator
-from mbn2c.ops.sum import Sum
+from importlib import import_module
+from pkgutil import iter_modules
+
+from mbn2c.ops.base.operator import Operator
+
+
+def _operator_of(module: str) -> Operator:
+    """The one operator that the module defines, which has the module's name."""
+    found = [
+        value()
+        for value in vars(import_module(f"{__name__}.{module}")).values()
+        if isinstance(value, type) and issubclass(value, Operator) and getattr(value, "name", None) == module
+    ]
+    assert len(found) == 1, f"ops/{module}.py defines {len(found)} operators called {module}"
+    return found[0]
+
 
 OPERATORS: dict[str, Operator] = {
-    operator.name: operator
-    for operator in (Conv2d(), DepthwiseConv2d(), FullyConnected(), Add(), AveragePool2d(), Clamp(), Lookup(), Sum())
+    name: _operator_of(name) for name in sorted(module.name for module in iter_modules(__path__) if not module.ispkg)
 }

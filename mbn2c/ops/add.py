@@ -8,15 +8,29 @@ source   ONNX operator Add between DequantizeLinear and QuantizeLinear; all 65,5
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MIN, add_integer, prove_add
-from mbn2c.ops.attributes import AddAttributes
-from mbn2c.ops.operator import OnnxOp, Operator, quant_of, scale_of
-from mbn2c.ops.spelling import spell_clip, spell_dequantize, spell_quantize
+from mbn2c.ops.base.operator import OnnxOp, Operator, quant_of, scale_of
+from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
+
+
+@dataclass(frozen=True)
+class AddAttributes:
+    """add, inputs (a, b) of equal shape; an imported add may have a third input, int8 [8192].
+
+    multipliers  int8 form: out = (a * multipliers[0] + b * multipliers[1] + offset) >> shift, saturated; where bit
+                 b % 8 of byte (a * 256 + b) / 8 of the third input is set (a and b counted from -128), one less
+    """
+
+    activation: Activation | None = None
+    multipliers: tuple[int, int] = (0, 0)
+    offset: int = 0
+    shift: int = 0
 
 
 class Add(Operator):

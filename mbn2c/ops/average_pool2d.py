@@ -9,17 +9,28 @@ source   ONNX operators AveragePool and GlobalAveragePool; in int8 spelt as a de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Window
 from mbn2c.numerics import prove_scales
-from mbn2c.ops.attributes import AveragePool2dAttributes
-from mbn2c.ops.operator import OnnxOp, Operator, onnx_window, pad_zero_point, quant_of, scale_of, taps
-from mbn2c.ops.spelling import spell_qlinear_conv
-from mbn2c.ops.weighted import acc_bound, prove_requantize, run_requantize
+from mbn2c.ops.base.operator import OnnxOp, Operator, onnx_window, pad_zero_point, quant_of, scale_of, taps
+from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
+from mbn2c.ops.base.spelling import spell_qlinear_conv
+from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
+
+
+@dataclass(frozen=True)
+class AveragePool2dAttributes:
+    """average_pool2d, input (x); a window without pads, or with pads that count as zeros.
+
+    The global average pool is the window that covers the whole input.
+    """
+
+    window: Window = Window()
+    requantize: Requantize | GuardedRequantize | None = None
 
 
 class AveragePool2d(Operator):

@@ -8,15 +8,23 @@ source   ONNX operator Clip
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
-from mbn2c.ops.attributes import LookupAttributes
-from mbn2c.ops.operator import OnnxOp, Operator, scale_of
-from mbn2c.ops.spelling import spell_clip
+from mbn2c.ops.base.operator import OnnxOp, Operator, scale_of
+from mbn2c.ops.base.spelling import spell_clip
+from mbn2c.ops.lookup import LookupAttributes
+
+
+@dataclass(frozen=True)
+class ClampAttributes:
+    """clamp, input (x): ReLU, ReLU6, Clip. Passes fuse it into its producer; alone it becomes a lookup."""
+
+    activation: Activation
 
 
 class Clamp(Operator):

@@ -11,10 +11,9 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
-from mbn2c.ops.attributes import ConvAttributes
-from mbn2c.ops.guarded import Terms
-from mbn2c.ops.operator import pad_zero_point, taps
-from mbn2c.ops.weighted import Weighted
+from mbn2c.ops.base.guarded import Terms
+from mbn2c.ops.base.operator import pad_zero_point, taps
+from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 
 
 class Conv2d(Weighted):

@@ -7,12 +7,23 @@ source   ONNX operator Gemm; in int8 spelt as a 1x1 QLinearConv, whose arithmeti
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops.attributes import FullyConnectedAttributes
-from mbn2c.ops.guarded import Terms
-from mbn2c.ops.weighted import Weighted
+from mbn2c.ir.window import Activation
+from mbn2c.ops.base.guarded import Terms
+from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
+from mbn2c.ops.base.weighted import Weighted
+
+
+@dataclass(frozen=True)
+class FullyConnectedAttributes:
+    """fully_connected, inputs (x [1, 1, 1, I], weights OI, bias O)."""
+
+    activation: Activation | None = None
+    requantize: Requantize | GuardedRequantize | None = None
 
 
 class FullyConnected(Weighted):

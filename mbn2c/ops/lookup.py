@@ -8,16 +8,28 @@ source   DequantizeLinear, Clip, QuantizeLinear in ONNX, Gather for other functi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MIN
-from mbn2c.ops.attributes import LookupAttributes
-from mbn2c.ops.operator import OnnxOp, Operator, quant_of
-from mbn2c.ops.spelling import spell_clip, spell_dequantize, spell_quantize
+from mbn2c.ops.base.operator import OnnxOp, Operator, quant_of
+from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 
 _INT32 = 6  # TensorProto.INT32
+
+
+@dataclass(frozen=True)
+class LookupAttributes:
+    """lookup, int8 only, input (x): out = table[x + 128], an elementwise function of one tensor.
+
+    activation  the clamp it stands for; None for another function of an imported model
+    """
+
+    table: tuple[int, ...]
+    activation: Activation | None
 
 
 class Lookup(Operator):

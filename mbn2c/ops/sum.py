@@ -10,20 +10,48 @@ As in `guarded`, an integer line decides, unless it lies within a band around a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops.attributes import SumAttributes
-from mbn2c.ops.operator import OnnxOp, Operator, quant_of
-from mbn2c.ops.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.base.operator import OnnxOp, Operator, quant_of
+from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 
 _HALF_ULP = 2.0**-24
 # Results this far from zero point saturate, whatever the last bits are.
 _SATURATED = 260.0
 _LARGEST_GUESS = 2.0**30
 _MOST_SHIFT = 24
+
+
+@dataclass(frozen=True, eq=False)
+class SumAttributes:
+    """sum, int8 only, inputs (a, b, ...) of equal shape; see `ops/sum.py`.
+
+    (sum of (x - zero_point) * multiplier + offset + 2^(shift - 1)) >> shift decides, unless that lies within `band` of
+    a step: then float32 does.
+
+    x_scales, y_scale  float32 values
+    multipliers        of each input; line and all inputs fit 32 bits
+    offsets            int64 [1], or with a bias [C]
+    band               in units of 2^-shift of an output step
+    low, high          the result is clamped to these int8 values
+    bias               float32 [C], added in float32 too; or None
+    bias_at            how many inputs are added up before it is; 0 without
+    """
+
+    x_scales: tuple[float, ...]
+    y_scale: float
+    multipliers: tuple[int, ...]
+    offsets: np.ndarray
+    shift: int
+    band: int
+    low: int = -128
+    high: int = 127
+    bias: np.ndarray | None = None
+    bias_at: int = 0
 
 
 def guard_sum(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mbn2c.ir.graph import Graph, Node, Note
-from mbn2c.ops.attributes import ClampAttributes
+from mbn2c.ops.clamp import ClampAttributes
 from mbn2c.passes.rewrite import sole_consumer, until_stable, with_nodes
 
 _CARRIES_ACTIVATION = ("conv2d", "depthwise_conv2d", "fully_connected", "add")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mbn2c.ir.graph import Graph, Node, Note
-from mbn2c.ops.attributes import ConvAttributes
+from mbn2c.ops.base.weighted import ConvAttributes
 from mbn2c.passes.rewrite import constant, with_nodes
 
 

@@ -18,8 +18,8 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
 from mbn2c.numerics import ProvedScales
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.operator import quant_of, scale_of
-from mbn2c.ops.weighted import Weighted
+from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.weighted import Weighted
 from mbn2c.quantize.calibrate import Observed
 from mbn2c.quantize.layers import WITH_WEIGHTS
 

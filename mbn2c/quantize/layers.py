@@ -15,7 +15,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.operator import quant_of, taps
+from mbn2c.ops.base.operator import quant_of, taps
 
 WITH_WEIGHTS = ("conv2d", "depthwise_conv2d", "fully_connected")
 # Input values handled at a time.

@@ -6,8 +6,8 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.operator import quant_of, scale_of
-from mbn2c.ops.weighted import Weighted
+from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.weighted import Weighted
 from mbn2c.quantize.layers import WITH_WEIGHTS
 from mbn2c.quantize.sensitivity import noise_gains
 

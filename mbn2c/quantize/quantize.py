@@ -13,7 +13,7 @@ from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Quant, Tensor
 from mbn2c.numerics import snap_add_scale
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.operator import scale_of
+from mbn2c.ops.base.operator import scale_of
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.scheme import activation_quant, quant_with_scale
 

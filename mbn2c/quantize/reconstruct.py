@@ -22,8 +22,8 @@ from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.numerics import WEIGHT_MAX, quantize_linear
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.operator import scale_of
-from mbn2c.ops.weighted import Weighted
+from mbn2c.ops.base.operator import scale_of
+from mbn2c.ops.base.weighted import Weighted
 from mbn2c.progress import Progress
 from mbn2c.quantize.layers import WITH_WEIGHTS, run_float, run_int8
 from mbn2c.quantize.moments import Moments

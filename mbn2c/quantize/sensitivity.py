@@ -16,7 +16,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.operator import taps
+from mbn2c.ops.base.operator import taps
 from mbn2c.quantize.layers import run_float
 
 _DIRECTIONS = 3

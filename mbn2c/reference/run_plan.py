@@ -16,8 +16,8 @@ from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Node
 from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.operator import quant_of
-from mbn2c.ops.weighted import run_requantize
+from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.weighted import run_requantize
 from mbn2c.reference.progress import Progress, where_of
 from mbn2c.reference.simulated_arena import NOBODY, POISON, Arena, bytes_of, in_slot, in_strip, padding_columns
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mbn2c.report.table import table
 from mbn2c.report.text import SAME, assumption
-from mbn2c.tasks.labels import doubt_of
+from mbn2c.tasks.classification.labels import doubt_of
 
 _COSTLY_LAYERS = 3
 _NAMED_FOLDERS = 6

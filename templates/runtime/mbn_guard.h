@@ -83,7 +83,7 @@ static inline float mbn_fused_multiply_add(float a, float b, float c)
     return (float)result;
 }
 
-/* One layer's float32 sum, a product at a time; see FloatSum in mbn2c's ops/attributes.py. */
+/* One layer's float32 sum, a product at a time; see FloatSum in mbn2c's ops/base/requantize.py. */
 typedef struct {
     float total;
     float partial;

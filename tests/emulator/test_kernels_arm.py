@@ -29,7 +29,7 @@ from mbn2c.kernels.arm_dsp.table import halfword_add
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.numerics import add_integer, prove_add, snap_add_scale
-from mbn2c.ops.operator import quant_of
+from mbn2c.ops.base.operator import quant_of
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.reference.run_graph import run_graph

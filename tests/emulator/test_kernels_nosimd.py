@@ -30,7 +30,7 @@ from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rou
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.numerics import LARGEST_RECIPROCAL, prove_scales, requantize_integer, step_positions
-from mbn2c.ops.operator import quant_of
+from mbn2c.ops.base.operator import quant_of
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.resources.render import plain_text
 from mbn2c.targets import load_board, load_core

@@ -23,7 +23,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.network.inputs import input_spec, quantize_input
 from mbn2c.network.int8_oracle import GivenFacts, GivenModel
 from mbn2c.network.network import import_quantized_lowered
-from mbn2c.ops.attributes import GuardedRequantize
+from mbn2c.ops.base.requantize import GuardedRequantize
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph

@@ -28,8 +28,8 @@ from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.network.inputs import input_spec, quantize_input
 from mbn2c.network.network import import_quantized_lowered
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.attributes import LookupAttributes, SumAttributes
-from mbn2c.ops.sum import guard_sum
+from mbn2c.ops.lookup import LookupAttributes
+from mbn2c.ops.sum import SumAttributes, guard_sum
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core

@@ -31,7 +31,7 @@ from mbn2c.frontend import import_model
 from mbn2c.frontend.prequantized.model import import_quantized
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.network.inputs import input_spec, quantize_input
-from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.tails import apply_tail

@@ -32,7 +32,7 @@ from mbn2c.link.session import Session, Timing
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.inputs import input_spec
 from mbn2c.network.stress_inputs import Recipe, candidates, open_stress, stress_codes
-from mbn2c.ops.operator import quant_of
+from mbn2c.ops.base.operator import quant_of
 from mbn2c.progress import no_progress
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core

@@ -10,13 +10,11 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node, Port, Tensor
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.attributes import (
-    AddAttributes,
-    AveragePool2dAttributes,
-    ClampAttributes,
-    ConvAttributes,
-    FullyConnectedAttributes,
-)
+from mbn2c.ops.add import AddAttributes
+from mbn2c.ops.average_pool2d import AveragePool2dAttributes
+from mbn2c.ops.base.weighted import ConvAttributes
+from mbn2c.ops.clamp import ClampAttributes
+from mbn2c.ops.fully_connected import FullyConnectedAttributes
 
 RELU6 = Activation(0.0, 6.0)
 RELU = Activation(0.0, float("inf"))

@@ -10,7 +10,7 @@ import numpy as np
 from mbn2c.commands.verify.device import Device
 from mbn2c.errors import BoardError
 from mbn2c.ir.plan import Plan, from_memory, in_memory
-from mbn2c.ops.operator import quant_of
+from mbn2c.ops.base.operator import quant_of
 
 
 def first_bad_layer(device: Device, plan: Plan, frame: bytes, reference: Mapping[str, np.ndarray]) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import packed_constants
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.resources.render import file_text, render
 from mbn2c.tasks.tails import TAILS
 

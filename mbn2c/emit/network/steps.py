@@ -14,7 +14,7 @@ from mbn2c.ir.graph import Node, Tensor
 from mbn2c.ir.kernel import ChannelStride, Kernel, Packed
 from mbn2c.ir.plan import Buffer, Call, Plan, Read
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.operator import quant_of, scale_of
+from mbn2c.ops.base.operator import quant_of, scale_of
 
 
 def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: Packed | None) -> dict[str, object]:

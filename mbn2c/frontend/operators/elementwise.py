@@ -9,7 +9,9 @@ import numpy as np
 from mbn2c.frontend.builder import Call
 from mbn2c.frontend.layout import CHANNEL, HEIGHT, WIDTH, LayoutError, Value
 from mbn2c.ir.window import Activation
-from mbn2c.ops.attributes import AddAttributes, ClampAttributes, ScaleShiftAttributes
+from mbn2c.ops.add import AddAttributes
+from mbn2c.ops.clamp import ClampAttributes
+from mbn2c.ops.scale_shift import ScaleShiftAttributes
 
 FLOAT_MAX = float(np.finfo(np.float32).max)
 

@@ -16,7 +16,7 @@ from mbn2c.frontend.prequantized.values import GivenQuant, QuantizedCall
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MIN, fit_add, fit_add_with_corrections
-from mbn2c.ops.attributes import AddAttributes
+from mbn2c.ops.add import AddAttributes
 
 
 def qlinear_add(call: QuantizedCall) -> Value:

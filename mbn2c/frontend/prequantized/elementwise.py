@@ -30,7 +30,7 @@ from mbn2c.frontend.prequantized.values import (
 )
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation
-from mbn2c.ops.attributes import LookupAttributes
+from mbn2c.ops.lookup import LookupAttributes
 
 # --- between real and int8 -----------------------------------------------------------------------
 

@@ -25,9 +25,9 @@ from mbn2c.frontend.prequantized.values import GivenQuant, QuantizedCall
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
-from mbn2c.ops.attributes import ConvAttributes, FloatSum
-from mbn2c.ops.guarded import guard_float_sum
-from mbn2c.ops.weighted import acc_bound
+from mbn2c.ops.base.guarded import guard_float_sum
+from mbn2c.ops.base.requantize import FloatSum
+from mbn2c.ops.base.weighted import ConvAttributes, acc_bound
 
 _NAMED = 4  # layers that a message names
 

@@ -13,9 +13,10 @@ from mbn2c.frontend.prequantized.values import GivenQuant, Meaning, QuantizedCal
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation, Window
 from mbn2c.numerics import INT8_MAX, INT8_MIN, WEIGHT_MAX, onnx_scale, quantize_linear, search_requantize
-from mbn2c.ops.attributes import ConvAttributes, FullyConnectedAttributes, GuardedRequantize, Requantize
-from mbn2c.ops.guarded import guard_staircase
-from mbn2c.ops.weighted import acc_bound, prove_requantize
+from mbn2c.ops.base.guarded import guard_staircase
+from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
+from mbn2c.ops.base.weighted import ConvAttributes, acc_bound, prove_requantize
+from mbn2c.ops.fully_connected import FullyConnectedAttributes
 
 GIVE_QOPERATOR = "quantize the model in QOperator form, or with uint8 activations: then ONNX Runtime uses integers"
 

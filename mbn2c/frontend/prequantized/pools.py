@@ -13,8 +13,9 @@ from mbn2c.frontend.prequantized.probe import mean_order
 from mbn2c.frontend.prequantized.values import GivenQuant, QuantizedCall
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation, Window
-from mbn2c.ops.attributes import AveragePool2dAttributes, FloatMean
-from mbn2c.ops.guarded import guard_float_mean, guard_staircase
+from mbn2c.ops.average_pool2d import AveragePool2dAttributes
+from mbn2c.ops.base.guarded import guard_float_mean, guard_staircase
+from mbn2c.ops.base.requantize import FloatMean
 
 
 def qlinear_global_average_pool(call: QuantizedCall) -> Value:

@@ -12,8 +12,8 @@ from mbn2c.frontend.layout import CHANNEL, Value
 from mbn2c.frontend.prequantized.values import UNSIGNED_SHIFT, GivenQuant
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.numerics import INT8_MAX, INT8_MIN
-from mbn2c.ops.attributes import FloatMean
-from mbn2c.ops.guarded import float_dot, lane_sum
+from mbn2c.ops.base.guarded import float_dot, lane_sum
+from mbn2c.ops.base.requantize import FloatMean
 
 _LEVELS = INT8_MAX - INT8_MIN + 1
 _SAMPLED_OUTPUTS = 512

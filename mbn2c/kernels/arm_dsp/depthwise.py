@@ -20,7 +20,7 @@ from mbn2c.kernels.arm_common import (
     window_of,
 )
 from mbn2c.kernels.scalar.table import folded_bias
-from mbn2c.ops.operator import quant_of
+from mbn2c.ops.base.operator import quant_of
 
 _LARGEST_BLOCK = 8
 # Three bytes with sign.

@@ -8,8 +8,8 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.attributes import Requantize
-from mbn2c.ops.operator import quant_of
+from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.requantize import Requantize
 
 
 def folded_bias(node: Node, graph: Graph, channel_axis: int) -> np.ndarray:

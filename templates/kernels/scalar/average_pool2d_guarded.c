@@ -12,7 +12,7 @@ static float pixel(const mbn_guarded_pool_params *p, const int8_t *const *rows, 
     return real;
 }
 
-/* One output in float32, pixels added up in ONNX Runtime's order: see FloatMean in mbn2c's ops/attributes.py. */
+/* One output in float32, pixels added up in ONNX Runtime's order: see FloatMean in mbn2c's ops/base/requantize.py. */
 static int8_t float_output(const mbn_guarded_pool_params *p, const int8_t *const *rows, int32_t first, int32_t c)
 {
     const int32_t count = p->kernel_height * p->kernel_width;

@@ -6,13 +6,14 @@ Source: ONNX operators Conv and QLinearConv; design.md, section 3.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.window import Activation, Window
 from mbn2c.numerics import (
     INT8_MAX,
     INT8_MIN,
@@ -25,15 +26,29 @@ from mbn2c.numerics import (
     prove_scales,
     requantize_integer,
 )
-from mbn2c.ops.attributes import GuardedRequantize, Requantize
-from mbn2c.ops.guarded import Terms, run_guarded
-from mbn2c.ops.operator import OnnxOp, Operator, onnx_window, quant_of, scale_of
-from mbn2c.ops.spelling import spell_clip, spell_qlinear_conv
+from mbn2c.ops.base.guarded import Terms, run_guarded
+from mbn2c.ops.base.operator import OnnxOp, Operator, onnx_window, quant_of, scale_of
+from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
+from mbn2c.ops.base.spelling import spell_clip, spell_qlinear_conv
 
 # A larger one would leave less than 24 bits to bias and products together, which the kernels that multiply for two
 # channels at once need. Where that coarsens the weights, they are so small beside the bias that rounding one of them
 # moves the output by less than a hundredth of a step.
 LARGEST_BIAS = 2**22
+
+
+@dataclass(frozen=True)
+class ConvAttributes:
+    """conv2d, inputs (x, weights OHWI, bias O); depthwise_conv2d, inputs (x, weights HWC, bias C).
+
+    depth_multiplier  output channels per input channel; output channel c reads input channel
+                      c // depth_multiplier; always 1 for conv2d
+    """
+
+    window: Window = Window()
+    depth_multiplier: int = 1
+    activation: Activation | None = None
+    requantize: Requantize | GuardedRequantize | None = None
 
 
 class Weighted(Operator):

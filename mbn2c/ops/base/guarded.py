@@ -17,7 +17,7 @@ import numpy as np
 
 from mbn2c.errors import QuantError
 from mbn2c.numerics import INT32_MAX, requantize_float
-from mbn2c.ops.attributes import FloatMean, FloatSum, GuardedRequantize
+from mbn2c.ops.base.requantize import FloatMean, FloatSum, GuardedRequantize
 
 # Results this far from zero point saturate, whatever the last bits are.
 _SATURATED = 260.0

@@ -1,0 +1,1 @@
+"""What operators share: the protocol, weights and requantization, ONNX spellings."""

@@ -1,0 +1,92 @@
+"""How accumulators become int8: attributes that several operators have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize:
+    """How an int32 accumulator becomes int8, per output channel; see `numerics`.
+
+    scale       float32 [C], the multiplier m ONNX Runtime uses
+    multiplier  int64 [C], the integer M
+    shift       out = (acc * M + (zero_point << shift) + 2^(shift - 1)) >> shift, then saturated
+    form        "mul32" (the sum fits 32 bits), "mulhi" (M << (32 - shift) fits 32 bits) or "mul64"
+    """
+
+    scale: np.ndarray
+    multiplier: np.ndarray
+    shift: int
+    form: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FloatSum:
+    """How ONNX Runtime computes a layer that it leaves in float32 between DequantizeLinear and QuantizeLinear.
+
+    x_scale, y_scale  float32 values
+    w_scale           float32 [C]
+    bias              float32 [C]
+    order             "fma": one fused multiply-add after the other in blocks of `block` products, each block added
+                      to the sum, the bias last; "fours": four products, added up, then added to the sum that
+                      starts as the bias
+    block             products per block of "fma"
+    """
+
+    x_scale: float
+    y_scale: float
+    w_scale: np.ndarray
+    bias: np.ndarray
+    order: str
+    block: int
+
+
+@dataclass(frozen=True)
+class FloatMean:
+    """How ONNX Runtime averages `count` pixels of a channel in float32.
+
+    x_scale, y_scale  float32 values
+    lanes             1: one pixel after the other. 4: four partial sums, pixel i in sum i % 4, added up as
+                      (0 + 2) + (1 + 3), what is left over at last
+    unroll            with 2, every second group of four pixels has partial sums of its own
+    is_aligned        the groups of four begin where a multiple of four floats lies before them in the whole tensor,
+                      channel by channel; pixels before are left over too
+    zero_point        added before rounding, not after it; as the file has it
+    """
+
+    x_scale: float
+    y_scale: float
+    count: int
+    lanes: int = 1
+    unroll: int = 1
+    is_aligned: bool = False
+    zero_point: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class GuardedRequantize:
+    """How the int32 accumulator of an imported layer, whose scales are given, becomes int8; see `ops/base/guarded.py`.
+
+    (acc * multiplier + 2^(shift - 1)) >> shift decides, unless that lies within `band` of a step: then ONNX
+    Runtime's own float32 arithmetic does.
+
+    multiplier  int64 [C], below 2^31
+    shift       1 to 31
+    band        int64 [C], in units of 2^-shift of an output step
+    scale       float32 [C], m of QLinearConv: rint(float32(acc) * m); unused with `float_sum`
+    low, high   the result is clamped to these int8 values
+    float_sum   for convolutions and dense layers that ONNX Runtime sums in float32
+    float_mean  for averages that it computes in float32
+    """
+
+    multiplier: np.ndarray
+    shift: int
+    band: np.ndarray
+    scale: np.ndarray
+    low: int = -128
+    high: int = 127
+    float_sum: FloatSum | None = None
+    float_mean: FloatMean | None = None
