@@ -14,7 +14,7 @@ from typing import Any
 
 from mbn2c import __version__
 from mbn2c.emit.network.model import Names
-from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ir.plan import Call, Plan, Rows
 from mbn2c.kernels import packed_constants
@@ -160,7 +160,7 @@ def _layer(
         "inputs": [list(graph.tensors[name].shape) for name in OPERATORS[node.op].activations(node, graph)],
         "output": list(graph.tensors[call.write].shape),
         "macs": OPERATORS[node.op].macs(node, graph),
-        "parameters": _parameters(node, graph),
+        "parameters": OPERATORS[node.op].parameters(node, graph),
         "live_bytes": plan.live_bytes[call.step],
         "weight_bytes": packed.size_bytes if packed else 0,
         "weight_bytes_read": weight_bytes_read(call, graph) if packed and packed.weight_bytes else 0,
@@ -168,14 +168,6 @@ def _layer(
         "zero_point": quant.zero_point,
         "sqnr_db": sqnr.get(call.write),
     }
-
-
-def _parameters(node: Node, graph: Graph) -> int:
-    """Weights and biases; an average pool's ones are no parameters."""
-    if node.op == "average_pool2d":
-        return 0
-    constants = [graph.tensors[name].data for name in node.inputs]
-    return sum(data.size for data in constants if data is not None)
 
 
 def _buffer(plan: Plan, name: str) -> Json:

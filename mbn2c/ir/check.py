@@ -1,12 +1,13 @@
 """The laws of a Graph, as a table per stage: "imported", "lowered", "quantized".
 
-A law is a function from a Graph to complaints (node or tensor, what is wrong). Breaking one is a bug of mbn2c,
-never the user's fault.
+A law is a function from a Graph and the operators there are to complaints (node or tensor, what is wrong).
+Breaking one is a bug of mbn2c, never the user's fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -15,23 +16,31 @@ from mbn2c.ir.graph import Graph, Node, Tensor
 from mbn2c.tasks.tails import TAILS
 
 Complaint = tuple[str, str]
-Law = Callable[[Graph], Iterator[Complaint]]
-
-IMPORTED_OPS = frozenset(
-    ("conv2d", "depthwise_conv2d", "fully_connected", "add", "average_pool2d", "clamp", "scale_shift", "pad")
-)
-LOWERED_OPS = IMPORTED_OPS - {"scale_shift", "pad"}
-QUANTIZED_OPS = LOWERED_OPS - {"clamp"} | {"lookup", "sum"}
-_WITH_WEIGHTS = ("conv2d", "depthwise_conv2d", "fully_connected")
 
 
-def check(graph: Graph, stage: str) -> Graph:
+class OperatorRules(Protocol):
+    """What the laws ask an operator; see `ops.base.operator`."""
+
+    stages: frozenset[str]
+    has_weights: bool
+
+    def output_shape(self, node: Node, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None: ...
+
+    def constants(self, node: Node) -> tuple[str, ...]: ...
+
+
+Rules = Mapping[str, OperatorRules]
+Law = Callable[[Graph, Rules], Iterator[Complaint]]
+
+
+def check(graph: Graph, stage: str, operators: Rules) -> Graph:
     """Return `graph` if every law of `stage` holds.
 
-    raises  InternalError naming the law and the node
+    operators  all there are, by name
+    raises     InternalError naming the law and the node
     """
     for law in LAWS[stage]:
-        for where, complaint in law(graph):
+        for where, complaint in law(graph, operators):
             raise InternalError(
                 f"law '{law.__name__}' of stage '{stage}' is broken: {complaint}",
                 where=where,
@@ -43,7 +52,7 @@ def check(graph: Graph, stage: str) -> Graph:
 # --- structure -----------------------------------------------------------------------------------
 
 
-def names_are_unique(graph: Graph) -> Iterator[Complaint]:
+def names_are_unique(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     seen: set[str] = set()
     for node in graph.nodes:
         if node.name in seen:
@@ -54,7 +63,7 @@ def names_are_unique(graph: Graph) -> Iterator[Complaint]:
             yield name, f"the tensor calls itself '{tensor.name}'"
 
 
-def tensors_exist(graph: Graph) -> Iterator[Complaint]:
+def tensors_exist(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     for node in graph.nodes:
         for name in node.inputs + node.outputs:
             if name not in graph.tensors:
@@ -64,7 +73,7 @@ def tensors_exist(graph: Graph) -> Iterator[Complaint]:
             yield port.outside, f"no tensor '{port.tensor}'"
 
 
-def nodes_stand_in_execution_order(graph: Graph) -> Iterator[Complaint]:
+def nodes_stand_in_execution_order(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     """Each tensor is made once, before it is read; constants and inputs are made by nobody."""
     known = {name for name, tensor in graph.tensors.items() if tensor.data is not None}
     known |= {port.tensor for port in graph.inputs}
@@ -83,13 +92,13 @@ def nodes_stand_in_execution_order(graph: Graph) -> Iterator[Complaint]:
             yield port.outside, f"output '{port.tensor}' is never made"
 
 
-def nothing_is_unused(graph: Graph) -> Iterator[Complaint]:
+def nothing_is_unused(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     for name, readers in graph.consumers.items():
         if not readers and not graph.is_output(name) and name not in {port.tensor for port in graph.inputs}:
             yield name, "the tensor is read by nobody"
 
 
-def ports_agree(graph: Graph) -> Iterator[Complaint]:
+def ports_agree(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     for port in graph.inputs + graph.outputs:
         inner = graph.tensors[port.tensor].shape
         if len(set(port.permutation)) != len(port.permutation) or len(port.permutation) != len(port.shape):
@@ -102,10 +111,10 @@ def ports_agree(graph: Graph) -> Iterator[Complaint]:
             yield port.outside, f"tail is '{port.tail}'"
 
 
-def operators_are_known(allowed: frozenset[str]) -> Law:
-    def operators_are_of_the_stage(graph: Graph) -> Iterator[Complaint]:
+def operators_are_known(stage: str) -> Law:
+    def operators_are_of_the_stage(graph: Graph, operators: Rules) -> Iterator[Complaint]:
         for node in graph.nodes:
-            if node.op not in allowed:
+            if node.op not in operators or stage not in operators[node.op].stages:
                 yield node.name, f"operator '{node.op}'"
 
     return operators_are_of_the_stage
@@ -114,7 +123,7 @@ def operators_are_known(allowed: frozenset[str]) -> Law:
 # --- shapes --------------------------------------------------------------------------------------
 
 
-def activations_are_nhwc(graph: Graph) -> Iterator[Complaint]:
+def activations_are_nhwc(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     for tensor in graph.tensors.values():
         if tensor.data is None and (len(tensor.shape) != 4 or tensor.shape[0] != 1 or min(tensor.shape) < 1):
             yield tensor.name, f"shape {tensor.shape}"
@@ -122,95 +131,20 @@ def activations_are_nhwc(graph: Graph) -> Iterator[Complaint]:
             yield tensor.name, f"shape {tensor.shape}, data {tensor.data.shape}"
 
 
-def shapes_agree(graph: Graph) -> Iterator[Complaint]:
+def shapes_agree(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     for node in graph.nodes:
         shapes = [graph.tensors[name].shape for name in node.inputs]
-        rule = SHAPES.get(node.op)
-        if rule is None:
-            continue
-        expected = rule(node, shapes)
+        expected = operators[node.op].output_shape(node, shapes)
         if expected is None:
             yield node.name, f"inputs {shapes} do not suit {node.op} with {node.attributes}"
         elif graph.tensors[node.outputs[0]].shape != expected:
             yield node.name, f"output {graph.tensors[node.outputs[0]].shape}, expected {expected}"
 
 
-Shape = tuple[int, ...]
-Shapes = list[Shape]
-
-
-def _windowed(node: Node, x: Shape, channels: int) -> Shape | None:
-    window = node.attributes.window
-    pads_fit = all(0 <= pad < span for pad, span in zip(window.pad, window.extent * 2, strict=True))
-    return (1, *window.output_size(x[1], x[2]), channels) if pads_fit else None
-
-
-def _conv2d(node: Node, shapes: Shapes) -> Shape | None:
-    x, weights, bias = shapes
-    fits = weights[1:] == (*node.attributes.window.kernel, x[3]) and bias == weights[:1]
-    return _windowed(node, x, weights[0]) if fits and node.attributes.depth_multiplier == 1 else None
-
-
-def _depthwise_conv2d(node: Node, shapes: Shapes) -> Shape | None:
-    x, weights, bias = shapes
-    channels = x[3] * node.attributes.depth_multiplier
-    fits = weights == (*node.attributes.window.kernel, channels) and bias == (channels,)
-    return _windowed(node, x, channels) if fits else None
-
-
-def _fully_connected(node: Node, shapes: Shapes) -> Shape | None:
-    x, weights, bias = shapes
-    return (1, 1, 1, weights[0]) if x == (1, 1, 1, weights[1]) and bias == weights[:1] else None
-
-
-def _add(node: Node, shapes: Shapes) -> Shape | None:
-    """An imported add may have a third input: one bit for each pair of int8 values."""
-    fits = len(shapes) == 2 or shapes[2:] == [(8192,)]
-    return shapes[0] if fits and shapes[0] == shapes[1] else None
-
-
-def _average_pool2d(node: Node, shapes: Shapes) -> Shape | None:
-    """Quantized, it reads a second tensor: the ones its Conv spelling needs, [KH, KW, 1]."""
-    fits = len(shapes) == 1 or shapes[1:] == [(*node.attributes.window.kernel, 1)]
-    return _windowed(node, shapes[0], shapes[0][3]) if fits else None
-
-
-def _same(node: Node, shapes: Shapes) -> Shape | None:
-    return shapes[0] if len(shapes) == 1 else None
-
-
-def _all_equal(node: Node, shapes: Shapes) -> Shape | None:
-    return shapes[0] if shapes and all(shape == shapes[0] for shape in shapes) else None
-
-
-def _scale_shift(node: Node, shapes: Shapes) -> Shape | None:
-    return shapes[0] if len(shapes) == 3 and shapes[1] == shapes[2] == shapes[0][3:] else None
-
-
-def _pad(node: Node, shapes: Shapes) -> Shape | None:
-    top, left, bottom, right = node.attributes.pad
-    _, height, width, channels = shapes[0]
-    return (1, height + top + bottom, width + left + right, channels)
-
-
-SHAPES: dict[str, Callable[[Node, Shapes], Shape | None]] = {
-    "conv2d": _conv2d,
-    "depthwise_conv2d": _depthwise_conv2d,
-    "fully_connected": _fully_connected,
-    "add": _add,
-    "average_pool2d": _average_pool2d,
-    "clamp": _same,
-    "lookup": _same,
-    "scale_shift": _scale_shift,
-    "sum": _all_equal,
-    "pad": _pad,
-}
-
-
 # --- values --------------------------------------------------------------------------------------
 
 
-def everything_is_float32(graph: Graph) -> Iterator[Complaint]:
+def everything_is_float32(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     for tensor in graph.tensors.values():
         if tensor.dtype != "float32" or tensor.quant is not None:
             yield tensor.name, f"{tensor.dtype}, quant {tensor.quant}"
@@ -218,16 +152,15 @@ def everything_is_float32(graph: Graph) -> Iterator[Complaint]:
             yield tensor.name, f"data of {tensor.data.dtype}"
 
 
-def weights_are_constant_and_finite(graph: Graph) -> Iterator[Complaint]:
+def weights_are_constant_and_finite(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     for node in graph.nodes:
-        weights = node.inputs[1:] if node.op in (*_WITH_WEIGHTS, "scale_shift") else ()
-        for name in weights:
+        for name in operators[node.op].constants(node):
             data = graph.tensors[name].data
             if data is None or not np.isfinite(data).all():
                 yield node.name, f"'{name}' is not constant and finite"
 
 
-def activations_are_int8(graph: Graph) -> Iterator[Complaint]:
+def activations_are_int8(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     for tensor in graph.tensors.values():
         if tensor.data is None:
             if tensor.dtype != "int8":
@@ -237,9 +170,9 @@ def activations_are_int8(graph: Graph) -> Iterator[Complaint]:
                 yield tensor.name, f"zero point {tensor.quant.zero_point}"
 
 
-def weights_are_int8(graph: Graph) -> Iterator[Complaint]:
+def weights_are_int8(graph: Graph, operators: Rules) -> Iterator[Complaint]:
     for node in graph.nodes:
-        if node.op not in _WITH_WEIGHTS:
+        if not operators[node.op].has_weights:
             continue
         weights, bias = (graph.tensors[name] for name in node.inputs[1:3])
         channels = bias.shape[0]
@@ -276,11 +209,11 @@ _STRUCTURE: tuple[Law, ...] = (
 _FLOAT: tuple[Law, ...] = (everything_is_float32, weights_are_constant_and_finite)
 
 LAWS: dict[str, tuple[Law, ...]] = {
-    "imported": (*_STRUCTURE, operators_are_known(IMPORTED_OPS), shapes_agree, *_FLOAT),
-    "lowered": (*_STRUCTURE, operators_are_known(LOWERED_OPS), shapes_agree, *_FLOAT),
+    "imported": (*_STRUCTURE, operators_are_known("imported"), shapes_agree, *_FLOAT),
+    "lowered": (*_STRUCTURE, operators_are_known("lowered"), shapes_agree, *_FLOAT),
     "quantized": (
         *_STRUCTURE,
-        operators_are_known(QUANTIZED_OPS),
+        operators_are_known("quantized"),
         shapes_agree,
         activations_are_int8,
         weights_are_int8,

@@ -57,10 +57,8 @@ def print_attributes(node: Node) -> str:
             words.append("dilation {}x{}".format(*window.dilation))
     if getattr(attributes, "depth_multiplier", 1) != 1:
         words.append(f"depth_multiplier {attributes.depth_multiplier}")
-    if node.op == "pad":
-        words.append(",".join(str(pad) for pad in attributes.pad) + f" value {attributes.value:g}")
-    if node.op == "scale_shift":
-        words.append(f"from {attributes.origin}")
+    if own := getattr(attributes, "words", ""):
+        words.append(own)
     activation = getattr(attributes, "activation", None)
     if activation is not None:
         words.append(activation.name)

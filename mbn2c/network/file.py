@@ -30,11 +30,7 @@ _CLASSES: dict[str, type] = {
     for module in (graph_module, window_module, requantize_module)
     for name, value in vars(module).items()
     if isinstance(value, type) and is_dataclass(value)
-} | {
-    operator.int8_attributes.__name__: operator.int8_attributes
-    for operator in OPERATORS.values()
-    if operator.int8_attributes is not None
-}
+} | {operator.attributes.__name__: operator.attributes for operator in OPERATORS.values()}
 _HINT = "build the model again; name a folder that `mbn2c build` wrote"
 
 
@@ -57,7 +53,7 @@ def read_graph(path: Path) -> Graph:
         graph = _decode(json.loads(arrays["graph"].tobytes().decode()), Graph, arrays)
         assert isinstance(graph, Graph)
         _check_attributes(graph)
-        return check(graph, "quantized")
+        return check(graph, "quantized", OPERATORS)
     except InternalError as error:  # a Graph that mbn2c wrote keeps the laws, so this one was changed
         raise UsageError(f"cannot read network.npz: {error.what}", where=f"{path}, {error.where}", hint=_HINT) from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -125,7 +121,7 @@ def _check_attributes(graph: Graph) -> None:
     """Raises ValueError if a node's attributes are not those of its operator, or not for its channels."""
     for node in graph.nodes:
         operator = OPERATORS.get(node.op)
-        if operator is None or type(node.attributes) is not operator.int8_attributes:
+        if operator is None or type(node.attributes) is not operator.attributes:
             raise ValueError(f"{type(node.attributes).__name__} at '{node.name}', operator {node.op}")
         window = getattr(node.attributes, "window", Window())
         if not min(*window.kernel, *window.stride, *window.dilation) >= 1 or min(window.pad) < 0:
@@ -134,6 +130,5 @@ def _check_attributes(graph: Graph) -> None:
         channels = graph.tensors[node.outputs[0]].shape[-1]
         if requantize is not None and requantize.multiplier.shape not in ((1,), (channels,)):
             raise ValueError(f"{requantize.multiplier.shape} multipliers for the {channels} channels of '{node.name}'")
-        table = getattr(node.attributes, "table", range(256))
-        if len(table) != 256 or not all(-128 <= entry <= 127 for entry in table if node.op == "lookup"):
-            raise ValueError(f"the table of '{node.name}' does not map int8 to int8")
+        if wrong := operator.check_attributes(node, graph):
+            raise ValueError(f"{wrong}, of '{node.name}'")

@@ -21,6 +21,7 @@ from mbn2c.network.checks import CHECKED_IMAGES, Sqnr, compare_float, compare_wi
 from mbn2c.network.inputs import Inputs, input_spec, quantize_input
 from mbn2c.network.int8_oracle import GivenFacts, GivenModel
 from mbn2c.network.outputs import output_specs
+from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.passes import run_passes
 from mbn2c.passes.fold_pad import fold_pad
@@ -130,7 +131,7 @@ def import_lowered(model: Path) -> Graph:
 def import_quantized_lowered(model: Path) -> QuantizedModel:
     """A model that came quantized; its Graph after all passes, with every scale as it was."""
     found = import_quantized(model)
-    return replace(found, graph=refuse_long_plans(check(fold_pad(found.graph), "quantized")))
+    return replace(found, graph=refuse_long_plans(check(fold_pad(found.graph), "quantized", OPERATORS)))
 
 
 def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
@@ -264,12 +265,12 @@ def _quantize(
         # Noise says nothing about accuracy, so there is nothing to search.
         activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
         ranges = calibrate(graph, _runner(graph, activations), inputs, options.percentile)
-        return Found(graph, check(quantize(graph, ranges), "quantized"), Recipe(), ())
+        return Found(graph, check(quantize(graph, ranges), "quantized", OPERATORS), Recipe(), ())
     chosen = evenly_spaced(len(inputs.samples), _SEARCH_IMAGES)
     values = [inputs.samples[position].model_input(inputs.spec, inputs.preprocess) for position in chosen]
     images = Images(values, inputs.spec.to_nhwc)
     found = search(graph, images, outputs, options.effort, options.percentile, _runner, progress)
-    check(found.graph, "quantized")
+    check(found.graph, "quantized", OPERATORS)
     return found
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
+from mbn2c.ir.graph import Node
 from mbn2c.ops.base.operator import Operator
+from mbn2c.ops.base.weighted import Weighted
 
 
 def _operator_of(module: str) -> Operator:
@@ -25,3 +27,13 @@ def _operator_of(module: str) -> Operator:
 OPERATORS: dict[str, Operator] = {
     name: _operator_of(name) for name in sorted(module.name for module in iter_modules(__path__) if not module.ispkg)
 }
+
+
+def operator_of(node: Node) -> Operator:
+    return OPERATORS[node.op]
+
+
+def weighted_of(node: Node | None) -> Weighted | None:
+    """The node's operator, if it has weights."""
+    operator = None if node is None else OPERATORS[node.op]
+    return operator if isinstance(operator, Weighted) else None

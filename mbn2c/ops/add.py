@@ -7,15 +7,15 @@ source   ONNX operator Add between DequantizeLinear and QuantizeLinear; all 65,5
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Activation
-from mbn2c.numerics import INT8_MIN, add_integer, prove_add
-from mbn2c.ops.base.operator import OnnxOp, Operator, quant_of, scale_of
+from mbn2c.numerics import INT8_MIN, add_integer, prove_add, snap_add_scale
+from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 
 
@@ -35,10 +35,37 @@ class AddAttributes:
 
 class Add(Operator):
     name = "add"
-    int8_attributes = AddAttributes
+    attributes = AddAttributes
+    carries_activation = True
+    sums_channels = True
 
-    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
-        return graph.tensors[node.inputs[0]].shape
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        """An imported add may have a third input: one bit for each pair of int8 values."""
+        fits = len(shapes) == 2 or list(shapes[2:]) == [(8192,)]
+        return shapes[0] if fits and shapes[0] == shapes[1] else None
+
+    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        return np.asarray(inputs[0] + inputs[1])
+
+    def gradient(
+        self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
+    ) -> Sequence[np.ndarray]:
+        return [gradient, gradient]
+
+    def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
+        (low_a, high_a), (low_b, high_b) = inputs
+        return low_a + low_b, high_a + high_b
+
+    def tie_quants(
+        self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
+    ) -> Mapping[str, Quant]:
+        """The scales of the two inputs move up to a ratio of the output's scale that leaves no ties, so that one
+        integer form equals every float evaluation order."""
+        output_scale = scale_of(quants[node.outputs[0]])
+        return {
+            name: with_scale(name, snap_add_scale(float(scale_of(quants[name])), output_scale)[0])
+            for name in dict.fromkeys(node.inputs)
+        }
 
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         output, activation = node.outputs[0], node.attributes.activation

@@ -16,7 +16,21 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Window
 from mbn2c.numerics import prove_scales
-from mbn2c.ops.base.operator import OnnxOp, Operator, onnx_window, pad_zero_point, quant_of, scale_of, taps
+from mbn2c.ops.base.operator import (
+    Bounds,
+    OnnxOp,
+    Operator,
+    Shape,
+    onnx_window,
+    pad_real,
+    pad_zero_point,
+    quant_of,
+    scale_of,
+    spread,
+    taps,
+    windowed_shape,
+    with_padding,
+)
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.ops.base.spelling import spell_qlinear_conv
 from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
@@ -35,16 +49,37 @@ class AveragePool2dAttributes:
 
 class AveragePool2d(Operator):
     name = "average_pool2d"
-    int8_attributes = AveragePool2dAttributes
+    attributes = AveragePool2dAttributes
+    has_window = True
+    sums_channels = True
 
     def window(self, node: Node) -> Window:
         window = node.attributes.window
         assert isinstance(window, Window)
         return window
 
-    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
-        _, height, width, channels = graph.tensors[node.inputs[0]].shape
-        return (1, *self.window(node).output_size(height, width), channels)
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        """Quantized, it reads a second tensor: the ones its Conv spelling needs, [KH, KW, 1]."""
+        fits = len(shapes) == 1 or list(shapes[1:]) == [(*node.attributes.window.kernel, 1)]
+        return windowed_shape(self.window(node), shapes[0], shapes[0][3]) if fits else None
+
+    def is_channelwise(self, node: Node) -> bool:
+        return True
+
+    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        window = self.window(node)
+        views = taps(pad_real(inputs[0], window), window)
+        return np.asarray(sum(views[1:], views[0].copy()) / np.float32(len(views)))
+
+    def gradient(
+        self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
+    ) -> Sequence[np.ndarray]:
+        window = self.window(node)
+        count = window.kernel[0] * window.kernel[1]
+        return [spread(window, inputs[0].shape, [gradient / np.float32(count)] * count)]
+
+    def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
+        return with_padding(inputs[0], self.window(node))
 
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         attributes = {name: value for name, value in onnx_window(self.window(node)).items() if name != "dilations"}

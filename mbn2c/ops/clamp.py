@@ -7,7 +7,7 @@ source   ONNX operator Clip
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
-from mbn2c.ops.base.operator import OnnxOp, Operator, scale_of
+from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape, scale_of
 from mbn2c.ops.base.spelling import spell_clip
 from mbn2c.ops.lookup import LookupAttributes
 
@@ -29,9 +29,26 @@ class ClampAttributes:
 
 class Clamp(Operator):
     name = "clamp"
+    stages = FLOAT_STAGES
+    attributes = ClampAttributes
+    is_clamp = True
 
-    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
-        return graph.tensors[node.inputs[0]].shape
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        return shapes[0] if len(shapes) == 1 else None
+
+    def is_channelwise(self, node: Node) -> bool:
+        return True
+
+    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        return inputs[0]  # the clamp is its `activation`
+
+    def gradient(
+        self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
+    ) -> Sequence[np.ndarray]:
+        return [gradient]
+
+    def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
+        return inputs[0]
 
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         activation = node.attributes.activation

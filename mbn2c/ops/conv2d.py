@@ -7,32 +7,47 @@ source   ONNX operators Conv and QLinearConv with group 1
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
 from mbn2c.ops.base.guarded import Terms
-from mbn2c.ops.base.operator import pad_zero_point, taps
+from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 
 
 class Conv2d(Weighted):
     name = "conv2d"
-    int8_attributes = ConvAttributes
+    attributes = ConvAttributes
     channel_axis = 0
+    has_window = True
+    mixes_channels = True
 
     def window(self, node: Node) -> Window:
         window = node.attributes.window
         assert isinstance(window, Window)
         return window
 
-    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
-        _, height, width, _ = graph.tensors[node.inputs[0]].shape
-        return (1, *self.window(node).output_size(height, width), graph.tensors[node.inputs[1]].shape[0])
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        x, weights, bias = shapes
+        fits = weights[1:] == (*node.attributes.window.kernel, x[3]) and bias == weights[:1]
+        return windowed_shape(self.window(node), x, weights[0]) if fits and self.depth_multiplier(node) == 1 else None
 
     def macs(self, node: Node, graph: Graph) -> int:
-        _, height, width, channels = self.output_shape(node, graph)
+        _, height, width, channels = graph.tensors[node.outputs[0]].shape
         return height * width * channels * int(np.prod(graph.tensors[node.inputs[1]].shape[1:]))
+
+    def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        window = self.window(node)
+        columns = x if window.is_pointwise else np.concatenate(taps(pad_real(x, window), window), axis=-1)
+        product = columns.reshape(-1, columns.shape[-1]) @ weights.reshape(len(weights), -1).T
+        return product.reshape(*columns.shape[:3], len(weights))
+
+    def transposed(self, node: Node, gradient: np.ndarray, weights: np.ndarray, shape: Shape) -> np.ndarray:
+        by_tap = weights.reshape(len(weights), -1, shape[3]).transpose(1, 0, 2)
+        return spread(self.window(node), shape, (gradient @ tap for tap in by_tap))
 
     def onnx_weights(self, weights: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(weights.transpose(0, 3, 1, 2))

@@ -7,34 +7,59 @@ source   ONNX operators Conv and QLinearConv with group I
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
 from mbn2c.ops.base.guarded import Terms
-from mbn2c.ops.base.operator import pad_zero_point, taps
+from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 
 
 class DepthwiseConv2d(Weighted):
     name = "depthwise_conv2d"
-    int8_attributes = ConvAttributes
+    attributes = ConvAttributes
     channel_axis = 2
+    has_window = True
 
     def window(self, node: Node) -> Window:
         window = node.attributes.window
         assert isinstance(window, Window)
         return window
 
-    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
-        _, height, width, _ = graph.tensors[node.inputs[0]].shape
-        return (1, *self.window(node).output_size(height, width), graph.tensors[node.inputs[1]].shape[2])
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        x, weights, bias = shapes
+        channels = x[3] * self.depth_multiplier(node)
+        fits = weights == (*node.attributes.window.kernel, channels) and bias == (channels,)
+        return windowed_shape(self.window(node), x, channels) if fits else None
 
     def macs(self, node: Node, graph: Graph) -> int:
-        return int(np.prod(self.output_shape(node, graph)) * np.prod(self.window(node).kernel))
+        return int(np.prod(graph.tensors[node.outputs[0]].shape) * np.prod(self.window(node).kernel))
 
     def group(self, node: Node, graph: Graph) -> int:
         return graph.tensors[node.inputs[0]].shape[3]
+
+    def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        window = self.window(node)
+        padded = pad_real(x, window)
+        if self.depth_multiplier(node) != 1:
+            padded = np.repeat(padded, self.depth_multiplier(node), axis=-1)
+        views, flat = taps(padded, window), weights.reshape(-1, weights.shape[2])
+        total = views[0] * flat[0]
+        product = np.empty_like(total)
+        for view, tap in zip(views[1:], flat[1:], strict=True):
+            np.multiply(view, tap, out=product)
+            total += product
+        return total
+
+    def transposed(self, node: Node, gradient: np.ndarray, weights: np.ndarray, shape: Shape) -> np.ndarray:
+        def of_input(products: np.ndarray) -> np.ndarray:
+            return np.asarray(products.reshape(*gradient.shape[:3], shape[3], -1).sum(axis=-1))
+
+        flat = weights.reshape(-1, weights.shape[2])
+        return spread(self.window(node), shape, (of_input(gradient * tap) for tap in flat))
 
     def onnx_weights(self, weights: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(weights.transpose(2, 0, 1)[:, None])

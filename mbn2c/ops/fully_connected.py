@@ -7,6 +7,7 @@ source   ONNX operator Gemm; in int8 spelt as a 1x1 QLinearConv, whose arithmeti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Activation
 from mbn2c.ops.base.guarded import Terms
+from mbn2c.ops.base.operator import Shape
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.ops.base.weighted import Weighted
 
@@ -28,14 +30,22 @@ class FullyConnectedAttributes:
 
 class FullyConnected(Weighted):
     name = "fully_connected"
-    int8_attributes = FullyConnectedAttributes
+    attributes = FullyConnectedAttributes
     channel_axis = 0
+    mixes_channels = True
 
-    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
-        return (1, 1, 1, graph.tensors[node.inputs[1]].shape[0])
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        x, weights, bias = shapes
+        return (1, 1, 1, weights[0]) if x == (1, 1, 1, weights[1]) and bias == weights[:1] else None
 
     def macs(self, node: Node, graph: Graph) -> int:
         return int(np.prod(graph.tensors[node.inputs[1]].shape))
+
+    def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return np.asarray(x @ weights.T)
+
+    def transposed(self, node: Node, gradient: np.ndarray, weights: np.ndarray, shape: Shape) -> np.ndarray:
+        return np.asarray((gradient @ weights).reshape(len(gradient), *shape[1:]))
 
     def onnx_weights(self, weights: np.ndarray) -> np.ndarray:
         return weights[:, :, None, None]

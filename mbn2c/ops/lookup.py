@@ -14,8 +14,8 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Activation
-from mbn2c.numerics import INT8_MIN
-from mbn2c.ops.base.operator import OnnxOp, Operator, quant_of
+from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 
 _INT32 = 6  # TensorProto.INT32
@@ -34,10 +34,19 @@ class LookupAttributes:
 
 class Lookup(Operator):
     name = "lookup"
-    int8_attributes = LookupAttributes
+    attributes = LookupAttributes
+    stages = frozenset((QUANTIZED,))
 
-    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
-        return graph.tensors[node.inputs[0]].shape
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        return shapes[0] if len(shapes) == 1 else None
+
+    def is_channelwise(self, node: Node) -> bool:
+        return True
+
+    def check_attributes(self, node: Node, graph: Graph) -> str:
+        table = node.attributes.table
+        fits = len(table) == 256 and all(INT8_MIN <= entry <= INT8_MAX for entry in table)
+        return "" if fits else "the table does not map int8 to int8"
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         x, output = node.inputs[0], node.outputs[0]

@@ -7,10 +7,11 @@ source   ONNX operator Pad in mode constant; passes fold it into the window that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops.base.operator import Operator
+from mbn2c.ir.graph import Node
+from mbn2c.ops.base.operator import IMPORTED, Operator, Shape
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,21 @@ class PadAttributes:
     pad: tuple[int, int, int, int]
     value: float = 0.0
 
+    @property
+    def words(self) -> str:
+        return ",".join(str(pad) for pad in self.pad) + f" value {self.value:g}"
+
 
 class Pad(Operator):
     name = "pad"
+    stages = frozenset((IMPORTED,))
+    attributes = PadAttributes
+    is_padding = True
 
-    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
+    def is_channelwise(self, node: Node) -> bool:
+        return True
+
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         top, left, bottom, right = node.attributes.pad
-        _, height, width, channels = graph.tensors[node.inputs[0]].shape
+        _, height, width, channels = shapes[0]
         return (1, top + height + bottom, left + width + right, channels)

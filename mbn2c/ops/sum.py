@@ -16,7 +16,7 @@ import numpy as np
 
 from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops.base.operator import OnnxOp, Operator, quant_of
+from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 
 _HALF_ULP = 2.0**-24
@@ -96,10 +96,12 @@ def guard_sum(
 
 class Sum(Operator):
     name = "sum"
-    int8_attributes = SumAttributes
+    attributes = SumAttributes
+    stages = frozenset((QUANTIZED,))
+    sums_channels = True
 
-    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
-        return graph.tensors[node.inputs[0]].shape
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        return shapes[0] if shapes and all(shape == shapes[0] for shape in shapes) else None
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         attributes: SumAttributes = node.attributes

@@ -10,27 +10,28 @@ from collections.abc import Callable
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.limits import refuse_long_graphs, refuse_long_plans
+from mbn2c.ops import OPERATORS
 from mbn2c.passes.fold_batch_norm import fold_batch_norm
 from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.passes.fuse_activation import fuse_activation
-from mbn2c.passes.lower_scale_shift import lower_scale_shift
+from mbn2c.passes.lower_operators import lower_operators
 from mbn2c.passes.remove_constant_channels import remove_constant_channels
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fold_pad,  # first: a batch norm may move across a convolution only when its pads are known
     fold_batch_norm,  # before activations are fused: y = s * conv + t needs the bare convolution
-    lower_scale_shift,  # what could not be folded becomes a 1x1 depthwise convolution, ...
+    lower_operators,  # what could not be folded becomes a 1x1 depthwise convolution, ...
     fuse_activation,  # ... which can carry an activation as any other
     remove_constant_channels,  # last: only now weights, biases and clamps are final, so ranges are tight
 )
 
 
 def run_passes(graph: Graph) -> Graph:
-    """Bring an imported Graph to stage "lowered", whose operators are `ir.check.LOWERED_OPS`.
+    """Bring an imported Graph to stage "lowered", of operators that say so.
 
     raises  ModelError if something cannot be expressed exactly
     """
-    check(refuse_long_graphs(graph), "imported")
+    check(refuse_long_graphs(graph), "imported", OPERATORS)
     for run in PASSES:
-        graph = check(run(graph), "imported")
-    return refuse_long_plans(check(graph, "lowered"))
+        graph = check(run(graph), "imported", OPERATORS)
+    return refuse_long_plans(check(graph, "lowered", OPERATORS))

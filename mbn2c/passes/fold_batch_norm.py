@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Note, Tensor
+from mbn2c.ops import operator_of, weighted_of
 from mbn2c.passes.rewrite import constant, reading, sole_consumer, until_stable, with_nodes
-
-_WITH_WEIGHTS = ("conv2d", "depthwise_conv2d", "fully_connected")
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -24,7 +23,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
 def _fold_one(graph: Graph) -> Graph | None:
     for fold in (_merge, _into_producer, _behind_pool, _into_consumers):
         for node in graph.nodes:
-            if node.op == "scale_shift" and (folded := fold(graph, node)) is not None:
+            if operator_of(node).is_affine and (folded := fold(graph, node)) is not None:
                 return folded
     return None
 
@@ -41,7 +40,7 @@ def _note(node: Node, into: str) -> Note:
 def _merge(graph: Graph, node: Node) -> Graph | None:
     """Two in a row: (x * s1 + t1) * s2 + t2 = x * (s1 * s2) + (t1 * s2 + t2)."""
     after = sole_consumer(graph, node.outputs[0])
-    if after is None or after.op != "scale_shift":
+    if after is None or not operator_of(after).is_affine:
         return None
     scale, shift = _parameters(graph, node)
     scale_after, shift_after = _parameters(graph, after)
@@ -61,16 +60,15 @@ def _merge(graph: Graph, node: Node) -> Graph | None:
 def _into_producer(graph: Graph, node: Node) -> Graph | None:
     """conv(x) * s + t: output channel c of the weights times s[c]."""
     layer = graph.producer.get(node.inputs[0])
-    if layer is None or layer.op not in _WITH_WEIGHTS or layer.attributes.activation is not None:
+    operator = weighted_of(layer)
+    if layer is None or operator is None or operator.activation(layer) is not None:
         return None
     if sole_consumer(graph, layer.outputs[0]) is None:
         return None
     scale, shift = _parameters(graph, node)
     weights, bias = (graph.constant(name).astype(np.float64) for name in layer.inputs[1:])
-    channel_axis = 2 if layer.op == "depthwise_conv2d" else 0
-    spread = scale.reshape([-1 if axis == channel_axis else 1 for axis in range(weights.ndim)])
     tensors = [
-        constant(graph, layer.inputs[1], weights * spread, layer),
+        constant(graph, layer.inputs[1], operator.scale_outputs(weights, scale), layer),
         constant(graph, layer.inputs[2], bias * scale + shift, layer),
     ]
     changes = {layer.name: replace(layer, outputs=node.outputs), node.name: None}
@@ -80,7 +78,9 @@ def _into_producer(graph: Graph, node: Node) -> Graph | None:
 def _behind_pool(graph: Graph, node: Node) -> Graph | None:
     """The average of x * s + t is the average of x, times s, plus t; padding would break that."""
     pool = sole_consumer(graph, node.outputs[0])
-    if pool is None or pool.op != "average_pool2d" or any(pool.attributes.window.pad):
+    if pool is None or any(operator_of(pool).window(pool).pad):
+        return None
+    if not operator_of(pool).sums_channels or len(operator_of(pool).activations(pool, graph)) != 1:
         return None
     pooled = Tensor(f"{pool.outputs[0]}/before_{node.name}", graph.tensors[pool.outputs[0]].shape)
     changes: dict[str, Node | None] = {
@@ -98,21 +98,17 @@ def _into_consumers(graph: Graph, node: Node) -> Graph | None:
     if not readers or graph.is_output(made):
         return None
     for layer in readers:
-        if layer.op not in _WITH_WEIGHTS:
-            return None
-        if layer.op != "fully_connected" and any(layer.attributes.window.pad) and shift.any():
+        operator = weighted_of(layer)
+        if operator is None or (any(operator.window(layer).pad) and shift.any()):
             return None
     tensors: list[Tensor] = []
     changes: dict[str, Node | None] = {node.name: None}
     for layer in readers:
+        operator = weighted_of(layer)
+        assert operator is not None
         weights, bias = (graph.constant(name).astype(np.float64) for name in layer.inputs[1:])
-        if layer.op == "depthwise_conv2d":
-            factor, addend = (np.repeat(array, layer.attributes.depth_multiplier) for array in (scale, shift))
-            contribution = (weights * addend).sum(axis=(0, 1))
-        else:
-            factor = scale
-            contribution = (weights * shift).reshape(len(bias), -1).sum(axis=1)
-        tensors.append(constant(graph, layer.inputs[1], weights * factor, layer))
+        contribution = operator.contribution(layer, weights, shift)
+        tensors.append(constant(graph, layer.inputs[1], operator.scale_inputs(layer, weights, scale), layer))
         tensors.append(constant(graph, layer.inputs[2], bias + contribution, layer))
         changes[layer.name] = reading(layer, made, node.inputs[0])
     into = ", ".join(layer.name for layer in readers)

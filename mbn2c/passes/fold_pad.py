@@ -7,9 +7,8 @@ from dataclasses import replace
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph, Node, Note
 from mbn2c.ir.window import Window
+from mbn2c.ops import operator_of
 from mbn2c.passes.rewrite import reading, until_stable, with_nodes
-
-_WINDOWED = ("conv2d", "depthwise_conv2d", "average_pool2d")
 
 
 def fold_pad(graph: Graph) -> Graph:
@@ -21,7 +20,7 @@ def fold_pad(graph: Graph) -> Graph:
 
 
 def _fold_one(graph: Graph) -> Graph | None:
-    node = next((node for node in graph.nodes if node.op == "pad"), None)
+    node = next((node for node in graph.nodes if operator_of(node).is_padding), None)
     if node is None:
         return None
     source, padded = node.inputs[0], node.outputs[0]
@@ -31,10 +30,10 @@ def _fold_one(graph: Graph) -> Graph | None:
     if graph.is_output(padded):
         raise _refusal(node, "an output that ends in padding", "remove the Pad")
     for reader in graph.consumers[padded]:
-        if reader.op == "pad" and reader.attributes.value == 0:
+        if operator_of(reader).is_padding and reader.attributes.value == 0:
             total = _sum(node.attributes.pad, reader.attributes.pad)
             attributes = replace(reader.attributes, pad=total)
-        elif reader.op in _WINDOWED:
+        elif operator_of(reader).has_window:
             window: Window = reader.attributes.window
             window = replace(window, pad=_sum(node.attributes.pad, window.pad))
             if any(pad >= span for pad, span in zip(window.pad, window.extent * 2, strict=True)):

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mbn2c.ir.graph import Graph, Node, Note
-from mbn2c.ops.clamp import ClampAttributes
+from mbn2c.ops import operator_of
 from mbn2c.passes.rewrite import sole_consumer, until_stable, with_nodes
-
-_CARRIES_ACTIVATION = ("conv2d", "depthwise_conv2d", "fully_connected", "add")
 
 
 def fuse_activation(graph: Graph) -> Graph:
@@ -18,20 +16,21 @@ def fuse_activation(graph: Graph) -> Graph:
 
 def _fuse_one(graph: Graph) -> Graph | None:
     for node in graph.nodes:
-        if node.op != "clamp":
+        later = operator_of(node).activation(node)
+        if not operator_of(node).is_clamp or later is None:
             continue
         before = graph.producer.get(node.inputs[0])
         if before is None or sole_consumer(graph, node.inputs[0]) is None:
             continue
-        if before.op == "clamp":
-            both = ClampAttributes(before.attributes.activation.then(node.attributes.activation))
+        own = operator_of(before).activation(before)
+        if operator_of(before).is_clamp and own is not None:
+            both = replace(node.attributes, activation=own.then(later))
             changes: dict[str, Node | None] = {
                 before.name: None,
                 node.name: replace(node, inputs=before.inputs, attributes=both),
             }
             return graph.rebuild(nodes=with_nodes(graph, changes))
-        if before.op in _CARRIES_ACTIVATION:
-            own, later = before.attributes.activation, node.attributes.activation
+        if operator_of(before).carries_activation:
             fused = own.then(later) if own else later
             if not fused.low <= 0 <= fused.high:
                 continue  # A quantization range always holds 0, so saturation cannot do this clamp; a lookup can.

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Tensor
-from mbn2c.ops import OPERATORS
+from mbn2c.ops import operator_of, weighted_of
 from mbn2c.quantize.calibrate import Observed
 from mbn2c.quantize.equalize import Group, groups_of
 
@@ -53,9 +53,9 @@ def centre(graph: Graph, observed: Mapping[str, Observed]) -> tuple[Graph, dict[
 def _can_move(graph: Graph, group: Group) -> bool:
     """No clamp inside, and nobody reads a pad, which would stay at 0."""
     inside = [graph.producer[name] for name in group.tensors]
-    windows = [node for node in [*group.readers, *inside] if node.op != "add" and node not in group.makers]
-    is_padded = any(node.op != "fully_connected" and any(OPERATORS[node.op].window(node).pad) for node in windows)
-    return not is_padded and all(getattr(node.attributes, "activation", None) is None for node in inside)
+    windows = [node for node in [*group.readers, *inside] if node not in group.makers]
+    is_padded = any(any(operator_of(node).window(node).pad) for node in windows)
+    return not is_padded and all(operator_of(node).activation(node) is None for node in inside)
 
 
 def _sums(graph: Graph, group: Group) -> np.ndarray:
@@ -71,6 +71,6 @@ def _sums(graph: Graph, group: Group) -> np.ndarray:
 
 def _carried(reader: Node, weights: np.ndarray, move: np.ndarray) -> np.ndarray:
     """What a reader makes of its input's move [C]: float64 per output channel."""
-    if reader.op == "depthwise_conv2d":
-        return np.asarray(weights.sum(axis=(0, 1)) * np.repeat(move, reader.attributes.depth_multiplier))
-    return np.asarray(weights.reshape(len(weights), -1, len(move)).sum(axis=1) @ move)
+    operator = weighted_of(reader)
+    assert operator is not None
+    return operator.contribution(reader, weights, move)

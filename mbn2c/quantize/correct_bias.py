@@ -17,11 +17,10 @@ from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
 from mbn2c.numerics import ProvedScales
-from mbn2c.ops import OPERATORS
+from mbn2c.ops import weighted_of
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.ops.base.weighted import Weighted
 from mbn2c.quantize.calibrate import Observed
-from mbn2c.quantize.layers import WITH_WEIGHTS
 
 
 def correct_bias(graph: Graph, int8_graph: Graph, observed: Mapping[str, Observed]) -> Graph:
@@ -33,16 +32,15 @@ def correct_bias(graph: Graph, int8_graph: Graph, observed: Mapping[str, Observe
     quants = {name: tensor.quant for name, tensor in int8_graph.tensors.items() if tensor.quant is not None}
     nodes = []
     for node in int8_graph.nodes:
-        if node.op in WITH_WEIGHTS:
-            operator, requantize = OPERATORS[node.op], node.attributes.requantize
-            assert isinstance(operator, Weighted)
+        operator, requantize = weighted_of(node), getattr(node.attributes, "requantize", None)
+        if operator is not None and requantize is not None:
             w_scale = quant_of(int8_graph, node.inputs[1]).scale
             proved = ProvedScales(
                 w_scale, requantize.scale, requantize.multiplier, requantize.shift, np.zeros(len(w_scale), np.int64)
             )
             weights, bias = (int8_graph.constant(name) for name in node.inputs[1:])
             step = scale_of(quants[node.inputs[0]]) * w_scale.astype(np.float64)
-            shift = _mean_shift(node, graph, int8_graph, observed[node.inputs[0]].channel_mean)
+            shift = _mean_shift(operator, node, graph, int8_graph, observed[node.inputs[0]].channel_mean)
             corrected = (bias + np.rint(shift / step)).astype(np.int32)
             try:
                 node, tensors = operator.quantize_with(node, quants, proved, weights, corrected)
@@ -54,7 +52,7 @@ def correct_bias(graph: Graph, int8_graph: Graph, observed: Mapping[str, Observe
     return int8_graph.rebuild(nodes=nodes)
 
 
-def _mean_shift(node: Node, graph: Graph, int8_graph: Graph, mean: np.ndarray) -> np.ndarray:
+def _mean_shift(operator: Weighted, node: Node, graph: Graph, int8_graph: Graph, mean: np.ndarray) -> np.ndarray:
     """What rounding the weights takes away from the mean output, float64 [C].
 
     mean  float64 [I], of the input's channels
@@ -62,13 +60,8 @@ def _mean_shift(node: Node, graph: Graph, int8_graph: Graph, mean: np.ndarray) -
     weights = graph.constant(node.inputs[1]).astype(np.float64)
     rounded = int8_graph.constant(node.inputs[1]).astype(np.float64)
     w_scale = quant_of(int8_graph, node.inputs[1]).scale.astype(np.float64)
-    if node.op == "fully_connected":
-        return np.asarray((weights - rounded * w_scale[:, None]) @ mean)
-    inside = _share_inside(OPERATORS[node.op].window(node), graph.tensors[node.inputs[0]].shape)
-    if node.op == "depthwise_conv2d":
-        lost = np.einsum("yxc,yx->c", weights - rounded * w_scale, inside)
-        return np.asarray(lost * np.repeat(mean, node.attributes.depth_multiplier))
-    return np.einsum("oyxi,yx,i->o", weights - rounded * w_scale[:, None, None, None], inside, mean)
+    inside = _share_inside(operator.window(node), graph.tensors[node.inputs[0]].shape)
+    return operator.contribution(node, weights - operator.scale_outputs(rounded, w_scale), mean, inside)
 
 
 def _share_inside(window: Window, shape: tuple[int, ...]) -> np.ndarray:

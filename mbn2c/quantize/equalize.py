@@ -19,8 +19,8 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Tensor
 from mbn2c.numerics import WEIGHT_MAX
+from mbn2c.ops import operator_of, weighted_of
 from mbn2c.quantize.calibrate import Observed
-from mbn2c.quantize.layers import WITH_WEIGHTS
 
 _LEVELS = 255
 _STEPS, _RATE = 80, 0.1
@@ -73,10 +73,11 @@ def groups_of(graph: Graph) -> list[Group]:
 
     fixed = {port.tensor for port in graph.inputs + graph.outputs}
     for node in graph.nodes:
-        if node.op in ("add", "average_pool2d"):
-            for name in node.inputs:
+        operator = operator_of(node)
+        if operator.sums_channels:
+            for name in operator.activations(node, graph):
                 parent[root(name)] = root(node.outputs[0])
-        elif node.op not in WITH_WEIGHTS:
+        elif not operator.has_weights:
             fixed |= {*node.inputs, *node.outputs}
     fixed_roots = {root(name) for name in fixed}
     groups: dict[str, Group] = {}
@@ -84,7 +85,7 @@ def groups_of(graph: Graph) -> list[Group]:
         if root(name) not in fixed_roots:
             groups.setdefault(root(name), Group([])).tensors.append(name)
     for node in graph.nodes:
-        if node.op in WITH_WEIGHTS:
+        if operator_of(node).has_weights:
             if root(node.outputs[0]) in groups:
                 groups[root(node.outputs[0])].makers.append(node)
             if root(node.inputs[0]) in groups:
@@ -97,7 +98,7 @@ def _upper_bounds(graph: Graph, group: Group, observed: Mapping[str, Observed], 
     upper = np.full(len(observed[group.tensors[0]].channel_high), np.inf)
     for name in group.tensors:
         node = graph.producer[name]
-        activation = getattr(node.attributes, "activation", None)
+        activation = operator_of(node).activation(node)
         if activation is None:
             continue
         if activation.low not in (0, -np.inf) or activation.high <= 0:
@@ -194,12 +195,12 @@ def _noise_model(
     for name in group.tensors:
         seen = observed[name]
         extent.append(np.maximum(np.abs(seen.channel_low), np.abs(seen.channel_high)))
-        activation = getattr(graph.producer[name].attributes, "activation", None)
+        activation = operator_of(graph.producer[name]).activation(graph.producer[name])
         clamp.append(activation.high if activation is not None and np.isfinite(activation.high) else 0.0)
         symmetric.append(2.0 if seen.low < 0 else 1.0)
     dense = []
     for node in group.readers:
-        if node.op == "depthwise_conv2d":
+        if not operator_of(node).mixes_channels:
             # A channel of its own has a weight scale of its own: scaling changes nothing.
             continue
         weights = constants[node.inputs[1]]
@@ -218,10 +219,11 @@ def _at_least_mean(gain: np.ndarray) -> np.ndarray:
 def scale_channels(group: Group, constants: dict[str, np.ndarray], s: np.ndarray) -> None:
     """Multiply channel c of the group's activations by s[c], in the layers that make them; readers divide."""
     for node in group.makers:
-        weights, bias = node.inputs[1:]
-        spread = s if node.op == "depthwise_conv2d" else s.reshape(-1, *[1] * (constants[weights].ndim - 1))
-        constants[weights] = constants[weights] * spread
+        operator, (_, weights, bias) = weighted_of(node), node.inputs
+        assert operator is not None
+        constants[weights] = operator.scale_outputs(constants[weights], s)
         constants[bias] = constants[bias] * s
     for node in group.readers:
-        divisor = np.repeat(s, node.attributes.depth_multiplier) if node.op == "depthwise_conv2d" else s
-        constants[node.inputs[1]] = constants[node.inputs[1]] / divisor
+        operator, (_, weights, _) = weighted_of(node), node.inputs
+        assert operator is not None
+        constants[weights] = constants[weights] / operator.by_input(node, s)

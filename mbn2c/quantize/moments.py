@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.ir.graph import Node, Quant
-from mbn2c.ir.window import Window
-from mbn2c.ops import OPERATORS
+from mbn2c.ops import operator_of, weighted_of
 from mbn2c.ops.base.operator import scale_of
 
 # Output pixels of all images together that a layer is fitted on: so many for each weight of a channel, within limits.
@@ -36,12 +35,14 @@ class Moments:
         for view in int8:
             view *= scale_of(quant)
         means = _centre(real), _centre(int8)
-        if node.op != "depthwise_conv2d":
+        operator = weighted_of(node)
+        assert operator is not None
+        if operator.mixes_channels:
             own, cross = _products(int8, int8), _products(real, int8) if crossed else None
             return cls(own, cross, (means[0].reshape(1, -1), means[1].reshape(1, -1)))
 
         def each(values: np.ndarray) -> np.ndarray:
-            return np.repeat(values, node.attributes.depth_multiplier, axis=0)
+            return np.repeat(values, operator.depth_multiplier(node), axis=0)
 
         own = each(_products_per_channel(int8, int8))
         cross = each(_products_per_channel(real, int8)) if crossed else None
@@ -72,11 +73,10 @@ class Moments:
 def _positions(node: Node, shape: tuple[int, ...]) -> np.ndarray:
     """Flat output positions (image, row, column) to sample; the same on every run."""
     images, height, width, channels = shape
-    weights = 1 if node.op == "depthwise_conv2d" else channels
-    if node.op != "fully_connected":
-        window = OPERATORS[node.op].window(node)
-        height, width = window.output_size(height, width)
-        weights *= window.kernel[0] * window.kernel[1]
+    operator = operator_of(node)
+    window = operator.window(node)
+    height, width = window.output_size(height, width)
+    weights = (channels if operator.mixes_channels else 1) * window.kernel[0] * window.kernel[1]
     total = images * height * width
     wanted = min(max(_SAMPLES_PER_WEIGHT * weights, _FEWEST_SAMPLES), _MOST_SAMPLES)
     if total <= wanted:
@@ -86,9 +86,7 @@ def _positions(node: Node, shape: tuple[int, ...]) -> np.ndarray:
 
 def _taps(node: Node, x: np.ndarray, positions: np.ndarray, zero_point: int) -> list[np.ndarray]:
     """What each tap of the kernel sees at the positions, less the zero point: float32 [P, I] per tap."""
-    if node.op == "fully_connected":
-        return [x.reshape(len(x), -1)[positions].astype(np.float32) - np.float32(zero_point)]
-    window: Window = OPERATORS[node.op].window(node)
+    window = operator_of(node).window(node)
     _, height, width, channels = x.shape
     out_height, out_width = window.output_size(height, width)
     image, place = np.divmod(positions, out_height * out_width)

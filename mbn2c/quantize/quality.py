@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.ir.graph import Graph
-from mbn2c.ops import OPERATORS
+from mbn2c.ops import weighted_of
 from mbn2c.ops.base.operator import quant_of, scale_of
-from mbn2c.ops.base.weighted import Weighted
-from mbn2c.quantize.layers import WITH_WEIGHTS
 from mbn2c.quantize.sensitivity import noise_gains
 
 
@@ -19,10 +17,9 @@ def weights_sqnr(graph: Graph, int8_graph: Graph) -> dict[str, float | None]:
     """
     found: dict[str, float | None] = {}
     for node in graph.nodes:
-        if node.op not in WITH_WEIGHTS:
+        operator = weighted_of(node)
+        if operator is None:
             continue
-        operator = OPERATORS[node.op]
-        assert isinstance(operator, Weighted)
         weights = graph.constant(node.inputs[1]).astype(np.float64)
         shape = [1] * weights.ndim
         shape[operator.channel_axis] = -1

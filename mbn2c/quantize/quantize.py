@@ -1,6 +1,6 @@
 """Float Graph and ranges -> int8 Graph whose every requantization is proved exact.
 
-Activations get their scales first, adds fix the scales of what they add, then each operator rounds its
+Activations get their scales first, operators that tie scales have their say, then each operator rounds its
 weights. Source: design.md, section 3.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Quant, Tensor
-from mbn2c.numerics import snap_add_scale
-from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import scale_of
+from mbn2c.ops import operator_of
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.scheme import activation_quant, quant_with_scale
 
@@ -28,7 +28,7 @@ def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
     nodes, constants = [], []
     for node in graph.nodes:
         try:
-            quantized, tensors = OPERATORS[node.op].quantize(node, graph, quants)
+            quantized, tensors = operator_of(node).quantize(node, graph, quants)
         except QuantError as error:
             raise QuantError(error.what, where=f"layer {node.name} ({node.op})", hint=error.hint) from error
         nodes.append(quantized)
@@ -44,17 +44,15 @@ def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
 def activation_quants(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Quant]:
     """Scale and zero point of every activation.
 
-    From the last add to the first, the scales of the two inputs move up to a ratio of the output's scale
-    that leaves no ties (`numerics.snap_add_scale`), so that one integer form equals every float evaluation order.
+    From the last operator to the first, each may tie those of its inputs to that of its output.
     """
     quants = {name: activation_quant(found.low, found.high) for name, found in ranges.items()}
+
+    def with_scale(name: str, scale: np.float32) -> Quant:
+        return quant_with_scale(scale, ranges[name].low)
+
     for node in reversed(graph.nodes):
-        if node.op != "add":
-            continue
-        output_scale = scale_of(quants[node.outputs[0]])
-        for name in dict.fromkeys(node.inputs):
-            scale, _ = snap_add_scale(float(scale_of(quants[name])), output_scale)
-            quants[name] = quant_with_scale(scale, ranges[name].low)
+        quants |= operator_of(node).tie_quants(node, graph, quants, with_scale)
     return quants
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from mbn2c.ir.graph import Graph
+from mbn2c.ops import operator_of
 from mbn2c.quantize.calibrate import Observed, Range
 
 _LEVELS = 255
@@ -95,7 +96,7 @@ def widen(graph: Graph, ranges: Mapping[str, Range], factor: float) -> dict[str,
     for name, found in ranges.items():
         node = graph.producer.get(name)
         low, high = (found.low, found.high) if node is None else (found.low * factor, found.high * factor)
-        activation = None if node is None else getattr(node.attributes, "activation", None)
+        activation = None if node is None else operator_of(node).activation(node)
         if activation is not None:
             low, high = max(low, activation.low), min(high, activation.high)
         wider[name] = Range(low, high)

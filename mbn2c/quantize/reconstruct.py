@@ -21,11 +21,11 @@ import numpy as np
 from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.numerics import WEIGHT_MAX, quantize_linear
-from mbn2c.ops import OPERATORS
+from mbn2c.ops import weighted_of
 from mbn2c.ops.base.operator import scale_of
 from mbn2c.ops.base.weighted import Weighted
 from mbn2c.progress import Progress
-from mbn2c.quantize.layers import WITH_WEIGHTS, run_float, run_int8
+from mbn2c.quantize.layers import run_float, run_int8
 from mbn2c.quantize.moments import Moments
 
 # Weights whose errors are moved on together.
@@ -69,9 +69,9 @@ def reconstruct(graph: Graph, int8_graph: Graph, inputs: np.ndarray, fit: Fit, p
             arrays = [name for name in node.inputs if name in floats]
             # The float side does not wait for the weights.
             float_output = aside.submit(run_float, node, graph, [floats[name] for name in arrays])
-            if node.op in WITH_WEIGHTS:
+            if (operator := weighted_of(node)) is not None:
                 x = (floats[node.inputs[0]], ints[node.inputs[0]])
-                int8_node, int8_graph = _fit_layer(node, graph, int8_graph, quants, x, fit)
+                int8_node, int8_graph = _fit_layer(operator, node, graph, int8_graph, quants, x, fit)
             nodes.append(int8_node)
             ints[output] = run_int8(int8_node, int8_graph, [ints[name] for name in arrays])
             floats[output] = float_output.result()
@@ -82,15 +82,19 @@ def reconstruct(graph: Graph, int8_graph: Graph, inputs: np.ndarray, fit: Fit, p
 
 
 def _fit_layer(
-    node: Node, graph: Graph, int8_graph: Graph, quants: Mapping[str, Quant], x: tuple[np.ndarray, np.ndarray], fit: Fit
+    operator: Weighted,
+    node: Node,
+    graph: Graph,
+    int8_graph: Graph,
+    quants: Mapping[str, Quant],
+    x: tuple[np.ndarray, np.ndarray],
+    fit: Fit,
 ) -> tuple[Node, Graph]:
     """The int8 node with fitted weights, and the int8 Graph that holds them."""
-    operator = OPERATORS[node.op]
-    assert isinstance(operator, Weighted)
     weights, bias = (graph.constant(name).astype(np.float64) for name in node.inputs[1:])
-    rows = _Rows.of(node, weights)
+    rows = operator.rows(weights)
     moments = Moments.of(node, x, quants[node.inputs[0]], crossed=fit.ridge is not None)
-    target = moments.best_weights(rows.values, fit.ridge) if fit.ridge is not None else rows.values
+    target = moments.best_weights(rows, fit.ridge) if fit.ridge is not None else rows
     # Damped so that float32 is enough; half the time.
     hessian = moments.damped(fit.damp).astype(np.float32)
     largest = _best_clip(target, hessian) if fit.clip else np.abs(target).max(axis=1)
@@ -100,33 +104,14 @@ def _fit_layer(
     rounded = np.clip(np.rint(wanted), -WEIGHT_MAX, WEIGHT_MAX)
     if fit.round:
         rounded = descend(wanted, round_with_feedback(wanted, hessian), hessian)
-    shift = moments.mean_shift(rows.values, rounded * w_scale[:, None])
+    shift = moments.mean_shift(rows, rounded * w_scale[:, None])
     int8_bias = np.rint((bias + shift) / (np.float64(scale_of(quants[node.inputs[0]])) * w_scale)).astype(np.int32)
     try:
-        int8_node, tensors = operator.quantize_with(
-            node, quants, proved, rows.restore(rounded).astype(np.int8), int8_bias
-        )
+        int8_weights = operator.from_rows(rounded, weights.shape).astype(np.int8)
+        int8_node, tensors = operator.quantize_with(node, quants, proved, int8_weights, int8_bias)
     except QuantError:
         return next(n for n in int8_graph.nodes if n.name == node.name), int8_graph
     return int8_node, int8_graph.rebuild(tensors=tensors)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The weights of a layer as one row per output channel, float64 [C, K]."""
-
-    values: np.ndarray
-    shape: tuple[int, ...]
-    is_depthwise: bool
-
-    @classmethod
-    def of(cls, node: Node, weights: np.ndarray) -> _Rows:
-        if node.op == "depthwise_conv2d":
-            return cls(weights.reshape(-1, weights.shape[2]).T, weights.shape, True)
-        return cls(weights.reshape(len(weights), -1), weights.shape, False)
-
-    def restore(self, rows: np.ndarray) -> np.ndarray:
-        return (rows.T if self.is_depthwise else rows).reshape(self.shape)
 
 
 def _best_clip(weights: np.ndarray, hessian: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph
+from mbn2c.ops import operator_of
 from mbn2c.progress import Progress
 from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe
 from mbn2c.quantize.centre import centre
@@ -261,7 +262,7 @@ def _importance(graph: Graph) -> dict[str, np.ndarray]:
         found[port.tensor] = np.ones(graph.tensors[port.tensor].shape[3])
     for port in graph.outputs:
         node = graph.producer[port.tensor]
-        if node.op in ("conv2d", "fully_connected") and node.inputs[0] not in found:
+        if operator_of(node).mixes_channels and node.inputs[0] not in found:
             weights = graph.constant(node.inputs[1]).astype(np.float64)
             found[node.inputs[0]] = (weights.reshape(-1, weights.shape[-1]) ** 2).sum(axis=0)
     return found

@@ -15,8 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import taps
+from mbn2c.ops import operator_of
 from mbn2c.quantize.layers import run_float
 
 _DIRECTIONS = 3
@@ -52,35 +51,12 @@ def _step_back(node: Node, graph: Graph, values: Mapping[str, np.ndarray], found
     output = node.outputs[0]
     if output not in found:
         return
-    gradient = found[output]
-    activation = getattr(node.attributes, "activation", None)
+    operator, gradient = operator_of(node), found[output]
+    activation = operator.activation(node)
     if activation is not None:
         y = values[output]
         gradient = gradient * ((y > np.float32(activation.low)) & (y < np.float32(activation.high)))
-    arrays = [name for name in node.inputs if graph.tensors[name].data is None]
-    for name in arrays:
-        back = gradient if node.op in ("add", "clamp") else _transposed(node, graph, gradient, values[name].shape)
+    names = operator.activations(node, graph)
+    gradients = operator.gradient(node, graph, [values[name] for name in names], gradient)
+    for name, back in zip(names, gradients, strict=True):
         found[name] = found[name] + back if name in found else back
-
-
-def _transposed(node: Node, graph: Graph, gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The gradient of a linear layer's input; shape: of that input."""
-    if node.op == "fully_connected":
-        return (gradient @ graph.constant(node.inputs[1])).reshape(len(gradient), *shape[1:])
-    window = OPERATORS[node.op].window(node)
-    top, left, bottom, right = window.pad
-    _, height, width, channels = shape
-    padded = np.zeros((len(gradient), height + top + bottom, width + left + right, channels), np.float32)
-    views = taps(padded, window)
-    if node.op == "average_pool2d":
-        for view in views:
-            view += gradient / np.float32(len(views))
-    elif node.op == "conv2d":
-        weights = graph.constant(node.inputs[1])
-        for view, tap in zip(views, weights.reshape(len(weights), -1, channels).transpose(1, 0, 2), strict=True):
-            view += gradient @ tap
-    else:
-        weights = graph.constant(node.inputs[1])
-        for view, tap in zip(views, weights.reshape(-1, weights.shape[2]), strict=True):
-            view += (gradient * tap).reshape(*gradient.shape[:3], channels, -1).sum(axis=-1)
-    return padded[:, top : top + height, left : left + width]

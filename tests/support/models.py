@@ -42,8 +42,9 @@ class Builder:
     def _append(self, op: str, inputs: tuple[str, ...], attributes: object) -> str:
         output = f"{op}_{len(self.nodes)}"
         node = Node(output, op, inputs, (output,), attributes)
-        graph = Graph(self.name, self.tensors, (node,), (), ())
-        self.tensors[output] = Tensor(output, OPERATORS[op].output_shape(node, graph))
+        shape = OPERATORS[op].output_shape(node, [self.tensors[name].shape for name in inputs])
+        assert shape is not None, f"the inputs do not suit {op}"
+        self.tensors[output] = Tensor(output, shape)
         self.nodes.append(node)
         return output
 

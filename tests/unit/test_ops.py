@@ -19,13 +19,13 @@ from mbn2c.reference.run_graph import run_graph
 
 @pytest.fixture(scope="module", params=OPERATOR_CASES)
 def case(request: pytest.FixtureRequest) -> Graph:
-    return quantized(check(OPERATOR_CASES[request.param](), "lowered"))
+    return quantized(check(OPERATOR_CASES[request.param](), "lowered", OPERATORS))
 
 
 def test_case_is_what_it_says(case: Graph, request: pytest.FixtureRequest) -> None:
     operator = request.node.callspec.params["case"].split()[0]
     assert operator in {node.op for node in case.nodes}
-    check(case, "quantized")
+    check(case, "quantized", OPERATORS)
 
 
 def test_reference_is_onnx_runtime(case: Graph) -> None:

@@ -21,6 +21,7 @@ from mbn2c.ir.text import print_graph
 from mbn2c.ir.window import Activation
 from mbn2c.network.network import NetworkOptions, read_network
 from mbn2c.numerics import quantize_linear
+from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.passes import run_passes
 from mbn2c.progress import no_progress
@@ -45,14 +46,14 @@ def check_against_onnx_runtime(graph: Graph, count: int) -> None:
 
 @given(networks())
 def test_random_networks_equal_onnx_runtime(graph: Graph) -> None:
-    check_against_onnx_runtime(check(graph, "quantized"), 5)
+    check_against_onnx_runtime(check(graph, "quantized", OPERATORS), 5)
 
 
 @pytest.mark.slow
 @settings(max_examples=1000)
 @given(networks(blocks=7))
 def test_many_random_networks_equal_onnx_runtime(graph: Graph) -> None:
-    check_against_onnx_runtime(check(graph, "quantized"), 6)
+    check_against_onnx_runtime(check(graph, "quantized", OPERATORS), 6)
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -20,6 +20,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.text import print_graph
 from mbn2c.network.outputs import output_specs
 from mbn2c.numerics import WEIGHT_MAX
+from mbn2c.ops import OPERATORS
 from mbn2c.quantize.calibrate import Observed, Range, observe, random_images
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize, groups_of, scale_channels
@@ -102,7 +103,7 @@ def equalized_of(graph: Graph, images: list[np.ndarray]) -> Graph:
 def test_equalized_network_computes_the_same(name: str) -> None:
     graph = unbalanced(name)
     images = images_of(graph, 6)
-    equalized = check(equalized_of(graph, images), "lowered")
+    equalized = check(equalized_of(graph, images), "lowered", OPERATORS)
     before, after = OnnxModel(graph, to_onnx_float(graph)), OnnxModel(equalized, to_onnx_float(equalized))
     for image in images:
         expected, found = before(image), after(image)
@@ -213,7 +214,7 @@ def test_fitted_networks_equal_onnx_runtime(name: str, fit: Fit) -> None:
     images = images_of(graph, 6)
     int8_graph = quantize(graph, find_ranges(observed_of(graph, images), by_minmax))
     fitted = reconstruct(graph, int8_graph, batch_of(images), fit, lambda items, title, total: items)
-    check_against_onnx_runtime(check(fitted, "quantized"))
+    check_against_onnx_runtime(check(fitted, "quantized", OPERATORS))
 
 
 def error_db(graph: Graph, int8_graph: Graph, images: list[np.ndarray]) -> float:
@@ -231,7 +232,7 @@ def test_fitted_weights_and_corrected_biases_are_nearer_to_float() -> None:
     observed = observed_of(graph, images)
     nearest = quantize(graph, find_ranges(observed, by_minmax))
     fitted = reconstruct(graph, nearest, batch_of(images), Fit(), lambda items, title, total: items)
-    corrected = check(correct_bias(graph, nearest, observed), "quantized")
+    corrected = check(correct_bias(graph, nearest, observed), "quantized", OPERATORS)
     check_against_onnx_runtime(corrected)
     before = error_db(graph, nearest, images)
     assert error_db(graph, fitted, images) > before + 0.5
@@ -260,7 +261,7 @@ def searched(graph: Graph, effort: str, percentile: float = 100.0, count: int = 
 @pytest.mark.parametrize("name", TINY)
 def test_search_keeps_only_what_helps(name: str, effort: str) -> None:
     found = searched(unbalanced(name), effort)
-    check_against_onnx_runtime(check(found.graph, "quantized"))
+    check_against_onnx_runtime(check(found.graph, "quantized", OPERATORS))
     kept = [one.sqnr_db for one in found.tried if one.kept]
     assert all(later > earlier - 0.21 for earlier, later in pairwise(kept))
     if name != "two outputs":

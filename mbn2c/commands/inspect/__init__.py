@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mbn2c.commands.inspect.architecture import recognise
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.prequantized.model import is_quantized
@@ -60,9 +58,7 @@ def _layer(graph: Graph, node: Node) -> Json:
         "inputs": [list(graph.tensors[name].shape) for name in operator.activations(node, graph)],
         "output": list(graph.tensors[node.outputs[0]].shape),
         "macs": operator.macs(node, graph),
-        "parameters": sum(
-            int(np.prod(graph.tensors[name].shape)) for name in node.inputs if graph.tensors[name].data is not None
-        ),
+        "parameters": operator.parameters(node, graph),
     }
 
 

@@ -6,6 +6,7 @@ Only for people to read: the compiler itself knows operators, never architecture
 from __future__ import annotations
 
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ops import operator_of, weighted_of
 
 _WIDTHS = (0.0625, 0.1, 0.125, 0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
@@ -17,8 +18,8 @@ def recognise(graph: Graph) -> str:
     """
     _, height, width, _ = graph.tensors[graph.inputs[0].tensor].shape
     size = f"{height}x{width}"
-    depthwise = [node for node in graph.nodes if node.op == "depthwise_conv2d"]
-    adds = [node for node in graph.nodes if node.op in ("add", "sum")]
+    depthwise = [node for node in graph.nodes if (one := weighted_of(node)) is not None and not one.mixes_channels]
+    adds = [node for node in graph.nodes if _adds_tensors(graph, node)]
     if len(depthwise) >= 13 and not adds and not _has_expansion(graph, depthwise):
         last = graph.tensors[depthwise[-1].outputs[0]].shape[3]
         return f"MobileNetV1, width {_nearest(last / 1024)}, {size}"
@@ -32,12 +33,17 @@ def recognise(graph: Graph) -> str:
     return f"convolutional network, {size}"
 
 
+def _adds_tensors(graph: Graph, node: Node) -> bool:
+    operator = operator_of(node)
+    return operator.sums_channels and len(operator.activations(node, graph)) > 1
+
+
 def _has_expansion(graph: Graph, depthwise: list[Node]) -> bool:
     """Whether most depthwise convolutions read a 1x1 convolution that widens its input."""
     widened = 0
     for node in depthwise:
         maker = graph.producer.get(node.inputs[0])
-        if maker is not None and maker.op == "conv2d":
+        if maker is not None and operator_of(maker).mixes_channels:
             channels = graph.tensors[maker.inputs[0]].shape[3]
             widened += graph.tensors[maker.outputs[0]].shape[3] >= 3 * channels
     return widened > len(depthwise) // 2

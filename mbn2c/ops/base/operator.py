@@ -1,19 +1,34 @@
-"""What every operator answers, and how it spells itself in ONNX.
+"""The protocol: every question that a stage of the compiler may ask an operator.
 
-Spelling is plain data (`OnnxOp`), so that only `onnx_export` needs the `onnx` package. In the exported
-models every activation is NCHW and four-dimensional and keeps the name it has in the Graph.
+No stage compares names of operators: it asks one of these answers. An answer that an operator does not give raises
+AssertionError; the conformance tests (`tests`, test_operators) ask every one of those its stages need.
+
+stage      where a Node of the operator may stand, and which answers that needs
+imported   `output_shape`
+lowered    `run_float`, `gradient`, `bounds`, `spell_float`, `quantize`
+quantized  `run`, `spell_int8`, and a C kernel
+
+Spelling is plain data (`OnnxOp`), so that only `frontend` needs the `onnx` package. In the exported models every
+activation is NCHW and four-dimensional and keeps the name it has in the Graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from mbn2c.ir.graph import Graph, Node, Quant, Tensor
-from mbn2c.ir.window import Window
+from mbn2c.ir.graph import Graph, Node, Note, Quant, Tensor
+from mbn2c.ir.window import Activation, Window
+
+IMPORTED, LOWERED, QUANTIZED = "imported", "lowered", "quantized"
+EVERY_STAGE = frozenset((IMPORTED, LOWERED, QUANTIZED))
+FLOAT_STAGES = frozenset((IMPORTED, LOWERED))
+
+Shape = tuple[int, ...]
+Bounds = tuple[np.ndarray, np.ndarray]  # (lowest, highest) value of each channel, float64 [C]
 
 
 @dataclass(frozen=True)
@@ -30,14 +45,42 @@ class OnnxOp:
 class Operator:
     """The meaning of one operator; a Node's `op` is its `name`.
 
-    int8_attributes  class of an int8 Node's attributes; None where there is no such Node
+    Traits, as class attributes:
+
+    name                  as the module
+    stages                in which a Node of it may stand
+    attributes            class of its Nodes' attributes
+    is_clamp              it is `activation(x)` and nothing else, so a layer before it may do it
+    is_affine             it is x * scale + shift per channel, inputs (x, scale [C], shift [C])
+    is_padding            it surrounds x with attributes.value, attributes.pad (top, left, bottom, right) wide
+    has_window            its attributes have a `window`, and pads before it may go there
+    has_weights           it is a `Weighted`: inputs (x, weights, bias)
+    mixes_channels        every output channel sees every input channel
+    carries_activation    its attributes have an `activation`, where a clamp behind it may go
+    sums_channels         output channel c is a sum or mean of pixels of the inputs' channels c: scaling channel c of
+                          all inputs by s scales the output's by s, and without pads a shift of each input shifts the
+                          output by the shifts' sum
     """
 
     name: str
-    int8_attributes: type | None = None
+    stages: frozenset[str] = EVERY_STAGE
+    attributes: type
+    is_clamp: bool = False
+    is_affine: bool = False
+    is_padding: bool = False
+    has_window: bool = False
+    has_weights: bool = False
+    mixes_channels: bool = False
+    carries_activation: bool = False
+    sums_channels: bool = False
 
-    def output_shape(self, node: Node, graph: Graph) -> tuple[int, ...]:
-        """Shape of the output, NHWC."""
+    # --- structure -------------------------------------------------------------------------------
+
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        """NHWC shape of the output; None if the inputs do not suit the operator and its attributes.
+
+        shapes  of all inputs, constants among them
+        """
         raise AssertionError(f"{self.name} has no shape rule")
 
     def window(self, node: Node) -> Window:
@@ -48,17 +91,82 @@ class Operator:
         """The inputs that are not constants."""
         return tuple(name for name in node.inputs if graph.tensors[name].data is None)
 
+    def constants(self, node: Node) -> tuple[str, ...]:
+        """The inputs that must be constants in float32."""
+        return ()
+
+    def is_channelwise(self, node: Node) -> bool:
+        """Whether there is one activation, and output channel c depends on its channel c only."""
+        return False
+
+    def check_attributes(self, node: Node, graph: Graph) -> str:
+        """What is wrong with an int8 Node's attributes, whatever file they come from; "" if nothing is."""
+        return ""
+
+    def activation(self, node: Node) -> Activation | None:
+        """The clamp that ends the operator."""
+        found = getattr(node.attributes, "activation", None)
+        assert found is None or isinstance(found, Activation)
+        return found
+
+    # --- counts ----------------------------------------------------------------------------------
+
     def macs(self, node: Node, graph: Graph) -> int:
         """Multiply-accumulates of one inference; 0 for operators that have none by convention."""
         return 0
+
+    def parameters(self, node: Node, graph: Graph) -> int:
+        """Trained numbers."""
+        return 0
+
+    # --- float32 ---------------------------------------------------------------------------------
+
+    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """The result before `activation`; float32 [N, H, W, C], as the inputs, one per `activations`."""
+        raise AssertionError(f"{self.name} does not exist in float32")
+
+    def gradient(
+        self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
+    ) -> Sequence[np.ndarray]:
+        """What reaches each of `activations` of a gradient by the result of `run_float`.
+
+        inputs    float32 [1, H, W, C] each
+        gradient  float32 [N, H, W, C], N directions
+        """
+        raise AssertionError(f"{self.name} has no gradient")
+
+    def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
+        """Between which values each channel of `run_float` stays, given those of each of `activations`."""
+        raise AssertionError(f"{self.name} has no bounds")
 
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         """The float32 operator in ONNX."""
         raise AssertionError(f"{self.name} does not exist in float32")
 
-    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
-        """The int8 operator in ONNX."""
-        raise AssertionError(f"{self.name} does not exist in int8")
+    # --- rewriting -------------------------------------------------------------------------------
+
+    def lower(self, node: Node, graph: Graph) -> tuple[Node, list[Tensor], Note] | None:
+        """The same in an operator that may stand in a lowered Graph, and the constants that change; None for itself."""
+        return None
+
+    def keep_outputs(self, node: Node, graph: Graph, keep: np.ndarray) -> dict[str, np.ndarray]:
+        """Its constants, by name, that change when it makes fewer channels (and if it is channelwise, reads as many).
+
+        keep  bool [C], which channels stay
+        """
+        return {}
+
+    # --- int8 ------------------------------------------------------------------------------------
+
+    def tie_quants(
+        self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
+    ) -> Mapping[str, Quant]:
+        """Other quantizations of its inputs, which the operator needs beside those of its output.
+
+        quants      of every activation; those of the output and of all later ones are final
+        with_scale  the quantization of an activation with another scale than its range asks for
+        """
+        return {}
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         """The int8 node and its constants. `quants` has an entry for every activation."""
@@ -66,6 +174,14 @@ class Operator:
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The exact int8 result. inputs: int8 NHWC, one per `activations`; returns int8 NHWC."""
+        raise AssertionError(f"{self.name} does not exist in int8")
+
+    def run_fast(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """`run` for a batch, which may differ where float32 rounds large sums: good for choosing weights only."""
+        return self.run(node, graph, inputs)
+
+    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        """The int8 operator in ONNX."""
         raise AssertionError(f"{self.name} does not exist in int8")
 
 
@@ -79,6 +195,28 @@ def quant_of(graph: Graph, tensor: str) -> Quant:
 def scale_of(quant: Quant) -> np.float32:
     """The one scale of a per-tensor quantization."""
     return np.float32(quant.scale.reshape(-1)[0])
+
+
+def clamped(result: np.ndarray, activation: Activation | None) -> np.ndarray:
+    """float32 `result` with the clamp that ends the operator."""
+    return result if activation is None else np.clip(result, np.float32(activation.low), np.float32(activation.high))
+
+
+def windowed_shape(window: Window, x: Shape, channels: int) -> Shape | None:
+    """The shape a window makes of x; None if a pad is as wide as the window."""
+    pads_fit = all(0 <= pad < span for pad, span in zip(window.pad, window.extent * 2, strict=True))
+    return (1, *window.output_size(x[1], x[2]), channels) if pads_fit else None
+
+
+def with_padding(bounds: Bounds, window: Window) -> Bounds:
+    """Bounds of what a window sees, the zeros of its pads among it."""
+    low, high = bounds
+    return (np.minimum(low, 0), np.maximum(high, 0)) if any(window.pad) else bounds
+
+
+def pad_real(x: np.ndarray, window: Window) -> np.ndarray:
+    """Surround NHWC `x` with 0.0."""
+    return pad_zero_point(x, window, 0) if any(window.pad) else x
 
 
 def pad_zero_point(x: np.ndarray, window: Window, zero_point: int) -> np.ndarray:
@@ -99,6 +237,25 @@ def taps(x: np.ndarray, window: Window) -> list[np.ndarray]:
             right = left + (out_width - 1) * window.stride[1] + 1
             views.append(x[:, top : bottom : window.stride[0], left : right : window.stride[1], :])
     return views
+
+
+def spread(window: Window, shape: Shape, by_tap: Iterable[np.ndarray]) -> np.ndarray:
+    """The transpose of `taps` of a padded input: adds up what each tap gives back to the pixels it read.
+
+    shape    of the input [1, H, W, C]
+    by_tap   float32 [N, H_out, W_out, C], one per tap
+    returns  float32 [N, H, W, C]
+    """
+    top, left, bottom, right = window.pad
+    _, height, width, channels = shape
+    padded: np.ndarray | None = None
+    for number, given in enumerate(by_tap):
+        if padded is None:
+            padded = np.zeros((len(given), height + top + bottom, width + left + right, channels), np.float32)
+            views = taps(padded, window)
+        views[number][...] += given
+    assert padded is not None
+    return padded[:, top : top + height, left : left + width]
 
 
 def onnx_window(window: Window) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from mbn2c.numerics import (
     requantize_integer,
 )
 from mbn2c.ops.base.guarded import Terms, run_guarded
-from mbn2c.ops.base.operator import OnnxOp, Operator, onnx_window, quant_of, scale_of
+from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, onnx_window, quant_of, scale_of, with_padding
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.ops.base.spelling import spell_clip, spell_qlinear_conv
 
@@ -52,20 +52,127 @@ class ConvAttributes:
 
 
 class Weighted(Operator):
-    """An operator with inputs (x, weights, bias) whose accumulators are requantized per output channel."""
+    """An operator with inputs (x, weights, bias) whose accumulators are requantized per output channel.
+
+    Weights are [O, ..., I] where it mixes channels, else [..., C], `depth_multiplier` output channels per input one.
+
+    channel_axis  of the weights, which is that of the output channels
+    """
 
     channel_axis: int
+    has_weights = True
+    carries_activation = True
+
+    # --- what the operator says itself ---
+
+    def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """The layer without bias and activation.
+
+        x        float32 [N, H, W, I]; 0 is what padding reads
+        weights  float32
+        returns  float32 [N, H_out, W_out, C]
+        """
+        raise AssertionError
+
+    def transposed(self, node: Node, gradient: np.ndarray, weights: np.ndarray, shape: Shape) -> np.ndarray:
+        """The gradient by x, float32 [N, H, W, I], of a gradient by the output; shape: of x."""
+        raise AssertionError
 
     def onnx_weights(self, weights: np.ndarray) -> np.ndarray:
         """Weights as ONNX Conv wants them, OIHW."""
         raise AssertionError
 
-    def group(self, node: Node, graph: Graph) -> int:
-        return 1
-
     def accumulate(self, node: Node, x: np.ndarray, weights: np.ndarray, zero_point: int) -> np.ndarray:
         """sum((x - zero_point) * w), int64 [1, H, W, C], of int8 x [1, H, W, I]."""
         raise AssertionError
+
+    def products(self, node: Node, x: np.ndarray, weights: np.ndarray, zero_point: int) -> Terms:
+        """Which x - zero_point and w were multiplied for each output, in ONNX's order: input channel, row, column."""
+        raise AssertionError
+
+    def group(self, node: Node, graph: Graph) -> int:
+        return 1
+
+    # --- structure and counts ---
+
+    def constants(self, node: Node) -> tuple[str, ...]:
+        return node.inputs[1:]
+
+    def is_channelwise(self, node: Node) -> bool:
+        return not self.mixes_channels and self.depth_multiplier(node) == 1
+
+    def depth_multiplier(self, node: Node) -> int:
+        """Output channels per input channel where channels do not mix; else 1."""
+        return int(getattr(node.attributes, "depth_multiplier", 1))
+
+    def parameters(self, node: Node, graph: Graph) -> int:
+        return sum(int(np.prod(graph.tensors[name].shape)) for name in node.inputs[1:])
+
+    # --- weights as a matrix ---
+
+    def rows(self, weights: np.ndarray) -> np.ndarray:
+        """The weights of each output channel, [C, K]."""
+        if self.mixes_channels:
+            return weights.reshape(len(weights), -1)
+        return weights.reshape(-1, weights.shape[-1]).T
+
+    def from_rows(self, rows: np.ndarray, shape: Shape) -> np.ndarray:
+        """Weights of a shape from such rows."""
+        return (rows if self.mixes_channels else rows.T).reshape(shape)
+
+    def scale_outputs(self, weights: np.ndarray, factors: np.ndarray) -> np.ndarray:
+        """Weights whose output channel c is `factors[c]` as large."""
+        shape = [1] * weights.ndim
+        shape[self.channel_axis] = -1
+        return np.asarray(weights * factors.reshape(shape))
+
+    def scale_inputs(self, node: Node, weights: np.ndarray, factors: np.ndarray) -> np.ndarray:
+        """Weights that make of x what the given ones make of x * factors [I]."""
+        return np.asarray(weights * self.by_input(node, factors))
+
+    def contribution(
+        self, node: Node, weights: np.ndarray, values: np.ndarray, inside: np.ndarray | None = None
+    ) -> np.ndarray:
+        """What an input that is `values` [I] at each pixel adds to the output channels, [C].
+
+        inside  [KH, KW], the share of each tap that reads the input and not padding; None: all of them
+        """
+        spread = self.by_input(node, values)
+        if inside is not None and weights.ndim > 2:
+            spread = spread * inside[:, :, None]
+        return np.asarray(self.rows(weights * spread).sum(axis=1))
+
+    def by_input(self, node: Node, values: np.ndarray) -> np.ndarray:
+        """values [I] as they lie along the weights' last axis."""
+        return values if self.mixes_channels else np.repeat(values, self.depth_multiplier(node))
+
+    def keep_outputs(self, node: Node, graph: Graph, keep: np.ndarray) -> dict[str, np.ndarray]:
+        _, weights, bias = node.inputs
+        kept = np.compress(keep, graph.constant(weights), axis=self.channel_axis)
+        return {weights: kept, bias: graph.constant(bias)[keep]}
+
+    # --- float32 ---
+
+    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        _, weights, bias = node.inputs
+        result = self.linear(node, inputs[0], graph.constant(weights))
+        result += graph.constant(bias)
+        return result
+
+    def gradient(
+        self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
+    ) -> Sequence[np.ndarray]:
+        return [self.transposed(node, gradient, graph.constant(node.inputs[1]), inputs[0].shape)]
+
+    def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
+        low, high = with_padding(inputs[0], self.window(node))
+        weights, bias = (graph.constant(name).astype(np.float64) for name in node.inputs[1:])
+        low, high = self.by_input(node, low), self.by_input(node, high)
+        # 0 * inf, which `where` does not take; and beyond float64 a range has no end, which is true
+        with np.errstate(invalid="ignore", over="ignore"):
+            lowest = np.where(weights > 0, weights * low, np.where(weights < 0, weights * high, 0.0))
+            highest = np.where(weights > 0, weights * high, np.where(weights < 0, weights * low, 0.0))
+            return self.rows(lowest).sum(axis=1) + bias, self.rows(highest).sum(axis=1) + bias
 
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         x, weights, bias = node.inputs
@@ -150,10 +257,6 @@ class Weighted(Operator):
         quantized_bias = np.rint(bias.astype(np.float64) / (np.float64(x_scale) * w_scale))
         return quantized_weights.astype(np.int8), quantized_bias.astype(np.int32)
 
-    def products(self, node: Node, x: np.ndarray, weights: np.ndarray, zero_point: int) -> Terms:
-        """Which x - zero_point and w were multiplied for each output, in ONNX's order: input channel, row, column."""
-        raise AssertionError
-
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         x_name, weights, bias = node.inputs
         zero_point, y_zero_point = quant_of(graph, x_name).zero_point, quant_of(graph, node.outputs[0]).zero_point
@@ -161,6 +264,19 @@ class Weighted(Operator):
         accumulated = self.accumulate(node, inputs[0], weight_values, zero_point) + graph.constant(bias)
         terms = self.products(node, inputs[0], weight_values, zero_point)
         return run_requantize(node.attributes.requantize, accumulated, y_zero_point, terms)
+
+    def run_fast(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        x_quant, y_quant = quant_of(graph, node.inputs[0]), quant_of(graph, node.outputs[0])
+        weights = graph.constant(node.inputs[1]).astype(np.float32)
+        scale = node.attributes.requantize.scale
+        # Bias and zero point after the scale: float32 keeps more of them there than in a large sum.
+        offset = (graph.constant(node.inputs[2]) * scale.astype(np.float64) + y_quant.zero_point).astype(np.float32)
+        result = self.linear(node, inputs[0].astype(np.float32) - np.float32(x_quant.zero_point), weights)
+        result *= scale
+        result += offset
+        np.rint(result, out=result)
+        np.clip(result, INT8_MIN, INT8_MAX, out=result)
+        return result.astype(np.int8)
 
 
 def acc_bound(weights: np.ndarray, bias: np.ndarray, x_quant: Quant, channel_axis: int) -> np.ndarray:
