@@ -42,6 +42,27 @@ class Packed:
         return self.arrays["weights"].nbytes if "weights" in self.arrays else 0
 
 
+@dataclass(frozen=True)
+class Rates:
+    """What a kernel costs, in instructions.
+
+    mac     per multiply-accumulate
+    output  per output value: bias, requantize, store
+    run     per call: dispatch, row addresses, entry and exit, loop set-up
+    weight  per byte of weights and call: what is done once however many pixels the call makes
+    moved   per byte that leaves a strip on this core
+    lone    per byte of weights and pixel that is missing to a full block of `block` pixels
+    """
+
+    mac: float
+    output: float
+    run: float
+    weight: float
+    moved: float
+    lone: float = 0.0
+    block: int = 1
+
+
 def _no_scratch(node: Node, graph: Graph) -> int:
     return 0
 
@@ -66,6 +87,9 @@ class Kernel:
     params            C type of its constants
     source            path below templates/kernels of the C file
     pack              node -> constants
+    rates             what it costs
+    rates_in_strip    what the kernel costs that runs in its place where its input lies in a strip, which is never
+                      planar; None if it runs there itself
     accepts           whether the kernel can do this node; the next row of the table is asked otherwise
     scratch_bytes     working memory of one call
     more_sources      other C files it calls
@@ -83,6 +107,7 @@ class Kernel:
     params: str
     source: str
     pack: Callable[[Node, Graph], Packed]
+    rates: Rates
     accepts: Callable[[Node, Graph], bool] = _everything
     scratch_bytes: Callable[[Node, Graph], int] = _no_scratch
     accumulates: bool = False
@@ -92,3 +117,4 @@ class Kernel:
     reads_planar: bool = False
     writes_planar: Callable[[Node, Graph], bool] = _never
     reads_past_bytes: int = 0
+    rates_in_strip: Callable[[Node, Graph], Rates] | None = None

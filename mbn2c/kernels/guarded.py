@@ -11,7 +11,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed
-from mbn2c.kernels.scalar.table import covers_input, folded_bias, sum_bytes, window_fields
+from mbn2c.kernels.scalar.table import RATES, covers_input, folded_bias, sum_bytes, window_fields
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.requantize import GuardedRequantize
@@ -154,7 +154,7 @@ def _row(
     pack: Callable[[Node, Graph], Packed],
     accepts: Callable[[Node, Graph], bool] = is_guarded,
 ) -> Kernel:
-    return Kernel(op, "scalar", f"mbn_{function}_scalar", params, f"scalar/{function}.c", pack, accepts)
+    return Kernel(op, "scalar", f"mbn_{function}_scalar", params, f"scalar/{function}.c", pack, RATES, accepts)
 
 
 KERNELS = (
@@ -168,6 +168,7 @@ KERNELS = (
         "mbn_guarded_pool_params",
         "scalar/global_average_pool_guarded.c",
         pack_average_pool2d,
+        RATES,
         _covers_input,
         sum_bytes,
         accumulates=True,

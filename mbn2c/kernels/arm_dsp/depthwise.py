@@ -116,9 +116,13 @@ def variants_depthwise_interleaved(
     return frozenset(found)
 
 
+# The kernel for interleaved rows works on so many channels at a time.
+INTERLEAVED_CHANNELS = 4
+
+
 def accepts_interleaved(stride: int) -> Callable[[Node, Graph], bool]:
     def accepts(node: Node, graph: Graph) -> bool:
-        fits = channels_out(node, graph) % 4 == 0 and window_of(node).stride[1] == stride
+        fits = channels_out(node, graph) % INTERLEAVED_CHANNELS == 0 and window_of(node).stride[1] == stride
         return fits and accepts_depthwise(node, graph)
 
     return accepts

@@ -5,12 +5,14 @@ Constants are packed as the assembly reads them: see templates/kernels/arm_dsp/m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool
 from mbn2c.kernels.arm_dsp.conv import (
     accepts_1x1,
@@ -31,6 +33,7 @@ from mbn2c.kernels.arm_dsp.conv import (
     variants_quads,
 )
 from mbn2c.kernels.arm_dsp.depthwise import (
+    INTERLEAVED_CHANNELS,
     accepts_interleaved,
     accepts_planar,
     pack_depthwise,
@@ -38,6 +41,7 @@ from mbn2c.kernels.arm_dsp.depthwise import (
     variants_depthwise,
     variants_depthwise_interleaved,
 )
+from mbn2c.kernels.armv7m.table import DEPTHWISE_RATES
 from mbn2c.kernels.scalar.table import sum_bytes
 from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
 
@@ -101,7 +105,18 @@ def pack_add(node: Node, graph: Graph) -> Packed:
 # --- the table -----------------------------------------------------------------------------------
 
 
-def _row(op: str, name: str, params: str, pack: object, source: str = "", **more: object) -> Kernel:
+_RATES = Rates(0.733, 6.3, 270, 0.2, 0.4, 0.147, 2)
+_PLANAR_RATES = Rates(1.95, 0, 40, 1.38, 0.4)
+_INTERLEAVED_RATES = Rates(2.78, 0, 120, 0, 0.4, 0.46, 2)
+
+
+def _rates_in_strip(node: Node, graph: Graph) -> Rates:
+    """Of a depthwise convolution on interleaved rows: of this table for channels in fours, else of the core's next."""
+    fits = channels_out(node, graph) % INTERLEAVED_CHANNELS == 0
+    return _INTERLEAVED_RATES if fits else replace(DEPTHWISE_RATES, moved=_RATES.moved)
+
+
+def _row(op: str, name: str, params: str, pack: object, source: str = "", rates: Rates = _RATES, **more: Any) -> Kernel:
     template = f"arm_dsp/{source or name}.c"
     return Kernel(
         op,
@@ -109,13 +124,14 @@ def _row(op: str, name: str, params: str, pack: object, source: str = "", **more
         f"mbn_{name}_arm_dsp",
         f"mbn_{params}_arm_dsp_params",
         template,
-        pack,  # type: ignore[arg-type]
+        pack,
+        rates,
         headers=_HEADERS,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
-def _conv_row(op: str, name: str, params: str, pack: object, source: str = "", **more: object) -> Kernel:
+def _conv_row(op: str, name: str, params: str, pack: object, source: str = "", **more: Any) -> Kernel:
     return _row(op, name, params, pack, source, writes_planar=lambda node, graph: True, **more)
 
 
@@ -158,6 +174,7 @@ def _depthwise_interleaved(stride: int) -> Kernel:
         more_sources=("arm_dsp/depthwise_interleaved_core.c",),
         accepts=accepts_interleaved(stride),
         variants=variants_depthwise_interleaved,
+        rates=_INTERLEAVED_RATES,
     )
 
 
@@ -172,6 +189,8 @@ def _depthwise(stride: int) -> Kernel:
         accepts=accepts_planar(stride),
         variants=variants_depthwise,
         reads_planar=True,
+        rates=_PLANAR_RATES,
+        rates_in_strip=_rates_in_strip,
     )
 
 

@@ -6,7 +6,7 @@ Constants are packed as the assembly reads them: see templates/kernels/arm_mve/m
 from __future__ import annotations
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel
+from mbn2c.ir.kernel import Kernel, Rates
 from mbn2c.kernels.arm_common import accepts_pool, is_linear_add, pack_pool
 from mbn2c.kernels.arm_mve.conv import (
     VECTOR_BYTES,
@@ -40,7 +40,14 @@ def accepts_add(node: Node, graph: Graph) -> bool:
     return is_linear_add(node)
 
 
-def _row(op: str, name: str, params: str, pack: object, source: str = "", **more: object) -> Kernel:
+_RATES = Rates(0.107, 3.0, 355, 0.04, 0.4, 0.015, 4)
+_PLANAR_RATES = Rates(0.65, 0, 380, 0, 0.4, 0.36, 4)
+_INTERLEAVED_RATES = Rates(0.84, 0, 160, 0, 0.4)
+
+
+def _row(
+    op: str, name: str, params: str, pack: object, source: str = "", rates: Rates = _RATES, **more: object
+) -> Kernel:
     template = f"arm_mve/{source or name}.c"
     return Kernel(
         op,
@@ -49,6 +56,7 @@ def _row(op: str, name: str, params: str, pack: object, source: str = "", **more
         f"mbn_{params}_arm_mve_params",
         template,
         pack,  # type: ignore[arg-type]
+        rates,
         headers=_HEADERS,
         reads_past_bytes=_PAST_BYTES,
         **more,  # type: ignore[arg-type]
@@ -80,6 +88,8 @@ def _depthwise(stride: int) -> Kernel:
         scratch_bytes=scratch_depthwise,
         variants=variants_depthwise,
         reads_planar=True,
+        rates=_PLANAR_RATES,
+        rates_in_strip=lambda node, graph: _INTERLEAVED_RATES,
     )
 
 
@@ -117,6 +127,7 @@ KERNELS = (
         pack_depthwise_interleaved,
         more_sources=("arm_mve/depthwise_interleaved_core.c",),
         accepts=accepts_depthwise_interleaved,
+        rates=_INTERLEAVED_RATES,
     ),
     _row("add", "add", "add", pack_add, accepts=accepts_add),
     _row(

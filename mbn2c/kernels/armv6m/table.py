@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels import lanes
 from mbn2c.kernels.scalar.table import folded_bias
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
@@ -234,12 +234,18 @@ def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
 # --- rows ----------------------------------------------------------------------------------------
 
 
+# Instructions per byte that leaves a strip.
+_MOVED = 3.0
+_DIRECT_RATES = Rates(3.6, 63, 820, 0.08, _MOVED)
+
+
 def _conv2d(
     op: str,
     variant: str,
     params: str,
     pack: Callable[[Node, Graph], Packed],
     scratch_bytes: Callable[[Node, Graph], int],
+    rates: Rates,
     accepts: Callable[[Node, Graph], bool] = accepts_conv2d,
 ) -> Kernel:
     return Kernel(
@@ -249,6 +255,7 @@ def _conv2d(
         f"mbn_conv2d{params}_armv6m_params",
         f"armv6m/conv2d{variant}.c",
         pack,
+        rates,
         accepts=accepts,
         scratch_bytes=scratch_bytes,
         headers=(_HEADER,),
@@ -266,12 +273,24 @@ DEPTHWISE_CONV2D = Kernel(
     "mbn_depthwise_conv2d_armv6m_params",
     "armv6m/depthwise_conv2d.c",
     pack_depthwise_conv2d,
+    Rates(4.9, 0, 180, 11.5, _MOVED),
     accepts=accepts_depthwise_conv2d,
     headers=(_HEADER,),
     variants=lanes.variants_depthwise,
 )
-FULLY_CONNECTED = _conv2d("fully_connected", "_direct", "", pack_conv2d_direct, _no_scratch)
-LANES = (_conv2d("conv2d", "_lanes", "_lanes", pack_conv2d_lanes, conv2d_lanes_scratch_bytes, accepts_conv2d_lanes),)
-DIRECT = (_conv2d("conv2d", "_direct", "", pack_conv2d_direct, _no_scratch),)
-LEAN = (_conv2d("conv2d", "_direct", "", pack_conv2d_direct, _no_scratch, accepts_lean),)
-KERNELS = (_conv2d("conv2d", "", "", pack_conv2d, conv2d_scratch_bytes), FULLY_CONNECTED, DEPTHWISE_CONV2D)
+FULLY_CONNECTED = _conv2d("fully_connected", "_direct", "", pack_conv2d_direct, _no_scratch, _DIRECT_RATES)
+LANES = (
+    _conv2d(
+        "conv2d",
+        "_lanes",
+        "_lanes",
+        pack_conv2d_lanes,
+        conv2d_lanes_scratch_bytes,
+        Rates(1.58, 22.8, 3843, 0, _MOVED, 1.49, 8),
+        accepts_conv2d_lanes,
+    ),
+)
+DIRECT = (_conv2d("conv2d", "_direct", "", pack_conv2d_direct, _no_scratch, _DIRECT_RATES),)
+LEAN = (_conv2d("conv2d", "_direct", "", pack_conv2d_direct, _no_scratch, _DIRECT_RATES, accepts_lean),)
+CONV2D = _conv2d("conv2d", "", "", pack_conv2d, conv2d_scratch_bytes, Rates(2.46, 25.5, 1015, 0, _MOVED, 3.2, 4))
+KERNELS = (CONV2D, FULLY_CONNECTED, DEPTHWISE_CONV2D)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels import lanes
 
 UNROLL = 8  # inputs per turn of the loop
@@ -72,6 +72,10 @@ def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
     )
 
 
+_CONVOLUTION_RATES = Rates(0.8, 11.3, 409, 0.47, 1.0, 1.8, 2)
+DEPTHWISE_RATES = Rates(3.48, 0, 45, 3.72, 1.0, 0.89, 2)
+
+
 def _conv2d(op: str) -> Kernel:
     return Kernel(
         op,
@@ -80,6 +84,7 @@ def _conv2d(op: str) -> Kernel:
         "mbn_conv2d_armv7m_params",
         "armv7m/conv2d.c",
         pack_conv2d,
+        _CONVOLUTION_RATES,
         accepts=accepts_conv2d,
         scratch_bytes=conv2d_scratch_bytes,
         headers=(_HEADER,),
@@ -93,6 +98,7 @@ DEPTHWISE_CONV2D = Kernel(
     "mbn_depthwise_conv2d_armv7m_params",
     "armv7m/depthwise_conv2d.c",
     pack_depthwise_conv2d,
+    DEPTHWISE_RATES,
     accepts=lanes.accepts_depthwise,
     headers=(_HEADER,),
     variants=lanes.variants_depthwise,

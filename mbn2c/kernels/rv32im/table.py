@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels import lanes
 from mbn2c.kernels.scalar.table import folded_bias
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
@@ -106,6 +106,7 @@ def _conv2d(op: str) -> Kernel:
         "mbn_conv2d_rv32im_params",
         "rv32im/conv2d.c",
         pack_conv2d,
+        Rates(0.96, 30, 235, 3.8, 2.0, 0.2, 4),
         accepts=accepts_conv2d,
         scratch_bytes=conv2d_scratch_bytes,
         headers=(_HEADER,),
@@ -119,6 +120,7 @@ DEPTHWISE_CONV2D = Kernel(
     "mbn_depthwise_conv2d_rv32im_params",
     "rv32im/depthwise_conv2d.c",
     pack_depthwise_conv2d,
+    Rates(3.75, 0, 80, 6.5, 2.0),
     accepts=accepts_depthwise_conv2d,
     headers=(_HEADER,),
     variants=lanes.variants_depthwise,
