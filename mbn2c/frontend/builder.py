@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.layout import NCHW, LayoutError, Value, labeled, labels_of, nhwc_shape, reshaped
+from mbn2c.ir.axes import NCHW, LayoutError, Value, labeled, labels_of, nhwc_shape, reshaped
 from mbn2c.ir.graph import Node, Tensor
 from mbn2c.ir.limits import is_usable
 

@@ -12,11 +12,11 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 from mbn2c.errors import ModelError
 from mbn2c.frontend.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, Call, describe
 from mbn2c.frontend.fold_constants import fold_constants, shape_of
-from mbn2c.frontend.layout import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.frontend.limits import SHORT
 from mbn2c.frontend.load import run_tool
 from mbn2c.frontend.operators import HANDLERS
 from mbn2c.frontend.unsupported import SUPPORTED, domain_of, hint_for, refuse_unsupported
+from mbn2c.ir.axes import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.ir.graph import Graph, Port
 
 

@@ -10,11 +10,11 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 from mbn2c.errors import ModelError
 from mbn2c.frontend.builder import Builder
 from mbn2c.frontend.convert import bare_copy, convert, input_layouts, input_shape, walk
-from mbn2c.frontend.layout import LayoutError, labeled, nhwc_shape, port_permutation
 from mbn2c.frontend.load import run_tool
 from mbn2c.frontend.operators import HANDLERS
 from mbn2c.frontend.order import drop_dead_nodes, used_names
 from mbn2c.frontend.unsupported import WEIGHTED, domain_of
+from mbn2c.ir.axes import LayoutError, labeled, nhwc_shape, port_permutation
 from mbn2c.ir.graph import Graph
 
 _MOST_CUTS = 12

@@ -13,11 +13,11 @@ from onnx.reference import ReferenceEvaluator
 
 from mbn2c.errors import ModelError
 from mbn2c.frontend.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, describe
-from mbn2c.frontend.layout import Value
 from mbn2c.frontend.limits import SHORT, inferred
 from mbn2c.frontend.load import run_tool
 from mbn2c.frontend.order import subgraphs
 from mbn2c.frontend.unsupported import SUPPORTED
+from mbn2c.ir.axes import Value
 
 # Elements read or made, and products of matrices, for all constants of a model: each weight is turned over a few times.
 MAX_FOLDED = 1 << 28

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mbn2c.frontend.builder import Call
-from mbn2c.frontend.layout import CHANNEL, HEIGHT, WIDTH, LayoutError, Value
+from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value
 from mbn2c.ir.window import Activation
 from mbn2c.ops.add import AddAttributes
 from mbn2c.ops.clamp import ClampAttributes

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.frontend.builder import Call
-from mbn2c.frontend.layout import CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
 from mbn2c.frontend.operators.elementwise import add_values, clamp, scalar
+from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
 from mbn2c.ir.window import Window
 from mbn2c.ops.average_pool2d import AveragePool2dAttributes
 from mbn2c.ops.base.weighted import ConvAttributes

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from mbn2c.frontend.builder import Call
-from mbn2c.frontend.layout import CHANNEL, Value, transposed
+from mbn2c.ir.axes import CHANNEL, Value, transposed
 from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
 

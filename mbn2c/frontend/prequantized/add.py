@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from onnx import NodeProto
 
-from mbn2c.frontend.layout import Value
 from mbn2c.frontend.prequantized.elementwise import pointwise
 from mbn2c.frontend.prequantized.layers import call_done, limits, unfinished
 from mbn2c.frontend.prequantized.probe import as_int8, chained, pairs, quantize_node, run_nodes
 from mbn2c.frontend.prequantized.sum import added_constant, is_number, longer_sum, terms_of
 from mbn2c.frontend.prequantized.values import GivenQuant, QuantizedCall
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MIN, fit_add, fit_add_with_corrections

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from onnx import NodeProto
 
-from mbn2c.frontend.layout import CHANNEL, Value
 from mbn2c.frontend.operators.elementwise import FLOAT_MAX
 from mbn2c.frontend.operators.elementwise import scalar as one_number
 from mbn2c.frontend.operators.layers import pad as float_pad
@@ -28,6 +27,7 @@ from mbn2c.frontend.prequantized.values import (
     QuantizedCall,
     QuantizedConstant,
 )
+from mbn2c.ir.axes import CHANNEL, Value
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation
 from mbn2c.ops.lookup import LookupAttributes

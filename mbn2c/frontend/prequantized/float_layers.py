@@ -10,7 +10,6 @@ import numpy as np
 from onnx import NodeProto
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.layout import Value
 from mbn2c.frontend.prequantized.layers import (
     GIVE_QOPERATOR,
     Layer,
@@ -22,6 +21,7 @@ from mbn2c.frontend.prequantized.layers import (
 )
 from mbn2c.frontend.prequantized.probe import sampled, sum_order
 from mbn2c.frontend.prequantized.values import GivenQuant, QuantizedCall
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from mbn2c.frontend.layout import CHANNEL, HEIGHT, NCHW, WIDTH, Value, labeled
 from mbn2c.frontend.operators.layers import kernel_shape, window_of
 from mbn2c.frontend.prequantized.layers import GIVE_QOPERATOR, call_done, choose_requantize, limits, unfinished
 from mbn2c.frontend.prequantized.probe import mean_order
 from mbn2c.frontend.prequantized.values import GivenQuant, QuantizedCall
+from mbn2c.ir.axes import CHANNEL, HEIGHT, NCHW, WIDTH, Value, labeled
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.average_pool2d import AveragePool2dAttributes

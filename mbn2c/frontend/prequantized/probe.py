@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 from onnx import NodeProto, helper, numpy_helper
 
-from mbn2c.frontend.layout import CHANNEL, Value
 from mbn2c.frontend.prequantized.values import UNSIGNED_SHIFT, GivenQuant
 from mbn2c.frontend.runtime import Oracle
+from mbn2c.ir.axes import CHANNEL, Value
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.guarded import float_dot, lane_sum
 from mbn2c.ops.base.requantize import FloatMean

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from onnx import NodeProto
 
-from mbn2c.frontend.layout import Value
 from mbn2c.frontend.operators.elementwise import along_channels, per_channel
 from mbn2c.frontend.prequantized.layers import call_done, limits, unfinished
 from mbn2c.frontend.prequantized.probe import as_int8, every_value, run_nodes
 from mbn2c.frontend.prequantized.values import FOLD_FIRST, GivenQuant, QuantizedBuilder, QuantizedCall, Term
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN

@@ -11,7 +11,7 @@ from onnx import NodeProto
 
 from mbn2c.errors import ModelError
 from mbn2c.frontend.builder import MAX_ELEMENTS, Builder, Call
-from mbn2c.frontend.layout import Value
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Node, Quant, Tensor
 from mbn2c.ir.window import Activation
 
