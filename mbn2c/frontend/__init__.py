@@ -1,8 +1,8 @@
 """ONNX file -> float32 Graph: NHWC, one batch, no layout nodes left. The only door to the `onnx` package for reading.
 
 `load` makes sure the file is whole, `convert` walks its nodes in order (folding constants with ONNX's reference
-implementation), `operators` says what each ONNX operator becomes, `ir.axes` keeps track of axis orders. `unsupported`
-lists what cannot compile, `cut` says where the model could end instead.
+implementation), `nodes` turns each into plain data, `operators` says what it becomes, `ir.axes` keeps track of axis
+orders. `unsupported` lists what cannot compile, `cut` says where the model could end instead.
 """
 
 from __future__ import annotations

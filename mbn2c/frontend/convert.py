@@ -10,14 +10,17 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, Call, describe
 from mbn2c.frontend.fold_constants import fold_constants, shape_of
 from mbn2c.frontend.limits import SHORT
 from mbn2c.frontend.load import run_tool
+from mbn2c.frontend.nodes import describe, domain_of, view_of
 from mbn2c.frontend.operators import HANDLERS
-from mbn2c.frontend.unsupported import SUPPORTED, domain_of, hint_for, refuse_unsupported
+from mbn2c.frontend.unsupported import SUPPORTED, hint_for, refuse_unsupported
 from mbn2c.ir.axes import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.ir.graph import Graph, Port
+from mbn2c.ir.limits import MAX_ELEMENTS
+from mbn2c.ops.base.builder import Builder
+from mbn2c.ops.base.call import EXPORT_AGAIN, Call
 
 
 def convert(model: ModelProto, name: str) -> Graph:
@@ -143,9 +146,8 @@ def _translate(builder: Builder, node: NodeProto) -> Value:
             where=describe(node),
             hint=hint_for(node.op_type),
         )
-    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     name = builder.unique_node(node.name or f"{node.op_type}_{node.output[0]}")
-    call = Call(builder, node, name, attributes, builder.opsets.get(domain, 1))
+    call = Call(builder, view_of(node), name, builder.opsets.get(domain, 1))
     try:
         return handler(call)
     except LayoutError as error:

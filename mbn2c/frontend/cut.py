@@ -8,14 +8,15 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.builder import Builder
 from mbn2c.frontend.convert import bare_copy, convert, input_layouts, input_shape, walk
 from mbn2c.frontend.load import run_tool
+from mbn2c.frontend.nodes import domain_of
 from mbn2c.frontend.operators import HANDLERS
 from mbn2c.frontend.order import drop_dead_nodes, used_names
-from mbn2c.frontend.unsupported import WEIGHTED, domain_of
+from mbn2c.frontend.unsupported import WEIGHTED
 from mbn2c.ir.axes import LayoutError, labeled, nhwc_shape, port_permutation
 from mbn2c.ir.graph import Graph
+from mbn2c.ops.base.builder import Builder
 
 _MOST_CUTS = 12
 # What a walk over nodes that nothing has checked yet may raise; `import_model` knows the same.

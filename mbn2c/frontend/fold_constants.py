@@ -12,12 +12,15 @@ from onnx import ModelProto, NodeProto, TypeProto
 from onnx.reference import ReferenceEvaluator
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.builder import EXPORT_AGAIN, MAX_ELEMENTS, Builder, describe
 from mbn2c.frontend.limits import SHORT, inferred
 from mbn2c.frontend.load import run_tool
+from mbn2c.frontend.nodes import describe
 from mbn2c.frontend.order import subgraphs
 from mbn2c.frontend.unsupported import SUPPORTED
 from mbn2c.ir.axes import Value
+from mbn2c.ir.limits import MAX_ELEMENTS
+from mbn2c.ops.base.builder import Builder
+from mbn2c.ops.base.call import EXPORT_AGAIN
 
 # Elements read or made, and products of matrices, for all constants of a model: each weight is turned over a few times.
 MAX_FOLDED = 1 << 28

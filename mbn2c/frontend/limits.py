@@ -12,8 +12,10 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.builder import EXPORT_AGAIN, MAX_ELEMENTS, describe
+from mbn2c.frontend.nodes import describe
 from mbn2c.frontend.order import subgraphs
+from mbn2c.ir.limits import MAX_ELEMENTS
+from mbn2c.ops.base.call import EXPORT_AGAIN
 
 # Once all functions are written out. The largest published image networks have 5,000.
 MAX_NODES = 20_000

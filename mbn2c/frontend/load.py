@@ -18,8 +18,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 from mbn2c.errors import ModelError
 from mbn2c.files.user_files import read_bytes, regular_file
 from mbn2c.frontend import limits
-from mbn2c.frontend.builder import EXPORT_AGAIN
 from mbn2c.frontend.order import drop_dead_nodes, sort_nodes, subgraphs
+from mbn2c.ops.base.call import EXPORT_AGAIN
 
 MAX_FILE_BYTES = 2**31 - 1  # protobuf's own limit
 MAX_LOCATION = 255  # characters of the external weights' file name: more than file systems take

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from onnx import AttributeProto, GraphProto, NodeProto
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.builder import EXPORT_AGAIN, describe
+from mbn2c.frontend.nodes import describe
+from mbn2c.ops.base.call import EXPORT_AGAIN
 
 
 def subgraphs(attribute: AttributeProto) -> Iterator[GraphProto]:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from onnx import NodeProto
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.builder import describe
 from mbn2c.frontend.load import is_quantized_operator
+from mbn2c.frontend.nodes import describe, domain_of
 from mbn2c.frontend.operators import HANDLERS
 from mbn2c.frontend.order import used_names
 from mbn2c.tasks.tails import TAIL_OF_OPERATOR
@@ -52,10 +52,6 @@ _HINTS_AT_THE_END = {
     "Resize": _ENLARGE_OUTSIDE,
     "Upsample": _ENLARGE_OUTSIDE,
 }
-
-
-def domain_of(node: NodeProto) -> str:
-    return "" if node.domain == "ai.onnx" else node.domain
 
 
 def hint_for(kind: str, at_the_end: bool = False) -> str:

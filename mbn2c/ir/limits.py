@@ -11,6 +11,7 @@ from mbn2c.ir.graph import Graph
 LARGEST_WEIGHT = 1e12
 # Sums of squares over a million values stay within float32.
 LARGEST_ACTIVATION = 1e15
+MAX_ELEMENTS = 1 << 27  # of one tensor; far above any microcontroller, far below what a damaged file may declare
 # The search looks at every segment of layers row by row. At each bound it takes up to two minutes a core, 0.5 GB.
 MAX_LAYERS = 500
 MAX_ROWS = 1 << 16

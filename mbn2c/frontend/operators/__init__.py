@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mbn2c.frontend.builder import Call
 from mbn2c.frontend.operators import elementwise, layers, relabel
 from mbn2c.ir.axes import Value
+from mbn2c.ops.base.call import Call
 
 Handler = Callable[[Call], Value]
 

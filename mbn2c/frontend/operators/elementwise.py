@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from mbn2c.frontend.builder import Call
 from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value
 from mbn2c.ir.window import Activation
 from mbn2c.ops.add import AddAttributes
+from mbn2c.ops.base.call import Call
 from mbn2c.ops.clamp import ClampAttributes
 from mbn2c.ops.scale_shift import ScaleShiftAttributes
 
@@ -65,7 +65,7 @@ def _scale_shift(call: Call, x: Value, scale: np.ndarray | float, shift: np.ndar
 
 
 def batch_normalization(call: Call) -> Value:
-    if call.integer("training_mode", 0) or sum(name != "" for name in call.node.output) > 1:
+    if call.integer("training_mode", 0) or sum(name != "" for name in call.node.outputs) > 1:
         raise call.refuse(
             "BatchNormalization in training mode is not supported",
             "export the model for inference: model.eval(), TrainingMode.EVAL or PRESERVE",
@@ -107,9 +107,9 @@ def add(call: Call) -> Value:
 
 
 def sum_all(call: Call) -> Value:
-    if len(call.node.input) == 1:
+    if len(call.node.inputs) == 1:
         return call.value(0)
-    if len(call.node.input) != 2:
+    if len(call.node.inputs) != 2:
         raise call.refuse("Sum of more than two tensors is not supported", "write it as a chain of Add")
     return add(call)
 
@@ -170,7 +170,7 @@ def scalar(call: Call, index: int) -> float:
     numbers = array.astype(np.float64).ravel()
     if numbers.size < 1 or not np.array_equal(numbers, np.broadcast_to(numbers[:1], numbers.shape), equal_nan=True):
         raise call.refuse(
-            f"{call.op}: '{call.node.input[index]}' of shape {list(array.shape)} is not one number",
+            f"{call.op}: '{call.node.inputs[index]}' of shape {list(array.shape)} is not one number",
             "only one number for the whole tensor",
         )
     return float(numbers[0])
@@ -190,12 +190,12 @@ def clip(call: Call) -> Value:
 
 def extremum(call: Call) -> Value:
     """Min and Max of one activation and constants."""
-    activations = [index for index in range(len(call.node.input)) if not call.is_constant(index)]
+    activations = [index for index in range(len(call.node.inputs)) if not call.is_constant(index)]
     if len(activations) != 1:
         raise call.refuse(f"{call.op} of two activations is not supported", "only against a constant")
     x = call.value(activations[0])
     low, high = -math.inf, math.inf
-    for index in range(len(call.node.input)):
+    for index in range(len(call.node.inputs)):
         if index != activations[0]:
             array = call.constant(index)
             if array.ndim > len(x.shape) or array.size != 1:

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from mbn2c.frontend.builder import Call
 from mbn2c.frontend.operators.elementwise import add_values, clamp, scalar
 from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
 from mbn2c.ir.window import Window
 from mbn2c.ops.average_pool2d import AveragePool2dAttributes
+from mbn2c.ops.base.call import Call
 from mbn2c.ops.base.weighted import ConvAttributes
 from mbn2c.ops.fully_connected import FullyConnectedAttributes
 from mbn2c.ops.pad import PadAttributes

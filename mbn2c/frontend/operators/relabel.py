@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from onnx import TensorProto
 
-from mbn2c.frontend.builder import Call
 from mbn2c.ir.axes import CHANNEL, Value, transposed
+from mbn2c.ops.base.call import Call
 from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
 

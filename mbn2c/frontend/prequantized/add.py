@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from onnx import NodeProto
 
 from mbn2c.frontend.prequantized.elementwise import pointwise
 from mbn2c.frontend.prequantized.layers import call_done, limits, unfinished
@@ -27,14 +26,12 @@ def qlinear_add(call: QuantizedCall) -> Value:
     given_a, given_b, given = call.given_quant(1, 2), call.given_quant(4, 5), call.given_quant(6, 7)
     for value, found in ((a, given_a), (b, given_b)):
         call.builder.set_quant(call, value.tensor, found)
-    node = NodeProto()
-    node.CopyFrom(call.node)
-    node.input[0], node.input[3], node.output[0] = "a", "b", "y"
+    node = call.node.renamed({0: "a", 3: "b"}, "y")
     values_a, values_b = pairs(a_meaning.unsigned, b_meaning.unsigned)
     inputs = {"a": values_a, "b": values_b}
     table = as_int8(run_nodes([node], inputs, "y", call.builder.constants, call.builder.opsets))
     _check_addends(call, a, b)
-    output = call.builder.activation(call.node.output[0], call.extents(a), call)
+    output = call.builder.activation(call.node.outputs[0], call.extents(a), call)
     call.builder.nodes.append(_add_node(call, a, b, output, table, (given_a, given_b, given)))
     call.builder.set_quant(call, output, given)
     return call_done(call, replace(a, tensor=output), given)
@@ -50,15 +47,13 @@ def float_add(call: QuantizedCall) -> Value:
     (a, steps_a), (b, steps_b) = call.real_steps(0), call.real_steps(1)
     meanings = call.meaning(0), call.meaning(1)
     _check_addends(call, a, b)
-    output = call.builder.activation(call.node.output[0], call.extents(a), call)
+    output = call.builder.activation(call.node.outputs[0], call.extents(a), call)
     given_a, given_b = (GivenQuant(call.builder.quants[value.tensor], False) for value in (a, b))
-    add = NodeProto()
-    add.CopyFrom(call.node)
 
     def finish(given: GivenQuant, activation: Activation | None) -> Node:
         nodes_a, last_a = chained(steps_a, "a", "left")
         nodes_b, last_b = chained(steps_b, "b", "right")
-        add.input[0], add.input[1], add.output[0] = last_a, last_b, "sum"
+        add = call.node.renamed({0: last_a, 1: last_b}, "sum")
         quantize_sum, constants = quantize_node(given, "sum", "y")
         values_a, values_b = pairs(meanings[0].unsigned, meanings[1].unsigned)
         nodes = [*nodes_a, *nodes_b, add, quantize_sum]
@@ -69,8 +64,8 @@ def float_add(call: QuantizedCall) -> Value:
 
     value = unfinished(call, replace(a, tensor=output), finish)
     if len(terms) == 2:
-        meaning = call.builder.meanings[call.node.output[0]]
-        call.builder.meanings[call.node.output[0]] = replace(meaning, terms=terms)
+        meaning = call.builder.meanings[call.node.outputs[0]]
+        call.builder.meanings[call.node.outputs[0]] = replace(meaning, terms=terms)
     return value
 
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from onnx import NodeProto
 
 from mbn2c.frontend.operators.elementwise import FLOAT_MAX
 from mbn2c.frontend.operators.elementwise import scalar as one_number
@@ -30,6 +29,7 @@ from mbn2c.frontend.prequantized.values import (
 from mbn2c.ir.axes import CHANNEL, Value
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation
+from mbn2c.ops.base.call import OnnxNode
 from mbn2c.ops.lookup import LookupAttributes
 
 # --- between real and int8 -----------------------------------------------------------------------
@@ -58,9 +58,7 @@ def dequantize(call: QuantizedCall) -> Value:
         raise call.refuse("DequantizeLinear with a zero point of another type than its input")
     if not x.tail:
         call.builder.set_quant(call, x.tensor, given)
-    step = NodeProto()
-    step.CopyFrom(call.node)
-    call.builder.meanings[call.node.output[0]] = Meaning(True, meaning.unsigned, (step,))
+    call.builder.meanings[call.node.outputs[0]] = Meaning(True, meaning.unsigned, (call.node,))
     return x
 
 
@@ -71,7 +69,7 @@ def quantize(call: QuantizedCall) -> Value:
         raise call.refuse("QuantizeLinear of integers")
     given = call.given_quant(1, 2)
     if x.tail:
-        builder.meanings[call.node.output[0]] = Meaning(False, given.unsigned)
+        builder.meanings[call.node.outputs[0]] = Meaning(False, given.unsigned)
         return x
     is_source = not meaning.steps or meaning.steps[0].op_type != "DequantizeLinear"
     if x.tensor in builder.unfinished:
@@ -86,7 +84,7 @@ def quantize(call: QuantizedCall) -> Value:
     builder.set_quant(call, x.tensor, given)
     if call.has(0) and is_source:
         return call_done(call, x, given)
-    builder.meanings[call.node.output[0]] = Meaning(False, given.unsigned)
+    builder.meanings[call.node.outputs[0]] = Meaning(False, given.unsigned)
     return x
 
 
@@ -118,21 +116,21 @@ def _clamps(call: QuantizedCall, meaning: Meaning) -> Activation | None:
     return total
 
 
-def _clamp_of(call: QuantizedCall, step: NodeProto) -> Activation | None:
+def _clamp_of(call: QuantizedCall, step: OnnxNode) -> Activation | None:
     if step.op_type == "Relu":
         return Activation(0.0, math.inf)
-    if step.op_type in ("Max", "Min") and len(step.input) == 2:
-        end = float(call.builder.constants[step.input[1]].reshape(-1)[0])
+    if step.op_type in ("Max", "Min") and len(step.inputs) == 2:
+        end = float(call.builder.constants[step.inputs[1]].reshape(-1)[0])
         return Activation(end, math.inf) if step.op_type == "Max" else Activation(-math.inf, end)
     if step.op_type != "Clip":
         return None
-    if len(step.input) == 1:
-        given = {attribute.name: attribute.f for attribute in step.attribute}
-        return Activation(given.get("min", -FLOAT_MAX), given.get("max", FLOAT_MAX))
+    if len(step.inputs) == 1:
+        low, high = step.attributes.get("min", -FLOAT_MAX), step.attributes.get("max", FLOAT_MAX)
+        return Activation(low, high)
     ends = [-math.inf, math.inf]
     for index in (1, 2):
-        if len(step.input) > index and step.input[index]:
-            bound = call.builder.constants.get(step.input[index])
+        if len(step.inputs) > index and step.inputs[index]:
+            bound = call.builder.constants.get(step.inputs[index])
             if bound is None or bound.size != 1:
                 return None
             ends[index - 1] = float(bound.reshape(-1)[0])
@@ -146,7 +144,7 @@ def _lookup(call: QuantizedCall, x: Value, meaning: Meaning, given: GivenQuant) 
 
 
 def _emit_lookup(call: QuantizedCall, x: Value, table: np.ndarray, given: GivenQuant) -> Value:
-    output = call.builder.activation(call.node.output[0], call.extents(x), call)
+    output = call.builder.activation(call.node.outputs[0], call.extents(x), call)
     attributes = LookupAttributes(tuple(int(value) for value in table), None)
     call.builder.nodes.append(Node(call.name, "lookup", (x.tensor,), (output,), attributes))
     call.builder.set_quant(call, output, given)
@@ -155,23 +153,21 @@ def _emit_lookup(call: QuantizedCall, x: Value, table: np.ndarray, given: GivenQ
 
 def pointwise(call: QuantizedCall) -> Value:
     """An elementwise float32 function of one tensor and constants; it waits for its QuantizeLinear."""
-    data = [index for index in range(len(call.node.input)) if call.has(index) and not call.is_constant(index)]
-    if data == [1] and len(call.node.input) == 2 and call.op in ("Add", "Max", "Min", "Mul"):
-        call.node.input[:] = [call.node.input[1], call.node.input[0]]
+    data = [index for index in range(len(call.node.inputs)) if call.has(index) and not call.is_constant(index)]
+    if data == [1] and len(call.node.inputs) == 2 and call.op in ("Add", "Max", "Min", "Mul"):
+        call = replace(call, node=replace(call.node, inputs=call.node.inputs[::-1]))
         data = [0]
     if len(data) > 1:
         raise call.refuse(f"{call.op} of two activations is not supported", "only additions of two activations compile")
     if data != [0]:
         raise call.refuse(f"{call.op} of a constant and an activation is not supported", FOLD_FIRST)
-    for index in range(1, len(call.node.input)):
+    for index in range(1, len(call.node.inputs)):
         if call.has(index) and call.constant(index).size != 1:
             raise call.refuse(f"{call.op} with one number per channel is not supported", FOLD_FIRST)
         if call.has(index):
             one_number(call, index)
-    step = NodeProto()
-    step.CopyFrom(call.node)
     meaning = call.meaning(0)
-    call.builder.meanings[call.node.output[0]] = replace(meaning, steps=(*meaning.steps, step))
+    call.builder.meanings[call.node.outputs[0]] = replace(meaning, steps=(*meaning.steps, call.node))
     return call.value(0)
 
 
@@ -185,7 +181,7 @@ def qlinear_softmax(call: QuantizedCall) -> Value:
     _, height, width, channels = call.extents(x)
     if normalised != ((CHANNEL,) if channels > 1 else ()) or height * width > 1:
         raise call.refuse("QLinearSoftmax that does not run over the classes is not supported")
-    call.builder.meanings[call.node.output[0]] = Meaning(False, given.unsigned)
+    call.builder.meanings[call.node.outputs[0]] = Meaning(False, given.unsigned)
     return replace(x, tail="softmax")
 
 
@@ -194,12 +190,10 @@ def qlinear_pointwise(call: QuantizedCall) -> Value:
     x, meaning = call.integers_in(0)
     x_given, given = call.given_quant(1, 2), call.given_quant(3, 4)
     call.builder.set_quant(call, x.tensor, x_given)
-    if call.op == "QLinearSigmoid" and call.node.output[0] in call.builder.ends:
-        call.builder.meanings[call.node.output[0]] = Meaning(False, given.unsigned)
+    if call.op == "QLinearSigmoid" and call.node.outputs[0] in call.builder.ends:
+        call.builder.meanings[call.node.outputs[0]] = Meaning(False, given.unsigned)
         return replace(x, tail="sigmoid")
-    step = NodeProto()
-    step.CopyFrom(call.node)
-    nodes, last = chained([step], "x", "step")
+    nodes, last = chained([call.node], "x", "step")
     values = pairs(meaning.unsigned, meaning.unsigned)[0][::256]
     table = as_int8(run_nodes(nodes, {"x": values}, last, call.builder.constants, call.builder.opsets))
     return _emit_lookup(call, x, table, given)
@@ -213,7 +207,7 @@ def pad(call: QuantizedCall) -> Value:
         raise call.refuse("Pad of something that is not quantized is not supported", FOLD_FIRST)
     padded = float_pad(call)
     if padded.tensor == x.tensor:
-        builder.meanings[call.node.output[0]] = meaning
+        builder.meanings[call.node.outputs[0]] = meaning
         return x
     node, quant = builder.nodes[-1], builder.quants[x.tensor]
     zero = 0 if meaning.is_real else quant.zero_point + (UNSIGNED_SHIFT if meaning.unsigned else 0)
@@ -221,5 +215,5 @@ def pad(call: QuantizedCall) -> Value:
         raise call.refuse(f"Pad with {node.attributes.value:g}, which does not stand for 0, is not supported")
     builder.nodes[-1] = replace(node, attributes=replace(node.attributes, value=0.0))
     builder.quants[padded.tensor] = quant
-    builder.meanings[call.node.output[0]] = meaning
+    builder.meanings[call.node.outputs[0]] = meaning
     return padded

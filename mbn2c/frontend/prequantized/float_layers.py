@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from onnx import NodeProto
 
 from mbn2c.errors import ModelError
 from mbn2c.frontend.prequantized.layers import (
@@ -25,6 +24,7 @@ from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops.base.call import OnnxNode
 from mbn2c.ops.base.guarded import guard_float_sum
 from mbn2c.ops.base.requantize import FloatSum
 from mbn2c.ops.base.weighted import ConvAttributes, acc_bound
@@ -49,7 +49,7 @@ def float_matmul(call: QuantizedCall) -> Value:
 
 def _float_layer(call: QuantizedCall, is_conv: bool) -> Value:
     x, steps = call.real_steps(0)
-    weights_name = call.node.input[1]
+    weights_name = call.node.inputs[1]
     if weights_name not in call.builder.given_constants:
         raise left_in_float([call.node])
     if len(steps) != 1:
@@ -67,7 +67,7 @@ def _float_layer(call: QuantizedCall, is_conv: bool) -> Value:
     if bias.size not in (1, channels):
         raise call.refuse(f"{call.op}: bias of {bias.size} numbers for {channels} channels")
     bias = np.ascontiguousarray(np.broadcast_to(bias, (channels,)))
-    output = call.builder.activation(call.node.output[0], layer.extents, call)
+    output = call.builder.activation(call.node.outputs[0], layer.extents, call)
     x_given = _dequantized_as(call, x)
     order, block = _find_order(call, x, x_given, layer, w_scale, bias)
     call.builder.float_layers.append(call.name)
@@ -86,9 +86,9 @@ def _float_layer(call: QuantizedCall, is_conv: bool) -> Value:
     return unfinished(call, replace(layer.value, tensor=output), finish)
 
 
-def left_in_float(nodes: Sequence[NodeProto]) -> ModelError:
+def left_in_float(nodes: Sequence[OnnxNode]) -> ModelError:
     """The refusal of layers whose weights are float32 between others that are quantized."""
-    names = ", ".join(f"'{node.name or node.output[0]}'" for node in nodes[:_NAMED])
+    names = ", ".join(f"'{node.name or node.outputs[0]}'" for node in nodes[:_NAMED])
     more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
     kinds = ", ".join(dict.fromkeys(node.op_type.removeprefix("Fused") for node in nodes))
     return ModelError(
@@ -114,11 +114,10 @@ def _find_order(
     codes = generator.integers(INT8_MIN, INT8_MAX + 1, math.prod(x.shape)).reshape(x.shape)
     centred = codes - x_given.quant.zero_point
     real = centred.astype(np.float32) * x_given.scale
-    node = NodeProto()
-    node.CopyFrom(call.node)
-    inputs = {node.input[0]: real, node.input[1]: call.constant(1).astype(np.float32)}
+    node = call.node
+    inputs = {node.inputs[0]: real, node.inputs[1]: call.constant(1).astype(np.float32)}
     if call.has(2):
-        inputs[node.input[2]] = call.constant(2).astype(np.float32)
+        inputs[node.inputs[2]] = call.constant(2).astype(np.float32)
     columns, channel = _columns(layer, centred)
     products = columns.astype(np.float32) * x_given.scale, (layer.order.astype(np.float32) * w_scale[:, None])[channel]
     found = sum_order(node, inputs, products, bias[channel], call.builder.opsets)

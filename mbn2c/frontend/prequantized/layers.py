@@ -142,7 +142,7 @@ def emit_layer(
     attributes: Any,
 ) -> Value:
     builder = call.builder
-    output = builder.activation(call.node.output[0], layer.extents, call)
+    output = builder.activation(call.node.outputs[0], layer.extents, call)
     constants = layer_constants(call, layer, x_given, w_scale, bias)
     builder.nodes.append(Node(call.name, layer.op, (x.tensor, *constants), (output,), attributes))
     builder.set_quant(call, output, y_given)
@@ -162,7 +162,7 @@ def layer_constants(
 
 def call_done(call: QuantizedCall, value: Value, given: GivenQuant) -> Value:
     """Note what the node's output means."""
-    name = call.node.output[0]
+    name = call.node.outputs[0]
     call.builder.meanings[name] = Meaning(is_real=False, unsigned=given.unsigned)
     call.builder.note_probe(name, value, given.unsigned)
     return value
@@ -237,7 +237,7 @@ def unfinished(call: QuantizedCall, value: Value, finish: Any) -> Value:
     """A float32 layer whose Graph node is made when its QuantizeLinear comes; its place in the order is kept."""
     call.builder.nodes.append(Node(call.name, "unfinished", (), (value.tensor,)))
     call.builder.unfinished[value.tensor] = finish
-    call.builder.meanings[call.node.output[0]] = Meaning(is_real=True)
+    call.builder.meanings[call.node.outputs[0]] = Meaning(is_real=True)
     return value
 
 

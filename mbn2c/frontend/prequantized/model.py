@@ -17,10 +17,10 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
-from mbn2c.frontend.builder import describe
 from mbn2c.frontend.convert import input_layouts, input_shape
 from mbn2c.frontend.fold_constants import bound_constants, fold_constants, shape_of
 from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_quantized_operator, load_model
+from mbn2c.frontend.nodes import describe, domain_of, view_of
 from mbn2c.frontend.operators import relabel
 from mbn2c.frontend.prequantized import add as addition
 from mbn2c.frontend.prequantized import elementwise, float_layers, layers, pools
@@ -158,7 +158,7 @@ def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> Quan
     in_float = {tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
     unquantized_layers = [n for n in model.graph.node if n.op_type in WEIGHTED and in_float.intersection(n.input[1:2])]
     if unquantized_layers:
-        raise float_layers.left_in_float(unquantized_layers)
+        raise float_layers.left_in_float([view_of(node) for node in unquantized_layers])
     entrance = entrances[0]
     input_type = _INPUT_TYPES.get(entrance.type.tensor_type.elem_type)
     if input_type is None:
@@ -189,11 +189,10 @@ def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> Quan
 
 
 def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
-    domain = "" if node.domain == "ai.onnx" else node.domain
+    domain = domain_of(node)
     output = node.output[0]
-    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     name = builder.unique_node(node.name or f"{node.op_type}_{output}")
-    call = QuantizedCall(builder, node, name, attributes, builder.opsets.get(domain, 1))
+    call = QuantizedCall(builder, view_of(node), name, builder.opsets.get(domain, 1))
     if all(given in builder.constants for given in node.input if given):
         if node.op_type == "DequantizeLinear":
             builder.given_constants[output] = elementwise.dequantize_constant(call)

@@ -37,7 +37,7 @@ def _integer_mean(
     requantize = choose_requantize(
         scale, given.quant.zero_point, np.array([255 * height * width]), narrow=True, where=call.where
     )
-    output = call.builder.activation(call.node.output[0], (1, 1, 1, channels), call)
+    output = call.builder.activation(call.node.outputs[0], (1, 1, 1, channels), call)
     attributes = AveragePool2dAttributes(Window(kernel=(height, width)), requantize)
     call.builder.nodes.append(Node(call.name, "average_pool2d", (x.tensor,), (output,), attributes))
     call.builder.set_quant(call, output, given)
@@ -58,7 +58,7 @@ def qlinear_average_pool(call: QuantizedCall) -> Value:
     height, width, channels = call.as_nchw(x)
     if window.kernel == (height, width) and not any(window.pad):
         return _integer_mean(call, x, given_x, given, (height, width, channels))
-    output = call.builder.activation(call.node.output[0], extents, call)
+    output = call.builder.activation(call.node.outputs[0], extents, call)
     mean = replace(_float_mean(given_x, given, window), zero_point=int(given.file_zero_point))
     call.builder.nodes.append(_pool_node(call, x, mean, given, window, output, None))
     call.builder.set_quant(call, output, given)
@@ -75,7 +75,7 @@ def float_average_pool(call: QuantizedCall) -> Value:
     else:
         window, extents = _pool_window(call, x)
         value = _pooled("", extents)
-    output = call.builder.activation(call.node.output[0], extents, call)
+    output = call.builder.activation(call.node.outputs[0], extents, call)
     given_x = GivenQuant(call.builder.quants[x.tensor], False)
     order = _mean_order(call, x, window)
     if order is not None:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
-from onnx import NodeProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
+from mbn2c.frontend.nodes import proto_of
 from mbn2c.frontend.prequantized.values import UNSIGNED_SHIFT, GivenQuant
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.axes import CHANNEL, Value
 from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops.base.call import OnnxNode
 from mbn2c.ops.base.guarded import float_dot, lane_sum
 from mbn2c.ops.base.requantize import FloatMean
 
@@ -21,16 +23,16 @@ Constants = Mapping[str, np.ndarray]
 
 
 def run_nodes(
-    nodes: Sequence[NodeProto],
+    nodes: Sequence[OnnxNode],
     inputs: Mapping[str, np.ndarray],
     output: str,
     constants: Constants,
     opsets: dict[str, int],
 ) -> np.ndarray:
     """What ONNX Runtime computes for some nodes, each as it is written."""
-    used = {name for node in nodes for name in node.input} - set(inputs)
+    used = {name for node in nodes for name in node.inputs} - set(inputs)
     graph = helper.make_graph(
-        nodes,
+        [proto_of(node) for node in nodes],
         "probe",
         [
             helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
@@ -44,17 +46,13 @@ def run_nodes(
     return Oracle(model.SerializeToString(), threads=1, as_written=True).run(inputs, [output])[output]
 
 
-def chained(steps: Sequence[NodeProto], source: str, prefix: str) -> tuple[list[NodeProto], str]:
+def chained(steps: Sequence[OnnxNode], source: str, prefix: str) -> tuple[list[OnnxNode], str]:
     """Copies of elementwise nodes, each reading the one before; returns them and the last one's output."""
     nodes, name = [], source
     for number, step in enumerate(steps):
-        node = NodeProto()
-        node.CopyFrom(step)
-        node.input[0] = name
-        name = f"{prefix}{number}"
-        del node.output[1:]
-        node.output[0] = name
-        nodes.append(node)
+        made = f"{prefix}{number}"
+        nodes.append(step.renamed({0: name}, made))
+        name = made
     return nodes, name
 
 
@@ -71,13 +69,13 @@ def as_int8(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int8)
 
 
-def quantize_node(given: GivenQuant, source: str, output: str) -> tuple[NodeProto, dict[str, np.ndarray]]:
+def quantize_node(given: GivenQuant, source: str, output: str) -> tuple[OnnxNode, dict[str, np.ndarray]]:
     constants = {"probe_scale": np.array(given.scale, np.float32), "probe_zero_point": given.file_zero_point}
-    return helper.make_node("QuantizeLinear", [source, *constants], [output]), constants
+    return OnnxNode("QuantizeLinear", "", "", (source, *constants), (output,)), constants
 
 
 def lookup_table(
-    steps: Sequence[NodeProto], unsigned: bool, given: GivenQuant, constants: Constants, opsets: dict[str, int]
+    steps: Sequence[OnnxNode], unsigned: bool, given: GivenQuant, constants: Constants, opsets: dict[str, int]
 ) -> np.ndarray:
     """All results of a chain from DequantizeLinear to QuantizeLinear: int8 [256], for -128 first."""
     nodes, last = chained(steps, "x", "step")
@@ -92,7 +90,7 @@ def pairs(unsigned_a: bool, unsigned_b: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sum_order(
-    node: NodeProto,
+    node: OnnxNode,
     inputs: Mapping[str, np.ndarray],
     products: tuple[np.ndarray, np.ndarray],
     bias: np.ndarray,
@@ -105,7 +103,7 @@ def sum_order(
     bias      float32 [N]
     opsets    of the model
     """
-    found = run_nodes([node], inputs, node.output[0], {}, opsets).reshape(-1)
+    found = run_nodes([node], inputs, node.outputs[0], {}, opsets).reshape(-1)
     positions = sampled(found.size)
     x, w = products
     length = x.shape[1]
@@ -117,7 +115,7 @@ def sum_order(
 
 
 def mean_order(
-    node: NodeProto, x: Value, extents: tuple[int, int], constants: Constants, opsets: dict[str, int]
+    node: OnnxNode, x: Value, extents: tuple[int, int], constants: Constants, opsets: dict[str, int]
 ) -> FloatMean | None:
     """In which order ONNX Runtime averages height and width in float32, found by trying, or None.
 
@@ -125,7 +123,7 @@ def mean_order(
     """
     channels, count = extents
     real = np.random.default_rng(0).uniform(-1, 1, x.shape).astype(np.float32)
-    found = run_nodes([node], {node.input[0]: real}, node.output[0], constants, opsets).reshape(-1)
+    found = run_nodes([node], {node.inputs[0]: real}, node.outputs[0], constants, opsets).reshape(-1)
     if x.order and x.order[0] != CHANNEL and channels > 1:
         rows = real.reshape(count, channels).T
     else:

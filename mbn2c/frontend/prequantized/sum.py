@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from onnx import NodeProto
 
 from mbn2c.frontend.operators.elementwise import along_channels, per_channel
 from mbn2c.frontend.prequantized.layers import call_done, limits, unfinished
@@ -77,9 +76,7 @@ def added_constant(call: QuantizedCall) -> Value:
     bias = (codes.astype(np.float32) - np.float32(given_constant.file_zero_point)) * given_constant.scale
     scales = float(x_given.scale), float(given.scale)
     attributes = guard_sum(scales[:1], scales[1], bias, 1, INT8_MIN, INT8_MAX, call.where)
-    node = NodeProto()
-    node.CopyFrom(call.node)
-    node.input[other], node.input[at], node.output[0] = "x", "constant", "y"
+    node = call.node.renamed({other: "x", at: "constant"}, "y")
     every = every_value(meaning.unsigned)
     inputs = {"x": np.repeat(every, len(codes)), "constant": np.tile(codes, len(every))}
     theirs = as_int8(run_nodes([node], inputs, "y", builder.constants, builder.opsets))
@@ -90,7 +87,7 @@ def added_constant(call: QuantizedCall) -> Value:
             f"QLinearAdd of a constant is no float32 sum in ONNX Runtime, in {differing} of {theirs.size} results",
             FOLD_FIRST,
         )
-    output = builder.activation(call.node.output[0], call.extents(x), call)
+    output = builder.activation(call.node.outputs[0], call.extents(x), call)
     builder.nodes.append(Node(call.name, "sum", (x.tensor,), (output,), attributes))
     builder.set_quant(call, output, given)
     return call_done(call, replace(x, tensor=output), given)
@@ -117,7 +114,7 @@ def quantize_output(builder: QuantizedBuilder, tensor: str, terms: tuple[Term, .
 
 def _unfinished_sum(call: QuantizedCall, like: Value, terms: tuple[Term, ...]) -> Value:
     builder = call.builder
-    output = builder.activation(call.node.output[0], call.extents(like), call)
+    output = builder.activation(call.node.outputs[0], call.extents(like), call)
     tensors = [term.tensor for term in terms if isinstance(term, Value)]
     # Of the first two terms either may be said to come first.
     bias_at = next((max(1, number) for number, term in enumerate(terms) if not isinstance(term, Value)), 0)
@@ -131,5 +128,5 @@ def _unfinished_sum(call: QuantizedCall, like: Value, terms: tuple[Term, ...]) -
         return Node(call.name, "sum", tuple(tensors), (output,), attributes)
 
     value = unfinished(call, replace(like, tensor=output), finish)
-    builder.meanings[call.node.output[0]] = replace(builder.meanings[call.node.output[0]], terms=terms)
+    builder.meanings[call.node.outputs[0]] = replace(builder.meanings[call.node.outputs[0]], terms=terms)
     return value

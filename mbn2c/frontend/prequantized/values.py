@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
-from onnx import NodeProto
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.builder import MAX_ELEMENTS, Builder, Call
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Node, Quant, Tensor
+from mbn2c.ir.limits import MAX_ELEMENTS
 from mbn2c.ir.window import Activation
+from mbn2c.ops.base.builder import Builder
+from mbn2c.ops.base.call import Call, OnnxNode
 
 UNSIGNED_SHIFT = 128
 FOLD_FIRST = (
@@ -38,7 +39,7 @@ class Meaning:
 
     is_real: bool
     unsigned: bool = False
-    steps: tuple[NodeProto, ...] = ()
+    steps: tuple[OnnxNode, ...] = ()
     terms: tuple[Term, ...] = ()
 
 
@@ -160,7 +161,7 @@ class QuantizedCall(Call):
     builder: QuantizedBuilder
 
     def meaning(self, index: int) -> Meaning:
-        return self.builder.meanings[self.node.input[index]]
+        return self.builder.meanings[self.node.inputs[index]]
 
     def integers_in(self, index: int) -> tuple[Value, Meaning]:
         """Input `index` as an int8 or uint8 activation."""
@@ -193,7 +194,7 @@ class QuantizedCall(Call):
             )
         return np.ascontiguousarray(np.broadcast_to(scale, (channels,)))
 
-    def real_steps(self, index: int) -> tuple[Value, tuple[NodeProto, ...]]:
+    def real_steps(self, index: int) -> tuple[Value, tuple[OnnxNode, ...]]:
         """Input `index` as a quantized tensor that was dequantized, with the elementwise nodes since."""
         value, meaning = self.value(index), self.meaning(index)
         if not meaning.is_real or not meaning.steps:

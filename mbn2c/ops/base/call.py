@@ -1,86 +1,76 @@
-"""The Graph under construction, and one ONNX node seen through it: inputs as values or constants, attributes."""
+"""One node of an ONNX file seen by the operator that reads it: inputs as values or constants, attributes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import onnx
 
 from mbn2c.errors import ModelError
 from mbn2c.ir.axes import NCHW, LayoutError, Value, labeled, labels_of, nhwc_shape, reshaped
-from mbn2c.ir.graph import Node, Tensor
-from mbn2c.ir.limits import is_usable
+from mbn2c.ir.graph import Node
+from mbn2c.ir.limits import MAX_ELEMENTS, is_usable
+from mbn2c.ops.base.builder import Builder
 
 EXPORT_AGAIN = "the file is damaged or contradicts itself; export the model again"
-MAX_ELEMENTS = 1 << 27  # of one tensor; far above any microcontroller, far below what a damaged file may declare
 
 
-class Builder:
-    """Collects the tensors and nodes of the Graph; `values` and `constants` are keyed by ONNX name.
+@dataclass(frozen=True)
+class OnnxNode:
+    """A node of an ONNX file as plain data.
 
-    folded  what computing constants has cost so far, see `fold_constants`
+    domain      "" for ONNX's own operators
+    inputs      names; "" where an optional one is left out
+    attributes  by name: numbers, bytes, lists of them; tensors and graphs as `onnx` has them
     """
 
-    def __init__(self, opsets: dict[str, int]) -> None:
-        self.opsets = opsets
-        self.tensors: dict[str, Tensor] = {}
-        self.nodes: list[Node] = []
-        self.values: dict[str, Value] = {}
-        self.constants: dict[str, np.ndarray] = {}
-        self.folded = 0.0
-        self._node_names: set[str] = set()
+    op_type: str
+    domain: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
-    def unique_tensor(self, wanted: str) -> str:
-        name, count = wanted, 1
-        while name in self.tensors:
-            count += 1
-            name = f"{wanted}_{count}"
-        return name
+    @property
+    def where(self) -> str:
+        """How error messages name it."""
+        name = self.name or (self.outputs[0] if self.outputs else "")
+        domain = f"{self.domain}." if self.domain not in ("", "ai.onnx") else ""
+        return f"node '{name}', operator {domain}{self.op_type}"
 
-    def unique_node(self, wanted: str) -> str:
-        name, count = wanted, 1
-        while name in self._node_names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._node_names.add(name)
-        return name
-
-    def add_activation(self, wanted: str, shape: Sequence[int]) -> str:
-        name = self.unique_tensor(wanted)
-        self.tensors[name] = Tensor(name, tuple(int(extent) for extent in shape))
-        return name
-
-    def add_constant(self, wanted: str, data: np.ndarray) -> str:
-        name = self.unique_tensor(wanted)
-        array = np.ascontiguousarray(data, dtype=np.float32)
-        self.tensors[name] = Tensor(name, array.shape, data=array)
-        return name
+    def renamed(self, inputs: Mapping[int, str], output: str) -> OnnxNode:
+        """The same with other names for some of its inputs, and one output."""
+        names = tuple(inputs.get(index, name) for index, name in enumerate(self.inputs))
+        return replace(self, inputs=names, outputs=(output,))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Call:
     """One ONNX node being translated.
 
-    name     its name in the file, or its operator and first output, made unique
+    name   its name in the file, or its operator and first output, made unique
+    opset  the version of its domain
     """
 
     builder: Builder
-    node: onnx.NodeProto
+    node: OnnxNode
     name: str
-    attributes: dict[str, Any]
     opset: int
 
     @property
     def op(self) -> str:
-        return str(self.node.op_type)
+        return self.node.op_type
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        return self.node.attributes
 
     @property
     def where(self) -> str:
-        return describe(self.node)
+        return self.node.where
 
     def refuse(self, what: str, hint: str = EXPORT_AGAIN) -> ModelError:
         return ModelError(what, where=self.where, hint=hint)
@@ -88,16 +78,16 @@ class Call:
     # --- inputs ---
 
     def has(self, index: int) -> bool:
-        return index < len(self.node.input) and self.node.input[index] != ""
+        return index < len(self.node.inputs) and self.node.inputs[index] != ""
 
     def is_constant(self, index: int) -> bool:
-        return self.has(index) and self.node.input[index] in self.builder.constants
+        return self.has(index) and self.node.inputs[index] in self.builder.constants
 
     def value(self, index: int, *, after_tail: bool = False) -> Value:
         """Input `index` as an activation."""
         if not self.has(index):
             raise self.refuse(f"{self.op} lacks its input {index}", "export the model again; the file is damaged")
-        name = self.node.input[index]
+        name = self.node.inputs[index]
         if name not in self.builder.values:
             raise self.refuse(
                 f"{self.op}: input {index} '{name}' is a constant where an activation is needed"
@@ -116,23 +106,23 @@ class Call:
     def constant(self, index: int) -> np.ndarray:
         """Input `index` as a constant of the file, in its own type."""
         if not self.is_constant(index):
-            name = self.node.input[index] if self.has(index) else ""
+            name = self.node.inputs[index] if self.has(index) else ""
             raise self.refuse(
                 f"{self.op}: input {index} '{name}' must be a constant",
                 "only models with fixed weights compile; export the inference graph with weights stored in it",
             )
-        return self.builder.constants[self.node.input[index]]
+        return self.builder.constants[self.node.inputs[index]]
 
     def floats(self, index: int) -> np.ndarray:
         """Constant `index` as float64, all values finite."""
         array = self.constant(index)
         if array.dtype.kind not in "fV" and array.dtype.name not in ("float16", "bfloat16"):
-            raise self.refuse(f"{self.op}: constant '{self.node.input[index]}' is {array.dtype}, not floating point")
+            raise self.refuse(f"{self.op}: constant '{self.node.inputs[index]}' is {array.dtype}, not floating point")
         with np.errstate(invalid="ignore"):  # a signalling NaN
             numbers: np.ndarray = array.astype(np.float64)
         if not np.isfinite(numbers).all():
             raise self.refuse(
-                f"{self.op}: constant '{self.node.input[index]}' holds NaN or infinite values",
+                f"{self.op}: constant '{self.node.inputs[index]}' holds NaN or infinite values",
                 "train or export the model again; these weights cannot compute anything",
             )
         return numbers
@@ -140,7 +130,7 @@ class Call:
     def integers(self, index: int) -> list[int]:
         array = self.constant(index)
         if array.dtype.kind not in "iu" or array.ndim > 1:
-            raise self.refuse(f"{self.op}: constant '{self.node.input[index]}' is not a list of integers")
+            raise self.refuse(f"{self.op}: constant '{self.node.inputs[index]}' is not a list of integers")
         return [int(number) for number in array.ravel()]
 
     # --- attributes ---
@@ -237,7 +227,7 @@ class Call:
         name = self.name if not part else self.builder.unique_node(f"{self.name}/{part}")
         names = [value.tensor for value in inputs]
         names += [self.builder.add_constant(f"{name}.{what}", data) for what, data in constants]
-        output = self.builder.add_activation(self.node.output[0] if not part else f"{name}_output", shape)
+        output = self.builder.add_activation(self.node.outputs[0] if not part else f"{name}_output", shape)
         self.builder.nodes.append(Node(name, op, tuple(names), (output,), attributes))
         return output
 
@@ -268,10 +258,3 @@ class Call:
         """As `emit`, an elementwise operator: the result has the shape and axes of `value`."""
         tensor = self.emit(op, [value, *more], self.extents(value), attributes, constants, part)
         return replace(value, tensor=tensor)
-
-
-def describe(node: onnx.NodeProto) -> str:
-    """How error messages name a node of the file."""
-    name = node.name or (node.output[0] if node.output else "")
-    domain = f"{node.domain}." if node.domain not in ("", "ai.onnx") else ""
-    return f"node '{name}', operator {domain}{node.op_type}"

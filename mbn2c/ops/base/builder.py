@@ -1,0 +1,52 @@
+"""The Graph under construction, while the nodes of an ONNX file are walked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mbn2c.ir.axes import Value
+from mbn2c.ir.graph import Node, Tensor
+
+
+class Builder:
+    """Collects the tensors and nodes of the Graph; `values` and `constants` are keyed by ONNX name.
+
+    folded  what computing constants has cost so far, see `fold_constants`
+    """
+
+    def __init__(self, opsets: dict[str, int]) -> None:
+        self.opsets = opsets
+        self.tensors: dict[str, Tensor] = {}
+        self.nodes: list[Node] = []
+        self.values: dict[str, Value] = {}
+        self.constants: dict[str, np.ndarray] = {}
+        self.folded = 0.0
+        self._node_names: set[str] = set()
+
+    def unique_tensor(self, wanted: str) -> str:
+        name, count = wanted, 1
+        while name in self.tensors:
+            count += 1
+            name = f"{wanted}_{count}"
+        return name
+
+    def unique_node(self, wanted: str) -> str:
+        name, count = wanted, 1
+        while name in self._node_names:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._node_names.add(name)
+        return name
+
+    def add_activation(self, wanted: str, shape: Sequence[int]) -> str:
+        name = self.unique_tensor(wanted)
+        self.tensors[name] = Tensor(name, tuple(int(extent) for extent in shape))
+        return name
+
+    def add_constant(self, wanted: str, data: np.ndarray) -> str:
+        name = self.unique_tensor(wanted)
+        array = np.ascontiguousarray(data, dtype=np.float32)
+        self.tensors[name] = Tensor(name, array.shape, data=array)
+        return name
