@@ -155,7 +155,7 @@ class Dialogue:
         while True:
             reply = self._answer(wait_s, min(give_up, self._image_until))
             if isinstance(reply, expected):
-                if tries == 1 and isinstance(request, wire.Rows | wire.Advance):
+                if tries == 1 and isinstance(request, wire.Input | wire.Advance):
                     self.slowest_s = max(self.slowest_s, time.monotonic() - started)
                 return reply
             heard = heard or reply is not None

@@ -1,7 +1,7 @@
 """Input frames one behind the other, without waiting for each answer -> output tensors.
 
 The line is full while the device works: as many requests are on the way as the device has said it can hold. Nothing is
-repeated here: whatever is lost or refused fails all frames on the way, and the session runs them the careful way.
+repeated here: whatever is lost or refused fails all frames on the way, and the session runs them stop-and-wait.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _MOST_FRAMES = 3
 # What unpacking takes the slowest core, per input byte (benchmarks/packing.py).
 _UNPACK_CYCLES = 120
 
-_HUNGRY, _DONE = wire.STATES.index("hungry"), wire.STATES.index("done")
+_AWAITING_INPUT, _DONE = wire.STATES.index("awaiting_input"), wire.STATES.index("done")
 _PLAIN, _OUTPUT = wire.MODES.index("plain"), wire.BUFFERS.index("output")
 
 
 @dataclass(frozen=True)
-class Answer:
+class RunResult:
     """What became of a frame.
 
     output  None if the frame is lost; b"" if only the digest was asked for
@@ -68,11 +68,11 @@ class _Request:
     """One request of a run, and how many input bytes the device has then received."""
 
     run: _Run
-    message: wire.Begin | wire.Rows | wire.Packed | wire.Read
+    message: wire.Begin | wire.Input | wire.Compressed | wire.Fetch
     received: int
 
 
-class Lane:
+class Pipeline:
     """Frames in order through one device.
 
     facts       of the device; its `window_bytes` is how much may be unanswered
@@ -85,8 +85,8 @@ class Lane:
         self._patience_s = patience_s + line.seconds(facts.window_bytes)
         # Two frames on the line fit into the window: one that is being worked on, one that arrives.
         body_bytes = min(facts.buffer_bytes, wire.largest_body(facts.window_bytes // 2))
-        self._chunk = wire.largest_tail(wire.Rows, body_bytes)
-        self._packed_chunk = wire.largest_tail(wire.Packed, body_bytes)
+        self._chunk = wire.largest_tail(wire.Input, body_bytes)
+        self._packed_chunk = wire.largest_tail(wire.Compressed, body_bytes)
         self._waiting: deque[Iterator[_Request]] = deque()
         self._next: _Request | None = None
         self._cycles = 0  # of the last inference
@@ -120,16 +120,16 @@ class Lane:
             yield _Request(run, message, start)
         whole, part = self._facts.output_bytes, READ_BYTES
         for start in range(0, 1 if self._digests else whole, part):
-            yield _Request(run, wire.Read(run.run, _OUTPUT, start, 0 if self._digests else part), end)
+            yield _Request(run, wire.Fetch(run.run, _OUTPUT, start, 0 if self._digests else part), end)
 
-    def _input_from(self, run: _Run, start: int) -> tuple[wire.Rows | wire.Packed, int]:
+    def _input_from(self, run: _Run, start: int) -> tuple[wire.Input | wire.Compressed, int]:
         """The request with the input bytes from `start` on, and where it ends: packed if that saves time."""
         data = run.frame[start : start + self._chunk]
         if self._packing_pays(1 / LARGEST_RATIO):
             count, packed = run.packer.pack(start, self._packed_chunk)
             if count > len(data) and self._packing_pays(len(packed) / count):
-                return wire.Packed(run.run, start, count, packed), start + count
-        return wire.Rows(run.run, start, data), start + len(data)
+                return wire.Compressed(run.run, start, count, packed), start + count
+        return wire.Input(run.run, start, data), start + len(data)
 
     def _packing_pays(self, share: float) -> bool:
         """Whether frames go faster with so much of their bytes left: what is busy longer, line or device, decides."""
@@ -140,7 +140,7 @@ class Lane:
         unpacked_s = device_s + _UNPACK_CYCLES * facts.input_bytes / facts.clock_hz
         return max(line_s, device_s) > max(share * line_s, unpacked_s)
 
-    def step(self, wait_s: float) -> list[Answer]:
+    def step(self, wait_s: float) -> list[RunResult]:
         """Send what there is room for, and hear one reply if it comes within `wait_s`; the frames that are finished.
 
         raises  BoardError when the line is gone, the firmware has crashed or tells what cannot be, or an image takes
@@ -170,7 +170,7 @@ class Lane:
             self._runs.popleft()
             self._cycles = message.cycles
             # Before anything is sent: an answer that has come is not lost with a line that fails then.
-            return [Answer(bytes(request.run.output), message.crc, message.cycles)]
+            return [RunResult(bytes(request.run.output), message.crc, message.cycles)]
         self._send()
         return []
 
@@ -189,7 +189,7 @@ class Lane:
 
     def _is_right(self, request: _Request, reply: wire.Message) -> bool:
         run = request.run
-        if isinstance(request.message, wire.Read):
+        if isinstance(request.message, wire.Fetch):
             if not isinstance(reply, wire.Data) or (reply.run, reply.buffer) != (run.run, _OUTPUT):
                 return False
             if (reply.offset, request.message.offset) != (len(run.output), len(run.output)):
@@ -203,7 +203,7 @@ class Lane:
             return False
         if request.received == len(run.frame):
             return reply.state == _DONE and reply.crc == run.crc
-        return reply.state == _HUNGRY
+        return reply.state == _AWAITING_INPUT
 
     def _fault(self, request: _Request, reply: wire.Message) -> str:
         """Where all of a reply is right but the CRC-32 of the whole input, in words: no line makes that wrong."""
@@ -212,12 +212,12 @@ class Lane:
             return other_input(crc, reply.crc)
         return ""
 
-    def _give_up(self, faulty: _Run | None = None, fault: str = "") -> list[Answer]:
+    def _give_up(self, faulty: _Run | None = None, fault: str = "") -> list[RunResult]:
         """All frames on the way have failed; the line is quiet afterwards, as far as possible.
 
         fault  of the device, in the run `faulty`
         """
-        failed = [Answer(None, fault=fault if run is faulty else "") for run in self._runs]
+        failed = [RunResult(None, fault=fault if run is faulty else "") for run in self._runs]
         self._runs.clear()
         self._waiting.clear()
         self._next = None

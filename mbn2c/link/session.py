@@ -13,8 +13,8 @@ from dataclasses import replace
 from mbn2c.errors import BoardError, DeviceFaultError
 from mbn2c.link import wire
 from mbn2c.link.dialogue import EMULATED, Dialogue, SilenceError, Timing, board_timing
-from mbn2c.link.pipelined import Answer, Lane
-from mbn2c.link.stop_and_wait import UNSTABLE_HINT, Careful, check_size
+from mbn2c.link.pipelined import Pipeline, RunResult
+from mbn2c.link.stop_and_wait import UNSTABLE_HINT, StopAndWait, check_size
 from mbn2c.link.told import Sizes, check_facts, check_texts, check_vitals
 from mbn2c.link.transports.transport import Transport
 
@@ -55,7 +55,7 @@ class Session:
         self.line_s = 0.0
         self.last_cycles = 0
         self.last_fault = ""
-        self._careful = Careful(self._line)
+        self._stop_and_wait = StopAndWait(self._line)
 
     @property
     def retries(self) -> int:
@@ -155,16 +155,16 @@ class Session:
         """As `run_many`; only the CRC-32 of each output comes back."""
         return (answer.crc for answer in self._many(take, digests=True))
 
-    def _many(self, take: Callable[[float], bytes | None], *, digests: bool) -> Iterator[Answer]:
-        lane = None
+    def _many(self, take: Callable[[float], bytes | None], *, digests: bool) -> Iterator[RunResult]:
+        pipeline = None
         if self.facts.window_bytes:
-            lane = Lane(self._line, self.facts, self._careful.patience_s, digests=digests)
+            pipeline = Pipeline(self._line, self.facts, self._stop_and_wait.patience_s, digests=digests)
         frames: deque[bytes] = deque()
-        careful, penalty = 0, 1  # frames to run without the lane now, and after the next fault
+        stop_and_wait_left, penalty = 0, 1  # frames to run without the pipeline now, and after the next fault
         ended, since = False, 0.0
         with self._image():
             while frames or not ended:
-                ahead = lane if careful == 0 else None
+                ahead = pipeline if stop_and_wait_left == 0 else None
                 while not ended and (not frames if ahead is None else ahead.wants_more()):
                     frame = take(0.0 if frames else _IDLE_S)
                     if not frame:
@@ -179,11 +179,11 @@ class Session:
                         ahead.offer(frame)
                 if not frames:
                     continue
-                answers = [Answer(None)] if ahead is None else ahead.step(_IDLE_S)
-                careful = max(careful - 1, 0)
+                answers = [RunResult(None)] if ahead is None else ahead.step(_IDLE_S)
+                stop_and_wait_left = max(stop_and_wait_left - 1, 0)
                 if ahead is not None and any(answer.output is None for answer in answers):
                     # A bad line gets through with care only: for one frame, then for more and more of them.
-                    careful, penalty = penalty, min(2 * penalty, _LONGEST_PENALTY)
+                    stop_and_wait_left, penalty = penalty, min(2 * penalty, _LONGEST_PENALTY)
                 for answer in answers:
                     frame = frames.popleft()
                     if answer.output is None:
@@ -210,16 +210,16 @@ class Session:
         finally:
             self._line.end_image()
 
-    def _one(self, frame: bytes, digests: bool) -> Answer:
-        """The careful way."""
+    def _one(self, frame: bytes, digests: bool) -> RunResult:
+        """One frame, stop-and-wait."""
         if digests:
-            crc = self._careful.digest(self.facts, frame)
-            return Answer(b"", crc, self._careful.last_cycles, self._careful.last_fault)
-        output, _ = self._careful.infer(self.facts, frame, "plain", 0, "output")
-        return Answer(output, 0, self._careful.last_cycles, self._careful.last_fault)
+            crc = self._stop_and_wait.digest(self.facts, frame)
+            return RunResult(b"", crc, self._stop_and_wait.last_cycles, self._stop_and_wait.last_fault)
+        output, _ = self._stop_and_wait.infer(self.facts, frame, "plain", 0, "output")
+        return RunResult(output, 0, self._stop_and_wait.last_cycles, self._stop_and_wait.last_fault)
 
-    def _again(self, frame: bytes, digests: bool, fault: str) -> Answer:
-        """A frame that the lane gave up; fault: the device's own, which is not forgotten."""
+    def _again(self, frame: bytes, digests: bool, fault: str) -> RunResult:
+        """A frame that the pipeline gave up; fault: the device's own, which is not forgotten."""
         try:
             answer = self._one(frame, digests)
         except BoardError as error:
@@ -228,7 +228,7 @@ class Session:
             raise
         return replace(answer, fault=fault or answer.fault)
 
-    def _noted(self, answer: Answer) -> Answer:
+    def _noted(self, answer: RunResult) -> RunResult:
         self.last_cycles, self.last_fault = answer.cycles, answer.fault
         return answer
 
@@ -265,8 +265,8 @@ class Session:
 
     def _observed(self, frame: bytes, mode: str, step: int, buffer: str) -> tuple[bytes, list[bytes]]:
         with self._image():
-            found = self._careful.infer(self.facts, frame, mode, step, buffer)
-        self.last_fault = self._careful.last_fault
+            found = self._stop_and_wait.infer(self.facts, frame, mode, step, buffer)
+        self.last_fault = self._stop_and_wait.last_fault
         return found
 
     def vitals(self) -> wire.Vitals:

@@ -23,15 +23,15 @@ _RUN_TRIES = 5
 _LARGEST_CHUNK = 65536  # input bytes in one request
 _MOST_DUMPED_BYTES = 1 << 28
 
-_HUNGRY = wire.STATES.index("hungry")
+_AWAITING_INPUT = wire.STATES.index("awaiting_input")
 _ROW_WAITING = wire.STATES.index("row_waiting")
 _DONE = wire.STATES.index("done")
 
 UNSTABLE_HINT = "not the line, whose own checks pass: memory, clock, power or a bug of the board's firmware"
 
 
-class Careful:
-    """The careful way through a device.
+class StopAndWait:
+    """Stop-and-wait through a device.
 
     last_cycles  of the last inference, 0 if they are not counted
     last_fault   in what the device contradicted itself during the last inference, in words; "" for nothing
@@ -63,7 +63,7 @@ class Careful:
 
         def through() -> int:
             run, _rows = self._feed(facts, frame, "plain", 0)
-            return self._part(facts, wire.Read(run, wire.BUFFERS.index("output"), 0, 0), facts.output_bytes).crc
+            return self._part(facts, wire.Fetch(run, wire.BUFFERS.index("output"), 0, 0), facts.output_bytes).crc
 
         return self._until_done(facts, through)
 
@@ -88,7 +88,7 @@ class Careful:
         Every answer must bring the run further: the device has taken all that was sent, or has made the next row.
         """
         run = int.from_bytes(os.urandom(4), "little") or 1
-        largest = wire.largest_tail(wire.Rows, facts.buffer_bytes)
+        largest = wire.largest_tail(wire.Input, facts.buffer_bytes)
         dumped: list[bytes] = []
         dumped_bytes = 0
         state = self._state(facts, wire.Begin(run, wire.MODES.index(mode), step), mode, 0)
@@ -103,7 +103,7 @@ class Careful:
                     raise BoardError(f"the board makes more than {_MOST_DUMPED_BYTES:,} B in rows", where=facts.board)
                 state = self._state(facts, wire.Advance(run, state.row), mode, state.received)
                 continue
-            if state.state != _HUNGRY or state.received >= len(frame):
+            if state.state != _AWAITING_INPUT or state.received >= len(frame):
                 name = wire.STATES[state.state]
                 raise RunLostError(f"it is {name} with {state.received} of {len(frame)} input bytes received")
             # In a dump, what follows the row would be overwritten before its turn.
@@ -111,7 +111,7 @@ class Careful:
             self._chunk = min(self._chunk, largest)
             data = frame[state.received : min(state.received + self._chunk, row_end)]
             retries = self._line.retries
-            state = self._state(facts, wire.Rows(run, state.received, data), mode, state.received + len(data))
+            state = self._state(facts, wire.Input(run, state.received, data), mode, state.received + len(data))
             # A long frame is damaged more easily than a short one.
             is_bad = self._line.retries > retries
             self._chunk = max(self._chunk // 2, SMALLEST_CHUNK) if is_bad else self._chunk + self._chunk // 4
@@ -127,7 +127,7 @@ class Careful:
         return max(self._line.timing.rows_s, 3 * self._line.slowest_s)
 
     def _state(
-        self, facts: wire.Facts, request: wire.Begin | wire.Rows | wire.Advance, mode: str, received: int
+        self, facts: wire.Facts, request: wire.Begin | wire.Input | wire.Advance, mode: str, received: int
     ) -> wire.State:
         """The answer to a request after which the device must have `received` input bytes."""
         wait_s = self._line.timing.reply_s if isinstance(request, wire.Begin) else self.patience_s
@@ -142,7 +142,7 @@ class Careful:
         """A whole buffer of the device, `total` bytes; its CRC is the one of the device's own copy."""
         data = bytearray()
         while True:
-            part = self._part(facts, wire.Read(run, wire.BUFFERS.index(buffer), len(data), READ_BYTES), total)
+            part = self._part(facts, wire.Fetch(run, wire.BUFFERS.index(buffer), len(data), READ_BYTES), total)
             data += part.data
             if len(data) >= total:
                 break
@@ -150,7 +150,7 @@ class Careful:
             raise ContradictionError(other_buffer(buffer, zlib.crc32(data), part.crc))
         return bytes(data)
 
-    def _part(self, facts: wire.Facts, request: wire.Read, total: int) -> wire.Data:
+    def _part(self, facts: wire.Facts, request: wire.Fetch, total: int) -> wire.Data:
         part = self._line.ask(request, wire.Data, self._line.timing.reply_s)
         if (part.run, part.buffer, part.offset) != (request.run, request.buffer, request.offset):
             told = f"run {part.run:08x}, buffer {part.buffer}, offset {part.offset}"

@@ -63,7 +63,7 @@ def check_facts(facts: wire.Facts, sizes: Sizes | None) -> None:
                 f"that rows of {facts.row_bytes:,} B have pixels of {facts.pixel_bytes} B",
             ),
             (
-                wire.largest_tail(wire.Packed, body_bytes) < SMALLEST_CHUNK,
+                wire.largest_tail(wire.Compressed, body_bytes) < SMALLEST_CHUNK,
                 f"a buffer of {facts.buffer_bytes} B and a window of {facts.window_bytes} B, too small for a request",
             ),
             (facts.steps == 0, "a network of 0 steps"),
@@ -94,7 +94,7 @@ def check_state(state: wire.State, facts: wire.Facts, mode: str) -> None:
     )
 
 
-def check_data(data: wire.Data, facts: wire.Facts, request: wire.Read, total: int) -> None:
+def check_data(data: wire.Data, facts: wire.Facts, request: wire.Fetch, total: int) -> None:
     """Raises DeviceFaultError for data that no answer to `request` can be, from a buffer of `total` bytes."""
     what = wire.BUFFERS[request.buffer]
     room = min(request.length, total - request.offset)

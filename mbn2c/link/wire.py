@@ -1,6 +1,6 @@
 """The line between host and device: messages as dataclasses, and frames of them on a byte stream.
 
-    frame    COBS(body) 0x00
+    frame    COBS(body) 0x00, consistent overhead byte stuffing: Cheshire and Baker, 1999
     body     code u8, sequence u16, fields, CRC-32 (zlib) of all that; every integer little-endian
 
 The host asks, the device answers each request with one reply that repeats the request's sequence number.
@@ -16,6 +16,8 @@ import zlib
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, get_type_hints
 
+from cobs import cobs
+
 from mbn2c.errors import BoardError, DeviceFaultError
 
 PROTOCOL = 4
@@ -24,7 +26,7 @@ CRC_BYTES = 4
 DELIMITER = b"\x00"
 
 MODES = ("plain", "digests", "cycles", "dump")
-STATES = ("idle", "hungry", "row_waiting", "done")
+STATES = ("idle", "awaiting_input", "row_waiting", "done")
 BUFFERS = ("output", "row", "table")
 REASONS = ("damaged", "unknown", "length", "run", "state", "network", "fault")
 
@@ -50,7 +52,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Hello(Message):
-    """Who are you? Any state; changes nothing."""
+    """Identify: answered by Facts. Any state; changes nothing."""
 
     code = 0x01
     protocol: U16
@@ -67,7 +69,7 @@ class Begin(Message):
 
 
 @dataclass(frozen=True)
-class Rows(Message):
+class Input(Message):
     """Input bytes from `offset` on; in a dump none beyond the end of the input row they start in. Answered by State."""
 
     code = 0x03
@@ -86,7 +88,7 @@ class Advance(Message):
 
 
 @dataclass(frozen=True)
-class Read(Message):
+class Fetch(Message):
     """Send up to `length` bytes from `offset` on of output, waiting row or table of steps. Answered by Data."""
 
     code = 0x05
@@ -98,7 +100,7 @@ class Read(Message):
 
 @dataclass(frozen=True)
 class Health(Message):
-    """How are you? Answered by Vitals."""
+    """Report health. Answered by Vitals."""
 
     code = 0x06
 
@@ -119,8 +121,8 @@ class Reset(Message):
 
 
 @dataclass(frozen=True)
-class Packed(Message):
-    """As Rows, with `count` input bytes in fewer: see below. Answered by State."""
+class Compressed(Message):
+    """As Input, with `count` input bytes in fewer: see below. Answered by State."""
 
     code = 0x09
     run: U32
@@ -141,7 +143,8 @@ class Constant(Message):
 class Facts(Message):
     """Answer to Hello. `buffer_bytes` is the largest body (head, fields and CRC) the device can take, `window_bytes`
     how many bytes of requests may be unanswered (0: one request at a time), `pixel_bytes` the channels of the input
-    (0: it takes no Packed), `build` a CRC-32 of the firmware's sources.
+    (0: it takes no
+    Compressed), `build` a CRC-32 of the firmware's sources.
     """
 
     code = 0x81
@@ -228,7 +231,18 @@ class Refused(Message):
     detail: U32
 
 
-REQUESTS: tuple[type[Message], ...] = (Hello, Begin, Rows, Advance, Read, Health, Baud, Reset, Packed, Constant)
+REQUESTS: tuple[type[Message], ...] = (
+    Hello,
+    Begin,
+    Input,
+    Advance,
+    Fetch,
+    Health,
+    Baud,
+    Reset,
+    Compressed,
+    Constant,
+)
 REPLIES: tuple[type[Message], ...] = (Facts, State, Data, Vitals, Done, Checksum, Refused)
 _BY_CODE = {kind.code: kind for kind in REQUESTS + REPLIES}
 
@@ -298,12 +312,15 @@ def encode(message: Message, sequence: int) -> bytes:
             body += value
         else:
             body += struct.pack("<" + field.format, value.encode() if isinstance(value, str) else value)
-    return cobs_encode(body + struct.pack("<I", zlib.crc32(body))) + DELIMITER
+    return cobs.encode(body + struct.pack("<I", zlib.crc32(body))) + DELIMITER
 
 
 def decode(frame: bytes) -> tuple[Message, int]:
     """Message and sequence number of a frame without its delimiter. Raises BoardError if it is damaged."""
-    body = cobs_decode(frame)
+    try:
+        body = cobs.decode(frame)
+    except cobs.DecodeError as error:
+        raise BoardError("damaged frame") from error
     if len(body) < HEAD_BYTES + CRC_BYTES:
         raise BoardError(f"frame of {len(body)} bytes")
     (crc,) = struct.unpack("<I", body[-CRC_BYTES:])
@@ -333,35 +350,6 @@ def decode(frame: bytes) -> tuple[Message, int]:
 
 def _text(value: bytes) -> str:
     return value.rstrip(b"\x00").decode("utf-8", "replace")
-
-
-def cobs_encode(data: bytes) -> bytes:
-    """Consistent overhead byte stuffing: no zero byte in the result. Source: Cheshire and Baker, 1999."""
-    out = bytearray()
-    for index, part in enumerate(parts := data.split(b"\x00")):
-        while len(part) >= 254:
-            out += b"\xff" + part[:254]
-            part = part[254:]
-            if not part and index == len(parts) - 1:
-                return bytes(out)
-        out += bytes([len(part) + 1]) + part
-    return bytes(out)
-
-
-def cobs_decode(data: bytes) -> bytes:
-    """The inverse of `cobs_encode`. Raises BoardError if `data` is not its image."""
-    out = bytearray()
-    place = 0
-    while place < len(data):
-        code = data[place]
-        block = data[place + 1 : place + code]
-        if code == 0 or len(block) != code - 1 or 0 in block:
-            raise BoardError("damaged frame")
-        out += block
-        place += code
-        if code < 0xFF and place < len(data):
-            out += b"\x00"
-    return bytes(out)
 
 
 def header_values() -> dict[str, object]:

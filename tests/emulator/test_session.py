@@ -194,9 +194,9 @@ def test_a_new_run_ends_a_dump_that_nobody_reads_on(host: Path) -> None:
         first = Session(emulated, timing=HASTY)
         facts = first.hello()
         begin = wire.Begin(9, wire.MODES.index("dump"), 0)
-        assert first._line.ask(begin, wire.State, 1.0).state == wire.STATES.index("hungry")
+        assert first._line.ask(begin, wire.State, 1.0).state == wire.STATES.index("awaiting_input")
         frame = MODEL.frame(0)
-        state = first._line.ask(wire.Rows(9, 0, frame[: facts.row_bytes]), wire.State, 1.0)
+        state = first._line.ask(wire.Input(9, 0, frame[: facts.row_bytes]), wire.State, 1.0)
         assert state.state == wire.STATES.index("row_waiting") and state.row_bytes == facts.row_bytes
         second = Session(emulated, timing=HASTY)
         assert second.run(frame) == MODEL.output(frame)

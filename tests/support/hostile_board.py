@@ -52,28 +52,28 @@ class Board:
                 return wire.Done(0)
             case wire.Begin():
                 if request.run != self.begun.run or self.state == "idle":
-                    self.begun, self.input, self.row, self.row_data, self.state = request, b"", 0, b"", "hungry"
-            case wire.Rows() | wire.Advance() | wire.Read() if request.run != self.begun.run:
+                    self.begun, self.input, self.row, self.row_data, self.state = request, b"", 0, b"", "awaiting_input"
+            case wire.Input() | wire.Advance() | wire.Fetch() if request.run != self.begun.run:
                 return wire.Refused(wire.REASONS.index("run"), self.begun.run)
-            case wire.Rows() if self.state == "hungry" and request.offset == len(self.input):
+            case wire.Input() if self.state == "awaiting_input" and request.offset == len(self.input):
                 self.input += request.data
                 self._compute()
             case wire.Advance() if self.state == "row_waiting" and request.row == self.row:
                 self.row, self.row_data = self.row + 1, b""
-                self.state = "done" if len(self.input) == len(FRAME) else "hungry"
-            case wire.Read():
+                self.state = "done" if len(self.input) == len(FRAME) else "awaiting_input"
+            case wire.Fetch():
                 return self._data(request)
         crc = zlib.crc32(self.input)
         state = wire.STATES.index(self.state)
         return wire.State(self.begun.run, state, len(self.input), self.row, len(self.row_data), crc)
 
     def _compute(self) -> None:
-        self.state = "done" if len(self.input) == len(FRAME) else "hungry"
+        self.state = "done" if len(self.input) == len(FRAME) else "awaiting_input"
         is_dumped = wire.MODES[self.begun.mode] == "dump" and self.begun.step == 0
         if is_dumped and len(self.input) % FACTS.row_bytes == 0:
             self.state, self.row_data = "row_waiting", self.input[-FACTS.row_bytes :]
 
-    def _data(self, request: wire.Read) -> wire.Message:
+    def _data(self, request: wire.Fetch) -> wire.Message:
         buffer = wire.BUFFERS[request.buffer]
         whole = {"output": self.input[:10], "row": self.row_data, "table": bytes(8)}[buffer]
         if self.state != ("row_waiting" if buffer == "row" else "done"):

@@ -113,7 +113,7 @@ class ModelBoard:
         self.ticks_left = 0
         self.resets = 0
         self.is_resetting = False
-        self.hungry = False
+        self.awaiting_input = False
         cpus = {
             "cortex-m0plus": arm.UC_CPU_ARM_CORTEX_M0,
             "cortex-m3": arm.UC_CPU_ARM_CORTEX_M3,
@@ -230,7 +230,7 @@ class ModelBoard:
         if not self.to_board:
             while self.to_send:
                 self._tick()
-            self.hungry = True
+            self.awaiting_input = True
             self.cpu.emu_stop()
 
     def _store(self, _: Any, offset: int, size: int, value: int, start: int) -> None:
@@ -287,8 +287,8 @@ class ModelBoard:
 
     def run(self) -> None:
         """Until the firmware has read all input and asks for more."""
-        self.hungry = False
-        while not self.hungry:
+        self.awaiting_input = False
+        while not self.awaiting_input:
             self.cpu.emu_start(self.pc | 1, 0xFFFFFFFF)
             self.pc = self.cpu.reg_read(self.arm.UC_ARM_REG_PC)
             if self.is_resetting:

@@ -65,7 +65,7 @@ FACTS_TOLD = {
 }
 IN_A_RUN: dict[str, tuple[Wrong, str]] = {
     "never advances": (
-        lambda request, reply: replace(reply, received=0, state=1) if isinstance(request, wire.Rows) else reply,
+        lambda request, reply: replace(reply, received=0, state=1) if isinstance(request, wire.Input) else reply,
         "with 0 input bytes, not of",
     ),
     "received 2^32-1": (told(wire.State, received=U32), "has received 4,294,967,295 of 96"),
@@ -83,12 +83,12 @@ IN_A_RUN: dict[str, tuple[Wrong, str]] = {
     "buffer": (told(wire.Data, buffer=77), "buffer 77"),
     "crc of the output": (told(wire.Data, crc=1), "a buffer 'output' of CRC-32 .* and tells 00000001"),
     "cycles": (told(wire.Data, cycles=2**63), "9,223,372,036,854,775,808 cycles"),
-    "no answer": (when(wire.Rows, None), "does not answer"),
-    "another message": (when(wire.Rows, FACTS), "in vain"),
-    "always damaged": (when(wire.Rows, wire.Refused(0, 0)), "in vain"),
-    "refused": (when(wire.Rows, wire.Refused(99, 5)), r"refused Rows: 99 \(5\)"),
-    "run unknown": (when(wire.Read, wire.Refused(3, 0)), r"lost the frame 5 times, at last because it refused Read"),
-    "a frame without end": (when(wire.Rows, b"\x01" * 100_000), "does not answer"),
+    "no answer": (when(wire.Input, None), "does not answer"),
+    "another message": (when(wire.Input, FACTS), "in vain"),
+    "always damaged": (when(wire.Input, wire.Refused(0, 0)), "in vain"),
+    "refused": (when(wire.Input, wire.Refused(99, 5)), r"refused Rows: 99 \(5\)"),
+    "run unknown": (when(wire.Fetch, wire.Refused(3, 0)), r"lost the frame 5 times, at last because it refused Read"),
+    "a frame without end": (when(wire.Input, b"\x01" * 100_000), "does not answer"),
 }
 FLOODS = {
     "zeros": lambda: bytes(100),
@@ -144,7 +144,7 @@ def test_in_a_dump() -> None:
         (told(wire.State, row_bytes=2**31), "a row of 2,147,483,648 B waits in an arena of 64 B"),
         (told(wire.State, row_bytes=0), "a row of 0 B waits"),
         (told(wire.State, row=5), "tells of row 5 where row 0 is due"),
-        (when(wire.Read, wire.Data(1, 1, 0, 8, 0, 0, b"8 bytes!")), "lost the frame 5 times"),
+        (when(wire.Fetch, wire.Data(1, 1, 0, 8, 0, 0, b"8 bytes!")), "lost the frame 5 times"),
         (rows_without_end, "has not finished an image within"),
     ]
     for wrong, message in table:
@@ -153,9 +153,9 @@ def test_in_a_dump() -> None:
 
 def rows_without_end(request: wire.Message, reply: wire.Message) -> wire.Message:
     """One more row waits after each that was read."""
-    if isinstance(request, wire.Read):
+    if isinstance(request, wire.Fetch):
         return wire.Data(request.run, 1, 0, 1, zlib.crc32(b"r"), 0, b"r")
-    if isinstance(request, wire.Rows | wire.Advance) and isinstance(reply, wire.State):
+    if isinstance(request, wire.Input | wire.Advance) and isinstance(reply, wire.State):
         row = request.row + 1 if isinstance(request, wire.Advance) else 0
         return replace(reply, state=wire.STATES.index("row_waiting"), row=row, row_bytes=1)
     return reply
@@ -172,7 +172,7 @@ def test_vitals_constants_and_tables() -> None:
 
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("mute", [wire.Hello, wire.Begin, wire.Rows, wire.Read])
+@pytest.mark.parametrize("mute", [wire.Hello, wire.Begin, wire.Input, wire.Fetch])
 def test_a_flooded_line(mute: type[wire.Message], way: Callable[[Session], object], flood: Callable[[], bytes]) -> None:
     """From some request on nothing but junk comes."""
     line = HostileLine(when(mute, None), flood)

@@ -116,7 +116,7 @@ def _rates_in_strip(node: Node, graph: Graph) -> Rates:
     return _INTERLEAVED_RATES if fits else replace(DEPTHWISE_RATES, moved=_RATES.moved)
 
 
-def _row(op: str, name: str, params: str, pack: object, source: str = "", rates: Rates = _RATES, **more: Any) -> Kernel:
+def _row(op: str, name: str, params: str, pack: Any, source: str = "", rates: Rates = _RATES, **more: Any) -> Kernel:
     template = f"arm_dsp/{source or name}.c"
     return Kernel(
         op,

@@ -259,8 +259,8 @@ def test_a_port_is_full_by_the_clock_on_the_wall(small: Path) -> None:
 
 
 def test_most_of_it_is_pixels() -> None:
-    chunk = wire.largest_tail(wire.Rows, 1024)
+    chunk = wire.largest_tail(wire.Input, 1024)
     frame = PICTURE.frame(0)
-    rows = [wire.Rows(1, start, frame[start : start + chunk]) for start in range(0, len(frame), chunk)]
-    requests = [wire.Begin(1, 0, 0), *rows, wire.Read(1, 0, 0, 2048)]
+    rows = [wire.Input(1, start, frame[start : start + chunk]) for start in range(0, len(frame), chunk)]
+    requests = [wire.Begin(1, 0, 0), *rows, wire.Fetch(1, 0, 0, 2048)]
     assert len(frame) / sum(wire.most_bytes(request) for request in requests) > 0.97
