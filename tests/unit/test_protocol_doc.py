@@ -14,7 +14,7 @@ TYPES = {"B": "u8", "H": "u16", "I": "u32", "Q": "u64", "32s": "32 bytes", "24s"
 ENUMS = {
     "mode of Begin": wire.MODES,
     "state of State": wire.STATES,
-    "buffer of Read and Data": wire.BUFFERS,
+    "buffer of Fetch and Data": wire.BUFFERS,
     "reason of Refused": wire.REASONS,
 }
 
