@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mbn2c.commands import demo
 from mbn2c.commands.build import BuildOptions, build
 from mbn2c.commands.output_folder import OutputFolder, compile_folder, firmware_for, staged
@@ -39,6 +41,19 @@ def demo_options(target: str, board: str | None = None) -> BuildOptions:
         name="digits",
         labels=demo.CLASS_NAMES_FILE,
     )
+
+
+def build_with_inputs(
+    folder: Path, model: Path, shape: tuple[int, ...], core: str, board: str | None = None
+) -> tuple[OutputFolder, Path]:
+    """The output folder of a model quantized with four random inputs, and the inputs, for verify."""
+    images = folder / "images.npz"
+    np.savez(images, np.random.default_rng(4).uniform(0, 255, (4, *shape)).astype(np.float32))
+    options = BuildOptions(
+        model=model, core=load_core(core), board=load_board(board) if board else None, calib=str(images), name="net",
+        effort="fast",
+    )  # fmt: skip
+    return build_folder(folder / "out", options), images
 
 
 def verify_on(output: OutputFolder, board: str, folder: Path, options: VerifyOptions) -> dict[str, Any]:

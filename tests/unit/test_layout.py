@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import pytest
 from mobilenets import mobilenet_v1
 from networks import quantized
 
-from mbn2c.emit.c_files import c_files
-from mbn2c.emit.network.model import Names
 from mbn2c.errors import FitError
-from mbn2c.files.bundle import write_bundle
-from mbn2c.firmware.toolchain import build
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, select
 from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES, choose_plan, firmware_bytes
@@ -111,22 +105,6 @@ def test_what_cannot_fit_is_refused_with_the_smallest_and_its_layer(limits: dict
     assert refused.value.where == (
         f"step {smallest.peak_step}, {smallest.calls[smallest.peak_step].node}, where most bytes are alive"
     )
-
-
-@pytest.mark.parametrize("name", ["qemu-microbit", "qemu-mps2-an500", "qemu-riscv32-virt", "nucleo-g0b1re", "pico"])
-def test_the_firmware_takes_what_is_kept_free_for_it(
-    name: str, tmp_path: Path, need_tool: Callable[[str], str]
-) -> None:
-    """What the linker says of all variables but arena and context; a plan chosen for a board must then link."""
-    board = load_board(name)
-    core = load_core(board.core)
-    need_tool(f"{core.prefix}gcc")
-    choice = choose_plan(vww(), core, "ram", board=board)
-    write_bundle(c_files(choice.plan, choice.kernels, Names("net", "net", bytes(32)), core, board), tmp_path)
-    pieces = build(tmp_path, "net", core, board).pieces
-    own = [piece for piece in pieces if piece.section not in (".arena", ".bss.net")]
-    taken = sum(piece.size_bytes for piece in own if piece.kind in ("data", "zero"))
-    assert taken + 32 <= firmware_bytes(vww(), board), [(piece.section, piece.size_bytes) for piece in own]
 
 
 def test_hosted_boards_have_no_limit() -> None:

@@ -6,35 +6,20 @@ Each kind is built here; the files of ../shared/faults that stand for it are rea
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import onnx.utils
 import pytest
-from devices import assert_exact, build_folder, verify_on
-from host_c import STRICT, compile_c, write_c
-from host_c import Net as CNet
 from onnx_models import Net
 from quantized_zoo import NETS, Dialect, quantize
 from shared import shared
-from tiny_nets import tiny_nets
 
 from mbn2c.cli import main
-from mbn2c.commands.build import BuildOptions
-from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
 from mbn2c.frontend.prequantized.model import import_quantized
-from mbn2c.frontend.runtime import Oracle
-from mbn2c.network.inputs import input_spec, quantize_input
-from mbn2c.ops.base.operator import quant_of, scale_of
-from mbn2c.reference.run_graph import run_graph
-from mbn2c.targets import load_board, load_core
-from mbn2c.tasks.tails import apply_tail
 
 # --- refused, in one message ---------------------------------------------------------------------
 
@@ -279,125 +264,3 @@ def test_shared_float_classifier_is_named(capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().err.splitlines()
     assert "1 layer is not quantized in this file: the weights are float32" in lines[0] and "'Gemm_48'" in lines[1]
     assert "quantize it too" in lines[2]
-
-
-# --- what a model ends with: split off, offered to host and C -------------------------------------
-
-
-def _keras(classes: int) -> Net:
-    """Rescaling, a convolution, Dense with a sigmoid: channels last outside, as tf2onnx writes it."""
-    net = Net(shape=(None, 12, 12, 3), opset=15)
-    net.then("Mul", net.weight(1 / 127.5)).then("Add", net.weight(-1.0)).then("Transpose", perm=[0, 3, 1, 2])
-    net.conv(3, 8, strides=[2, 2]).relu6().then("ReduceMean", axes=[2, 3], keepdims=0)
-    return net.then("MatMul", net.random(8, classes)).then("Add", net.random(classes)).then("Sigmoid")
-
-
-def _multi_task() -> Net:
-    """A yes or no, attributes, and a map of scores: a sigmoid on each."""
-    net = Net(shape=(1, 3, 12, 12)).conv(3, 8, strides=[2, 2]).relu6()
-    features = net.x
-    net.head(8, classes=1).then("Sigmoid").output()
-    net.x = features
-    net.head(8, classes=4).then("Sigmoid").output()
-    net.x = features
-    return net.conv(8, 2, k=1).then("Sigmoid").then("Transpose", perm=[0, 2, 3, 1]).output()
-
-
-TAILED: dict[str, tuple[Callable[[], Net], list[str]]] = {
-    "Keras, one class": (lambda: _keras(1), ["sigmoid"]),
-    "Keras, several labels": (lambda: _keras(5), ["sigmoid"]),
-    "several outputs": (_multi_task, ["sigmoid"] * 3),
-}
-
-
-def built(folder: Path, model: Path, shape: tuple[int, ...], core: str, board: str | None = None) -> tuple[Any, Path]:
-    """Built with a few inputs, which are left for verify."""
-    images = folder / "images.npz"
-    np.savez(images, np.random.default_rng(4).uniform(0, 255, (4, *shape)).astype(np.float32))
-    options = BuildOptions(
-        model=model, core=load_core(core), board=load_board(board) if board else None, calib=str(images), name="net",
-        effort="fast",
-    )  # fmt: skip
-    return build_folder(folder / "out", options), images
-
-
-@pytest.mark.parametrize("name", TAILED)
-def test_sigmoid_at_the_end_is_left_to_the_host(name: str, tmp_path: Path) -> None:
-    """The device returns logits, exactly; their sigmoid is what the file says, within int8."""
-    build, tails = TAILED[name]
-    model = tmp_path / "model.onnx"
-    onnx.save(build().model(), model)
-    shape = (12, 12, 3) if "Keras" in name else (3, 12, 12)
-    output, images = built(tmp_path, model, shape, "host")
-    graph = output.graph
-    assert [port.tail for port in graph.outputs] == tails == [one["tail"] for one in output.report["outputs"]]
-    assert_exact(verify_on(output, "host", tmp_path / "firmware", VerifyOptions(images)), 4)
-    original = Oracle(model)
-    for values in np.load(images)["arr_0"][:, None]:
-        wanted = original.run({original.input_names[0]: values})
-        found = run_graph(graph, {graph.inputs[0].tensor: quantize_input(graph, input_spec(graph), values)})
-        for port in graph.outputs:
-            quant = quant_of(graph, port.tensor)
-            step = float(scale_of(quant))
-            said = apply_tail(port.tail, (found[port.tensor].astype(float) - quant.zero_point) * step)
-            # A sigmoid is at most a quarter as steep as its logits, on which int8 leaves an error of some steps.
-            assert np.abs(said.reshape(-1) - wanted[port.outside].reshape(-1)).mean() < step
-    header = (output.path / "net.h").read_text()
-    functions = ["net_sigmoid"] if len(tails) == 1 else [f"net_sigmoid{number}" for number in range(len(tails))]
-    assert re.findall(r"void (net_sigmoid\w*)\(const int8_t \*output, float \*probabilities\);", header) == functions
-
-
-def test_shared_keras_sigmoid_is_exact_on_a_board(tmp_path: Path, need_tool: Callable[[str], str]) -> None:
-    board = load_board("qemu-mps2-an385")
-    assert board.emulator is not None
-    for program in (board.emulator.program, "arm-none-eabi-gcc"):
-        need_tool(program)
-    model = shared("faults/keras_rescale_sigmoid.onnx")
-    output, images = built(tmp_path, model, (96, 96, 3), "cortex-m3", board.name)
-    assert [port.tail for port in output.graph.outputs] == ["sigmoid"]
-    assert_exact(verify_on(output, board.name, tmp_path / "firmware", VerifyOptions(images, limit=2)), 2)
-
-
-_PRINT_TAILS = """#include <stdio.h>
-#include <string.h>
-#include "two_tails.h"
-
-int main(void)
-{
-    int8_t output[TWO_TAILS_OUTPUT_BYTES];
-    float found[TWO_TAILS_OUTPUT_BYTES];
-    for (int value = -128; value < 128; value++) {
-        memset(output, -value - 1, sizeof output);
-        output[0] = (int8_t)value;
-        output[TWO_TAILS_OUTPUT1_OFFSET] = (int8_t)value;
-        two_tails_softmax0(output, found);
-        two_tails_sigmoid1(output, found + TWO_TAILS_OUTPUT1_OFFSET);
-        for (int i = 0; i < TWO_TAILS_OUTPUT_BYTES; i++) {
-            printf("%a\\n", (double)found[i]);
-        }
-    }
-    return 0;
-}
-"""
-
-
-def test_softmax_and_sigmoid_on_an_emulated_core(tmp_path: Path, need_tool: Callable[[str], str]) -> None:
-    """Every int8 value, as the host computes it in float64."""
-    core = load_core("aarch64")
-    for program in (f"{core.prefix}gcc", "qemu-aarch64"):
-        need_tool(program)
-    net: CNet = tiny_nets()["two_tails"]
-    sources = [*write_c(tmp_path, [net]), "main.c"]
-    (tmp_path / "main.c").write_text(_PRINT_TAILS)
-    compile_c(tmp_path, sources, "-O2", *STRICT, "-static", "-o", "tails", compiler=f"{core.prefix}gcc")
-    done = subprocess.run(["qemu-aarch64", "tails"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    graph = net.plan.graph
-    sizes = [graph.tensors[port.tensor].size_bytes for port in graph.outputs]
-    found = np.array([float.fromhex(line) for line in done.stdout.split()]).reshape(256, sum(sizes))
-    for value, row in zip(range(-128, 128), found, strict=True):
-        for port, ours in zip(graph.outputs, np.split(row, sizes[:1]), strict=True):
-            codes = np.full(len(ours), -value - 1)
-            codes[0] = value
-            quant = quant_of(graph, port.tensor)
-            real = (codes - quant.zero_point) * float(scale_of(quant))
-            assert np.allclose(ours, apply_tail(port.tail, real), rtol=1e-5, atol=1e-30), (value, port.outside)

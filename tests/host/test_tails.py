@@ -1,0 +1,72 @@
+"""A sigmoid that a model ends with is split off, and offered to host and C."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from devices import assert_exact, build_with_inputs, verify_on
+from onnx_models import Net
+
+from mbn2c.commands.verify import VerifyOptions
+from mbn2c.frontend.runtime import Oracle
+from mbn2c.network.inputs import input_spec, quantize_input
+from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.reference.run_graph import run_graph
+from mbn2c.tasks.tails import apply_tail
+
+
+def _keras(classes: int) -> Net:
+    """Rescaling, a convolution, Dense with a sigmoid: channels last outside, as tf2onnx writes it."""
+    net = Net(shape=(None, 12, 12, 3), opset=15)
+    net.then("Mul", net.weight(1 / 127.5)).then("Add", net.weight(-1.0)).then("Transpose", perm=[0, 3, 1, 2])
+    net.conv(3, 8, strides=[2, 2]).relu6().then("ReduceMean", axes=[2, 3], keepdims=0)
+    return net.then("MatMul", net.random(8, classes)).then("Add", net.random(classes)).then("Sigmoid")
+
+
+def _multi_task() -> Net:
+    """A yes or no, attributes, and a map of scores: a sigmoid on each."""
+    net = Net(shape=(1, 3, 12, 12)).conv(3, 8, strides=[2, 2]).relu6()
+    features = net.x
+    net.head(8, classes=1).then("Sigmoid").output()
+    net.x = features
+    net.head(8, classes=4).then("Sigmoid").output()
+    net.x = features
+    return net.conv(8, 2, k=1).then("Sigmoid").then("Transpose", perm=[0, 2, 3, 1]).output()
+
+
+TAILED: dict[str, tuple[Callable[[], Net], list[str]]] = {
+    "Keras, one class": (lambda: _keras(1), ["sigmoid"]),
+    "Keras, several labels": (lambda: _keras(5), ["sigmoid"]),
+    "several outputs": (_multi_task, ["sigmoid"] * 3),
+}
+
+
+@pytest.mark.parametrize("name", TAILED)
+def test_sigmoid_at_the_end_is_left_to_the_host(name: str, tmp_path: Path) -> None:
+    """The device returns logits, exactly; their sigmoid is what the file says, within int8."""
+    build, tails = TAILED[name]
+    model = tmp_path / "model.onnx"
+    onnx.save(build().model(), model)
+    shape = (12, 12, 3) if "Keras" in name else (3, 12, 12)
+    output, images = build_with_inputs(tmp_path, model, shape, "host")
+    graph = output.graph
+    assert [port.tail for port in graph.outputs] == tails == [one["tail"] for one in output.report["outputs"]]
+    assert_exact(verify_on(output, "host", tmp_path / "firmware", VerifyOptions(images)), 4)
+    original = Oracle(model)
+    for values in np.load(images)["arr_0"][:, None]:
+        wanted = original.run({original.input_names[0]: values})
+        found = run_graph(graph, {graph.inputs[0].tensor: quantize_input(graph, input_spec(graph), values)})
+        for port in graph.outputs:
+            quant = quant_of(graph, port.tensor)
+            step = float(scale_of(quant))
+            said = apply_tail(port.tail, (found[port.tensor].astype(float) - quant.zero_point) * step)
+            # A sigmoid is at most a quarter as steep as its logits, on which int8 leaves an error of some steps.
+            assert np.abs(said.reshape(-1) - wanted[port.outside].reshape(-1)).mean() < step
+    header = (output.path / "net.h").read_text()
+    functions = ["net_sigmoid"] if len(tails) == 1 else [f"net_sigmoid{number}" for number in range(len(tails))]
+    assert re.findall(r"void (net_sigmoid\w*)\(const int8_t \*output, float \*probabilities\);", header) == functions
