@@ -16,7 +16,7 @@ from firmware import build_firmware
 from mbn2c.link import wire
 from mbn2c.link.session import Session, Timing
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.resources.render import render
+from mbn2c.resources.render import plain_text, render
 from mbn2c.targets import load_board
 
 MODEL = DummyModel(rows=3, row_bytes=40, output_bytes=10)
@@ -206,7 +206,7 @@ def fuzz(program: Path, runs: int) -> None:
 
 def line_fuzzer(folder: Path) -> Path:
     names = ("mbn_line.h", "mbn_line.c", "mbn_port.h")
-    files = {name: render(f"firmware/{name}.j2", {}) for name in names}
+    files = {name: plain_text(f"firmware/{name}") for name in names}
     files |= {"mbn_wire.h": render("runtime/mbn_wire.h.j2", wire.header_values()), "fuzz.c": FUZZ}
     return fuzzer(folder, files, ["fuzz.c", "mbn_line.c"])
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mbn2c.link import wire
-from mbn2c.resources.render import render
+from mbn2c.resources.render import plain_text, render
 
 ECHO = """
 #include "mbn_line.h"
@@ -49,7 +49,7 @@ def c_echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("gcc is not installed: the C end of the line is not tested")
     folder = tmp_path_factory.mktemp("echo")
     for name in ("mbn_line.h", "mbn_line.c", "mbn_port.h"):
-        (folder / name).write_text(render(f"firmware/{name}.j2", {}))
+        (folder / name).write_text(plain_text(f"firmware/{name}"))
     (folder / "mbn_wire.h").write_text(render("runtime/mbn_wire.h.j2", wire.header_values()))
     (folder / "echo.c").write_text(ECHO)
     sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
