@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from mbn2c.ir.graph import Graph
+from mbn2c.ir.row_map import ONE_TO_ONE, RowMap
 
 
 @dataclass(frozen=True)
@@ -138,46 +139,44 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Read:
-    """Which rows of a buffer one output row needs: first + y * stride + k * dilation, for k < rows.
-
-    first_row, first_column  where the window of output row 0 starts, padding counted; a buffer padded for a larger
-                             window gives an offset
-    columns, column_stride,  the same for the columns an output column needs
-    column_dilation
-    """
+    """Which rows of a buffer one output row needs, and which columns an output column; padding is counted."""
 
     tensor: str
-    rows: int = 1
-    stride: int = 1
-    dilation: int = 1
-    first_row: int = 0
-    first_column: int = 0
-    columns: int = 1
-    column_stride: int = 1
-    column_dilation: int = 1
+    row_map: RowMap = ONE_TO_ONE
+    column_map: RowMap = ONE_TO_ONE
+
+    # The numbers of a window, where both maps are one.
+
+    @property
+    def rows(self) -> int:
+        return self.row_map.count
+
+    @property
+    def stride(self) -> int:
+        return self.row_map.numerator
+
+    @property
+    def dilation(self) -> int:
+        return self.row_map.dilation
+
+    @property
+    def first_row(self) -> int:
+        return self.row_map.phase
 
     @property
     def extent(self) -> int:
-        return (self.rows - 1) * self.dilation + 1
-
-    def first_needed(self, y: int) -> int:
-        return self.first_row + y * self.stride
-
-    def rows_needed(self, y: int) -> int:
-        """How many rows of the buffer must have been made before output row y can be."""
-        return self.first_needed(y) + self.extent
+        return self.row_map.extent
 
     @property
-    def column_extent(self) -> int:
-        return (self.columns - 1) * self.column_dilation + 1
+    def first_column(self) -> int:
+        return self.column_map.phase
+
+    @property
+    def column_stride(self) -> int:
+        return self.column_map.numerator
 
     def columns_needed(self, count: int) -> int:
-        """How many columns of the window's last row must have been made before output columns 0 to count - 1 can be."""
-        return self.first_column + (count - 1) * self.column_stride + self.column_extent
-
-    def columns_possible(self, made: int, width: int) -> int:
-        """How many of `width` output columns can be made when `made` columns of the window's last row are."""
-        return min(max((made - self.first_column - self.column_extent) // self.column_stride + 1, 0), width)
+        return self.column_map.needed(count - 1)
 
 
 @dataclass(frozen=True)

@@ -87,13 +87,16 @@ def _call(call: Call) -> str:
 
 
 def _read(read: Read) -> str:
-    first = "y" if read.stride == 1 else f"{read.stride}y"
-    if read.first_row:
-        first += f"+{read.first_row}"
-    rows = f"[{first}]" if read.rows == 1 else f"[{first}, {read.rows} rows]"
-    if read.dilation != 1:
-        rows = f"{rows[:-1]} of every {read.dilation}]"
-    return f"{read.tensor}{rows}" + (f" from column {read.first_column}" if read.first_column else "")
+    rows, first_column = read.row_map, read.column_map.phase // read.column_map.denominator
+    first = {0: "", 1: "y"}.get(rows.numerator, f"{rows.numerator}y")
+    if rows.phase or not first:
+        first += f"+{rows.phase}" if first and rows.phase > 0 else str(rows.phase)
+    if rows.denominator != 1:
+        first = f"({first})/{rows.denominator}"
+    window = f"[{first}]" if rows.count == 1 else f"[{first}, {rows.count} rows]"
+    if rows.dilation != 1:
+        window = f"{window[:-1]} of every {rows.dilation}]"
+    return f"{read.tensor}{window}" + (f" from column {first_column}" if first_column else "")
 
 
 def _buffer(buffer: Buffer) -> str:

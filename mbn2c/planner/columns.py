@@ -68,12 +68,12 @@ def cut_into_pieces(
     for position, call in enumerate(calls):
         source = next((read for read in call.reads if read.tensor in ends), None)
         may_strip = position >= wanted.first and call.write in inner
-        wants_strip = may_strip and _can_stream(call, readers[call.write], ancestors, ends)
+        wants_strip = may_strip and _slides(call) and _can_stream(call, readers[call.write], ancestors, ends)
         if source is not None:
             pieces = _following(source, ends[source.tensor], extents[source.tensor], _made(call, extents))
             strips[source.tensor] = _strip(source, ends[source.tensor], _made(call, extents).width)
         elif wants_strip and not call.accumulates:
-            stride = next(r.column_stride for r in readers[call.write][0].reads if r.tensor == call.write)
+            stride = next(r.column_map.numerator for r in readers[call.write][0].reads if r.tensor == call.write)
             pieces = _even(extents[call.write], wanted.columns * stride)
         else:
             pieces = ()
@@ -105,6 +105,11 @@ def _ancestors(calls: Sequence[Call]) -> dict[str, set[str]]:
     return ancestors
 
 
+def _slides(call: Call) -> bool:
+    """Whether a piece further right needs columns as much further right: only then can its kernel begin anywhere."""
+    return all(read.row_map.is_window and read.column_map.is_window for read in call.reads)
+
+
 def _can_stream(
     call: Call, readers: Sequence[Call], ancestors: Mapping[str, set[str]], ends: Mapping[str, tuple[int, ...]]
 ) -> bool:
@@ -113,7 +118,7 @@ def _can_stream(
     It can if all else it reads was there before: from another segment, or an ancestor, as the short cut of a
     residual sum is.
     """
-    if len(readers) != 1:
+    if len(readers) != 1 or not _slides(readers[0]):
         return False
     others = [read.tensor for read in readers[0].reads if read.tensor != call.write]
     return len(readers[0].reads) == len(others) + 1 and all(
@@ -141,7 +146,7 @@ def _following(source: Read, source_ends: Sequence[int], source_extent: Extent, 
     """As many columns as each piece of the source makes possible."""
     ends: list[int] = []
     for end in source_ends:
-        possible = extent.width if end == source_extent.columns else source.columns_possible(end, extent.width)
+        possible = extent.width if end == source_extent.columns else source.column_map.possible(end, extent.width)
         if possible and (not ends or possible > ends[-1] - extent.left):
             ends.append(extent.left + possible)
     ends[-1] = extent.columns
@@ -153,8 +158,8 @@ def _strip(source: Read, source_ends: Sequence[int], width: int) -> Strip:
     made = 0
     for end in source_ends:
         # What the next window starts with, after all windows have been served that could be.
-        wanted = source.first_column + source.columns_possible(made, width) * source.column_stride
+        wanted = source.column_map.first(source.column_map.possible(made, width))
         kept.append(min(wanted, made))
         largest = max(largest, end - kept[-1])
         made = end
-    return Strip(source.extent - 1, largest, tuple(kept))
+    return Strip(source.row_map.extent - 1, largest, tuple(kept))

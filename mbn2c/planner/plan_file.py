@@ -23,6 +23,7 @@ from mbn2c.planner.columns import Strip
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.schedule import Schedule, make_call, pads_of, scratch_sizes
+from mbn2c.planner.streaming import SCHEDULES
 from mbn2c.targets import Board, Core, load_core
 
 PLAN = "plan.json"
@@ -144,6 +145,8 @@ def _check_plan(plan: Plan, kernels: Mapping[str, Kernel]) -> None:
     kernels  as they are chosen before anything is known of strips
     """
     graph, pads = plan.graph, pads_of(plan.graph)
+    if plan.schedule not in SCHEDULES:
+        raise ValueError(f"its schedule is '{plan.schedule}'")
     for step, call in enumerate(plan.calls[1:], start=1):
         made = make_call(step, graph.producer[call.write], graph, pads, kernels[call.node])
         if replace(call, pieces=()) != made:

@@ -1,6 +1,7 @@
 """Plan -> every run of every call in the order the C has, with the places of all it reads and makes.
 
-For `overlap.py` alone, and like it without a line of what makes Plans.
+For `overlap.py` alone, and like it without a line of what makes Plans. What a row needs is asked of its operator; the
+Plan's own word for it, which the C goes by, must say the same.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from mbn2c.errors import InternalError
 from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
+from mbn2c.ops import OPERATORS
 
 HINT = "this is a bug in mbn2c; please report it with the model"
 
@@ -79,11 +81,60 @@ def in_strip(buffer: Buffer, row: int, first: int, end: int, piece: int) -> Span
 # --- when ----------------------------------------------------------------------------------------
 
 
+class _Needs:
+    """What a call needs of one of the tensors it reads, row by row and column by column, padding counted."""
+
+    def __init__(self, plan: Plan, call: Call, number: int) -> None:
+        self.read = read = call.reads[number]
+        self.where = f"step {call.step}, {call.node}"
+        self.buffer, made = plan.buffers[read.tensor], plan.buffers[call.write]
+        axes = (self.buffer.height, self.buffer.width) if call.accumulates else (made.height, made.width)
+        self.rows, self.columns = (
+            [self._of(plan, call, number, axis, position) for position in range(size)] for axis, size in enumerate(axes)
+        )
+
+    def _of(self, plan: Plan, call: Call, number: int, axis: int, position: int) -> tuple[int, ...]:
+        needed: tuple[int, ...] = (position,)
+        if not call.accumulates:
+            node = plan.graph.producer[call.write]
+            needed = OPERATORS[node.op].needs(node, plan.graph, number, axis, position)
+        needed = tuple(one + self.buffer.pad[axis] for one in needed)
+        said = _said(self.read, axis, position)
+        if said != needed:
+            what = ("row", "column")[axis]
+            raise InternalError(
+                f"{what} {position} of {call.write} needs {what}s {needed} of {self.read.tensor}, the plan says {said}",
+                where=self.where,
+                hint=HINT,
+            )
+        return needed
+
+    def first_column(self, column: int) -> int:
+        return min(self.columns[column])
+
+    def end_column(self, column: int) -> int:
+        """One behind the last that output columns up to this one need."""
+        return max(self.columns[column]) + 1
+
+
+def _said(read: Read, axis: int, position: int) -> tuple[int, ...]:
+    """What the Plan says that an output row or column needs."""
+    one = (read.row_map, read.column_map)[axis]
+    start = (position * one.numerator + one.phase) // one.denominator
+    positions = [start + k * one.dilation for k in range(one.count)]
+    if one.highest is not None:
+        positions = [min(one.highest, p) for p in positions]
+    if one.lowest is not None:
+        positions = [max(one.lowest, p) for p in positions]
+    return tuple(positions)
+
+
 class _Progress:
     """How far one call is: the row and the piece it makes next."""
 
     def __init__(self, plan: Plan, call: Call) -> None:
         self.call = call
+        self.needs = [_Needs(plan, call, number) for number in range(len(call.reads))]
         self.output = plan.buffers[call.write]
         self.source = plan.buffers[call.reads[0].tensor] if call.reads else self.output
         self.runs = self.source.height if call.accumulates else self.output.rows
@@ -147,15 +198,16 @@ def _is_ready(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> boo
     # A padding row reads nothing, but waits for the rows of its nearest neighbour; above, for its first piece.
     y = state.y if state.call.accumulates else min(max(state.y, 0), state.output.height - 1)
     piece = 0 if state.y < 0 else state.piece
-    for read in state.call.reads:
+    for needs in state.needs:
+        read = needs.read
         maker = makers.get(read.tensor)
         if maker is None:
             return False
-        rows = read.first_row + y * read.stride + (read.rows - 1) * read.dilation + 1
+        rows = max(needs.rows[y]) + 1
         if maker.call.accumulates:
             is_there = maker.row == maker.runs
         elif plan.buffers[read.tensor].strip_columns:
-            needed = _piece_needed(read, maker, state.stop(piece))
+            needed = _piece_needed(needs, maker, state.stop(piece))
             is_there = maker.row >= rows or (maker.row == rows - 1 and maker.piece > needed)
         else:
             is_there = maker.row >= rows
@@ -164,10 +216,9 @@ def _is_ready(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> boo
     return True
 
 
-def _piece_needed(read: Read, maker: _Progress, count: int) -> int:
+def _piece_needed(needs: _Needs, maker: _Progress, count: int) -> int:
     """The piece of a strip's row that makes `count` output columns possible."""
-    columns = read.first_column + (count - 1) * read.column_stride + (read.columns - 1) * read.column_dilation + 1
-    return bisect_left(maker.ends, columns)
+    return bisect_left(maker.ends, needs.end_column(count - 1))
 
 
 def _event(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> Event:
@@ -206,14 +257,13 @@ def _planar(state: _Progress, start: int, end: int) -> tuple[tuple[Span, ...], t
 
 def _reads(plan: Plan, state: _Progress, makers: dict[str, _Progress], first: int, stop: int) -> Iterator[Span]:
     """The spans that output columns first to stop - 1 need; the newest row of a strip is looked for in the strip."""
-    for read in state.call.reads:
-        buffer = plan.buffers[read.tensor]
-        begin = read.first_column + first * read.column_stride
-        end = read.first_column + (stop - 1) * read.column_stride + (read.columns - 1) * read.column_dilation + 1
-        for k in range(read.rows):
-            row = read.first_row + state.y * read.stride + k * read.dilation
-            if buffer.strip_columns and k == read.rows - 1:
-                piece = _piece_needed(read, makers[read.tensor], stop)
+    for needs in state.needs:
+        read, buffer = needs.read, needs.buffer
+        begin, end = needs.first_column(first), needs.end_column(stop - 1)
+        rows = needs.rows[state.y]
+        for row in rows:
+            if buffer.strip_columns and row == rows[-1]:
+                piece = _piece_needed(needs, makers[read.tensor], stop)
                 yield in_strip(buffer, row, begin, end, piece)
             else:
                 yield in_slot(buffer, row, begin, end)

@@ -13,6 +13,7 @@ from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call, Read, Rows
+from mbn2c.ir.row_map import ONE_TO_ONE
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.columns import Extent, Pieces, Strip, cut_into_pieces
 
@@ -132,24 +133,8 @@ def inner_tensors(graph: Graph, segment: Sequence[str]) -> set[str]:
 def make_call(step: int, node: Node, graph: Graph, pads: Mapping[str, Pad], kernel: Kernel) -> Call:
     """The call of one node, a row at a time."""
     operator = OPERATORS[node.op]
-    window = operator.window(node)
     reads = []
-    for name in operator.activations(node, graph):
-        top, left = pads[name][0] - window.pad[0], pads[name][1] - window.pad[1]
-        if kernel.accumulates:
-            reads.append(Read(name, first_row=top, first_column=left))
-        else:
-            reads.append(
-                Read(
-                    name,
-                    window.kernel[0],
-                    window.stride[0],
-                    window.dilation[0],
-                    top,
-                    left,
-                    window.kernel[1],
-                    window.stride[1],
-                    window.dilation[1],
-                )
-            )
+    for number, name in enumerate(operator.activations(node, graph)):
+        rows, columns = (ONE_TO_ONE, ONE_TO_ONE) if kernel.accumulates else operator.row_maps(node, graph, number)
+        reads.append(Read(name, rows.behind(pads[name][0]), columns.behind(pads[name][1])))
     return Call(step, node.name, tuple(reads), node.outputs[0], kernel.accumulates)

@@ -123,12 +123,7 @@ class _Player:
             start = 0
             for end in call.pieces or (left + width + pad[3],):
                 stop = min(end - left, width)
-                needs.append(
-                    [
-                        (self._columns_needed(read, stop), read.first_column + start * read.column_stride)
-                        for read in call.reads
-                    ]
-                )
+                needs.append([(self._columns_needed(read, stop), read.column_map.first(start)) for read in call.reads])
                 start = stop
             states.append(
                 _Progress(
@@ -146,13 +141,13 @@ class _Player:
     def _columns_needed(self, read: Read, count: int) -> int:
         """Columns of the window's last row: only from a strip a piece is taken before the row is complete."""
         is_strip = read.tensor in self.schedule.strips
-        return read.columns_needed(count) if is_strip else self.columns[read.tensor]
+        return read.column_map.needed(count - 1) if is_strip else self.columns[read.tensor]
 
     def _is_ready(self, state: _Progress) -> bool:
         y = state.output_row()
         needs = state.needs[0 if state.row < state.top else state.piece]
         for read, (columns, _) in zip(state.call.reads, needs, strict=True):
-            if self.made[read.tensor] < (read.rows_needed(y) - 1) * self.columns[read.tensor] + columns:
+            if self.made[read.tensor] < (read.row_map.needed(y) - 1) * self.columns[read.tensor] + columns:
                 return False
         return True
 
@@ -161,12 +156,11 @@ class _Player:
         y = state.output_row()
         if not state.is_padding():
             for read, (_, first_column) in zip(call.reads, state.needs[state.piece], strict=True):
-                first = read.first_needed(y)
                 rows = self.last_read[read.tensor]
-                for row in range(first, first + read.extent, read.dilation):
+                for row in read.row_map.rows(y):
                     rows[row] = moment
                 if read.tensor in self.schedule.strips:
-                    self._check_strip(call, read.tensor, first + read.extent - 1, first_column)
+                    self._check_strip(call, read.tensor, read.row_map.needed(y) - 1, first_column)
         is_last = state.piece == state.pieces - 1
         if not call.accumulates:
             if state.piece == 0:

@@ -1,8 +1,9 @@
-"""Plan and call -> which row, and which piece of it, the call works on now; for `run_plan.py`."""
+"""Plan and call -> which row, and which piece of it, the call works on now, and what it needs; for `run_plan.py`."""
 
 from __future__ import annotations
 
 from mbn2c.ir.plan import Call, Plan
+from mbn2c.ops import OPERATORS
 
 
 class Progress:
@@ -17,6 +18,24 @@ class Progress:
         self.ends = call.pieces or (over.width if call.accumulates else over.columns,)
         self.sources = frozenset(read.tensor for read in call.reads)
         self.row = self.piece = 0
+        # For each read the rows that each row needs, and the columns that each column does, padding counted.
+        self.rows = [self._needs(number, 0, over.height) for number in range(len(call.reads))]
+        self.columns = [self._needs(number, 1, over.width) for number in range(len(call.reads))]
+
+    def _needs(self, number: int, axis: int, size: int) -> list[list[int]]:
+        """By what the operator means; what the Plan says of it is not asked."""
+        padding = self.plan.buffers[self.call.reads[number].tensor].pad[axis]
+        if self.call.accumulates:
+            return [[position + padding] for position in range(size)]
+        node = self.plan.graph.producer[self.call.write]
+        needs = OPERATORS[node.op].needs
+        return [
+            [one + padding for one in needs(node, self.plan.graph, number, axis, position)] for position in range(size)
+        ]
+
+    def columns_needed(self, number: int, count: int) -> int:
+        """How many columns of a read there must be for the first `count` that are made of them."""
+        return max(self.columns[number][count - 1]) + 1
 
     def advance(self) -> None:
         self.piece = (self.piece + 1) % len(self.ends)

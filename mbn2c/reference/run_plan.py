@@ -8,13 +8,11 @@ result that happens to be right.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from mbn2c.errors import InternalError
-from mbn2c.ir.graph import Node
-from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
+from mbn2c.ir.plan import Buffer, Plan, Rows
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.weighted import run_requantize
@@ -57,8 +55,8 @@ class _Machine:
         for call in self.plan.calls:
             now = Progress(self.plan, call)
             while not now.is_over:
-                for read, row, first, end, _ in self._window(now):
-                    self.readings[self._pixels(read.tensor, row, first, end)] += 1
+                for number, row, first, end, _ in self._window(now):
+                    self.readings[self._pixels(call.reads[number].tensor, row, first, end)] += 1
                 self.readings[self._padding_found(now)] += 1
                 now.advance()
         for port in self.graph.outputs:
@@ -96,7 +94,7 @@ class _Machine:
         """Padding rows wait as their nearest neighbours do; those above, for the neighbour's first piece."""
         y = now.y if now.call.accumulates else min(max(now.y, 0), now.output.height - 1)
         _, stop = now.inner(0 if now.y < 0 else now.piece)
-        for read in now.call.reads:
+        for number, read in enumerate(now.call.reads):
             maker = self.makers.get(read.tensor)
             if maker is None:
                 return False
@@ -104,24 +102,24 @@ class _Machine:
                 if not maker.is_over:
                     return False
                 continue
-            last = read.first_row + y * read.stride + (read.rows - 1) * read.dilation
+            last = max(now.rows[number][y])
             if maker.row > last:
                 continue
             streams = self.plan.buffers[read.tensor].strip_columns > 0
-            if not streams or maker.row < last or maker.start < read.columns_needed(stop):
+            if not streams or maker.row < last or maker.start < now.columns_needed(number, stop):
                 return False
         return True
 
-    def _window(self, now: Progress) -> Iterator[tuple[Read, int, int, int, bool]]:
-        """What a run reads: rows with their first and end column, and whether it is a window's newest row."""
+    def _window(self, now: Progress) -> Iterator[tuple[int, int, int, int, bool]]:
+        """What a run reads: number of the read, row with its first and end column, whether it is the newest row."""
         first, stop = now.inner(now.piece)
         if now.is_padding or stop <= first:
             return
-        for read in now.call.reads:
-            begin = read.first_column + first * read.column_stride
-            for k in range(read.rows):
-                row = read.first_row + now.y * read.stride + k * read.dilation
-                yield read, row, begin, read.columns_needed(stop), k == read.rows - 1
+        for number in range(len(now.call.reads)):
+            begin, end = min(now.columns[number][first]), now.columns_needed(number, stop)
+            rows = now.rows[number][now.y]
+            for row in rows:
+                yield number, row, begin, end, row == rows[-1]
 
     def _padding_found(self, now: Progress) -> np.ndarray:
         """Pixels of an older row's padding that a planar row finds in its slot of a ring, and leaves there."""
@@ -138,9 +136,10 @@ class _Machine:
             self._make_room(now)
         windows: list[np.ndarray] = []
         touched = []
-        for read, row, first, end, is_newest in self._window(now):
+        for number, row, first, end, is_newest in self._window(now):
+            read = call.reads[number]
             owners = self._owners(read.tensor, row, first, end)
-            places = self._places_to_read(now, read, row, (first, end), is_newest)
+            places = self._places_to_read(now, number, row, (first, end), is_newest)
             where = f"{where_of(call)} reads row {row} of {read.tensor}"
             touched.append((places, owners, where, self._pixels(read.tensor, row, first, end)))
             windows.append(self.arena.read(places, owners, where).reshape(end - first, -1))
@@ -156,12 +155,13 @@ class _Machine:
             self.arena.poison(places[self.readings[owners] == 0])
 
     def _places_to_read(
-        self, now: Progress, read: Read, row: int, columns: tuple[int, int], is_newest: bool
+        self, now: Progress, number: int, row: int, columns: tuple[int, int], is_newest: bool
     ) -> np.ndarray:
+        read = now.call.reads[number]
         buffer = self.plan.buffers[read.tensor]
         if buffer.strip_columns and is_newest:
             # The reader counts on the piece it waited for being the newest one.
-            needed = read.columns_needed(now.inner(now.piece)[1])
+            needed = now.columns_needed(number, now.inner(now.piece)[1])
             piece = next(index for index, end in enumerate(self.makers[read.tensor].ends) if end >= needed)
             return in_strip(buffer, *columns, piece)
         return in_slot(buffer, row, *columns)
@@ -193,7 +193,7 @@ class _Machine:
         values = np.full((end - start, buffer.pixel_bytes), zero_point, np.int8)
         first, stop = now.inner(now.piece)
         if not now.is_padding and stop > first:
-            inner = self.inputs[call.write][0, now.y, first:stop] if not call.node else self._compute(call, rows)
+            inner = self.inputs[call.write][0, now.y, first:stop] if not call.node else self._compute(now, rows)
             values[first + now.left - start :][: stop - first] = inner
             self.values[call.write][0, now.y, first:stop] = inner
         if buffer.planar:
@@ -236,12 +236,11 @@ class _Machine:
             self.readings[found] -= 1
         return np.concatenate([columns, pads]), np.concatenate([values, whole[pads]])
 
-    def _compute(self, call: Call, rows: list[np.ndarray]) -> np.ndarray:
+    def _compute(self, now: Progress, rows: list[np.ndarray]) -> np.ndarray:
         """Some columns of one output row by the operator's own rule; padding lies in the rows of the windows."""
-        node = _on_its_windows(self.graph.producer[call.write])
-        ends = np.cumsum([read.rows for read in call.reads])
-        windows = [np.stack(rows[end - read.rows : end])[None] for read, end in zip(call.reads, ends, strict=True)]
-        return np.asarray(OPERATORS[node.op].run(node, self.graph, windows)[0, 0])
+        node = self.graph.producer[now.call.write]
+        windows = [np.stack(part)[None] for part in _split(rows, [len(needed[now.y]) for needed in now.rows])]
+        return OPERATORS[node.op].run_row(node, self.graph, windows, now.y)
 
     def _accumulate(self, now: Progress, pixels: np.ndarray) -> None:
         """Add a piece of an input row to the int32 sums in scratch; make the output of them after the last."""
@@ -281,10 +280,8 @@ def _inner(buffer: Buffer) -> Iterator[tuple[int, int, int]]:
         yield row, buffer.pad[1], buffer.pad[1] + buffer.width
 
 
-def _on_its_windows(node: Node) -> Node:
-    """The node as it works on exactly the rows and columns of its windows, padding among them."""
-    if not hasattr(node.attributes, "window"):
-        return node
-    window = node.attributes.window
-    tight = replace(window, stride=(1, window.stride[1]), pad=(0, 0, 0, 0), dilation=(1, window.dilation[1]))
-    return replace(node, attributes=replace(node.attributes, window=tight))
+def _split(rows: list[np.ndarray], counts: list[int]) -> Iterator[list[np.ndarray]]:
+    """The rows of each read."""
+    for count in counts:
+        yield rows[:count]
+        rows = rows[count:]

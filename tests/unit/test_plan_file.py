@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -40,7 +40,7 @@ def content(graph: Graph) -> bytes:
 @settings(max_examples=60, deadline=None)
 def test_a_plan_comes_back_in_every_field(graph: Graph, cuts: list[bool], pieces: list[int], core: str) -> None:
     isas = isas_for(load_core(core).isas, "balanced")
-    plan = plan_with_cuts(graph, cuts, pieces, isas)
+    plan = replace(plan_with_cuts(graph, cuts, pieces, isas), schedule="streaming, ram")
     choice = Choice(plan, kernels_of_plan(plan, isas), isas=isas)
     subject = PlanSubject("f" * 64, core, "host")
     content = plan_to_bytes(choice, subject)
@@ -100,8 +100,9 @@ CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
     "a step that is a key no more": (lambda c: c["plan"].update(live_bytes={"one": 1}), "Expected `int`"),
     "a pad of three": (lambda c: a_buffer(c["plan"]).update(pad=[0, 0, 0]), "length 4"),
     "steps that are swapped": (lambda c: c["plan"]["loops"][0]["calls"].reverse(), "its calls are not"),
+    "another schedule": (lambda c: c["plan"].update(schedule=""), "its schedule is ''"),
     "another step number": (lambda c: call_of(c, 1).update(step=5), "other rows than"),
-    "a window of one row": (lambda c: call_of(c, 1)["reads"][0].update(rows=1), "other rows than"),
+    "a window of one row": (lambda c: call_of(c, 1)["reads"][0]["row_map"].update(count=1), "other rows than"),
     "pieces that do not end": (lambda c: call_of(c, 1).update(pieces=[1, 1]), "the pieces of step 1"),
     "a strip of a million columns": (lambda c: with_strip(c["plan"]).update(strip_columns=10**6), "the strip of"),
     "a strip that keeps too much": (lambda c: with_strip(c["plan"])["kept"].append(1), "the strip of"),

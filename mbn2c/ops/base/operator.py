@@ -15,12 +15,13 @@ activation is NCHW and four-dimensional and keeps the name it has in the Graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Note, Quant, Tensor
+from mbn2c.ir.row_map import RowMap
 from mbn2c.ir.window import Activation, Window
 
 IMPORTED, LOWERED, QUANTIZED = "imported", "lowered", "quantized"
@@ -86,6 +87,24 @@ class Operator:
     def window(self, node: Node) -> Window:
         """Which input pixels one output pixel needs; pointwise unless said otherwise."""
         return Window()
+
+    def row_maps(self, node: Node, graph: Graph, number: int) -> tuple[RowMap, RowMap]:
+        """Which rows of activation `number` an output row needs, and which columns an output column.
+
+        Padding is not counted, so those in it have negative numbers or leave the tensor.
+        """
+        w = self.window(node)
+        rows, columns = (RowMap(w.kernel[a], w.stride[a], 1, -w.pad[a], w.dilation[a]) for a in (0, 1))
+        return rows, columns
+
+    def needs(self, node: Node, graph: Graph, number: int, axis: int, position: int) -> tuple[int, ...]:
+        """The same, said row by row for those who check the maps: what output row `position` needs of an activation.
+
+        axis  0 for rows, 1 for columns
+        """
+        window = self.window(node)
+        first = position * window.stride[axis] - window.pad[axis]
+        return tuple(first + k * window.dilation[axis] for k in range(window.kernel[axis]))
 
     def activations(self, node: Node, graph: Graph) -> tuple[str, ...]:
         """The inputs that are not constants."""
@@ -175,6 +194,18 @@ class Operator:
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The exact int8 result. inputs: int8 NHWC, one per `activations`; returns int8 NHWC."""
         raise AssertionError(f"{self.name} does not exist in int8")
+
+    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int) -> np.ndarray:
+        """The exact int8 result of some columns of output row y, made of the rows and columns they need.
+
+        windows  int8 [1, rows, columns, C], one per `activations`, padding among them
+        returns  int8 [columns, C]
+        """
+        if self.has_window:
+            window = node.attributes.window
+            tight = replace(window, stride=(1, window.stride[1]), pad=(0, 0, 0, 0), dilation=(1, window.dilation[1]))
+            node = replace(node, attributes=replace(node.attributes, window=tight))
+        return self.run(node, graph, windows)[0, 0]
 
     def run_fast(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """`run` for a batch, which may differ where float32 rounds large sums: good for choosing weights only."""
