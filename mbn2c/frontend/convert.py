@@ -14,8 +14,9 @@ from mbn2c.frontend.fold_constants import fold_constants, shape_of
 from mbn2c.frontend.limits import SHORT
 from mbn2c.frontend.load import run_tool
 from mbn2c.frontend.nodes import describe, domain_of, view_of
-from mbn2c.frontend.operators import HANDLERS
-from mbn2c.frontend.unsupported import SUPPORTED, hint_for, refuse_unsupported
+from mbn2c.frontend.operators import IMPORTERS
+from mbn2c.frontend.tails import ends_of
+from mbn2c.frontend.unsupported import PASS_ON, SUPPORTED, hint_for, refuse_unsupported
 from mbn2c.ir.axes import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.ir.graph import Graph, Port
 from mbn2c.ir.limits import MAX_ELEMENTS
@@ -41,11 +42,12 @@ def convert(model: ModelProto, name: str) -> Graph:
     live = list(graph.node)
     refuse_unsupported(live, initializers)
     shape = input_shape(outside[0])
+    ends = ends_of(graph, PASS_ON)
     bare = bare_copy(model, live)
     run_tool("the ONNX checker", f"model '{name}'", lambda: onnx.checker.check_model(bare))
     failures: list[tuple[bool, int, ModelError]] = []
     for layout in input_layouts(shape):
-        builder = Builder(opsets)
+        builder = Builder(opsets, ends)
         for tensor in graph.initializer:
             builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
         tensor_name = builder.add_activation(outside[0].name, nhwc_shape(shape, layout))
@@ -139,8 +141,7 @@ def walk(builder: Builder, nodes: Iterable[NodeProto]) -> None:
 
 def _translate(builder: Builder, node: NodeProto) -> Value:
     domain = domain_of(node)
-    handler = HANDLERS.get((domain, node.op_type))
-    if handler is None:
+    if (domain, node.op_type) not in IMPORTERS:
         raise ModelError(
             f"operator {node.op_type} is not supported",
             where=describe(node),
@@ -149,7 +150,7 @@ def _translate(builder: Builder, node: NodeProto) -> Value:
     name = builder.unique_node(node.name or f"{node.op_type}_{node.output[0]}")
     call = Call(builder, view_of(node), name, builder.opsets.get(domain, 1))
     try:
-        return handler(call)
+        return IMPORTERS.translate(call)
     except LayoutError as error:
         raise ModelError(
             f"{node.op_type}: the axis order cannot be resolved; it needs {error}",

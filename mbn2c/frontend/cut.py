@@ -11,9 +11,10 @@ from mbn2c.errors import ModelError
 from mbn2c.frontend.convert import bare_copy, convert, input_layouts, input_shape, walk
 from mbn2c.frontend.load import run_tool
 from mbn2c.frontend.nodes import domain_of
-from mbn2c.frontend.operators import HANDLERS
+from mbn2c.frontend.operators import IMPORTERS, WEIGHTED
 from mbn2c.frontend.order import drop_dead_nodes, used_names
-from mbn2c.frontend.unsupported import WEIGHTED
+from mbn2c.frontend.tails import ends_of
+from mbn2c.frontend.unsupported import PASS_ON
 from mbn2c.ir.axes import LayoutError, labeled, nhwc_shape, port_permutation
 from mbn2c.ir.graph import Graph
 from mbn2c.ops.base.builder import Builder
@@ -81,7 +82,7 @@ def _supported(nodes: Sequence[NodeProto], known: set[str]) -> list[NodeProto]:
     kept = []
     for node in nodes:
         kind = (domain_of(node), node.op_type)
-        fits = kind in HANDLERS or node.op_type in ("Constant", "Shape", "Size", "CastLike")
+        fits = kind in IMPORTERS or node.op_type in ("Constant", "Shape", "Size", "CastLike")
         if all(name in known for name in used_names(node)) and (fits or not node.input):
             known.update(node.output)
             kept.append(node)
@@ -92,7 +93,8 @@ def _walked(
     model: ModelProto, nodes: Sequence[NodeProto], entrance: str, shape: tuple[int, ...], layout: tuple[int, ...]
 ) -> tuple[Builder, list[NodeProto]]:
     """The walk of `convert` past what fails; returns the nodes that did not, too."""
-    builder = Builder({domain_of(NodeProto(domain=one.domain)): one.version for one in model.opset_import})
+    opsets = {domain_of(NodeProto(domain=one.domain)): one.version for one in model.opset_import}
+    builder = Builder(opsets, ends_of(model.graph, PASS_ON))
     for tensor in model.graph.initializer:
         builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
     builder.values[entrance] = labeled(builder.add_activation(entrance, nhwc_shape(shape, layout)), shape, layout)

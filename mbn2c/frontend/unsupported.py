@@ -9,7 +9,7 @@ from onnx import NodeProto
 from mbn2c.errors import ModelError
 from mbn2c.frontend.load import is_quantized_operator
 from mbn2c.frontend.nodes import describe, domain_of
-from mbn2c.frontend.operators import HANDLERS
+from mbn2c.frontend.operators import IMPORTERS, WEIGHTED
 from mbn2c.frontend.order import used_names
 from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
@@ -17,7 +17,6 @@ SUPPORTED = (
     "supported: convolution, depthwise convolution, dense, add, average pool, batch norm, ReLU/ReLU6/Clip, "
     "softmax or sigmoid at the end"
 )
-WEIGHTED = ("Conv", "FusedConv", "Gemm", "MatMul")
 # Operators that only change how a tensor is looked at, so that they may stand behind a softmax or sigmoid too.
 PASS_ON = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 _MOBILENET_V3 = "MobileNetV3 is not supported yet; use MobileNetV1 or V2"
@@ -97,14 +96,15 @@ def _missing(nodes: Sequence[NodeProto], constants: Iterable[str]) -> list[NodeP
         fixed = node.op_type in ("Constant", "Shape", "Size") or all(name in known for name in needed)
         if fixed:
             known.update(node.output)
-        elif (domain_of(node), node.op_type) not in HANDLERS and node.op_type != "If":
+        elif (domain_of(node), node.op_type) not in IMPORTERS and node.op_type != "If":
             unsupported.append(node)
     refused = {id(node) for node in unsupported}
     # A softmax or sigmoid is wrong only where a supported layer reads it; else it ends what is left of the network.
     worked_on: set[str] = set()
     inner = set()
     for node in reversed(nodes):
-        if node.op_type in TAIL_OF_OPERATOR and node.output[0] in worked_on:
+        is_tail = node.op_type in TAIL_OF_OPERATOR and (domain_of(node), node.op_type) not in IMPORTERS.offered
+        if is_tail and node.output[0] in worked_on:
             inner.add(id(node))
         passes = node.op_type in PASS_ON and not worked_on.intersection(node.output)
         if id(node) not in refused and not passes:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mbn2c.ir.axes import LayoutError, Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MIN, add_integer, prove_add, snap_add_scale
+from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 
@@ -38,6 +40,9 @@ class Add(Operator):
     attributes = AddAttributes
     carries_activation = True
     sums_channels = True
+
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return {("", "Add"): _import_add, ("", "Sum"): _import_sum}
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         """An imported add may have a third input: one bit for each pair of int8 values."""
@@ -99,3 +104,32 @@ class Add(Operator):
             return total
         is_lower = np.unpackbits(graph.constant(node.inputs[2]).view(np.uint8), bitorder="little")
         return total - is_lower[(a.astype(np.int64) - INT8_MIN) * 256 + b - INT8_MIN].astype(np.int8)
+
+
+# --- how ONNX files spell it ---
+
+
+def add_values(call: Call, a: Value, b: Value, part: str = "") -> Value:
+    if a.shape != b.shape:
+        raise call.refuse(
+            f"{call.op} of tensors of shapes {list(a.shape)} and {list(b.shape)} is not supported",
+            "only activations of equal shape can be added",
+        )
+    if a.groups != b.groups:
+        raise LayoutError(f"both operands in the same axis order; it finds {list(a.groups)} and {list(b.groups)}")
+    return call.emit_like(Add.name, a, AddAttributes(), part=part, more=[b])
+
+
+def _import_add(call: Call) -> Value | Declined:
+    if call.is_constant(0) or call.is_constant(1):
+        return Declined(f"{call.op} of a constant is not supported")
+    return add_values(call, call.value(0), call.value(1))
+
+
+def _import_sum(call: Call) -> Value | Declined:
+    count = len(call.node.inputs)
+    if count == 1:
+        return call.value(0)
+    if count != 2:
+        return Declined("Sum of more than two tensors is not supported", "write it as a chain of Add")
+    return _import_add(call)

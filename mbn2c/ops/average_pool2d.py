@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Window
 from mbn2c.numerics import prove_scales
+from mbn2c.ops.base.call import Call, Importer, OnnxName
 from mbn2c.ops.base.operator import (
     Bounds,
     OnnxOp,
@@ -31,6 +33,7 @@ from mbn2c.ops.base.operator import (
     windowed_shape,
     with_padding,
 )
+from mbn2c.ops.base.reading import kernel_shape, window_of
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.ops.base.spelling import spell_qlinear_conv
 from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
@@ -52,6 +55,13 @@ class AveragePool2d(Operator):
     attributes = AveragePool2dAttributes
     has_window = True
     sums_channels = True
+
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return {
+            ("", "AveragePool"): _import_average_pool,
+            ("", "GlobalAveragePool"): _import_global_average_pool,
+            ("", "ReduceMean"): _import_reduce_mean,
+        }
 
     def window(self, node: Node) -> Window:
         window = node.attributes.window
@@ -125,3 +135,68 @@ class AveragePool2d(Operator):
 
         y_zero_point = quant_of(graph, node.outputs[0]).zero_point
         return run_requantize(node.attributes.requantize, accumulated, y_zero_point, terms)
+
+
+# --- how ONNX files spell it ---
+
+
+def _import_global_average_pool(call: Call) -> Value:
+    x = call.value(0)
+    height, width, channels = call.as_nchw(x)
+    attributes = AveragePool2dAttributes(Window(kernel=(height, width)))
+    return call.emit_nchw(AveragePool2d.name, [x], (1, 1, channels), attributes)
+
+
+def _import_average_pool(call: Call) -> Value:
+    x = call.value(0)
+    height, width, channels = call.as_nchw(x)
+    window = window_of(call, kernel_shape(call), height, width)
+    if window.dilation != (1, 1):
+        raise call.refuse("AveragePool with dilations is not supported", "use a pool without dilations")
+    if call.integer("ceil_mode", 0):
+        top, left, bottom, right = window.pad
+        span_height, span_width = window.extent
+        ceiled = (
+            -(-(height + top + bottom - span_height) // window.stride[0]) + 1,
+            -(-(width + left + right - span_width) // window.stride[1]) + 1,
+        )
+        if ceiled != window.output_size(height, width):
+            raise call.refuse("AveragePool with ceil_mode is not supported", "use an input size the stride divides")
+    if any(window.pad) and not call.integer("count_include_pad", 0):
+        raise call.refuse(
+            "AveragePool whose padding is left out of the average is not supported",
+            "use a pool without pads, or count_include_pad = 1",
+        )
+    shape = (*window.output_size(height, width), channels)
+    return call.emit_nchw(AveragePool2d.name, [x], shape, AveragePool2dAttributes(window))
+
+
+def _import_reduce_mean(call: Call) -> Value:
+    """The mean over height, width or both."""
+    x = call.value(0)
+    rank = len(x.shape)
+    nothing = call.opset >= 18 and call.integer("noop_with_empty_axes", 0)
+    axes = call.axes(rank, 18, [] if nothing else list(range(rank)))
+    if not axes:
+        axes = [] if nothing else list(range(rank))
+    reduced = {axis for position in axes for axis in x.groups[position]}
+    extents = list(call.extents(x))
+    if not reduced <= {HEIGHT, WIDTH}:
+        raise call.refuse(
+            f"ReduceMean over axes {axes} of {list(x.shape)} is not supported",
+            "only the mean over height and width compiles",
+        )
+    kept = [position for position in range(rank) if position not in axes]
+    if call.integer("keepdims", 1):
+        shape = tuple(1 if position in axes else extent for position, extent in enumerate(x.shape))
+        groups = tuple(() if position in axes else group for position, group in enumerate(x.groups))
+    else:
+        shape = tuple(x.shape[position] for position in kept)
+        groups = tuple(x.groups[position] for position in kept)
+    if not reduced:
+        return replace(x, shape=shape, groups=groups)
+    kernel = (extents[HEIGHT] if HEIGHT in reduced else 1, extents[WIDTH] if WIDTH in reduced else 1)
+    window = Window(kernel=kernel)
+    pooled = (1, *window.output_size(extents[HEIGHT], extents[WIDTH]), extents[CHANNEL])
+    tensor = call.emit(AveragePool2d.name, [x], pooled, AveragePool2dAttributes(window))
+    return Value(tensor, shape, groups)

@@ -7,15 +7,19 @@ source   ONNX operator Clip
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
+from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape, scale_of
+from mbn2c.ops.base.reading import FLOAT_MAX, per_channel, scalar
 from mbn2c.ops.base.spelling import spell_clip
 from mbn2c.ops.lookup import LookupAttributes
 
@@ -32,6 +36,14 @@ class Clamp(Operator):
     stages = FLOAT_STAGES
     attributes = ClampAttributes
     is_clamp = True
+
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return {
+            ("", "Clip"): _import_clip,
+            ("", "Max"): _import_extremum,
+            ("", "Min"): _import_extremum,
+            ("", "Relu"): _import_relu,
+        }
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if len(shapes) == 1 else None
@@ -63,3 +75,50 @@ class Clamp(Operator):
         table = quantize_linear(clamped, scale_of(y_quant), y_quant.zero_point)
         attributes = LookupAttributes(tuple(int(value) for value in table), activation)
         return replace(node, op="lookup", attributes=attributes), []
+
+
+# --- how ONNX files spell it ---
+
+
+def clamp(call: Call, x: Value, low: float, high: float) -> Value:
+    if math.isnan(low) or math.isnan(high):
+        raise call.refuse(f"{call.op}: a bound is NaN", "export the model again")
+    low = -math.inf if low <= -FLOAT_MAX else float(np.float32(low))
+    high = math.inf if high >= FLOAT_MAX else float(np.float32(high))
+    if low == -math.inf and high == math.inf:
+        return x
+    if math.isinf(max(low, -FLOAT_MAX)) or math.isinf(min(high, FLOAT_MAX)):
+        raise call.refuse(f"{call.op}: bounds {low:g} and {high:g} leave nothing")
+    return call.emit_like(Clamp.name, x, ClampAttributes(Activation(min(low, high), high)))
+
+
+def _import_relu(call: Call) -> Value:
+    return clamp(call, call.value(0), 0.0, math.inf)
+
+
+def _import_clip(call: Call) -> Value:
+    if call.opset < 11:
+        return clamp(call, call.value(0), call.number("min", -math.inf), call.number("max", math.inf))
+    low = scalar(call, 1) if call.has(1) else -math.inf
+    high = scalar(call, 2) if call.has(2) else math.inf
+    return clamp(call, call.value(0), low, high)
+
+
+def _import_extremum(call: Call) -> Value | Declined:
+    """Min and Max of one activation and constants."""
+    activations = [index for index in range(len(call.node.inputs)) if not call.is_constant(index)]
+    if len(activations) != 1:
+        return Declined(f"{call.op} of two activations is not supported", "only against a constant")
+    x = call.value(activations[0])
+    low, high = -math.inf, math.inf
+    for index in range(len(call.node.inputs)):
+        if index != activations[0]:
+            array = call.constant(index)
+            if array.ndim > len(x.shape) or array.size != 1:
+                per_channel(call, x, index)  # a shape that does not even broadcast gets its own message
+            bound = scalar(call, index)
+            if call.op == "Max":
+                low = max(low, bound)
+            else:
+                high = min(high, bound)
+    return clamp(call, x, low, high)

@@ -7,15 +7,22 @@ source   ONNX operators Conv and QLinearConv with group 1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
+from mbn2c.ops.add import add_values
+from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.convolution import Convolution, read_convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
+from mbn2c.ops.clamp import clamp
+from mbn2c.ops.depthwise_conv2d import emit_depthwise
 
 
 class Conv2d(Weighted):
@@ -24,6 +31,9 @@ class Conv2d(Weighted):
     channel_axis = 0
     has_window = True
     mixes_channels = True
+
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return {("", "Conv"): _import_conv, ("com.microsoft", "FusedConv"): _import_fused_conv}
 
     def window(self, node: Node) -> Window:
         window = node.attributes.window
@@ -70,3 +80,47 @@ class Conv2d(Weighted):
             return columns.reshape(len(positions), -1), by_output[outputs]
 
         return terms
+
+
+# --- how ONNX files spell it ---
+
+
+def _import_conv(call: Call) -> Value | Declined:
+    convolution = read_convolution(call, call.value(0))
+    return _emit(call, convolution) if convolution.is_dense else convolution.declined()
+
+
+def _emit(call: Call, convolution: Convolution, part: str = "") -> Value:
+    constants = [("weights", convolution.weights.transpose(0, 2, 3, 1)), ("bias", convolution.bias)]
+    attributes = ConvAttributes(convolution.window)
+    return call.emit_nchw(Conv2d.name, [convolution.x], convolution.hwc, attributes, constants, part)
+
+
+def _import_fused_conv(call: Call) -> Value | Declined:
+    """com.microsoft FusedConv: convolution, optionally plus a fourth input, then an activation.
+
+    source  ONNX Runtime contrib operators, FusedConv
+    """
+    convolution = read_convolution(call, call.value(0))
+    if not convolution.is_dense and not convolution.is_depthwise:
+        return convolution.declined()
+    emit = _emit if convolution.is_dense else emit_depthwise
+    if call.has(3):
+        return _fused_activation(call, add_values(call, emit(call, convolution, "conv"), call.value(3), "add"))
+    if call.text("activation", "") == "":
+        return emit(call, convolution)
+    return _fused_activation(call, emit(call, convolution, "conv"))
+
+
+def _fused_activation(call: Call, x: Value) -> Value:
+    activation = call.text("activation", "")
+    parameters = [float(number) for number in call.attributes.get("activation_params", ())]
+    if activation == "":
+        return x
+    if activation == "Relu":
+        return clamp(call, x, 0.0, math.inf)
+    if activation == "Clip" and len(parameters) == 2:
+        return clamp(call, x, *parameters)
+    raise call.refuse(
+        f"{call.op} with activation {activation} is not supported", "only Relu and Clip; give the unoptimised model"
+    )

@@ -7,12 +7,15 @@ source   ONNX operators Conv and QLinearConv with group I
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
+from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.convolution import Convolution, read_convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
@@ -23,6 +26,9 @@ class DepthwiseConv2d(Weighted):
     attributes = ConvAttributes
     channel_axis = 2
     has_window = True
+
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return {("", "Conv"): _import_conv}
 
     def window(self, node: Node) -> Window:
         window = node.attributes.window
@@ -83,3 +89,18 @@ class DepthwiseConv2d(Weighted):
             return columns, by_output[outputs]
 
         return terms
+
+
+# --- how ONNX files spell it ---
+
+
+def _import_conv(call: Call) -> Value | Declined:
+    convolution = read_convolution(call, call.value(0))
+    return emit_depthwise(call, convolution) if convolution.is_depthwise else convolution.declined()
+
+
+def emit_depthwise(call: Call, convolution: Convolution, part: str = "") -> Value:
+    weights = convolution.weights[:, 0].transpose(1, 2, 0)
+    attributes = ConvAttributes(convolution.window, depth_multiplier=len(convolution.weights) // convolution.group)
+    constants = [("weights", weights), ("bias", convolution.bias)]
+    return call.emit_nchw(DepthwiseConv2d.name, [convolution.x], convolution.hwc, attributes, constants, part)

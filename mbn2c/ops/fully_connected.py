@@ -7,17 +7,20 @@ source   ONNX operator Gemm; in int8 spelt as a 1x1 QLinearConv, whose arithmeti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mbn2c.ir.axes import CHANNEL, LayoutError, Value
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.window import Activation
+from mbn2c.ir.window import Activation, Window
+from mbn2c.ops.base.call import Call, Importer, OnnxName
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
-from mbn2c.ops.base.weighted import Weighted
+from mbn2c.ops.base.weighted import ConvAttributes, Weighted
+from mbn2c.ops.conv2d import Conv2d
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class FullyConnected(Weighted):
     attributes = FullyConnectedAttributes
     channel_axis = 0
     mixes_channels = True
+
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return {("", "Gemm"): _import_gemm, ("", "MatMul"): _import_matmul}
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         x, weights, bias = shapes
@@ -61,3 +67,62 @@ class FullyConnected(Weighted):
             return np.repeat(centred, len(positions), axis=0), weights[positions].astype(np.int64)
 
         return terms
+
+
+# --- how ONNX files spell it ---
+
+
+def _import_gemm(call: Call) -> Value:
+    """y = alpha * x w + beta * c, w constant."""
+    weights = call.floats(1)
+    if weights.ndim != 2 or call.integer("transA", 0):
+        raise call.refuse(f"{call.op} with transA or weights of shape {list(weights.shape)} is not supported")
+    if not call.integer("transB", 0):
+        weights = weights.T
+    weights = weights * call.number("alpha", 1.0)
+    bias = np.zeros(weights.shape[0])
+    if call.has(2):
+        addend = call.floats(2) * call.number("beta", 1.0)
+        if addend.size not in (1, weights.shape[0]) or any(extent != 1 for extent in addend.shape[:-1]):
+            raise call.refuse(f"{call.op}: bias of shape {list(addend.shape)} for {weights.shape[0]} outputs")
+        bias = bias + addend.ravel()
+    return _dense(call, call.value(0), weights, bias)
+
+
+def _import_matmul(call: Call) -> Value:
+    weights = call.floats(1)
+    if weights.ndim != 2:
+        raise call.refuse(f"MatMul with weights of shape {list(weights.shape)} is not supported", "use a matrix")
+    return _dense(call, call.value(0), weights.T, np.zeros(weights.shape[1]))
+
+
+def _dense(call: Call, x: Value, weights: np.ndarray, bias: np.ndarray) -> Value:
+    """x [..., I] times weights [O, I]: fully connected, or a convolution where x still has height and width."""
+    inputs, outputs = weights.shape[1], weights.shape[0]
+    if not x.shape or x.shape[-1] != inputs or 0 in weights.shape:
+        raise call.refuse(
+            f"{call.op}: weights for {inputs} inputs do not suit a tensor of shape {list(x.shape)}",
+            "the file contradicts itself, or its input size is not the one it was made for",
+        )
+    last, others = x.groups[-1], x.groups[:-1]
+    extents = call.extents(x)
+    groups = (*others, (CHANNEL,) if outputs > 1 else ())
+    shape = (*x.shape[:-1], outputs)
+    if all(CHANNEL not in group for group in others) and last in ((), (CHANNEL,)) and max(extents[1:3]) > 1:
+        constants = [("weights", weights.reshape(outputs, 1, 1, inputs)), ("bias", bias)]
+        tensor = call.emit(Conv2d.name, [x], (*extents[:3], outputs), ConvAttributes(), constants)
+        return Value(tensor, shape, groups)
+    if any(others):
+        raise LayoutError(f"a product over the last axis of {list(x.shape)} that is not the channel axis")
+    ordered = weights.reshape(outputs, *(extents[axis] for axis in last))
+    ordered = ordered.transpose(0, *(1 + last.index(axis) for axis in sorted(last)))
+    _, height, width, channels = extents
+    if (height, width) == (1, 1):
+        attributes = FullyConnectedAttributes()
+        constants = [("weights", ordered.reshape(outputs, inputs)), ("bias", bias)]
+        tensor = call.emit(FullyConnected.name, [x], (1, 1, 1, outputs), attributes, constants)
+    else:
+        window = Window(kernel=(height, width))
+        constants = [("weights", ordered.reshape(outputs, height, width, channels)), ("bias", bias)]
+        tensor = call.emit(Conv2d.name, [x], (1, 1, 1, outputs), ConvAttributes(window), constants)
+    return Value(tensor, shape, groups)

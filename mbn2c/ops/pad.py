@@ -7,11 +7,15 @@ source   ONNX operator Pad in mode constant; passes fold it into the window that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
 from mbn2c.ir.graph import Node
+from mbn2c.ops.base.call import Call, Importer, OnnxName
 from mbn2c.ops.base.operator import IMPORTED, Operator, Shape
+from mbn2c.ops.base.reading import scalar
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class Pad(Operator):
     attributes = PadAttributes
     is_padding = True
 
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return {("", "Pad"): import_pad}
+
     def is_channelwise(self, node: Node) -> bool:
         return True
 
@@ -42,3 +49,41 @@ class Pad(Operator):
         top, left, bottom, right = node.attributes.pad
         _, height, width, channels = shapes[0]
         return (1, top + height + bottom, left + width + right, channels)
+
+
+# --- how ONNX files spell it ---
+
+
+def import_pad(call: Call) -> Value:
+    x = call.value(0)
+    rank = len(x.shape)
+    mode = call.text("mode", "constant")
+    pads = call.integers(1) if call.opset >= 11 else [int(n) for n in call.attributes.get("pads", ())]
+    value = scalar(call, 2) if call.opset >= 11 and call.has(2) else call.number("value", 0.0)
+    axes = list(range(rank))
+    if call.has(3):
+        axes = call.integers(3)
+        if any(not -rank <= axis < rank for axis in axes):
+            raise call.refuse(f"Pad: axes {axes} do not suit a tensor of rank {rank}")
+    if len(pads) != 2 * len(axes):
+        raise call.refuse(f"Pad: pads {pads} do not suit a tensor of rank {rank}")
+    if not any(pads):
+        return x
+    labels = labels_of(x)
+    if labels is None:
+        raise LayoutError(f"height and width; it finds axes {list(x.groups)} of NHWC")
+    begin, end = [0, 0, 0, 0], [0, 0, 0, 0]
+    for axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        begin[labels[axis % rank]] += before
+        end[labels[axis % rank]] += after
+    if min(pads) < 0 or begin[0] or end[0] or begin[CHANNEL] or end[CHANNEL]:
+        raise call.refuse(f"Pad by {pads} is not supported", "only height and width can be padded, not cropped")
+    if mode != "constant" or not math.isfinite(value):
+        raise call.refuse(f"Pad with mode '{mode}', value {value:g} is not supported", "pad with zeros")
+    _, height, width, channels = call.extents(x)
+    amounts = (begin[HEIGHT], begin[WIDTH], end[HEIGHT], end[WIDTH])
+    shape = (1, height + amounts[0] + amounts[2], width + amounts[1] + amounts[3], channels)
+    tensor = call.emit(Pad.name, [x], shape, PadAttributes(amounts, value))
+    outside = tuple(shape[label] for label in labels)
+    groups = tuple((label,) if shape[label] > 1 else () for label in labels)
+    return Value(tensor, outside, groups)

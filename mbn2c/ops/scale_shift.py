@@ -7,11 +7,16 @@ source   ONNX operator BatchNormalization, Mul and Add with a number per channel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from mbn2c.ir.axes import CHANNEL, LayoutError, Value
 from mbn2c.ir.graph import Graph, Node, Note, Tensor
+from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.operator import IMPORTED, Operator, Shape
+from mbn2c.ops.base.reading import FLOAT_MAX, per_channel
 from mbn2c.ops.base.weighted import ConvAttributes
 
 
@@ -35,6 +40,17 @@ class ScaleShift(Operator):
     attributes = ScaleShiftAttributes
     is_affine = True
 
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return {
+            ("", "Add"): _import_add,
+            ("", "BatchNormalization"): _import_batch_normalization,
+            ("", "Div"): _import_div,
+            ("", "Mul"): _import_mul,
+            ("", "Neg"): _import_neg,
+            ("", "Sub"): _import_sub,
+            ("", "Sum"): _import_sum,
+        }
+
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if len(shapes) == 3 and shapes[1] == shapes[2] == shapes[0][3:] else None
 
@@ -51,3 +67,85 @@ class ScaleShift(Operator):
         weights = replace(graph.tensors[node.inputs[1]], shape=scale.shape, data=scale)
         lowered = replace(node, op="depthwise_conv2d", attributes=ConvAttributes())
         return lowered, [weights], Note(self.name, node.name, text)
+
+
+# --- how ONNX files spell it ---
+
+
+def _scale_shift(call: Call, x: Value, scale: np.ndarray | float, shift: np.ndarray | float, origin: str) -> Value:
+    channels = call.extents(x)[CHANNEL]
+    constants = [("scale", np.broadcast_to(scale, (channels,))), ("shift", np.broadcast_to(shift, (channels,)))]
+    for what, data in constants:
+        if np.abs(data).max(initial=0.0) > FLOAT_MAX or not np.isfinite(data).all():
+            raise call.refuse(f"{call.op}: its {what} is not a finite float32", "check the trained parameters")
+    return call.emit_like(ScaleShift.name, x, ScaleShiftAttributes(origin), constants)
+
+
+def _import_batch_normalization(call: Call) -> Value:
+    if call.integer("training_mode", 0) or sum(name != "" for name in call.node.outputs) > 1:
+        raise call.refuse(
+            "BatchNormalization in training mode is not supported",
+            "export the model for inference: model.eval(), TrainingMode.EVAL or PRESERVE",
+        )
+    if not call.integer("spatial", 1):
+        raise call.refuse("BatchNormalization with spatial = 0 is not supported")
+    x = call.value(0)
+    if len(x.shape) < 2 or x.groups[1] not in ((), (CHANNEL,)) or x.shape[1] != call.extents(x)[CHANNEL]:
+        raise LayoutError("channels as axis 1")
+    gamma, beta, mean, variance = (call.floats(index) for index in range(1, 5))
+    if any(array.shape != (x.shape[1],) for array in (gamma, beta, mean, variance)):
+        raise call.refuse(f"BatchNormalization: its parameters do not have {x.shape[1]} channels")
+    spread = variance + call.number("epsilon", 1e-5)
+    if spread.min() <= 0:
+        raise call.refuse("BatchNormalization with a negative variance", "check the trained parameters")
+    scale = gamma / np.sqrt(spread)
+    return _scale_shift(call, x, scale, beta - mean * scale, "BatchNormalization")
+
+
+def _import_add(call: Call) -> Value | Declined:
+    for constant, other in ((0, 1), (1, 0)):
+        if call.is_constant(constant):
+            x = call.value(other)
+            return _scale_shift(call, x, 1.0, per_channel(call, x, constant), "Add")
+    return Declined(f"{call.op} of two activations is not supported", "only constants can be added")
+
+
+def _import_sum(call: Call) -> Value | Declined:
+    if len(call.node.inputs) != 2:
+        return Declined(f"Sum of {len(call.node.inputs)} tensors is not supported")
+    return _import_add(call)
+
+
+def _import_sub(call: Call) -> Value | Declined:
+    if call.is_constant(0):
+        x = call.value(1)
+        return _scale_shift(call, x, -1.0, per_channel(call, x, 0), "Sub")
+    x = call.value(0)
+    if call.is_constant(1):
+        return _scale_shift(call, x, 1.0, -per_channel(call, x, 1), "Sub")
+    return Declined("Sub of two activations is not supported", "only constants can be subtracted")
+
+
+def _import_mul(call: Call) -> Value | Declined:
+    for constant, other in ((0, 1), (1, 0)):
+        if call.is_constant(constant):
+            x = call.value(other)
+            return _scale_shift(call, x, per_channel(call, x, constant), 0.0, "Mul")
+    return Declined(
+        "Mul of two activations (squeeze-and-excitation, swish) is not supported yet",
+        "use a MobileNetV1 or V2 without attention; MobileNetV3 comes later",
+    )
+
+
+def _import_div(call: Call) -> Value | Declined:
+    if not call.is_constant(1):
+        return Declined("Div by an activation is not supported", "only constants can divide")
+    x = call.value(0)
+    divisor = per_channel(call, x, 1)
+    if (divisor == 0).any():
+        raise call.refuse("Div by zero")
+    return _scale_shift(call, x, 1.0 / divisor, 0.0, "Div")
+
+
+def _import_neg(call: Call) -> Value:
+    return _scale_shift(call, call.value(0), -1.0, 0.0, "Neg")

@@ -1,49 +1,77 @@
-"""One function per ONNX operator: the node's inputs in, Graph nodes or mere labels out.
+"""What each ONNX operator becomes: Graph nodes that our operators make, or mere labels.
 
-Each handler takes a `Call` and returns the `Value` of the node's first output. Operators whose inputs are all
-constants never come here; `convert` folds them.
+An operator says in its own file which ONNX operators it is spelt as; `relabel` has those that make no node. What has
+only constants as inputs never comes here; `convert` folds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 
-from mbn2c.frontend.operators import elementwise, layers, relabel
+from mbn2c.frontend.operators import relabel
 from mbn2c.ir.axes import Value
-from mbn2c.ops.base.call import Call
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.operator import Operator
+from mbn2c.ops.base.weighted import Weighted
 
-Handler = Callable[[Call], Value]
 
-HANDLERS: dict[tuple[str, str], Handler] = {
-    ("", "Add"): elementwise.add,
-    ("", "AveragePool"): layers.average_pool,
-    ("", "BatchNormalization"): elementwise.batch_normalization,
-    ("", "Cast"): relabel.cast,
-    ("", "Clip"): elementwise.clip,
-    ("", "Conv"): layers.conv,
-    ("", "Div"): elementwise.div,
-    ("", "Dropout"): relabel.dropout,
-    ("", "Flatten"): relabel.flatten,
-    ("", "Gather"): relabel.gather,
-    ("", "Gemm"): layers.gemm,
-    ("", "GlobalAveragePool"): layers.global_average_pool,
-    ("", "Identity"): relabel.identity,
-    ("", "LogSoftmax"): relabel.softmax,
-    ("", "MatMul"): layers.matmul,
-    ("", "Max"): elementwise.extremum,
-    ("", "Min"): elementwise.extremum,
-    ("", "Mul"): elementwise.mul,
-    ("", "Neg"): elementwise.neg,
-    ("", "Pad"): layers.pad,
-    ("", "ReduceMean"): layers.reduce_mean,
-    ("", "Relu"): elementwise.relu,
-    ("", "Reshape"): relabel.reshape,
-    ("", "Sigmoid"): relabel.sigmoid,
-    ("", "Softmax"): relabel.softmax,
-    ("", "Squeeze"): relabel.squeeze,
-    ("", "Sub"): elementwise.sub,
-    ("", "Sum"): elementwise.sum_all,
-    ("", "Transpose"): relabel.transpose,
-    ("", "Unsqueeze"): relabel.unsqueeze,
-    ("com.microsoft", "FusedConv"): layers.fused_conv,
+class Importers(Mapping[OnnxName, tuple[Importer, ...]]):
+    """Of each ONNX operator those that may take it, in order.
+
+    relabels   take their operators alone
+    tails      take theirs at the end of the network, and where no operator of ours does
+    operators  the first one, in this order, that does not decline
+    """
+
+    def __init__(
+        self,
+        operators: Mapping[str, Operator],
+        relabels: Mapping[OnnxName, Importer],
+        tails: Mapping[OnnxName, Importer],
+    ) -> None:
+        self.offered: dict[OnnxName, tuple[Importer, ...]] = {}
+        for operator in operators.values():
+            for name, importer in operator.onnx_imports().items():
+                assert name not in relabels, f"ONNX {name[1]} only relabels, and {operator.name} offers to make a node"
+                self.offered[name] = (*self.offered.get(name, ()), importer)
+        self._tails = tails
+        self._all = {name: (importer,) for name, importer in relabels.items()} | self.offered
+        for name, importer in tails.items():
+            self._all[name] = (*self.offered.get(name, ()), importer)
+
+    def __getitem__(self, name: OnnxName) -> tuple[Importer, ...]:
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[OnnxName]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def translate(self, call: Call) -> Value:
+        """What the node's first output becomes.
+
+        raises  ModelError, LayoutError, in the words of the first importer where all decline
+        """
+        name = (call.node.domain, call.op)
+        importers = self[name]
+        if name in self._tails and call.node.outputs[0] in call.builder.ends:
+            importers = (self._tails[name],)
+        declined: list[Declined] = []
+        for importer in importers:
+            made = importer(call)
+            if isinstance(made, Value):
+                return made
+            declined.append(made)
+        raise call.refuse(declined[0].what, declined[0].hint)
+
+
+IMPORTERS = Importers(OPERATORS, relabel.RELABELS, relabel.TAILS)
+# ONNX operators with weights, by which a network's layers are counted.
+WEIGHTED = {
+    op_type
+    for operator in OPERATORS.values()
+    if isinstance(operator, Weighted)
+    for _, op_type in operator.onnx_imports()
 }

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from mbn2c.ir.axes import CHANNEL, Value, transposed
-from mbn2c.ops.base.call import Call
+from mbn2c.ops.base.call import Call, Importer, OnnxName
 from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
 
@@ -127,3 +127,21 @@ def softmax(call: Call) -> Value:
 def sigmoid(call: Call) -> Value:
     """A sigmoid at the end of the network, split off likewise."""
     return replace(call.value(0), tail=TAIL_OF_OPERATOR[call.op])
+
+
+RELABELS: dict[OnnxName, Importer] = {
+    ("", "Cast"): cast,
+    ("", "Dropout"): dropout,
+    ("", "Flatten"): flatten,
+    ("", "Gather"): gather,
+    ("", "Identity"): identity,
+    ("", "Reshape"): reshape,
+    ("", "Squeeze"): squeeze,
+    ("", "Transpose"): transpose,
+    ("", "Unsqueeze"): unsqueeze,
+}
+TAILS: dict[OnnxName, Importer] = {
+    ("", "LogSoftmax"): softmax,
+    ("", "Sigmoid"): sigmoid,
+    ("", "Softmax"): softmax,
+}

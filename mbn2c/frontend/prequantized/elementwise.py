@@ -7,9 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from mbn2c.frontend.operators.elementwise import FLOAT_MAX
-from mbn2c.frontend.operators.elementwise import scalar as one_number
-from mbn2c.frontend.operators.layers import pad as float_pad
 from mbn2c.frontend.prequantized.layers import call_done
 from mbn2c.frontend.prequantized.probe import (
     as_int8,
@@ -30,7 +27,10 @@ from mbn2c.ir.axes import CHANNEL, Value
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation
 from mbn2c.ops.base.call import OnnxNode
+from mbn2c.ops.base.reading import FLOAT_MAX
+from mbn2c.ops.base.reading import scalar as one_number
 from mbn2c.ops.lookup import LookupAttributes
+from mbn2c.ops.pad import import_pad
 
 # --- between real and int8 -----------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ def pad(call: QuantizedCall) -> Value:
     x, meaning = call.value(0), call.meaning(0)
     if x.tensor not in builder.quants or (meaning.is_real and len(meaning.steps) != 1):
         raise call.refuse("Pad of something that is not quantized is not supported", FOLD_FIRST)
-    padded = float_pad(call)
+    padded = import_pad(call)
     if padded.tensor == x.tensor:
         builder.meanings[call.node.outputs[0]] = meaning
         return x

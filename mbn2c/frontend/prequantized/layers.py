@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from mbn2c.frontend.operators.layers import kernel_shape, window_of
 from mbn2c.frontend.prequantized.values import GivenQuant, Meaning, QuantizedCall
 from mbn2c.ir.axes import CHANNEL, NCHW, LayoutError, Value, labeled
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation, Window
 from mbn2c.numerics import INT8_MAX, INT8_MIN, WEIGHT_MAX, onnx_scale, quantize_linear, search_requantize
 from mbn2c.ops.base.guarded import guard_staircase
+from mbn2c.ops.base.reading import kernel_shape, window_of
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.ops.base.weighted import ConvAttributes, acc_bound, prove_requantize
 from mbn2c.ops.fully_connected import FullyConnectedAttributes

@@ -21,7 +21,7 @@ from mbn2c.frontend.convert import input_layouts, input_shape
 from mbn2c.frontend.fold_constants import bound_constants, fold_constants, shape_of
 from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_quantized_operator, load_model
 from mbn2c.frontend.nodes import describe, domain_of, view_of
-from mbn2c.frontend.operators import relabel
+from mbn2c.frontend.operators import WEIGHTED, relabel
 from mbn2c.frontend.prequantized import add as addition
 from mbn2c.frontend.prequantized import elementwise, float_layers, layers, pools
 from mbn2c.frontend.prequantized.sum import quantize_output
@@ -35,7 +35,6 @@ from mbn2c.frontend.prequantized.values import (
 )
 from mbn2c.frontend.runtime import fused_model
 from mbn2c.frontend.tails import ends_of
-from mbn2c.frontend.unsupported import WEIGHTED
 from mbn2c.ir.axes import LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.ir.graph import Graph, Note, Port
 from mbn2c.tasks.tails import TAIL_OF_OPERATOR

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from mbn2c.frontend.operators.layers import kernel_shape, window_of
 from mbn2c.frontend.prequantized.layers import GIVE_QOPERATOR, call_done, choose_requantize, limits, unfinished
 from mbn2c.frontend.prequantized.probe import mean_order
 from mbn2c.frontend.prequantized.values import GivenQuant, QuantizedCall
@@ -15,6 +14,7 @@ from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.average_pool2d import AveragePool2dAttributes
 from mbn2c.ops.base.guarded import guard_float_mean, guard_staircase
+from mbn2c.ops.base.reading import kernel_shape, window_of
 from mbn2c.ops.base.requantize import FloatMean
 
 

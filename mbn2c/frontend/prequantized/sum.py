@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from mbn2c.frontend.operators.elementwise import along_channels, per_channel
 from mbn2c.frontend.prequantized.layers import call_done, limits, unfinished
 from mbn2c.frontend.prequantized.probe import as_int8, every_value, run_nodes
 from mbn2c.frontend.prequantized.values import FOLD_FIRST, GivenQuant, QuantizedBuilder, QuantizedCall, Term
@@ -14,6 +13,7 @@ from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops.base.reading import along_channels, per_channel
 from mbn2c.ops.sum import guard_sum, run_sum
 
 

@@ -111,16 +111,16 @@ class QuantizedBuilder(Builder):
     """
 
     opsets: dict[str, int]
+    ends: Set[str] = frozenset()
     meanings: dict[str, Meaning] = field(default_factory=dict)
     quants: dict[str, Quant] = field(default_factory=dict)
     probes: dict[str, Probe] = field(default_factory=dict)
     unfinished: dict[str, Finish] = field(default_factory=dict)
     given_constants: dict[str, QuantizedConstant] = field(default_factory=dict)
     float_layers: list[str] = field(default_factory=list)
-    ends: Set[str] = frozenset()
 
     def __post_init__(self) -> None:
-        super().__init__(self.opsets)
+        super().__init__(self.opsets, self.ends)
 
     def add_given(self, wanted: str, data: np.ndarray, quant: Quant) -> str:
         """A constant int8, int16 or int32 tensor."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 
@@ -13,11 +13,14 @@ from mbn2c.ir.graph import Node, Tensor
 class Builder:
     """Collects the tensors and nodes of the Graph; `values` and `constants` are keyed by ONNX name.
 
+    opsets  the version of each ONNX domain
+    ends    ONNX names after which no layer comes
     folded  what computing constants has cost so far, see `fold_constants`
     """
 
-    def __init__(self, opsets: dict[str, int]) -> None:
+    def __init__(self, opsets: dict[str, int], ends: Set[str] = frozenset()) -> None:
         self.opsets = opsets
+        self.ends = ends
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self.values: dict[str, Value] = {}

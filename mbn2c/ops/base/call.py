@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -258,3 +258,19 @@ class Call:
         """As `emit`, an elementwise operator: the result has the shape and axes of `value`."""
         tensor = self.emit(op, [value, *more], self.extents(value), attributes, constants, part)
         return replace(value, tensor=tensor)
+
+
+@dataclass(frozen=True)
+class Declined:
+    """An operator's answer to a node that it does not make, though it makes others of that kind.
+
+    what, hint  of the refusal, should no other operator make it either
+    """
+
+    what: str
+    hint: str = EXPORT_AGAIN
+
+
+OnnxName = tuple[str, str]  # domain, operator
+# What a node's first output becomes; raises ModelError or LayoutError where the node is right for nobody.
+Importer = Callable[[Call], Value | Declined]

@@ -23,6 +23,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node, Note, Quant, Tensor
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ir.window import Activation, Window
+from mbn2c.ops.base.call import Importer, OnnxName
 
 IMPORTED, LOWERED, QUANTIZED = "imported", "lowered", "quantized"
 EVERY_STAGE = frozenset((IMPORTED, LOWERED, QUANTIZED))
@@ -74,6 +75,11 @@ class Operator:
     mixes_channels: bool = False
     carries_activation: bool = False
     sums_channels: bool = False
+
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        """How float32 files spell it. Several operators may offer to make one kind of node: the first that does not
+        decline makes it, in the order of their names."""
+        return {}
 
     # --- structure -------------------------------------------------------------------------------
 

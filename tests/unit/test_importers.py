@@ -1,0 +1,89 @@
+"""Which operator takes an ONNX node: several may offer to, the first that does not decline makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from mbn2c.errors import ModelError
+from mbn2c.frontend.operators import IMPORTERS, Importers
+from mbn2c.frontend.operators.relabel import RELABELS, TAILS
+from mbn2c.ir.axes import NCHW, Value, labeled
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.base.builder import Builder
+from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName, OnnxNode
+from mbn2c.ops.base.operator import Operator
+
+SHAPE = (1, 4, 5, 6)
+
+
+def offering(name: str, op_type: str, importer: Importer) -> Operator:
+    """An operator that no file holds yet."""
+
+    class Offering(Operator):
+        def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+            return {("", op_type): importer}
+
+    operator = Offering()
+    operator.name = name
+    return operator
+
+
+def make_two(call: Call) -> Value | Declined:
+    """A product of two activations, as an operator of a later day may take it."""
+    if call.is_constant(0) or call.is_constant(1):
+        return Declined("two activations, please")
+    return call.emit_like("two", call.value(0), None, more=[call.value(1)])
+
+
+def make_gate(call: Call) -> Value | Declined:
+    return call.emit_like("gate", call.value(0), None)
+
+
+def call_of(op_type: str, *inputs: str, ends: frozenset[str] = frozenset()) -> Call:
+    builder = Builder({"": 13}, ends)
+    for name in ("a", "b"):
+        builder.values[name] = labeled(builder.add_activation(name, (1, 5, 6, 4)), SHAPE, NCHW)
+    builder.constants["c"] = np.float32([2.0])
+    return Call(builder, OnnxNode(op_type, "", "n", inputs, ("y",)), "n", 13)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "made"), [(("a", "b"), "two"), (("a", "c"), "scale_shift"), (("c", "a"), "scale_shift")]
+)
+def test_a_new_operator_takes_what_the_others_decline(inputs: tuple[str, ...], made: str) -> None:
+    new = offering("two", "Mul", make_two)
+    for operators in ({**OPERATORS, "two": new}, {"two": new, **OPERATORS}):
+        call = call_of("Mul", *inputs)
+        Importers(operators, RELABELS, TAILS).translate(call)
+        assert [node.op for node in call.builder.nodes] == [made]
+
+
+def test_a_node_that_all_decline_is_refused_in_the_words_of_the_first() -> None:
+    with pytest.raises(ModelError, match=r"Mul of two activations \(squeeze-and-excitation, swish\)") as refusal:
+        IMPORTERS.translate(call_of("Mul", "a", "b"))
+    assert refusal.value.where == "node 'n', operator Mul"
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_offered", "made", "tail"),
+    [
+        (frozenset({"y"}), True, [], "sigmoid"),
+        (frozenset(), True, ["gate"], ""),
+        (frozenset(), False, [], "sigmoid"),
+    ],
+)
+def test_a_tail_is_split_off_at_the_end_and_where_no_operator_makes_it(
+    ends: frozenset[str], is_offered: bool, made: list[str], tail: str
+) -> None:
+    operators = {"gate": offering("gate", "Sigmoid", make_gate)} if is_offered else {}
+    call = call_of("Sigmoid", "a", ends=ends)
+    value = Importers(operators, RELABELS, TAILS).translate(call)
+    assert ([node.op for node in call.builder.nodes], value.tail) == (made, tail)
+
+
+def test_no_operator_takes_what_only_relabels() -> None:
+    with pytest.raises(AssertionError, match="Reshape only relabels, and two offers to make a node"):
+        Importers({"two": offering("two", "Reshape", make_two)}, RELABELS, TAILS)
