@@ -9,7 +9,7 @@ from onnx import NodeProto
 from mbn2c.errors import ModelError
 from mbn2c.frontend.load import is_quantized_operator
 from mbn2c.frontend.nodes import describe, domain_of
-from mbn2c.frontend.operators import IMPORTERS, WEIGHTED
+from mbn2c.frontend.operators import IMPORTERS, OFFERED, WEIGHTED
 from mbn2c.frontend.order import used_names
 from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
@@ -103,7 +103,7 @@ def _missing(nodes: Sequence[NodeProto], constants: Iterable[str]) -> list[NodeP
     worked_on: set[str] = set()
     inner = set()
     for node in reversed(nodes):
-        is_tail = node.op_type in TAIL_OF_OPERATOR and (domain_of(node), node.op_type) not in IMPORTERS.offered
+        is_tail = node.op_type in TAIL_OF_OPERATOR and (domain_of(node), node.op_type) not in OFFERED
         if is_tail and node.output[0] in worked_on:
             inner.add(id(node))
         passes = node.op_type in PASS_ON and not worked_on.intersection(node.output)

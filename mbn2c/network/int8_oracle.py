@@ -16,11 +16,11 @@ import numpy as np
 
 from mbn2c.frontend.export import onnx_names, with_outputs
 from mbn2c.frontend.prequantized.ends import as_input, real_numbers, tail_model
-from mbn2c.frontend.prequantized.values import Probe
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph, Port
 from mbn2c.numerics import quantize_linear
 from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.prequantized.values import Probe
 from mbn2c.tasks.task import to_nhwc
 
 Tensors = Mapping[str, np.ndarray]

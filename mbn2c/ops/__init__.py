@@ -24,9 +24,8 @@ def _operator_of(module: str) -> Operator:
     return found[0]
 
 
-OPERATORS: dict[str, Operator] = {
-    name: _operator_of(name) for name in sorted(module.name for module in iter_modules(__path__) if not module.ispkg)
-}
+_MODULES = sorted(module.name for module in iter_modules(__path__) if module.name != "base")
+OPERATORS: dict[str, Operator] = {name: _operator_of(name) for name in _MODULES}
 
 
 def operator_of(node: Node) -> Operator:

@@ -16,10 +16,13 @@ from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
 from mbn2c.ops.add import add_values
-from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.convolution import Convolution, read_convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
+from mbn2c.ops.base.prequantized.convolution import convolution_imports
+from mbn2c.ops.base.prequantized.layers import Layer
+from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 from mbn2c.ops.clamp import clamp
 from mbn2c.ops.depthwise_conv2d import emit_depthwise
@@ -33,12 +36,22 @@ class Conv2d(Weighted):
     mixes_channels = True
 
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
-        return {("", "Conv"): _import_conv, ("com.microsoft", "FusedConv"): _import_fused_conv}
+        return {("", "Conv"): _import_conv, (MICROSOFT, "FusedConv"): _import_fused_conv}
+
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        return convolution_imports(self._layer_of)
 
     def window(self, node: Node) -> Window:
         window = node.attributes.window
         assert isinstance(window, Window)
         return window
+
+    def _layer_of(self, convolution: Convolution) -> Layer | Declined:
+        if not convolution.is_dense:
+            return convolution.declined()
+        weights = convolution.weights
+        attributes = ConvAttributes(convolution.window)
+        return Layer(self, attributes, weights.transpose(0, 2, 3, 1), convolution.order, *convolution.output)
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         x, weights, bias = shapes
@@ -86,12 +99,12 @@ class Conv2d(Weighted):
 
 
 def _import_conv(call: Call) -> Value | Declined:
-    convolution = read_convolution(call, call.value(0))
-    return _emit(call, convolution) if convolution.is_dense else convolution.declined()
+    convolution, bias = read_convolution(call, call.value(0))
+    return _emit(call, convolution, bias) if convolution.is_dense else convolution.declined()
 
 
-def _emit(call: Call, convolution: Convolution, part: str = "") -> Value:
-    constants = [("weights", convolution.weights.transpose(0, 2, 3, 1)), ("bias", convolution.bias)]
+def _emit(call: Call, convolution: Convolution, bias: np.ndarray, part: str = "") -> Value:
+    constants = [("weights", convolution.weights.transpose(0, 2, 3, 1)), ("bias", bias)]
     attributes = ConvAttributes(convolution.window)
     return call.emit_nchw(Conv2d.name, [convolution.x], convolution.hwc, attributes, constants, part)
 
@@ -101,15 +114,15 @@ def _import_fused_conv(call: Call) -> Value | Declined:
 
     source  ONNX Runtime contrib operators, FusedConv
     """
-    convolution = read_convolution(call, call.value(0))
+    convolution, bias = read_convolution(call, call.value(0))
     if not convolution.is_dense and not convolution.is_depthwise:
         return convolution.declined()
     emit = _emit if convolution.is_dense else emit_depthwise
     if call.has(3):
-        return _fused_activation(call, add_values(call, emit(call, convolution, "conv"), call.value(3), "add"))
+        return _fused_activation(call, add_values(call, emit(call, convolution, bias, "conv"), call.value(3), "add"))
     if call.text("activation", "") == "":
-        return emit(call, convolution)
-    return _fused_activation(call, emit(call, convolution, "conv"))
+        return emit(call, convolution, bias)
+    return _fused_activation(call, emit(call, convolution, bias, "conv"))
 
 
 def _fused_activation(call: Call, x: Value) -> Value:

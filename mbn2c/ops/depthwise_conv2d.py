@@ -18,6 +18,9 @@ from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.convolution import Convolution, read_convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
+from mbn2c.ops.base.prequantized.convolution import convolution_imports
+from mbn2c.ops.base.prequantized.layers import Layer
+from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 
 
@@ -30,10 +33,19 @@ class DepthwiseConv2d(Weighted):
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
         return {("", "Conv"): _import_conv}
 
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        return convolution_imports(self._layer_of)
+
     def window(self, node: Node) -> Window:
         window = node.attributes.window
         assert isinstance(window, Window)
         return window
+
+    def _layer_of(self, convolution: Convolution) -> Layer | Declined:
+        if not convolution.is_depthwise:
+            return convolution.declined()
+        weights = convolution.weights[:, 0].transpose(1, 2, 0)
+        return Layer(self, _attributes(convolution), weights, convolution.order, *convolution.output)
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         x, weights, bias = shapes
@@ -95,12 +107,16 @@ class DepthwiseConv2d(Weighted):
 
 
 def _import_conv(call: Call) -> Value | Declined:
-    convolution = read_convolution(call, call.value(0))
-    return emit_depthwise(call, convolution) if convolution.is_depthwise else convolution.declined()
+    convolution, bias = read_convolution(call, call.value(0))
+    return emit_depthwise(call, convolution, bias) if convolution.is_depthwise else convolution.declined()
 
 
-def emit_depthwise(call: Call, convolution: Convolution, part: str = "") -> Value:
+def emit_depthwise(call: Call, convolution: Convolution, bias: np.ndarray, part: str = "") -> Value:
     weights = convolution.weights[:, 0].transpose(1, 2, 0)
-    attributes = ConvAttributes(convolution.window, depth_multiplier=len(convolution.weights) // convolution.group)
-    constants = [("weights", weights), ("bias", convolution.bias)]
+    constants = [("weights", weights), ("bias", bias)]
+    attributes = _attributes(convolution)
     return call.emit_nchw(DepthwiseConv2d.name, [convolution.x], convolution.hwc, attributes, constants, part)
+
+
+def _attributes(convolution: Convolution) -> ConvAttributes:
+    return ConvAttributes(convolution.window, depth_multiplier=len(convolution.weights) // convolution.group)

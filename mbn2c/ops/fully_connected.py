@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, LayoutError, Value
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Activation, Window
-from mbn2c.ops.base.call import Call, Importer, OnnxName
+from mbn2c.numerics import onnx_scale
+from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape
+from mbn2c.ops.base.prequantized.float_layers import float_layer
+from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, Layer, bias_of, integer_layer, weights_of
+from mbn2c.ops.base.prequantized.values import PrequantizedImporter, QuantizedCall
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 from mbn2c.ops.conv2d import Conv2d
@@ -39,6 +44,14 @@ class FullyConnected(Weighted):
 
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
         return {("", "Gemm"): _import_gemm, ("", "MatMul"): _import_matmul}
+
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        return {
+            ("", "Gemm"): _gemm_in_float,
+            ("", "MatMul"): _matmul_in_float,
+            ("", "QLinearMatMul"): _import_qlinear_matmul,
+            (MICROSOFT, "QGemm"): _import_qgemm,
+        }
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         x, weights, bias = shapes
@@ -126,3 +139,66 @@ def _dense(call: Call, x: Value, weights: np.ndarray, bias: np.ndarray) -> Value
         constants = [("weights", ordered.reshape(outputs, height, width, channels)), ("bias", bias)]
         tensor = call.emit(Conv2d.name, [x], (1, 1, 1, outputs), ConvAttributes(window), constants)
     return Value(tensor, shape, groups)
+
+
+# --- how quantized ones do ---
+
+
+def _import_qgemm(call: QuantizedCall) -> Value:
+    """source  ONNX Runtime contrib operators, QGemm: a, b, c, then the result's scale and zero point"""
+    if call.integer("transA", 0) or not call.has(7):
+        raise call.refuse(
+            "QGemm with transA or a float32 output is not supported", "quantize the last layer's output too"
+        )
+    is_transposed = bool(call.integer("transB", 0))
+    return _integer_dense(call, is_transposed, call.number("alpha", 1.0), bias=6, y_scale=7)
+
+
+def _import_qlinear_matmul(call: QuantizedCall) -> Value:
+    """source  ONNX operator QLinearMatMul"""
+    return _integer_dense(call, False, 1.0, bias=None, y_scale=6)
+
+
+def _integer_dense(call: QuantizedCall, is_transposed: bool, alpha: float, bias: int | None, y_scale: int) -> Value:
+    x, _ = call.integers_in(0)
+    x_given, y_given = call.given_quant(1, 2), call.given_quant(y_scale, y_scale + 1)
+    weights = weights_of(call, 3, 0 if is_transposed else 1)
+    layer = _layer_of(call, x, weights if is_transposed else weights.T)
+    channels = len(layer.order)
+    w_scale = call.weights_scale(4, channels)
+    scale = onnx_scale(np.float32(np.float32(alpha) * x_given.scale), w_scale, y_given.scale)
+    biases = np.zeros(channels, np.int64) if bias is None else bias_of(call, bias, channels)
+    return integer_layer(call, layer, x, x_given, y_given, w_scale, scale, biases)
+
+
+def _gemm_in_float(call: QuantizedCall) -> Value | Declined:
+    if call.integer("transA", 0) or call.number("alpha", 1.0) != 1 or call.number("beta", 1.0) != 1:
+        raise call.refuse("Gemm with transA, alpha or beta is not supported in float32", GIVE_QOPERATOR)
+    return float_layer(call, partial(_layer_of, call), bool(call.integer("transB", 0)))
+
+
+def _matmul_in_float(call: QuantizedCall) -> Value | Declined:
+    return float_layer(call, partial(_layer_of, call), is_transposed=False)
+
+
+def _layer_of(call: QuantizedCall, x: Value, weights: np.ndarray) -> Layer:
+    """Of Gemm, MatMul, QGemm and QLinearMatMul; weights int64 [O, I]."""
+    if weights.ndim != 2 or not x.shape or x.shape[-1] != weights.shape[1] or 0 in weights.shape:
+        raise call.refuse(f"{call.op}: weights of shape {list(weights.shape)} do not suit {list(x.shape)}")
+    outputs = len(weights)
+    last, others = x.groups[-1], x.groups[:-1]
+    _, height, width, channels = call.extents(x)
+    value = Value("", (*x.shape[:-1], outputs), (*others, (CHANNEL,) if outputs > 1 else ()))
+    if all(CHANNEL not in group for group in others) and last in ((), (CHANNEL,)) and height * width > 1:
+        ordered = weights.reshape(outputs, 1, 1, channels)
+        return Layer(Conv2d(), ConvAttributes(), ordered, weights, (1, height, width, outputs), value)
+    if any(others):
+        raise LayoutError(f"a product over the last axis of {list(x.shape)} that is not the channel axis")
+    ordered = weights.reshape(outputs, *(call.extents(x)[axis] for axis in last))
+    ordered = ordered.transpose(0, *(1 + last.index(axis) for axis in sorted(last)))
+    if (height, width) == (1, 1):
+        flat = ordered.reshape(outputs, channels)
+        return Layer(FullyConnected(), FullyConnectedAttributes(), flat, weights, (1, 1, 1, outputs), value)
+    window = ordered.reshape(outputs, height, width, channels)
+    attributes = ConvAttributes(Window(kernel=(height, width)))
+    return Layer(Conv2d(), attributes, window, weights, (1, 1, 1, outputs), value)

@@ -7,18 +7,40 @@ source   DequantizeLinear, Clip, QuantizeLinear in ONNX, Gather for other functi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
 from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
+from mbn2c.ops.base.prequantized.layers import call_done
+from mbn2c.ops.base.prequantized.tables import as_int8, chained, lookup_table, pairs
+from mbn2c.ops.base.prequantized.values import FOLD_FIRST, GivenQuant, PrequantizedImporter, QuantizedCall
+from mbn2c.ops.base.reading import scalar
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 
 _INT32 = 6  # TensorProto.INT32
+# ONNX operators that are a function of one tensor, where what else they read is one number.
+_POINTWISE = (
+    "Add",
+    "Clip",
+    "Elu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Max",
+    "Min",
+    "Mul",
+    "Relu",
+    "Sigmoid",
+    "Sub",
+    "Tanh",
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +58,15 @@ class Lookup(Operator):
     name = "lookup"
     attributes = LookupAttributes
     stages = frozenset((QUANTIZED,))
+
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        return {
+            ("", "QuantizeLinear"): _import_quantize,
+            (MICROSOFT, "QLinearLeakyRelu"): _import_qlinear,
+            (MICROSOFT, "QLinearSigmoid"): _import_qlinear,
+            (MICROSOFT, "QuantizeLinear"): _import_quantize,
+            **{("", op_type): _pointwise_in_float for op_type in _POINTWISE},
+        }
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if len(shapes) == 1 else None
@@ -71,3 +102,54 @@ def _spell_table(table: Sequence[int], x: str, output: str) -> list[OnnxOp]:
         OnnxOp("Cast", (x,), (index,), {"to": _INT32}),
         OnnxOp("Gather", (*whole, index), (output,), {"axis": 0}, whole),
     ]
+
+
+# --- how ONNX files spell it ---
+
+
+def _pointwise_in_float(call: QuantizedCall) -> Value | Declined:
+    """An elementwise float32 function of one tensor and constants; it waits for its QuantizeLinear."""
+    data = [index for index in range(len(call.node.inputs)) if call.has(index) and not call.is_constant(index)]
+    if data == [1] and len(call.node.inputs) == 2 and call.op in ("Add", "Max", "Min", "Mul"):
+        call = replace(call, node=replace(call.node, inputs=call.node.inputs[::-1]))
+        data = [0]
+    if len(data) > 1:
+        return Declined(f"{call.op} of two activations is not supported", "only additions of two activations compile")
+    if data != [0]:
+        return Declined(f"{call.op} of a constant and an activation is not supported", FOLD_FIRST)
+    for index in range(1, len(call.node.inputs)):
+        if call.has(index) and call.constant(index).size != 1:
+            return Declined(f"{call.op} with one number per channel is not supported", FOLD_FIRST)
+        if call.has(index):
+            scalar(call, index)
+    meaning = call.meaning(0)
+    call.builder.meanings[call.node.outputs[0]] = replace(meaning, steps=(*meaning.steps, call.node))
+    return call.value(0)
+
+
+def _import_quantize(call: QuantizedCall) -> Value | Declined:
+    """Elementwise nodes between DequantizeLinear and QuantizeLinear: a table of ONNX Runtime's own results."""
+    x, meaning = call.value(0), call.meaning(0)
+    if not meaning.steps or meaning.steps[0].op_type != "DequantizeLinear":
+        return Declined("QuantizeLinear of something that is not quantized is not supported")
+    given = call.given_quant(1, 2)
+    return _emit_lookup(call, x, lookup_table(call, meaning.steps, meaning.unsigned, given), given)
+
+
+def _import_qlinear(call: QuantizedCall) -> Value:
+    """QLinearLeakyRelu, QLinearSigmoid: x, scale, zero point, y scale, zero point."""
+    x, meaning = call.integers_in(0)
+    x_given, given = call.given_quant(1, 2), call.given_quant(3, 4)
+    call.builder.set_quant(call, x.tensor, x_given)
+    nodes, last = chained([call.node], "x", "step")
+    values = pairs(meaning.unsigned, meaning.unsigned)[0][::256]
+    table = as_int8(call.ask(nodes, {"x": values}, last))
+    return _emit_lookup(call, x, table, given)
+
+
+def _emit_lookup(call: QuantizedCall, x: Value, table: np.ndarray, given: GivenQuant) -> Value:
+    output = call.builder.activation(call.node.outputs[0], call.extents(x), call)
+    attributes = LookupAttributes(tuple(int(value) for value in table), None)
+    call.builder.nodes.append(Node(call.name, Lookup.name, (x.tensor,), (output,), attributes))
+    call.builder.set_quant(call, output, given)
+    return call_done(call, replace(x, tensor=output), given)

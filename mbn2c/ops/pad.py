@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
 from mbn2c.ir.graph import Node
 from mbn2c.ops.base.call import Call, Importer, OnnxName
 from mbn2c.ops.base.operator import IMPORTED, Operator, Shape
+from mbn2c.ops.base.prequantized.values import FOLD_FIRST, UNSIGNED_SHIFT, PrequantizedImporter, QuantizedCall
 from mbn2c.ops.base.reading import scalar
 
 
@@ -41,6 +42,9 @@ class Pad(Operator):
 
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
         return {("", "Pad"): import_pad}
+
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        return {("", "Pad"): _import_prequantized}
 
     def is_channelwise(self, node: Node) -> bool:
         return True
@@ -87,3 +91,26 @@ def import_pad(call: Call) -> Value:
     outside = tuple(shape[label] for label in labels)
     groups = tuple((label,) if shape[label] > 1 else () for label in labels)
     return Value(tensor, outside, groups)
+
+
+# --- how quantized ones do ---
+
+
+def _import_prequantized(call: QuantizedCall) -> Value:
+    """A border of real 0, which the window behind it takes over (`passes.fold_pad`)."""
+    builder = call.builder
+    x, meaning = call.value(0), call.meaning(0)
+    if x.tensor not in builder.quants or (meaning.is_real and len(meaning.steps) != 1):
+        raise call.refuse("Pad of something that is not quantized is not supported", FOLD_FIRST)
+    padded = import_pad(call)
+    if padded.tensor == x.tensor:
+        builder.meanings[call.node.outputs[0]] = meaning
+        return x
+    node, quant = builder.nodes[-1], builder.quants[x.tensor]
+    zero = 0 if meaning.is_real else quant.zero_point + (UNSIGNED_SHIFT if meaning.unsigned else 0)
+    if node.attributes.value != zero:
+        raise call.refuse(f"Pad with {node.attributes.value:g}, which does not stand for 0, is not supported")
+    builder.nodes[-1] = replace(node, attributes=replace(node.attributes, value=0.0))
+    builder.quants[padded.tensor] = quant
+    builder.meanings[call.node.outputs[0]] = meaning
+    return padded

@@ -9,14 +9,29 @@ As in `guarded`, an integer line decides, unless it lies within a band around a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mbn2c.errors import QuantError
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.window import Activation
+from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
 from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
+from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
+from mbn2c.ops.base.prequantized.tables import as_int8, every_value
+from mbn2c.ops.base.prequantized.values import (
+    FOLD_FIRST,
+    GivenQuant,
+    PrequantizedImporter,
+    QuantizedCall,
+    Term,
+    terms_of,
+)
+from mbn2c.ops.base.reading import along_channels, per_channel
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 
 _HALF_ULP = 2.0**-24
@@ -100,6 +115,12 @@ class Sum(Operator):
     stages = frozenset((QUANTIZED,))
     sums_channels = True
 
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        return {
+            ("", "Add"): _add_in_float,
+            (MICROSOFT, "QLinearAdd"): _import_qlinear_add,
+        }
+
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if shapes and all(shape == shapes[0] for shape in shapes) else None
 
@@ -162,3 +183,95 @@ def in_steps(attributes: SumAttributes, centred: Sequence[np.ndarray]) -> np.nda
     for term in terms[1:]:
         total = total + term
     return np.asarray(total / np.float32(attributes.y_scale))
+
+
+# --- how ONNX files spell it ---
+
+
+def _add_in_float(call: QuantizedCall) -> Value | Declined:
+    """Add of a sum and one more tensor, or of a number per channel."""
+    constants = [call.constant(index) for index in (0, 1) if call.is_constant(index)]
+    if any(constant.size == 1 for constant in constants):
+        return Declined("Add of one number is not supported")
+    if not constants and not call.meaning(0).terms and not call.meaning(1).terms:
+        return Declined("Add of two tensors is not supported")
+    order = (1, 0) if call.is_constant(0) else (0, 1)
+    x = call.value(order[0])
+    first = terms_of(call, order[0])
+    if call.is_constant(order[1]):
+        second: tuple[Term, ...] = (per_channel(call, x, order[1]).astype(np.float32),)
+    else:
+        other = call.value(order[1])
+        if x.shape != other.shape or x.groups != other.groups:
+            raise call.refuse(
+                f"{call.op} of tensors of shapes {list(x.shape)} and {list(other.shape)} is not supported",
+                "only activations of equal shape and axis order can be added",
+            )
+        second = terms_of(call, order[1])
+    if not first or not second:
+        raise call.refuse(
+            f"{call.op} reads a tensor that is not quantized", "quantize every layer of the model, in QDQ form"
+        )
+    # Float32 additions may be swapped, but not put together in another way.
+    terms = (*first, *second) if len(second) == 1 else (*second, *first)
+    tensors = [term for term in terms if isinstance(term, Value)]
+    biases = [number for number, term in enumerate(terms) if not isinstance(term, Value)]
+    if min(len(first), len(second)) > 1 or len(biases) > 1 or len({one.tensor for one in tensors}) < len(tensors):
+        raise call.refuse(
+            f"{call.op} of two sums, of two constants, or of a tensor twice, with nothing quantized in between",
+            f"quantize the inputs of '{call.name}' too",
+        )
+    return _unfinished_sum(call, x, terms)
+
+
+def _import_qlinear_add(call: QuantizedCall) -> Value | Declined:
+    """QLinearAdd of a tensor and a number per channel, where ONNX Runtime's results are those of the float32 sum.
+
+    raises  ModelError if one of the 256 results of a channel is another
+    """
+    if not call.is_constant(0) and not call.is_constant(3):
+        return Declined("QLinearAdd of two activations is not supported")
+    at, other = (0, 3) if call.is_constant(0) else (3, 0)
+    builder = call.builder
+    x, meaning = call.integers_in(other)
+    x_given, given_constant, given = (call.given_quant(k, k + 1) for k in (other + 1, at + 1, 6))
+    builder.set_quant(call, x.tensor, x_given)
+    codes = along_channels(call, x, at, call.constant(at).astype(np.float64)).astype(call.constant(at).dtype)
+    bias = (codes.astype(np.float32) - np.float32(given_constant.file_zero_point)) * given_constant.scale
+    scales = float(x_given.scale), float(given.scale)
+    attributes = guard_sum(scales[:1], scales[1], bias, 1, INT8_MIN, INT8_MAX, call.where)
+    node = call.node.renamed({other: "x", at: "constant"}, "y")
+    every = every_value(meaning.unsigned)
+    inputs = {"x": np.repeat(every, len(codes)), "constant": np.tile(codes, len(every))}
+    theirs = as_int8(call.ask([node], inputs, "y"))
+    centred = np.repeat(as_int8(every).astype(np.int64) - x_given.quant.zero_point, len(codes)).reshape(-1, len(codes))
+    differing = int((run_sum(attributes, [centred], given.quant.zero_point).reshape(-1) != theirs).sum())
+    if differing:
+        raise call.refuse(
+            f"QLinearAdd of a constant is no float32 sum in ONNX Runtime, in {differing} of {theirs.size} results",
+            FOLD_FIRST,
+        )
+    output = builder.activation(call.node.outputs[0], call.extents(x), call)
+    builder.nodes.append(Node(call.name, Sum.name, (x.tensor,), (output,), attributes))
+    builder.set_quant(call, output, given)
+    return call_done(call, replace(x, tensor=output), given)
+
+
+def _unfinished_sum(call: QuantizedCall, like: Value, terms: tuple[Term, ...]) -> Value:
+    builder = call.builder
+    output = builder.activation(call.node.outputs[0], call.extents(like), call)
+    tensors = [term.tensor for term in terms if isinstance(term, Value)]
+    # Of the first two terms either may be said to come first.
+    bias_at = next((max(1, number) for number, term in enumerate(terms) if not isinstance(term, Value)), 0)
+    bias = next((term for term in terms if not isinstance(term, Value)), None)
+    scales = [float(builder.quants[tensor].scale[0]) for tensor in tensors]
+
+    def finish(given: GivenQuant, activation: Activation | None) -> Node:
+        builder.float_layers.append(call.name)
+        low, high = limits(given, activation)
+        attributes = guard_sum(scales, float(given.scale), bias, bias_at, low, high, call.where)
+        return Node(call.name, Sum.name, tuple(tensors), (output,), attributes)
+
+    value = unfinished(call, replace(like, tensor=output), finish)
+    builder.meanings[call.node.outputs[0]] = replace(builder.meanings[call.node.outputs[0]], terms=terms)
+    return value

@@ -80,13 +80,14 @@ def test_added_constant_is_proved_result_by_result(tmp_path: Path, monkeypatch: 
 
     def one_off(*question: Any) -> np.ndarray:
         found = run_nodes(*question)
-        found[found.size // 2] ^= 1
+        if [node.op_type for node in question[0]] == ["QLinearAdd"] and "constant" in question[1]:
+            found[found.size // 2] ^= 1
         return found
 
     path = tmp_path / "model.onnx"
     path.write_bytes(quantize(matmul_head(), Dialect("QOperator")))
     assert [len(node.inputs) for node in import_quantized_lowered(path).graph.nodes if node.op == "sum"] == [1]
-    monkeypatch.setattr("mbn2c.frontend.prequantized.sum.run_nodes", one_off)
+    monkeypatch.setattr("mbn2c.frontend.prequantized.model.run_nodes", one_off)
     with pytest.raises(ModelError, match="in 1 of 1536 results"):
         import_quantized_lowered(path)
 

@@ -23,9 +23,9 @@ from mbn2c.commands.verify.accuracy import accuracy_counts
 from mbn2c.commands.verify.one_image import Bench, Outcome, Tally, VerifyOptions, open_models
 from mbn2c.commands.verify.second_look import Finding
 from mbn2c.errors import GateError, UsageError
-from mbn2c.frontend.prequantized.values import Probe
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.prequantized.values import Probe
 from mbn2c.targets import load_core
 from mbn2c.tasks.classification.likeness import Likeness, compare, fails_sqnr, noisiest, summary
 from mbn2c.tasks.classification.outputs import KINDS, OutputSpec, main_output, read_outputs

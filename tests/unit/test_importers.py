@@ -14,21 +14,11 @@ from mbn2c.ir.axes import NCHW, Value, labeled
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.builder import Builder
 from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName, OnnxNode
-from mbn2c.ops.base.operator import Operator
 
 SHAPE = (1, 4, 5, 6)
 
 
-def offering(name: str, op_type: str, importer: Importer) -> Operator:
-    """An operator that no file holds yet."""
-
-    class Offering(Operator):
-        def onnx_imports(self) -> Mapping[OnnxName, Importer]:
-            return {("", op_type): importer}
-
-    operator = Offering()
-    operator.name = name
-    return operator
+OFFERS = [operator.onnx_imports() for operator in OPERATORS.values()]
 
 
 def make_two(call: Call) -> Value | Declined:
@@ -54,10 +44,10 @@ def call_of(op_type: str, *inputs: str, ends: frozenset[str] = frozenset()) -> C
     ("inputs", "made"), [(("a", "b"), "two"), (("a", "c"), "scale_shift"), (("c", "a"), "scale_shift")]
 )
 def test_a_new_operator_takes_what_the_others_decline(inputs: tuple[str, ...], made: str) -> None:
-    new = offering("two", "Mul", make_two)
-    for operators in ({**OPERATORS, "two": new}, {"two": new, **OPERATORS}):
+    new: Mapping[OnnxName, Importer] = {("", "Mul"): make_two}
+    for offers in ([*OFFERS, new], [new, *OFFERS]):
         call = call_of("Mul", *inputs)
-        Importers(operators, RELABELS, TAILS).translate(call)
+        Importers(offers, RELABELS, TAILS).translate(call)
         assert [node.op for node in call.builder.nodes] == [made]
 
 
@@ -78,12 +68,12 @@ def test_a_node_that_all_decline_is_refused_in_the_words_of_the_first() -> None:
 def test_a_tail_is_split_off_at_the_end_and_where_no_operator_makes_it(
     ends: frozenset[str], is_offered: bool, made: list[str], tail: str
 ) -> None:
-    operators = {"gate": offering("gate", "Sigmoid", make_gate)} if is_offered else {}
+    offers: list[Mapping[OnnxName, Importer]] = [{("", "Sigmoid"): make_gate}] if is_offered else []
     call = call_of("Sigmoid", "a", ends=ends)
-    value = Importers(operators, RELABELS, TAILS).translate(call)
+    value = Importers([*offers, TAILS], RELABELS, TAILS).translate(call)
     assert ([node.op for node in call.builder.nodes], value.tail) == (made, tail)
 
 
 def test_no_operator_takes_what_only_relabels() -> None:
-    with pytest.raises(AssertionError, match="Reshape only relabels, and two offers to make a node"):
-        Importers({"two": offering("two", "Reshape", make_two)}, RELABELS, TAILS)
+    with pytest.raises(AssertionError, match="Reshape is taken already"):
+        Importers([{("", "Reshape"): make_two}], RELABELS, TAILS)

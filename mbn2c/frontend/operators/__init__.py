@@ -6,68 +6,70 @@ only constants as inputs never comes here; `convert` folds it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 from mbn2c.frontend.operators import relabel
 from mbn2c.ir.axes import Value
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
-from mbn2c.ops.base.operator import Operator
+from mbn2c.ops.base.call import Call, Declined, OnnxName
 from mbn2c.ops.base.weighted import Weighted
 
+SomeCall = TypeVar("SomeCall", bound=Call)
 
-class Importers(Mapping[OnnxName, tuple[Importer, ...]]):
-    """Of each ONNX operator those that may take it, in order.
 
-    relabels   take their operators alone
-    tails      take theirs at the end of the network, and where no operator of ours does
-    operators  the first one, in this order, that does not decline
+class Importers(Generic[SomeCall]):
+    """Of each ONNX operator those that may take it.
+
+    offers      in order: the first one that does not decline takes a node
+    alone       take their operators, which nobody else may offer to
+    at_the_end  take theirs where no layer comes after
     """
 
     def __init__(
         self,
-        operators: Mapping[str, Operator],
-        relabels: Mapping[OnnxName, Importer],
-        tails: Mapping[OnnxName, Importer],
+        offers: Sequence[Mapping[OnnxName, Callable[[SomeCall], Value | Declined]]],
+        alone: Mapping[OnnxName, Callable[[SomeCall], Value | Declined]],
+        at_the_end: Mapping[OnnxName, Callable[[SomeCall], Value | Declined]],
     ) -> None:
-        self.offered: dict[OnnxName, tuple[Importer, ...]] = {}
-        for operator in operators.values():
-            for name, importer in operator.onnx_imports().items():
-                assert name not in relabels, f"ONNX {name[1]} only relabels, and {operator.name} offers to make a node"
-                self.offered[name] = (*self.offered.get(name, ()), importer)
-        self._tails = tails
-        self._all = {name: (importer,) for name, importer in relabels.items()} | self.offered
-        for name, importer in tails.items():
-            self._all[name] = (*self.offered.get(name, ()), importer)
+        self._importers = {name: [importer] for name, importer in alone.items()}
+        for offer in offers:
+            for name, importer in offer.items():
+                assert name not in alone, f"ONNX {name[1]} is taken already, and an operator offers to take it"
+                self._importers.setdefault(name, []).append(importer)
+        self._at_the_end = at_the_end
 
-    def __getitem__(self, name: OnnxName) -> tuple[Importer, ...]:
-        return self._all[name]
+    def __contains__(self, name: OnnxName) -> bool:
+        return name in self._importers
 
-    def __iter__(self) -> Iterator[OnnxName]:
-        return iter(self._all)
+    def may_take(self, call: SomeCall) -> bool:
+        """Whether anybody may take the node."""
+        return bool(self._in_turn(call))
 
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def translate(self, call: Call) -> Value:
+    def translate(self, call: SomeCall) -> Value:
         """What the node's first output becomes.
 
         raises  ModelError, LayoutError, in the words of the first importer where all decline
         """
-        name = (call.node.domain, call.op)
-        importers = self[name]
-        if name in self._tails and call.node.outputs[0] in call.builder.ends:
-            importers = (self._tails[name],)
         declined: list[Declined] = []
-        for importer in importers:
+        for importer in self._in_turn(call):
             made = importer(call)
             if isinstance(made, Value):
                 return made
             declined.append(made)
         raise call.refuse(declined[0].what, declined[0].hint)
 
+    def _in_turn(self, call: SomeCall) -> Sequence[Callable[[SomeCall], Value | Declined]]:
+        name = (call.node.domain, call.op)
+        if name in self._at_the_end and call.node.outputs[0] in call.builder.ends:
+            return [self._at_the_end[name]]
+        return self._importers.get(name, [])
 
-IMPORTERS = Importers(OPERATORS, relabel.RELABELS, relabel.TAILS)
+
+_OFFERS = [operator.onnx_imports() for operator in OPERATORS.values()]
+OFFERED = {name for offer in _OFFERS for name in offer}
+# What may end a network is split off elsewhere, too, where no operator takes it: then whatever reads it is refused.
+IMPORTERS: Importers[Call] = Importers([*_OFFERS, relabel.TAILS], relabel.RELABELS, relabel.TAILS)
 # ONNX operators with weights, by which a network's layers are counted.
 WEIGHTED = {
     op_type

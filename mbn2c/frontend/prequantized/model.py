@@ -2,13 +2,13 @@
 
 ONNX Runtime rewrites a quantized model before it runs it: DequantizeLinear, Conv, QuantizeLinear become QLinearConv
 where its rules allow, and stay float32 where they do not. What counts is what it computes, so the model is read as
-ONNX Runtime has rewritten it (`oracle.fused_model`), and small domains are settled by asking ONNX Runtime for every
+ONNX Runtime has rewritten it (`runtime.fused_model`), and small domains are settled by asking ONNX Runtime for every
 result. uint8 tensors become int8 by taking off 128 from value and zero point.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,11 +21,17 @@ from mbn2c.frontend.convert import input_layouts, input_shape
 from mbn2c.frontend.fold_constants import bound_constants, fold_constants, shape_of
 from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_quantized_operator, load_model
 from mbn2c.frontend.nodes import describe, domain_of, view_of
-from mbn2c.frontend.operators import WEIGHTED, relabel
-from mbn2c.frontend.prequantized import add as addition
-from mbn2c.frontend.prequantized import elementwise, float_layers, layers, pools
-from mbn2c.frontend.prequantized.sum import quantize_output
-from mbn2c.frontend.prequantized.values import (
+from mbn2c.frontend.operators import WEIGHTED, Importers, relabel
+from mbn2c.frontend.prequantized import quantizers, tails
+from mbn2c.frontend.prequantized.probe import run_nodes
+from mbn2c.frontend.runtime import fused_model
+from mbn2c.frontend.tails import ends_of
+from mbn2c.ir.axes import LayoutError, labeled, nhwc_shape, port_permutation
+from mbn2c.ir.graph import Graph, Note, Port
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.base.call import MICROSOFT
+from mbn2c.ops.base.prequantized.float_layers import left_in_float
+from mbn2c.ops.base.prequantized.values import (
     FOLD_FIRST,
     Meaning,
     Probe,
@@ -33,65 +39,25 @@ from mbn2c.frontend.prequantized.values import (
     QuantizedCall,
     unquantized,
 )
-from mbn2c.frontend.runtime import fused_model
-from mbn2c.frontend.tails import ends_of
-from mbn2c.ir.axes import LayoutError, Value, labeled, nhwc_shape, port_permutation
-from mbn2c.ir.graph import Graph, Note, Port
-from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
-Handler = Callable[[QuantizedCall], Value]
-
-_MICROSOFT = "com.microsoft"
-_RELABEL: dict[str, Callable[..., Value]] = {
-    "Dropout": relabel.dropout,
-    "Flatten": relabel.flatten,
-    "Identity": relabel.identity,
-    "Reshape": relabel.reshape,
-    "Squeeze": relabel.squeeze,
-    "Transpose": relabel.transpose,
-    "Unsqueeze": relabel.unsqueeze,
-}
+_RELABELS = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 # What may stand between a softmax or sigmoid and the output.
-_PASS_ON = (*_RELABEL, "QuantizeLinear", "DequantizeLinear")
-_POINTWISE = (
-    "Clip",
-    "Elu",
-    "HardSigmoid",
-    "HardSwish",
-    "LeakyRelu",
-    "Max",
-    "Min",
-    "Mul",
-    "Relu",
-    "Sigmoid",
-    "Sub",
-    "Tanh",
+_PASS_ON = (*_RELABELS, "QuantizeLinear", "DequantizeLinear")
+_IMPORTERS: Importers[QuantizedCall] = Importers(
+    offers=[
+        {(domain, "QuantizeLinear"): quantizers.quantize for domain in ("", MICROSOFT)},
+        *(operator.prequantized_imports() for operator in OPERATORS.values()),
+    ],
+    alone={
+        **{(domain, "DequantizeLinear"): quantizers.dequantize for domain in ("", MICROSOFT)},
+        **{("", kind): tails.relabeled(relabel.RELABELS["", kind]) for kind in _RELABELS},
+        (MICROSOFT, "QLinearSoftmax"): tails.qlinear_softmax,
+    },
+    at_the_end={
+        **{name: tails.split_off(importer) for name, importer in relabel.TAILS.items()},
+        (MICROSOFT, "QLinearSigmoid"): tails.qlinear_sigmoid,
+    },
 )
-HANDLERS: dict[tuple[str, str], Handler] = {
-    ("", "Add"): addition.float_add,
-    ("", "AveragePool"): pools.float_average_pool,
-    ("", "Conv"): float_layers.float_conv,
-    ("", "DequantizeLinear"): elementwise.dequantize,
-    ("", "Gemm"): float_layers.float_gemm,
-    ("", "GlobalAveragePool"): pools.float_average_pool,
-    ("", "MatMul"): float_layers.float_matmul,
-    ("", "Pad"): elementwise.pad,
-    ("", "QLinearConv"): layers.qlinear_conv,
-    ("", "QLinearMatMul"): layers.qlinear_matmul,
-    ("", "QuantizeLinear"): elementwise.quantize,
-    ("", "ReduceMean"): pools.float_average_pool,
-    (_MICROSOFT, "DequantizeLinear"): elementwise.dequantize,
-    (_MICROSOFT, "QGemm"): layers.qgemm,
-    (_MICROSOFT, "QLinearAdd"): addition.qlinear_add,
-    (_MICROSOFT, "QLinearAveragePool"): pools.qlinear_average_pool,
-    (_MICROSOFT, "QLinearConv"): layers.qlinear_conv,
-    (_MICROSOFT, "QLinearGlobalAveragePool"): pools.qlinear_global_average_pool,
-    (_MICROSOFT, "QLinearLeakyRelu"): elementwise.qlinear_pointwise,
-    (_MICROSOFT, "QLinearSigmoid"): elementwise.qlinear_pointwise,
-    (_MICROSOFT, "QLinearSoftmax"): elementwise.qlinear_softmax,
-    (_MICROSOFT, "QuantizeLinear"): elementwise.quantize,
-    **{("", op): elementwise.pointwise for op in _POINTWISE},
-}
 _FOLDED_ELSEWHERE = ("BatchNormalization", "Div", "QLinearMul")
 _SUPPORTED = "supported: convolution, depthwise convolution, dense, add, average pool, elementwise functions"
 _INPUT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.INT8: "int8", TensorProto.UINT8: "uint8"}
@@ -157,7 +123,7 @@ def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> Quan
     in_float = {tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
     unquantized_layers = [n for n in model.graph.node if n.op_type in WEIGHTED and in_float.intersection(n.input[1:2])]
     if unquantized_layers:
-        raise float_layers.left_in_float([view_of(node) for node in unquantized_layers])
+        raise left_in_float([view_of(node) for node in unquantized_layers])
     entrance = entrances[0]
     input_type = _INPUT_TYPES.get(entrance.type.tensor_type.elem_type)
     if input_type is None:
@@ -165,8 +131,8 @@ def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> Quan
     shape = input_shape(entrance, tuple(_INPUT_TYPES))
     failure: ModelError | None = None
     for layout in input_layouts(shape):
-        opsets = {entry.domain: entry.version for entry in model.opset_import if entry.domain in ("", _MICROSOFT)}
-        builder = QuantizedBuilder(opsets, ends=ends_of(model.graph, _PASS_ON))
+        opsets = {entry.domain: entry.version for entry in model.opset_import if entry.domain in ("", MICROSOFT)}
+        builder = QuantizedBuilder(opsets, run_nodes, ends_of(model.graph, _PASS_ON))
         for tensor in model.graph.initializer:
             builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
         inside = builder.add_activation(entrance.name, nhwc_shape(shape, layout))
@@ -194,26 +160,19 @@ def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
     call = QuantizedCall(builder, view_of(node), name, builder.opsets.get(domain, 1))
     if all(given in builder.constants for given in node.input if given):
         if node.op_type == "DequantizeLinear":
-            builder.given_constants[output] = elementwise.dequantize_constant(call)
+            builder.given_constants[output] = quantizers.dequantize_constant(call)
         fold_constants(builder, node)
         return
     if node.op_type in ("Shape", "Size"):
         builder.constants[output] = shape_of(builder.values[node.input[0]], node)
         return
+    if not _IMPORTERS.may_take(call):
+        raise call.refuse(
+            f"operator {node.op_type} is not supported in a quantized model",
+            FOLD_FIRST if node.op_type in _FOLDED_ELSEWHERE else _SUPPORTED,
+        )
     try:
-        if domain == "" and node.op_type in _RELABEL:
-            builder.values[output] = _RELABEL[node.op_type](call)
-            builder.meanings[output] = builder.meanings[node.input[0]]
-        elif domain == "" and node.op_type in TAIL_OF_OPERATOR and output in builder.ends:
-            builder.values[output] = _split_off(call)
-            builder.meanings[output] = builder.meanings[node.input[0]]
-        elif (domain, node.op_type) in HANDLERS:
-            builder.values[output] = HANDLERS[domain, node.op_type](call)
-        else:
-            raise call.refuse(
-                f"operator {node.op_type} is not supported in a quantized model",
-                FOLD_FIRST if node.op_type in _FOLDED_ELSEWHERE else _SUPPORTED,
-            )
+        builder.values[output] = _IMPORTERS.translate(call)
     except LayoutError as error:
         raise ModelError(
             f"{node.op_type}: the axis order cannot be resolved; it needs {error}",
@@ -222,24 +181,13 @@ def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
         ) from None
 
 
-def _split_off(call: QuantizedCall) -> Value:
-    """A softmax or sigmoid of the last int8 tensor, in float32."""
-    terms, steps = call.meaning(0).terms, call.meaning(0).steps
-    if len(steps) != (0 if terms else 1):
-        raise call.refuse(
-            f"{call.op} of something that is not quantized is not supported in a quantized model",
-            "quantize what it reads, too",
-        )
-    return relabel.sigmoid(call) if call.op == "Sigmoid" else relabel.softmax(call)
-
-
 def _finish(builder: QuantizedBuilder, proto: GraphProto, name: str, entrance: Port) -> Graph:
     ports, notes = [], []
     for port in proto.output:
         value, meaning = builder.values.get(port.name), builder.meanings.get(port.name)
         if value is not None and meaning is not None and meaning.terms and not meaning.steps:
             if value.tensor in builder.unfinished:
-                quantize_output(builder, value.tensor, meaning.terms)
+                quantizers.quantize_output(builder, value.tensor, meaning.terms)
                 notes.append(Note("float32", port.name, "a float32 sum in the file; the device returns it as int8"))
         elif value is None or meaning is None or value.tensor not in builder.probes:
             raise unquantized("the output is not quantized", f"output '{port.name}'")
@@ -264,7 +212,7 @@ def _finish(builder: QuantizedBuilder, proto: GraphProto, name: str, entrance: P
     live = _live(graph.rebuild(nodes=builder.nodes, notes=notes))
     # A sum that another one goes on with needs no node of its own.
     for node in live.nodes:
-        if node.op == "unfinished":
+        if node.outputs[0] in builder.unfinished:
             raise unquantized("a layer computes float32 that nothing quantizes", f"node '{node.name}'")
     return live
 

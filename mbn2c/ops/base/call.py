@@ -272,5 +272,6 @@ class Declined:
 
 
 OnnxName = tuple[str, str]  # domain, operator
+MICROSOFT = "com.microsoft"  # the domain of ONNX Runtime's own operators
 # What a node's first output becomes; raises ModelError or LayoutError where the node is right for nobody.
 Importer = Callable[[Call], Value | Declined]

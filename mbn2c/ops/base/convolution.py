@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mbn2c.ir.axes import Value
+from mbn2c.ir.axes import NCHW, Value, labeled
 from mbn2c.ir.window import Window
 from mbn2c.ops.base.call import Call, Declined
 from mbn2c.ops.base.reading import kernel_shape, window_of
@@ -16,14 +16,12 @@ from mbn2c.ops.base.reading import kernel_shape, window_of
 class Convolution:
     """A Conv of the file.
 
-    weights  float64 OIHW; I is the channels of one group
-    bias     float64 [O]
+    weights  OIHW, float64 or, of a quantized model, int64; I is the channels of one group
     hwc      of the output
     """
 
     x: Value
     weights: np.ndarray
-    bias: np.ndarray
     group: int
     window: Window
     hwc: tuple[int, int, int]
@@ -37,6 +35,17 @@ class Convolution:
         """Each group has one channel, and there are several."""
         return self.group > 1 and self.weights.shape[1] == 1
 
+    @property
+    def order(self) -> np.ndarray:
+        """The weights as [O, K], K in ONNX's order: input channel, row, column."""
+        return self.weights.reshape(len(self.weights), -1)
+
+    @property
+    def output(self) -> tuple[tuple[int, int, int, int], Value]:
+        """NHWC of the output, and the output as NCHW, its tensor not yet named."""
+        height, width, channels = self.hwc
+        return (1, height, width, channels), labeled("", (1, channels, height, width), NCHW)
+
     def declined(self) -> Declined:
         return Declined(
             f"convolution in {self.group} groups of {self.weights.shape[1]} channels is not supported",
@@ -44,8 +53,11 @@ class Convolution:
         )
 
 
-def read_convolution(call: Call, x: Value) -> Convolution:
-    """source  ONNX operator Conv"""
+def read_convolution(call: Call, x: Value) -> tuple[Convolution, np.ndarray]:
+    """The convolution and its bias, float64 [O].
+
+    source  ONNX operator Conv
+    """
     weights = call.floats(1)
     if weights.ndim != 4:
         raise call.refuse(
@@ -67,4 +79,4 @@ def read_convolution(call: Call, x: Value) -> Convolution:
     if bias.shape != (out_channels,):
         raise call.refuse(f"{call.op}: bias of shape {list(bias.shape)} for {out_channels} output channels")
     window = window_of(call, kernel, height, width)
-    return Convolution(x, weights, bias, group, window, (*window.output_size(height, width), out_channels))
+    return Convolution(x, weights, group, window, (*window.output_size(height, width), out_channels)), bias

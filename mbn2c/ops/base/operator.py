@@ -24,6 +24,7 @@ from mbn2c.ir.graph import Graph, Node, Note, Quant, Tensor
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.base.call import Importer, OnnxName
+from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 
 IMPORTED, LOWERED, QUANTIZED = "imported", "lowered", "quantized"
 EVERY_STAGE = frozenset((IMPORTED, LOWERED, QUANTIZED))
@@ -76,9 +77,15 @@ class Operator:
     carries_activation: bool = False
     sums_channels: bool = False
 
+    # --- import ----------------------------------------------------------------------------------
+
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
         """How float32 files spell it. Several operators may offer to make one kind of node: the first that does not
         decline makes it, in the order of their names."""
+        return {}
+
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        """How quantized files spell it, as ONNX Runtime has rewritten them; likewise."""
         return {}
 
     # --- structure -------------------------------------------------------------------------------

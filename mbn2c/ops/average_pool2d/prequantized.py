@@ -6,19 +6,30 @@ from dataclasses import replace
 
 import numpy as np
 
-from mbn2c.frontend.prequantized.layers import GIVE_QOPERATOR, call_done, choose_requantize, limits, unfinished
-from mbn2c.frontend.prequantized.probe import mean_order
-from mbn2c.frontend.prequantized.values import GivenQuant, QuantizedCall
 from mbn2c.ir.axes import CHANNEL, HEIGHT, NCHW, WIDTH, Value, labeled
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation, Window
-from mbn2c.ops.average_pool2d import AveragePool2dAttributes
+from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes
+from mbn2c.ops.base.call import MICROSOFT, OnnxName
 from mbn2c.ops.base.guarded import guard_float_mean, guard_staircase
+from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, call_done, choose_requantize, limits, unfinished
+from mbn2c.ops.base.prequantized.orders import mean_order
+from mbn2c.ops.base.prequantized.values import GivenQuant, PrequantizedImporter, QuantizedCall
 from mbn2c.ops.base.reading import kernel_shape, window_of
 from mbn2c.ops.base.requantize import FloatMean
 
 
-def qlinear_global_average_pool(call: QuantizedCall) -> Value:
+def prequantized_imports() -> dict[OnnxName, PrequantizedImporter]:
+    return {
+        ("", "AveragePool"): _float_average_pool,
+        ("", "GlobalAveragePool"): _float_average_pool,
+        ("", "ReduceMean"): _float_average_pool,
+        (MICROSOFT, "QLinearAveragePool"): _qlinear_average_pool,
+        (MICROSOFT, "QLinearGlobalAveragePool"): _qlinear_global_average_pool,
+    }
+
+
+def _qlinear_global_average_pool(call: QuantizedCall) -> Value:
     """source  ONNX Runtime contrib operators, QLinearGlobalAveragePool; MlasQLinearGlobalAveragePoolNchw"""
     if call.integer("channels_last", 0):
         raise call.refuse("QLinearGlobalAveragePool with channels last is not supported")
@@ -44,7 +55,7 @@ def _integer_mean(
     return call_done(call, labeled(output, (1, channels, 1, 1), NCHW), given)
 
 
-def qlinear_average_pool(call: QuantizedCall) -> Value:
+def _qlinear_average_pool(call: QuantizedCall) -> Value:
     """In float32, pixel after pixel; a window that covers the input is summed in integers, as the global pool is.
 
     source  ONNX Runtime contrib operators, QLinearAveragePool
@@ -65,7 +76,7 @@ def qlinear_average_pool(call: QuantizedCall) -> Value:
     return call_done(call, _pooled(output, extents), given)
 
 
-def float_average_pool(call: QuantizedCall) -> Value:
+def _float_average_pool(call: QuantizedCall) -> Value:
     """AveragePool, GlobalAveragePool or ReduceMean in float32."""
     x, steps = call.real_steps(0)
     if len(steps) != 1:
@@ -139,7 +150,7 @@ def _mean_order(call: QuantizedCall, x: Value, window: Window) -> FloatMean | No
     _, height, width, channels = call.extents(x)
     if window.kernel != (height, width) or any(window.pad):
         return None
-    return mean_order(call.node, x, (channels, height * width), call.builder.constants, call.builder.opsets)
+    return mean_order(call, x, (channels, height * width))
 
 
 def _is_any_order_right(mean: FloatMean) -> bool:

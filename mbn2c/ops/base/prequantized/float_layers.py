@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.prequantized.layers import (
-    GIVE_QOPERATOR,
-    Layer,
-    conv_layer,
-    dense_layer,
-    layer_constants,
-    limits,
-    unfinished,
-)
-from mbn2c.frontend.prequantized.probe import sampled, sum_order
-from mbn2c.frontend.prequantized.values import GivenQuant, QuantizedCall
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
-from mbn2c.ops.base.call import OnnxNode
+from mbn2c.ops.base.call import Declined, OnnxNode
 from mbn2c.ops.base.guarded import guard_float_sum
+from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, Layer, layer_constants, limits, unfinished
+from mbn2c.ops.base.prequantized.orders import sampled, sum_order
+from mbn2c.ops.base.prequantized.values import GivenQuant, QuantizedCall
 from mbn2c.ops.base.requantize import FloatSum
 from mbn2c.ops.base.weighted import ConvAttributes, acc_bound
 
 _NAMED = 4  # layers that a message names
 
 
-def float_conv(call: QuantizedCall) -> Value:
-    """Conv that ONNX Runtime leaves in float32, between DequantizeLinear and QuantizeLinear."""
-    return _float_layer(call, is_conv=True)
+def float_layer(
+    call: QuantizedCall, layer_of: Callable[[Value, np.ndarray], Layer | Declined], is_transposed: bool = True
+) -> Value | Declined:
+    """A layer that ONNX Runtime leaves in float32, between DequantizeLinear and QuantizeLinear.
 
-
-def float_gemm(call: QuantizedCall) -> Value:
-    if call.integer("transA", 0) or call.number("alpha", 1.0) != 1 or call.number("beta", 1.0) != 1:
-        raise call.refuse("Gemm with transA, alpha or beta is not supported in float32", GIVE_QOPERATOR)
-    return _float_layer(call, is_conv=False)
-
-
-def float_matmul(call: QuantizedCall) -> Value:
-    return _float_layer(call, is_conv=False)
-
-
-def _float_layer(call: QuantizedCall, is_conv: bool) -> Value:
+    layer_of       what the operator makes of x and int64 weights, outputs first
+    is_transposed  the file has outputs first, too
+    """
     x, steps = call.real_steps(0)
     weights_name = call.node.inputs[1]
     if weights_name not in call.builder.given_constants:
@@ -58,9 +42,10 @@ def _float_layer(call: QuantizedCall, is_conv: bool) -> Value:
             f"quantize the model again, so that the input of '{call.name}' is quantized too",
         )
     given = call.builder.given_constants[weights_name]
-    is_transposed = is_conv or bool(call.integer("transB", 0))
     weights = given.values if is_transposed else given.values.T
-    layer = conv_layer(call, x, weights) if is_conv else dense_layer(call, x, weights)
+    layer = layer_of(x, weights)
+    if isinstance(layer, Declined):
+        return layer
     channels = len(layer.order)
     w_scale = np.ascontiguousarray(np.broadcast_to(given.scale.reshape(-1), (channels,)))
     bias = call.floats(2).astype(np.float32).reshape(-1) if call.has(2) else np.zeros(channels, np.float32)
@@ -77,11 +62,11 @@ def _float_layer(call: QuantizedCall, is_conv: bool) -> Value:
         unit = np.float64(x_given.scale) * w_scale.astype(np.float64)
         whole_bias = np.rint(bias.astype(np.float64) / unit).astype(np.int64)
         float_sum = FloatSum(float(x_given.scale), float(y_given.scale), w_scale, bias, order, block)
-        term_bound = acc_bound(layer.weights, np.zeros(channels, np.int64), x_given.quant, layer.channel_axis)
+        term_bound = acc_bound(layer.weights, np.zeros(channels, np.int64), x_given.quant, layer.operator.channel_axis)
         requantize = guard_float_sum(float_sum, whole_bias, term_bound, layer.order.shape[1], low, high, call.where)
         constants = layer_constants(call, layer, x_given, w_scale, whole_bias)
         attributes = replace(layer.attributes, requantize=requantize)
-        return Node(call.name, layer.op, (x.tensor, *constants), (output,), attributes)
+        return Node(call.name, layer.operator.name, (x.tensor, *constants), (output,), attributes)
 
     return unfinished(call, replace(layer.value, tensor=output), finish)
 
@@ -120,7 +105,7 @@ def _find_order(
         inputs[node.inputs[2]] = call.constant(2).astype(np.float32)
     columns, channel = _columns(layer, centred)
     products = columns.astype(np.float32) * x_given.scale, (layer.order.astype(np.float32) * w_scale[:, None])[channel]
-    found = sum_order(node, inputs, products, bias[channel], call.builder.opsets)
+    found = sum_order(call, inputs, products, bias[channel])
     if found is None:
         raise call.refuse(
             f"ONNX Runtime computes this {call.op} in float32, in an order of additions mbn2c does not know",
@@ -144,6 +129,6 @@ def _columns(layer: Layer, centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     rows = (pixel // width * window.stride[0])[:, None] + np.arange(window.kernel[0]) * window.dilation[0]
     columns = (pixel % width * window.stride[1])[:, None] + np.arange(window.kernel[1]) * window.dilation[1]
     patches = padded[:, rows[:, :, None], columns[:, None, :]].transpose(1, 0, 2, 3)
-    if layer.op == "depthwise_conv2d":
+    if layer.weights.ndim == 3:  # HWC: each output channel reads one input channel
         patches = patches[np.arange(len(positions)), channel // layer.attributes.depth_multiplier][:, None]
     return patches.reshape(len(positions), -1), channel

@@ -9,7 +9,7 @@ source   ONNX operators AveragePool and GlobalAveragePool; in int8 spelt as a de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Window
 from mbn2c.numerics import prove_scales
+from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes
+from mbn2c.ops.average_pool2d.prequantized import prequantized_imports
 from mbn2c.ops.base.call import Call, Importer, OnnxName
 from mbn2c.ops.base.operator import (
     Bounds,
@@ -33,21 +35,10 @@ from mbn2c.ops.base.operator import (
     windowed_shape,
     with_padding,
 )
+from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.reading import kernel_shape, window_of
-from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.ops.base.spelling import spell_qlinear_conv
 from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
-
-
-@dataclass(frozen=True)
-class AveragePool2dAttributes:
-    """average_pool2d, input (x); a window without pads, or with pads that count as zeros.
-
-    The global average pool is the window that covers the whole input.
-    """
-
-    window: Window = Window()
-    requantize: Requantize | GuardedRequantize | None = None
 
 
 class AveragePool2d(Operator):
@@ -62,6 +53,9 @@ class AveragePool2d(Operator):
             ("", "GlobalAveragePool"): _import_global_average_pool,
             ("", "ReduceMean"): _import_reduce_mean,
         }
+
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        return prequantized_imports()
 
     def window(self, node: Node) -> Window:
         window = node.attributes.window

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from mbn2c.ir.graph import Node, Quant, Tensor
 from mbn2c.ir.limits import MAX_ELEMENTS
 from mbn2c.ir.window import Activation
 from mbn2c.ops.base.builder import Builder
-from mbn2c.ops.base.call import Call, OnnxNode
+from mbn2c.ops.base.call import Call, Declined, OnnxNode
 
 UNSIGNED_SHIFT = 128
 FOLD_FIRST = (
@@ -100,10 +101,27 @@ class QuantizedConstant:
     scale: np.ndarray
 
 
+Constants = Mapping[str, np.ndarray]
+
+
+class RunNodes(Protocol):
+    """Asks ONNX Runtime what it computes for some nodes, each as it is written; the frontend hands it in."""
+
+    def __call__(
+        self,
+        nodes: Sequence[OnnxNode],
+        inputs: Constants,
+        output: str,
+        constants: Constants,
+        opsets: Mapping[str, int],
+    ) -> np.ndarray: ...
+
+
 @dataclass
 class QuantizedBuilder(Builder):
     """Collects the int8 Graph.
 
+    run_nodes  ONNX Runtime
     meanings   by ONNX name, as `values`
     quants     of the Graph's activations, as far as known
     unfinished float layers that still wait for their QuantizeLinear, by output tensor
@@ -111,6 +129,7 @@ class QuantizedBuilder(Builder):
     """
 
     opsets: dict[str, int]
+    run_nodes: RunNodes
     ends: Set[str] = frozenset()
     meanings: dict[str, Meaning] = field(default_factory=dict)
     quants: dict[str, Quant] = field(default_factory=dict)
@@ -160,6 +179,13 @@ class QuantizedCall(Call):
 
     builder: QuantizedBuilder
 
+    def ask(
+        self, nodes: Sequence[OnnxNode], inputs: Constants, output: str, more: Constants | None = None
+    ) -> np.ndarray:
+        """What ONNX Runtime computes for some nodes that read `inputs`, constants of the file and `more` of ours."""
+        known = {**self.builder.constants, **(more or {})}
+        return self.builder.run_nodes(nodes, inputs, output, known, self.builder.opsets)
+
     def meaning(self, index: int) -> Meaning:
         return self.builder.meanings[self.node.inputs[index]]
 
@@ -204,5 +230,18 @@ class QuantizedCall(Call):
         return value, meaning.steps
 
 
+def terms_of(call: QuantizedCall, index: int) -> tuple[Term, ...]:
+    """What input `index` is the float32 sum of, in order; () if it is something else."""
+    meaning = call.meaning(index)
+    if meaning.terms and not meaning.steps:
+        return meaning.terms
+    is_plain = meaning.is_real and len(meaning.steps) == 1 and meaning.steps[0].op_type == "DequantizeLinear"
+    return (call.value(index),) if is_plain else ()
+
+
 def unquantized(what: str, where: str) -> ModelError:
     return ModelError(what, where=where, hint="quantize every layer of the model, the last one included")
+
+
+# As `Importer`, of nodes of quantized models: notes what the output means, too.
+PrequantizedImporter = Callable[[QuantizedCall], Value | Declined]

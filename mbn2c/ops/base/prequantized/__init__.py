@@ -1,0 +1,1 @@
+"""What operators share that read nodes of already quantized models: values, questions to ONNX Runtime, layers."""
