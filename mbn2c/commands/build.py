@@ -82,9 +82,9 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
             "percentile": options.percentile,
             "effort": options.effort,
         }
-        if network.given is None
+        if network.prequantized is None
         else {"source": _GIVEN, "images": 0, "percentile": None},
-        "given": network.given,
+        "given": network.prequantized,
         "preprocess": None
         if options.preprocess is None
         else {"mean": list(options.preprocess.mean), "std": list(options.preprocess.std)},

@@ -221,7 +221,7 @@ def _folded(graph: Graph) -> Json:
     }
 
 
-def _quantization(graph: Graph, is_given: bool) -> Json:
+def _quantization(graph: Graph, is_prequantized: bool) -> Json:
     """How many output channels are requantized in which form; all are exact.
 
     guarded        integers, and ONNX Runtime's float32 arithmetic where the result is near a step
@@ -235,8 +235,8 @@ def _quantization(graph: Graph, is_given: bool) -> Json:
         elif isinstance(requantize, GuardedRequantize):
             paths["guarded_float" if requantize.float_sum else "guarded"] += len(requantize.multiplier)
     return {
-        "weights": "as given" if is_given else "int8 per output channel, symmetric",
-        "activations": "as given" if is_given else "int8 per tensor, asymmetric",
+        "weights": "as given" if is_prequantized else "int8 per output channel, symmetric",
+        "activations": "as given" if is_prequantized else "int8 per tensor, asymmetric",
         "proved_channels": sum(paths.values()),
         "channels_per_path": dict(sorted(paths.items())),
     }

@@ -228,8 +228,8 @@ def _load_external(model: ModelProto, path: Path) -> None:
         run_tool("reading external weights", str(path), lambda: onnx.load_external_data_for_model(model, folder))
 
 
-def is_quantized_operator(kind: str) -> bool:
-    """Whether only a model that came quantized has such nodes."""
+def is_prequantized_operator(kind: str) -> bool:
+    """Whether only a prequantized model has such nodes."""
     return kind in _QUANTIZED or kind in DYNAMICALLY_QUANTIZED or kind.startswith(("QLinear", "QGemm"))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from onnx import NodeProto
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.load import is_quantized_operator
+from mbn2c.frontend.load import is_prequantized_operator
 from mbn2c.frontend.nodes import describe, domain_of
 from mbn2c.frontend.operators import IMPORTERS, OFFERED, WEIGHTED
 from mbn2c.frontend.order import used_names
@@ -86,7 +86,7 @@ def _missing(nodes: Sequence[NodeProto], constants: Iterable[str]) -> list[NodeP
     known = set(constants)
     unsupported: list[NodeProto] = []
     for node in nodes:
-        if is_quantized_operator(node.op_type):
+        if is_prequantized_operator(node.op_type):
             raise ModelError(
                 "the model is already quantized, where a float32 one is needed",
                 where=describe(node),

@@ -9,7 +9,7 @@ import numpy as np
 
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph
-from mbn2c.network.int8_oracle import GivenModel
+from mbn2c.network.int8_oracle import PrequantizedOracle
 from mbn2c.numerics import quantize_linear
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.quantize.calibrate import random_images
@@ -32,7 +32,7 @@ class Inputs:
     spec: InputSpec
     preprocess: Preprocess
     samples: Samples | None
-    oracle: GivenModel | None = None
+    oracle: PrequantizedOracle | None = None
 
     def __len__(self) -> int:
         return RANDOM_IMAGES if self.samples is None else len(self.samples)

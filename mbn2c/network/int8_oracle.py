@@ -1,6 +1,6 @@
 """The int8 model in ONNX Runtime, beside the integer reference: every tensor of ours, every byte of theirs.
 
-A float model that we quantize is exported as model.int8.onnx, whose tensors have our names. A model that came quantized
+A float model that we quantize is exported as model.int8.onnx, whose tensors have our names. A prequantized model
 is the user's own file: its outputs are compared as ONNX Runtime computes them from the unchanged file, and its inner
 tensors in `model.fused.onnx`, what ONNX Runtime makes of that file before it runs it, since asking for more outputs
 would change what it makes of it.
@@ -70,8 +70,8 @@ class ExportedModel:
 
 
 @dataclass(frozen=True)
-class GivenFacts:
-    """What report.json keeps of a model that came quantized: its input's type, and where tensors of ours are found."""
+class PrequantizedFacts:
+    """What report.json keeps of a prequantized model: its input's type, and where tensors of ours are found."""
 
     input_type: str
     probes: Mapping[str, Probe]
@@ -80,7 +80,7 @@ class GivenFacts:
         return {"input_type": self.input_type, "probes": {name: asdict(probe) for name, probe in self.probes.items()}}
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> GivenFacts:
+    def from_json(cls, facts: Mapping[str, Any]) -> PrequantizedFacts:
         probes = {
             tensor: Probe(probe["name"], tuple(probe["shape"]), tuple(probe["order"]), probe["unsigned"])
             for tensor, probe in facts["probes"].items()
@@ -88,14 +88,14 @@ class GivenFacts:
         return cls(facts["input_type"], probes)
 
 
-class GivenModel:
+class PrequantizedOracle:
     """The user's own quantized file.
 
     model  the file, unchanged
     fused  what ONNX Runtime makes of it
     """
 
-    def __init__(self, graph: Graph, model: bytes, fused: bytes, facts: GivenFacts) -> None:
+    def __init__(self, graph: Graph, model: bytes, fused: bytes, facts: PrequantizedFacts) -> None:
         self._graph, self._facts = graph, facts
         self._probes = {tensor: probe for tensor, probe in facts.probes.items() if tensor in graph.tensors}
         self._file = Oracle(model)

@@ -12,14 +12,14 @@ from threadpoolctl import threadpool_limits
 from mbn2c.errors import InternalError, UsageError
 from mbn2c.frontend import import_model, model_bytes
 from mbn2c.frontend.export import onnx_names, to_onnx_float, to_onnx_int8, with_outputs
-from mbn2c.frontend.prequantized.model import QuantizedModel, import_quantized, is_quantized
+from mbn2c.frontend.prequantized.model import PrequantizedModel, import_prequantized, is_prequantized
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.limits import refuse_long_plans
 from mbn2c.network.checks import CHECKED_IMAGES, Sqnr, compare_float, compare_with_oracle
 from mbn2c.network.inputs import Inputs, input_spec, quantize_input
-from mbn2c.network.int8_oracle import GivenFacts, GivenModel
+from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
 from mbn2c.network.outputs import output_specs
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
@@ -42,7 +42,7 @@ from mbn2c.tasks.task import InputSpec, Preprocess
 
 RANDOM = "random"
 MODEL_INT8, MODEL_FLOAT32 = "model.int8.onnx", "model.float32.onnx"
-# Only for a model that came quantized: what ONNX Runtime makes of it, whose inner tensors are compared.
+# Only for a prequantized model: what ONNX Runtime makes of it, whose inner tensors are compared.
 MODEL_FUSED = "model.fused.onnx"
 # Images on which the noise of every tensor is followed to the outputs.
 _COSTED_IMAGES = 3
@@ -89,7 +89,7 @@ class Network:
     sqnr     dB by tensor; empty without a float model
     costs    share of each layer's rounding in the noise at the outputs
     held_back  `HeldBack` as JSON; None where nothing was held back
-    given    `GivenFacts` as JSON for a model that came quantized
+    prequantized  `PrequantizedFacts` as JSON for a prequantized model
     tried    quantization methods that were tried, for the report
     weights_sqnr  dB by layer
     """
@@ -101,7 +101,7 @@ class Network:
     sqnr: Sqnr
     costs: Mapping[str, float] = field(default_factory=dict)
     held_back: Mapping[str, object] | None = None
-    given: Mapping[str, object] | None = None
+    prequantized: Mapping[str, object] | None = None
     tried: tuple[Mapping[str, object], ...] = ()
     weights_sqnr: Mapping[str, float | None] = field(default_factory=dict)
 
@@ -111,7 +111,7 @@ class Network:
 
 
 def read_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
-    """The int8 network of a float model or of one that came quantized.
+    """The int8 network of a float model or of a prequantized one.
 
     labels  class names; empty: not known
 
@@ -120,7 +120,7 @@ def read_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
     # One thread for numpy's products: threads that wait for each other cost more than they save on matrices of this
     # size, and sums would be rounded another way on a machine with more cores.
     with threadpool_limits(limits=1, user_api="blas"):
-        return (_given_network if is_quantized(options.model) else _own_network)(options, labels, progress)
+        return (_prequantized_network if is_prequantized(options.model) else _own_network)(options, labels, progress)
 
 
 def import_lowered(model: Path) -> Graph:
@@ -128,9 +128,9 @@ def import_lowered(model: Path) -> Graph:
     return run_passes(import_model(model))
 
 
-def import_quantized_lowered(model: Path) -> QuantizedModel:
-    """A model that came quantized; its Graph after all passes, with every scale as it was."""
-    found = import_quantized(model)
+def import_prequantized_lowered(model: Path) -> PrequantizedModel:
+    """A prequantized model; its Graph after all passes, with every scale as it was."""
+    found = import_prequantized(model)
     return replace(found, graph=refuse_long_plans(check(fold_pad(found.graph), "quantized", OPERATORS)))
 
 
@@ -168,16 +168,16 @@ def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
     )
 
 
-def _given_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
-    """A model that came quantized: its scales are kept, and images only serve to compare with ONNX Runtime."""
-    found = import_quantized_lowered(options.model)
+def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
+    """A prequantized model: its scales are kept, and images only serve to compare with ONNX Runtime."""
+    found = import_prequantized_lowered(options.model)
     graph = found.graph
     spec, outputs = input_spec(graph), output_specs(graph, options.output_kinds, len(labels))
     _check_labels(labels, outputs)
     if options.max_drop is not None or options.calib_labels is not None or options.min_sqnr is not None:
         gate = "--max-drop" if options.min_sqnr is None else "--min-sqnr"
         raise UsageError(
-            f"{gate} compares with the float model, and this model came quantized",
+            f"{gate} compares with the float model, and this model is prequantized",
             where=str(options.model),
             hint=f"build without {gate}, or from the float model",
         )
@@ -185,8 +185,8 @@ def _given_network(options: NetworkOptions, labels: Sequence[str], progress: Pro
     if options.calib not in (None, RANDOM):
         samples = _open_calibration(options, spec)
     _check_preprocess(options, spec, samples)
-    facts = GivenFacts(found.input_type, found.probes)
-    oracle = GivenModel(graph, found.model, found.fused, facts)
+    facts = PrequantizedFacts(found.input_type, found.probes)
+    oracle = PrequantizedOracle(graph, found.model, found.fused, facts)
     inputs = Inputs(spec, options.preprocess or Preprocess(), samples, oracle)
     for values in progress(inputs.first(CHECKED_IMAGES), "compare", min(CHECKED_IMAGES, len(inputs))):
         reference = run_graph(graph, {graph.inputs[0].tensor: quantize_input(graph, spec, values)})
@@ -197,7 +197,7 @@ def _given_network(options: NetworkOptions, labels: Sequence[str], progress: Pro
                 hint="this is a bug in mbn2c, or a CPU on which ONNX Runtime saturates; `make test` tells",
             )
     models = {MODEL_INT8: found.model, MODEL_FUSED: found.fused}
-    return Network(graph, outputs, models, samples, Sqnr(), given=facts.to_json())
+    return Network(graph, outputs, models, samples, Sqnr(), prequantized=facts.to_json())
 
 
 def _check_labels(labels: Sequence[str], outputs: Sequence[OutputSpec]) -> None:

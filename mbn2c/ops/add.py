@@ -20,7 +20,7 @@ from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, pairs, quantize_node
-from mbn2c.ops.base.prequantized.values import GivenQuant, PrequantizedImporter, QuantizedCall, terms_of
+from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter, terms_of
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 
 
@@ -147,13 +147,13 @@ def _import_sum(call: Call) -> Value | Declined:
 # --- how quantized ones do ---
 
 
-def _import_qlinear_add(call: QuantizedCall) -> Value | Declined:
+def _import_qlinear_add(call: PrequantizedCall) -> Value | Declined:
     """source  ONNX Runtime contrib operators, QLinearAdd: a, b and the sum, each followed by scale, zero point"""
     if call.is_constant(0) or call.is_constant(3):
         return Declined("QLinearAdd of a constant is not supported")
     (a, a_meaning), (b, b_meaning) = call.integers_in(0), call.integers_in(3)
-    given_a, given_b, given = call.given_quant(1, 2), call.given_quant(4, 5), call.given_quant(6, 7)
-    for value, found in ((a, given_a), (b, given_b)):
+    a_in_file, b_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(4, 5), call.file_quant(6, 7)
+    for value, found in ((a, a_in_file), (b, b_in_file)):
         call.builder.set_quant(call, value.tensor, found)
     node = call.node.renamed({0: "a", 3: "b"}, "y")
     values_a, values_b = pairs(a_meaning.unsigned, b_meaning.unsigned)
@@ -161,12 +161,12 @@ def _import_qlinear_add(call: QuantizedCall) -> Value | Declined:
     table = as_int8(call.ask([node], inputs, "y"))
     _check_addends(call, a, b)
     output = call.builder.activation(call.node.outputs[0], call.extents(a), call)
-    call.builder.nodes.append(_add_node(call, a, b, output, table, (given_a, given_b, given)))
-    call.builder.set_quant(call, output, given)
-    return call_done(call, replace(a, tensor=output), given)
+    call.builder.nodes.append(_add_node(call, a, b, output, table, (a_in_file, b_in_file, y_in_file)))
+    call.builder.set_quant(call, output, y_in_file)
+    return call_done(call, replace(a, tensor=output), y_in_file)
 
 
-def _add_in_float(call: QuantizedCall) -> Value | Declined:
+def _add_in_float(call: PrequantizedCall) -> Value | Declined:
     """Add in float32 between DequantizeLinear and QuantizeLinear; of 65,536 pairs ONNX Runtime says the results."""
     if call.is_constant(0) or call.is_constant(1):
         return Declined("Add of a constant is not supported")
@@ -177,18 +177,18 @@ def _add_in_float(call: QuantizedCall) -> Value | Declined:
     meanings = call.meaning(0), call.meaning(1)
     _check_addends(call, a, b)
     output = call.builder.activation(call.node.outputs[0], call.extents(a), call)
-    given_a, given_b = (GivenQuant(call.builder.quants[value.tensor], False) for value in (a, b))
+    a_in_file, b_in_file = (FileQuant(call.builder.quants[value.tensor], False) for value in (a, b))
 
-    def finish(given: GivenQuant, activation: Activation | None) -> Node:
+    def finish(y_in_file: FileQuant, activation: Activation | None) -> Node:
         nodes_a, last_a = chained(steps_a, "a", "left")
         nodes_b, last_b = chained(steps_b, "b", "right")
         add = call.node.renamed({0: last_a, 1: last_b}, "sum")
-        quantize_sum, constants = quantize_node(given, "sum", "y")
+        quantize_sum, constants = quantize_node(y_in_file, "sum", "y")
         values_a, values_b = pairs(meanings[0].unsigned, meanings[1].unsigned)
         nodes = [*nodes_a, *nodes_b, add, quantize_sum]
         found = call.ask(nodes, {"a": values_a, "b": values_b}, "y", constants)
-        table = np.clip(as_int8(found), *limits(given, activation))
-        return _add_node(call, a, b, output, table, (given_a, given_b, given))
+        table = np.clip(as_int8(found), *limits(y_in_file, activation))
+        return _add_node(call, a, b, output, table, (a_in_file, b_in_file, y_in_file))
 
     value = unfinished(call, replace(a, tensor=output), finish)
     if len(terms) == 2:
@@ -197,7 +197,7 @@ def _add_in_float(call: QuantizedCall) -> Value | Declined:
     return value
 
 
-def _check_addends(call: QuantizedCall, a: Value, b: Value) -> None:
+def _check_addends(call: PrequantizedCall, a: Value, b: Value) -> None:
     if a.shape != b.shape or a.groups != b.groups:
         raise call.refuse(
             f"{call.op} of tensors of shapes {list(a.shape)} and {list(b.shape)} is not supported",
@@ -206,11 +206,11 @@ def _check_addends(call: QuantizedCall, a: Value, b: Value) -> None:
 
 
 def _add_node(
-    call: QuantizedCall, a: Value, b: Value, output: str, table: np.ndarray, given: tuple[GivenQuant, ...]
+    call: PrequantizedCall, a: Value, b: Value, output: str, table: np.ndarray, in_file: tuple[FileQuant, ...]
 ) -> Node:
     """The integer form of these 65,536 results: a line, or a line and a bit for each pair where it is one too high."""
     results = table.astype(np.int64).reshape(256, 256)
-    ratios = (float(given[0].scale) / float(given[2].scale), float(given[1].scale) / float(given[2].scale))
+    ratios = (float(in_file[0].scale) / float(in_file[2].scale), float(in_file[1].scale) / float(in_file[2].scale))
     fitted = fit_add(results, ratios)
     inputs: tuple[str, ...] = (a.tensor, b.tensor)
     if fitted is None:
@@ -219,7 +219,7 @@ def _add_node(
         line = (levels[:, None] * fitted[0][0] + levels * fitted[0][1] + fitted[1]) >> fitted[2]
         is_lower = np.clip(line, -128, 127) != results
         bits = np.packbits(is_lower.reshape(-1), bitorder="little").view(np.int8)
-        inputs += (call.builder.add_given(f"{call.name}.corrections", bits, given[2].quant),)
+        inputs += (call.builder.add_quantized(f"{call.name}.corrections", bits, in_file[2].quant),)
     multipliers, offset, shift = fitted
     attributes = AddAttributes(multipliers=multipliers, offset=offset, shift=shift)
     return Node(call.name, Add.name, inputs, (output,), attributes)

@@ -22,7 +22,7 @@ from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape
 from mbn2c.ops.base.prequantized.float_layers import float_layer
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, Layer, bias_of, integer_layer, weights_of
-from mbn2c.ops.base.prequantized.values import PrequantizedImporter, QuantizedCall
+from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 from mbn2c.ops.conv2d import Conv2d
@@ -144,7 +144,7 @@ def _dense(call: Call, x: Value, weights: np.ndarray, bias: np.ndarray) -> Value
 # --- how quantized ones do ---
 
 
-def _import_qgemm(call: QuantizedCall) -> Value:
+def _import_qgemm(call: PrequantizedCall) -> Value:
     """source  ONNX Runtime contrib operators, QGemm: a, b, c, then the result's scale and zero point"""
     if call.integer("transA", 0) or not call.has(7):
         raise call.refuse(
@@ -154,34 +154,34 @@ def _import_qgemm(call: QuantizedCall) -> Value:
     return _integer_dense(call, is_transposed, call.number("alpha", 1.0), bias=6, y_scale=7)
 
 
-def _import_qlinear_matmul(call: QuantizedCall) -> Value:
+def _import_qlinear_matmul(call: PrequantizedCall) -> Value:
     """source  ONNX operator QLinearMatMul"""
     return _integer_dense(call, False, 1.0, bias=None, y_scale=6)
 
 
-def _integer_dense(call: QuantizedCall, is_transposed: bool, alpha: float, bias: int | None, y_scale: int) -> Value:
+def _integer_dense(call: PrequantizedCall, is_transposed: bool, alpha: float, bias: int | None, y_scale: int) -> Value:
     x, _ = call.integers_in(0)
-    x_given, y_given = call.given_quant(1, 2), call.given_quant(y_scale, y_scale + 1)
+    x_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(y_scale, y_scale + 1)
     weights = weights_of(call, 3, 0 if is_transposed else 1)
     layer = _layer_of(call, x, weights if is_transposed else weights.T)
     channels = len(layer.order)
     w_scale = call.weights_scale(4, channels)
-    scale = onnx_scale(np.float32(np.float32(alpha) * x_given.scale), w_scale, y_given.scale)
+    scale = onnx_scale(np.float32(np.float32(alpha) * x_in_file.scale), w_scale, y_in_file.scale)
     biases = np.zeros(channels, np.int64) if bias is None else bias_of(call, bias, channels)
-    return integer_layer(call, layer, x, x_given, y_given, w_scale, scale, biases)
+    return integer_layer(call, layer, x, x_in_file, y_in_file, w_scale, scale, biases)
 
 
-def _gemm_in_float(call: QuantizedCall) -> Value | Declined:
+def _gemm_in_float(call: PrequantizedCall) -> Value | Declined:
     if call.integer("transA", 0) or call.number("alpha", 1.0) != 1 or call.number("beta", 1.0) != 1:
         raise call.refuse("Gemm with transA, alpha or beta is not supported in float32", GIVE_QOPERATOR)
     return float_layer(call, partial(_layer_of, call), bool(call.integer("transB", 0)))
 
 
-def _matmul_in_float(call: QuantizedCall) -> Value | Declined:
+def _matmul_in_float(call: PrequantizedCall) -> Value | Declined:
     return float_layer(call, partial(_layer_of, call), is_transposed=False)
 
 
-def _layer_of(call: QuantizedCall, x: Value, weights: np.ndarray) -> Layer:
+def _layer_of(call: PrequantizedCall, x: Value, weights: np.ndarray) -> Layer:
     """Of Gemm, MatMul, QGemm and QLinearMatMul; weights int64 [O, I]."""
     if weights.ndim != 2 or not x.shape or x.shape[-1] != weights.shape[1] or 0 in weights.shape:
         raise call.refuse(f"{call.op}: weights of shape {list(weights.shape)} do not suit {list(x.shape)}")

@@ -20,7 +20,7 @@ from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
 from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
 from mbn2c.ops.base.prequantized.layers import call_done
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, lookup_table, pairs
-from mbn2c.ops.base.prequantized.values import FOLD_FIRST, GivenQuant, PrequantizedImporter, QuantizedCall
+from mbn2c.ops.base.prequantized.values import FOLD_FIRST, FileQuant, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import scalar
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 
@@ -107,7 +107,7 @@ def _spell_table(table: Sequence[int], x: str, output: str) -> list[OnnxOp]:
 # --- how ONNX files spell it ---
 
 
-def _pointwise_in_float(call: QuantizedCall) -> Value | Declined:
+def _pointwise_in_float(call: PrequantizedCall) -> Value | Declined:
     """An elementwise float32 function of one tensor and constants; it waits for its QuantizeLinear."""
     data = [index for index in range(len(call.node.inputs)) if call.has(index) and not call.is_constant(index)]
     if data == [1] and len(call.node.inputs) == 2 and call.op in ("Add", "Max", "Min", "Mul"):
@@ -127,29 +127,29 @@ def _pointwise_in_float(call: QuantizedCall) -> Value | Declined:
     return call.value(0)
 
 
-def _import_quantize(call: QuantizedCall) -> Value | Declined:
+def _import_quantize(call: PrequantizedCall) -> Value | Declined:
     """Elementwise nodes between DequantizeLinear and QuantizeLinear: a table of ONNX Runtime's own results."""
     x, meaning = call.value(0), call.meaning(0)
     if not meaning.steps or meaning.steps[0].op_type != "DequantizeLinear":
         return Declined("QuantizeLinear of something that is not quantized is not supported")
-    given = call.given_quant(1, 2)
-    return _emit_lookup(call, x, lookup_table(call, meaning.steps, meaning.unsigned, given), given)
+    y_in_file = call.file_quant(1, 2)
+    return _emit_lookup(call, x, lookup_table(call, meaning.steps, meaning.unsigned, y_in_file), y_in_file)
 
 
-def _import_qlinear(call: QuantizedCall) -> Value:
+def _import_qlinear(call: PrequantizedCall) -> Value:
     """QLinearLeakyRelu, QLinearSigmoid: x, scale, zero point, y scale, zero point."""
     x, meaning = call.integers_in(0)
-    x_given, given = call.given_quant(1, 2), call.given_quant(3, 4)
-    call.builder.set_quant(call, x.tensor, x_given)
+    x_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(3, 4)
+    call.builder.set_quant(call, x.tensor, x_in_file)
     nodes, last = chained([call.node], "x", "step")
     values = pairs(meaning.unsigned, meaning.unsigned)[0][::256]
     table = as_int8(call.ask(nodes, {"x": values}, last))
-    return _emit_lookup(call, x, table, given)
+    return _emit_lookup(call, x, table, y_in_file)
 
 
-def _emit_lookup(call: QuantizedCall, x: Value, table: np.ndarray, given: GivenQuant) -> Value:
+def _emit_lookup(call: PrequantizedCall, x: Value, table: np.ndarray, y_in_file: FileQuant) -> Value:
     output = call.builder.activation(call.node.outputs[0], call.extents(x), call)
     attributes = LookupAttributes(tuple(int(value) for value in table), None)
     call.builder.nodes.append(Node(call.name, Lookup.name, (x.tensor,), (output,), attributes))
-    call.builder.set_quant(call, output, given)
-    return call_done(call, replace(x, tensor=output), given)
+    call.builder.set_quant(call, output, y_in_file)
+    return call_done(call, replace(x, tensor=output), y_in_file)

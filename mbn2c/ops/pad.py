@@ -15,7 +15,7 @@ from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
 from mbn2c.ir.graph import Node
 from mbn2c.ops.base.call import Call, Importer, OnnxName
 from mbn2c.ops.base.operator import IMPORTED, Operator, Shape
-from mbn2c.ops.base.prequantized.values import FOLD_FIRST, UNSIGNED_SHIFT, PrequantizedImporter, QuantizedCall
+from mbn2c.ops.base.prequantized.values import FOLD_FIRST, UNSIGNED_SHIFT, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import scalar
 
 
@@ -96,7 +96,7 @@ def import_pad(call: Call) -> Value:
 # --- how quantized ones do ---
 
 
-def _import_prequantized(call: QuantizedCall) -> Value:
+def _import_prequantized(call: PrequantizedCall) -> Value:
     """A border of real 0, which the window behind it takes over (`passes.fold_pad`)."""
     builder = call.builder
     x, meaning = call.value(0), call.meaning(0)

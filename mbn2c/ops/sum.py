@@ -25,9 +25,9 @@ from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
 from mbn2c.ops.base.prequantized.tables import as_int8, every_value
 from mbn2c.ops.base.prequantized.values import (
     FOLD_FIRST,
-    GivenQuant,
+    FileQuant,
+    PrequantizedCall,
     PrequantizedImporter,
-    QuantizedCall,
     Term,
     terms_of,
 )
@@ -188,7 +188,7 @@ def in_steps(attributes: SumAttributes, centred: Sequence[np.ndarray]) -> np.nda
 # --- how ONNX files spell it ---
 
 
-def _add_in_float(call: QuantizedCall) -> Value | Declined:
+def _add_in_float(call: PrequantizedCall) -> Value | Declined:
     """Add of a sum and one more tensor, or of a number per channel."""
     constants = [call.constant(index) for index in (0, 1) if call.is_constant(index)]
     if any(constant.size == 1 for constant in constants):
@@ -224,7 +224,7 @@ def _add_in_float(call: QuantizedCall) -> Value | Declined:
     return _unfinished_sum(call, x, terms)
 
 
-def _import_qlinear_add(call: QuantizedCall) -> Value | Declined:
+def _import_qlinear_add(call: PrequantizedCall) -> Value | Declined:
     """QLinearAdd of a tensor and a number per channel, where ONNX Runtime's results are those of the float32 sum.
 
     raises  ModelError if one of the 256 results of a channel is another
@@ -234,18 +234,19 @@ def _import_qlinear_add(call: QuantizedCall) -> Value | Declined:
     at, other = (0, 3) if call.is_constant(0) else (3, 0)
     builder = call.builder
     x, meaning = call.integers_in(other)
-    x_given, given_constant, given = (call.given_quant(k, k + 1) for k in (other + 1, at + 1, 6))
-    builder.set_quant(call, x.tensor, x_given)
+    x_in_file, constant_in_file, y_in_file = (call.file_quant(k, k + 1) for k in (other + 1, at + 1, 6))
+    builder.set_quant(call, x.tensor, x_in_file)
     codes = along_channels(call, x, at, call.constant(at).astype(np.float64)).astype(call.constant(at).dtype)
-    bias = (codes.astype(np.float32) - np.float32(given_constant.file_zero_point)) * given_constant.scale
-    scales = float(x_given.scale), float(given.scale)
+    bias = (codes.astype(np.float32) - np.float32(constant_in_file.file_zero_point)) * constant_in_file.scale
+    scales = float(x_in_file.scale), float(y_in_file.scale)
     attributes = guard_sum(scales[:1], scales[1], bias, 1, INT8_MIN, INT8_MAX, call.where)
     node = call.node.renamed({other: "x", at: "constant"}, "y")
     every = every_value(meaning.unsigned)
     inputs = {"x": np.repeat(every, len(codes)), "constant": np.tile(codes, len(every))}
     theirs = as_int8(call.ask([node], inputs, "y"))
-    centred = np.repeat(as_int8(every).astype(np.int64) - x_given.quant.zero_point, len(codes)).reshape(-1, len(codes))
-    differing = int((run_sum(attributes, [centred], given.quant.zero_point).reshape(-1) != theirs).sum())
+    levels = as_int8(every).astype(np.int64) - x_in_file.quant.zero_point
+    centred = np.repeat(levels, len(codes)).reshape(-1, len(codes))
+    differing = int((run_sum(attributes, [centred], y_in_file.quant.zero_point).reshape(-1) != theirs).sum())
     if differing:
         raise call.refuse(
             f"QLinearAdd of a constant is no float32 sum in ONNX Runtime, in {differing} of {theirs.size} results",
@@ -253,11 +254,11 @@ def _import_qlinear_add(call: QuantizedCall) -> Value | Declined:
         )
     output = builder.activation(call.node.outputs[0], call.extents(x), call)
     builder.nodes.append(Node(call.name, Sum.name, (x.tensor,), (output,), attributes))
-    builder.set_quant(call, output, given)
-    return call_done(call, replace(x, tensor=output), given)
+    builder.set_quant(call, output, y_in_file)
+    return call_done(call, replace(x, tensor=output), y_in_file)
 
 
-def _unfinished_sum(call: QuantizedCall, like: Value, terms: tuple[Term, ...]) -> Value:
+def _unfinished_sum(call: PrequantizedCall, like: Value, terms: tuple[Term, ...]) -> Value:
     builder = call.builder
     output = builder.activation(call.node.outputs[0], call.extents(like), call)
     tensors = [term.tensor for term in terms if isinstance(term, Value)]
@@ -266,10 +267,10 @@ def _unfinished_sum(call: QuantizedCall, like: Value, terms: tuple[Term, ...]) -
     bias = next((term for term in terms if not isinstance(term, Value)), None)
     scales = [float(builder.quants[tensor].scale[0]) for tensor in tensors]
 
-    def finish(given: GivenQuant, activation: Activation | None) -> Node:
+    def finish(y_in_file: FileQuant, activation: Activation | None) -> Node:
         builder.float_layers.append(call.name)
-        low, high = limits(given, activation)
-        attributes = guard_sum(scales, float(given.scale), bias, bias_at, low, high, call.where)
+        low, high = limits(y_in_file, activation)
+        attributes = guard_sum(scales, float(y_in_file.scale), bias, bias_at, low, high, call.where)
         return Node(call.name, Sum.name, tuple(tensors), (output,), attributes)
 
     value = unfinished(call, replace(like, tensor=output), finish)

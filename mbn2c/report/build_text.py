@@ -20,7 +20,7 @@ def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
     ram, flash, model = report["ram"], report["flash"], report["model"]
     calibration, folded = report["build"]["calibration"], report["folded"]
     paths = ", ".join(f"{count} {path}" for path, count in report["quantization"]["channels_per_path"].items())
-    sources = {"random": "random inputs: for sizes only", "given": "needed: the model came quantized"}
+    sources = {"random": "random inputs: for sizes only", "given": "needed: the model is prequantized"}
     source = sources.get(calibration["source"], "images")
     size = f"{model['macs']:,} MACs, {model['parameters']:,} parameters, {len(report['layers'])} layers"
     folds = f"{folded['batch_norms']} batch norms, {folded['activations']} activations, {folded['pads']} pads"

@@ -1,4 +1,4 @@
-"""Models that came quantized: C and reference equal ONNX Runtime on the user's own file, or it is refused in words."""
+"""Prequantized models: C and reference equal ONNX Runtime on the user's own file, or it is refused in words."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mbn2c.commands.inspect import inspect_model
 from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import ModelError
 from mbn2c.frontend.prequantized.ends import as_input, real_numbers
-from mbn2c.frontend.prequantized.model import QuantizedModel
+from mbn2c.frontend.prequantized.model import PrequantizedModel
 from mbn2c.ir.graph import Graph
 from mbn2c.network.inputs import input_spec, quantize_input
-from mbn2c.network.int8_oracle import GivenFacts, GivenModel
-from mbn2c.network.network import import_quantized_lowered
+from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
+from mbn2c.network.network import import_prequantized_lowered
 from mbn2c.ops.base.requantize import GuardedRequantize
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.layerwise import plan_layerwise
@@ -43,16 +43,16 @@ def named(case: tuple[str, Dialect]) -> str:
     return f"{case[0]}: {case[1]}"
 
 
-def imported(folder: Path, case: tuple[str, Dialect]) -> tuple[QuantizedModel, Graph]:
+def imported(folder: Path, case: tuple[str, Dialect]) -> tuple[PrequantizedModel, Graph]:
     name, dialect = case
     path = folder / "model.onnx"
     path.write_bytes(quantize(NETS[name](), dialect))
-    found = import_quantized_lowered(path)
+    found = import_prequantized_lowered(path)
     return found, found.graph
 
 
-def oracle_of(found: QuantizedModel, graph: Graph) -> GivenModel:
-    return GivenModel(graph, found.model, found.fused, GivenFacts(found.input_type, found.probes))
+def oracle_of(found: PrequantizedModel, graph: Graph) -> PrequantizedOracle:
+    return PrequantizedOracle(graph, found.model, found.fused, PrequantizedFacts(found.input_type, found.probes))
 
 
 def images_of(graph: Graph) -> Iterator[np.ndarray]:
@@ -80,7 +80,7 @@ def test_sigmoid_at_the_end_is_split_off(dialect: Dialect, quantized: bool, tmp_
     excluded = [] if quantized else [node.name for node in net.nodes if node.op_type == "Sigmoid"]
     path = tmp_path / "model.onnx"
     path.write_bytes(quantize(net, dialect, excluded))
-    found = import_quantized_lowered(path)
+    found = import_prequantized_lowered(path)
     assert [port.tail for port in found.graph.outputs] == ["sigmoid", "sigmoid"]
     assert "lookup" not in {node.op for node in found.graph.nodes}
     oracle, spec = oracle_of(found, found.graph), input_spec(found.graph)

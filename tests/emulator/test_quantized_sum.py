@@ -21,12 +21,12 @@ from mbn2c.commands.build import BuildOptions
 from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import ModelError
 from mbn2c.frontend.export import to_onnx_int8
-from mbn2c.frontend.prequantized.model import QuantizedModel
+from mbn2c.frontend.prequantized.model import PrequantizedModel
 from mbn2c.frontend.prequantized.probe import run_nodes
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.network.inputs import input_spec, quantize_input
-from mbn2c.network.network import import_quantized_lowered
+from mbn2c.network.network import import_prequantized_lowered
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.lookup import LookupAttributes
 from mbn2c.ops.sum import SumAttributes, guard_sum
@@ -47,14 +47,14 @@ FLOAT_ADDS: dict[str, tuple[Callable[[], OnnxNet], str, list[int], str]] = {
 CASES = [(name, d) for name in FLOAT_ADDS for d in FEW_DIALECTS if d.form == FLOAT_ADDS[name][1]]
 
 
-def imported(folder: Path, name: str, dialect: Dialect) -> QuantizedModel:
+def imported(folder: Path, name: str, dialect: Dialect) -> PrequantizedModel:
     net = FLOAT_ADDS[name][0]()
     path = folder / "model.onnx"
     path.write_bytes(quantize(net, dialect, [node.name for node in net.nodes if node.op_type in ("Add", "Softmax")]))
-    return import_quantized_lowered(path)
+    return import_prequantized_lowered(path)
 
 
-def assert_equal_to_the_file(found: QuantizedModel) -> None:
+def assert_equal_to_the_file(found: PrequantizedModel) -> None:
     graph = found.graph
     oracle, spec = oracle_of(found, graph), input_spec(graph)
     for values in images_of(graph):
@@ -86,17 +86,17 @@ def test_added_constant_is_proved_result_by_result(tmp_path: Path, monkeypatch: 
 
     path = tmp_path / "model.onnx"
     path.write_bytes(quantize(matmul_head(), Dialect("QOperator")))
-    assert [len(node.inputs) for node in import_quantized_lowered(path).graph.nodes if node.op == "sum"] == [1]
+    assert [len(node.inputs) for node in import_prequantized_lowered(path).graph.nodes if node.op == "sum"] == [1]
     monkeypatch.setattr("mbn2c.frontend.prequantized.model.run_nodes", one_off)
     with pytest.raises(ModelError, match="in 1 of 1536 results"):
-        import_quantized_lowered(path)
+        import_prequantized_lowered(path)
 
 
 def test_shared_chain_is_exact_on_the_users_file_and_on_a_board(
     tmp_path: Path, need_tool: Callable[[str], str]
 ) -> None:
     model = shared("faults/qdq_add_chain_float.onnx")
-    found = import_quantized_lowered(model)
+    found = import_prequantized_lowered(model)
     assert [len(node.inputs) for node in found.graph.nodes if node.op == "sum"] == [3]
     assert len([tensor for tensor in found.graph.tensors if tensor in found.probes]) == len(found.graph.nodes) + 1
     assert_equal_to_the_file(found)

@@ -232,7 +232,7 @@ def hostile(fault: str) -> bytes:
 
 
 def quantized_hostile(fault: str) -> bytes:
-    """The same done to a model that came quantized: ONNX Runtime sees it before anything is folded."""
+    """The same done to a prequantized model: ONNX Runtime sees it before anything is folded."""
     model = quantized_model()
     FAULTS[fault][0](model)
     return bytes(model.SerializeToString())

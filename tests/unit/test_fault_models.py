@@ -19,7 +19,7 @@ from shared import shared
 from mbn2c.cli import main
 from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
-from mbn2c.frontend.prequantized.model import import_quantized
+from mbn2c.frontend.prequantized.model import import_prequantized
 
 # --- refused, in one message ---------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ def test_layers_left_in_float32_are_named(name: str, form: str, tmp_path: Path) 
     path = tmp_path / "model.onnx"
     path.write_bytes(quantize(net, Dialect(form), excluded))
     with pytest.raises(ModelError, match=what) as raised:
-        import_quantized(path)
+        import_prequantized(path)
     assert raised.value.where == where and hint in raised.value.hint and "QOperator" not in raised.value.hint
 
 

@@ -145,4 +145,4 @@ def test_a_model_that_came_quantized_has_no_drop(tmp_path: Path, capsys: pytest.
     model = tmp_path / "model.onnx"
     model.write_bytes(quantize(NETS["gray"](), Dialect()))
     assert main(["build", str(model), "--target", "host", "-o", str(tmp_path / "out"), "--max-drop", "1"]) == 2
-    assert "came quantized" in capsys.readouterr().err
+    assert "is prequantized" in capsys.readouterr().err

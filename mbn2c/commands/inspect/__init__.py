@@ -7,13 +7,13 @@ from typing import Any
 
 from mbn2c.commands.inspect.architecture import recognise
 from mbn2c.files.user_files import text_of
-from mbn2c.frontend.prequantized.model import is_quantized
+from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import isas_for, select
 from mbn2c.network.inputs import input_spec
-from mbn2c.network.network import import_lowered, import_quantized_lowered
+from mbn2c.network.network import import_lowered, import_prequantized_lowered
 from mbn2c.network.outputs import output_specs
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import choose_plan
@@ -31,8 +31,8 @@ _GOAL = "balanced"
 
 def inspect_model(path: Path) -> Json:
     """The facts of a model. RAM is arena and context, flash weights and constants: the rest needs a build."""
-    came_quantized = is_quantized(path)
-    graph = import_quantized_lowered(path).graph if came_quantized else import_lowered(path)
+    prequantized = is_prequantized(path)
+    graph = import_prequantized_lowered(path).graph if prequantized else import_lowered(path)
     spec = input_spec(graph)
     layers = [_layer(graph, node) for node in graph.nodes]
     return {
@@ -46,7 +46,7 @@ def inspect_model(path: Path) -> Json:
         },
         "folded": [{"kind": note.kind, "node": note.node, "text": note.text} for note in graph.notes],
         "layers": layers,
-        "targets": _targets(graph if came_quantized else _quantized(graph)),
+        "targets": _targets(graph if prequantized else _quantized(graph)),
     }
 
 

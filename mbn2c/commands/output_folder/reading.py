@@ -77,7 +77,7 @@ class OutputFolder:
 
     @cached_property
     def float_model(self) -> Path | None:
-        """None for a model that came quantized."""
+        """None for a prequantized model."""
         return self._intact(MODEL_FLOAT32) if self.report["build"]["given"] is None else None
 
     @cached_property

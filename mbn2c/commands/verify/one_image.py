@@ -18,7 +18,7 @@ from mbn2c.errors import BoardError, InternalError, UsageError
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph
 from mbn2c.network.inputs import input_spec, preprocess_of, quantize_input
-from mbn2c.network.int8_oracle import Comparison, ExportedModel, GivenFacts, GivenModel, Int8Oracle
+from mbn2c.network.int8_oracle import Comparison, ExportedModel, Int8Oracle, PrequantizedFacts, PrequantizedOracle
 from mbn2c.network.outputs import output_specs
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.classification.outputs import OutputSpec
@@ -138,10 +138,10 @@ def open_models(output: OutputFolder, kinds: Mapping[str, str]) -> Models:
 
 
 def _int8_oracle(output: OutputFolder) -> Int8Oracle:
-    model, given = output.int8_model.read_bytes(), output.report["build"]["given"]
-    if given is None:
+    model, facts = output.int8_model.read_bytes(), output.report["build"]["given"]
+    if facts is None:
         return ExportedModel(output.graph, model)
-    return GivenModel(output.graph, model, output.fused_model.read_bytes(), GivenFacts.from_json(given))
+    return PrequantizedOracle(output.graph, model, output.fused_model.read_bytes(), PrequantizedFacts.from_json(facts))
 
 
 @dataclass(frozen=True)

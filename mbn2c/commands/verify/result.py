@@ -164,6 +164,6 @@ def check_gates(
 def _check_has_float(result: Mapping[str, Any], gate: str) -> None:
     if result["outputs"][0]["largest_error"] is None:
         raise GateError(
-            f"{gate} compares with the float model, and this model came quantized",
+            f"{gate} compares with the float model, and this model is prequantized",
             hint=f"verify without {gate}, or build from the float model",
         )

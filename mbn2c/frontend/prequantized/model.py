@@ -19,7 +19,7 @@ from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.convert import input_layouts, input_shape
 from mbn2c.frontend.fold_constants import bound_constants, fold_constants, shape_of
-from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_quantized_operator, load_model
+from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_prequantized_operator, load_model
 from mbn2c.frontend.nodes import describe, domain_of, view_of
 from mbn2c.frontend.operators import WEIGHTED, Importers, relabel
 from mbn2c.frontend.prequantized import quantizers, tails
@@ -34,16 +34,16 @@ from mbn2c.ops.base.prequantized.float_layers import left_in_float
 from mbn2c.ops.base.prequantized.values import (
     FOLD_FIRST,
     Meaning,
+    PrequantizedBuilder,
+    PrequantizedCall,
     Probe,
-    QuantizedBuilder,
-    QuantizedCall,
     unquantized,
 )
 
 _RELABELS = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 # What may stand between a softmax or sigmoid and the output.
 _PASS_ON = (*_RELABELS, "QuantizeLinear", "DequantizeLinear")
-_IMPORTERS: Importers[QuantizedCall] = Importers(
+_IMPORTERS: Importers[PrequantizedCall] = Importers(
     offers=[
         {(domain, "QuantizeLinear"): quantizers.quantize for domain in ("", MICROSOFT)},
         *(operator.prequantized_imports() for operator in OPERATORS.values()),
@@ -64,7 +64,7 @@ _INPUT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.INT8: "int8", TensorPr
 
 
 @dataclass(frozen=True, eq=False)
-class QuantizedModel:
+class PrequantizedModel:
     """An imported quantized model.
 
     graph       int8, stage "quantized" of `ir.check`
@@ -81,15 +81,15 @@ class QuantizedModel:
     input_type: str
 
 
-def is_quantized(path: Path) -> bool:
+def is_prequantized(path: Path) -> bool:
     """Whether an ONNX file holds quantized layers.
 
     raises  UsageError, ModelError as `load_model`
     """
-    return any(is_quantized_operator(node.op_type) for node in load_model(path).graph.node)
+    return any(is_prequantized_operator(node.op_type) for node in load_model(path).graph.node)
 
 
-def import_quantized(path: Path) -> QuantizedModel:
+def import_prequantized(path: Path) -> PrequantizedModel:
     """Read a quantized model.
 
     raises  UsageError if there is no such file; ModelError if it is broken or not supported
@@ -115,7 +115,7 @@ def import_quantized(path: Path) -> QuantizedModel:
         ) from error
 
 
-def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> QuantizedModel:
+def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> PrequantizedModel:
     initializers = {tensor.name for tensor in model.graph.initializer}
     entrances = [port for port in model.graph.input if port.name not in initializers]
     if len(entrances) != 1:
@@ -132,7 +132,7 @@ def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> Quan
     failure: ModelError | None = None
     for layout in input_layouts(shape):
         opsets = {entry.domain: entry.version for entry in model.opset_import if entry.domain in ("", MICROSOFT)}
-        builder = QuantizedBuilder(opsets, run_nodes, ends_of(model.graph, _PASS_ON))
+        builder = PrequantizedBuilder(opsets, run_nodes, ends_of(model.graph, _PASS_ON))
         for tensor in model.graph.initializer:
             builder.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
         inside = builder.add_activation(entrance.name, nhwc_shape(shape, layout))
@@ -146,21 +146,21 @@ def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> Quan
             for node in model.graph.node:
                 _translate(builder, node)
             graph = _finish(builder, model.graph, name, Port(inside, entrance.name, shape, layout))
-            return QuantizedModel(graph, content, fused, builder.probes, input_type)
+            return PrequantizedModel(graph, content, fused, builder.probes, input_type)
         except ModelError as error:
             failure = failure or error
     assert failure is not None
     raise failure
 
 
-def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
+def _translate(builder: PrequantizedBuilder, node: NodeProto) -> None:
     domain = domain_of(node)
     output = node.output[0]
     name = builder.unique_node(node.name or f"{node.op_type}_{output}")
-    call = QuantizedCall(builder, view_of(node), name, builder.opsets.get(domain, 1))
-    if all(given in builder.constants for given in node.input if given):
+    call = PrequantizedCall(builder, view_of(node), name, builder.opsets.get(domain, 1))
+    if all(name in builder.constants for name in node.input if name):
         if node.op_type == "DequantizeLinear":
-            builder.given_constants[output] = quantizers.dequantize_constant(call)
+            builder.dequantized_constants[output] = quantizers.dequantize_constant(call)
         fold_constants(builder, node)
         return
     if node.op_type in ("Shape", "Size"):
@@ -181,7 +181,7 @@ def _translate(builder: QuantizedBuilder, node: NodeProto) -> None:
         ) from None
 
 
-def _finish(builder: QuantizedBuilder, proto: GraphProto, name: str, entrance: Port) -> Graph:
+def _finish(builder: PrequantizedBuilder, proto: GraphProto, name: str, entrance: Port) -> Graph:
     ports, notes = [], []
     for port in proto.output:
         value, meaning = builder.values.get(port.name), builder.meanings.get(port.name)

@@ -12,16 +12,16 @@ from mbn2c.ops.base.call import Declined
 from mbn2c.ops.base.prequantized.clamps import clamps
 from mbn2c.ops.base.prequantized.layers import call_done
 from mbn2c.ops.base.prequantized.values import (
-    GivenQuant,
+    FileQuant,
     Meaning,
-    QuantizedBuilder,
-    QuantizedCall,
-    QuantizedConstant,
+    PrequantizedBuilder,
+    PrequantizedCall,
+    PrequantizedConstant,
     Term,
 )
 
 
-def dequantize_constant(call: QuantizedCall) -> QuantizedConstant:
+def dequantize_constant(call: PrequantizedCall) -> PrequantizedConstant:
     """Weights or a bias behind DequantizeLinear."""
     values = call.constant(0)
     scale = call.floats(1).astype(np.float32)
@@ -32,63 +32,63 @@ def dequantize_constant(call: QuantizedCall) -> QuantizedConstant:
         if values.shape[axis] != scale.size:
             raise call.refuse(f"DequantizeLinear: {scale.size} scales for an axis of {values.shape[axis]}")
         shape[axis] = -1
-    return QuantizedConstant(values.astype(np.int64) - zero.reshape(shape if zero.size > 1 else 1), scale)
+    return PrequantizedConstant(values.astype(np.int64) - zero.reshape(shape if zero.size > 1 else 1), scale)
 
 
-def dequantize(call: QuantizedCall) -> Value:
+def dequantize(call: PrequantizedCall) -> Value:
     x, meaning = call.value(0, after_tail=True), call.meaning(0)
     if meaning.is_real:
         raise call.refuse("DequantizeLinear of float32")
-    given = call.given_quant(1, 2)
-    if given.unsigned != meaning.unsigned:
+    x_in_file = call.file_quant(1, 2)
+    if x_in_file.unsigned != meaning.unsigned:
         raise call.refuse("DequantizeLinear with a zero point of another type than its input")
     if not x.tail:
-        call.builder.set_quant(call, x.tensor, given)
+        call.builder.set_quant(call, x.tensor, x_in_file)
     call.builder.meanings[call.node.outputs[0]] = Meaning(True, meaning.unsigned, (call.node,))
     return x
 
 
-def quantize(call: QuantizedCall) -> Value | Declined:
+def quantize(call: PrequantizedCall) -> Value | Declined:
     builder = call.builder
     x, meaning = call.value(0, after_tail=True), call.meaning(0)
     if not meaning.is_real:
         raise call.refuse("QuantizeLinear of integers")
-    given = call.given_quant(1, 2)
+    y_in_file = call.file_quant(1, 2)
     if x.tail:
-        builder.meanings[call.node.outputs[0]] = Meaning(False, given.unsigned)
+        builder.meanings[call.node.outputs[0]] = Meaning(False, y_in_file.unsigned)
         return x
     is_source = not meaning.steps or meaning.steps[0].op_type != "DequantizeLinear"
     if x.tensor in builder.unfinished:
-        _finish(call, x.tensor, clamps(call, meaning), given)
+        _finish(call, x.tensor, clamps(call, meaning), y_in_file)
     elif is_source and meaning.steps:
         raise call.refuse(
             f"{meaning.steps[0].op_type} before the first QuantizeLinear is not supported",
             "leave preprocessing to the program that feeds the model",
         )
-    elif not is_source and not _is_plain(builder.quants[x.tensor], given, meaning):
+    elif not is_source and not _is_plain(builder.quants[x.tensor], y_in_file, meaning):
         return Declined("QuantizeLinear of a function is not supported")
-    builder.set_quant(call, x.tensor, given)
+    builder.set_quant(call, x.tensor, y_in_file)
     if call.has(0) and is_source:
-        return call_done(call, x, given)
-    builder.meanings[call.node.outputs[0]] = Meaning(False, given.unsigned)
+        return call_done(call, x, y_in_file)
+    builder.meanings[call.node.outputs[0]] = Meaning(False, y_in_file.unsigned)
     return x
 
 
-def _is_plain(known: Quant, given: GivenQuant, meaning: Meaning) -> bool:
+def _is_plain(known: Quant, y_in_file: FileQuant, meaning: Meaning) -> bool:
     """DequantizeLinear, then QuantizeLinear back to the same: nothing happens."""
-    quant = given.quant
+    quant = y_in_file.quant
     same = known.scale[0] == quant.scale[0] and known.zero_point == quant.zero_point
     return same and len(meaning.steps) == 1
 
 
-def _finish(call: QuantizedCall, tensor: str, activation: Activation | None, given: GivenQuant) -> None:
+def _finish(call: PrequantizedCall, tensor: str, activation: Activation | None, y_in_file: FileQuant) -> None:
     """Make the node of a float32 layer."""
     nodes = call.builder.nodes
     position = next(number for number, node in enumerate(nodes) if tensor in node.outputs)
-    nodes[position] = call.builder.unfinished.pop(tensor)(given, activation)
+    nodes[position] = call.builder.unfinished.pop(tensor)(y_in_file, activation)
 
 
-def quantize_output(builder: QuantizedBuilder, tensor: str, terms: tuple[Term, ...]) -> None:
+def quantize_output(builder: PrequantizedBuilder, tensor: str, terms: tuple[Term, ...]) -> None:
     """Finish a sum that the file leaves in float32: the device returns int8, on a scale that holds every sum."""
     low = high = np.zeros(1)
     for term in terms:
@@ -101,7 +101,7 @@ def quantize_output(builder: QuantizedBuilder, tensor: str, terms: tuple[Term, .
     smallest, largest = float(low.min()), float(high.max())
     scale = np.float32((largest - smallest) / (INT8_MAX - INT8_MIN))
     zero_point = int(np.clip(np.rint(INT8_MIN - smallest / float(scale)), INT8_MIN, INT8_MAX))
-    given = GivenQuant(Quant(np.array([scale], np.float32), zero_point), unsigned=False)
+    y_in_file = FileQuant(Quant(np.array([scale], np.float32), zero_point), unsigned=False)
     position = next(number for number, node in enumerate(builder.nodes) if tensor in node.outputs)
-    builder.nodes[position] = builder.unfinished.pop(tensor)(given, None)
-    builder.quants[tensor] = given.quant
+    builder.nodes[position] = builder.unfinished.pop(tensor)(y_in_file, None)
+    builder.quants[tensor] = y_in_file.quant

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from mbn2c.ir.axes import CHANNEL, Value
 from mbn2c.ops.base.call import Declined, Importer
-from mbn2c.ops.base.prequantized.values import Meaning, PrequantizedImporter, QuantizedCall
+from mbn2c.ops.base.prequantized.values import Meaning, PrequantizedCall, PrequantizedImporter
 
 
 def split_off(importer: Importer) -> PrequantizedImporter:
     """A softmax or sigmoid of the last int8 tensor, in float32."""
 
-    def tail(call: QuantizedCall) -> Value | Declined:
+    def tail(call: PrequantizedCall) -> Value | Declined:
         terms, steps = call.meaning(0).terms, call.meaning(0).steps
         if len(steps) != (0 if terms else 1):
             raise call.refuse(
@@ -27,7 +27,7 @@ def split_off(importer: Importer) -> PrequantizedImporter:
 def relabeled(importer: Importer) -> PrequantizedImporter:
     """What looks at a tensor in another way, of one that means the same as before."""
 
-    def relabel_quantized(call: QuantizedCall) -> Value | Declined:
+    def relabel_quantized(call: PrequantizedCall) -> Value | Declined:
         made = importer(call)
         call.builder.meanings[call.node.outputs[0]] = call.builder.meanings[call.node.inputs[0]]
         return made
@@ -35,24 +35,24 @@ def relabeled(importer: Importer) -> PrequantizedImporter:
     return relabel_quantized
 
 
-def qlinear_softmax(call: QuantizedCall) -> Value:
+def qlinear_softmax(call: PrequantizedCall) -> Value:
     """A softmax over the classes, split off; source  ONNX Runtime contrib operators, QLinearSoftmax"""
     x, _ = call.integers_in(0)
-    x_given, given = call.given_quant(1, 2), call.given_quant(3, 4)
-    call.builder.set_quant(call, x.tensor, x_given)
+    x_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(3, 4)
+    call.builder.set_quant(call, x.tensor, x_in_file)
     axes = x.groups[call.axis(len(x.shape), -1) :] if call.integer("opset", 13) < 13 else None
     normalised = x.groups[call.axis(len(x.shape), -1)] if axes is None else tuple(a for group in axes for a in group)
     _, height, width, channels = call.extents(x)
     if normalised != ((CHANNEL,) if channels > 1 else ()) or height * width > 1:
         raise call.refuse("QLinearSoftmax that does not run over the classes is not supported")
-    call.builder.meanings[call.node.outputs[0]] = Meaning(False, given.unsigned)
+    call.builder.meanings[call.node.outputs[0]] = Meaning(False, y_in_file.unsigned)
     return replace(x, tail="softmax")
 
 
-def qlinear_sigmoid(call: QuantizedCall) -> Value:
+def qlinear_sigmoid(call: PrequantizedCall) -> Value:
     """source  ONNX Runtime contrib operators, QLinearSigmoid"""
     x, _ = call.integers_in(0)
-    x_given, given = call.given_quant(1, 2), call.given_quant(3, 4)
-    call.builder.set_quant(call, x.tensor, x_given)
-    call.builder.meanings[call.node.outputs[0]] = Meaning(False, given.unsigned)
+    x_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(3, 4)
+    call.builder.set_quant(call, x.tensor, x_in_file)
+    call.builder.meanings[call.node.outputs[0]] = Meaning(False, y_in_file.unsigned)
     return replace(x, tail="sigmoid")

@@ -14,7 +14,7 @@ from mbn2c.ops.base.call import MICROSOFT, OnnxName
 from mbn2c.ops.base.guarded import guard_float_mean, guard_staircase
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, call_done, choose_requantize, limits, unfinished
 from mbn2c.ops.base.prequantized.orders import mean_order
-from mbn2c.ops.base.prequantized.values import GivenQuant, PrequantizedImporter, QuantizedCall
+from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import kernel_shape, window_of
 from mbn2c.ops.base.requantize import FloatMean
 
@@ -29,33 +29,33 @@ def prequantized_imports() -> dict[OnnxName, PrequantizedImporter]:
     }
 
 
-def _qlinear_global_average_pool(call: QuantizedCall) -> Value:
+def _qlinear_global_average_pool(call: PrequantizedCall) -> Value:
     """source  ONNX Runtime contrib operators, QLinearGlobalAveragePool; MlasQLinearGlobalAveragePoolNchw"""
     if call.integer("channels_last", 0):
         raise call.refuse("QLinearGlobalAveragePool with channels last is not supported")
     x, _ = call.integers_in(0)
-    given_x, given = call.given_quant(1, 2), call.given_quant(3, 4)
-    call.builder.set_quant(call, x.tensor, given_x)
+    x_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(3, 4)
+    call.builder.set_quant(call, x.tensor, x_in_file)
     height, width, channels = call.as_nchw(x)
-    return _integer_mean(call, x, given_x, given, (height, width, channels))
+    return _integer_mean(call, x, x_in_file, y_in_file, (height, width, channels))
 
 
 def _integer_mean(
-    call: QuantizedCall, x: Value, given_x: GivenQuant, given: GivenQuant, extents: tuple[int, int, int]
+    call: PrequantizedCall, x: Value, x_in_file: FileQuant, y_in_file: FileQuant, extents: tuple[int, int, int]
 ) -> Value:
     height, width, channels = extents
-    scale = np.array([given_x.scale / (given.scale * np.float32(height * width))], np.float32)
+    scale = np.array([x_in_file.scale / (y_in_file.scale * np.float32(height * width))], np.float32)
     requantize = choose_requantize(
-        scale, given.quant.zero_point, np.array([255 * height * width]), narrow=True, where=call.where
+        scale, y_in_file.quant.zero_point, np.array([255 * height * width]), narrow=True, where=call.where
     )
     output = call.builder.activation(call.node.outputs[0], (1, 1, 1, channels), call)
     attributes = AveragePool2dAttributes(Window(kernel=(height, width)), requantize)
     call.builder.nodes.append(Node(call.name, "average_pool2d", (x.tensor,), (output,), attributes))
-    call.builder.set_quant(call, output, given)
-    return call_done(call, labeled(output, (1, channels, 1, 1), NCHW), given)
+    call.builder.set_quant(call, output, y_in_file)
+    return call_done(call, labeled(output, (1, channels, 1, 1), NCHW), y_in_file)
 
 
-def _qlinear_average_pool(call: QuantizedCall) -> Value:
+def _qlinear_average_pool(call: PrequantizedCall) -> Value:
     """In float32, pixel after pixel; a window that covers the input is summed in integers, as the global pool is.
 
     source  ONNX Runtime contrib operators, QLinearAveragePool
@@ -63,20 +63,20 @@ def _qlinear_average_pool(call: QuantizedCall) -> Value:
     if call.integer("channels_last", 0):
         raise call.refuse("QLinearAveragePool with channels last is not supported")
     x, _ = call.integers_in(0)
-    given_x, given = call.given_quant(1, 2), call.given_quant(3, 4)
-    call.builder.set_quant(call, x.tensor, given_x)
+    x_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(3, 4)
+    call.builder.set_quant(call, x.tensor, x_in_file)
     window, extents = _pool_window(call, x)
     height, width, channels = call.as_nchw(x)
     if window.kernel == (height, width) and not any(window.pad):
-        return _integer_mean(call, x, given_x, given, (height, width, channels))
+        return _integer_mean(call, x, x_in_file, y_in_file, (height, width, channels))
     output = call.builder.activation(call.node.outputs[0], extents, call)
-    mean = replace(_float_mean(given_x, given, window), zero_point=int(given.file_zero_point))
-    call.builder.nodes.append(_pool_node(call, x, mean, given, window, output, None))
-    call.builder.set_quant(call, output, given)
-    return call_done(call, _pooled(output, extents), given)
+    mean = replace(_float_mean(x_in_file, y_in_file, window), zero_point=int(y_in_file.file_zero_point))
+    call.builder.nodes.append(_pool_node(call, x, mean, y_in_file, window, output, None))
+    call.builder.set_quant(call, output, y_in_file)
+    return call_done(call, _pooled(output, extents), y_in_file)
 
 
-def _float_average_pool(call: QuantizedCall) -> Value:
+def _float_average_pool(call: PrequantizedCall) -> Value:
     """AveragePool, GlobalAveragePool or ReduceMean in float32."""
     x, steps = call.real_steps(0)
     if len(steps) != 1:
@@ -87,13 +87,13 @@ def _float_average_pool(call: QuantizedCall) -> Value:
         window, extents = _pool_window(call, x)
         value = _pooled("", extents)
     output = call.builder.activation(call.node.outputs[0], extents, call)
-    given_x = GivenQuant(call.builder.quants[x.tensor], False)
+    x_in_file = FileQuant(call.builder.quants[x.tensor], False)
     order = _mean_order(call, x, window)
     if order is not None:
         call.builder.float_layers.append(call.name)
 
-    def finish(given: GivenQuant, activation: Activation | None) -> Node:
-        mean = _float_mean(given_x, given, window)
+    def finish(y_in_file: FileQuant, activation: Activation | None) -> Node:
+        mean = _float_mean(x_in_file, y_in_file, window)
         if order is not None:
             mean = replace(mean, lanes=order.lanes, unroll=order.unroll, is_aligned=order.is_aligned)
         elif not _is_any_order_right(mean):
@@ -101,7 +101,7 @@ def _float_average_pool(call: QuantizedCall) -> Value:
                 f"{call.op} over {mean.count} pixels in float32, in an order of additions mbn2c does not know",
                 GIVE_QOPERATOR,
             )
-        return _pool_node(call, x, mean, given, window, output, activation)
+        return _pool_node(call, x, mean, y_in_file, window, output, activation)
 
     return unfinished(call, replace(value, tensor=output), finish)
 
@@ -111,7 +111,7 @@ def _pooled(output: str, extents: tuple[int, int, int, int]) -> Value:
     return labeled(output, (1, channels, height, width), NCHW)
 
 
-def _pool_window(call: QuantizedCall, x: Value) -> tuple[Window, tuple[int, int, int, int]]:
+def _pool_window(call: PrequantizedCall, x: Value) -> tuple[Window, tuple[int, int, int, int]]:
     height, width, channels = call.as_nchw(x)
     if call.op == "GlobalAveragePool":
         window = Window(kernel=(height, width))
@@ -124,7 +124,7 @@ def _pool_window(call: QuantizedCall, x: Value) -> tuple[Window, tuple[int, int,
     return window, (1, *window.output_size(height, width), channels)
 
 
-def _mean_window(call: QuantizedCall, x: Value) -> tuple[Window, tuple[int, int, int, int], Value]:
+def _mean_window(call: PrequantizedCall, x: Value) -> tuple[Window, tuple[int, int, int, int], Value]:
     rank = len(x.shape)
     axes = call.axes(rank, 18, list(range(rank))) or []
     reduced = {axis for position in axes for axis in x.groups[position]}
@@ -140,12 +140,12 @@ def _mean_window(call: QuantizedCall, x: Value) -> tuple[Window, tuple[int, int,
     return Window(kernel=(height, width)), (1, 1, 1, channels), Value("", shape, groups)
 
 
-def _float_mean(given_x: GivenQuant, given: GivenQuant, window: Window) -> FloatMean:
+def _float_mean(x_in_file: FileQuant, y_in_file: FileQuant, window: Window) -> FloatMean:
     """Pixel after pixel, as QLinearAveragePool does."""
-    return FloatMean(float(given_x.scale), float(given.scale), window.kernel[0] * window.kernel[1])
+    return FloatMean(float(x_in_file.scale), float(y_in_file.scale), window.kernel[0] * window.kernel[1])
 
 
-def _mean_order(call: QuantizedCall, x: Value, window: Window) -> FloatMean | None:
+def _mean_order(call: PrequantizedCall, x: Value, window: Window) -> FloatMean | None:
     """Ask ONNX Runtime how it sums this average; None if it does so in no order that is known here."""
     _, height, width, channels = call.extents(x)
     if window.kernel != (height, width) or any(window.pad):
@@ -162,16 +162,16 @@ def _is_any_order_right(mean: FloatMean) -> bool:
 
 
 def _pool_node(
-    call: QuantizedCall,
+    call: PrequantizedCall,
     x: Value,
     mean: FloatMean,
-    given: GivenQuant,
+    y_in_file: FileQuant,
     window: Window,
     output: str,
     activation: Activation | None,
 ) -> Node:
     """An average in float32: of the integer sum where no order of additions matters, else in ONNX Runtime's order."""
-    low, high = limits(given, activation)
+    low, high = limits(y_in_file, activation)
     if _is_any_order_right(mean):
         ratio = np.array([mean.x_scale / (mean.count * mean.y_scale)], np.float32)
         requantize = guard_staircase(ratio, np.array([255 * mean.count]), low, high, call.where)

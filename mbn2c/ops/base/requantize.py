@@ -68,7 +68,7 @@ class FloatMean:
 
 @dataclass(frozen=True, eq=False)
 class GuardedRequantize:
-    """How the int32 accumulator of an imported layer, whose scales are given, becomes int8; see `ops/base/guarded.py`.
+    """How the int32 accumulator of a prequantized layer, whose scales are fixed, becomes int8; see `guarded`.
 
     (acc * multiplier + 2^(shift - 1)) >> shift decides, unless that lies within `band` of a step: then ONNX
     Runtime's own float32 arithmetic does.

@@ -6,11 +6,11 @@ import math
 
 from mbn2c.ir.window import Activation
 from mbn2c.ops.base.call import OnnxNode
-from mbn2c.ops.base.prequantized.values import Meaning, QuantizedCall
+from mbn2c.ops.base.prequantized.values import Meaning, PrequantizedCall
 from mbn2c.ops.base.reading import FLOAT_MAX
 
 
-def clamps(call: QuantizedCall, meaning: Meaning) -> Activation | None:
+def clamps(call: PrequantizedCall, meaning: Meaning) -> Activation | None:
     """The clamps between a float32 layer and its QuantizeLinear as one."""
     total: Activation | None = None
     for step in meaning.steps:
@@ -24,7 +24,7 @@ def clamps(call: QuantizedCall, meaning: Meaning) -> Activation | None:
     return total
 
 
-def _clamp_of(call: QuantizedCall, step: OnnxNode) -> Activation | None:
+def _clamp_of(call: PrequantizedCall, step: OnnxNode) -> Activation | None:
     if step.op_type == "Relu":
         return Activation(0.0, math.inf)
     if step.op_type in ("Max", "Min") and len(step.inputs) == 2:

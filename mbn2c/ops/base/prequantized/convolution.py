@@ -12,7 +12,7 @@ from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
 from mbn2c.ops.base.convolution import Convolution
 from mbn2c.ops.base.prequantized.float_layers import float_layer
 from mbn2c.ops.base.prequantized.layers import Layer, bias_of, integer_layer, weights_of
-from mbn2c.ops.base.prequantized.values import PrequantizedImporter, QuantizedCall
+from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import kernel_shape, window_of
 
 # Declines the convolutions of another operator.
@@ -22,17 +22,17 @@ LayerOf = Callable[[Convolution], Layer | Declined]
 def convolution_imports(layer_of: LayerOf) -> Mapping[OnnxName, PrequantizedImporter]:
     """The spellings of an operator that is a convolution."""
 
-    def integer(call: QuantizedCall) -> Value | Declined:
+    def integer(call: PrequantizedCall) -> Value | Declined:
         return _qlinear_conv(call, layer_of)
 
-    def in_float(call: QuantizedCall) -> Value | Declined:
+    def in_float(call: PrequantizedCall) -> Value | Declined:
         """Conv that ONNX Runtime leaves in float32, between DequantizeLinear and QuantizeLinear."""
         return float_layer(call, lambda x, weights: layer_of(read_convolution(call, x, weights)))
 
     return {("", "Conv"): in_float, ("", "QLinearConv"): integer, (MICROSOFT, "QLinearConv"): integer}
 
 
-def read_convolution(call: QuantizedCall, x: Value, weights: np.ndarray) -> Convolution:
+def read_convolution(call: PrequantizedCall, x: Value, weights: np.ndarray) -> Convolution:
     """Of Conv and QLinearConv; weights int64 OIHW."""
     if weights.ndim != 4:
         raise call.refuse(f"{weights.ndim - 2}-D convolution is not supported", "only 2-D image networks compile")
@@ -49,16 +49,16 @@ def read_convolution(call: QuantizedCall, x: Value, weights: np.ndarray) -> Conv
     return Convolution(x, weights, group, window, (*window.output_size(height, width), out_channels))
 
 
-def _qlinear_conv(call: QuantizedCall, layer_of: LayerOf) -> Value | Declined:
+def _qlinear_conv(call: PrequantizedCall, layer_of: LayerOf) -> Value | Declined:
     """source  ONNX operator QLinearConv"""
     if call.integer("channels_last", 0):
         raise call.refuse("QLinearConv with channels last is not supported", "give the model as it was quantized")
     x, _ = call.integers_in(0)
-    x_given, y_given = call.given_quant(1, 2), call.given_quant(6, 7)
+    x_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(6, 7)
     layer = layer_of(read_convolution(call, x, weights_of(call, 3, 0)))
     if isinstance(layer, Declined):
         return layer
     channels = layer.extents[3]
     w_scale = call.weights_scale(4, channels)
-    scale = onnx_scale(x_given.scale, w_scale, y_given.scale)
-    return integer_layer(call, layer, x, x_given, y_given, w_scale, scale, bias_of(call, 8, channels))
+    scale = onnx_scale(x_in_file.scale, w_scale, y_in_file.scale)
+    return integer_layer(call, layer, x, x_in_file, y_in_file, w_scale, scale, bias_of(call, 8, channels))

@@ -17,7 +17,7 @@ from mbn2c.ops.base.call import Declined, OnnxNode
 from mbn2c.ops.base.guarded import guard_float_sum
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, Layer, layer_constants, limits, unfinished
 from mbn2c.ops.base.prequantized.orders import sampled, sum_order
-from mbn2c.ops.base.prequantized.values import GivenQuant, QuantizedCall
+from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall
 from mbn2c.ops.base.requantize import FloatSum
 from mbn2c.ops.base.weighted import ConvAttributes, acc_bound
 
@@ -25,7 +25,7 @@ _NAMED = 4  # layers that a message names
 
 
 def float_layer(
-    call: QuantizedCall, layer_of: Callable[[Value, np.ndarray], Layer | Declined], is_transposed: bool = True
+    call: PrequantizedCall, layer_of: Callable[[Value, np.ndarray], Layer | Declined], is_transposed: bool = True
 ) -> Value | Declined:
     """A layer that ONNX Runtime leaves in float32, between DequantizeLinear and QuantizeLinear.
 
@@ -34,37 +34,39 @@ def float_layer(
     """
     x, steps = call.real_steps(0)
     weights_name = call.node.inputs[1]
-    if weights_name not in call.builder.given_constants:
+    if weights_name not in call.builder.dequantized_constants:
         raise left_in_float([call.node])
     if len(steps) != 1:
         raise call.refuse(
             f"{call.op} in float32 of something that is not quantized is not supported",
             f"quantize the model again, so that the input of '{call.name}' is quantized too",
         )
-    given = call.builder.given_constants[weights_name]
-    weights = given.values if is_transposed else given.values.T
+    constant = call.builder.dequantized_constants[weights_name]
+    weights = constant.values if is_transposed else constant.values.T
     layer = layer_of(x, weights)
     if isinstance(layer, Declined):
         return layer
     channels = len(layer.order)
-    w_scale = np.ascontiguousarray(np.broadcast_to(given.scale.reshape(-1), (channels,)))
+    w_scale = np.ascontiguousarray(np.broadcast_to(constant.scale.reshape(-1), (channels,)))
     bias = call.floats(2).astype(np.float32).reshape(-1) if call.has(2) else np.zeros(channels, np.float32)
     if bias.size not in (1, channels):
         raise call.refuse(f"{call.op}: bias of {bias.size} numbers for {channels} channels")
     bias = np.ascontiguousarray(np.broadcast_to(bias, (channels,)))
     output = call.builder.activation(call.node.outputs[0], layer.extents, call)
-    x_given = _dequantized_as(call, x)
-    order, block = _find_order(call, x, x_given, layer, w_scale, bias)
+    x_in_file = _dequantized_as(call, x)
+    order, block = _find_order(call, x, x_in_file, layer, w_scale, bias)
     call.builder.float_layers.append(call.name)
 
-    def finish(y_given: GivenQuant, activation: Activation | None) -> Node:
-        low, high = limits(y_given, activation)
-        unit = np.float64(x_given.scale) * w_scale.astype(np.float64)
+    def finish(y_in_file: FileQuant, activation: Activation | None) -> Node:
+        low, high = limits(y_in_file, activation)
+        unit = np.float64(x_in_file.scale) * w_scale.astype(np.float64)
         whole_bias = np.rint(bias.astype(np.float64) / unit).astype(np.int64)
-        float_sum = FloatSum(float(x_given.scale), float(y_given.scale), w_scale, bias, order, block)
-        term_bound = acc_bound(layer.weights, np.zeros(channels, np.int64), x_given.quant, layer.operator.channel_axis)
+        float_sum = FloatSum(float(x_in_file.scale), float(y_in_file.scale), w_scale, bias, order, block)
+        term_bound = acc_bound(
+            layer.weights, np.zeros(channels, np.int64), x_in_file.quant, layer.operator.channel_axis
+        )
         requantize = guard_float_sum(float_sum, whole_bias, term_bound, layer.order.shape[1], low, high, call.where)
-        constants = layer_constants(call, layer, x_given, w_scale, whole_bias)
+        constants = layer_constants(call, layer, x_in_file, w_scale, whole_bias)
         attributes = replace(layer.attributes, requantize=requantize)
         return Node(call.name, layer.operator.name, (x.tensor, *constants), (output,), attributes)
 
@@ -84,12 +86,12 @@ def left_in_float(nodes: Sequence[OnnxNode]) -> ModelError:
     )
 
 
-def _dequantized_as(call: QuantizedCall, x: Value) -> GivenQuant:
-    return GivenQuant(call.builder.quants[x.tensor], unsigned=False)
+def _dequantized_as(call: PrequantizedCall, x: Value) -> FileQuant:
+    return FileQuant(call.builder.quants[x.tensor], unsigned=False)
 
 
 def _find_order(
-    call: QuantizedCall, x: Value, x_given: GivenQuant, layer: Layer, w_scale: np.ndarray, bias: np.ndarray
+    call: PrequantizedCall, x: Value, x_in_file: FileQuant, layer: Layer, w_scale: np.ndarray, bias: np.ndarray
 ) -> tuple[str, int]:
     """Ask ONNX Runtime how it sums this layer.
 
@@ -97,14 +99,17 @@ def _find_order(
     """
     generator = np.random.default_rng(0)
     codes = generator.integers(INT8_MIN, INT8_MAX + 1, math.prod(x.shape)).reshape(x.shape)
-    centred = codes - x_given.quant.zero_point
-    real = centred.astype(np.float32) * x_given.scale
+    centred = codes - x_in_file.quant.zero_point
+    real = centred.astype(np.float32) * x_in_file.scale
     node = call.node
     inputs = {node.inputs[0]: real, node.inputs[1]: call.constant(1).astype(np.float32)}
     if call.has(2):
         inputs[node.inputs[2]] = call.constant(2).astype(np.float32)
     columns, channel = _columns(layer, centred)
-    products = columns.astype(np.float32) * x_given.scale, (layer.order.astype(np.float32) * w_scale[:, None])[channel]
+    products = (
+        columns.astype(np.float32) * x_in_file.scale,
+        (layer.order.astype(np.float32) * w_scale[:, None])[channel],
+    )
     found = sum_order(call, inputs, products, bias[channel])
     if found is None:
         raise call.refuse(

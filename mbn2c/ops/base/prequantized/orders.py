@@ -8,14 +8,14 @@ import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, Value
 from mbn2c.ops.base.guarded import float_dot, lane_sum
-from mbn2c.ops.base.prequantized.values import QuantizedCall
+from mbn2c.ops.base.prequantized.values import PrequantizedCall
 from mbn2c.ops.base.requantize import FloatMean
 
 _SAMPLED_OUTPUTS = 512
 
 
 def sum_order(
-    call: QuantizedCall,
+    call: PrequantizedCall,
     inputs: Mapping[str, np.ndarray],
     products: tuple[np.ndarray, np.ndarray],
     bias: np.ndarray,
@@ -37,7 +37,7 @@ def sum_order(
     return None
 
 
-def mean_order(call: QuantizedCall, x: Value, extents: tuple[int, int]) -> FloatMean | None:
+def mean_order(call: PrequantizedCall, x: Value, extents: tuple[int, int]) -> FloatMean | None:
     """In which order ONNX Runtime averages height and width in float32, found by trying, or None.
 
     extents  channels, pixels

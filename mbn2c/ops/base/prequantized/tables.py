@@ -8,7 +8,7 @@ import numpy as np
 
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import OnnxNode
-from mbn2c.ops.base.prequantized.values import UNSIGNED_SHIFT, GivenQuant, QuantizedCall
+from mbn2c.ops.base.prequantized.values import UNSIGNED_SHIFT, FileQuant, PrequantizedCall
 
 _LEVELS = INT8_MAX - INT8_MIN + 1
 
@@ -41,14 +41,14 @@ def chained(steps: Sequence[OnnxNode], source: str, prefix: str) -> tuple[list[O
     return nodes, name
 
 
-def quantize_node(given: GivenQuant, source: str, output: str) -> tuple[OnnxNode, dict[str, np.ndarray]]:
-    constants = {"probe_scale": np.array(given.scale, np.float32), "probe_zero_point": given.file_zero_point}
+def quantize_node(y_in_file: FileQuant, source: str, output: str) -> tuple[OnnxNode, dict[str, np.ndarray]]:
+    constants = {"probe_scale": np.array(y_in_file.scale, np.float32), "probe_zero_point": y_in_file.file_zero_point}
     return OnnxNode("QuantizeLinear", "", "", (source, *constants), (output,)), constants
 
 
-def lookup_table(call: QuantizedCall, steps: Sequence[OnnxNode], unsigned: bool, given: GivenQuant) -> np.ndarray:
+def lookup_table(call: PrequantizedCall, steps: Sequence[OnnxNode], unsigned: bool, y_in_file: FileQuant) -> np.ndarray:
     """All results of a chain from DequantizeLinear to QuantizeLinear: int8 [256], for -128 first."""
     nodes, last = chained(steps, "x", "step")
-    quantize, more = quantize_node(given, last, "y")
+    quantize, more = quantize_node(y_in_file, last, "y")
     found = call.ask([*nodes, quantize], {"x": every_value(unsigned)}, "y", more)
     return as_int8(found)

@@ -71,7 +71,7 @@ class Probe:
 
 
 @dataclass(frozen=True, eq=False)
-class GivenQuant:
+class FileQuant:
     """A scale and zero point of the file; `quant` has the zero point that int8 has."""
 
     quant: Quant
@@ -90,11 +90,11 @@ class GivenQuant:
 
 
 # Completes a layer that the file computes in float32, once the QuantizeLinear behind it is known.
-Finish = Callable[[GivenQuant, Activation | None], Node]
+Finish = Callable[[FileQuant, Activation | None], Node]
 
 
 @dataclass(frozen=True, eq=False)
-class QuantizedConstant:
+class PrequantizedConstant:
     """A weight or bias behind DequantizeLinear: integers with their zero point taken off, float32 scale."""
 
     values: np.ndarray
@@ -118,7 +118,7 @@ class RunNodes(Protocol):
 
 
 @dataclass
-class QuantizedBuilder(Builder):
+class PrequantizedBuilder(Builder):
     """Collects the int8 Graph.
 
     run_nodes  ONNX Runtime
@@ -135,28 +135,28 @@ class QuantizedBuilder(Builder):
     quants: dict[str, Quant] = field(default_factory=dict)
     probes: dict[str, Probe] = field(default_factory=dict)
     unfinished: dict[str, Finish] = field(default_factory=dict)
-    given_constants: dict[str, QuantizedConstant] = field(default_factory=dict)
+    dequantized_constants: dict[str, PrequantizedConstant] = field(default_factory=dict)
     float_layers: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__(self.opsets, self.ends)
 
-    def add_given(self, wanted: str, data: np.ndarray, quant: Quant) -> str:
+    def add_quantized(self, wanted: str, data: np.ndarray, quant: Quant) -> str:
         """A constant int8, int16 or int32 tensor."""
         name = self.unique_tensor(wanted)
         array = np.ascontiguousarray(data)
         self.tensors[name] = Tensor(name, array.shape, array.dtype.name, array, quant)
         return name
 
-    def set_quant(self, call: Call, tensor: str, given: GivenQuant) -> None:
+    def set_quant(self, call: Call, tensor: str, in_file: FileQuant) -> None:
         """Note a tensor's quantization, or check that all its readers and its maker say the same.
 
         raises  ModelError if they do not
         """
-        known = self.quants.setdefault(tensor, given.quant)
-        if known.scale[0] != given.quant.scale[0] or known.zero_point != given.quant.zero_point:
+        known = self.quants.setdefault(tensor, in_file.quant)
+        if known.scale[0] != in_file.quant.scale[0] or known.zero_point != in_file.quant.zero_point:
             raise call.refuse(
-                f"{call.op} reads '{tensor}' with scale {given.scale:.9g}, zero point {given.quant.zero_point}; "
+                f"{call.op} reads '{tensor}' with scale {in_file.scale:.9g}, zero point {in_file.quant.zero_point}; "
                 f"it was made with {known.scale[0]:.9g}, {known.zero_point}",
                 "quantize the model again: both ends of a tensor must agree",
             )
@@ -174,10 +174,10 @@ class QuantizedBuilder(Builder):
         return self.add_activation(wanted, shape)
 
 
-class QuantizedCall(Call):
+class PrequantizedCall(Call):
     """One node of a quantized model."""
 
-    builder: QuantizedBuilder
+    builder: PrequantizedBuilder
 
     def ask(
         self, nodes: Sequence[OnnxNode], inputs: Constants, output: str, more: Constants | None = None
@@ -196,7 +196,7 @@ class QuantizedCall(Call):
             raise self.refuse(f"{self.op}: input {index} is not quantized", "quantize the model again")
         return value, meaning
 
-    def given_quant(self, scale: int, zero_point: int) -> GivenQuant:
+    def file_quant(self, scale: int, zero_point: int) -> FileQuant:
         """The scale and zero point of an activation, two inputs of this node."""
         numbers = self.floats(scale).astype(np.float32).reshape(-1)
         zero = self.constant(zero_point) if self.has(zero_point) else np.zeros(1, np.uint8)
@@ -207,7 +207,7 @@ class QuantizedCall(Call):
         if not numbers[0] > 0:
             raise self.refuse(f"{self.op}: the scale {numbers[0]:g} is not positive", "quantize the model again")
         unsigned = zero.dtype == np.uint8
-        return GivenQuant(Quant(numbers, int(zero.reshape(-1)[0]) - UNSIGNED_SHIFT * unsigned), unsigned)
+        return FileQuant(Quant(numbers, int(zero.reshape(-1)[0]) - UNSIGNED_SHIFT * unsigned), unsigned)
 
     def weights_scale(self, index: int, channels: int) -> np.ndarray:
         """Input `index` as float32 [channels], one number or one per output channel in the file."""
@@ -230,7 +230,7 @@ class QuantizedCall(Call):
         return value, meaning.steps
 
 
-def terms_of(call: QuantizedCall, index: int) -> tuple[Term, ...]:
+def terms_of(call: PrequantizedCall, index: int) -> tuple[Term, ...]:
     """What input `index` is the float32 sum of, in order; () if it is something else."""
     meaning = call.meaning(index)
     if meaning.terms and not meaning.steps:
@@ -244,4 +244,4 @@ def unquantized(what: str, where: str) -> ModelError:
 
 
 # As `Importer`, of nodes of quantized models: notes what the output means, too.
-PrequantizedImporter = Callable[[QuantizedCall], Value | Declined]
+PrequantizedImporter = Callable[[PrequantizedCall], Value | Declined]
