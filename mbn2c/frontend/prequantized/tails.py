@@ -7,6 +7,7 @@ from dataclasses import replace
 from mbn2c.ir.axes import CHANNEL, Value
 from mbn2c.ops.base.call import Declined, Importer
 from mbn2c.ops.base.prequantized.values import Meaning, PrequantizedCall, PrequantizedImporter
+from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
 
 def split_off(importer: Importer) -> PrequantizedImporter:
@@ -46,7 +47,7 @@ def qlinear_softmax(call: PrequantizedCall) -> Value:
     if normalised != ((CHANNEL,) if channels > 1 else ()) or height * width > 1:
         raise call.refuse("QLinearSoftmax that does not run over the classes is not supported")
     call.builder.meanings[call.node.outputs[0]] = Meaning(False, y_in_file.unsigned)
-    return replace(x, tail="softmax")
+    return replace(x, tail=_tail_of(call))
 
 
 def qlinear_sigmoid(call: PrequantizedCall) -> Value:
@@ -55,4 +56,8 @@ def qlinear_sigmoid(call: PrequantizedCall) -> Value:
     x_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(3, 4)
     call.builder.set_quant(call, x.tensor, x_in_file)
     call.builder.meanings[call.node.outputs[0]] = Meaning(False, y_in_file.unsigned)
-    return replace(x, tail="sigmoid")
+    return replace(x, tail=_tail_of(call))
+
+
+def _tail_of(call: PrequantizedCall) -> str:
+    return TAIL_OF_OPERATOR[call.op.removeprefix("QLinear")]
