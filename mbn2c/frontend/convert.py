@@ -14,9 +14,9 @@ from mbn2c.frontend.fold_constants import fold_constants, shape_of
 from mbn2c.frontend.limits import SHORT
 from mbn2c.frontend.load import run_tool
 from mbn2c.frontend.nodes import describe, domain_of, view_of
-from mbn2c.frontend.operators import IMPORTERS
+from mbn2c.frontend.operators import IMPORTERS, SUPPORTED
 from mbn2c.frontend.tails import ends_of
-from mbn2c.frontend.unsupported import PASS_ON, SUPPORTED, hint_for, refuse_unsupported
+from mbn2c.frontend.unsupported import PASS_ON, hint_for, refuse_unsupported
 from mbn2c.ir.axes import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
 from mbn2c.ir.graph import Graph, Port
 from mbn2c.ir.limits import MAX_ELEMENTS

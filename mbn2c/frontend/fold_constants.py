@@ -15,8 +15,8 @@ from mbn2c.errors import ModelError
 from mbn2c.frontend.limits import SHORT, inferred
 from mbn2c.frontend.load import run_tool
 from mbn2c.frontend.nodes import describe
+from mbn2c.frontend.operators import SUPPORTED
 from mbn2c.frontend.order import subgraphs
-from mbn2c.frontend.unsupported import SUPPORTED
 from mbn2c.ir.axes import Value
 from mbn2c.ir.limits import MAX_ELEMENTS
 from mbn2c.ops.base.builder import Builder

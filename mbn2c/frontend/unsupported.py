@@ -9,14 +9,10 @@ from onnx import NodeProto
 from mbn2c.errors import ModelError
 from mbn2c.frontend.load import is_prequantized_operator
 from mbn2c.frontend.nodes import describe, domain_of
-from mbn2c.frontend.operators import IMPORTERS, OFFERED, WEIGHTED
+from mbn2c.frontend.operators import IMPORTERS, OFFERED, SUPPORTED, WEIGHTED
 from mbn2c.frontend.order import used_names
 from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
-SUPPORTED = (
-    "supported: convolution, depthwise convolution, dense, add, average pool, batch norm, ReLU/ReLU6/Clip, "
-    "softmax or sigmoid at the end"
-)
 # Operators that only change how a tensor is looked at, so that they may stand behind a softmax or sigmoid too.
 PASS_ON = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 _MOBILENET_V3 = "MobileNetV3 is not supported yet; use MobileNetV1 or V2"

@@ -40,6 +40,7 @@ class AddAttributes:
 
 class Add(Operator):
     name = "add"
+    in_words = "add"
     attributes = AddAttributes
     carries_activation = True
     sums_channels = True

@@ -33,6 +33,7 @@ class ClampAttributes:
 
 class Clamp(Operator):
     name = "clamp"
+    in_words = "ReLU/ReLU6/Clip"
     stages = FLOAT_STAGES
     attributes = ClampAttributes
     is_clamp = True

@@ -30,6 +30,7 @@ from mbn2c.ops.depthwise_conv2d import emit_depthwise
 
 class Conv2d(Weighted):
     name = "conv2d"
+    in_words = "convolution"
     attributes = ConvAttributes
     channel_axis = 0
     has_window = True

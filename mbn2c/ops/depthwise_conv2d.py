@@ -26,6 +26,7 @@ from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 
 class DepthwiseConv2d(Weighted):
     name = "depthwise_conv2d"
+    in_words = "depthwise convolution"
     attributes = ConvAttributes
     channel_axis = 2
     has_window = True

@@ -38,6 +38,7 @@ class FullyConnectedAttributes:
 
 class FullyConnected(Weighted):
     name = "fully_connected"
+    in_words = "dense"
     attributes = FullyConnectedAttributes
     channel_axis = 0
     mixes_channels = True

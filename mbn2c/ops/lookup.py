@@ -56,6 +56,7 @@ class LookupAttributes:
 
 class Lookup(Operator):
     name = "lookup"
+    in_words = "elementwise functions"
     attributes = LookupAttributes
     stages = frozenset((QUANTIZED,))
 

@@ -36,6 +36,7 @@ class ScaleShiftAttributes:
 
 class ScaleShift(Operator):
     name = "scale_shift"
+    in_words = "batch norm"
     stages = frozenset((IMPORTED,))
     attributes = ScaleShiftAttributes
     is_affine = True

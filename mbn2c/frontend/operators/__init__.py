@@ -6,14 +6,14 @@ only constants as inputs never comes here; `convert` folds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from mbn2c.frontend.operators import relabel
 from mbn2c.ir.axes import Value
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.call import Call, Declined, OnnxName
-from mbn2c.ops.base.weighted import Weighted
+from mbn2c.ops.base.operator import Operator
 
 SomeCall = TypeVar("SomeCall", bound=Call)
 
@@ -66,14 +66,21 @@ class Importers(Generic[SomeCall]):
         return self._importers.get(name, [])
 
 
+def in_words(operators: Iterable[Operator]) -> str:
+    """A list for messages: layers with weights first, what follows them last."""
+    ordered = sorted(operators, key=lambda operator: (not operator.has_weights, operator.is_clamp))
+    return ", ".join(operator.in_words for operator in ordered if operator.in_words)
+
+
 _OFFERS = [operator.onnx_imports() for operator in OPERATORS.values()]
 OFFERED = {name for offer in _OFFERS for name in offer}
 # What may end a network is split off elsewhere, too, where no operator takes it: then whatever reads it is refused.
 IMPORTERS: Importers[Call] = Importers([*_OFFERS, relabel.TAILS], relabel.RELABELS, relabel.TAILS)
+SUPPORTED = (
+    f"supported: {in_words(operator for operator in OPERATORS.values() if operator.onnx_imports())}, "
+    "softmax or sigmoid at the end"
+)
 # ONNX operators with weights, by which a network's layers are counted.
 WEIGHTED = {
-    op_type
-    for operator in OPERATORS.values()
-    if isinstance(operator, Weighted)
-    for _, op_type in operator.onnx_imports()
+    op_type for operator in OPERATORS.values() if operator.has_weights for _, op_type in operator.onnx_imports()
 }

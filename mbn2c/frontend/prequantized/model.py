@@ -21,7 +21,7 @@ from mbn2c.frontend.convert import input_layouts, input_shape
 from mbn2c.frontend.fold_constants import bound_constants, fold_constants, shape_of
 from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_prequantized_operator, load_model
 from mbn2c.frontend.nodes import describe, domain_of, view_of
-from mbn2c.frontend.operators import WEIGHTED, Importers, relabel
+from mbn2c.frontend.operators import WEIGHTED, Importers, in_words, relabel
 from mbn2c.frontend.prequantized import quantizers, tails
 from mbn2c.frontend.prequantized.probe import run_nodes
 from mbn2c.frontend.runtime import fused_model
@@ -59,7 +59,7 @@ _IMPORTERS: Importers[PrequantizedCall] = Importers(
     },
 )
 _FOLDED_ELSEWHERE = ("BatchNormalization", "Div", "QLinearMul")
-_SUPPORTED = "supported: convolution, depthwise convolution, dense, add, average pool, elementwise functions"
+_SUPPORTED = f"supported: {in_words(operator for operator in OPERATORS.values() if operator.prequantized_imports())}"
 _INPUT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.INT8: "int8", TensorProto.UINT8: "uint8"}
 
 

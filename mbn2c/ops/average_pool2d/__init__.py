@@ -43,6 +43,7 @@ from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
 
 class AveragePool2d(Operator):
     name = "average_pool2d"
+    in_words = "average pool"
     attributes = AveragePool2dAttributes
     has_window = True
     sums_channels = True

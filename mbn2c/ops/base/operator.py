@@ -51,6 +51,7 @@ class Operator:
     Traits, as class attributes:
 
     name                  as the module
+    in_words              for messages that list what is supported; "" if that goes without saying
     stages                in which a Node of it may stand
     attributes            class of its Nodes' attributes
     is_clamp              it is `activation(x)` and nothing else, so a layer before it may do it
@@ -66,6 +67,7 @@ class Operator:
     """
 
     name: str
+    in_words: str = ""
     stages: frozenset[str] = EVERY_STAGE
     attributes: type
     is_clamp: bool = False
