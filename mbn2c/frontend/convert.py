@@ -125,6 +125,10 @@ def _is_plausible(shape: tuple[int, ...], layout: tuple[int, ...]) -> bool:
 
 
 def walk(builder: Builder, nodes: Iterable[NodeProto]) -> None:
+    """Translate nodes in order; what they make is added to `builder`.
+
+    raises  ModelError naming the node that is not supported
+    """
     for node in nodes:
         if node.op_type == "If" and domain_of(node) == "":
             _walk_if(builder, node)

@@ -33,6 +33,7 @@ _QUANTIZE = {"QuantizeLinear", "DequantizeLinear"}
 
 
 def shape_of(value: Value, node: NodeProto) -> np.ndarray:
+    """What ONNX Shape or Size says of an activation: int64 [rank], or int64 []."""
     if node.op_type == "Size":
         return np.array(math.prod(value.shape), dtype=np.int64)
     attributes = {attribute.name: attribute.i for attribute in node.attribute}

@@ -9,10 +9,12 @@ from mbn2c.ops.base.call import OnnxNode
 
 
 def domain_of(node: NodeProto) -> str:
+    """The domain of a node's operator; "" for ONNX's own."""
     return "" if node.domain == "ai.onnx" else node.domain
 
 
 def view_of(node: NodeProto) -> OnnxNode:
+    """A node as plain data."""
     attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     return OnnxNode(node.op_type, domain_of(node), node.name, tuple(node.input), tuple(node.output), attributes)
 

@@ -14,6 +14,7 @@ from mbn2c.ops.base.call import EXPORT_AGAIN
 
 
 def subgraphs(attribute: AttributeProto) -> Iterator[GraphProto]:
+    """The graphs that an attribute holds: branches of If, bodies of Loop."""
     yield from attribute.graphs
     if attribute.HasField("g"):
         yield attribute.g

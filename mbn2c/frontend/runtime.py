@@ -48,10 +48,12 @@ class Oracle:
 
     @cached_property
     def input_names(self) -> list[str]:
+        """Of the model, in order."""
         return [entry.name for entry in self._session.get_inputs()]
 
     @cached_property
     def output_names(self) -> list[str]:
+        """Of the model, in order."""
         return [entry.name for entry in self._session.get_outputs()]
 
     def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:

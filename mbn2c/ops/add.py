@@ -120,6 +120,10 @@ class Add(Operator):
 
 
 def add_values(call: Call, a: Value, b: Value, part: str = "") -> Value:
+    """The node for a + b; `part` as in `Call.emit`.
+
+    raises  ModelError, LayoutError if they differ in shape or axis order
+    """
     if a.shape != b.shape:
         raise call.refuse(
             f"{call.op} of tensors of shapes {list(a.shape)} and {list(b.shape)} is not supported",

@@ -82,6 +82,7 @@ class Clamp(Operator):
 
 
 def clamp(call: Call, x: Value, low: float, high: float) -> Value:
+    """The node that holds x between two numbers; x itself where they hold nothing back."""
     if math.isnan(low) or math.isnan(high):
         raise call.refuse(f"{call.op}: a bound is NaN", "export the model again")
     low = -math.inf if low <= -FLOAT_MAX else float(np.float32(low))

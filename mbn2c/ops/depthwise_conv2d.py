@@ -113,6 +113,7 @@ def _import_conv(call: Call) -> Value | Declined:
 
 
 def emit_depthwise(call: Call, convolution: Convolution, bias: np.ndarray, part: str = "") -> Value:
+    """The node of a convolution that `is_depthwise`; `part` as in `Call.emit`."""
     weights = convolution.weights[:, 0].transpose(1, 2, 0)
     constants = [("weights", weights), ("bias", bias)]
     attributes = _attributes(convolution)

@@ -59,6 +59,10 @@ class Pad(Operator):
 
 
 def import_pad(call: Call) -> Value:
+    """A border around height and width, of any value; x itself where it is empty.
+
+    source  ONNX operator Pad
+    """
     x = call.value(0)
     rank = len(x.shape)
     mode = call.text("mode", "constant")

@@ -14,6 +14,7 @@ from mbn2c.tasks.tails import TAIL_OF_OPERATOR
 
 
 def transpose(call: Call) -> Value:
+    """Axes in another order; without `perm` reversed."""
     x = call.value(0, after_tail=True)
     rank = len(x.shape)
     permutation = [int(axis) for axis in call.attributes.get("perm", range(rank - 1, -1, -1))]
@@ -23,6 +24,7 @@ def transpose(call: Call) -> Value:
 
 
 def flatten(call: Call) -> Value:
+    """Two axes: those before `axis` as one, the others as one."""
     x = call.value(0, after_tail=True)
     rank = len(x.shape)
     axis = call.integer("axis", 1)
@@ -33,6 +35,7 @@ def flatten(call: Call) -> Value:
 
 
 def reshape(call: Call) -> Value:
+    """The same elements in another shape; -1 is what is left over, 0 copies the input's extent."""
     x = call.value(0, after_tail=True)
     shape = call.integers(1)
     if not call.integer("allowzero", 0):
@@ -53,6 +56,7 @@ def reshape(call: Call) -> Value:
 
 
 def squeeze(call: Call) -> Value:
+    """Without axes of extent 1: those named, or all."""
     x = call.value(0, after_tail=True)
     ones = [position for position, extent in enumerate(x.shape) if extent == 1]
     axes = call.axes(len(x.shape), 13, ones) or []
@@ -62,6 +66,7 @@ def squeeze(call: Call) -> Value:
 
 
 def unsqueeze(call: Call) -> Value:
+    """With more axes of extent 1."""
     x = call.value(0, after_tail=True)
     count = len(call.integers(1)) if call.opset >= 13 else len(call.attributes.get("axes", ()))
     axes = call.axes(len(x.shape) + count, 13, []) or []
@@ -72,10 +77,12 @@ def unsqueeze(call: Call) -> Value:
 
 
 def identity(call: Call) -> Value:
+    """The same value under another name."""
     return call.value(0, after_tail=True)
 
 
 def dropout(call: Call) -> Value:
+    """Nothing, at inference."""
     if call.has(2) and (not call.is_constant(2) or call.constant(2).any()):
         raise call.refuse(
             "Dropout in training mode is not supported",
@@ -85,6 +92,7 @@ def dropout(call: Call) -> Value:
 
 
 def cast(call: Call) -> Value:
+    """To another floating-point type: nothing changes, all is float32 here."""
     target = call.integer("to", 0)
     if target not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16):
         raise call.refuse(

@@ -36,6 +36,7 @@ def dequantize_constant(call: PrequantizedCall) -> PrequantizedConstant:
 
 
 def dequantize(call: PrequantizedCall) -> Value:
+    """The same tensor, from here on read as real numbers."""
     x, meaning = call.value(0, after_tail=True), call.meaning(0)
     if meaning.is_real:
         raise call.refuse("DequantizeLinear of float32")
@@ -49,6 +50,10 @@ def dequantize(call: PrequantizedCall) -> Value:
 
 
 def quantize(call: PrequantizedCall) -> Value | Declined:
+    """The end of real numbers: makes the float32 layer before it, or says what a tensor's int8 values stand for.
+
+    Declines a function between DequantizeLinear and QuantizeLinear.
+    """
     builder = call.builder
     x, meaning = call.value(0, after_tail=True), call.meaning(0)
     if not meaning.is_real:

@@ -20,6 +20,7 @@ from mbn2c.ops.base.requantize import FloatMean
 
 
 def prequantized_imports() -> dict[OnnxName, PrequantizedImporter]:
+    """Of AveragePool2d."""
     return {
         ("", "AveragePool"): _float_average_pool,
         ("", "GlobalAveragePool"): _float_average_pool,

@@ -29,6 +29,7 @@ class Builder:
         self._node_names: set[str] = set()
 
     def unique_tensor(self, wanted: str) -> str:
+        """`wanted`, or with a number behind it what no tensor is called yet."""
         name, count = wanted, 1
         while name in self.tensors:
             count += 1
@@ -36,6 +37,7 @@ class Builder:
         return name
 
     def unique_node(self, wanted: str) -> str:
+        """As `unique_tensor`, of nodes; the name is taken from then on."""
         name, count = wanted, 1
         while name in self._node_names:
             count += 1
@@ -44,11 +46,13 @@ class Builder:
         return name
 
     def add_activation(self, wanted: str, shape: Sequence[int]) -> str:
+        """Add a float32 activation of an NHWC shape and return its name."""
         name = self.unique_tensor(wanted)
         self.tensors[name] = Tensor(name, tuple(int(extent) for extent in shape))
         return name
 
     def add_constant(self, wanted: str, data: np.ndarray) -> str:
+        """Add a float32 constant and return its name."""
         name = self.unique_tensor(wanted)
         array = np.ascontiguousarray(data, dtype=np.float32)
         self.tensors[name] = Tensor(name, array.shape, data=array)

@@ -62,25 +62,31 @@ class Call:
 
     @property
     def op(self) -> str:
+        """The ONNX operator, without its domain."""
         return self.node.op_type
 
     @property
     def attributes(self) -> Mapping[str, Any]:
+        """Of the node."""
         return self.node.attributes
 
     @property
     def where(self) -> str:
+        """How error messages name the node."""
         return self.node.where
 
     def refuse(self, what: str, hint: str = EXPORT_AGAIN) -> ModelError:
+        """The error to raise for this node."""
         return ModelError(what, where=self.where, hint=hint)
 
     # --- inputs ---
 
     def has(self, index: int) -> bool:
+        """Whether input `index` is there."""
         return index < len(self.node.inputs) and self.node.inputs[index] != ""
 
     def is_constant(self, index: int) -> bool:
+        """Whether input `index` is known before the network runs."""
         return self.has(index) and self.node.inputs[index] in self.builder.constants
 
     def value(self, index: int, *, after_tail: bool = False) -> Value:
@@ -128,6 +134,7 @@ class Call:
         return numbers
 
     def integers(self, index: int) -> list[int]:
+        """Constant `index`, a list of integers or one."""
         array = self.constant(index)
         if array.dtype.kind not in "iu" or array.ndim > 1:
             raise self.refuse(f"{self.op}: constant '{self.node.inputs[index]}' is not a list of integers")
@@ -136,6 +143,7 @@ class Call:
     # --- attributes ---
 
     def integer(self, name: str, default: int) -> int:
+        """An attribute."""
         return int(self.attributes.get(name, default))
 
     def number(self, name: str, default: float) -> float:
@@ -146,6 +154,7 @@ class Call:
         return found
 
     def text(self, name: str, default: str) -> str:
+        """An attribute."""
         raw = self.attributes.get(name, default)
         return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
@@ -164,6 +173,7 @@ class Call:
         return sorted(axis % rank for axis in found)
 
     def axis(self, rank: int, default: int) -> int:
+        """The attribute `axis`, made non-negative."""
         found = self.integer("axis", default)
         if not -rank <= found < max(rank, 1):
             raise self.refuse(f"{self.op}: axis {found} does not suit a tensor of rank {rank}")
@@ -190,6 +200,10 @@ class Call:
         return height, width, channels
 
     def reshape(self, value: Value, shape: tuple[int, ...]) -> Value:
+        """`value` in another shape, free of 0 and -1.
+
+        raises  ModelError, LayoutError
+        """
         if math.prod(shape) != math.prod(value.shape):
             raise self.refuse(
                 f"{self.op} of {list(value.shape)} to {list(shape)} changes the number of elements",

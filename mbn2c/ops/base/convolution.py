@@ -28,6 +28,7 @@ class Convolution:
 
     @property
     def is_dense(self) -> bool:
+        """Every output channel reads every input channel."""
         return self.group == 1
 
     @property
@@ -47,6 +48,7 @@ class Convolution:
         return (1, height, width, channels), labeled("", (1, channels, height, width), NCHW)
 
     def declined(self) -> Declined:
+        """The answer of an operator that takes other groups."""
         return Declined(
             f"convolution in {self.group} groups of {self.weights.shape[1]} channels is not supported",
             "use group = 1 or a depthwise convolution (group = input channels)",

@@ -113,6 +113,7 @@ def window_of(call: Call, kernel: tuple[int, int], height: int, width: int) -> W
 
 
 def kernel_shape(call: Call, default: tuple[int, ...] | None = None) -> tuple[int, int]:
+    """The attribute `kernel_shape`, (height, width)."""
     found = tuple(int(number) for number in call.attributes.get("kernel_shape", default or ()))
     if len(found) != 2:
         raise call.refuse(f"{call.op}: kernel_shape {list(found)} is not two numbers", "only 2-D networks compile")

@@ -72,6 +72,7 @@ def integer_layer(
 
 
 def fits_int8(weights: np.ndarray) -> bool:
+    """Whether weights with their zero point taken off are int8 still."""
     return int(np.abs(weights).max()) <= WEIGHT_MAX
 
 
@@ -85,6 +86,7 @@ def emit_layer(
     bias: np.ndarray,
     attributes: Any,
 ) -> Value:
+    """Add the layer's node and its constants; `attributes` are complete."""
     builder = call.builder
     output = builder.activation(call.node.outputs[0], layer.extents, call)
     constants = layer_constants(call, layer, x_in_file, w_scale, bias)

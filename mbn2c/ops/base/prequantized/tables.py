@@ -26,6 +26,7 @@ def pairs(unsigned_a: bool, unsigned_b: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def as_int8(values: np.ndarray) -> np.ndarray:
+    """int8 or uint8 of the file -> int8 as the Graph has it."""
     if values.dtype == np.uint8:
         return (values.astype(np.int16) - UNSIGNED_SHIFT).astype(np.int8)
     return values.astype(np.int8)
@@ -42,6 +43,7 @@ def chained(steps: Sequence[OnnxNode], source: str, prefix: str) -> tuple[list[O
 
 
 def quantize_node(y_in_file: FileQuant, source: str, output: str) -> tuple[OnnxNode, dict[str, np.ndarray]]:
+    """QuantizeLinear as the file has it for an output, and the constants that it reads."""
     constants = {"probe_scale": np.array(y_in_file.scale, np.float32), "probe_zero_point": y_in_file.file_zero_point}
     return OnnxNode("QuantizeLinear", "", "", (source, *constants), (output,)), constants
 

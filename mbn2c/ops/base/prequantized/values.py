@@ -79,6 +79,7 @@ class FileQuant:
 
     @property
     def scale(self) -> np.float32:
+        """Of all values."""
         return np.float32(self.quant.scale[0])
 
     @property
@@ -114,7 +115,13 @@ class RunNodes(Protocol):
         output: str,
         constants: Constants,
         opsets: Mapping[str, int],
-    ) -> np.ndarray: ...
+    ) -> np.ndarray:
+        """The value of `output`.
+
+        inputs     activations by name
+        constants  by name, those that the nodes do not read among them
+        opsets     the version of each ONNX domain
+        """
 
 
 @dataclass
@@ -167,6 +174,10 @@ class PrequantizedBuilder(Builder):
         self.probes.setdefault(value.tensor, Probe(name, value.shape, (*left_out, *value.order), unsigned))
 
     def activation(self, wanted: str, shape: Sequence[int], call: Call) -> str:
+        """As `add_activation`.
+
+        raises  ModelError if the shape is empty or far too large
+        """
         if min(shape) < 1 or math.prod(shape) > MAX_ELEMENTS:
             raise call.refuse(
                 f"{call.op} would produce a tensor of shape {list(shape)}", "check the input size the model declares"
@@ -187,6 +198,7 @@ class PrequantizedCall(Call):
         return self.builder.run_nodes(nodes, inputs, output, known, self.builder.opsets)
 
     def meaning(self, index: int) -> Meaning:
+        """Of input `index`."""
         return self.builder.meanings[self.node.inputs[index]]
 
     def integers_in(self, index: int) -> tuple[Value, Meaning]:
@@ -240,6 +252,7 @@ def terms_of(call: PrequantizedCall, index: int) -> tuple[Term, ...]:
 
 
 def unquantized(what: str, where: str) -> ModelError:
+    """The refusal of a place in the file that should hold int8."""
     return ModelError(what, where=where, hint="quantize every layer of the model, the last one included")
 
 
