@@ -80,6 +80,33 @@ def _no_variants(node: Node, graph: Graph, counts: Sequence[int], writes_planar:
 
 
 @dataclass(frozen=True)
+class Params:
+    """A C struct of a kernel's constants.
+
+    name     of the type
+    members  (C type, name, what a reader should know of it or "") in order
+    """
+
+    name: str
+    members: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class ScalarKernel:
+    """The plain C99 kernel of an operator, which runs on every core: what `Kernel` says, as far as it differs.
+
+    name         the function is mbn_<name>_scalar, in scalar/<name>.c; a kernel that accumulates has one with _finish
+    """
+
+    name: str
+    params: Params
+    pack: Callable[[Node, Graph], Packed]
+    accepts: Callable[[Node, Graph], bool] = _everything
+    scratch_bytes: Callable[[Node, Graph], int] = _no_scratch
+    accumulates: bool = False
+
+
+@dataclass(frozen=True)
 class Kernel:
     """One C kernel.
 

@@ -9,10 +9,10 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import ChannelStride, Packed
 from mbn2c.ir.window import Window
-from mbn2c.kernels.scalar.table import covers_input
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.packing import covers_input
 from mbn2c.ops.base.requantize import Requantize
 
 _LONGEST_POOL_ROW = 255  # sums of a row are int16

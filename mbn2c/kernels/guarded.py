@@ -11,11 +11,11 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed
-from mbn2c.kernels.scalar.table import RATES, covers_input, folded_bias, sum_bytes, window_fields
+from mbn2c.kernels.scalar.table import RATES
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.packing import covers_input, folded_bias, sum_bytes, window_fields
 from mbn2c.ops.base.requantize import GuardedRequantize
-from mbn2c.ops.sum import SumAttributes
 
 
 def is_guarded(node: Node, graph: Graph) -> bool:
@@ -117,36 +117,6 @@ def pack_add(node: Node, graph: Graph) -> Packed:
     )
 
 
-def pack_sum(node: Node, graph: Graph) -> Packed:
-    attributes: SumAttributes = node.attributes
-    zero_points = [quant_of(graph, name).zero_point for name in node.inputs]
-    centre = sum(zero * multiplier for zero, multiplier in zip(zero_points, attributes.multipliers, strict=True))
-    arrays = {
-        "multipliers": np.array(attributes.multipliers, np.int32),
-        "offsets": (attributes.offsets - centre + (1 << (attributes.shift - 1))).astype(np.int32),
-        "zero_points": np.array(zero_points, np.int32),
-        "float_scales": np.array([*attributes.x_scales, attributes.y_scale], np.float32),
-    }
-    if attributes.bias is not None:
-        arrays["float_bias"] = attributes.bias
-    names: dict[str, int | str] = {name: name for name in arrays}
-    return Packed(
-        {
-            "channels": graph.tensors[node.outputs[0]].shape[3],
-            "inputs": len(node.inputs),
-            "shift": attributes.shift,
-            "band": attributes.band,
-            "zero_point": quant_of(graph, node.outputs[0]).zero_point,
-            "low": attributes.low,
-            "high": attributes.high,
-            "bias_at": attributes.bias_at,
-            **names,
-            **({} if attributes.bias is not None else {"float_bias": 0}),
-        },
-        arrays,
-    )
-
-
 def _row(
     op: str,
     function: str,
@@ -174,6 +144,5 @@ KERNELS = (
         accumulates=True,
     ),
     _row("average_pool2d", "average_pool2d_guarded", "mbn_guarded_pool_params", pack_average_pool2d),
-    _row("sum", "sum", "mbn_sum_params", pack_sum, lambda node, graph: True),
     _row("add", "add_corrected", "mbn_add_corrected_params", pack_add, _is_corrected),
 )

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.kernels.scalar.table import folded_bias
 from mbn2c.kernels.staircase import Staircases
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.packing import folded_bias
 from mbn2c.ops.base.requantize import Requantize
 
 _LARGEST_FIELD = 65535

@@ -14,10 +14,12 @@ import numpy as np
 
 from mbn2c.ir.axes import LayoutError, Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MIN, add_integer, fit_add, fit_add_with_corrections, prove_add, snap_add_scale
 from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
+from mbn2c.ops.base.packing import integers
 from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, pairs, quantize_node
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter, terms_of
@@ -36,6 +38,22 @@ class AddAttributes:
     multipliers: tuple[int, int] = (0, 0)
     offset: int = 0
     shift: int = 0
+
+
+PARAMS = Params("mbn_add_params", integers("channels", "multiplier_a", "multiplier_b", "offset", "shift"))
+
+
+def pack_add(node: Node, graph: Graph) -> Packed:
+    attributes = node.attributes
+    return Packed(
+        {
+            "channels": graph.tensors[node.outputs[0]].shape[3],
+            "multiplier_a": attributes.multipliers[0],
+            "multiplier_b": attributes.multipliers[1],
+            "offset": attributes.offset,
+            "shift": attributes.shift,
+        }
+    )
 
 
 class Add(Operator):
@@ -70,6 +88,10 @@ class Add(Operator):
     def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
         (low_a, high_a), (low_b, high_b) = inputs
         return low_a + low_b, high_a + high_b
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        """Those with a third input have a kernel of their own in `kernels/guarded`."""
+        return (ScalarKernel("add", PARAMS, pack_add),)
 
     def tie_quants(
         self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]

@@ -14,12 +14,13 @@ import numpy as np
 
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.window import Window
+from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ops.add import add_values
 from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.convolution import Convolution, read_convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
+from mbn2c.ops.base.packing import CONV_PARAMS
 from mbn2c.ops.base.prequantized.convolution import convolution_imports
 from mbn2c.ops.base.prequantized.layers import Layer
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
@@ -42,11 +43,6 @@ class Conv2d(Weighted):
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
         return convolution_imports(self._layer_of)
 
-    def window(self, node: Node) -> Window:
-        window = node.attributes.window
-        assert isinstance(window, Window)
-        return window
-
     def _layer_of(self, convolution: Convolution) -> Layer | Declined:
         if not convolution.is_dense:
             return convolution.declined()
@@ -62,6 +58,9 @@ class Conv2d(Weighted):
     def macs(self, node: Node, graph: Graph) -> int:
         _, height, width, channels = graph.tensors[node.outputs[0]].shape
         return height * width * channels * int(np.prod(graph.tensors[node.inputs[1]].shape[1:]))
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        return (ScalarKernel("conv2d", CONV_PARAMS, self.pack),)
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         window = self.window(node)

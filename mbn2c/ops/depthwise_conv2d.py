@@ -13,11 +13,12 @@ import numpy as np
 
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.window import Window
+from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.convolution import Convolution, read_convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
+from mbn2c.ops.base.packing import CONV_PARAMS
 from mbn2c.ops.base.prequantized.convolution import convolution_imports
 from mbn2c.ops.base.prequantized.layers import Layer
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
@@ -37,11 +38,6 @@ class DepthwiseConv2d(Weighted):
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
         return convolution_imports(self._layer_of)
 
-    def window(self, node: Node) -> Window:
-        window = node.attributes.window
-        assert isinstance(window, Window)
-        return window
-
     def _layer_of(self, convolution: Convolution) -> Layer | Declined:
         if not convolution.is_depthwise:
             return convolution.declined()
@@ -59,6 +55,9 @@ class DepthwiseConv2d(Weighted):
 
     def group(self, node: Node, graph: Graph) -> int:
         return graph.tensors[node.inputs[0]].shape[3]
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        return (ScalarKernel("depthwise_conv2d", CONV_PARAMS, self.pack),)
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         window = self.window(node)

@@ -15,11 +15,13 @@ import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, LayoutError, Value
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.window import Activation, Window
 from mbn2c.numerics import onnx_scale
 from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape
+from mbn2c.ops.base.packing import CONV_PARAMS
 from mbn2c.ops.base.prequantized.float_layers import float_layer
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, Layer, bias_of, integer_layer, weights_of
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
@@ -60,6 +62,10 @@ class FullyConnected(Weighted):
 
     def macs(self, node: Node, graph: Graph) -> int:
         return int(np.prod(graph.tensors[node.inputs[1]].shape))
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        """The 1x1 convolution's."""
+        return (ScalarKernel("conv2d", CONV_PARAMS, self.pack),)
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.asarray(x @ weights.T)

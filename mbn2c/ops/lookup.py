@@ -14,10 +14,12 @@ import numpy as np
 
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
 from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
+from mbn2c.ops.base.packing import INT8_ARRAY, integers
 from mbn2c.ops.base.prequantized.layers import call_done
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, lookup_table, pairs
 from mbn2c.ops.base.prequantized.values import FOLD_FIRST, FileQuant, PrequantizedCall, PrequantizedImporter
@@ -54,6 +56,14 @@ class LookupAttributes:
     activation: Activation | None
 
 
+PARAMS = Params("mbn_lookup_params", (*integers("channels"), (INT8_ARRAY, "table", "result for -128 first")))
+
+
+def _pack(node: Node, graph: Graph) -> Packed:
+    table = np.array(node.attributes.table, np.int8)
+    return Packed({"channels": graph.tensors[node.outputs[0]].shape[3], "table": "table"}, {"table": table})
+
+
 class Lookup(Operator):
     name = "lookup"
     in_words = "elementwise functions"
@@ -71,6 +81,9 @@ class Lookup(Operator):
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if len(shapes) == 1 else None
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        return (ScalarKernel("lookup", PARAMS, _pack),)
 
     def is_channelwise(self, node: Node) -> bool:
         return True

@@ -17,10 +17,12 @@ import numpy as np
 from mbn2c.errors import QuantError
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
 from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
+from mbn2c.ops.base.packing import FLOAT_ARRAY, INT32, INT32_ARRAY, integers
 from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
 from mbn2c.ops.base.prequantized.tables import as_int8, every_value
 from mbn2c.ops.base.prequantized.values import (
@@ -109,6 +111,50 @@ def guard_sum(
     )
 
 
+PARAMS = Params(
+    "mbn_sum_params",
+    (
+        *integers("channels", "inputs", "shift", "band", "zero_point", "low", "high"),
+        (INT32, "bias_at", "the bias comes after so many inputs; 0: there is none"),
+        (INT32_ARRAY, "multipliers", "of each input"),
+        (INT32_ARRAY, "offsets", "input zero points, half a step and the bias; of each channel if there is a bias"),
+        (INT32_ARRAY, "zero_points", "of each input"),
+        (FLOAT_ARRAY, "float_scales", "of each input, and of the output"),
+        (FLOAT_ARRAY, "float_bias", ""),
+    ),
+)
+
+
+def _pack(node: Node, graph: Graph) -> Packed:
+    attributes: SumAttributes = node.attributes
+    zero_points = [quant_of(graph, name).zero_point for name in node.inputs]
+    centre = sum(zero * multiplier for zero, multiplier in zip(zero_points, attributes.multipliers, strict=True))
+    arrays = {
+        "multipliers": np.array(attributes.multipliers, np.int32),
+        "offsets": (attributes.offsets - centre + (1 << (attributes.shift - 1))).astype(np.int32),
+        "zero_points": np.array(zero_points, np.int32),
+        "float_scales": np.array([*attributes.x_scales, attributes.y_scale], np.float32),
+    }
+    if attributes.bias is not None:
+        arrays["float_bias"] = attributes.bias
+    names: dict[str, int | str] = {name: name for name in arrays}
+    return Packed(
+        {
+            "channels": graph.tensors[node.outputs[0]].shape[3],
+            "inputs": len(node.inputs),
+            "shift": attributes.shift,
+            "band": attributes.band,
+            "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+            "low": attributes.low,
+            "high": attributes.high,
+            "bias_at": attributes.bias_at,
+            **names,
+            **({} if attributes.bias is not None else {"float_bias": 0}),
+        },
+        arrays,
+    )
+
+
 class Sum(Operator):
     name = "sum"
     attributes = SumAttributes
@@ -123,6 +169,9 @@ class Sum(Operator):
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if shapes and all(shape == shapes[0] for shape in shapes) else None
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        return (ScalarKernel("sum", PARAMS, _pack),)
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         attributes: SumAttributes = node.attributes

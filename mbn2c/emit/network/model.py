@@ -22,6 +22,7 @@ from mbn2c.ir.graph import Graph, Tensor
 from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import packed_constants
+from mbn2c.kernels.scalar.table import functions, params_structs
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.resources.render import file_text, render
@@ -81,8 +82,13 @@ def model_files(
 
 def runtime_headers() -> dict[str, str]:
     """What every network's C includes, by file name."""
-    version = {"version": __version__, "version_number": version_number(__version__)}
-    return {header: file_text(f"runtime/{header}", version) for header in RUNTIME_HEADERS}
+    values = {
+        "version": __version__,
+        "version_number": version_number(__version__),
+        "structs": params_structs(),
+        "functions": functions(),
+    }
+    return {header: file_text(f"runtime/{header}", values) for header in RUNTIME_HEADERS}
 
 
 def version_number(version: str) -> int:

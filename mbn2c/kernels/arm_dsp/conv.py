@@ -25,7 +25,7 @@ from mbn2c.kernels.arm_common import (
     taps_in_order,
     window_of,
 )
-from mbn2c.kernels.scalar.table import folded_bias
+from mbn2c.ops.base.packing import folded_bias
 
 # The odd channel of a pair is accumulated times 256 and shifted back.
 _ODD_LIMIT = 2**23

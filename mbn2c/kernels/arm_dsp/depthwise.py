@@ -19,8 +19,8 @@ from mbn2c.kernels.arm_common import (
     is_plain_depthwise_3x3,
     window_of,
 )
-from mbn2c.kernels.scalar.table import folded_bias
 from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.packing import folded_bias
 
 _LARGEST_BLOCK = 8
 # Three bytes with sign.

@@ -42,8 +42,8 @@ from mbn2c.kernels.arm_dsp.depthwise import (
     variants_depthwise_interleaved,
 )
 from mbn2c.kernels.armv7m.table import DEPTHWISE_RATES
-from mbn2c.kernels.scalar.table import sum_bytes
 from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
+from mbn2c.ops.base.packing import sum_bytes
 
 _HEADERS = ("arm_dsp/mbn_arm_dsp.h", "arm_dsp/mbn_dsp.h")
 _CONV_CORE = "arm_dsp/conv_core.c"

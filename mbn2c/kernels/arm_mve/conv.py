@@ -25,7 +25,7 @@ from mbn2c.kernels.arm_common import (
     taps_in_order,
     window_of,
 )
-from mbn2c.kernels.scalar.table import folded_bias
+from mbn2c.ops.base.packing import folded_bias
 
 VECTOR_BYTES = 16
 # Scatter stores have offsets of 16 bits.

@@ -28,7 +28,8 @@ from mbn2c.kernels.arm_mve.depthwise import (
     scratch_depthwise,
     variants_depthwise,
 )
-from mbn2c.kernels.scalar.table import pack_add, sum_bytes
+from mbn2c.ops.add import pack_add
+from mbn2c.ops.base.packing import sum_bytes
 
 _PAST_BYTES = VECTOR_BYTES - 1
 _HEADERS = ("arm_mve/mbn_arm_mve.h", "arm_mve/mbn_mve.h")

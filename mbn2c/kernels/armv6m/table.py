@@ -14,8 +14,8 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels import lanes
-from mbn2c.kernels.scalar.table import folded_bias
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
+from mbn2c.ops.base.packing import folded_bias
 
 INTERLEAVE = 16  # outputs whose weights alternate; equals the bytes of one input's words, so one pointer serves both
 UNROLL = 8  # inputs per turn of the loop of `conv2d`

@@ -7,8 +7,8 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels import lanes
-from mbn2c.kernels.scalar.table import folded_bias
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
+from mbn2c.ops.base.packing import folded_bias
 
 _HEADER = "rv32im/mbn_rv32im.h"
 _LONG_BITS = 39  # of which 7 are shifted off the high word

@@ -15,6 +15,7 @@ import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Window
 from mbn2c.numerics import prove_scales
 from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes
@@ -35,10 +36,34 @@ from mbn2c.ops.base.operator import (
     windowed_shape,
     with_padding,
 )
+from mbn2c.ops.base.packing import INT32, covers_input, integers, requantize_fields, sum_bytes, window_fields
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.reading import kernel_shape, window_of
 from mbn2c.ops.base.spelling import spell_qlinear_conv
 from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
+
+PARAMS = Params(
+    "mbn_pool_params",
+    (
+        *integers("channels", "kernel_height", "kernel_width", "stride", "dilation", "shift", "zero_point"),
+        (INT32, "bias", "minus the input zero point, once per summed pixel"),
+        (INT32, "multiplier", ""),
+    ),
+)
+
+
+def _pack(node: Node, graph: Graph) -> Packed:
+    window: Window = node.attributes.window
+    zero_point = quant_of(graph, node.inputs[0]).zero_point
+    return Packed(
+        {
+            "channels": graph.tensors[node.outputs[0]].shape[3],
+            **window_fields(window),
+            **requantize_fields(node, graph),
+            "bias": -zero_point * window.kernel[0] * window.kernel[1],
+            "multiplier": int(node.attributes.requantize.multiplier[0]),
+        }
+    )
 
 
 class AveragePool2d(Operator):
@@ -58,11 +83,6 @@ class AveragePool2d(Operator):
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
         return prequantized_imports()
 
-    def window(self, node: Node) -> Window:
-        window = node.attributes.window
-        assert isinstance(window, Window)
-        return window
-
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         """Quantized, it reads a second tensor: the ones its Conv spelling needs, [KH, KW, 1]."""
         fits = len(shapes) == 1 or list(shapes[1:]) == [(*node.attributes.window.kernel, 1)]
@@ -70,6 +90,11 @@ class AveragePool2d(Operator):
 
     def is_channelwise(self, node: Node) -> bool:
         return True
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        """A pool over the whole input sums rows up as they come."""
+        summed = ScalarKernel("global_average_pool", PARAMS, _pack, covers_input, sum_bytes, accumulates=True)
+        return (summed, ScalarKernel("average_pool2d", PARAMS, _pack))
 
     def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         window = self.window(node)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Note, Quant, Tensor
+from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.base.call import Importer, OnnxName
@@ -100,8 +101,8 @@ class Operator:
         raise AssertionError(f"{self.name} has no shape rule")
 
     def window(self, node: Node) -> Window:
-        """Which input pixels one output pixel needs; pointwise unless said otherwise."""
-        return Window()
+        """Which input pixels one output pixel needs; pointwise unless the attributes say otherwise."""
+        return window_of(node)
 
     def row_maps(self, node: Node, graph: Graph, number: int) -> tuple[RowMap, RowMap]:
         """Which rows of activation `number` an output row needs, and which columns an output column.
@@ -229,6 +230,17 @@ class Operator:
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         """The int8 operator in ONNX."""
         raise AssertionError(f"{self.name} does not exist in int8")
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        """Its plain C, the first that accepts a node first; () only where every node has a kernel of other tables."""
+        return ()
+
+
+def window_of(node: Node) -> Window:
+    """The window in a node's attributes; a pixel for a pixel without one."""
+    window = getattr(node.attributes, "window", Window())
+    assert isinstance(window, Window)
+    return window
 
 
 def quant_of(graph: Graph, tensor: str) -> Quant:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.kernel import Packed
 from mbn2c.ir.window import Activation, Window
 from mbn2c.numerics import (
     INT8_MAX,
@@ -28,6 +29,7 @@ from mbn2c.numerics import (
 )
 from mbn2c.ops.base.guarded import Terms, run_guarded
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, onnx_window, quant_of, scale_of, with_padding
+from mbn2c.ops.base.packing import pack_conv
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.ops.base.spelling import spell_clip, spell_qlinear_conv
 
@@ -107,6 +109,10 @@ class Weighted(Operator):
 
     def parameters(self, node: Node, graph: Graph) -> int:
         return sum(int(np.prod(graph.tensors[name].shape)) for name in node.inputs[1:])
+
+    def pack(self, node: Node, graph: Graph) -> Packed:
+        """The constants of the scalar kernel."""
+        return pack_conv(node, graph, self.channel_axis)
 
     # --- weights as a matrix ---
 

@@ -1,0 +1,93 @@
+"""What operators and kernels share in packing a node's constants for C."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Packed, Params
+from mbn2c.ir.window import Window
+from mbn2c.ops.base.operator import quant_of, window_of
+from mbn2c.ops.base.requantize import Requantize
+
+INT32, INT8_ARRAY, INT32_ARRAY = "int32_t", "const int8_t *", "const int32_t *"
+FLOAT_ARRAY = "const float *"
+
+
+def integers(*names: str) -> tuple[tuple[str, str, str], ...]:
+    """Members of a params struct that need no words."""
+    return tuple((INT32, name, "") for name in names)
+
+
+CONV_PARAMS = Params(
+    "mbn_conv_params",
+    (
+        *integers("in_channels", "out_channels", "kernel_height", "kernel_width", "stride", "dilation"),
+        *integers("shift", "zero_point"),
+        (INT8_ARRAY, "weights", ""),
+        (INT32_ARRAY, "bias", "input zero point folded in"),
+        (INT32_ARRAY, "multiplier", ""),
+    ),
+)
+
+
+def folded_bias(node: Node, graph: Graph, channel_axis: int) -> np.ndarray:
+    """Bias minus zero_point * sum(w), int32 [C]: kernels multiply raw int8 inputs.
+
+    Padding holds the zero point, so the fold is exact at the border too.
+    """
+    x, weights, bias = node.inputs
+    values = graph.constant(weights).astype(np.int64)
+    others = tuple(axis for axis in range(values.ndim) if axis != channel_axis)
+    folded = graph.constant(bias).astype(np.int64) - quant_of(graph, x).zero_point * values.sum(axis=others)
+    assert np.abs(folded).max() < 2**31, f"bias of {node.name} leaves int32"
+    return np.asarray(folded.astype(np.int32))
+
+
+def requantize_fields(node: Node, graph: Graph) -> dict[str, int]:
+    requantize: Requantize = node.attributes.requantize
+    return {"shift": requantize.shift, "zero_point": quant_of(graph, node.outputs[0]).zero_point}
+
+
+def window_fields(window: Window) -> dict[str, int]:
+    """What every params struct of a window says of it."""
+    return {
+        "kernel_height": window.kernel[0],
+        "kernel_width": window.kernel[1],
+        "stride": window.stride[1],
+        "dilation": window.dilation[1],
+    }
+
+
+def pack_conv(node: Node, graph: Graph, channel_axis: int) -> Packed:
+    """CONV_PARAMS of a layer; weights as in the Graph."""
+    window = window_of(node)
+    weights = graph.constant(node.inputs[1])
+    arrays = {
+        "weights": weights.reshape(-1),
+        "bias": folded_bias(node, graph, channel_axis),
+        "multiplier": node.attributes.requantize.multiplier.astype(np.int32),
+    }
+    fields: dict[str, int | str] = {
+        "in_channels": graph.tensors[node.inputs[0]].shape[3],
+        "out_channels": graph.tensors[node.outputs[0]].shape[3],
+        **window_fields(window),
+        **requantize_fields(node, graph),
+        "weights": "weights",
+        "bias": "bias",
+        "multiplier": "multiplier",
+    }
+    return Packed(fields, arrays)
+
+
+def covers_input(node: Node, graph: Graph) -> bool:
+    """Whether the window is the whole input, so that rows can be summed as they come, and nothing wants padding."""
+    window = window_of(node)
+    readers = graph.consumers[node.inputs[0]] + graph.consumers[node.outputs[0]]
+    is_unpadded = all(window_of(reader).pad == (0, 0, 0, 0) for reader in readers)
+    return window.kernel == graph.tensors[node.inputs[0]].shape[1:3] and is_unpadded
+
+
+def sum_bytes(node: Node, graph: Graph) -> int:
+    """One int32 sum per channel."""
+    return 4 * graph.tensors[node.outputs[0]].shape[3]
