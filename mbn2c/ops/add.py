@@ -18,6 +18,7 @@ from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MIN, add_integer, fit_add, fit_add_with_corrections, prove_add, snap_add_scale
 from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.case import RELU, Case
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.packing import integers
 from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
@@ -88,6 +89,14 @@ class Add(Operator):
     def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
         (low_a, high_a), (low_b, high_b) = inputs
         return low_a + low_b, high_a + high_b
+
+    def cases(self) -> Mapping[str, Case]:
+        shape = (1, 3, 4, 5)
+        return {
+            "of two tensors": Case((shape, shape), AddAttributes()),
+            "to itself": Case((shape, shape), AddAttributes(), repeats=True),
+            "with ReLU": Case((shape, shape), AddAttributes(RELU)),
+        }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """Those with a third input have a kernel of their own in `kernels/guarded`."""

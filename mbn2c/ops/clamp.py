@@ -18,6 +18,7 @@ from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
 from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.case import RELU, RELU6, Case
 from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape, scale_of
 from mbn2c.ops.base.reading import FLOAT_MAX, per_channel, scalar
 from mbn2c.ops.base.spelling import spell_clip
@@ -48,6 +49,12 @@ class Clamp(Operator):
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if len(shapes) == 1 else None
+
+    def cases(self) -> Mapping[str, Case]:
+        return {
+            activation.name: Case(((1, 3, 4, 5),), ClampAttributes(activation))
+            for activation in (RELU6, RELU, Activation(-0.5, 0.25), Activation(0.25, 0.5))
+        }
 
     def is_channelwise(self, node: Node) -> bool:
         return True

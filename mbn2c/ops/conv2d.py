@@ -15,8 +15,10 @@ import numpy as np
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import ScalarKernel
+from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.add import add_values
 from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.case import RELU, RELU6, Case, Edit, edited, layer, same_window, unchanged
 from mbn2c.ops.base.convolution import Convolution, read_convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
@@ -58,6 +60,38 @@ class Conv2d(Weighted):
     def macs(self, node: Node, graph: Graph) -> int:
         _, height, width, channels = graph.tensors[node.outputs[0]].shape
         return height * width * channels * int(np.prod(graph.tensors[node.inputs[1]].shape[1:]))
+
+    def cases(self) -> Mapping[str, Case]:
+        plain = ConvAttributes()
+
+        def case(x: Shape, outputs: int, attributes: ConvAttributes = plain, weigh: Edit = unchanged) -> Case:
+            shape = (outputs, *attributes.window.kernel, x[3])
+            return Case((x,), attributes, edited(layer(shape, self.channel_axis), weigh))
+
+        one_of_three = np.array([0, 1, 0]).reshape(3, 1, 1, 1)
+        return {
+            "1x1": case((1, 5, 4, 7), 9),
+            "1x1, 1 channel to 1": case((1, 3, 3, 1), 1),
+            "1x1, many channels": case((1, 3, 5, 129), 67, ConvAttributes(activation=RELU6)),
+            "1x1 stride 2": case((1, 7, 6, 5), 4, ConvAttributes(Window(stride=(2, 2)))),
+            "3x3 stride 2, RGB": case((1, 11, 10, 3), 8, ConvAttributes(same_window(3, 2), activation=RELU6)),
+            "3x3 of TensorFlow's SAME": case(
+                (1, 8, 8, 3), 8, ConvAttributes(Window((3, 3), (2, 2), (0, 0, 1, 1)), activation=RELU6)
+            ),
+            "5x5, four pads": case(
+                (1, 9, 7, 2), 3, ConvAttributes(Window((5, 5), (1, 2), (0, 4, 1, 3)), activation=RELU)
+            ),
+            "3x3 dilation 2": case((1, 9, 8, 4), 5, ConvAttributes(Window((3, 3), (1, 1), (2, 2, 2, 2), (2, 2)))),
+            "1x3 stride 2x1": case((1, 6, 6, 3), 4, ConvAttributes(Window((1, 3), (2, 1), (0, 1, 0, 1)))),
+            "wider than its input": case((1, 2, 1, 3), 4, ConvAttributes(Window((5, 5), (1, 1), (2, 2, 2, 2)))),
+            "no padding": case((1, 5, 6, 3), 4, ConvAttributes(Window((3, 3)))),
+            "clamp -1..1": case((1, 4, 4, 3), 4, ConvAttributes(same_window(3, 1), activation=Activation(-1.0, 1.0))),
+            "weights 0": case((1, 4, 4, 3), 3, weigh=lambda weights, bias: (weights * one_of_three, bias)),
+            "bias far larger than weights": case((1, 4, 4, 3), 4, weigh=lambda weights, bias: (weights * 1e-6, bias)),
+            "always 0": case(
+                (1, 4, 4, 3), 4, ConvAttributes(activation=RELU), lambda weights, bias: (weights, bias * 0 - 99)
+            ),
+        }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         return (ScalarKernel("conv2d", CONV_PARAMS, self.pack),)

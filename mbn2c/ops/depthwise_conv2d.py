@@ -14,7 +14,9 @@ import numpy as np
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import ScalarKernel
+from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.case import RELU, RELU6, Case, layer, same_window
 from mbn2c.ops.base.convolution import Convolution, read_convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
@@ -55,6 +57,23 @@ class DepthwiseConv2d(Weighted):
 
     def group(self, node: Node, graph: Graph) -> int:
         return graph.tensors[node.inputs[0]].shape[3]
+
+    def cases(self) -> Mapping[str, Case]:
+        def case(x: Shape, window: Window, activation: Activation | None = None, multiplier: int = 1) -> Case:
+            shape = (*window.kernel, x[3] * multiplier)
+            return Case((x,), ConvAttributes(window, multiplier, activation), layer(shape, self.channel_axis))
+
+        return {
+            "3x3": case((1, 6, 7, 17), same_window(3, 1), RELU6),
+            "3x3, 32 channels": case((1, 5, 5, 32), same_window(3, 1), RELU6),
+            "3x3 stride 2": case((1, 7, 8, 8), same_window(3, 2), RELU6),
+            "5x5 stride 2": case((1, 9, 9, 6), same_window(5, 2)),
+            "of TensorFlow's SAME": case((1, 8, 6, 5), Window((3, 3), (2, 2), (0, 0, 1, 1)), RELU6),
+            "dilation 2": case((1, 9, 9, 3), Window((3, 3), (1, 1), (4, 0, 1, 3), (2, 2))),
+            "multiplier 3": case((1, 5, 4, 3), same_window(3, 1), RELU, 3),
+            "1 channel": case((1, 5, 4, 1), same_window(3, 1)),
+            "1x1": case((1, 3, 4, 5), Window()),
+        }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         return (ScalarKernel("depthwise_conv2d", CONV_PARAMS, self.pack),)

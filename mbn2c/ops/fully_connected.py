@@ -19,6 +19,7 @@ from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.window import Activation, Window
 from mbn2c.numerics import onnx_scale
 from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.case import RELU, Case, layer
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.operator import Shape
 from mbn2c.ops.base.packing import CONV_PARAMS
@@ -62,6 +63,12 @@ class FullyConnected(Weighted):
 
     def macs(self, node: Node, graph: Graph) -> int:
         return int(np.prod(graph.tensors[node.inputs[1]].shape))
+
+    def cases(self) -> Mapping[str, Case]:
+        def case(inputs: int, outputs: int, activation: Activation | None = None) -> Case:
+            return Case(((1, 1, 1, inputs),), FullyConnectedAttributes(activation), layer((outputs, inputs), 0))
+
+        return {"70 to 11": case(70, 11), "1 to 1": case(1, 1), "with ReLU": case(5, 4, RELU)}
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """The 1x1 convolution's."""

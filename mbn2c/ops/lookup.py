@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mbn2c.ir.axes import Value
-from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
+from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
 from mbn2c.ops.base.packing import INT8_ARRAY, integers
 from mbn2c.ops.base.prequantized.layers import call_done
@@ -81,6 +82,11 @@ class Lookup(Operator):
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if len(shapes) == 1 else None
+
+    def cases(self) -> Mapping[str, Case]:
+        quants = (Quant(np.array([0.02], np.float32), 3), Quant(np.array([0.05], np.float32), -7))
+        mixed = tuple(37 * entry % 256 - 128 for entry in range(256))
+        return {"any table": Case(((1, 3, 4, 5),), LookupAttributes(mixed, None), quants=quants)}
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         return (ScalarKernel("lookup", PARAMS, _pack),)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
 from mbn2c.ir.graph import Node
 from mbn2c.ops.base.call import Call, Importer, OnnxName
+from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import IMPORTED, Operator, Shape
 from mbn2c.ops.base.prequantized.values import FOLD_FIRST, UNSIGNED_SHIFT, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import scalar
@@ -45,6 +46,9 @@ class Pad(Operator):
 
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
         return {("", "Pad"): _import_prequantized}
+
+    def cases(self) -> Mapping[str, Case]:
+        return {"four pads": Case(((1, 3, 4, 5),), PadAttributes((1, 0, 2, 3)))}
 
     def is_channelwise(self, node: Node) -> bool:
         return True

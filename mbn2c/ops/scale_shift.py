@@ -15,6 +15,7 @@ import numpy as np
 from mbn2c.ir.axes import CHANNEL, LayoutError, Value
 from mbn2c.ir.graph import Graph, Node, Note, Tensor
 from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import IMPORTED, Operator, Shape
 from mbn2c.ops.base.reading import FLOAT_MAX, per_channel
 from mbn2c.ops.base.weighted import ConvAttributes
@@ -54,6 +55,12 @@ class ScaleShift(Operator):
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if len(shapes) == 3 and shapes[1] == shapes[2] == shapes[0][3:] else None
+
+    def cases(self) -> Mapping[str, Case]:
+        def constants(generator: np.random.Generator) -> Sequence[np.ndarray]:
+            return generator.normal(size=5), generator.normal(size=5)
+
+        return {"Mul+Add": Case(((1, 3, 4, 5),), ScaleShiftAttributes("Mul+Add"), constants)}
 
     def constants(self, node: Node) -> tuple[str, ...]:
         return node.inputs[1:]

@@ -16,11 +16,12 @@ import numpy as np
 
 from mbn2c.errors import QuantError
 from mbn2c.ir.axes import Value
-from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
+from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
 from mbn2c.ops.base.packing import FLOAT_ARRAY, INT32, INT32_ARRAY, integers
 from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
@@ -169,6 +170,19 @@ class Sum(Operator):
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if shapes and all(shape == shapes[0] for shape in shapes) else None
+
+    def cases(self) -> Mapping[str, Case]:
+        scales = (0.02, 0.013, 0.031)
+        given = zip((*scales, 0.04), (3, -5, 0, 7), strict=True)
+        quants = tuple(Quant(np.array([scale], np.float32), zero_point) for scale, zero_point in given)
+        bias = np.array([0.5, -0.25, 0.1], np.float32)
+        shape = (1, 3, 4, 3)
+
+        def case(inputs: int, bias: np.ndarray | None, bias_at: int) -> Case:
+            attributes = guard_sum(scales[:inputs], 0.04, bias, bias_at, -128, 127, self.name)
+            return Case((shape,) * inputs, attributes, quants=(*quants[:inputs], quants[3]))
+
+        return {"of three": case(3, None, 0), "of two and a bias": case(2, bias, 1)}
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         return (ScalarKernel("sum", PARAMS, _pack),)

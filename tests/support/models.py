@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
+from operator_cases import graph_of
 
 from mbn2c.ir.graph import Graph, Node, Port, Tensor
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.add import AddAttributes
 from mbn2c.ops.average_pool2d import AveragePool2dAttributes
+from mbn2c.ops.base.case import RELU, RELU6, Case, same_window
+from mbn2c.ops.base.operator import LOWERED, Operator
 from mbn2c.ops.base.weighted import ConvAttributes
 from mbn2c.ops.clamp import ClampAttributes
 from mbn2c.ops.fully_connected import FullyConnectedAttributes
 
-RELU6 = Activation(0.0, 6.0)
-RELU = Activation(0.0, float("inf"))
 NCHW = (0, 3, 1, 2)
 
 
@@ -116,11 +117,6 @@ class Builder:
         )
 
 
-def same_window(kernel: int, stride: int) -> Window:
-    half = kernel // 2
-    return Window((kernel, kernel), (stride, stride), (half, half, half, half))
-
-
 def tiny_mobilenet_v2(height: int = 15, width: int = 12, channels: int = 3, seed: int = 0) -> Graph:
     """First convolution, three inverted residuals (stride, shortcut, no expansion), head."""
     builder = Builder((height, width, channels), seed)
@@ -154,72 +150,14 @@ def tiny_two_outputs(seed: int = 2) -> Graph:
 
 # --- one operator each ---------------------------------------------------------------------------
 
-Size = tuple[int, int, int]
 
-
-def _one(size: Size, grow: Callable[[Builder], str]) -> Graph:
-    builder = Builder(size, seed=sum(size))
-    return builder.graph(grow(builder))
-
-
-def _conv(size: Size, outputs: int, window: Window = Window(), activation: Activation | None = None) -> Graph:
-    return _one(size, lambda builder: builder.conv2d("input", outputs, window, activation))
-
-
-def _depthwise(size: Size, window: Window, activation: Activation | None = None, multiplier: int = 1) -> Graph:
-    return _one(size, lambda builder: builder.depthwise("input", window, activation, multiplier))
-
-
-def _pool(size: Size, window: Window | None = None) -> Graph:
-    return _one(size, lambda builder: builder.average_pool("input", window))
-
-
-def _edited(graph: Graph, suffix: str, edit: Callable[[np.ndarray], np.ndarray]) -> Graph:
-    """The Graph with the constants whose name ends so replaced."""
-    changed = [
-        replace(tensor, data=edit(tensor.data).astype(np.float32))
-        for tensor in graph.tensors.values()
-        if tensor.data is not None and tensor.name.endswith(suffix)
-    ]
-    return graph.rebuild(tensors=changed)
+def _network_of(operator: Operator, case: Case, name: str) -> Callable[[], Graph]:
+    return lambda: graph_of(operator, case, name)
 
 
 OPERATOR_CASES: dict[str, Callable[[], Graph]] = {
-    "conv2d 1x1": lambda: _conv((5, 4, 7), 9),
-    "conv2d 1x1, 1 channel to 1": lambda: _conv((3, 3, 1), 1),
-    "conv2d 1x1, many channels": lambda: _conv((3, 5, 129), 67, activation=RELU6),
-    "conv2d 1x1 stride 2": lambda: _conv((7, 6, 5), 4, Window(stride=(2, 2))),
-    "conv2d 3x3 stride 2, RGB": lambda: _conv((11, 10, 3), 8, same_window(3, 2), RELU6),
-    "conv2d 3x3 of TensorFlow's SAME": lambda: _conv((8, 8, 3), 8, Window((3, 3), (2, 2), (0, 0, 1, 1)), RELU6),
-    "conv2d 5x5, four pads": lambda: _conv((9, 7, 2), 3, Window((5, 5), (1, 2), (0, 4, 1, 3)), RELU),
-    "conv2d 3x3 dilation 2": lambda: _conv((9, 8, 4), 5, Window((3, 3), (1, 1), (2, 2, 2, 2), (2, 2))),
-    "conv2d 1x3 stride 2x1": lambda: _conv((6, 6, 3), 4, Window((1, 3), (2, 1), (0, 1, 0, 1))),
-    "conv2d wider than its input": lambda: _conv((2, 1, 3), 4, Window((5, 5), (1, 1), (2, 2, 2, 2))),
-    "conv2d no padding": lambda: _conv((5, 6, 3), 4, Window((3, 3))),
-    "conv2d clamp -1..1": lambda: _conv((4, 4, 3), 4, same_window(3, 1), Activation(-1.0, 1.0)),
-    "conv2d weights 0": lambda: _edited(_conv((4, 4, 3), 3), "weight", lambda w: w * [[[[0]]], [[[1]]], [[[0]]]]),
-    "conv2d bias far larger than weights": lambda: _edited(_conv((4, 4, 3), 4), "weight", lambda w: w * 1e-6),
-    "conv2d always 0": lambda: _edited(_conv((4, 4, 3), 4, activation=RELU), "bias", lambda b: b * 0 - 99),
-    "depthwise_conv2d 3x3": lambda: _depthwise((6, 7, 17), same_window(3, 1), RELU6),
-    "depthwise_conv2d 3x3, 32 channels": lambda: _depthwise((5, 5, 32), same_window(3, 1), RELU6),
-    "depthwise_conv2d 3x3 stride 2": lambda: _depthwise((7, 8, 8), same_window(3, 2), RELU6),
-    "depthwise_conv2d 5x5 stride 2": lambda: _depthwise((9, 9, 6), same_window(5, 2)),
-    "depthwise_conv2d of TensorFlow's SAME": lambda: _depthwise((8, 6, 5), Window((3, 3), (2, 2), (0, 0, 1, 1)), RELU6),
-    "depthwise_conv2d dilation 2": lambda: _depthwise((9, 9, 3), Window((3, 3), (1, 1), (4, 0, 1, 3), (2, 2))),
-    "depthwise_conv2d multiplier 3": lambda: _depthwise((5, 4, 3), same_window(3, 1), RELU, 3),
-    "depthwise_conv2d 1 channel": lambda: _depthwise((5, 4, 1), same_window(3, 1)),
-    "depthwise_conv2d 1x1": lambda: _depthwise((3, 4, 5), Window()),
-    "fully_connected": lambda: _one((1, 1, 70), lambda builder: builder.fully_connected("input", 11)),
-    "fully_connected 1 to 1": lambda: _one((1, 1, 1), lambda builder: builder.fully_connected("input", 1)),
-    "add": lambda: _one((3, 4, 5), lambda builder: builder.add("input", builder.conv2d("input", 5))),
-    "add to itself": lambda: _one((3, 4, 5), lambda builder: builder.add("input", "input")),
-    "average_pool2d global": lambda: _pool((7, 5, 9)),
-    "average_pool2d global, 1 pixel": lambda: _pool((1, 1, 9)),
-    "average_pool2d global, 40x40": lambda: _pool((40, 40, 2)),
-    "average_pool2d 2x2 stride 2": lambda: _pool((6, 7, 3), Window((2, 2), (2, 2))),
-    "average_pool2d 3x3, pads are zeros": lambda: _pool((6, 7, 3), Window((3, 3), (2, 2), (1, 1, 1, 1))),
-    "average_pool2d global with pads": lambda: _pool((3, 3, 4), Window((3, 3), (1, 1), (1, 1, 1, 1))),
-    "lookup relu6": lambda: _one((3, 4, 5), lambda builder: builder.clamp("input", RELU6)),
-    "lookup clamp": lambda: _one((3, 4, 5), lambda builder: builder.clamp("input", Activation(-0.5, 0.25))),
-    "lookup clamp without 0": lambda: _one((3, 4, 5), lambda builder: builder.clamp("input", Activation(0.25, 0.5))),
+    f"{operator.name} {words}": _network_of(operator, case, f"{operator.name} {words}")
+    for operator in OPERATORS.values()
+    for words, case in operator.cases().items()
+    if LOWERED in operator.stages
 }

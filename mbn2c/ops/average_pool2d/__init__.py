@@ -21,6 +21,7 @@ from mbn2c.numerics import prove_scales
 from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes
 from mbn2c.ops.average_pool2d.prequantized import prequantized_imports
 from mbn2c.ops.base.call import Call, Importer, OnnxName
+from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import (
     Bounds,
     OnnxOp,
@@ -90,6 +91,19 @@ class AveragePool2d(Operator):
 
     def is_channelwise(self, node: Node) -> bool:
         return True
+
+    def cases(self) -> Mapping[str, Case]:
+        def case(x: Shape, window: Window | None = None) -> Case:
+            return Case((x,), AveragePool2dAttributes(window or Window((x[1], x[2]))))
+
+        return {
+            "global": case((1, 7, 5, 9)),
+            "global, 1 pixel": case((1, 1, 1, 9)),
+            "global, 40x40": case((1, 40, 40, 2)),
+            "2x2 stride 2": case((1, 6, 7, 3), Window((2, 2), (2, 2))),
+            "3x3, pads are zeros": case((1, 6, 7, 3), Window((3, 3), (2, 2), (1, 1, 1, 1))),
+            "global with pads": case((1, 3, 3, 4), Window((3, 3), (1, 1), (1, 1, 1, 1))),
+        }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """A pool over the whole input sums rows up as they come."""

@@ -25,6 +25,7 @@ from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.base.call import Importer, OnnxName
+from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 
 IMPORTED, LOWERED, QUANTIZED = "imported", "lowered", "quantized"
@@ -143,6 +144,10 @@ class Operator:
         found = getattr(node.attributes, "activation", None)
         assert found is None or isinstance(found, Activation)
         return found
+
+    def cases(self) -> Mapping[str, Case]:
+        """Examples of its nodes by what is special about them; the conformance tests run each through every answer."""
+        return {}
 
     # --- counts ----------------------------------------------------------------------------------
 
