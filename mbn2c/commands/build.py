@@ -28,7 +28,7 @@ from mbn2c.planner.choice import choose_plan
 from mbn2c.progress import Progress, no_progress
 from mbn2c.report.html import report_page
 from mbn2c.targets import Board, Core
-from mbn2c.tasks.classification.csv_labels import read_class_names
+from mbn2c.tasks.class_names import read_class_names
 from mbn2c.tasks.classification.likeness import described
 from mbn2c.tasks.task import Preprocess
 

@@ -16,7 +16,8 @@ from PIL import Image
 from mbn2c.commands.verify.open_devices import read_lab
 from mbn2c.errors import UsageError
 from mbn2c.network.file import graph_to_bytes, read_graph
-from mbn2c.tasks.classification.csv_labels import read_class_names, read_labels
+from mbn2c.tasks.class_names import read_class_names
+from mbn2c.tasks.classification.csv_labels import read_labels
 from mbn2c.tasks.images import open_samples
 from mbn2c.tasks.task import InputSpec
 

@@ -19,8 +19,9 @@ from mbn2c.commands.verify.open_devices import read_lab
 from mbn2c.errors import UsageError
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.numerics import quantize_linear
-from mbn2c.tasks.classification.csv_labels import labels_of, read_class_names, read_labels
-from mbn2c.tasks.folders import classes_of_folders
+from mbn2c.tasks.class_names import read_class_names
+from mbn2c.tasks.classification.class_folders import classes_of_folders
+from mbn2c.tasks.classification.csv_labels import labels_of, read_labels
 from mbn2c.tasks.images import evenly_spaced, open_samples
 from mbn2c.tasks.task import InputSpec, Preprocess
 

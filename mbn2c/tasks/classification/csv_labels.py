@@ -1,16 +1,13 @@
-"""Classification: labels CSV and class name files -> class indices by image file."""
+"""Labels CSV -> class indices by image file, and of the images."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from mbn2c.errors import UsageError
-from mbn2c.files.user_files import read_text
-
-# Python refuses to read numbers of thousands of digits; no network has a billion classes.
-_MAX_INDEX_DIGITS = 9
+from mbn2c.files.csv_table import has_column, read_csv
+from mbn2c.tasks.class_names import class_index
 
 
 def read_labels(path: Path, class_names: Sequence[str] = ()) -> dict[str, int]:
@@ -21,9 +18,9 @@ def read_labels(path: Path, class_names: Sequence[str] = ()) -> dict[str, int]:
 
     raises  UsageError naming the line
     """
-    rows = _read_csv(path)
-    column = "index" if _has(rows, "index") else "label"
-    if not _has(rows, "file") or not _has(rows, column):
+    rows = read_csv(path, "file,index")
+    column = "index" if has_column(rows, "index") else "label"
+    if not has_column(rows, "file") or not has_column(rows, column):
         raise UsageError(
             "the header has no 'file', or neither 'index' nor 'label'",
             where=str(path),
@@ -34,7 +31,7 @@ def read_labels(path: Path, class_names: Sequence[str] = ()) -> dict[str, int]:
         name, text = PurePath(row["file"].strip()).as_posix(), row[column].strip()
         if not row["file"].strip():
             raise UsageError("a row without a file name", where=f"{path}, line {line}", hint="fill or remove it")
-        index = _class_index(text, class_names)
+        index = class_index(text, class_names)
         if index is None:
             raise UsageError(
                 f"'{text[:80]}' is no class index" + (" and no class name" if class_names else ""),
@@ -44,37 +41,6 @@ def read_labels(path: Path, class_names: Sequence[str] = ()) -> dict[str, int]:
         if labels.setdefault(name, index) != index:
             raise UsageError(f"'{name}' has two labels", where=f"{path}, line {line}", hint="remove one")
     return labels
-
-
-def read_class_names(path: Path) -> tuple[str, ...]:
-    """Class names in index order: a text file with one name a line, or a CSV with `index` and `name` (or `label`).
-
-    raises  UsageError if a name is missing
-    """
-    if path.suffix.lower() != ".csv":
-        names = [line.strip() for line in read_text(path, "class names", "one class name a line").splitlines()]
-        while names and not names[-1]:
-            names.pop()
-        if not names or "" in names:
-            line = names.index("") + 1 if names else 1
-            raise UsageError("a class name is empty", where=f"{path}, line {line}", hint="one class name a line")
-        return tuple(names)
-    rows = _read_csv(path)
-    column = "name" if _has(rows, "name") else "label"
-    if not _has(rows, "index") or not _has(rows, column):
-        raise UsageError("the header has no 'index' and 'name'", where=str(path), hint="first line: index,name")
-    by_index: dict[int, str] = {}
-    for line, row in rows.items():
-        index = _class_index(row["index"].strip(), ())
-        if index is None or by_index.setdefault(index, row[column].strip()) != row[column].strip():
-            raise UsageError(
-                f"index '{row['index'][:80]}' is no number, or has two names",
-                where=f"{path}, line {line}",
-                hint="correct it",
-            )
-    if sorted(by_index) != list(range(len(by_index))):
-        raise UsageError("the indices do not run from 0 without a gap", where=str(path), hint="list every class once")
-    return tuple(by_index[index] for index in range(len(by_index)))
 
 
 def labels_of(names: Sequence[str], labels: Mapping[str, int], classes: int, source: str) -> list[int]:
@@ -123,30 +89,3 @@ def _files_of(names: Sequence[str], labels: Mapping[str, int], source: str) -> I
                 hint="name the folder too: folder/file",
             )
         yield files[0] if files else None
-
-
-def _class_index(text: str, class_names: Sequence[str]) -> int | None:
-    if text.isascii() and text.isdigit() and len(text) <= _MAX_INDEX_DIGITS:
-        return int(text)
-    return list(class_names).index(text) if text in class_names else None
-
-
-def _read_csv(path: Path) -> dict[int, dict[str, str]]:
-    """The rows of a CSV: line number -> cell by column name; at least one row, each as long as the header."""
-    try:
-        reader = csv.reader(read_text(path, "CSV", "first line e.g.: file,index").splitlines())
-        table = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise UsageError(f"not a CSV file: {error}", where=str(path), hint="first line e.g.: file,index") from None
-    if len(table) < 2:
-        raise UsageError("the file has no rows below its header", where=str(path), hint="first line e.g.: file,index")
-    header = [cell.strip() for cell in table[0][1]]
-    for line, row in table[1:]:
-        if len(row) < len(header):
-            what = f"a row with {len(row)} of {len(header)} columns"
-            raise UsageError(what, where=f"{path}, line {line}", hint="complete it")
-    return {line: dict(zip(header, row, strict=False)) for line, row in table[1:]}
-
-
-def _has(rows: dict[int, dict[str, str]], column: str) -> bool:
-    return column in next(iter(rows.values()))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mbn2c.tasks.classification.class_folders import classes_of_folders
 from mbn2c.tasks.classification.csv_labels import labels_of, read_labels
 from mbn2c.tasks.classification.outputs import OutputSpec
-from mbn2c.tasks.folders import classes_of_folders
 
 
 @dataclass(frozen=True)
