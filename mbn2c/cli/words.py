@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mbn2c.cli.streams import say
 from mbn2c.errors import UsageError
-from mbn2c.tasks.classification.outputs import KINDS
+from mbn2c.tasks.registry import all_kinds
 
 Item = TypeVar("Item")
 Json = dict[str, Any]
@@ -112,7 +112,8 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=KIND",
-        help=f"what an output says, where its shape misleads: {', '.join(KINDS)} (docs/accuracy.md); again for each",
+        help=f"what an output says, where its shape misleads: {', '.join(all_kinds())} (docs/accuracy.md); "
+        "again for each",
     )
 
 
@@ -123,7 +124,7 @@ def output_kinds(options: argparse.Namespace) -> dict[str, str]:
         if not found or kinds.setdefault(name, kind) != kind:
             raise UsageError(
                 f"--output-kind {_start(word)} is no NAME=KIND, or the second for that name",
-                hint=f"NAME is the output's in the ONNX file, KIND one of {', '.join(KINDS)}",
+                hint=f"NAME is the output's in the ONNX file, KIND one of {', '.join(all_kinds())}",
             )
     return kinds
 

@@ -29,7 +29,9 @@ from mbn2c.progress import Progress, no_progress
 from mbn2c.report.html import report_page
 from mbn2c.targets import Board, Core
 from mbn2c.tasks.class_names import read_class_names
-from mbn2c.tasks.classification.likeness import described
+from mbn2c.tasks.outputs import outputs_of
+from mbn2c.tasks.protocol import Task
+from mbn2c.tasks.registry import recognise
 from mbn2c.tasks.task import Preprocess
 
 _GIVEN = "given"
@@ -72,7 +74,7 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     if options.input_kind == "uint8":
         tables = pixel_tables(quantized, options.preprocess or Preprocess())
     title = text_of(options.model.name)
-    names = Names(prefix, title, hashlib.sha256(network.int8_model).digest(), labels, tables)
+    names = Names(prefix, title, hashlib.sha256(network.int8_model).digest(), labels, tables, network.task)
     facts = {
         "calibration": {
             "source": RANDOM if samples is None else "images" if samples.are_pixels else "npz",
@@ -94,6 +96,8 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
         "ram_limit": options.ram_limit,
         "labels": list(labels),
         "output_kinds": dict(options.output_kinds),
+        "task": network.task.name,
+        "task_because": network.task.because,
     }
     source = network.models.get(MODEL_FLOAT32, network.int8_model)
     report = build_report(
@@ -108,8 +112,8 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
         choice.curve,
         choice.fit,
     )
-    for facts_of_output, output in zip(report["outputs"], network.outputs, strict=True):
-        facts_of_output.update(described(output))
+    for facts_of_output, output in zip(report["outputs"], network.task.described(), strict=True):
+        facts_of_output.update(output)
     _add_quality(report, network)
     report["device"] = expectations(choice.plan, choice.kernels, names).to_json()
     report["stress"] = choose_stress(quantized, tables, progress)
@@ -146,9 +150,19 @@ def report_files(report: Mapping[str, Any]) -> Bundle:
     return {REPORT: to_json(report).encode(), REPORT_PAGE: report_page(report).encode()}
 
 
-def names_for(graph: Graph, prefix: str, title: str, digest: bytes, facts: Mapping[str, object]) -> Names:
+def task_of(graph: Graph, facts: Mapping[str, Any], kinds: Mapping[str, str]) -> Task:
+    """What the outputs of a network that was built before mean.
+
+    facts  its report's "build" part
+    kinds  what the user says of an output by name, beside what the build was told
+    raises UsageError if the build's task does not know a kind, or does not take the outputs any more
+    """
+    return recognise(outputs_of(graph), {**facts["output_kinds"], **kinds}, len(facts["labels"]), facts["task"])
+
+
+def names_for(graph: Graph, prefix: str, title: str, digest: bytes, facts: Mapping[str, Any]) -> Names:
     """The Names of an output folder that was built before; `facts` is its report's "build" part."""
-    names = Names(prefix, title, digest, tuple(facts["labels"]))  # type: ignore[arg-type]
+    names = Names(prefix, title, digest, tuple(facts["labels"]), task=task_of(graph, facts, {}))
     if facts["input"] == "uint8":
         return replace(names, tables=pixel_tables(graph, preprocess_of(facts)))
     return names

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
 # Counts, sizes and addresses of a small device stay far below.
 LARGEST_INTEGER = 1 << 53
+# Field types that `from_plain` checks beyond their type: how many of something; a number whose sums stay finite.
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_INTEGER)]
+Real = Annotated[float, msgspec.Meta(gt=-1e300, lt=1e300)]
 
 
 def to_plain(value: object) -> Any:

@@ -24,6 +24,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base import requantize as requantize_module
+from mbn2c.tasks.tails import TAILS
 
 _CLASSES: dict[str, type] = {
     name: value
@@ -53,6 +54,7 @@ def read_graph(path: Path) -> Graph:
         graph = _decode(json.loads(arrays["graph"].tobytes().decode()), Graph, arrays)
         assert isinstance(graph, Graph)
         _check_attributes(graph)
+        _check_tails(graph)
         return check(graph, "quantized", OPERATORS)
     except InternalError as error:  # a Graph that mbn2c wrote keeps the laws, so this one was changed
         raise UsageError(f"cannot read network.npz: {error.what}", where=f"{path}, {error.where}", hint=_HINT) from None
@@ -115,6 +117,13 @@ def _decode_one_of(value: Any, wanted: tuple[Any, ...], arrays: Mapping[str, np.
         if not (isinstance(value, dict) and "class" in value) or kind is _CLASSES[value["class"]]:
             return _decode(value, kind, arrays)
     raise TypeError(f"{value['class']} where one of {wanted} is expected")
+
+
+def _check_tails(graph: Graph) -> None:
+    """Raises ValueError if an output ends in what no task knows."""
+    for port in graph.outputs:
+        if port.tail not in ("", *TAILS):
+            raise ValueError(f"the tail of output '{port.outside}' is '{port.tail}'")
 
 
 def _check_attributes(graph: Graph) -> None:

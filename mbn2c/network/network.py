@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from mbn2c.errors import InternalError, UsageError
 from mbn2c.frontend import import_model, model_bytes
-from mbn2c.frontend.export import onnx_names, to_onnx_float, to_onnx_int8, with_outputs
+from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
 from mbn2c.frontend.prequantized.model import PrequantizedModel, import_prequantized, is_prequantized
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.check import check
@@ -20,24 +20,22 @@ from mbn2c.ir.limits import refuse_long_plans
 from mbn2c.network.checks import CHECKED_IMAGES, Sqnr, compare_float, compare_with_oracle
 from mbn2c.network.inputs import Inputs, input_spec, quantize_input
 from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
-from mbn2c.network.outputs import output_specs
+from mbn2c.network.real_values import runner
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.passes import run_passes
 from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.progress import Progress
-from mbn2c.quantize.calibrate import RunFloat, calibrate
+from mbn2c.quantize.calibrate import calibrate
 from mbn2c.quantize.judge import judge
 from mbn2c.quantize.quality import noise_shares, weights_sqnr
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.recipe import Recipe
 from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.tasks.classification.drop import Answer, HeldBack, check_drop, check_sqnr
-from mbn2c.tasks.classification.labels import find_labels
-from mbn2c.tasks.classification.likeness import summary
-from mbn2c.tasks.classification.outputs import OutputSpec, main_output
-from mbn2c.tasks.images import Samples, evenly_spaced, open_samples
+from mbn2c.tasks.images import Samples, evenly_spaced
+from mbn2c.tasks.outputs import outputs_of
+from mbn2c.tasks.protocol import HeldBack, Json, Limits, Task
+from mbn2c.tasks.registry import recognise
 from mbn2c.tasks.task import InputSpec, Preprocess
 
 RANDOM = "random"
@@ -62,7 +60,7 @@ class NetworkOptions:
     max_drop    percent of accuracy that int8 may lose on images held back, with 95 % confidence; None: no gate
     calib_labels  CSV with the classes of the calibration images
     min_sqnr    dB that each output must have against the float model on images held back; None: no gate
-    output_kinds  what the user says of an output, by name: one of `tasks.outputs.KINDS`
+    output_kinds  what the user says of an output, by name: one of `tasks.registry.all_kinds`
     """
 
     model: Path
@@ -83,24 +81,24 @@ class NetworkOptions:
 class Network:
     """An int8 network, checked against ONNX Runtime.
 
-    outputs  what each of its outputs says
+    task     what its outputs mean
     models   what goes into the output folder, by file name
     samples  calibration images; None for noise
     sqnr     dB by tensor; empty without a float model
     costs    share of each layer's rounding in the noise at the outputs
-    held_back  `HeldBack` as JSON; None where nothing was held back
+    held_back  `HeldBack` as JSON, and what the task says of it; None where nothing was held back
     prequantized  `PrequantizedFacts` as JSON for a prequantized model
     tried    quantization methods that were tried, for the report
     weights_sqnr  dB by layer
     """
 
     graph: Graph
-    outputs: tuple[OutputSpec, ...]
+    task: Task
     models: Mapping[str, bytes]
     samples: Samples | None
     sqnr: Sqnr
     costs: Mapping[str, float] = field(default_factory=dict)
-    held_back: Mapping[str, object] | None = None
+    held_back: Json | None = None
     prequantized: Mapping[str, object] | None = None
     tried: tuple[Mapping[str, object], ...] = ()
     weights_sqnr: Mapping[str, float | None] = field(default_factory=dict)
@@ -138,31 +136,30 @@ def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
     """A float model, quantized."""
     graph = import_lowered(options.model)
     spec = input_spec(graph)
-    outputs = output_specs(graph, options.output_kinds, len(labels))
-    _check_labels(labels, outputs)
-    samples = _open_calibration(options, spec)
+    task = recognise(outputs_of(graph), options.output_kinds, len(labels))
+    task.check_class_names(labels)
+    samples = _open_calibration(options, task, spec)
     _check_preprocess(options, spec, samples)
-    _check_gates(options, labels, samples, outputs[main_output(outputs)])
+    limits = Limits(options.max_drop, options.min_sqnr)
+    _check_gates(options, limits, labels, samples, task)
     inputs = Inputs(spec, options.preprocess or Preprocess(), samples)
     float_model = model_bytes(options.model)
-    found = _quantize(options, graph, outputs, inputs, float_model, progress)
+    found = _quantize(options, graph, task, inputs, float_model, progress)
     batch = np.concatenate([spec.to_nhwc(values) for values in inputs.first(_COSTED_IMAGES)])
     costs = noise_shares(found.float_graph, found.graph, batch)
-    held_back = _held_back(options, labels, outputs, inputs, found, progress)
-    if held_back is not None and options.max_drop is not None:
-        check_drop(held_back, options.max_drop, costs)
-    if held_back is not None and options.min_sqnr is not None:
-        check_sqnr(held_back.outputs, options.min_sqnr, costs)
+    held_back = _held_back(options, limits, labels, task, inputs, found, progress)
+    if held_back is not None:
+        task.check_held_back(held_back, limits, costs)
     int8_model = to_onnx_int8(found.graph)
     sqnr = compare_with_oracle(found.float_graph, found.graph, int8_model, inputs)
     return Network(
         found.graph,
-        outputs,
+        task,
         {MODEL_INT8: int8_model, MODEL_FLOAT32: float_model},
         samples,
         sqnr,
         costs,
-        held_back.to_json() if held_back else None,
+        held_back,
         tried=tuple(one.as_json() for one in found.tried),
         weights_sqnr=weights_sqnr(found.float_graph, found.graph),
     )
@@ -172,8 +169,8 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
     """A prequantized model: its scales are kept, and images only serve to compare with ONNX Runtime."""
     found = import_prequantized_lowered(options.model)
     graph = found.graph
-    spec, outputs = input_spec(graph), output_specs(graph, options.output_kinds, len(labels))
-    _check_labels(labels, outputs)
+    spec, task = input_spec(graph), recognise(outputs_of(graph), options.output_kinds, len(labels))
+    task.check_class_names(labels)
     if options.max_drop is not None or options.calib_labels is not None or options.min_sqnr is not None:
         gate = "--max-drop" if options.min_sqnr is None else "--min-sqnr"
         raise UsageError(
@@ -183,7 +180,7 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
         )
     samples = None
     if options.calib not in (None, RANDOM):
-        samples = _open_calibration(options, spec)
+        samples = _open_calibration(options, task, spec)
     _check_preprocess(options, spec, samples)
     facts = PrequantizedFacts(found.input_type, found.probes)
     oracle = PrequantizedOracle(graph, found.model, found.fused, facts)
@@ -197,26 +194,10 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
                 hint="this is a bug in mbn2c, or a CPU on which ONNX Runtime saturates; `make test` tells",
             )
     models = {MODEL_INT8: found.model, MODEL_FUSED: found.fused}
-    return Network(graph, outputs, models, samples, Sqnr(), prequantized=facts.to_json())
+    return Network(graph, task, models, samples, Sqnr(), prequantized=facts.to_json())
 
 
-def _check_labels(labels: Sequence[str], outputs: Sequence[OutputSpec]) -> None:
-    main = outputs[main_output(outputs)]
-    if labels and not main.name_count:
-        raise UsageError(
-            f"class names for an output that is judged as {main.kind}",
-            where=f"--labels, output '{main.name}': {main.reason}",
-            hint="leave them out, or give --output-kind",
-        )
-    if labels and len(labels) != main.name_count:
-        raise UsageError(
-            f"{len(labels)} class names for {main.name_count} classes",
-            where=f"--labels, output '{main.name}'",
-            hint="one name per class, in order; a single logit has two, of no and of yes",
-        )
-
-
-def _open_calibration(options: NetworkOptions, spec: InputSpec) -> Samples | None:
+def _open_calibration(options: NetworkOptions, task: Task, spec: InputSpec) -> Samples | None:
     if options.calib is None:
         raise UsageError(
             "a float model needs images to choose its int8 scales from",
@@ -225,21 +206,20 @@ def _open_calibration(options: NetworkOptions, spec: InputSpec) -> Samples | Non
         )
     if options.calib == RANDOM:
         return None
-    return open_samples(Path(options.calib), spec, resize=options.resize, limit=options.calib_limit)
+    return task.open_samples(Path(options.calib), spec, resize=options.resize, limit=options.calib_limit)
 
 
 def _check_gates(
-    options: NetworkOptions, class_names: Sequence[str], samples: Samples | None, main: OutputSpec
+    options: NetworkOptions, limits: Limits, class_names: Sequence[str], samples: Samples | None, task: Task
 ) -> None:
-    for gate, limit in (("--max-drop", options.max_drop), ("--min-sqnr", options.min_sqnr)):
+    for gate, limit in (("--max-drop", limits.max_drop), ("--min-sqnr", limits.min_sqnr)):
         if limit is not None and samples is None:
             raise UsageError(f"{gate} needs images", hint="--calib FOLDER; part of them is held back to measure with")
-    if options.max_drop is not None:
-        main.check_labels("--max-drop")
+    task.check_limits(limits)
     if options.calib_labels is not None and options.max_drop is None:
         raise UsageError("--calib-labels serves --max-drop only", hint="give both, or neither")
     if options.calib_labels is not None and samples is not None:
-        find_labels(samples.names, samples.folders, options.calib_labels, class_names, main)
+        task.find_labels(samples.names, samples.folders, options.calib_labels, class_names)
 
 
 def _check_preprocess(options: NetworkOptions, spec: InputSpec, samples: Samples | None) -> None:
@@ -255,7 +235,7 @@ def _check_preprocess(options: NetworkOptions, spec: InputSpec, samples: Samples
 def _quantize(
     options: NetworkOptions,
     graph: Graph,
-    outputs: Sequence[OutputSpec],
+    task: Task,
     inputs: Inputs,
     float_model: bytes,
     progress: Progress,
@@ -264,71 +244,41 @@ def _quantize(
     if inputs.samples is None:
         # Noise says nothing about accuracy, so there is nothing to search.
         activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
-        ranges = calibrate(graph, _runner(graph, activations), inputs, options.percentile)
+        ranges = calibrate(graph, runner(graph, activations), inputs, options.percentile)
         return Found(graph, check(quantize(graph, ranges), "quantized", OPERATORS), Recipe(), ())
     chosen = evenly_spaced(len(inputs.samples), _SEARCH_IMAGES)
     values = [inputs.samples[position].model_input(inputs.spec, inputs.preprocess) for position in chosen]
     images = Images(values, inputs.spec.to_nhwc)
-    found = search(graph, images, outputs, options.effort, options.percentile, _runner, progress)
+    found = search(graph, images, task, options.effort, options.percentile, runner, progress)
     check(found.graph, "quantized", OPERATORS)
     return found
 
 
 def _held_back(
     options: NetworkOptions,
+    limits: Limits,
     class_names: Sequence[str],
-    outputs: Sequence[OutputSpec],
+    task: Task,
     inputs: Inputs,
     found: Found,
     progress: Progress,
-) -> HeldBack | None:
+) -> Json | None:
     """The answers on images that the network was made without; with a gate, also on those --calib-limit left out."""
     samples = inputs.samples
     if samples is None:
         return None
     chosen = evenly_spaced(len(samples), _SEARCH_IMAGES)
     names, judged = [samples.names[chosen[one.image]] for one in found.judged], list(found.judged)
-    if options.max_drop is not None or options.min_sqnr is not None:
-        everything = open_samples(Path(str(options.calib)), inputs.spec, resize=options.resize)
+    if limits != Limits():
+        everything = task.open_samples(Path(str(options.calib)), inputs.spec, resize=options.resize)
         used = set(evenly_spaced(len(everything), options.calib_limit))
         others = [position for position in range(len(everything)) if position not in used]
         ports = [port.tensor for port in found.graph.outputs]
-        run_float, run_int8 = _runner(found.float_graph, ports), _runner(found.graph, ports)
+        run_float, run_int8 = runner(found.float_graph, ports), runner(found.graph, ports)
         for position in progress(others, "judge", len(others)):
             values = everything[position].model_input(inputs.spec, inputs.preprocess)
             names.append(everything.names[position])
-            judged.append(judge(position, outputs, ports, run_float(values), run_int8(values)))
-    main = main_output(outputs)
-    labels = find_labels(names, samples.folders, options.calib_labels, class_names, outputs[main])
-    indices: Sequence[int | None] = labels.indices or [None] * len(names)
-    return HeldBack(
-        [Answer(*one.choices, label) for one, label in zip(judged, indices, strict=True) if one.choices is not None],
-        [summary(output, [one.likeness[number] for one in judged]) for number, output in enumerate(outputs)],
-        main,
-        len(judged),
-        found.folds,
-        len(judged) - len(found.judged),
-        labels,
-    )
-
-
-def _runner(graph: Graph, tensors: Sequence[str]) -> RunFloat:
-    """Runs a Graph, float or int8, in ONNX Runtime: one input -> real values of some activations, [1, C, H, W]."""
-    names = onnx_names(graph)
-    wanted = [names[tensor] for tensor in tensors]
-    is_int8 = graph.tensors[graph.inputs[0].tensor].quant is not None
-    oracle = Oracle(with_outputs(to_onnx_int8(graph) if is_int8 else to_onnx_float(graph), wanted))
-    outside = graph.inputs[0].outside
-
-    def run(values: np.ndarray) -> Mapping[str, np.ndarray]:
-        results = oracle.run({outside: values}, wanted)
-        found = {tensor: results[names[tensor]] for tensor in tensors}
-        if not is_int8:
-            return found
-        quants = {tensor: quant_of(graph, tensor) for tensor in tensors}
-        return {
-            tensor: (value.astype(np.float32) - quants[tensor].zero_point) * scale_of(quants[tensor])
-            for tensor, value in found.items()
-        }
-
-    return run
+            judged.append(judge(position, task, ports, run_float(values), run_int8(values)))
+    labels = task.find_labels(names, samples.folders, options.calib_labels, class_names)
+    records = [one.record for one in judged]
+    return HeldBack(records, labels, found.folds, len(judged) - len(found.judged)).to_json(task)

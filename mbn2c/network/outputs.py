@@ -1,25 +1,14 @@
-"""Graph and bytes -> what the outputs say: a spec of each, and their real values in NHWC order."""
+"""Graph, and what a device returns -> the real values of each output, as a task compares them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ops.base.operator import quant_of, scale_of
-from mbn2c.tasks.classification.outputs import OutputSpec, read_outputs
-
-
-def output_specs(graph: Graph, kinds: Mapping[str, str], class_names: int = 0) -> tuple[OutputSpec, ...]:
-    """One for each output Port.
-
-    kinds        by name: what the user says of an output
-    class_names  how many are given; 0: none
-    raises       UsageError if what is said does not fit
-    """
-    ports = [(port.outside, port.shape, port.permutation) for port in graph.outputs]
-    return read_outputs(ports, [port.tail for port in graph.outputs], kinds, class_names)
+from mbn2c.tasks.protocol import Answers, Task
 
 
 def split_outputs(graph: Graph, found: bytes) -> list[np.ndarray]:
@@ -32,7 +21,26 @@ def split_outputs(graph: Graph, found: bytes) -> list[np.ndarray]:
     return outputs
 
 
-def real_values(graph: Graph, number: int, codes: np.ndarray) -> np.ndarray:
-    """int8 values of an output by its number -> float64."""
-    quant = quant_of(graph, graph.outputs[number].tensor)
-    return np.asarray((codes.astype(np.float64) - quant.zero_point) * float(scale_of(quant)))
+def real_values(graph: Graph, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """int8 values of each output -> float64."""
+    quants = [quant_of(graph, port.tensor) for port in graph.outputs]
+    return [
+        np.asarray((one.astype(np.float64) - quant.zero_point) * float(scale_of(quant)))
+        for one, quant in zip(codes, quants, strict=True)
+    ]
+
+
+def device_answers(
+    graph: Graph, task: Task, got: bytes, int8: Sequence[np.ndarray], floats: Mapping[str, np.ndarray] | None
+) -> Answers:
+    """What device and host have computed of one image.
+
+    got     all outputs as the device returns them
+    int8    each output of the int8 model in ONNX Runtime, int8 NHWC
+    floats  each output of the float model as the file has it, by name; None without one
+    """
+    return Answers(
+        int8=real_values(graph, split_outputs(graph, got)),
+        float32=None if floats is None else [output.before_tail(floats[output.name]) for output in task.outputs],
+        oracle=real_values(graph, int8),
+    )

@@ -1,40 +1,30 @@
-"""Values of all outputs of a float and an int8 network for one image -> how alike they are, and what each chooses."""
+"""Values of all outputs of a float and an int8 network for one image -> what the task says of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from mbn2c.tasks.classification.likeness import Likeness, compare
-from mbn2c.tasks.classification.outputs import OutputSpec, main_output
+from mbn2c.tasks.protocol import Answers, Task
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What both networks say of an image that did not help to make the int8 one.
+    """What the task found of an image that did not help to make the int8 network: `Task.compare`'s record.
 
-    image     its number
-    likeness  of each output
-    choices   the class that the main output says: of the float and of the int8 network; None where it says none
+    image  its number
     """
 
     image: int
-    likeness: tuple[Likeness, ...]
-    choices: tuple[int, int] | None
+    record: Any
 
 
 def judge(
-    image: int,
-    outputs: Sequence[OutputSpec],
-    ports: Sequence[str],
-    expected: Mapping[str, np.ndarray],
-    found: Mapping[str, np.ndarray],
+    image: int, task: Task, ports: Sequence[str], expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
 ) -> Judged:
     """One image; expected, found: real values [1, C, H, W] by tensor, of the float and of the int8 network."""
-    pairs = [(expected[port].transpose(0, 2, 3, 1), found[port].transpose(0, 2, 3, 1)) for port in ports]
-    likeness = tuple(compare(output, *pair) for output, pair in zip(outputs, pairs, strict=True))
-    main = main_output(outputs)
-    float_choice, int8_choice = (outputs[main].choice(values) for values in pairs[main])
-    return Judged(image, likeness, None if float_choice is None or int8_choice is None else (float_choice, int8_choice))
+    float32, int8 = ([side[port].transpose(0, 2, 3, 1) for port in ports] for side in (expected, found))
+    return Judged(image, task.compare(Answers(int8, float32)))

@@ -28,7 +28,7 @@ from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, 
 from mbn2c.quantize.recipe import Recipe, Step, steps_of
 from mbn2c.quantize.reconstruct import reconstruct
 from mbn2c.quantize.sensitivity import noise_gains
-from mbn2c.tasks.classification.outputs import OutputSpec, main_output
+from mbn2c.tasks.protocol import Task
 
 EFFORTS = ("fast", "default", "best")
 # Fewer images than this are not split: all are used to fit and to judge.
@@ -53,7 +53,7 @@ class Tried:
     """One line of the table of what was tried, judged on the images held back.
 
     sqnr_db    of the outputs and the last features, the mean over the images: one strange image shall not decide
-    agreement  share of the main output's decisions that are the float network's; None for a vector
+    agreement  share of decisions that are the float network's; None where the task has none
     """
 
     method: str
@@ -136,7 +136,7 @@ class _Workshop:
 def search(
     graph: Graph,
     images: Images,
-    outputs: Sequence[OutputSpec],
+    task: Task,
     effort: str,
     percentile: float,
     run: Runner,
@@ -144,11 +144,11 @@ def search(
 ) -> Found:
     """Quantize as well as `effort` allows.
 
-    outputs     what the Graph's outputs say
+    task        what the Graph's outputs mean
     percentile  100 lets the range method be searched, less fixes it to this percentile
     run         Graph, float or int8, and activations -> a function that runs it: one image -> their real values
     """
-    folds = _folds(graph, images, outputs, run, progress)
+    folds = _folds(graph, images, task, run, progress)
     made: tuple[Graph, Graph] | None = None
     judged: tuple[Judged, ...] = ()
     recipe = Recipe(ranges=f"percentile {percentile:g}" if percentile < 100 else "min-max")
@@ -185,13 +185,13 @@ class _Fold:
     workshop: _Workshop
     held: Images
     numbers: Sequence[int]
-    outputs: Sequence[OutputSpec]
+    task: Task
     expected: dict[float | None, list[Mapping[str, np.ndarray]]]
 
     def compare(self, recipe: Recipe) -> tuple[list[float], list[Judged], tuple[Graph, Graph]]:
         """(SQNR of each image in dB, answers, float and int8 Graph)."""
         float_graph, int8_graph = self.workshop.make(recipe)
-        weights = _importance(float_graph)
+        weights = _importance(float_graph, self.task)
         tensors, ports = list(weights), [port.tensor for port in float_graph.outputs]
         if recipe.margin not in self.expected:
             run_float = self.workshop.run(float_graph, tensors)
@@ -201,21 +201,21 @@ class _Fold:
         for number, values, expected in zip(self.numbers, self.held.values, self.expected[recipe.margin], strict=True):
             found = run_int8(values)
             decibels.append(_sqnr_db(weights, expected, found))
-            judged.append(judge(number, self.outputs, ports, expected, found))
+            judged.append(judge(number, self.task, ports, expected, found))
         return decibels, judged, (float_graph, int8_graph)
 
 
-def _folds(graph: Graph, images: Images, outputs: Sequence[OutputSpec], run: Runner, progress: Progress) -> list[_Fold]:
+def _folds(graph: Graph, images: Images, task: Task, run: Runner, progress: Progress) -> list[_Fold]:
     count = len(images.values)
     if count < _FEWEST_TO_SPLIT:
-        return [_Fold(_Workshop(graph, images, run, progress, {}), images, range(count), outputs, {})]
+        return [_Fold(_Workshop(graph, images, run, progress, {}), images, range(count), task, {})]
     values = count * sum(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
     folds = []
     for fold in range(_QUARTERS if values <= _FOLD_VALUES else 1):
         held = [position for position in range(count) if position % _QUARTERS == _QUARTERS - 1 - fold]
         used = sorted(set(range(count)) - set(held))
         workshop = _Workshop(graph, images.some(used), run, progress, {})
-        folds.append(_Fold(workshop, images.some(held), held, outputs, {}))
+        folds.append(_Fold(workshop, images.some(held), held, task, {}))
     return folds
 
 
@@ -230,10 +230,7 @@ def _look(
         decibels += found
         judged += answers
     sqnr = round(float(np.mean(decibels)), 3)
-    outputs = folds[0].outputs
-    main = main_output(outputs)
-    decisions = len(judged) * outputs[main].decisions
-    agreement = sum(answer.likeness[main].same for answer in judged) / decisions if decisions else None
+    agreement = folds[0].task.agreement([one.record for one in judged])
     kept = best is None or sqnr > best.sqnr_db + least_db
     return Tried(method, sqnr, agreement, kept), tuple(judged), graphs
 
@@ -251,15 +248,16 @@ def _sqnr_db(
     return min(_EXACT_DB, -10 * float(np.log10(max(ratio / size, 1e-30))))
 
 
-def _importance(graph: Graph) -> dict[str, np.ndarray]:
+def _importance(graph: Graph, task: Task) -> dict[str, np.ndarray]:
     """The tensors int8 is judged by, and what noise in each of their channels counts, float64 [C].
 
-    The outputs, and what the last layers read, weighted by their weights: a classifier with two outputs says little
-    about a network with a dozen images, its 256 features say more. Equalized channels do not change this measure.
+    The outputs as the task weighs them, and what the last layers read, weighted by their weights: a classifier with
+    two outputs says little about a network with a dozen images, its 256 features say more. Equalized channels do not
+    change this measure.
     """
     found = {}
-    for port in graph.outputs:
-        found[port.tensor] = np.ones(graph.tensors[port.tensor].shape[3])
+    for number, port in enumerate(graph.outputs):
+        found[port.tensor] = task.importance(number)
     for port in graph.outputs:
         node = graph.producer[port.tensor]
         if operator_of(node).mixes_channels and node.inputs[0] not in found:

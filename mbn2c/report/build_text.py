@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mbn2c.report.table import table
-from mbn2c.report.text import SAME, assumption
-from mbn2c.tasks.classification.labels import doubt_of
+from mbn2c.tasks.protocol import Task
+from mbn2c.tasks.registry import task_named
 
 _COSTLY_LAYERS = 3
 _NAMED_FOLDERS = 6
@@ -32,7 +32,7 @@ def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
         ("calibration", f"{calibration['images'] or 'none'} {source}{_folders(calibration)}"),
         ("folded", f"{folds}, {folded['removed_channels']} constant channels"),
         *_tried_rows(report["quantization"]["tried"]),
-        *_quality_rows(report["quantization"]),
+        *_quality_rows(report["quantization"], task_named(report["build"]["task"])),
         ("requantization", f"{report['quantization']['proved_channels']} channels proved exact: {paths}"),
         ("RAM", f"{_bytes(ram['total_bytes'])} = {ram_parts}"),
         ("", f"peak at {ram['peak_layer']}; no placement of this schedule is below {ram['lower_bound_bytes']:,} B"),
@@ -71,20 +71,20 @@ def _tried_rows(tried: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return rows
 
 
-def _quality_rows(quantization: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _quality_rows(quantization: Mapping[str, Any], task: type[Task]) -> list[tuple[str, str]]:
     """What int8 gives on images held back, and which layers' rounding costs most of it."""
     rows: list[tuple[str, str]] = []
     held_back, worst = quantization["held_back"], quantization["worst_layers"][:_COSTLY_LAYERS]
     if held_back is not None:
-        rows += _held_back_rows(held_back)
+        rows += _held_back_rows(held_back, task)
     if worst:
         names = ", ".join(f"{layer['name']} {100 * layer['noise_share']:.0f} %" for layer in worst)
         rows.append(("noise", f"at the output, most from {names}"))
     return rows
 
 
-def _held_back_rows(held_back: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Who judged what, and each output's agreement with the float model."""
+def _held_back_rows(held_back: Mapping[str, Any], task: type[Task]) -> list[tuple[str, str]]:
+    """Who judged what, and what the task says of it."""
     folds, left_out = held_back["folds"], held_back["left_out_images"]
     images = held_back["images"] - left_out
     judged = {
@@ -93,31 +93,7 @@ def _held_back_rows(held_back: Mapping[str, Any]) -> list[tuple[str, str]]:
     }.get(folds, f"{images} images, each by one of {folds} networks made without it ({folds}-fold cross-validation)")
     if left_out:
         judged += f"; {left_out} images that --calib-limit left out, by the network itself"
-    rows = [("held back", judged)]
-    for one in held_back["outputs"]:
-        name = f"output '{one['name']}': " if len(held_back["outputs"]) > 1 else ""
-        rows.append(("", f"{name}{_judged(one, percent=True)}"))
-        rows += [("", f"{name}{text}") for text in assumption(one)]
-    if held_back["labels"]["note"]:
-        rows.append(("", f"labels: {held_back['labels']['note']}"))
-    if held_back["labelled"]:
-        shares = [100 * held_back[f"accuracy_{side}"] for side in ("float32", "int8")]
-        doubt = doubt_of(held_back["accuracy_float32"], held_back["outputs"][held_back["main"]]["shape"][3])
-        rows.append(("", f"right: float32 {shares[0]:.1f} %, int8 {shares[1]:.1f} %" + (doubt and f"; {doubt}")))
-    return rows
-
-
-def _judged(one: Mapping[str, Any], percent: bool) -> str:
-    """An output's metric with its interval, and its SQNR where it is no class; as a line of its own."""
-    sqnr = "no noise" if one["sqnr_db"] is None else f"SQNR {one['sqnr_db']:.1f} dB"
-    noise = f"{sqnr}, largest error {one['largest_error']:.3g}"
-    if one["metric"] in SAME:
-        value, (low, high) = one["value"], one["interval_95"]
-        share = f"{100 * value:.1f} % same {SAME[one['metric']]} as float32 ({100 * low:.1f} to {100 * high:.1f} %)"
-        return share if one["metric"] == "top1_agreement" else f"{share}, {noise}"
-    if one["cosine"] is None:
-        return f"{noise}, against float32"
-    return f"cosine {one['cosine']:.4f} with float32 (at least {one['smallest_cosine']:.4f}), {noise}"
+    return [("held back", judged), *task.held_back_rows(held_back)]
 
 
 def _bytes(count: int | None) -> str:

@@ -7,25 +7,12 @@ from typing import Any
 
 from mbn2c.report.table import table
 from mbn2c.targets import Board, Core
-from mbn2c.tasks.classification.labels import doubt_of
-from mbn2c.tasks.statistics import is_gain
+from mbn2c.tasks.registry import task_named
 
 # What a verification ran, where it ran the firmware that lies in OUT; else words that say how it differs.
 OWN_FIRMWARE = "OUT's own firmware"
 
 _DEAREST_LAYERS = 5
-
-
-# What is the same as in the float model, by metric.
-SAME = {"top1_agreement": "top-1", "position_agreement": "top-1 by position", "sign_agreement": "sign"}
-
-
-def assumption(one: Mapping[str, Any]) -> list[str]:
-    """What is taken for granted, where nothing but the shape says what an output is; else []."""
-    if not one["kind_assumed"]:
-        return []
-    taken = "classes" if one["kind"] == "classes" else "a logit, yes above 0"
-    return [f"{one['kind_because']}, taken as {taken}; --output-kind {one['name']}=vector if it is not"]
 
 
 def _line_text(result: Mapping[str, Any]) -> str:
@@ -71,10 +58,7 @@ def verify_text(result: Mapping[str, Any]) -> str:
         rows.append(("labels", result["labels"]["note"]))
     if result["unstable_images"]:
         rows.append(("unstable", f"the device contradicts itself on {result['unstable_images']} of {n} images"))
-    for one in result["outputs"]:
-        is_main = one["name"] == result["main_output"]
-        rows += _output_rows(one, len(result["outputs"]) > 1, is_main and result["top1_device"] is not None)
-        rows += _accuracy_rows(result, one) if is_main else []
+    rows += task_named(result["task"]).verified_rows(result)
     if result["instructions_per_inference"] is not None:
         rows.append(
             (
@@ -94,56 +78,6 @@ def verify_text(result: Mapping[str, Any]) -> str:
     if result["calibration"] == "random":
         rows.append(("warning", "calibrated on noise (--calib random): accuracy means nothing"))
     return table(rows)
-
-
-def _output_rows(one: Mapping[str, Any], is_named: bool, is_labelled: bool) -> list[tuple[str, str]]:
-    """One output beside the float model's.
-
-    is_named     there are several
-    is_labelled  the user's labels say that it is what its shape looks like
-    """
-    rows = []
-    if is_named:
-        shape = "x".join(str(extent) for extent in one["shape"][1:])
-        rows.append((f"output '{one['name']}'", f"{shape}, judged as {one['kind']} ({one['kind_because']})"))
-    if not is_labelled:
-        rows += [("" if is_named else f"output '{one['name']}'", text) for text in assumption(one)]
-    if one["largest_error"] is None:  # there is no float model
-        return rows
-    if one["metric"] in SAME:
-        rows.append((f"same {SAME[one['metric']]} as the float model", _share(one["value"], one["interval_95"])))
-    elif one["cosine"] is not None:
-        cosine = f"{one['cosine']:.4f}, at least {one['smallest_cosine']:.4f}"
-        rows.append(("cosine with the float model", cosine))
-    sqnr = "no noise" if one["sqnr_db"] is None else f"{one['sqnr_db']:.1f} dB"
-    error = "" if one["kind"] == "classes" else f", largest error {one['largest_error']:.3g}"
-    return [*rows, ("output SQNR", sqnr + error)]
-
-
-def _accuracy_rows(result: Mapping[str, Any], main: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Against the labels, where there are some."""
-    what = "top-1" if main["kind"] == "classes" else "accuracy"
-    rows = []
-    for who, key in (("device", "top1_device"), ("float model", "top1_ort_float32")):
-        if result[key] is not None:
-            doubt = doubt_of(result[key], main["shape"][3]) if key == "top1_ort_float32" else ""
-            share = _share(result[key], result[f"{key}_interval_95"])
-            rows.append((f"{what} of the {who}", share + (doubt and f"; {doubt}")))
-    if result["drop"] is not None:
-        rows.append(_drop_row(100 * result["drop"], 100 * result["drop_upper_95"]))
-    return rows
-
-
-def _share(value: float, interval: Sequence[float]) -> str:
-    return f"{value:.4f}  (95 %: {interval[0]:.4f} to {interval[1]:.4f})"
-
-
-def _drop_row(drop: float, upper: float) -> tuple[str, str]:
-    """Both in per cent."""
-    if not is_gain(drop):
-        return "accuracy drop", f"{abs(drop):.2f} %, below {upper:.2f} % with 95 % confidence"
-    bound = f"; a drop is below {upper:.2f} %" if upper >= 0 else f", above {-upper:.2f} %"
-    return "accuracy gain", f"{-drop:.2f} %{bound} with 95 % confidence"
 
 
 def targets_text(cores: Sequence[Core]) -> str:

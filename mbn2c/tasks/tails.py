@@ -21,14 +21,14 @@ class Tail:
     operator  in ONNX
     apply     float64 values of one output -> what the model says; a softmax runs over all of them
     undo      the inverse, elementwise: of a softmax up to a constant, of a sigmoid within LARGEST_LOGIT
-    template  of its C, in templates/network; also what the C function is called
+    function  what its C is called
     table     (scale, zero_point) of the int8 output -> float32 [256] that the C reads
     """
 
     operator: str
     apply: Callable[[np.ndarray], np.ndarray]
     undo: Callable[[np.ndarray], np.ndarray]
-    template: str
+    function: str
     table: Callable[[float, int], np.ndarray]
 
 

@@ -19,17 +19,22 @@ from shared import shared
 from mbn2c.cli import main
 from mbn2c.commands.build import BuildOptions
 from mbn2c.commands.output_folder import OutputFolder
-from mbn2c.commands.verify.accuracy import accuracy_counts
 from mbn2c.commands.verify.one_image import Bench, Outcome, Tally, VerifyOptions, open_models
 from mbn2c.commands.verify.second_look import Finding
 from mbn2c.errors import GateError, UsageError
+from mbn2c.files.typed_json import from_plain
 from mbn2c.frontend.runtime import Oracle
+from mbn2c.network.outputs import device_answers
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.prequantized.values import Probe
 from mbn2c.targets import load_core
-from mbn2c.tasks.classification.likeness import Likeness, compare, fails_sqnr, noisiest, summary
+from mbn2c.tasks.classification.likeness import Likeness, compare, summary
 from mbn2c.tasks.classification.outputs import KINDS, OutputSpec, main_output, read_outputs
+from mbn2c.tasks.gates import fails_sqnr, noisiest
 from mbn2c.tasks.images import open_samples
+from mbn2c.tasks.outputs import Output
+from mbn2c.tasks.protocol import Labels
+from mbn2c.tasks.registry import recognise
 from mbn2c.tasks.statistics import Share, clustered_share, mean_interval
 
 NCHW, NHWC = (0, 3, 1, 2), (0, 1, 2, 3)
@@ -38,7 +43,9 @@ MAP, LOGIT_MAP, CLASS, LOGIT = (1, 3, 5, 4), (1, 1, 5, 4), (1, 6), (1, 1)
 
 def spec(shape: tuple[int, ...], permutation: tuple[int, ...], tail: str = "", **kinds: str) -> OutputSpec:
     """Of the only output, which is called y."""
-    return read_outputs([("y", shape, permutation)], [tail], kinds)[0]
+    [found] = recognise([Output("y", shape, permutation, tail)], kinds).outputs
+    assert isinstance(found, OutputSpec)
+    return found
 
 
 # --- what an output is ---------------------------------------------------------------------------
@@ -73,8 +80,8 @@ def test_the_user_has_the_last_word(kind: str) -> None:
 
 
 def test_class_names_say_that_it_is_a_class() -> None:
-    ports = [("embedding", (1, 8), (0, 3)), ("scores", CLASS, (0, 3))]
-    found = read_outputs(ports, ["", ""], {"embedding": "vector"}, class_names=6)
+    ports = [Output("embedding", (1, 8), (0, 3), ""), Output("scores", CLASS, (0, 3), "")]
+    found = read_outputs(ports, {"embedding": "vector"}, class_names=6)
     assert [one.is_assumed for one in found] == [False, False]
     assert main_output(found) == 1
 
@@ -238,22 +245,22 @@ def built(folder: Path, net: Net, **more: Any) -> OutputFolder:
     return build_model(folder / "model.onnx", folder, **more)
 
 
-def judged(output: OutputFolder, labels: list[int] | None = None, **kinds: str) -> Tally:
-    """What verify finds of all images on a device that is the reference."""
+def judged(output: OutputFolder, labels: list[int] | None = None, **kinds: str) -> dict[str, Any]:
+    """What the task finds of all images on a device that is the reference."""
     models = open_models(output, kinds)
     samples = open_samples(output.path.parent / "images.npz", models.spec)
-    bench = Bench(output, models, samples, labels, VerifyOptions(output.path.parent / "images.npz"))
+    bench = Bench(output, models, samples, VerifyOptions(output.path.parent / "images.npz"))
     whole = Tally()
     for position in range(len(samples)):
         prepared = bench.prepare(position)
         whole.add(bench.judge(Outcome(prepared, Finding(prepared.expected))))
-    return whole
+    records = [from_plain(one, models.task.record) for one in whole.records]
+    return models.task.judge_verified(records, Labels(labels), models.float32 is not None)
 
 
 def summaries(output: OutputFolder, **kinds: str) -> list[dict[str, Any]]:
-    images = judged(output, **kinds).likeness
-    specs = open_models(output, kinds).outputs
-    return [summary(one, [Likeness(**image[number]) for image in images]) for number, one in enumerate(specs)]
+    found: list[dict[str, Any]] = judged(output, **kinds)["outputs"]
+    return found
 
 
 def in_onnx_runtime(output: OutputFolder) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -311,8 +318,8 @@ def test_several_outputs_are_each_judged_and_named(tmp_path: Path) -> None:
     assert found[2]["value"] == pytest.approx((scores.argmax(2) == int8_scores.argmax(2)).mean())
     # Labels are those of the one output that says a class of the image.
     whole = judged(output, labels=[int(row[0]) for row in scores.argmax(2)], t5="vector")
-    assert (whole.float_hits, whole.device_hits) == (IMAGES, round(IMAGES * found[2]["value"]))
-    assert whole.int8_hits == whole.device_hits and whole.losses == IMAGES - whole.device_hits
+    assert (whole["top1_ort_float32"], whole["top1_device"]) == (1.0, pytest.approx(found[2]["value"]))
+    assert whole["top1_ort_int8"] == whole["top1_device"] and whole["drop"] == pytest.approx(1 - whole["top1_device"])
     assert [one["kind"] for one in output.report["outputs"]] == ["classes", "vector", "classes"]
 
 
@@ -323,29 +330,31 @@ def test_labels_of_one_logit_are_0_and_1(tmp_path: Path) -> None:
     labels[0] = 1 - labels[0]
     whole = judged(output, labels=labels)
     right = (int8.reshape(-1) > 0) == labels
-    assert (whole.float_hits, whole.device_hits) == (IMAGES - 1, right.sum())
+    assert (whole["top1_ort_float32"], whole["top1_device"]) == ((IMAGES - 1) / IMAGES, right.mean())
 
 
-# (logit of the device, of the float model, label, hits of device and float model, losses, gains)
+# (logit of the device, of the float model, label, is right: of device and float model, drop)
 ANSWERS = [
-    (1.0, 1.0, 1, (1, 1, 0, 0)),
-    (-1.0, 1.0, 1, (0, 1, 1, 0)),
-    (-1.0, 1.0, 0, (1, 0, 0, 1)),
-    (1.0, 1.0, 0, (0, 0, 0, 0)),
-    (1.0, 1.0, None, (0, 0, 0, 0)),
+    (1.0, 1.0, 1, (1, 1, 0)),
+    (-1.0, 1.0, 1, (0, 1, 1)),
+    (-1.0, 1.0, 0, (1, 0, -1)),
+    (1.0, 1.0, 0, (0, 0, 0)),
+    (1.0, 1.0, None, (None, None, None)),
 ]
 
 
 def test_losses_and_gains(tmp_path: Path) -> None:
     output = built(tmp_path, NETS["one logit"]())
-    graph, specs = output.graph, open_models(output, {}).outputs
+    graph, task = output.graph, open_models(output, {}).task
     zero_point = quant_of(graph, graph.outputs[0].tensor).zero_point
     for device, wanted, label, expected in ANSWERS:
         code = np.full((1, 1, 1, 1), zero_point + device, np.int8)
-        counts = accuracy_counts(graph, specs, code.tobytes(), [code], {specs[0].name: np.float32([[wanted]])}, label)
-        assert tuple(counts[name] for name in ("device_hits", "float_hits", "losses", "gains")) == expected
-        assert counts["int8_hits"] == counts["device_hits"]
-        assert counts["likeness"][0][0]["same"] == (device == wanted)
+        floats = {task.outputs[0].name: np.float32([[wanted]])}
+        record = task.compare(device_answers(graph, task, code.tobytes(), [code], floats))
+        found = task.judge_verified([record], Labels(None if label is None else [label]), has_float=True)
+        assert tuple(found[name] for name in ("top1_device", "top1_ort_float32", "drop")) == expected
+        assert found["top1_ort_int8"] == found["top1_device"]
+        assert found["top1_agreement"] == record.likeness[0].same == (device == wanted)
 
 
 # (file, inputs' shape, spread around their middle, metric)
@@ -406,7 +415,8 @@ def test_a_model_that_came_quantized_has_labels_but_no_float_model(tmp_path: Pat
     labels = [int(one[first].item() > 0.5) for one in found]
     labels[0] = 1 - labels[0]
     whole = judged(output, labels=labels)
-    assert (whole.int8_hits, whole.device_hits, whole.float_hits) == (5, 5, 0) and whole.likeness == []
+    assert (whole["top1_ort_int8"], whole["top1_device"], whole["top1_ort_float32"]) == (5 / 6, 5 / 6, None)
+    assert whole["drop"] is None
     assert [one["kind"] for one in output.report["outputs"]] == ["logits", "logits"]
     assert summaries(output)[0]["value"] is None
 

@@ -17,19 +17,29 @@ from mbn2c.commands.verify.journal import Journal
 from mbn2c.commands.verify.one_image import Tally
 from mbn2c.commands.verify.resumed import taken_over
 from mbn2c.errors import UsageError
+from mbn2c.tasks.classification import ClassificationRecord
 from mbn2c.tasks.classification.likeness import Likeness
 from mbn2c.tasks.images import Samples
+from mbn2c.tasks.outputs import Output
+from mbn2c.tasks.registry import recognise
 from mbn2c.tasks.task import InputSpec
 
 OUTPUT_BYTES = 10
 SUBJECT = {"images": [6, "ab"], "firmware": ["board core 1.0 00000001"], "labels": None}
+TASK = recognise([Output("scores", (1, 6), (0, 3), ""), Output("logits", (1, 4), (0, 3), "sigmoid")], {})
 SPEC = InputSpec((1, 3, 2, 2), (0, 3, 1, 2))
 SAMPLES = Samples(SPEC, values=np.arange(72, dtype=np.float32).reshape(6, 3, 2, 2), rows=tuple(range(6)))
 
 
 def result(position: int) -> dict[str, Any]:
-    likeness = [[asdict(Likeness(1, -1 / 3, 0.1 * position, 1e-9, 2.0)), asdict(Likeness(0, None, 0.0, 0.0, 0.0))]]
-    return asdict(Tally(images=1, outputs_compared=OUTPUT_BYTES, likeness=likeness, cycles=[7], first_bad=["x"]))
+    likeness = [Likeness(1, -1 / 3, 0.1 * position, 1e-9, 2.0), Likeness(0, None, 0.0, 0.0, 0.0)]
+    record = asdict(ClassificationRecord(likeness, int8=5, oracle=5, float32=0))
+    return asdict(Tally(images=1, outputs_compared=OUTPUT_BYTES, records=[record], cycles=[7], first_bad=["x"]))
+
+
+def with_record(**changes: Any) -> dict[str, Any]:
+    """The entry of image 2, whose record says something else."""
+    return {"result": {**result(2), "records": [result(2)["records"][0] | changes]}}
 
 
 def written(file: Path, positions: range = range(4)) -> dict[int, Tally]:
@@ -41,7 +51,7 @@ def written(file: Path, positions: range = range(4)) -> dict[int, Tally]:
 
 def resumed(file: Path) -> dict[int, Tally]:
     with Journal(file, SUBJECT, resume=True) as journal:
-        return taken_over(journal.done, SAMPLES, OUTPUT_BYTES, 2, str(file))
+        return taken_over(journal.done, SAMPLES, OUTPUT_BYTES, TASK, True, str(file))
 
 
 def test_what_was_written_comes_back(tmp_path: Path) -> None:
@@ -103,6 +113,7 @@ def line(content: object, seed: int) -> bytes:
 
 
 NO_NUMBER = asdict(Likeness(1, 1.0, 1.0, math.nan, 1.0))
+SAME, SAME_OF_6 = asdict(Likeness(1, 1.0, 1.0, 0.5, 1.0)), asdict(Likeness(6, 1.0, 1.0, 0.5, 1.0))
 EDITS: list[tuple[str, dict[str, Any], str]] = [
     # (case, what replaces parts of the entry of image 2, word in the message)
     ("position", {"image": 9999}, "image 9999 of 6"),
@@ -113,19 +124,25 @@ EDITS: list[tuple[str, dict[str, Any], str]] = [
     ("no result", {"result": None}, "edited"),
     ("empty result", {"result": {}}, "no result of one image"),
     ("unknown field", {"result": {**result(2), "hits": 1}}, "no result of one image"),
-    ("missing field", {"result": {k: v for k, v in result(2).items() if k != "gains"}}, "no result of one image"),
+    ("missing field", {"result": {k: v for k, v in result(2).items() if k != "unstable"}}, "no result of one image"),
     ("two images", {"result": {**result(2), "images": 2}}, "no result of one image"),
     ("other outputs", {"result": {**result(2), "outputs_compared": 9}}, "no result of one image"),
     ("negative count", {"result": {**result(2), "device_mismatches": -1}}, "no result of one image"),
     ("fraction of a byte", {"result": {**result(2), "device_mismatches": 0.5}}, "no result of one image"),
-    ("more hits than images", {"result": {**result(2), "device_hits": 2}}, "no result of one image"),
+    ("more rotated than images", {"result": {**result(2), "rotated": 2}}, "no result of one image"),
+    ("more that is the same than there is", with_record(likeness=2 * [SAME_OF_6]), "no result of one image"),
+    ("a class that the output has not", with_record(int8=6), "no result of one image"),
+    ("no class of an output that says one", with_record(float32=None), "no result of one image"),
     ("endless count", {"result": {**result(2), "instructions": [10**400]}}, "no result of one image"),
-    ("no number", {"result": {**result(2), "likeness": [2 * [NO_NUMBER]]}}, "no result of one image"),
+    ("no number", with_record(likeness=2 * [NO_NUMBER]), "no result of one image"),
     ("truth for a number", {"result": {**result(2), "images": True}}, "no result of one image"),
-    ("one output of two", {"result": {**result(2), "likeness": [result(2)["likeness"][0][:1]]}}, "no result of one"),
-    ("two likenesses", {"result": {**result(2), "likeness": 2 * result(2)["likeness"]}}, "no result of one image"),
-    ("no likeness", {"result": {**result(2), "likeness": []}}, "no result of one image"),
-    ("empty likeness", {"result": {**result(2), "likeness": [[{}, {}]]}}, "no result of one image"),
+    ("one output of two", with_record(likeness=[SAME]), "no result of one"),
+    ("three outputs of two", with_record(likeness=3 * [SAME]), "no result of one image"),
+    ("no likeness", with_record(likeness=[]), "no result of one image"),
+    ("empty likeness", with_record(likeness=[{}, {}]), "no result of one image"),
+    ("two records", {"result": {**result(2), "records": 2 * result(2)["records"]}}, "no result of one image"),
+    ("no record", {"result": {**result(2), "records": []}}, "no result of one image"),
+    ("empty record", {"result": {**result(2), "records": [{}]}}, "no result of one image"),
     ("number for a list", {"result": {**result(2), "cycles": 7}}, "no result of one image"),
     ("text in a list", {"result": {**result(2), "cycles": ["7"]}}, "no result of one image"),
 ]

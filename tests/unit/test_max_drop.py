@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from answers import Said, held_back
 
 from mbn2c.cli import main
 from mbn2c.cli.words import percent
 from mbn2c.commands.verify import check_gates
 from mbn2c.errors import GateError
-from mbn2c.tasks.classification.drop import Answer, HeldBack, check_drop
+from mbn2c.tasks.classification import Classification
+from mbn2c.tasks.protocol import Limits
 from mbn2c.tasks.statistics import paired_drop
 
 REFUSED = ["nan", "NaN", "inf", "-5", "-0.1", "200", "100.01", "1e400", "1e9", "x", "", " ", "1,5", "٣", "0x1"]
@@ -51,7 +53,13 @@ def result(losses: int, gains: int, images: int) -> dict[str, Any]:
     drop, upper = paired_drop(losses, gains, images)
     counts = dict.fromkeys(("unstable_images", "device_vs_reference_mismatches", "reference_vs_ort_int8_mismatches"), 0)
     output = {"name": "scores", "shape": [1, 1, 1, 10], "largest_error": 1.0}
-    facts = {"outputs": [output], "main_output": "scores", "labels": {"note": ""}, "top1_ort_float32": 0.9}
+    facts = {
+        "task": "classification",
+        "outputs": [output],
+        "main_output": "scores",
+        "labels": {"note": ""},
+        "top1_ort_float32": 0.9,
+    }
     return {**facts, "drop": drop, "drop_upper_95": upper, "images": images, "stress_mismatches": 0, **counts}
 
 
@@ -68,9 +76,9 @@ def test_a_gain_is_called_a_gain(losses: int, gains: int, images: int, said: str
     with pytest.raises(GateError, match=said):
         check_gates(result(losses, gains, images), 1.0)
     answers = [(True, False)] * losses + [(False, True)] * gains + [(True, True)] * (images - losses - gains)
-    held_back = HeldBack([Answer(int(one), int(two), 1) for one, two in answers])
+    found = held_back([Said(int(one), int(two), 1) for one, two in answers])
     with pytest.raises(GateError, match=said):
-        check_drop(held_back, 1.0, {"layer": 1.0})
+        Classification.check_held_back(found, Limits(max_drop=1.0), {"layer": 1.0})
 
 
 def test_a_gain_beyond_doubt_passes() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from answers import Said, held_back
 from quantized_zoo import NETS, Dialect, quantize
 
 from mbn2c.cli import main
@@ -13,15 +14,16 @@ from mbn2c.commands import demo
 from mbn2c.errors import GateError
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.report.build_text import build_text
-from mbn2c.tasks.classification.drop import Answer, HeldBack, check_drop
+from mbn2c.tasks.classification import Classification
 from mbn2c.tasks.images import open_samples
+from mbn2c.tasks.protocol import Limits
 from mbn2c.tasks.statistics import paired_drop
 from mbn2c.tasks.task import InputSpec, Preprocess
 
 GRAY = InputSpec((1, 1, 32, 32), (0, 3, 1, 2))
 COSTS = {"first": 0.1, "middle": 0.6, "last": 0.2, "input": 0.05, "other": 0.05}
-SAME, LOST, GAINED, BOTH_WRONG = Answer(1, 1, 1), Answer(1, 2, 1), Answer(2, 1, 1), Answer(2, 3, 1)
-UNLABELLED = [Answer(1, 1), Answer(1, 2)]
+SAME, LOST, GAINED, BOTH_WRONG = Said(1, 1, 1), Said(1, 2, 1), Said(2, 1, 1), Said(2, 3, 1)
+UNLABELLED = [Said(1, 1), Said(1, 2)]
 
 # (case, answers, agreement, lost and gained images that the bound is made from)
 MEASURED = [
@@ -35,18 +37,18 @@ MEASURED = [
 
 
 @pytest.mark.parametrize(("answers", "agreement", "changed"), [c[1:] for c in MEASURED], ids=[c[0] for c in MEASURED])
-def test_measured(answers: list[Answer], agreement: float, changed: tuple[int, int]) -> None:
-    held_back = HeldBack(answers)
-    assert held_back.agreement.value == agreement
-    assert held_back.drop == paired_drop(*changed, len(answers))
-    assert held_back.to_json()["drop_upper_95"] == held_back.drop[1]
+def test_measured(answers: list[Said], agreement: float, changed: tuple[int, int]) -> None:
+    found = held_back(answers)
+    assert found["agreement"] == found["outputs"][0]["value"] == agreement
+    assert (found["drop"], found["drop_upper_95"]) == paired_drop(*changed, len(answers))
+    assert found["labelled"] is (None not in [one.label for one in answers])
 
 
 def test_gate_names_layers_and_what_to_try() -> None:
-    answers = [Answer(1, 1)] * 390 + [Answer(1, 2)] * 10
-    check_drop(HeldBack(answers), 5.0, COSTS)
+    answers = [Said(1, 1)] * 390 + [Said(1, 2)] * 10
+    Classification.check_held_back(held_back(answers), Limits(max_drop=5.0), COSTS)
     with pytest.raises(GateError) as raised:
-        check_drop(HeldBack(answers), 3.0, COSTS)
+        Classification.check_held_back(held_back(answers), Limits(max_drop=3.0), COSTS)
     assert raised.value.exit_code == 1
     assert "400 images held back" in raised.value.what and "3 % is allowed" in raised.value.what
     assert raised.value.where is not None and raised.value.where.endswith("middle (60 %), last (20 %), first (10 %)")
@@ -56,7 +58,7 @@ def test_gate_names_layers_and_what_to_try() -> None:
 
 def test_gate_says_when_images_are_too_few() -> None:
     with pytest.raises(GateError) as raised:
-        check_drop(HeldBack([SAME] * 50), 1.0, COSTS)
+        Classification.check_held_back(held_back([SAME] * 50), Limits(max_drop=1.0), COSTS)
     assert raised.value.hint is not None and "50 could not show less" in raised.value.hint
 
 

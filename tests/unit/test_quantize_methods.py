@@ -18,7 +18,6 @@ from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.text import print_graph
-from mbn2c.network.outputs import output_specs
 from mbn2c.numerics import WEIGHT_MAX
 from mbn2c.ops import OPERATORS
 from mbn2c.quantize.calibrate import Observed, Range, observe, random_images
@@ -31,6 +30,8 @@ from mbn2c.quantize.reconstruct import Fit, descend, reconstruct, round_with_fee
 from mbn2c.quantize.search import EFFORTS, Found, Images, search
 from mbn2c.quantize.sensitivity import noise_gains
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.tasks.outputs import outputs_of
+from mbn2c.tasks.registry import recognise
 
 TINY = {"v2": tiny_mobilenet_v2, "v1": tiny_mobilenet_v1, "two outputs": tiny_two_outputs}
 METHODS = {"min-max": by_minmax, "percentile": by_percentile(99.9), "mse": by_mse, "entropy": by_entropy}
@@ -254,7 +255,8 @@ def searched(graph: Graph, effort: str, percentile: float = 100.0, count: int = 
         return lambda image: {name: real(name, values) for name, values in model(image).items() if name in tensors}
 
     images = Images(images_of(graph, count), lambda values: values.transpose(0, 2, 3, 1))
-    return search(graph, images, output_specs(graph, {}), effort, percentile, run, lambda items, title, total: items)
+    task = recognise(outputs_of(graph), {})
+    return search(graph, images, task, effort, percentile, run, lambda items, title, total: items)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mbn2c.commands.inspect.architecture import recognise
+from mbn2c.commands.inspect.architecture import architecture_of
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph, Node
@@ -14,7 +14,6 @@ from mbn2c.ir.plan import Plan
 from mbn2c.kernels import isas_for, select
 from mbn2c.network.inputs import input_spec
 from mbn2c.network.network import import_lowered, import_prequantized_lowered
-from mbn2c.network.outputs import output_specs
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import choose_plan
 from mbn2c.printable import printable
@@ -22,7 +21,8 @@ from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.report.table import shortened, table
 from mbn2c.targets import Core, all_cores
-from mbn2c.tasks.classification.likeness import described
+from mbn2c.tasks.outputs import outputs_of
+from mbn2c.tasks.registry import recognise, task_named
 
 Json = dict[str, Any]
 Kernels = tuple[Kernel, ...]
@@ -35,12 +35,16 @@ def inspect_model(path: Path) -> Json:
     graph = import_prequantized_lowered(path).graph if prequantized else import_lowered(path)
     spec = input_spec(graph)
     layers = [_layer(graph, node) for node in graph.nodes]
+    task = recognise(outputs_of(graph), {})
     return {
         "model": {
             "file": text_of(path.name),
-            "architecture": recognise(graph),
+            "architecture": architecture_of(graph),
             "input": {"shape": list(spec.shape), "height": spec.height, "width": spec.width, "channels": spec.channels},
-            "outputs": [{**described(one), "shape": list(one.shape)} for one in output_specs(graph, {})],
+            "task": task.name,
+            "outputs": [
+                {**one, "shape": list(output.shape)} for one, output in zip(task.described(), task.outputs, strict=True)
+            ],
             "macs": sum(layer["macs"] for layer in layers),
             "parameters": sum(layer["parameters"] for layer in layers),
         },
@@ -112,9 +116,9 @@ def format_inspection(result: Json) -> str:
         )
     targets = [("target", "RAM (arena, context)", "flash (weights, constants)")]
     targets += [(row["target"], f"{row['ram_bytes']:,} B", f"{row['flash_bytes']:,} B") for row in result["targets"]]
+    task = task_named(model["task"])
     outputs = "".join(
-        f"\noutput '{one['name']}' {'x'.join(map(str, one['shape']))}, judged as {one['kind']} ({one['kind_because']})"
-        for one in model["outputs"]
+        f"\noutput '{one['name']}' {'x'.join(map(str, one['shape']))}, {task.words(one)}" for one in model["outputs"]
     )
     head = (
         f"{printable(model['file'])}: {printable(model['architecture'])}\n"

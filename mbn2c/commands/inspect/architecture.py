@@ -11,7 +11,7 @@ from mbn2c.ops import operator_of, weighted_of
 _WIDTHS = (0.0625, 0.1, 0.125, 0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
-def recognise(graph: Graph) -> str:
+def architecture_of(graph: Graph) -> str:
     """ "MobileNetV2, width 0.35, 128x128", or "convolutional network, 96x96" if it is none we know.
 
     source  Howard et al., MobileNets (2017), table 1; Sandler et al., MobileNetV2 (2018), table 2

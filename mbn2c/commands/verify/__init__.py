@@ -23,9 +23,8 @@ from mbn2c.errors import BoardError, DeviceFaultError, UsageError
 from mbn2c.link.session import Session
 from mbn2c.link.transports.transport import Transport
 from mbn2c.progress import Progress
-from mbn2c.tasks.classification.labels import Labels, find_labels
-from mbn2c.tasks.classification.outputs import main_output
-from mbn2c.tasks.images import Samples, open_samples
+from mbn2c.tasks.images import Samples
+from mbn2c.tasks.protocol import Limits
 
 __all__ = ["JOURNAL", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
 
@@ -55,17 +54,20 @@ def verify_on_all(
     """
     started = time.monotonic()
     models = open_models(output, options.output_kinds)
-    samples = open_samples(options.images, models.spec, resize=output.report["build"]["resize"], limit=options.limit)
+    task, resize = models.task, output.report["build"]["resize"]
+    samples = task.open_samples(options.images, models.spec, resize=resize, limit=options.limit)
     _check_kind(models, samples, options)
-    labels = _labels(output, models, options, samples)
+    task.check_limits(Limits(options.max_drop))
+    labels = task.find_labels(samples.names, samples.folders, options.labels, output.report["build"]["labels"])
     for device in devices:
         device.session.hello()
-    bench = Bench(output, models, samples, labels.indices, options)
-    compared = len(models.outputs) if models.float32 else 0
-    subject = subject_of(output, models, samples, labels.indices, options, devices)
+    bench = Bench(output, models, samples, options)
+    subject = subject_of(output, models, samples, labels.truths, options, devices)
     with Journal(options.journal, subject, resume=options.resume) as journal:
         failed = list(lost)
-        results = taken_over(journal.done, samples, bench.output_bytes, compared, str(options.journal))
+        results = taken_over(
+            journal.done, samples, bench.output_bytes, task, models.float32 is not None, str(options.journal)
+        )
         resumed = len(results)
         todo = [position for position in range(len(samples)) if position not in results]
         left, stress = list(devices), StressTally()
@@ -82,7 +84,7 @@ def verify_on_all(
         whole = Tally()
         for position in sorted(results):
             whole.add(results[position])
-        result = verify_result(output, models.outputs, whole, stress, devices, labels, time.monotonic() - started)
+        result = verify_result(output, task, whole, stress, devices, labels, time.monotonic() - started)
         layer_cycles = _layer_cycles(bench, devices) if options.layers else None
         journal.finish()
     return result | {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed}
@@ -115,11 +117,3 @@ def _check_kind(models: Models, samples: Samples, options: VerifyOptions) -> Non
             where=str(options.images),
             hint="give a folder of images, or build with --input int8",
         )
-
-
-def _labels(output: OutputFolder, models: Models, options: VerifyOptions, samples: Samples) -> Labels:
-    main = models.outputs[main_output(models.outputs)]
-    if options.max_drop is not None:
-        main.check_labels("--max-drop")
-    class_names = output.report["build"]["labels"]
-    return find_labels(samples.names, samples.folders, options.labels, class_names, main)

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mbn2c.commands.build import task_of
 from mbn2c.commands.output_folder import OutputFolder
-from mbn2c.commands.verify.accuracy import accuracy_counts
 from mbn2c.commands.verify.device import Device, Instructions
 from mbn2c.commands.verify.layers import first_bad_layer
 from mbn2c.commands.verify.second_look import Finding, FirstAnswer, first_look, second_look
 from mbn2c.errors import BoardError, InternalError, UsageError
+from mbn2c.files.typed_json import Count
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph
 from mbn2c.network.inputs import input_spec, preprocess_of, quantize_input
 from mbn2c.network.int8_oracle import Comparison, ExportedModel, Int8Oracle, PrequantizedFacts, PrequantizedOracle
-from mbn2c.network.outputs import output_specs
+from mbn2c.network.outputs import device_answers
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.tasks.classification.outputs import OutputSpec
 from mbn2c.tasks.images import Samples
+from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.task import InputSpec, Preprocess, Sample
 
 
@@ -57,25 +58,19 @@ class Tally:
 
     unstable             images on which a device contradicted itself; their `device_mismatches` are never 0
     rotated              images that were turned upright as their EXIF orientation says
-    hits, losses, gains  of the main output, against the labels
-    likeness             one entry per image: for each output the fields of a `Likeness` to the float model
+    records              one entry per image: the fields of the task's record
     """
 
-    images: int = 0
-    rotated: int = 0
-    outputs_compared: int = 0
-    device_mismatches: int = 0
-    oracle_mismatches: int = 0
-    unstable: int = 0
-    device_hits: int = 0
-    int8_hits: int = 0
-    float_hits: int = 0
-    losses: int = 0
-    gains: int = 0
-    likeness: list[list[dict[str, Any]]] = field(default_factory=list)
+    images: Count = 0
+    rotated: Count = 0
+    outputs_compared: Count = 0
+    device_mismatches: Count = 0
+    oracle_mismatches: Count = 0
+    unstable: Count = 0
+    records: list[dict[str, Any]] = field(default_factory=list)
     first_bad: list[str] = field(default_factory=list)
-    instructions: list[int] = field(default_factory=list)
-    cycles: list[int] = field(default_factory=list)
+    instructions: list[Count] = field(default_factory=list)
+    cycles: list[Count] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
         for entry in fields(Tally):
@@ -87,7 +82,7 @@ class Models:
     """The three computations a device is compared with."""
 
     graph: Graph
-    outputs: tuple[OutputSpec, ...]
+    task: Task
     spec: InputSpec
     preprocess: Preprocess
     takes_pixels: bool
@@ -128,7 +123,7 @@ def open_models(output: OutputFolder, kinds: Mapping[str, str]) -> Models:
     graph, facts = output.graph, output.report["build"]
     return Models(
         graph,
-        output_specs(graph, {**facts["output_kinds"], **kinds}, len(facts["labels"])),
+        task_of(graph, facts, kinds),
         input_spec(graph),
         preprocess_of(facts),
         facts["input"] == "uint8",
@@ -157,7 +152,6 @@ class Prepared:
     name: str
     sha256: str
     is_rotated: bool
-    label: int | None
     values: np.ndarray
     frame: bytes
     reference: Mapping[str, np.ndarray]
@@ -188,7 +182,6 @@ class Bench:
     output: OutputFolder
     models: Models
     samples: Samples
-    labels: list[int] | None
     options: VerifyOptions
 
     @property
@@ -205,10 +198,7 @@ class Bench:
         graph = self.models.graph
         expected = b"".join(reference[port.tensor].tobytes() for port in graph.outputs)
         is_rotated = sample.name in self.samples.rotated
-        label = self.labels[position] if self.labels is not None else None
-        return Prepared(
-            position, sample.name, sha256, is_rotated, label, values, frame, reference, expected, comparison
-        )
+        return Prepared(position, sample.name, sha256, is_rotated, values, frame, reference, expected, comparison)
 
     def examine(self, prepared: Prepared, device: Device, instructions: Instructions) -> Outcome:
         """One image on a device, in all that the options ask for."""
@@ -252,14 +242,8 @@ class Bench:
         elif finding.differing:
             right = ", though every layer's digest is right" if self.options.layers else ""
             tally.first_bad.append(f"{prepared.name}, output: device against reference{right}")
-        counts = accuracy_counts(
-            self.models.graph,
-            self.models.outputs,
-            finding.got,
-            prepared.comparison.outputs,
-            self.models.floats(prepared.values, prepared.name),
-            prepared.label,
-        )
-        for name, count in counts.items():
-            setattr(tally, name, count)
+        models = self.models
+        floats = models.floats(prepared.values, prepared.name)
+        answers = device_answers(models.graph, models.task, finding.got, prepared.comparison.outputs, floats)
+        tally.records = [asdict(models.task.compare(answers))]
         return tally

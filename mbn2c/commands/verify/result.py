@@ -11,51 +11,37 @@ from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.one_image import Tally
 from mbn2c.commands.verify.stress import StressTally
 from mbn2c.errors import BoardError, GateError
+from mbn2c.files.typed_json import from_plain
 from mbn2c.link.dialogue import BITS_PER_BYTE
 from mbn2c.link.session import Session
 from mbn2c.link.stop_and_wait import UNSTABLE_HINT
-from mbn2c.tasks.classification.drop import check_labels_known, check_sqnr, most_costly
-from mbn2c.tasks.classification.labels import Labels
-from mbn2c.tasks.classification.likeness import Likeness, noisiest, summary, top1_agreement
-from mbn2c.tasks.classification.outputs import OutputSpec, main_output
-from mbn2c.tasks.statistics import Share, drop_text, paired_drop
+from mbn2c.tasks.protocol import Labels, Limits, Task
+from mbn2c.tasks.registry import task_named
 
 
 def verify_result(
     output: OutputFolder,
-    outputs: Sequence[OutputSpec],
+    task: Task,
     tally: Tally,
     stress: StressTally,
     devices: Sequence[Device],
     labels: Labels,
     seconds: float,
 ) -> dict[str, Any]:
-    """The JSON object; labels: of the images, classes of the main output."""
-    n, main, labelled = tally.images, main_output(outputs), labels.indices is not None
-    images = [[Likeness(**one) for one in image] for image in tally.likeness]
-    judged = [summary(one, [image[number] for image in images]) for number, one in enumerate(outputs)]
-    agreement, agreement_interval = top1_agreement(judged, main)
-    noisy = noisiest(judged)
-    has_float = output.float_model is not None
-    drop, upper = paired_drop(tally.losses, tally.gains, n) if labelled and has_float else (None, None)
+    """The JSON object; labels: of the images."""
+    records = [from_plain(one, task.record) for one in tally.records]
+    judged = task.judge_verified(records, labels, output.float_model is not None)
     counts = tally.instructions
     sessions = [device.session for device in devices]
     line_s = max(session.line_s for session in sessions)
     mean = sum(counts) / len(counts) if counts else None
     macs = output.report["model"]["macs"]
-
-    def share(hits: int) -> float | None:
-        return hits / n if labelled else None
-
-    def interval(hits: int) -> list[float] | None:
-        return list(Share(hits, n).interval) if labelled else None
-
     return {
         "verified": "; ".join(dict.fromkeys(device.verified for device in devices)),
         "board": ", ".join(dict.fromkeys(session.facts.board for session in sessions)),
         "core": ", ".join(dict.fromkeys(session.facts.core for session in sessions)),
         "devices": len(sessions),
-        "images": n,
+        "images": tally.images,
         "outputs_compared": tally.outputs_compared,
         "device_vs_reference_mismatches": tally.device_mismatches,
         "reference_vs_ort_int8_mismatches": tally.oracle_mismatches + stress.oracle_mismatches,
@@ -65,18 +51,8 @@ def verify_result(
         "stress_constants": stress.constants,
         "stress_mismatches": stress.device_mismatches,
         "first_mismatch": next(iter((*stress.first_bad, *tally.first_bad)), None),
-        "top1_device": share(tally.device_hits),
-        "top1_device_interval_95": interval(tally.device_hits),
-        "top1_ort_float32": share(tally.float_hits) if has_float else None,
-        "top1_ort_float32_interval_95": interval(tally.float_hits) if has_float else None,
-        "top1_ort_int8": share(tally.int8_hits),
-        "top1_agreement": agreement,
-        "top1_agreement_interval_95": agreement_interval,
-        "drop": drop,
-        "drop_upper_95": upper,
-        "sqnr_db": noisy["sqnr_db"] if noisy else None,
-        "outputs": judged,
-        "main_output": outputs[main].name,
+        "task": task.name,
+        **judged,
         "labels": labels.to_json(),
         "exif_rotated_images": tally.rotated,
         "instructions_per_inference": round(mean) if mean is not None else None,
@@ -143,27 +119,4 @@ def check_gates(
                 where=result["first_mismatch"] or "outputs",
                 hint="run verify again with --layers to find the layer",
             )
-    if max_drop is not None:
-        _check_has_float(result, "--max-drop")
-        if result["drop_upper_95"] is None:
-            hint = "--labels CSV with columns file and index, or one folder of images per class"
-            raise GateError("--max-drop needs labels", where=result["labels"]["note"], hint=hint)
-        [main] = [one for one in result["outputs"] if one["name"] == result["main_output"]]
-        check_labels_known(result["top1_ort_float32"], main, result["labels"]["note"])
-        if not 100 * result["drop_upper_95"] <= max_drop:
-            raise GateError(
-                f"{drop_text(result['drop'], result['drop_upper_95'])}; {max_drop:g} % is allowed",
-                where=most_costly(costs) if costs else "",
-                hint="more images narrow the interval; build with --quantize best or more --calib images may help",
-            )
-    if min_sqnr is not None:
-        _check_has_float(result, "--min-sqnr")
-        check_sqnr(result["outputs"], min_sqnr, costs or {})
-
-
-def _check_has_float(result: Mapping[str, Any], gate: str) -> None:
-    if result["outputs"][0]["largest_error"] is None:
-        raise GateError(
-            f"{gate} compares with the float model, and this model is prequantized",
-            hint=f"verify without {gate}, or build from the float model",
-        )
+    task_named(result["task"]).check_verified(result, Limits(max_drop, min_sqnr), costs or {})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from mbn2c import __version__
@@ -14,20 +13,19 @@ from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.journal import Entry
 from mbn2c.commands.verify.one_image import Models, Tally, VerifyOptions
 from mbn2c.errors import UsageError
-from mbn2c.tasks.classification.likeness import Likeness
+from mbn2c.files.typed_json import from_plain
 from mbn2c.tasks.images import Samples
+from mbn2c.tasks.protocol import Task
 
 _HINT = "leave --resume out to begin anew"
-_OF_ONE_IMAGE = ("rotated", "unstable", "device_hits", "int8_hits", "float_hits", "losses", "gains")
-_MOST = 1 << 63
-_MOST_SQUARES = 1e300
+_OF_ONE_IMAGE = ("rotated", "unstable")
 
 
 def subject_of(
     output: OutputFolder,
     models: Models,
     samples: Samples,
-    labels: Sequence[int] | None,
+    labels: Sequence[Any] | None,
     options: VerifyOptions,
     devices: Sequence[Device],
 ) -> dict[str, Any]:
@@ -40,7 +38,8 @@ def subject_of(
         "build": _digest(output.report["build"]),
         "images": [len(samples), _digest(samples.names)],
         "labels": _digest(labels),
-        "kinds of outputs": {one.name: one.kind for one in models.outputs},
+        "task": models.task.name,
+        "kinds of outputs": models.task.described(),
         "options": {"layers": options.layers, "digest": options.digest},
         "firmware": sorted({f"{one.board} {one.core} {one.version} {one.build:08x}" for one in facts}),
     }
@@ -51,12 +50,12 @@ def _digest(plain: object) -> str:
 
 
 def taken_over(
-    done: Mapping[int, Entry], samples: Samples, output_bytes: int, compared: int, where: str
+    done: Mapping[int, Entry], samples: Samples, output_bytes: int, task: Task, has_float: bool, where: str
 ) -> dict[int, Tally]:
     """The results of an earlier verify, by position of the image.
 
     output_bytes  compared for each image
-    compared      how many outputs are compared with the float model
+    has_float     outputs are compared with a float model
     where         the journal, for messages
     raises        UsageError if one is no result of one of these images as they are now
     """
@@ -67,45 +66,20 @@ def taken_over(
         name = samples.names[position]
         if samples.digest(position) != entry.sha256:
             raise UsageError(f"'{name}' has changed since its result was written", where=where, hint=_HINT)
-        tally = _tally(entry.result)
-        if (
-            tally is None
-            or (tally.images, tally.outputs_compared) != (1, output_bytes)
-            or any(getattr(tally, count) > 1 for count in _OF_ONE_IMAGE)
-            or [len(image) for image in tally.likeness] != ([compared] if compared else [])
-        ):
+        tally = _tally(entry.result, output_bytes, task, has_float)
+        if tally is None:
             raise UsageError(f"what the journal says of '{name}' is no result of one image", where=where, hint=_HINT)
         results[position] = tally
     return results
 
 
-def _tally(result: Mapping[str, Any]) -> Tally | None:
-    """None unless each field is there, of its kind, and nothing else."""
-    return Tally(**result) if _has_fields_of(Tally, result) else None
-
-
-def _has_fields_of(kind: type, found: object) -> bool:
-    kinds = {entry.name: str(entry.type) for entry in fields(kind)}
-    return (
-        isinstance(found, dict)
-        and set(found) == set(kinds)
-        and all(_is_of(kind, found[name]) for name, kind in kinds.items())
-    )
-
-
-def _is_of(kind: str, value: object) -> bool:
-    if kind.startswith("list["):
-        inner = kind.removeprefix("list[").removesuffix("]")
-        return isinstance(value, list) and all(_is_of(inner, one) for one in value)
-    match kind:
-        case "int":  # all are counts
-            return type(value) is int and 0 <= value < _MOST
-        case "float":  # JSON has NaN and infinities in Python
-            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST_SQUARES
-        case "float | None":
-            return value is None or _is_of("float", value)
-        case "str":
-            return isinstance(value, str)
-        case "dict[str, Any]":
-            return _has_fields_of(Likeness, value)
-    raise TypeError(f"a Tally's {kind} is not checked")
+def _tally(result: Mapping[str, Any], output_bytes: int, task: Task, has_float: bool) -> Tally | None:
+    """None unless it is one of one image, and the task's record in it is possible."""
+    try:
+        tally: Tally = from_plain(result, Tally)
+        records = [from_plain(one, task.record) for one in tally.records]
+    except ValueError:
+        return None
+    is_one = (tally.images, tally.outputs_compared, len(records)) == (1, output_bytes, 1)
+    is_one = is_one and all(getattr(tally, count) <= 1 for count in _OF_ONE_IMAGE)
+    return tally if is_one and task.is_possible(records[0], has_float) else None

@@ -26,7 +26,9 @@ from mbn2c.kernels.scalar.table import functions, params_structs
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.resources.render import file_text, render
-from mbn2c.tasks.tails import TAILS
+from mbn2c.tasks.outputs import outputs_of
+from mbn2c.tasks.protocol import CFunction, CValues, Task
+from mbn2c.tasks.registry import recognise
 
 RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h", "mbn_version.h")
 
@@ -38,6 +40,7 @@ class Names:
     digest  sha256 of model.int8.onnx
     labels  class names, may be empty
     tables  uint8 [C, 256] -> int8 for raw camera pixels, or None if the input is int8
+    task    what the outputs mean; None: the task that takes them when nothing is said of them
     """
 
     prefix: str
@@ -45,6 +48,7 @@ class Names:
     digest: bytes
     labels: tuple[str, ...] = ()
     tables: np.ndarray | None = None
+    task: Task | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,18 +105,37 @@ def _network_files(network: PlannedNetwork, tags: Sequence[str]) -> dict[str, st
     plan, kernels, names = network.plan, network.kernels, network.names
     constants = packed_constants(plan, kernels)
     values = _common_values(plan, names) | _step_values(plan, kernels, names, constants) | {"kernel_parts": tags}
-    prefix = names.prefix
+    prefix, functions = names.prefix, _task_functions(plan.graph, names)
+    values |= {"functions": functions}
     files = {
         f"{prefix}.h": render("network/model.h.j2", values),
         f"{prefix}.c": render("network/model.c.j2", values),
         f"{prefix}_constants.h": render("network/constants.h.j2", values),
         f"{prefix}_constants.c": render("network/constants.c.j2", values),
     }
-    for number, port in enumerate(plan.graph.outputs):
-        if port.tail:
-            tail = _tail_values(plan.graph, number)
-            files[f"{prefix}_{tail['function']}.c"] = render(f"network/{TAILS[port.tail].template}.c.j2", values | tail)
+    for function in functions:
+        files[f"{prefix}_{function.name}.c"] = function.source or render(
+            function.template, values | {name: _spelt(value) for name, value in function.values.items()}
+        )
     return files
+
+
+def _task_functions(graph: Graph, names: Names) -> list[CFunction]:
+    """What the task offers beside the network."""
+    task, outputs, offset = names.task or recognise(outputs_of(graph), {}), [], 0
+    for port in graph.outputs:
+        tensor, quant = graph.tensors[port.tensor], quant_of(graph, port.tensor)
+        scale = float(scale_of(quant))
+        outputs.append(CValues(comment(port.outside), offset, tensor.size_bytes, scale, quant.zero_point))
+        offset += tensor.size_bytes
+    return task.c_functions(names.prefix, outputs)
+
+
+def _spelt(value: object) -> object:
+    """A value of a task's template; floats and arrays as C."""
+    if isinstance(value, np.ndarray):
+        return array_lines(value)
+    return float_literal(value) if isinstance(value, float) else value
 
 
 def _parts_tag(source: str, variants: Sequence[str]) -> str:
@@ -162,9 +185,9 @@ def _common_values(plan: Plan, names: Names) -> dict[str, object]:
     source = graph.tensors[graph.inputs[0].tensor]
     _, height, width, channels = source.shape
     outputs, offset = [], 0
-    for number, port in enumerate(graph.outputs):
+    for port in graph.outputs:
         tensor = graph.tensors[port.tensor]
-        outputs.append(_output_values(tensor, port.outside, offset) | _tail_names(graph, number))
+        outputs.append(_output_values(tensor, port.outside, offset))
         offset += tensor.size_bytes
     return {
         "version": __version__,
@@ -251,25 +274,4 @@ def _step_values(
         "memory_map": drawing(plan),
         "has_pixel_tables": names.tables is not None,
         "kernel_headers": sorted({_header_file(kernel.headers[0]) for kernel in kernels.values() if kernel.headers}),
-    }
-
-
-def _tail_names(graph: Graph, number: int) -> dict[str, str]:
-    """What an output's tail is called in words, and its C function; "" without one."""
-    tail = graph.outputs[number].tail
-    function = TAILS[tail].template + (str(number) if len(graph.outputs) > 1 else "") if tail else ""
-    return {"tail": tail.replace("_", " "), "function": function}
-
-
-def _tail_values(graph: Graph, number: int) -> dict[str, object]:
-    """What the C of an output's tail is made from."""
-    before, port = graph.outputs[:number], graph.outputs[number]
-    tensor, quant = graph.tensors[port.tensor], quant_of(graph, port.tensor)
-    scale = float(scale_of(quant))
-    return {
-        **_tail_names(graph, number),
-        "offset": sum(graph.tensors[other.tensor].size_bytes for other in before),
-        "count": tensor.size_bytes,
-        "scale": float_literal(scale),
-        "table": array_lines(TAILS[port.tail].table(scale, quant.zero_point)),
     }

@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mbn2c.tasks.classification.class_folders import classes_of_folders
 from mbn2c.tasks.classification.csv_labels import labels_of, read_labels
 from mbn2c.tasks.classification.outputs import OutputSpec
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The images' classes.
-
-    indices  of each image; None where they are not known
-    source   "csv", "folders", or None
-    note     in words, for class folders: which class each is, or why they are none
-    """
-
-    indices: list[int] | None = None
-    source: str | None = None
-    note: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return {"source": self.source, "note": self.note}
+from mbn2c.tasks.protocol import Labels
 
 
 def find_labels(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from mbn2c.files.typed_json import Count, Real
 from mbn2c.tasks.classification.outputs import CLASSES, LOGITS, SOFTMAXES, VECTOR, OutputSpec
 from mbn2c.tasks.statistics import clustered_share, decibel, mean_interval
 from mbn2c.tasks.tails import LARGEST_LOGIT
@@ -33,11 +33,11 @@ class Likeness:
     largest_error  the largest difference
     """
 
-    same: int
-    cosine: float | None
-    signal: float
-    noise: float
-    largest_error: float
+    same: Count
+    cosine: Real | None
+    signal: Real
+    noise: Real
+    largest_error: Real
 
 
 def compare(output: OutputSpec, expected: np.ndarray, found: np.ndarray) -> Likeness:
@@ -112,20 +112,3 @@ def top1_agreement(outputs: Sequence[Mapping[str, Any]], main: int) -> tuple[flo
     found = outputs[main]
     chooses = found["metric"] in (TOP1, BY_POSITION) or (found["metric"] == SIGN and found["shape"][3] == 1)
     return (found["value"], found["interval_95"]) if chooses else (None, None)
-
-
-def noisiest(outputs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The output of the lowest SQNR; None where none has any noise, or nothing to compare with."""
-    noisy = [one for one in outputs if one["largest_error"]]
-    return min(noisy, key=_sqnr, default=None)
-
-
-def fails_sqnr(outputs: Sequence[Mapping[str, Any]], least_db: float) -> Mapping[str, Any] | None:
-    """The output of the lowest SQNR if that is below `least_db`."""
-    worst = noisiest(outputs)
-    return worst if worst is not None and _sqnr(worst) < least_db else None
-
-
-def _sqnr(one: Mapping[str, Any]) -> float:
-    """In dB; of noise without a signal as low as can be."""
-    return -math.inf if one["sqnr_db"] is None else float(one["sqnr_db"])

@@ -18,41 +18,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mbn2c.errors import UsageError
-from mbn2c.tasks.tails import undo_tail
-from mbn2c.tasks.task import nhwc_extents, to_nhwc
+from mbn2c.tasks.outputs import Output
 
 CLASSES, LOGITS, VECTOR = KINDS = ("classes", "logits", "vector")
 SOFTMAXES = ("softmax", "log_softmax")
 
 
 @dataclass(frozen=True)
-class OutputSpec:
-    """One output, as the user's file has it and as the device returns it.
+class OutputSpec(Output):
+    """One output and what it says.
 
-    name         in the ONNX file
-    shape        there, batch fixed to 1
-    permutation  ONNX axis k is NHWC axis permutation[k]
-    tail         "", "softmax", "log_softmax" or "sigmoid": what the file applies last and the device leaves out
-    kind         one of KINDS
-    reason       why it is of this kind, in words
-    is_assumed   nothing but the shape says so
+    kind        one of KINDS
+    reason      why it is of this kind, in words
+    is_assumed  nothing but the shape says so
     """
 
-    name: str
-    shape: tuple[int, ...]
-    permutation: tuple[int, ...]
-    tail: str
     kind: str
     reason: str
     is_assumed: bool = False
-
-    @property
-    def nhwc(self) -> tuple[int, int, int, int]:
-        return nhwc_extents(self.shape, self.permutation)
-
-    @property
-    def channels(self) -> int:
-        return self.nhwc[3]
 
     @property
     def decisions(self) -> int:
@@ -71,14 +54,6 @@ class OutputSpec:
     def name_count(self) -> int:
         """How many class names go with it; 0 for a vector."""
         return {CLASSES: self.channels, LOGITS: max(2, self.channels), VECTOR: 0}[self.kind]
-
-    def before_tail(self, values: np.ndarray) -> np.ndarray:
-        """The file's output, in its own axis order -> float64 [1, H, W, C] before the softmax or sigmoid.
-
-        A softmax's logits are known up to a constant for each position, a sigmoid's within LARGEST_LOGIT.
-        """
-        found = to_nhwc(values.reshape(self.shape), self.permutation).astype(np.float64)
-        return undo_tail(self.tail, found)
 
     def decide(self, values: np.ndarray) -> np.ndarray:
         """[1, H, W, C] before the tail -> class indices [1, H, W], or 0 and 1 [1, H, W, C]; not for a vector."""
@@ -106,31 +81,17 @@ class OutputSpec:
         return int(self.decide(values).item()) if self.decisions == 1 else None
 
 
-def read_outputs(
-    ports: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]],
-    tails: Sequence[str],
-    kinds: Mapping[str, str],
-    class_names: int = 0,
-) -> tuple[OutputSpec, ...]:
+def read_outputs(outputs: Sequence[Output], kinds: Mapping[str, str], class_names: int = 0) -> tuple[OutputSpec, ...]:
     """What each output is.
 
-    ports        name, shape and permutation of each
-    tails        of each, as in OutputSpec
     kinds        by name: what the user says
     class_names  how many class names the user gave; 0: none
-    raises       UsageError for a name that no output has, or no kind
     """
-    names = [name for name, _, _ in ports]
-    for name, kind in kinds.items():
-        if name not in names:
-            raise UsageError(f"no output is called '{name}'", where="--output-kind", hint=f"one of {', '.join(names)}")
-        if kind not in KINDS:
-            raise UsageError(f"no kind of output is called '{kind}'", where="--output-kind", hint=", ".join(KINDS))
     found = []
-    for (name, shape, permutation), tail in zip(ports, tails, strict=True):
-        output = OutputSpec(name, shape, permutation, tail, *_deduced(tail, nhwc_extents(shape, permutation)))
-        if name in kinds:
-            output = replace(output, kind=kinds[name], reason="--output-kind", is_assumed=False)
+    for one in outputs:
+        output = OutputSpec(one.name, one.shape, one.permutation, one.tail, *_deduced(one.tail, one.nhwc))
+        if one.name in kinds:
+            output = replace(output, kind=kinds[one.name], reason="--output-kind", is_assumed=False)
         elif class_names and output.label_count == class_names and output.is_assumed:
             output = replace(output, reason=f"{class_names} class names", is_assumed=False)
         found.append(output)

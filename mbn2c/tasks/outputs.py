@@ -1,0 +1,48 @@
+"""One output of a network: what it is called, its axes, and how the user's file ends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph
+from mbn2c.tasks.tails import undo_tail
+from mbn2c.tasks.task import nhwc_extents, to_nhwc
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output, as the user's file has it and as the device returns it.
+
+    name         in the ONNX file
+    shape        there, batch fixed to 1
+    permutation  ONNX axis k is NHWC axis permutation[k]
+    tail         "", or a name in `tails.TAILS`: what the file applies last and the device leaves out
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    permutation: tuple[int, ...]
+    tail: str
+
+    @property
+    def nhwc(self) -> tuple[int, int, int, int]:
+        return nhwc_extents(self.shape, self.permutation)
+
+    @property
+    def channels(self) -> int:
+        return self.nhwc[3]
+
+    def before_tail(self, values: np.ndarray) -> np.ndarray:
+        """The file's output, in its own axis order -> float64 [1, H, W, C] before the tail.
+
+        A softmax's logits are known up to a constant for each position, a sigmoid's within LARGEST_LOGIT.
+        """
+        found = to_nhwc(values.reshape(self.shape), self.permutation).astype(np.float64)
+        return undo_tail(self.tail, found)
+
+
+def outputs_of(graph: Graph) -> tuple[Output, ...]:
+    """One for each output Port, in order."""
+    return tuple(Output(port.outside, port.shape, port.permutation, port.tail) for port in graph.outputs)
