@@ -20,9 +20,9 @@ from mbn2c.cli import main
 from mbn2c.commands.build import BuildOptions
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.one_image import Bench, Outcome, Tally, VerifyOptions, open_models
+from mbn2c.commands.verify.result import records_of
 from mbn2c.commands.verify.second_look import Finding
 from mbn2c.errors import GateError, UsageError
-from mbn2c.files.typed_json import from_plain
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.network.outputs import device_answers
 from mbn2c.ops.base.operator import quant_of
@@ -254,8 +254,7 @@ def judged(output: OutputFolder, labels: list[int] | None = None, **kinds: str) 
     for position in range(len(samples)):
         prepared = bench.prepare(position)
         whole.add(bench.judge(Outcome(prepared, Finding(prepared.expected))))
-    records = [from_plain(one, models.task.record) for one in whole.records]
-    return models.task.judge_verified(records, Labels(labels), models.float32 is not None)
+    return models.task.judge_verified(records_of(whole, models.task), Labels(labels), models.float32 is not None)
 
 
 def summaries(output: OutputFolder, **kinds: str) -> list[dict[str, Any]]:

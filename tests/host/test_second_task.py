@@ -7,7 +7,7 @@ import json
 import subprocess
 import xml.etree.ElementTree as Xml
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from onnx_models import Net
 from users_pytest import run_pytest
 
 from mbn2c.cli import main
-from mbn2c.errors import GateError, UsageError
+from mbn2c.commands.verify.one_image import Tally
+from mbn2c.commands.verify.result import records_of
+from mbn2c.errors import GateError, InternalError, UsageError
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, HeldBack, Labels, Limits
@@ -122,6 +124,12 @@ def test_tasks_have_names_of_their_own() -> None:
     assert all_kinds() == ["there", "heat", "classes", "logits", "vector"]
     with pytest.raises(ValueError, match="there is a task called 'beacon'"):
         register(Beacon)
+
+
+def test_the_page_says_what_each_task_is() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "accuracy.md").read_text()
+    for task in all_tasks():
+        assert task is Beacon or f"| `{task.name}` | {task.about} |" in page
 
 
 # --- build, verify, C ----------------------------------------------------------------------------
@@ -251,9 +259,13 @@ def test_its_gate_counts_what_moves(moved: int, passes: bool) -> None:
             task.check_held_back(judged, Limits(max_drop=25), {})
 
 
-def test_labels_of_other_images_are_no_labels() -> None:
-    """A record that was lost would move every label behind it."""
-    task = recognise([HEAT, THERE], {})
+def test_a_lost_record_is_noticed() -> None:
+    """It would move every label behind it."""
+    task, whole = recognise([HEAT, THERE], {}), Tally(images=10, records=[asdict(one) for one in records(0)])
+    assert records_of(whole, task) == records(0)
+    del whole.records[4]
+    with pytest.raises(InternalError, match="9 records of 10 images"):
+        records_of(whole, task)
     truths: list[Any] = list(range(10))
     assert task.judge_verified(records(0), Labels(truths), has_float=True)["found_device"] == 1.0
     with pytest.raises(ValueError, match="zip"):

@@ -10,7 +10,7 @@ from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.one_image import Tally
 from mbn2c.commands.verify.stress import StressTally
-from mbn2c.errors import BoardError, GateError
+from mbn2c.errors import BoardError, GateError, InternalError
 from mbn2c.files.typed_json import from_plain
 from mbn2c.link.dialogue import BITS_PER_BYTE
 from mbn2c.link.session import Session
@@ -29,8 +29,7 @@ def verify_result(
     seconds: float,
 ) -> dict[str, Any]:
     """The JSON object; labels: of the images."""
-    records = [from_plain(one, task.record) for one in tally.records]
-    judged = task.judge_verified(records, labels, output.float_model is not None)
+    judged = task.judge_verified(records_of(tally, task), labels, output.float_model is not None)
     counts = tally.instructions
     sessions = [device.session for device in devices]
     line_s = max(session.line_s for session in sessions)
@@ -70,6 +69,13 @@ def verify_result(
         "images_per_s": round(sum(session.runs for session in sessions) / line_s, 2) if line_s else None,
         "wall_s": round(seconds, 3),
     }
+
+
+def records_of(tally: Tally, task: Task) -> list[Any]:
+    """What the task found of each image. Raises InternalError if an image has none: labels go by position."""
+    if len(tally.records) != tally.images:
+        raise InternalError(f"{len(tally.records)} records of {tally.images} images", hint="please report it")
+    return [from_plain(one, task.record) for one in tally.records]
 
 
 def _stack_used(sessions: Sequence[Session]) -> int | None:
