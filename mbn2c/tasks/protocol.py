@@ -232,22 +232,22 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def check_held_back(cls, judged: Json, limits: Limits, costs: Costs) -> None:
-        """The gates of `build`. Raises GateError."""
+        """The gates of `build`; judged: as of `HeldBack.to_json`. Raises GateError."""
 
     @classmethod
     @abstractmethod
     def check_verified(cls, judged: Mapping[str, Any], limits: Limits, costs: Costs) -> None:
-        """The gates of `verify`. Raises GateError."""
+        """The gates of `verify`; judged: all that `verify --json` prints, `labels` too. Raises GateError."""
 
     @classmethod
     @abstractmethod
     def held_back_rows(cls, judged: Mapping[str, Any]) -> Rows:
-        """`judge_held_back` for people."""
+        """`HeldBack.to_json` for people."""
 
     @classmethod
     @abstractmethod
     def verified_rows(cls, judged: Mapping[str, Any]) -> Rows:
-        """`judge_verified` for people."""
+        """`verify --json` for people, as far as it is of outputs."""
 
     # --- C ---------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ from mbn2c.tasks.classification.outputs import KINDS, OutputSpec, main_output, r
 from mbn2c.tasks.gates import fails_sqnr, noisiest
 from mbn2c.tasks.images import open_samples
 from mbn2c.tasks.outputs import Output
-from mbn2c.tasks.protocol import Labels
+from mbn2c.tasks.protocol import Answers, HeldBack, Labels, Limits, Task
 from mbn2c.tasks.registry import recognise
 from mbn2c.tasks.statistics import Share, clustered_share, mean_interval
 
@@ -182,6 +183,49 @@ def test_the_noisiest_output_decides() -> None:
     assert noisiest([quiet, loud, exact]) is loud and noisiest([exact]) is None
     assert fails_sqnr([quiet, loud, exact], 10.1) is loud and fails_sqnr([quiet, loud, exact], 9.9) is None
     assert fails_sqnr([loud, lost], -100) is lost
+
+
+def said_by_two_outputs(swapped: bool) -> tuple[Task, list[Any]]:
+    """Records of 20 images with two outputs of 6 scores, labels of the first; swapped: by the device."""
+    task, chance = (
+        recognise([Output(name, CLASS, (0, 3), "") for name in ("one", "other")], {}),
+        np.random.default_rng(5),
+    )
+    found = []
+    for _ in range(20):
+        scores = [chance.normal(0, 1, (1, 1, 1, 6)) for _ in range(2)]
+        found.append(task.compare(Answers(scores[::-1] if swapped else scores, scores, scores)))
+    return task, found
+
+
+def verified_json(task: Task, records: list[Any], labels: Labels) -> dict[str, Any]:
+    """The part of `verify --json` that gates ask."""
+    return {"labels": labels.to_json(), **task.judge_verified(records, labels, has_float=True)}
+
+
+def test_swapped_outputs_fail_every_gate() -> None:
+    for swapped in (False, True):
+        task, records = said_by_two_outputs(swapped)
+        labels = Labels([record.float32 for record in records])
+        judged = [verified_json(task, records, labels), HeldBack(records, labels).to_json(task)]
+        for found, check in zip(judged, (task.check_verified, task.check_held_back), strict=True):
+            assert (found["outputs"][0]["value"] < 0.5) is swapped and (found["drop"] > 0.5) is swapped
+            for limits in (Limits(max_drop=20), Limits(min_sqnr=20)):
+                with pytest.raises(GateError) if swapped else contextlib.nullcontext():
+                    check(found, limits, {})
+
+
+def test_labels_of_other_images_pass_no_gate() -> None:
+    """The float model would be no better than chance, and nothing could be lost."""
+    task, records = said_by_two_outputs(swapped=False)
+    labels = Labels([(record.float32 + 1) % 6 for record in records], "csv", "from afar")
+    with pytest.raises(GateError, match="no drop can be measured against these labels") as refused:
+        task.check_verified(verified_json(task, records, labels), Limits(max_drop=20), {})
+    assert refused.value.where == "from afar"
+    with pytest.raises(GateError, match="no drop can be measured against these labels"):
+        task.check_held_back(HeldBack(records, labels).to_json(task), Limits(max_drop=20), {})
+    with pytest.raises(ValueError, match="zip"):  # one is missing: every label behind it would be another image's
+        task.judge_verified(records[1:], labels, has_float=True)
 
 
 # --- whole networks ------------------------------------------------------------------------------
