@@ -1,10 +1,10 @@
 """Accuracy of int8 against float32 on real models: mbn2c beside ONNX Runtime's own quantizer, in one run.
 
-    .venv/bin/python benchmarks/accuracy.py [MODEL ...] [--quantize fast default best] [--limit N] [--readme]
+    .venv/bin/python benchmarks/accuracy.py [MODEL ...] [--quantize fast default best] [--limit N] [--renew]
 
 Calibrates on evenly spaced images of a folder of ../shared and judges on its other images only. Prints a table in
-Markdown, with 95 % intervals (Wilson). --readme renews the rows it measured, and leaves the others, between
-`<!-- table: accuracy -->` and `<!-- end -->` of README.md and docs/quantization.md.
+Markdown, with 95 % intervals (Wilson). --renew renews the rows it measured, and leaves the others, between
+`<!-- table: accuracy -->` and `<!-- end -->` of docs/benchmarks.md and docs/quantization.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mbn2c.tasks.task import Preprocess
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
-PAGES = ("README.md", "docs/quantization.md")
+PAGES = ("docs/benchmarks.md", "docs/quantization.md")
 HEAD = ("model", "int8 by", "top-1 % (95 %)", "same top-1 as float32 % (95 %)", "CPU s")
 
 
@@ -164,7 +164,7 @@ def line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def renew(page: Path, measured: Sequence[Sequence[str]]) -> None:
+def renew_rows(page: Path, measured: Sequence[Sequence[str]]) -> None:
     """Put rows into the table of a page; those of other models and ways stay."""
     text = page.read_text(encoding="utf-8")
     block = re.compile(r"(<!-- table: accuracy -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(CASES)} (default all)")
     parser.add_argument("--quantize", nargs="+", choices=EFFORTS, default=["default"])
     parser.add_argument("--limit", type=int, help="judge on so many of the other images")
-    parser.add_argument("--readme", action="store_true", help=f"renew the rows in {' and '.join(PAGES)}")
+    parser.add_argument("--renew", action="store_true", help=f"renew the rows in {' and '.join(PAGES)}")
     options = parser.parse_args()
     print(line(HEAD), line(["---"] * len(HEAD)), sep="\n", flush=True)
     for name in options.models or CASES:
@@ -192,9 +192,9 @@ def main() -> None:
         for row in rows(name, options.quantize, options.limit):
             print(line(row), flush=True)
             measured.append(row)
-        if options.readme:
+        if options.renew:
             for page in PAGES:
-                renew(ROOT / page, measured)
+                renew_rows(ROOT / page, measured)
 
 
 if __name__ == "__main__":

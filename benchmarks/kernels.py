@@ -1,23 +1,23 @@
-"""Instructions, cycles, RAM and flash of two real networks on every emulated core, as the tables in README.md.
+"""Instructions, cycles, RAM and flash of two real networks on every emulated core, as the tables in docs/benchmarks.md.
 
     .venv/bin/python benchmarks/kernels.py [vww_96] [mobilenet_v2_1.0_224] [--cores CORE ...]      (needs ../shared)
 
 Each network is quantized once, built for each core and goal, and run on the emulated board with a real image; all
 output bytes must equal the reference's. With all cores the tables of the networks named are renewed between the lines
-`<!-- table: NAME -->` and `<!-- end -->` of README.md; otherwise they are only printed.
+`<!-- table: NAME -->` and `<!-- end -->` of docs/benchmarks.md; otherwise they are only printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from instruction_counts import BOARDS, ROOT, SHARED
+from instruction_counts import BOARDS, SHARED
+from pages import BENCHMARKS, markdown, renew
 
 from mbn2c.commands.bench.cycles import MODELS as CYCLE_MODELS
 from mbn2c.commands.bench.measure import CLASSES, Measured, measure
@@ -197,20 +197,6 @@ def _short(value: float) -> str:
     return f"{value:.{max(0, 3 - len(str(int(value))))}f}"
 
 
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
-
-
-def renew(name: str, table: str) -> None:
-    """Put a table between its markers in README.md."""
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    block = re.compile(rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-    if not block.search(text):
-        raise SystemExit(f"README.md has no marker for '{name}'")
-    readme.write_text(block.sub(lambda found: f"{found.group(1)}{table}\n{found.group(2)}", text), encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(CASES)}; all if none is named")
@@ -224,7 +210,7 @@ def main() -> None:
         for title, table in tables.items():
             print(f"\n{title}\n\n{table}\n", flush=True)
             if len(options.cores) == len(BOARDS):
-                renew(title, table)
+                renew(BENCHMARKS, title, table)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""RAM of five networks against what must be reached, and what it costs in instructions, as the table in README.md.
+"""RAM of five networks against what must be reached, and its price in instructions, as the table in docs/benchmarks.md.
 
-    PYTHONPATH=tests .venv/bin/python benchmarks/memory.py [NETWORK ...] [--cores CORE ...]
+    PYTHONPATH=tests/support .venv/bin/python benchmarks/memory.py [NETWORK ...] [--cores CORE ...]
 
 RAM is arena, context and the worst-case stack; input rows come one by one. Every network is quantized on noise, since
 sizes do not depend on it; those that ../shared has not, or all without it, have random weights. Each is run once on the
 core's emulated board, and all output bytes must equal the reference's. With all networks and cores the table is renewed
-in README.md; otherwise it is only printed. `tests/emulator/test_memory_figures.py` asserts the same figures.
+in docs/benchmarks.md; otherwise it is only printed. `tests/emulator/test_memory_figures.py` asserts the same figures.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 from instruction_counts import BOARDS, SHARED
-from kernels import markdown, renew
 from mobilenets import mobilenet_v1, mobilenet_v2
 from networks import quantized
+from pages import BENCHMARKS, markdown, renew
 
 from mbn2c.commands.bench.measure import Measured, measure_choice
 from mbn2c.ir.graph import Graph
@@ -147,7 +147,7 @@ def main() -> None:
     table = markdown(head, rows)
     print(f"\n{table}")
     if not options.networks and not options.cores:
-        renew(NAME, table)
+        renew(BENCHMARKS, NAME, table)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        options = _parser().parse_args(arguments)
+        options = parser().parse_args(arguments)
         code: int = options.run(options)
         return code
     except KeyboardInterrupt:
@@ -45,14 +45,15 @@ class _Parser(argparse.ArgumentParser):
         super().error(printable(message))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """All commands, each with its options and what runs it."""
+    root = _Parser(
         prog="mbn2c",
         description="Compile a trained MobileNet (ONNX) to bit-exact int8 C, and prove it on the board.",
         epilog=EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"mbn2c {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    root.add_argument("--version", action="version", version=f"mbn2c {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_inspect(commands)
     add_build(commands)
     add_flash(commands)
@@ -60,4 +61,4 @@ def _parser() -> argparse.ArgumentParser:
     add_bench(commands)
     add_listings(commands)
     add_demo(commands)
-    return parser
+    return root
