@@ -10,7 +10,7 @@ import difflib
 import itertools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,12 +97,30 @@ class SetupStep:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """One clock of a chip once `setup` is done: an oscillator, or another clock multiplied and divided.
+
+    hz       what it is: the clock `of` * multiply / divide
+    of       name of an earlier clock; "" for an oscillator
+    most_hz  what the manual allows; 0: told of another clock of the tree
+    """
+
+    name: str
+    hz: int
+    of: str = ""
+    multiply: int = 1
+    divide: int = 1
+    most_hz: int = 0
+
+
+@dataclass(frozen=True)
 class Console:
     """The serial port of a board.
 
     driver      one of DRIVERS
     base        address of its registers
-    clock_hz    clock that its baud rate divider divides; may differ from the core's
+    clock       name of the clock that its baud rate divider divides, on a board that tells its clocks
+    clock_hz    frequency of it; told by `clock` where there is one
     baud        rate after reset
     line_bytes  receive buffer of the firmware: the largest frame the board takes
     window_bytes  of requests that the board holds while its network works; 0: one request at a time
@@ -116,6 +134,7 @@ class Console:
     baud: int
     line_bytes: int
     base: int = 0
+    clock: str = ""
     clock_hz: int = 0
     interrupt: int | None = None
     interrupt_base: int = 0
@@ -163,7 +182,9 @@ class Board:
 
     core       the core it has
     also_runs  other cores whose code it executes
-    clock_hz   of the core, once `setup` is done; 0 where that means nothing
+    chip       part number, by which its manual is found; "" for an emulated board
+    clocks     of the chip once `setup` is done, oscillators first; () where they mean nothing
+    clock_hz   of the core: its clock named "core"; 0 where that means nothing
     setup      clocks and pins, in order, done once before the console opens
     boot       what the chip's boot ROM wants to find in flash: one of BOOTS
     source     where the facts come from
@@ -176,6 +197,8 @@ class Board:
     memories: tuple[Memory, ...]
     console: Console
     source: str
+    chip: str = ""
+    clocks: tuple[Clock, ...] = ()
     clock_hz: int = 0
     setup: tuple[SetupStep, ...] = ()
     boot: str = ""
@@ -234,13 +257,40 @@ def parse_board(name: str, facts: Mapping[str, Any], where: str = "") -> Board:
     tables = dict(facts)
     tables["memories"] = tuple(_build(Memory, entry, where) for entry in facts.get("memories", ()))
     tables["setup"] = tuple(_build(SetupStep, entry, where) for entry in facts.get("setup", ()))
+    tables["clocks"] = tuple(_build(Clock, entry, where) for entry in facts.get("clocks", ()))
     tables["console"] = _build(Console, facts.get("console", {}), where)
+    if tables["clocks"]:
+        tables |= _clocked(tables["clocks"], tables["console"], facts, where)
     for key, kind in (("emulator", Emulator), ("flash", Flash)):
         if key in facts:
             tables[key] = _build(kind, facts[key], where)
     board = _build(Board, {"name": name, **tables}, where)
     _check_board(board, where)
     return board
+
+
+def _clocked(clocks: tuple[Clock, ...], console: Console, facts: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The facts that follow from a board's clocks: the frequencies of the core and of the console."""
+    if "clock_hz" in facts or console.clock_hz:
+        raise UsageError("clock_hz follows from clocks and is not told beside them", where=where)
+    known: dict[str, int] = {}
+    for clock in clocks:
+        if clock.name in known:
+            raise UsageError(f"two clocks are called '{clock.name}'", where=where)
+        if clock.of:
+            _one_of(clock.of, tuple(known), f"of, of clock '{clock.name}',", where)
+            made = known[clock.of] * clock.multiply
+            if clock.divide == 0 or made != clock.hz * clock.divide:
+                words = f"'{clock.of}' * {clock.multiply} / {clock.divide}"
+                raise UsageError(f"clock '{clock.name}' of {clock.hz:,} Hz is not {words}", where=where)
+        if clock.hz > (clock.most_hz or clock.hz):
+            limit = f"at most {clock.most_hz:,} are allowed"
+            raise UsageError(f"clock '{clock.name}' has {clock.hz:,} Hz, {limit}", where=where)
+        known[clock.name] = clock.hz
+    if "core" not in known:
+        raise UsageError("no clock is called 'core'", where=where, hint=f"name that of the core so: {', '.join(known)}")
+    _one_of(console.clock, tuple(known), "console.clock", where)
+    return {"clock_hz": known["core"], "console": replace(console, clock_hz=known[console.clock])}
 
 
 def _check_board(board: Board, where: str) -> None:

@@ -7,11 +7,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from chip_clocks import family_of
 from dummy_model import DummyModel
 from firmware import build_firmware
 from model_board import ModelBoard
 from places import ROOT
-from test_real_boards import stm32f4
 
 from mbn2c.firmware.flash.tools import flash
 from mbn2c.link.session import EMULATED, Session
@@ -31,7 +31,8 @@ def board() -> Board:
 
 
 def test_clock(board: Board) -> None:
-    assert stm32f4(board) == (board.clock_hz, board.console.clock_hz)
+    assert {clock.name: clock.hz for clock in board.clocks} == family_of(board).clocks(board)
+    assert board.console.clock == family_of(board).uarts[board.console.base]
 
 
 def test_firmware_runs(board: Board, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from chip_clocks import family_of
 from devices import assert_exact, build_folder, demo_options
 from dummy_model import DummyModel
 from firmware import build_firmware, missing_tool
@@ -35,7 +36,7 @@ from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.serial_port import SerialPort
 from mbn2c.progress import no_progress
 from mbn2c.resources.render import file_text
-from mbn2c.targets import Board, all_boards, load_board, load_core
+from mbn2c.targets import all_boards, load_board, load_core
 
 REAL = [board.name for board in all_boards() if not board.emulated]
 BARE = [name for name in REAL if load_board(name).memories]
@@ -221,27 +222,6 @@ def test_nothing_of_a_boot_loader_interrupts(name: str, model_board: Callable[[s
     assert taken.timer == (7 if load_core(board.board.core).cycle_counter == "systick" else 0)
 
 
-# Where the core's clock source is chosen, and where the buses' dividers are: (address, mask, value).
-PLL_DRIVES = {
-    "stm32f405": (0x40023808, 0x3, 0x2),
-    "nucleo-f446re": (0x40023808, 0x3, 0x2),
-    "nucleo-f767zi": (0x40023808, 0x3, 0x2),
-    "nucleo-h743zi2": (0x58024410, 0x7, 0x3),
-    "nucleo-l4r5zi": (0x40021008, 0x3, 0x3),
-    "nucleo-u575zi-q": (0x46020C1C, 0x3, 0x3),
-}
-# RM0432 and RM0456, RCC, "System clock (SYSCLK) selection": a PLL of more than 80 MHz takes over with AHB / 2, and
-# AHB / 1 comes at least 1 us later.
-AHB_HALF = {"nucleo-l4r5zi": (0x40021008, 0xF0, 0x80), "nucleo-u575zi-q": (0x46020C20, 0xF, 0x8)}
-# RM0090, RM0390 and RM0410, RCC_CFGR, RM0433, RCC_D1CFGR: a new divider counts from 1 to 16 AHB cycles after it is set.
-DIVIDERS = {
-    "stm32f405": {0x40023808: 0xFCF0},
-    "nucleo-f446re": {0x40023808: 0xFCF0},
-    "nucleo-f767zi": {0x40023808: 0xFCF0},
-    "nucleo-h743zi2": {0x58024418: 0xF7F, 0x5802441C: 0x770, 0x58024420: 0x70},
-}
-
-
 def changes(board: ModelBoard, address: int, mask: int) -> list[tuple[int, int]]:
     """(instructions since the setup's begin, new value) of each change of a field."""
     found, held = [], 0
@@ -252,35 +232,43 @@ def changes(board: ModelBoard, address: int, mask: int) -> list[tuple[int, int]]
     return found
 
 
-# RP2040 and RP2350 do without: their clocks' multiplexers change over without glitches.
-FAST = [name for name in BARE if load_board(name).clock_hz > 80_000_000 and load_board(name).console.driver != "pl011"]
+FAST = [board for board in map(load_board, BARE) if board.clock_hz > 80_000_000 and family_of(board).switch]
+THROUGH_HALF = [board.name for board in FAST if family_of(board).ahb_half]
+DIVIDED = [board.name for board in FAST if family_of(board).dividers]
 
 
-@pytest.mark.parametrize("name", FAST)
-def test_every_fast_clock_is_reached_in_steps(name: str) -> None:
-    known = name in PLL_DRIVES and (name in AHB_HALF or name in DIVIDERS)
-    assert known, "a line in PLL_DRIVES, and in AHB_HALF or DIVIDERS: who added a board says how its clock may rise"
+def pll_drives(board: ModelBoard) -> int:
+    """When the PLL becomes the core's source: instructions since the setup's begin."""
+    switch = family_of(board.board).switch
+    assert switch is not None
+    [(switched, _)] = [change for change in changes(board, *switch[:2]) if change[1] == switch[2]]
+    return switched
 
 
-@pytest.mark.parametrize("name", AHB_HALF)
+def test_every_fast_clock_is_reached_in_steps() -> None:
+    """Where the manual knows no clock multiplexer without glitches, it says how the clock may rise."""
+    assert {board.name for board in FAST} == {*THROUGH_HALF, *DIVIDED}
+
+
+@pytest.mark.parametrize("name", THROUGH_HALF)
 def test_high_speed_is_reached_through_ahb_half(name: str, model_board: Callable[[str], ModelBoard]) -> None:
-    board, (address, mask, half) = model_board(name), AHB_HALF[name]
-    switch, pll = PLL_DRIVES[name][:2], PLL_DRIVES[name][2]
-    [(switched, _)] = [change for change in changes(board, *switch) if change[1] == pll]
-    (divided, first), (undivided, last) = changes(board, address, mask)
-    assert divided < switched and (first, last) == (half, 0)
+    board = model_board(name)
+    half = family_of(board.board).ahb_half
+    assert half is not None
+    switched = pll_drives(board)
+    (divided, first), (undivided, last) = changes(board, *half[:2])
+    assert divided < switched and (first, last) == (half[2], 0)
     # An instruction takes a cycle at least, and a cycle lasts twice as long as later.
     assert undivided - switched >= board.board.clock_hz / 2 * 1e-6
 
 
-@pytest.mark.parametrize("name", DIVIDERS)
+@pytest.mark.parametrize("name", DIVIDED)
 def test_dividers_have_settled_when_the_clock_rises(name: str, model_board: Callable[[str], ModelBoard]) -> None:
     board = model_board(name)
-    switch, pll = PLL_DRIVES[name][:2], PLL_DRIVES[name][2]
-    [(switched, _)] = [change for change in changes(board, *switch) if change[1] == pll]
-    divided = [when for address, mask in DIVIDERS[name].items() for when, _ in changes(board, address, mask)]
+    dividers = family_of(board.board).dividers
+    divided = [when for address, mask in dividers.items() for when, _ in changes(board, address, mask)]
     # A Cortex-M7 may take two instructions in one cycle.
-    assert divided and switched - max(divided) >= 2 * 16
+    assert divided and pll_drives(board) - max(divided) >= 2 * 16
 
 
 @pytest.mark.parametrize("name", [board.name for board in all_boards()])
@@ -292,7 +280,7 @@ def test_no_peripheral_is_touched_right_after_its_clock_is_on(name: str) -> None
             assert peripherals and not after.note.startswith(tuple(peripherals)), f"{step.note}; {after.note}"
 
 
-NRF52840 = ("nrf52840-dk", "arduino-nano-33-ble")
+NRF52840 = [name for name in BARE if load_board(name).chip == "nRF52840"]
 APPROTECT_DISABLE, SW_DISABLE = 0x40000558, 0x5A
 
 
@@ -305,175 +293,20 @@ def test_debug_port_stays_open(name: str, model_board: Callable[[str], ModelBoar
 # --- clocks: the register writes, worked out by the reference manual ---
 
 
-def registers(board: Board, reset: dict[int, int]) -> dict[int, int]:
-    """What the registers hold after the setup, starting from their values after reset (0 if not given)."""
-    held = dict(reset)
-    for step in board.setup:
-        if not step.wait:
-            held[step.address] = (held.get(step.address, 0) & ~step.clear) | step.set
-    return held
-
-
-def field(value: int, high: int, low: int) -> int:
-    return (value >> low) & ((1 << (high - low + 1)) - 1)
-
-
-def _apb(code: int) -> int:
-    """ST's coding of APB dividers: 0xx is 1, 100 is 2 ... 111 is 16."""
-    return 1 if code < 4 else 2 << (code - 4)
-
-
-def stm32f4(board: Board, apb1_limit: int = 50_000_000, *, over_drive: bool = False) -> tuple[int, int]:
-    """(core, APB1) in Hz. RM0390 6.3, RM0383 6.3, RM0410 5.3: VCO input 1 to 2 MHz, VCO output 100 to 432 MHz."""
-    rcc = 0x40023800
-    held = registers(board, {rcc: 0x83, rcc + 4: 0x24003010, 0x40007000: 0xC000, 0x40023C00: 0})
-    pll, cfgr = held[rcc + 4], held[rcc + 8]
-    assert not pll >> 22 & 1, "HSI is the source"
-    vco_in = 16_000_000 / field(pll, 5, 0)
-    vco = vco_in * field(pll, 14, 6)
-    core = vco / (2 * field(pll, 17, 16) + 2)
-    assert 1e6 <= vco_in <= 2e6 and 100e6 <= vco <= 432e6
-    assert vco / field(pll, 27, 24) <= 48e6
-    assert field(cfgr, 1, 0) == 2 and field(cfgr, 7, 4) < 8
-    apb1, apb2 = core / _apb(field(cfgr, 12, 10)), core / _apb(field(cfgr, 15, 13))
-    assert apb1 <= apb1_limit and apb2 <= 2 * apb1_limit
-    # The F405 has one bit of voltage scale, its successors two.
-    assert field(held[0x40007000], 15, 14) == 3 and held[0x40007000] >> 16 & 3 == (3 if over_drive else 0)
-    # One wait state per started 30 MHz, at 2.7 V and above (RM0390 table 5, RM0383 table 5, RM0410 table 7).
-    assert field(held[0x40023C00], 3, 0) == math.ceil(core / 30e6) - 1
-    return int(core), int(apb1)
-
-
-def stm32f4_f7(board: Board, apb1_limit: int) -> tuple[int, int]:
-    """With over-drive: RM0390 5.1.4, RM0410 4.1.4."""
-    return stm32f4(board, apb1_limit, over_drive=True)
-
-
-def stm32f405(board: Board, apb1_limit: int) -> tuple[int, int]:
-    """RM0090 5.4.1 (one bit of voltage scale: 1), 7.3: APB1 to 42, APB2 to 84 MHz; USART1 is on APB2."""
-    held = registers(board, {0x40007000: 0x4000})
-    assert held[0x40007000] == 0x4000 and field(held[0x40023844], 4, 4) == 1 and field(held[0x40023840], 28, 28) == 1
-    core, apb1 = stm32f4(board, apb1_limit)
-    return core, 2 * apb1
-
-
-def stm32h7(board: Board, _: object) -> tuple[int, int]:
-    """RM0433 8.7: reference 8 to 16 MHz in range 3, wide VCO to 960 MHz on revision V, at voltage scale 0."""
-    rcc = 0x58024400
-    held = registers(board, {rcc + 0x28: 0x02020200, rcc + 0x2C: 0x01FF0000, rcc + 0x30: 0x01010280})
-    select, config, dividers = held[rcc + 0x28], held[rcc + 0x2C], held[rcc + 0x30]
-    assert field(select, 1, 0) == 0, "HSI is the source"
-    reference = 64_000_000 / field(select, 9, 4)
-    assert field(config, 3, 2) == 3 and 8e6 <= reference <= 16e6
-    assert not config & 3 and config >> 16 & 1, "wide, no fraction, P on"
-    vco = reference * (field(dividers, 8, 0) + 1)
-    assert 192e6 <= vco <= 960e6
-    pll = vco / (field(dividers, 15, 9) + 1)
-    d1 = held[rcc + 0x18]
-    assert field(d1, 11, 8) == 0 and field(d1, 3, 0) == 8
-    bus = pll / 2
-    assert field(held[rcc + 0x10], 2, 0) == 3 and pll <= 480e6 and bus <= 240e6
-    for register, high, low in ((0x18, 6, 4), (0x1C, 6, 4), (0x1C, 10, 8), (0x20, 6, 4)):
-        assert bus / _apb(field(held[rcc + register], high, low)) <= 120e6
-    assert held[0x52002000] == 0x24, "225 to 240 MHz at scale 0: RM0433 table 17"
-    assert held[0x5800042C] & 1 and field(held[0x58024818], 15, 14) == 3
-    return int(pll), int(bus / _apb(field(held[rcc + 0x1C], 6, 4)))
-
-
-def stm32l4plus(board: Board, _: object) -> tuple[int, int]:
-    """RM0432 6.4: PLL input 2.66 to 16 MHz, VCO 64 to 344 MHz; 120 MHz in boost mode; LPUART1 by RCC_CCIPR."""
-    rcc = 0x40021000
-    held = registers(board, {0x40007080: 0x100, 0x40022000: 0x600})
-    pll, cfgr = held[rcc + 0xC], held[rcc + 8]
-    assert field(pll, 1, 0) == 2 and held[rcc] & 1 << 8, "HSI16"
-    vco_in = 16_000_000 / (field(pll, 7, 4) + 1)
-    vco = vco_in * field(pll, 14, 8)
-    core = vco / (2 * field(pll, 26, 25) + 2)
-    assert 2.66e6 <= vco_in <= 16e6 and 64e6 <= vco <= 344e6 and pll >> 24 & 1
-    assert field(cfgr, 1, 0) == 3 and field(cfgr, 7, 4) == 0
-    assert not held[0x40007080] & 0x100, "boost mode"
-    assert field(held[0x40022000], 3, 0) == math.ceil(core / 20e6) - 1, "RM0432 table 12, range 1 boost"
-    assert field(held[rcc + 0x88], 11, 10) == 2
-    return int(core), 16_000_000
-
-
-def stm32u5(board: Board, _: object) -> tuple[int, int]:
-    """RM0456 11.8: PLL input 4 to 16 MHz, VCO 128 to 544 MHz; booster input 4 to 16 MHz."""
-    rcc, pwr = 0x46020C00, 0x46020800
-    held = registers(board, {0x46020C20: 0})
-    config, dividers = held[rcc + 0x28], held[rcc + 0x34]
-    assert field(config, 1, 0) == 2 and field(config, 3, 2) == 0
-    vco_in = 16_000_000 / (field(config, 11, 8) + 1)
-    vco = vco_in * (field(dividers, 8, 0) + 1)
-    core = vco / (field(dividers, 30, 24) + 1)
-    assert 4e6 <= vco_in <= 8e6 and 128e6 <= vco <= 544e6 and config >> 18 & 1
-    assert field(config, 15, 12) == 1, "booster: 16 MHz / 2"
-    assert field(held[pwr + 0xC], 17, 16) == 3 and held[pwr + 0xC] >> 18 & 1
-    assert field(held[rcc + 0x1C], 1, 0) == 3 and not held[rcc + 0x20] & 0x77F, "AHB, APB1, APB2 / 1"
-    assert field(held[0x40022000], 3, 0) == math.ceil(core / 32e6) - 1, "RM0456 table 54, range 1"
-    return int(core), int(core)
-
-
-def stm32g0(board: Board, _: object) -> tuple[int, int]:
-    """RM0444 5.4: PLL input 2.66 to 16 MHz, VCO 64 to 344 MHz."""
-    rcc = 0x40021000
-    held = registers(board, {0x40022000: 0x600})
-    pll = held[rcc + 0xC]
-    assert field(pll, 1, 0) == 2 and pll >> 28 & 1
-    vco_in = 16_000_000 / (field(pll, 6, 4) + 1)
-    vco = vco_in * field(pll, 14, 8)
-    core = vco / (field(pll, 31, 29) + 1)
-    assert 2.66e6 <= vco_in <= 16e6 and 64e6 <= vco <= 344e6
-    assert field(held[rcc + 8], 2, 0) == 2 and not field(held[rcc + 8], 14, 8)
-    assert field(held[0x40022000], 2, 0) == 2, "48 to 64 MHz: RM0444 table 13"
-    return int(core), int(core)
-
-
-def rp2(board: Board, bases: tuple[int, ...]) -> tuple[int, int]:
-    """RP2040 2.18, RP2350 8.6: VCO 750 to 1600 MHz."""
-    pll, clocks = bases
-    held = registers(board, {pll: 1, pll + 4: 0x2D, pll + 0xC: 0x00077000})
-    vco = 12_000_000 / field(held[pll], 5, 0) * held[pll + 8]
-    core = vco / field(held[pll + 0xC], 18, 16) / field(held[pll + 0xC], 14, 12)
-    assert 750e6 <= vco <= 1600e6 and field(held[pll + 0xC], 18, 16) >= field(held[pll + 0xC], 14, 12)
-    assert held[pll + 4] & 0b101001 == 0, "powered"
-    assert held[clocks + 0x30] & 3 == 2 and held[clocks + 0x3C] & 0xE1 == 1 and held[clocks + 0x48] >> 11 & 1
-    return int(core), int(core)
-
-
-def nrf52(board: Board, _: object) -> tuple[int, int]:
-    """nRF52840 PS 5.4: the core runs at 64 MHz, peripherals at 16 MHz; the crystal is started."""
-    assert registers(board, {})[0x40000000] == 1
-    return 64_000_000, 16_000_000
-
-
-CLOCKS: dict[str, tuple[Callable[..., tuple[int, int]], object]] = {
-    "nucleo-f446re": (stm32f4_f7, 45_000_000),
-    "nucleo-f767zi": (stm32f4_f7, 54_000_000),
-    "stm32f405": (stm32f405, 42_000_000),
-    "nucleo-h743zi2": (stm32h7, None),
-    "nucleo-l4r5zi": (stm32l4plus, None),
-    "nucleo-u575zi-q": (stm32u5, None),
-    "nucleo-g0b1re": (stm32g0, None),
-    "pico": (rp2, (0x40028000, 0x40008000)),
-    "pico2": (rp2, (0x40050000, 0x40010000)),
-    "nrf52840-dk": (nrf52, None),
-    "arduino-nano-33-ble": (nrf52, None),
-}
+@pytest.mark.parametrize("name", BARE)
+def test_clocks_are_what_the_registers_make(name: str) -> None:
+    board = load_board(name)
+    family = family_of(board)
+    assert {clock.name: clock.hz for clock in board.clocks} == family.clocks(board)
+    assert family.uarts[board.console.base] == board.console.clock
+    assert {clock.name for clock in board.clocks if clock.most_hz} >= set(family.limited)
 
 
 @pytest.mark.parametrize("name", BARE)
-def test_no_clock_is_taken_on_trust(name: str) -> None:
-    assert name in CLOCKS, "a line in CLOCKS: who added a board says how its registers make its clock"
-
-
-@pytest.mark.parametrize("name", CLOCKS)
-def test_clock_and_baud_arithmetic(name: str) -> None:
-    board = load_board(name)
-    work_out, facts = CLOCKS[name]
-    assert work_out(board, facts) == (board.clock_hz, board.console.clock_hz)
+def test_usual_baud_rates_are_met(name: str) -> None:
+    console = load_board(name).console
     for rate in USUAL_RATES:
-        actual = _actual_rate(board.console.driver, board.console.clock_hz, rate)
+        actual = _actual_rate(console.driver, console.clock_hz, rate)
         assert abs(actual - rate) / rate < 0.02, f"{rate} baud would be {actual:.0f}"
 
 

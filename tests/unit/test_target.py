@@ -72,6 +72,16 @@ def board_with(**changes: Any) -> dict[str, Any]:
 
 
 MEMORIES = BOARD["memories"]
+BARE_CONSOLE = {key: value for key, value in BOARD["console"].items() if key != "clock_hz"}
+
+
+def clocked_board(**core: Any) -> dict[str, Any]:
+    """With an oscillator of 16 MHz, and a core at half of it but for `core`."""
+    half = {"name": "core", "hz": 8_000_000, "of": "HSI", "divide": 2, **core}
+    facts = board_with(clocks=[{"name": "HSI", "hz": 16_000_000}, half], console={**BARE_CONSOLE, "clock": "HSI"})
+    return {key: value for key, value in facts.items() if key != "clock_hz"}
+
+
 BROKEN_BOARDS = {
     "no core": ({key: value for key, value in BOARD.items() if key != "core"}, "missing: core"),
     "unknown fact": (board_with(colour="red"), "unknown: colour"),
@@ -89,8 +99,21 @@ BROKEN_BOARDS = {
     "setup without address": (board_with(setup=[{"note": "on", "set": 1}]), "'on' needs an address, or pause_us"),
     "setup with both": (board_with(setup=[{"note": "on", "address": 4, "pause_us": 1}]), "not both"),
     "pause of what": (board_with(clock_hz=0, setup=[{"note": "1 us", "pause_us": 1}]), "clock_hz is not given"),
+    "clock of nothing": (clocked_board(of="hsi"), "of, of clock 'core', is 'hsi'"),
+    "arithmetic": (clocked_board(hz=8_000_001), "clock 'core' of 8,000,001 Hz is not 'HSI' \\* 1 / 2"),
+    "divided by 0": (clocked_board(divide=0), "clock 'core' of 8,000,000 Hz is not 'HSI' \\* 1 / 0"),
+    "too fast": (clocked_board(most_hz=7_999_999), "'core' has 8,000,000 Hz, at most 7,999,999"),
+    "no core clock": (clocked_board(name="bus"), "no clock is called 'core'"),
+    "two of a name": (clocked_board(name="HSI"), "two clocks are called 'HSI'"),
+    "console's clock": ({**clocked_board(), "console": BARE_CONSOLE}, "console.clock is ''"),
+    "told twice": ({**clocked_board(), "clock_hz": 8_000_000}, "clock_hz follows from clocks"),
     "kind": (board_with(memories=[{**MEMORIES[0], "kind": "disk"}, MEMORIES[1]]), "memory kind is 'disk'"),
 }
+
+
+def test_frequencies_follow_from_clocks() -> None:
+    board = parse_board("clocked", clocked_board(most_hz=8_000_000))
+    assert (board.clock_hz, board.console.clock_hz) == (8_000_000, 16_000_000)
 
 
 @pytest.mark.parametrize("facts, message", BROKEN_BOARDS.values(), ids=BROKEN_BOARDS)
