@@ -86,8 +86,8 @@ IN_A_RUN: dict[str, tuple[Wrong, str]] = {
     "no answer": (when(wire.Input, None), "does not answer"),
     "another message": (when(wire.Input, FACTS), "in vain"),
     "always damaged": (when(wire.Input, wire.Refused(0, 0)), "in vain"),
-    "refused": (when(wire.Input, wire.Refused(99, 5)), r"refused Rows: 99 \(5\)"),
-    "run unknown": (when(wire.Fetch, wire.Refused(3, 0)), r"lost the frame 5 times, at last because it refused Read"),
+    "refused": (when(wire.Input, wire.Refused(99, 5)), r"refused Input: 99 \(5\)"),
+    "run unknown": (when(wire.Fetch, wire.Refused(3, 0)), r"lost the frame 5 times, at last because it refused Fetch"),
     "a frame without end": (when(wire.Input, b"\x01" * 100_000), "does not answer"),
 }
 FLOODS = {
