@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from firmware import missing_tool
 from host_c import SANITIZE, STRICT, Net, compile_c, first_difference, run_program
@@ -24,11 +21,9 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan, in_memory
 from mbn2c.ir.text import print_graph, print_plan
 from mbn2c.ir.window import Window
-from mbn2c.kernels import isas_for, kernels_of_plan, select
-from mbn2c.kernels.arm_dsp.table import halfword_add
+from mbn2c.kernels import isas_for, kernels_of_plan
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.numerics import add_integer, prove_add, snap_add_scale
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.overlap import check_overlaps
@@ -230,69 +225,3 @@ def test_c_is_clean(tmp_path: Path, isa: str) -> None:
     write_bundle(c_files(plan, kernels_of_plan(plan, ISAS[isa]), names, core, None), tmp_path)
     sources = sorted(path.name for path in tmp_path.glob("*.c"))
     compile_c(tmp_path, sources, *core.cflags, *STRICT, "-c", compiler=f"{core.prefix}gcc")
-
-
-# --- which kernel, and how much it says it needs -------------------------------------------------
-
-
-def chosen(graph: Graph, isa: str) -> dict[str, str]:
-    return {node.name: select(node, graph, ISAS[isa]).function for node in graph.nodes}
-
-
-@pytest.mark.parametrize("isa", ISAS)
-def test_depthwise_is_planar_only_where_its_input_can_be(isa: str) -> None:
-    builder = Builder((8, 8, 3), 0)
-    first = builder.depthwise("input", SAME)
-    made = builder.conv2d(first, 8)
-    both = builder.depthwise(made, SAME)
-    shared = builder.add(made, both)
-    last = builder.depthwise(builder.conv2d(shared, 8), SAME)
-    found = list(chosen(quantized(builder.graph(last)), isa).items())
-    depthwise = [function for name, function in found if "depthwise" in name]
-    assert not re.search(r"3x3_s\d", depthwise[0]), "the input comes interleaved"
-    assert not re.search(r"3x3_s\d", depthwise[1]), "the sum reads the same tensor interleaved"
-    assert depthwise[2].endswith(f"_s1_{isa}")
-
-
-@pytest.mark.parametrize("isa", ISAS)
-def test_a_strip_is_read_by_a_kernel_that_can(isa: str) -> None:
-    graph = quantized(tiny_mobilenet_v2())
-    plan = plan_with_cuts(graph, [], (4,), ISAS[isa])
-    kernels = kernels_of_plan(plan, ISAS[isa])
-    streamed = [call for call in plan.calls if any(plan.buffers[read.tensor].strip_columns for read in call.reads)]
-    assert streamed
-    assert not any(kernels[call.node].reads_planar for call in streamed)
-
-
-def test_halfword_add_equals_the_add_it_stands_for() -> None:
-    generator = np.random.default_rng(3)
-    a, b = np.meshgrid(np.arange(-128, 128), np.arange(-128, 128))
-    found = 0
-    for _ in range(12):
-        output = np.float32(generator.uniform(0.01, 0.2))
-        scales = [snap_add_scale(float(output) * share, output)[0] for share in generator.uniform(0.2, 1.2, 2)]
-        zero_points = tuple(int(point) for point in generator.integers(-128, 128, 3))
-        multipliers, offset, shift = prove_add((*scales, output), zero_points)
-        form = halfword_add(multipliers, offset, shift)
-        if form is None:
-            continue
-        (wide_a, wide_b), new_offset, new_shift = form
-        value = (new_offset + ((a * wide_a) >> 16) + ((b * wide_b) >> 16)) >> new_shift
-        assert np.array_equal(np.clip(value, -128, 127), add_integer(a, b, multipliers, offset, shift))
-        found += 1
-    assert found > 6
-
-
-def test_an_accumulator_beyond_23_bits_falls_back() -> None:
-    builder = Builder((2, 2, 3), 0)
-    x = builder.conv2d("input", 4)
-    graph = quantized(builder.graph(x))
-    node = graph.nodes[0]
-    assert select(node, graph, ISAS["arm_dsp"]).isa == "arm_dsp"
-    bias = graph.tensors[node.inputs[2]]
-    assert bias.data is not None
-    huge = bias.data.copy()
-    huge[1] = 2**24
-    changed = graph.rebuild(tensors=[replace(bias, data=huge)])
-    assert select(node, changed, ISAS["arm_dsp"]).isa == "scalar"
-    assert select(node, changed, ISAS["arm_mve"]).isa == "arm_mve"

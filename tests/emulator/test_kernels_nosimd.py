@@ -13,7 +13,6 @@ import pytest
 from firmware import missing_tool
 from host_c import SANITIZE, STRICT, Net, compile_c, first_difference, run_program
 from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 from models import RELU, RELU6, Builder, tiny_mobilenet_v2
 from networks import cut_lists, int8_inputs, networks, piece_lists, plan_with_cuts, quantized
 
@@ -25,11 +24,10 @@ from mbn2c.firmware.stack import assembly_pushes
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan, in_memory
 from mbn2c.ir.window import Window
-from mbn2c.kernels import isas_for, kernels_of_plan, lanes, select
-from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
+from mbn2c.kernels import kernels_of_plan, lanes, select
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.numerics import LARGEST_RECIPROCAL, prove_scales, requantize_integer, step_positions
+from mbn2c.numerics import requantize_integer, step_positions
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.resources.render import plain_text
@@ -226,33 +224,6 @@ def test_c_is_clean(tmp_path: Path, table: str) -> None:
 # --- requantization ------------------------------------------------------------------------------
 
 
-def layer_scales(seed: int) -> tuple[np.ndarray, int, int, np.ndarray]:
-    """(multiplier, shift, zero point, bound of the accumulators) as `prove_scales` chooses them."""
-    rng = np.random.default_rng(seed)
-    wanted = 2.0 ** rng.uniform(-14, -3, 64)
-    zero_point = int(rng.integers(-128, 128))
-    bound = np.rint(rng.uniform(0.5, 12, 64) * 256 / np.maximum(wanted, 1 / LARGEST_RECIPROCAL)).astype(np.int64)
-    proved = prove_scales(np.float32(1), wanted, np.float32(1), zero_point, bound)
-    return proved.multiplier, proved.shift, zero_point, bound
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_forms_equal_the_reference_at_every_step(seed: int) -> None:
-    multiplier, shift, zero_point, bound = layer_scales(seed)
-    stairs = Staircases(multiplier, shift, zero_point, -bound, bound)
-    acc = np.concatenate([step_positions(multiplier, shift, zero_point) + nudge for nudge in (-1, 0)], axis=1)
-    acc = np.clip(np.concatenate([acc, -bound[:, None], bound[:, None]], axis=1), -bound[:, None], bound[:, None])
-    expected = requantize_integer(acc.T, multiplier, shift, zero_point).T
-    short, long = short_form(stairs), long_form(stairs, 34)
-    assert short.holds.sum() > 20 and (short.holds | long.holds).mean() > 0.9
-    span = short.last_high - short.first_low
-    n = np.clip(acc - short.first_low[:, None], 0, span[:, None])
-    value = (n * short.factor[:, None] + (short_rounding(zero_point) + short.first_low * short.factor)[:, None]) >> 24
-    assert np.array_equal((value & 255).astype(np.uint8).view(np.int8)[short.holds], expected[short.holds])
-    stair = ((acc - long.low[:, None]) * long.factor[:, None]) >> 34
-    assert np.array_equal((np.clip(stair, 0, 255) - 128)[long.holds], expected[long.holds])
-
-
 _C_REQUANTIZE = """
 #include "mbn_armv6m.h"
 #include "mbn_armv7m.h"
@@ -310,60 +281,6 @@ def test_c_requantizes_as_the_reference(tmp_path: Path) -> None:
                 one = stairs.multiplier[channel : channel + 1]
                 assert np.array_equal(found, requantize_integer(acc, one, stairs.shift, stairs.zero_point)), isa
     assert shifts == {22, 32} or shifts == {32}
-
-
-# --- lanes ---------------------------------------------------------------------------------------
-
-
-@given(
-    st.lists(st.lists(st.integers(-127, 127), min_size=1, max_size=40), min_size=1, max_size=3),
-    st.sampled_from([12, 127]),
-)
-def test_no_group_leaves_16_bits(rows: list[list[int]], longest: int) -> None:
-    inputs = min(len(row) for row in rows)
-    weights = np.array([row[:inputs] for row in rows], np.int8)
-    lengths = lanes.group_lengths(weights[np.newaxis], longest)[0]
-    assert sum(lengths) == inputs and max(lengths) <= longest
-    for start, length in zip(np.cumsum([0, *lengths]), lengths, strict=False):
-        group = weights[:, start : start + length].astype(int)
-        largest = np.where(group > 0, 127, -128) * group
-        smallest = np.where(group > 0, -128, 127) * group
-        assert largest.sum(axis=1).max() <= 32767 and smallest.sum(axis=1).min() >= -32767
-
-
-# --- which kernel --------------------------------------------------------------------------------
-
-
-def test_optimize_chooses_among_the_kernels_of_a_core() -> None:
-    graph = quantized(tiny_mobilenet_v2(height=24, width=24))
-    node = next(node for node in graph.nodes if node.op == "conv2d")
-    found = {}
-    for optimize in ("smallest", "lean", "ram", "balanced", "speed"):
-        kernel = select(node, graph, isas_for(("armv6m", "scalar"), optimize))
-        found[optimize] = kernel.function
-        assert kernel.scratch_bytes(node, graph) == 0 or optimize != "smallest"
-    assert found == {
-        "smallest": "mbn_conv2d_direct_armv6m",
-        "lean": "mbn_conv2d_armv6m",
-        "ram": "mbn_conv2d_lanes_armv6m",
-        "balanced": "mbn_conv2d_lanes_armv6m",
-        "speed": "mbn_conv2d_lanes_armv6m",
-    }
-    assert isas_for(("arm_dsp", "scalar"), "balanced") == ("arm_dsp", "scalar")
-    many = Builder((6, 6, 3), 0)
-    graph = quantized(many.graph(many.conv2d(many.conv2d("input", 80), 4)))
-    assert select(graph.nodes[1], graph, isas_for(("armv6m", "scalar"), "lean")).function == found["smallest"]
-
-
-def test_a_low_lane_that_could_overflow_falls_back() -> None:
-    builder = Builder((1, 1, 600), 0)
-    graph = quantized(builder.graph(builder.conv2d("input", 2)))
-    node = graph.nodes[0]
-    assert select(node, graph, isas_of("armv7m")).isa == "armv7m"
-    tensor = graph.tensors[node.inputs[1]]
-    assert tensor.data is not None
-    heavy = graph.rebuild(tensors=[replace(tensor, data=np.full(tensor.shape, 127, np.int8))])
-    assert select(node, heavy, isas_of("armv7m")).isa == "scalar"
 
 
 def test_pushes_of_assembly_are_read(tmp_path: Path) -> None:
