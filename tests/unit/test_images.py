@@ -22,7 +22,7 @@ from mbn2c.numerics import quantize_linear
 from mbn2c.tasks.class_names import read_class_names
 from mbn2c.tasks.classification.class_folders import classes_of_folders
 from mbn2c.tasks.classification.csv_labels import labels_of, read_labels
-from mbn2c.tasks.images import evenly_spaced, open_samples
+from mbn2c.tasks.images import _resized, evenly_spaced, open_samples
 from mbn2c.tasks.task import InputSpec, Preprocess
 
 NCHW, NHWC = (0, 3, 1, 2), (0, 1, 2, 3)
@@ -168,6 +168,35 @@ def test_crop_takes_the_centre_and_stretch_everything(tmp_path: Path) -> None:
     assert (cropped == 200).all()
     assert (stretched[0, :, 0] < 50).all()
     assert (stretched[0, :, 6] > 150).all()
+
+
+# height and width, both after scaling to cover 8 x 12, row and column where the centre begins
+CROPS = [
+    ((80, 120), (8, 12), (0, 0)),
+    ((100, 50), (24, 12), (8, 0)),
+    ((5, 200), (8, 320), (0, 154)),
+    ((3, 3), (12, 12), (2, 0)),
+    ((16, 25), (8, 12), (0, 0)),  # 12.5 to the even number
+    ((7, 11), (8, 13), (0, 0)),  # 12.57
+    ((7, 13), (8, 15), (0, 1)),  # 14.86
+    ((11, 12), (11, 12), (1, 0)),
+]
+
+
+@pytest.mark.parametrize("size, covering, start", CROPS, ids=[str(size) for size, _, _ in CROPS])
+def test_crop_to_the_pixel(size: tuple[int, int], covering: tuple[int, int], start: tuple[int, int]) -> None:
+    image = Image.fromarray(picture(*size))
+    scaled = np.asarray(image.resize(covering[::-1], Image.Resampling.BILINEAR))
+    expected = scaled[start[0] : start[0] + 8, start[1] : start[1] + 12]
+    assert np.array_equal(np.asarray(_resized(image, 8, 12, "crop", "")), expected)
+
+
+def test_too_narrow_to_crop() -> None:
+    """A row of pixels covers 8 x 12 only as 8 rows of 8 times as many; Pillow's limit is for what comes out of that."""
+    limit = 2 * 89_478_485
+    widest = limit // 64
+    with pytest.raises(UsageError, match=f"{widest + 1} x 1 pixels is too narrow"):
+        _resized(Image.new("L", (widest + 1, 1)), 8, 12, "crop", "")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
