@@ -43,9 +43,9 @@ class Pieces:
 class Strip:
     """How a tensor streams in pieces, as in `Buffer`.
 
-    slots    rows kept besides the strip: all of the reader's window but the newest
+    slots    rows kept besides the strip: all of the largest window but the newest
     columns  columns the strip holds
-    kept     first column in the strip when piece j is made
+    kept     first column in the strip when piece j is made: what the slowest reader still wants
     """
 
     slots: int
@@ -57,6 +57,8 @@ def cut_into_pieces(
     calls: Sequence[Call], extents: Mapping[str, Extent], inner: Set[str], wanted: Pieces
 ) -> tuple[list[Call], dict[str, Strip]]:
     """The calls with `pieces`, and the strips of the tensors that stream in pieces.
+
+    A strip may have any number of readers in the segment.
 
     inner  tensors that are read in this segment only
     """
@@ -71,9 +73,15 @@ def cut_into_pieces(
         wants_strip = may_strip and _slides(call) and _can_stream(call, readers[call.write], ancestors, ends)
         if source is not None:
             pieces = _following(source, ends[source.tensor], extents[source.tensor], _made(call, extents))
-            strips[source.tensor] = _strip(source, ends[source.tensor], _made(call, extents).width)
+            kept = _kept(source, ends[source.tensor], _made(call, extents).width)
+            strips[source.tensor] = _strip(ends[source.tensor], kept, source, strips.get(source.tensor))
         elif wants_strip and not call.accumulates:
-            stride = next(r.column_map.numerator for r in readers[call.write][0].reads if r.tensor == call.write)
+            stride = max(
+                read.column_map.numerator
+                for reader in readers[call.write]
+                for read in reader.reads
+                if read.tensor == call.write
+            )
             pieces = _even(extents[call.write], wanted.columns * stride)
         else:
             pieces = ()
@@ -113,16 +121,20 @@ def _slides(call: Call) -> bool:
 def _can_stream(
     call: Call, readers: Sequence[Call], ancestors: Mapping[str, set[str]], ends: Mapping[str, tuple[int, ...]]
 ) -> bool:
-    """Whether the tensor has one reader, which can always follow at once.
+    """Whether each reader of the tensor can always follow at once, and so takes its newest row from the strip.
 
     It can if all else it reads was there before: from another segment, or an ancestor, as the short cut of a
     residual sum is.
     """
-    if len(readers) != 1 or not _slides(readers[0]):
-        return False
-    others = [read.tensor for read in readers[0].reads if read.tensor != call.write]
-    return len(readers[0].reads) == len(others) + 1 and all(
-        (other in ancestors[call.write] or other not in ancestors) and other not in ends for other in others
+    return bool(readers) and all(_follows(call, reader, ancestors, ends) for reader in readers)
+
+
+def _follows(call: Call, reader: Call, ancestors: Mapping[str, set[str]], ends: Mapping[str, tuple[int, ...]]) -> bool:
+    others = [read.tensor for read in reader.reads if read.tensor != call.write]
+    return (
+        _slides(reader)
+        and len(reader.reads) == len(others) + 1
+        and all((other in ancestors[call.write] or other not in ancestors) and other not in ends for other in others)
     )
 
 
@@ -153,13 +165,16 @@ def _following(source: Read, source_ends: Sequence[int], source_extent: Extent, 
     return tuple(ends)
 
 
-def _strip(source: Read, source_ends: Sequence[int], width: int) -> Strip:
-    kept, largest = [], 0
-    made = 0
-    for end in source_ends:
-        # What the next window starts with, after all windows have been served that could be.
-        wanted = source.column_map.first(source.column_map.possible(made, width))
-        kept.append(min(wanted, made))
-        largest = max(largest, end - kept[-1])
-        made = end
-    return Strip(source.row_map.extent - 1, largest, tuple(kept))
+def _kept(source: Read, source_ends: Sequence[int], width: int) -> tuple[int, ...]:
+    """For each piece of the source, the first column that this reader still wants of the strip when it is made."""
+    # What the next window starts with, after all windows have been served that could be.
+    wanted = [source.column_map.first(source.column_map.possible(made, width)) for made in (0, *source_ends[:-1])]
+    return tuple(min(pair) for pair in zip(wanted, (0, *source_ends[:-1]), strict=True))
+
+
+def _strip(source_ends: Sequence[int], kept: tuple[int, ...], source: Read, others: Strip | None) -> Strip:
+    """The strip that serves this reader, and those before it."""
+    slots = source.row_map.extent - 1
+    if others is not None:
+        slots, kept = max(slots, others.slots), tuple(min(pair) for pair in zip(kept, others.kept, strict=True))
+    return Strip(slots, max(end - first for end, first in zip(source_ends, kept, strict=True)), kept)
