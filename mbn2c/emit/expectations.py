@@ -27,13 +27,14 @@ class StepRows:
 
     node    name of the Graph's node; "" for the input
     tensor  that it makes
-    planar, pad  as in its `Buffer`
+    planar, pad, is_slice  as in its `Buffer`
     """
 
     node: str
     tensor: str
     planar: bool
     pad: tuple[int, int, int, int]
+    is_slice: bool = False
 
     def crc(self, values: np.ndarray, zero_point: int) -> int:
         """The CRC-32 that the device must have; values: int8 [1, H, W, C]."""
@@ -57,14 +58,17 @@ class Expectations:
     constants: tuple[ConstantArray, ...]
 
     def to_json(self) -> dict[str, Any]:
-        steps = [[step.node, step.tensor, step.planar, *step.pad] for step in self.steps]
+        steps = [[step.node, step.tensor, step.planar, step.is_slice, step.pad] for step in self.steps]
         return {"steps": steps, "constants": [[one.name, one.size_bytes, one.crc] for one in self.constants]}
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Expectations:
         """The inverse of to_json. Raises UsageError for anything else."""
         try:
-            steps = [StepRows(node, tensor, planar, tuple(pad)) for node, tensor, planar, *pad in facts["steps"]]
+            steps = [
+                StepRows(node, tensor, planar, tuple(pad), is_slice)
+                for node, tensor, planar, is_slice, *pad in facts["steps"]
+            ]
             return cls(tuple(steps), tuple(ConstantArray(*one) for one in facts["constants"]))
         except (KeyError, TypeError, ValueError):
             raise UsageError("report.json does not say what a device has in its memory", hint="build again") from None
@@ -88,7 +92,8 @@ def expectations(plan: Plan, kernels: Mapping[str, Kernel], names: Names) -> Exp
     arrays = constant_arrays(packed_constants(plan, kernels), names)
     return Expectations(
         tuple(
-            StepRows(call.node, call.write, buffers[call.write].planar, buffers[call.write].pad) for call in plan.calls
+            StepRows(call.node, call.write, one.planar, one.pad, one.is_slice)
+            for call, one in ((call, buffers[call.write]) for call in plan.calls)
         ),
         tuple(ConstantArray(name, array.nbytes, zlib.crc32(_bytes_in_c(array))) for name, array in arrays.items()),
     )

@@ -17,6 +17,13 @@ class ChannelStride:
     tensor: str
 
 
+@dataclass(frozen=True)
+class PixelStride:
+    """A param that the Plan decides: bytes from one pixel of a tensor to the next, more than a pixel has in a slice."""
+
+    tensor: str
+
+
 @dataclass(frozen=True, eq=False)
 class Packed:
     """The constants of one call, as C will read them.
@@ -27,7 +34,7 @@ class Packed:
     int8_weights  how many bytes of the arrays are the weights themselves; None: those of the array "weights"
     """
 
-    fields: Mapping[str, int | str | ChannelStride]
+    fields: Mapping[str, int | str | ChannelStride | PixelStride]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     int8_weights: int | None = None
 
@@ -125,6 +132,9 @@ class Kernel:
                       of its sources that it needs
     reads_planar      wants its input rows as [channel][padded column], all others are [padded column][channel]
     writes_planar     whether it can write such rows of this node's output
+    reads_slices      whether the pixels of its inputs may lie further apart than they are long; it asks a `PixelStride`
+    writes_slices     whether those of its output may
+    wants_row         whether it is told which output row it makes, padding not counted, behind its other arguments
     reads_past_bytes  how many bytes behind its input rows it may read (and not use)
     """
 
@@ -143,5 +153,8 @@ class Kernel:
     variants: Callable[[Node, Graph, Sequence[int], bool], frozenset[str]] = _no_variants
     reads_planar: bool = False
     writes_planar: Callable[[Node, Graph], bool] = _never
+    reads_slices: bool = False
+    writes_slices: bool = False
+    wants_row: bool = False
     reads_past_bytes: int = 0
     rates_in_strip: Callable[[Node, Graph], Rates] | None = None

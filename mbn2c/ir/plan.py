@@ -29,8 +29,9 @@ class Buffer:
     """Where one tensor lives: row r (padding included) lies in slot r % slots.
 
     offset                  bytes from the arena's start
-    row_bytes               one padded row: (left + width + right) * channels
-    pixel_bytes             channels
+    row_bytes               one padded row: (left + width + right) * pixel_stride_bytes
+    pixel_bytes             one pixel: channels, each as long as the dtype
+    pixel_stride_bytes      from one pixel to the next: pixel_bytes, or those of the tensor that it is a slice of
     slots                   rows kept; rows in total if the tensor is kept in full; may be 0 if there is a strip
     first_step, last_step   numbers of the first and last call that touch it
     first_moment,           when its first row is written and when a row is read for the last time; a moment is one
@@ -40,12 +41,17 @@ class Buffer:
                             the strip, from its start on; earlier ones have moved to the row's slot
     planar                  a row is [channel][padded column], else [padded column][channel]; never with a strip.
                             In a ring of planar rows the padding of a slot is written once and stays
+    dtype                   "int8", "uint8", "int16" or "int32"
+    view_of                 the tensor whose memory it has, if its pixels are a slice of channels of that one's: rows,
+                            slots, padding and offset are the other's, and so are all bytes between the slices
+    channel_offset_bytes    where the slice starts in a pixel of the other; 0 without one
     """
 
     tensor: str
     offset: int
     row_bytes: int
     pixel_bytes: int
+    pixel_stride_bytes: int
     slots: int
     pad: tuple[int, int, int, int]
     height: int
@@ -57,11 +63,32 @@ class Buffer:
     strip_columns: int = 0
     kept: tuple[int, ...] = ()
     planar: bool = False
+    dtype: str = "int8"
+    view_of: str = ""
+    channel_offset_bytes: int = 0
+
+    @property
+    def is_slice(self) -> bool:
+        """Whether other tensors' channels lie between its pixels."""
+        return bool(self.view_of)
+
+    @property
+    def channel_bytes(self) -> int:
+        return np.dtype(self.dtype).itemsize
+
+    @property
+    def channels(self) -> int:
+        return self.pixel_bytes // self.channel_bytes
 
     @property
     def column_bytes(self) -> int:
         """Bytes from a column to the next one."""
-        return 1 if self.planar else self.pixel_bytes
+        return self.channel_bytes if self.planar else self.pixel_stride_bytes
+
+    @property
+    def channel_stride_bytes(self) -> int:
+        """Bytes from a channel to the next one."""
+        return self.columns * self.channel_bytes if self.planar else self.channel_bytes
 
     @property
     def rows(self) -> int:
@@ -95,6 +122,9 @@ class LaidRows(Protocol):
     """What `in_memory` must know of a Buffer."""
 
     @property
+    def is_slice(self) -> bool: ...
+
+    @property
     def planar(self) -> bool: ...
 
     @property
@@ -104,9 +134,12 @@ class LaidRows(Protocol):
 def in_memory(buffer: LaidRows, values: np.ndarray, zero_point: int) -> np.ndarray:
     """A tensor's rows as an observer of the device sees them, one after the other.
 
-    values   int8 [1, H, W, C]
-    returns  int8, flat: interleaved rows without their padding; planar rows with it
+    values   [1, H, W, C]
+    returns  flat: interleaved rows without their padding; planar rows with it; nothing of a slice, which it sees as
+             part of the whole
     """
+    if buffer.is_slice:
+        return values[:0].reshape(-1)
     if not buffer.planar:
         return values.reshape(-1)
     columns = ((0, 0), (0, 0), (buffer.pad[1], buffer.pad[3]))
@@ -114,10 +147,11 @@ def in_memory(buffer: LaidRows, values: np.ndarray, zero_point: int) -> np.ndarr
 
 
 def from_memory(buffer: Buffer, rows: np.ndarray) -> np.ndarray:
-    """The tensor of such rows; int8 [1, H, W, C]."""
+    """The tensor [1, H, W, C] of such rows; rows: int8, as bytes."""
+    values = rows.view(buffer.dtype)
     if not buffer.planar:
-        return rows.reshape(1, buffer.height, buffer.width, buffer.pixel_bytes)
-    planes = rows.reshape(buffer.height, buffer.pixel_bytes, buffer.columns)
+        return values.reshape(1, buffer.height, buffer.width, buffer.channels)
+    planes = values.reshape(buffer.height, buffer.channels, buffer.columns)
     inner = planes[:, :, buffer.pad[1] : buffer.pad[1] + buffer.width]
     return np.ascontiguousarray(inner.transpose(0, 2, 1))[None]
 
@@ -187,6 +221,8 @@ class Call:
     node         name of the Graph's node; "" for the input, whose rows come from outside
     write        tensor it makes
     accumulates  reads one input row per run into its scratch, and makes its only output row after the last
+    is_view      makes nothing: what it reads lies in the pixels that it writes, or the other way round, and it only
+                 says that a row is there; its rows are counted with padding, like those that it reads
     pieces       where the pieces of a row end, in columns of the padded row it makes (or of the row it sums up,
                  padding not counted); () if it makes a row at once
     """
@@ -196,6 +232,7 @@ class Call:
     reads: tuple[Read, ...]
     write: str
     accumulates: bool = False
+    is_view: bool = False
     pieces: tuple[int, ...] = ()
 
 

@@ -79,7 +79,7 @@ def _port(graph: Graph, port: Port) -> str:
 def _call(call: Call) -> str:
     words = [f"step {call.step}: {call.write}"]
     if call.reads:
-        words.append("sums up" if call.accumulates else "from")
+        words.append("sums up" if call.accumulates else "shares rows with" if call.is_view else "from")
         words.append(" and ".join(_read(read) for read in call.reads))
     if call.pieces:
         words.append("in pieces up to " + ", ".join(str(end) for end in call.pieces))
@@ -103,8 +103,12 @@ def _buffer(buffer: Buffer) -> str:
     words = [f"{buffer.offset}..{buffer.end - 1}  {buffer.tensor}:"]
     words.append(f"{buffer.slots} of {buffer.rows} rows" if buffer.is_ring else f"{buffer.rows} rows")
     words.append(f"of {buffer.row_bytes} bytes")
+    if buffer.dtype != "int8":
+        words.append(buffer.dtype)
     if buffer.planar:
         words.append("planar")
+    if buffer.is_slice:
+        words.append(f"in {buffer.view_of} from byte {buffer.channel_offset_bytes} of its pixels")
     if buffer.strip_columns:
         words.append(f"and a strip of {buffer.strip_columns} columns")
     if any(buffer.pad):

@@ -67,6 +67,8 @@ def call_instructions(call: Call, around: Surroundings) -> float:
         return rates.moved * moved_bytes(call, around) + rates.run * (runs - graph.tensors[call.write].shape[1])
     node = graph.producer[call.write]
     rates = _rates(call, around)
+    if call.is_view:
+        return rates.run * runs
     _, height, width, channels = graph.tensors[call.write].shape
     work = rates.mac * OPERATORS[node.op].macs(node, graph) + rates.output * height * width * channels
     lone = rates.lone * height * sum(-count % rates.block for count in _pixel_counts(call, around))

@@ -6,7 +6,7 @@ All at the granularity of rows: an output row may overwrite input rows that were
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,15 @@ class Block:
     ends: np.ndarray
     births: np.ndarray
     deaths: np.ndarray
+
+
+def shared(timeline: Timeline, sharing: Mapping[str, Sequence[str]]) -> Timeline:
+    """The timeline with each host's rows written as early, and read as late, as those of any tensor that lies in it."""
+    written, last_read = dict(timeline.written), dict(timeline.last_read)
+    for host, names in sharing.items():
+        written[host] = np.minimum.reduce([written[name] for name in names])
+        last_read[host] = np.maximum.reduce([last_read[name] for name in names])
+    return replace(timeline, written=written, last_read=last_read)
 
 
 def slots_needed(written: np.ndarray, last_read: np.ndarray) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from mbn2c.ir.plan import Buffer, Plan, Scratch
 from mbn2c.planner.arena import ARENA_ALIGNMENT_BYTES, aligned, arena_bytes, place
 from mbn2c.planner.columns import Strip
-from mbn2c.planner.lifetimes import Block, live_bytes, scratch_block, slots_needed, strip_block, tensor_block
+from mbn2c.planner.lifetimes import Block, live_bytes, scratch_block, shared, slots_needed, strip_block, tensor_block
 from mbn2c.planner.schedule import Schedule
 from mbn2c.planner.timeline import Timeline, simulate
 
@@ -18,15 +18,16 @@ _NO_STRIP = Strip(0, 0, ())
 
 def allocate(schedule: Schedule, name: str) -> Plan:
     """The Plan of a schedule; `name` says how the schedule was made."""
-    timeline = simulate(schedule)
-    slots = {tensor: _slots(schedule, timeline, tensor) for tensor in schedule.pads}
-    blocks = {tensor: _block(schedule, timeline, tensor, slots[tensor]) for tensor in schedule.pads}
+    timeline = shared(simulate(schedule), schedule.views.sharing())
+    host = {tensor: schedule.views.host(tensor) for tensor in schedule.pads}
+    slots = {tensor: _slots(schedule, timeline, tensor) for tensor in set(host.values())}
+    blocks = {t: _block(schedule, timeline, t, slots[t]) for t in schedule.pads if host[t] == t}
     scratch = _scratch(schedule, timeline)
     blocks |= {block.name: block for block, _ in scratch.values()}
     live = live_bytes(blocks, len(timeline.ran))
     lower_bound_bytes = int(live.max())
     offsets = place(blocks, lower_bound_bytes)
-    buffers = {t: _buffer(schedule, t, offsets[t], slots[t], _moments(timeline, blocks[t])) for t in schedule.pads}
+    buffers = {t: _buffer(schedule, t, offsets[h], slots[h], _moments(timeline, blocks[h])) for t, h in host.items()}
     return Plan(
         graph=schedule.graph,
         loops=schedule.loops,
@@ -80,8 +81,7 @@ def _block(schedule: Schedule, timeline: Timeline, tensor: str, slots: int) -> B
     strip = schedule.strips.get(tensor)
     if strip is None:
         return tensor_block(timeline, tensor, row_bytes, slots)
-    pixel_bytes = schedule.graph.tensors[tensor].shape[3]
-    return strip_block(timeline, tensor, slots * row_bytes + strip.columns * pixel_bytes)
+    return strip_block(timeline, tensor, slots * row_bytes + strip.columns * schedule.pixel_bytes(tensor))
 
 
 def _scratch(schedule: Schedule, timeline: Timeline) -> dict[int, tuple[Block, int]]:
@@ -98,15 +98,18 @@ def _scratch(schedule: Schedule, timeline: Timeline) -> dict[int, tuple[Block, i
 
 
 def _buffer(schedule: Schedule, tensor: str, offset: int, slots: int, moments: tuple[int, int]) -> Buffer:
-    _, height, width, channels = schedule.graph.tensors[tensor].shape
+    _, height, width, _ = schedule.graph.tensors[tensor].shape
     calls = [call for loop in schedule.loops for call in loop.calls]
     touching = [c.step for c in calls if c.write == tensor or any(read.tensor == tensor for read in c.reads)]
     strip = schedule.strips.get(tensor, _NO_STRIP)
+    place = schedule.views.inside.get(tensor)
+    channel_bytes = np.dtype(schedule.graph.tensors[tensor].dtype).itemsize
     return Buffer(
         tensor=tensor,
         offset=offset,
         row_bytes=schedule.row_bytes(tensor),
-        pixel_bytes=channels,
+        pixel_bytes=schedule.pixel_bytes(tensor),
+        pixel_stride_bytes=schedule.pixel_bytes(schedule.views.host(tensor)),
         slots=slots,
         pad=schedule.pads[tensor],
         height=height,
@@ -118,4 +121,7 @@ def _buffer(schedule: Schedule, tensor: str, offset: int, slots: int, moments: t
         strip_columns=strip.columns,
         kept=strip.kept,
         planar=schedule.is_planar(tensor),
+        dtype=schedule.graph.tensors[tensor].dtype,
+        view_of=place.host if place else "",
+        channel_offset_bytes=place.channel * channel_bytes if place else 0,
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.errors import InternalError
-from mbn2c.ir.plan import Plan
+from mbn2c.ir.plan import Call, Plan
+from mbn2c.ops import OPERATORS
 from mbn2c.planner.replay import HINT, Event, Span, in_slot, inner_rows, replay
 
 _FOREVER = np.iinfo(np.int64).max
@@ -27,10 +28,10 @@ def check_overlaps(plan: Plan) -> None:
     last_run = {event.call.step: moment for moment, event in enumerate(events)}
     for moment, event in enumerate(events):
         for span in (*event.reads, *(old for old, _ in event.carried)):
-            memory.until[memory.pixels(span)] = moment
+            memory.until[memory.numbers(span)] = moment
     outputs = [span for port in plan.graph.outputs for span in inner_rows(plan.buffers[port.tensor])]
     for span in outputs:
-        memory.until[memory.pixels(span)] = _FOREVER
+        memory.until[memory.numbers(span)] = _FOREVER
     for moment, event in enumerate(events):
         memory.make_room(event, moment)
         for span in event.reads:
@@ -64,27 +65,59 @@ class _Memory:
             pixels += buffer.rows * buffer.columns
         self.scratch_pixel = {step: pixels + index for index, step in enumerate(plan.scratch)}
         self.until = np.full(pixels + len(plan.scratch), -1, np.int64)
-        self.numbers = np.arange(pixels)[:, None]
+        # By tensor its first pixel, and byte by byte where tensors that others' channels make up have theirs.
+        self.first = {name: np.full((1, 1), first) for name, first in self.first_pixel.items()}
+        for call in plan.calls:
+            if call.is_view:
+                self.first[call.write] = self._first_of_view(call)
 
-    def pixels(self, span: Span) -> slice:
-        """The numbers of a span's pixels."""
-        start = self.first_pixel[span.tensor] + span.row * self.plan.buffers[span.tensor].columns
-        return slice(start + span.first, start + span.end)
+    def _first_of_view(self, call: Call) -> np.ndarray:
+        """For a tensor that owns no byte, channel by channel the first pixel of the tensor that does."""
+        where = f"step {call.step}, {call.node}"
+        made = self.plan.buffers[call.write]
+        size = np.dtype(made.dtype).itemsize
+        first = np.full((made.pixel_bytes // size, size), -1)
+        node = self.plan.graph.producer[call.write]
+        for one in OPERATORS[node.op].slices(node, self.plan.graph):
+            source = self.plan.buffers[call.reads[one.number].tensor]
+            for what in ("offset", "row_bytes", "slots", "pad", "pixel_stride_bytes", "dtype", "planar"):
+                if getattr(source, what) != getattr(made, what):
+                    raise InternalError(
+                        f"{made.tensor} and {source.tensor} have another {what}", where=where, hint=HINT
+                    )
+            begin = source.channel_offset_bytes + one.first * size, made.channel_offset_bytes + one.target * size
+            if begin[0] != begin[1]:
+                raise InternalError(
+                    f"channel {one.target} of {made.tensor} lies {begin[1] - begin[0]} bytes from where "
+                    f"{source.tensor} has it",
+                    where=where,
+                    hint=HINT,
+                )
+            whole = np.broadcast_to(self.first[source.tensor], (source.pixel_bytes // size, size))
+            first[one.target : one.target + one.count] = whole[one.first : one.first + one.count]
+        if (first < 0).any():
+            raise InternalError(f"nobody makes all channels of {made.tensor}", where=where, hint=HINT)
+        return first if (first != first[0, 0]).any() else first[:1, :1]
+
+    def numbers(self, span: Span) -> np.ndarray:
+        """The numbers of a span's pixels; int64 [columns, channels or 1, bytes or 1]."""
+        columns = span.row * self.plan.buffers[span.tensor].columns + np.arange(span.first, span.end)
+        return self.first[span.tensor][None] + columns[:, None, None]
 
     def must_hold(self, span: Span, where: str) -> None:
         name = f"row {span.row} of {span.tensor}"
         held = self._view(span, name, where)
-        wrong = held != self.numbers[self.pixels(span)]
+        wrong = held != self.numbers(span)
         if wrong.any():
-            column, channel = np.argwhere(wrong)[0].tolist()
-            place = span.address + column * span.column_step + channel * span.channel_step
-            owner = self._name(int(held[column, channel]))
+            column, channel, byte = np.argwhere(wrong)[0].tolist()
+            place = span.address + column * span.column_step + channel * span.channel_step + byte
+            owner = self._name(int(held[column, channel, byte]))
             raise InternalError(f"{name} is read at byte {place}, where {owner} lies", where=where, hint=HINT)
 
     def write(self, span: Span, moment: int, where: str, over: Span | None = None) -> None:
         """Put a span where it belongs; `over` is what it may take the place of though that is still needed."""
         name = f"row {span.row} of {span.tensor}"
-        pixels = self.pixels(span)
+        pixels = self.numbers(span)
         self.until[pixels] = np.maximum(self.until[pixels], moment)
         held = self._view(span, name, where)
         buffer = self.plan.buffers[span.tensor]
@@ -92,7 +125,7 @@ class _Memory:
             raise InternalError(f"{name} leaves its buffer", where=where, hint=HINT)
         if over is not None:
             held[:] = 0
-        self._take(held, self.numbers[pixels], name, moment, where)
+        self._take(held, pixels, name, moment, where)
 
     def make_room(self, event: Event, moment: int) -> None:
         """Before a piece lies in a strip, the oldest columns leave it and the others move to its front."""
@@ -115,7 +148,7 @@ class _Memory:
         if leaving and buffer.slots:
             name = f"row {row} of {buffer.tensor}"
             slot = self._view(in_slot(buffer, row, oldest, leaving_end), name, event.where)
-            self._take(slot, content[:leaving], name, moment, event.where)
+            self._take(slot, content[:leaving].reshape(slot.shape), name, moment, event.where)
         strip[: len(strip) - leaving] = content[leaving:]
 
     def use_scratch(self, event: Event, moment: int, last_run: int) -> None:
@@ -134,20 +167,20 @@ class _Memory:
         self._take(held, np.array(pixel), name, moment, event.where)
 
     def _view(self, span: Span, name: str, where: str) -> np.ndarray:
-        """What the bytes of a span hold, as a view [columns, channels]."""
-        end = self._end(span)
-        self._check_bounds(span.address, end, name, where)
-        size = self.plan.buffers[span.tensor].pixel_bytes
-        if span.channel_step == 1:
-            return self.holds[span.address : end].reshape(-1, size)
-        shape, step = (span.end - span.first, size), self.holds.itemsize
-        strides = (span.column_step * step, span.channel_step * step)
+        """What the bytes of a span hold, as a view [columns, channels, bytes of a channel]."""
+        self._check_bounds(span.address, self._end(span), name, where)
+        buffer = self.plan.buffers[span.tensor]
+        size, step = np.dtype(buffer.dtype).itemsize, self.holds.itemsize
+        shape = (span.end - span.first, buffer.pixel_bytes // size, size)
+        strides = (span.column_step * step, span.channel_step * step, step)
         return np.lib.stride_tricks.as_strided(self.holds[span.address :], shape, strides)
 
     def _end(self, span: Span) -> int:
         """One byte behind the last of a span."""
-        last = (self.plan.buffers[span.tensor].pixel_bytes - 1) * span.channel_step
-        return span.address + (span.end - span.first - 1) * span.column_step + last + 1
+        buffer = self.plan.buffers[span.tensor]
+        size = np.dtype(buffer.dtype).itemsize
+        last = (buffer.pixel_bytes // size - 1) * span.channel_step
+        return span.address + (span.end - span.first - 1) * span.column_step + last + size
 
     def _check_bounds(self, start: int, end: int, name: str, where: str) -> None:
         if start < 0 or end > self.holds.size:

@@ -24,6 +24,7 @@ from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.schedule import Schedule, make_call, pads_of, scratch_sizes
 from mbn2c.planner.streaming import SCHEDULES
+from mbn2c.planner.views import views_of
 from mbn2c.targets import Board, Core, load_core
 
 PLAN = "plan.json"
@@ -144,11 +145,12 @@ def _check_plan(plan: Plan, kernels: Mapping[str, Kernel]) -> None:
 
     kernels  as they are chosen before anything is known of strips
     """
-    graph, pads = plan.graph, pads_of(plan.graph)
+    graph, views = plan.graph, views_of(plan.graph, kernels)
+    pads = pads_of(graph, views)
     if plan.schedule not in SCHEDULES:
         raise ValueError(f"its schedule is '{plan.schedule}'")
     for step, call in enumerate(plan.calls[1:], start=1):
-        made = make_call(step, graph.producer[call.write], graph, pads, kernels[call.node])
+        made = make_call(step, graph.producer[call.write], graph, pads, kernels[call.node], views)
         if replace(call, pieces=()) != made:
             raise ValueError(f"step {call.step} reads or makes other rows than '{call.node}' does")
         width = graph.tensors[call.reads[0].tensor if call.accumulates else call.write].shape[2]
@@ -162,7 +164,7 @@ def _check_plan(plan: Plan, kernels: Mapping[str, Kernel]) -> None:
     }
     for name, strip in strips.items():
         _check_strip(plan, name, strip)
-    schedule = Schedule(graph, plan.loops, pads, kernels, scratch_sizes(graph, kernels), strips)
+    schedule = Schedule(graph, plan.loops, pads, kernels, scratch_sizes(graph, kernels), strips, views)
     again = allocate(schedule, plan.schedule)
     for one in fields(Plan):
         said, found = getattr(plan, one.name), getattr(again, one.name)

@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from mbn2c.errors import InternalError
 from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
 from mbn2c.ops import OPERATORS
@@ -21,7 +23,7 @@ HINT = "this is a bug in mbn2c; please report it with the model"
 class Span:
     """Columns first to end - 1 of one row of a tensor, padding counted, and where the C has them.
 
-    address  byte of channel 0 of the first column; column c and channel k lie c * column_step + k * channel_step on
+    address  byte 0 of channel 0 of the first column; column c and channel k lie c * column_step + k * channel_step on
     """
 
     tensor: str
@@ -68,14 +70,16 @@ def slot_of(buffer: Buffer, row: int) -> int:
 
 def in_slot(buffer: Buffer, row: int, first: int, end: int) -> Span:
     """Columns of a row where it lies in full."""
-    steps = (1, buffer.columns) if buffer.planar else (buffer.pixel_bytes, 1)
-    return Span(buffer.tensor, row, first, end, slot_of(buffer, row) + first * steps[0], *steps)
+    size = np.dtype(buffer.dtype).itemsize
+    steps = (size, buffer.columns * size) if buffer.planar else (buffer.pixel_stride_bytes, size)
+    address = slot_of(buffer, row) + buffer.channel_offset_bytes + first * steps[0]
+    return Span(buffer.tensor, row, first, end, address, *steps)
 
 
 def in_strip(buffer: Buffer, row: int, first: int, end: int, piece: int) -> Span:
     """Columns of a row in the strip, as it is when a piece is made."""
     address = buffer.strip_offset + (first - buffer.kept[piece]) * buffer.pixel_bytes
-    return Span(buffer.tensor, row, first, end, address, buffer.pixel_bytes, 1)
+    return Span(buffer.tensor, row, first, end, address, buffer.pixel_bytes, np.dtype(buffer.dtype).itemsize)
 
 
 # --- when ----------------------------------------------------------------------------------------
@@ -89,16 +93,19 @@ class _Needs:
         self.where = f"step {call.step}, {call.node}"
         self.buffer, made = plan.buffers[read.tensor], plan.buffers[call.write]
         axes = (self.buffer.height, self.buffer.width) if call.accumulates else (made.height, made.width)
+        if call.is_view:
+            axes = (made.rows, made.columns)
         self.rows, self.columns = (
             [self._of(plan, call, number, axis, position) for position in range(size)] for axis, size in enumerate(axes)
         )
 
     def _of(self, plan: Plan, call: Call, number: int, axis: int, position: int) -> tuple[int, ...]:
         needed: tuple[int, ...] = (position,)
-        if not call.accumulates:
+        if not call.accumulates and not call.is_view:
             node = plan.graph.producer[call.write]
             needed = OPERATORS[node.op].needs(node, plan.graph, number, axis, position)
-        needed = tuple(one + self.buffer.pad[axis] for one in needed)
+        if not call.is_view:  # whose rows are counted with padding
+            needed = tuple(one + self.buffer.pad[axis] for one in needed)
         said = _said(self.read, axis, position)
         if said != needed:
             what = ("row", "column")[axis]
@@ -138,19 +145,21 @@ class _Progress:
         self.output = plan.buffers[call.write]
         self.source = plan.buffers[call.reads[0].tensor] if call.reads else self.output
         self.runs = self.source.height if call.accumulates else self.output.rows
-        self.left = 0 if call.accumulates else self.output.pad[1]
+        self.left = 0 if call.accumulates or call.is_view else self.output.pad[1]
         self.width = self.source.width if call.accumulates else self.output.width
+        if call.is_view:
+            self.width = self.output.columns
         self.ends = call.pieces or (self.width if call.accumulates else self.output.columns,)
         self.row = self.piece = 0
 
     @property
     def y(self) -> int:
         """The row it makes next, padding not counted."""
-        return self.row if self.call.accumulates else self.row - self.output.pad[0]
+        return self.row if self.call.accumulates or self.call.is_view else self.row - self.output.pad[0]
 
     @property
     def is_padding(self) -> bool:
-        return not self.call.accumulates and not 0 <= self.y < self.output.height
+        return not (self.call.accumulates or self.call.is_view) and not 0 <= self.y < self.output.height
 
     def stop(self, piece: int) -> int:
         """Output columns, padding not counted, that there are after a piece."""
@@ -196,7 +205,7 @@ def _replay_loop(plan: Plan, loop: Rows, makers: dict[str, _Progress]) -> Iterat
 
 def _is_ready(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> bool:
     # A padding row reads nothing, but waits for the rows of its nearest neighbour; above, for its first piece.
-    y = state.y if state.call.accumulates else min(max(state.y, 0), state.output.height - 1)
+    y = state.y if state.call.accumulates or state.call.is_view else min(max(state.y, 0), state.output.height - 1)
     piece = 0 if state.y < 0 else state.piece
     for needs in state.needs:
         read = needs.read
@@ -229,6 +238,8 @@ def _event(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> Event:
         is_last = row == state.runs - 1 and piece == len(state.ends) - 1
         made = (in_slot(output, 0, 0, 1),) if is_last else ()
         return Event(call, row, piece, reads, made, ())
+    if call.is_view:
+        return Event(call, row, piece, reads, (), ())
     start, end = (state.ends[piece - 1] if piece else 0), state.ends[piece]
     if output.planar:
         return Event(call, row, piece, reads, *_planar(state, start, end))

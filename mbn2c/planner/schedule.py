@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph, Node
@@ -16,6 +19,7 @@ from mbn2c.ir.plan import Call, Read, Rows
 from mbn2c.ir.row_map import ONE_TO_ONE
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.columns import Extent, Pieces, Strip, cut_into_pieces
+from mbn2c.planner.views import NO_VIEWS, Views, views_of
 
 Pad = tuple[int, int, int, int]
 
@@ -28,6 +32,7 @@ class Schedule:
     kernels  by node name
     scratch  bytes of working memory by node name
     strips   by name of the tensors that stream in pieces
+    views    tensors that lie in others
     """
 
     graph: Graph
@@ -36,6 +41,7 @@ class Schedule:
     kernels: Mapping[str, Kernel]
     scratch: Mapping[str, int]
     strips: Mapping[str, Strip] = field(default_factory=dict)
+    views: Views = NO_VIEWS
 
     def is_planar(self, tensor: str) -> bool:
         """Whether its rows are [channel][padded column]: as its reader's kernel wants them. A strip never is."""
@@ -52,9 +58,13 @@ class Schedule:
         pad = self.pads[tensor]
         return pad[1] + self.graph.tensors[tensor].shape[2] + pad[3]
 
+    def pixel_bytes(self, tensor: str) -> int:
+        """Bytes of one pixel."""
+        return pixel_bytes_of(self.graph, tensor)
+
     def row_bytes(self, tensor: str) -> int:
-        """Bytes of one padded row."""
-        return self.columns(tensor) * self.graph.tensors[tensor].shape[3]
+        """Bytes of one padded row, of the tensor that it lies in if it does."""
+        return self.columns(tensor) * self.pixel_bytes(self.views.host(tensor))
 
     def runs(self, call: Call) -> int:
         """Rows it works on: those it makes, or those it sums up."""
@@ -75,7 +85,8 @@ def make_schedule(
     pieces   for each segment, how its rows are cut; whole rows if there are none
     scratch  `scratch_sizes`, where they are known
     """
-    pads = pads_of(graph)
+    views = views_of(graph, kernels)
+    pads = pads_of(graph, views)
     nodes = {node.name: node for node in graph.nodes}
     if [name for segment in segments for name in segment] != list(nodes):
         raise InternalError("segments do not hold every node once, in order", where=graph.name)
@@ -88,15 +99,15 @@ def make_schedule(
             calls.append(Call(0, "", (), graph.inputs[0].tensor))
             step = 1
         for name in segment:
-            calls.append(make_call(step, nodes[name], graph, pads, kernels[name]))
+            calls.append(make_call(step, nodes[name], graph, pads, kernels[name], views))
             step += 1
         if pieces and pieces[index].columns:
-            inner = inner_tensors(graph, segment)
+            inner = inner_tensors(graph, segment, views)
             calls, new_strips = cut_into_pieces(calls, extents, inner, pieces[index])
             strips |= new_strips
         loops.append(Rows(tuple(calls)))
     sizes = scratch_sizes(graph, kernels) if scratch is None else scratch
-    return Schedule(graph, tuple(loops), pads, kernels, sizes, strips)
+    return Schedule(graph, tuple(loops), pads, kernels, sizes, strips, views)
 
 
 def scratch_sizes(graph: Graph, kernels: Mapping[str, Kernel]) -> dict[str, int]:
@@ -104,14 +115,22 @@ def scratch_sizes(graph: Graph, kernels: Mapping[str, Kernel]) -> dict[str, int]
     return {node.name: kernels[node.name].scratch_bytes(node, graph) for node in graph.nodes}
 
 
-def pads_of(graph: Graph) -> dict[str, Pad]:
-    """The padding of every activation."""
+def pixel_bytes_of(graph: Graph, tensor: str) -> int:
+    """Bytes of one pixel of an activation."""
+    return graph.tensors[tensor].shape[3] * np.dtype(graph.tensors[tensor].dtype).itemsize
+
+
+def pads_of(graph: Graph, views: Views = NO_VIEWS) -> dict[str, Pad]:
+    """The padding of every activation; tensors that share rows share that too."""
     pads = {name: (0, 0, 0, 0) for name, tensor in graph.tensors.items() if tensor.data is None}
     for node in graph.nodes:
         operator = OPERATORS[node.op]
         for name in operator.activations(node, graph):
             wanted = operator.window(node).pad
             pads[name] = tuple(max(pair) for pair in zip(pads[name], wanted, strict=True))  # type: ignore[assignment]
+    for names in views.sharing().values():
+        most: Any = tuple(max(sides) for sides in zip(*(pads[name] for name in names), strict=True))
+        pads |= dict.fromkeys(names, most)
     return pads
 
 
@@ -120,21 +139,33 @@ def extents_of(graph: Graph, pads: Mapping[str, Pad]) -> dict[str, Extent]:
     return {name: Extent(pad[1], graph.tensors[name].shape[2], pad[3]) for name, pad in pads.items()}
 
 
-def inner_tensors(graph: Graph, segment: Sequence[str]) -> set[str]:
-    """The tensors that only nodes of the segment read, among them those that it does not make."""
+def inner_tensors(graph: Graph, segment: Sequence[str], views: Views = NO_VIEWS) -> set[str]:
+    """The tensors that only nodes of the segment read, among them those that it does not make.
+
+    Tensors that share rows are not among them: they never stream in pieces.
+    """
     names = set(segment)
+    shared = {name for sharing in views.sharing().values() for name in sharing}
     return {
         tensor
         for tensor, readers in graph.consumers.items()
-        if readers and not graph.is_output(tensor) and all(reader.name in names for reader in readers)
+        if readers
+        and tensor not in shared
+        and not graph.is_output(tensor)
+        and all(reader.name in names for reader in readers)
     }
 
 
-def make_call(step: int, node: Node, graph: Graph, pads: Mapping[str, Pad], kernel: Kernel) -> Call:
+def make_call(
+    step: int, node: Node, graph: Graph, pads: Mapping[str, Pad], kernel: Kernel, views: Views = NO_VIEWS
+) -> Call:
     """The call of one node, a row at a time."""
     operator = OPERATORS[node.op]
+    names = operator.activations(node, graph)
+    if node.name in views.nodes:
+        return Call(step, node.name, tuple(Read(name) for name in names), node.outputs[0], is_view=True)
     reads = []
-    for number, name in enumerate(operator.activations(node, graph)):
-        rows, columns = (ONE_TO_ONE, ONE_TO_ONE) if kernel.accumulates else operator.row_maps(node, graph, number)
-        reads.append(Read(name, rows.behind(pads[name][0]), columns.behind(pads[name][1])))
+    for number, name in enumerate(names):
+        maps = (ONE_TO_ONE, ONE_TO_ONE) if kernel.accumulates else operator.row_maps(node, graph, number)
+        reads.append(Read(name, maps[0].behind(pads[name][0]), maps[1].behind(pads[name][1])))
     return Call(step, node.name, tuple(reads), node.outputs[0], kernel.accumulates)

@@ -17,9 +17,10 @@ from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call, Rows
 from mbn2c.planner.columns import Pieces, Strip, cut_into_pieces
 from mbn2c.planner.cost import Surroundings, call_instructions
-from mbn2c.planner.lifetimes import slots_needed
+from mbn2c.planner.lifetimes import shared, slots_needed
 from mbn2c.planner.schedule import Schedule, extents_of, inner_tensors, make_call, pads_of
 from mbn2c.planner.timeline import Timeline, simulate
+from mbn2c.planner.views import views_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,19 +55,21 @@ class _Suffix:
 
     def __init__(self, graph: Graph, kernels: Mapping[str, Kernel], scratch: Mapping[str, int], first: int) -> None:
         self.graph, self.kernels, self.first = graph, kernels, first
-        self.pads = pads_of(graph)
+        self.views = views_of(graph, kernels)
+        self.pads = pads_of(graph, self.views)
         nodes = graph.nodes[first:]
         calls = [
-            make_call(step, node, graph, self.pads, kernels[node.name]) for step, node in enumerate(nodes, first + 1)
+            make_call(step, node, graph, self.pads, kernels[node.name], self.views)
+            for step, node in enumerate(nodes, first + 1)
         ]
         if first == 0:
             calls.insert(0, Call(0, "", (), graph.inputs[0].tensor))
         self.calls = calls
         self.extents = extents_of(graph, self.pads)
-        self.inner = inner_tensors(graph, [node.name for node in nodes])
+        self.inner = inner_tensors(graph, [node.name for node in nodes], self.views)
         self.measured: dict[tuple[tuple[int, ...], ...], tuple[np.ndarray, np.ndarray]] = {}
-        self.schedule = Schedule(graph, (Rows(tuple(calls)),), self.pads, kernels, scratch)
-        self.timeline = simulate(self.schedule)
+        self.schedule = Schedule(graph, (Rows(tuple(calls)),), self.pads, kernels, scratch, views=self.views)
+        self.timeline = shared(simulate(self.schedule), self.views.sharing())
         self.ran = np.array(self.timeline.ran)
         # Nodes are numbered from 0, steps from 1: segment [first, end) holds the steps up to `end`.
         numbers = {node.name: index for index, node in enumerate(graph.nodes)}
@@ -75,6 +78,9 @@ class _Suffix:
             name: max((numbers[reader.name] for reader in graph.consumers[name]), default=-1) for name in self.pads
         }
         self.last_reader |= {port.tensor: len(graph.nodes) for port in graph.outputs}
+        for host, names in self.views.sharing().items():
+            self.maker[host] = min(self.maker[name] for name in names)
+            self.last_reader[host] = max(self.last_reader[name] for name in names)
 
     def measure(self, wanted: Pieces) -> tuple[np.ndarray, np.ndarray]:
         """Peak bytes and instructions of the segments that end after node first, first + 1, ..."""
@@ -95,7 +101,8 @@ class _Suffix:
         total, peaks, costs = 0.0, [], []
         working: list[Call] = []
         growing: dict[str, tuple[np.ndarray, int]] = {}
-        waiting = {name for name in self.pads if self.maker[name] < self.first <= self.last_reader[name]}
+        hosts = {self.views.host(name) for name in self.pads}
+        waiting = {name for name in hosts if self.maker[name] < self.first <= self.last_reader[name]}
         if self.first == 0:
             waiting = set()
             growing[self.graph.inputs[0].tensor] = self._growing(moments, self.graph.inputs[0].tensor)
@@ -104,7 +111,9 @@ class _Suffix:
             total += call_instructions(call, around)
             if not call.node:
                 continue
-            growing[call.write] = self._growing(moments, call.write)
+            host = self.views.host(call.write)
+            if self.maker[host] >= self.first - (self.first == 0):
+                growing[host] = self._growing(moments, host)
             if call.accumulates:
                 self._add_scratch(live, [call])
             else:
@@ -137,7 +146,7 @@ class _Suffix:
         if strip is None:
             size = slots_needed(written, last_read) * row_bytes
         else:
-            size = strip.slots * row_bytes + strip.columns * self.graph.tensors[name].shape[3]
+            size = strip.slots * row_bytes + strip.columns * self.schedule.pixel_bytes(name)
         live[written.min()] += size
         live[last_read.max() + 1] -= size
 

@@ -76,12 +76,12 @@ class _Progress:
 
     def output_row(self) -> int:
         """The row it makes next, padding not counted; a padding row waits for its nearest neighbour."""
-        if self.call.accumulates:
+        if self.call.accumulates or self.call.is_view:
             return self.row
         return min(max(self.row - self.top, 0), self.height - 1)
 
     def is_padding(self) -> bool:
-        return not self.call.accumulates and not 0 <= self.row - self.top < self.height
+        return not (self.call.accumulates or self.call.is_view) and not 0 <= self.row - self.top < self.height
 
 
 class _Player:

@@ -15,15 +15,20 @@ class Progress:
         over = plan.buffers[call.reads[0].tensor] if call.accumulates else self.output
         self.count = over.height if call.accumulates else over.rows
         self.left, self.width = (0 if call.accumulates else over.pad[1]), over.width
+        if call.is_view:  # its rows and columns are counted with padding
+            self.left, self.width = 0, over.columns
         self.ends = call.pieces or (over.width if call.accumulates else over.columns,)
         self.sources = frozenset(read.tensor for read in call.reads)
         self.row = self.piece = 0
         # For each read the rows that each row needs, and the columns that each column does, padding counted.
-        self.rows = [self._needs(number, 0, over.height) for number in range(len(call.reads))]
-        self.columns = [self._needs(number, 1, over.width) for number in range(len(call.reads))]
+        height = over.rows if call.is_view else over.height
+        self.rows = [self._needs(number, 0, height) for number in range(len(call.reads))]
+        self.columns = [self._needs(number, 1, self.width) for number in range(len(call.reads))]
 
     def _needs(self, number: int, axis: int, size: int) -> list[list[int]]:
         """By what the operator means; what the Plan says of it is not asked."""
+        if self.call.is_view:
+            return [[position] for position in range(size)]
         padding = self.plan.buffers[self.call.reads[number].tensor].pad[axis]
         if self.call.accumulates:
             return [[position + padding] for position in range(size)]
@@ -51,11 +56,11 @@ class Progress:
 
     @property
     def y(self) -> int:
-        return self.row - (0 if self.call.accumulates else self.output.pad[0])
+        return self.row - (0 if self.call.accumulates or self.call.is_view else self.output.pad[0])
 
     @property
     def is_padding(self) -> bool:
-        return not self.call.accumulates and not 0 <= self.y < self.output.height
+        return not (self.call.accumulates or self.call.is_view) and not 0 <= self.y < self.output.height
 
     @property
     def start(self) -> int:

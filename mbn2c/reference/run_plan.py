@@ -42,12 +42,12 @@ class _Machine:
         self.arena = Arena(plan.arena_bytes)
         self.makers: dict[str, Progress] = {}
         self.values = {
-            name: np.zeros((1, buffer.height, buffer.width, buffer.pixel_bytes), np.int8)
-            for name, buffer in plan.buffers.items()
+            name: np.zeros(plan.graph.tensors[name].shape, buffer.dtype) for name, buffer in plan.buffers.items()
         }
         # Every pixel has a number of its own; scratch has the negative ones.
         sizes = [buffer.rows * buffer.columns for buffer in plan.buffers.values()]
         self.first_pixel = dict(zip(plan.buffers, np.cumsum([1, *sizes]).tolist(), strict=False))
+        self.first = self._first_pixels()
         self.readings = np.zeros(1 + sum(sizes), np.int64)
         self._count_readings()
 
@@ -56,21 +56,37 @@ class _Machine:
             now = Progress(self.plan, call)
             while not now.is_over:
                 for number, row, first, end, _ in self._window(now):
-                    self.readings[self._pixels(call.reads[number].tensor, row, first, end)] += 1
+                    for pixels in self._pixels(call.reads[number].tensor, row, first, end):
+                        self.readings[pixels] += 1
                 self.readings[self._padding_found(now)] += 1
                 now.advance()
         for port in self.graph.outputs:
             for row, first, end in _inner(self.plan.buffers[port.tensor]):
-                self.readings[self._pixels(port.tensor, row, first, end)] += 1
+                for pixels in self._pixels(port.tensor, row, first, end):
+                    self.readings[pixels] += 1
 
-    def _pixels(self, tensor: str, row: int, first: int, end: int) -> slice:
-        start = self.first_pixel[tensor] + row * self.plan.buffers[tensor].columns
-        return slice(start + first, start + end)
+    def _first_pixels(self) -> dict[str, np.ndarray]:
+        """By tensor, for each byte of its pixels, the first pixel of the tensor that was written there."""
+        first = {
+            name: np.full(buffer.pixel_bytes, self.first_pixel[name]) for name, buffer in self.plan.buffers.items()
+        }
+        for call in self.plan.calls:
+            if call.is_view:
+                node, size = self.graph.producer[call.write], np.dtype(self.plan.buffers[call.write].dtype).itemsize
+                for one in OPERATORS[node.op].slices(node, self.graph):
+                    source = first[call.reads[one.number].tensor][one.first * size : (one.first + one.count) * size]
+                    first[call.write][one.target * size : (one.target + one.count) * size] = source
+        return first
+
+    def _pixels(self, tensor: str, row: int, first: int, end: int) -> list[slice]:
+        """The numbers of some pixels of a row, for each tensor that has written a part of them."""
+        start = row * self.plan.buffers[tensor].columns
+        return [slice(one + start + first, one + start + end) for one in np.unique(self.first[tensor]).tolist()]
 
     def _owners(self, tensor: str, row: int, first: int, end: int) -> np.ndarray:
         """Pixel numbers byte by byte."""
-        pixels = self._pixels(tensor, row, first, end)
-        return np.repeat(np.arange(pixels.start, pixels.stop), self.plan.buffers[tensor].pixel_bytes)
+        columns = row * self.plan.buffers[tensor].columns + np.arange(first, end)
+        return np.add.outer(columns, self.first[tensor]).reshape(-1)
 
     # --- the order: of all calls that can run, the one deepest in the loop does ------------------
 
@@ -126,7 +142,7 @@ class _Machine:
         buffer = now.output
         if not buffer.planar or not buffer.is_ring or now.row < buffer.slots or now.piece or now.is_padding:
             return np.zeros(0, np.int64)
-        return self._pixels(now.call.write, now.row - buffer.slots, 0, 0).start + padding_columns(buffer)
+        return self.first_pixel[buffer.tensor] + (now.row - buffer.slots) * buffer.columns + padding_columns(buffer)
 
     # --- one run ---------------------------------------------------------------------------------
 
@@ -142,16 +158,20 @@ class _Machine:
             places = self._places_to_read(now, number, row, (first, end), is_newest)
             where = f"{where_of(call)} reads row {row} of {read.tensor}"
             touched.append((places, owners, where, self._pixels(read.tensor, row, first, end)))
-            windows.append(self.arena.read(places, owners, where).reshape(end - first, -1))
+            dtype = self.plan.buffers[read.tensor].dtype
+            windows.append(self.arena.read(places, owners, where).reshape(end - first, -1).view(dtype))
         if call.accumulates:
             self._accumulate(now, windows[0])
+        elif call.is_view:
+            self._view(now, windows)
         else:
             self._make(now, windows)
         for places, owners, where, _ in touched:
             # The call may still have been reading when it wrote.
             self.arena.read(places, owners, where)
         for places, owners, _, read_now in touched:
-            self.readings[read_now] -= 1
+            for pixels in read_now:
+                self.readings[pixels] -= 1
             self.arena.poison(places[self.readings[owners] == 0])
 
     def _places_to_read(
@@ -190,7 +210,7 @@ class _Machine:
         zero_point = quant_of(self.graph, call.write).zero_point
         start, end = now.start, now.ends[now.piece]
         columns = np.arange(start, end)
-        values = np.full((end - start, buffer.pixel_bytes), zero_point, np.int8)
+        values = np.full((end - start, self.graph.tensors[call.write].shape[3]), zero_point, buffer.dtype)
         first, stop = now.inner(now.piece)
         if not now.is_padding and stop > first:
             inner = self.inputs[call.write][0, now.y, first:stop] if not call.node else self._compute(now, rows)
@@ -198,7 +218,7 @@ class _Machine:
             self.values[call.write][0, now.y, first:stop] = inner
         if buffer.planar:
             columns, values = self._planar(now, columns, values, zero_point)
-        base = self._pixels(call.write, now.row, 0, 0).start
+        base = self.first_pixel[call.write] + now.row * buffer.columns
         owners = np.repeat(base + columns, buffer.pixel_bytes)
         if buffer.strip_columns:
             places = in_strip(buffer, start, end, now.piece)
@@ -206,7 +226,7 @@ class _Machine:
             places = in_slot(buffer, now.row, 0, buffer.columns).reshape(buffer.columns, -1)[columns].reshape(-1)
         if places.size and (places.min() < buffer.offset or places.max() >= buffer.end):
             raise InternalError(f"row {now.row} of {call.write} leaves its buffer", where=where_of(call))
-        self.arena.write(places, values.reshape(-1), owners, where_of(call))
+        self.arena.write(places, np.ascontiguousarray(values).view(np.int8).reshape(-1), owners, where_of(call))
         self.arena.poison(places[self.readings[owners] == 0])
         scratch = self.plan.scratch.get(call.step)
         if scratch:
@@ -219,7 +239,7 @@ class _Machine:
         """The columns of a planar row that a piece writes. The first brings all padding of the row; in a ring it does
         so only once for each slot, and later rows find it there. Each piece of a padding row makes it whole."""
         buffer = now.output
-        whole = np.full((buffer.columns, buffer.pixel_bytes), zero_point, np.int8)
+        whole = np.full((buffer.columns, values.shape[1]), zero_point, buffer.dtype)
         if now.is_padding:
             return np.arange(buffer.columns), whole
         is_inner = (columns >= now.left) & (columns < now.left + now.width)
@@ -241,6 +261,15 @@ class _Machine:
         node = self.graph.producer[now.call.write]
         windows = [np.stack(part)[None] for part in _split(rows, [len(needed[now.y]) for needed in now.rows])]
         return OPERATORS[node.op].run_row(node, self.graph, windows, now.y)
+
+    def _view(self, now: Progress, rows: list[np.ndarray]) -> None:
+        """Note what the row is that now is there; nothing is written."""
+        top, left, _, _ = now.output.pad
+        y = now.row - top
+        if 0 <= y < now.output.height:
+            windows = [row[None, None, left : left + now.output.width] for row in rows]
+            node = self.graph.producer[now.call.write]
+            self.values[now.call.write][0, y] = OPERATORS[node.op].run_row(node, self.graph, windows, y)
 
     def _accumulate(self, now: Progress, pixels: np.ndarray) -> None:
         """Add a piece of an input row to the int32 sums in scratch; make the output of them after the last."""
@@ -271,7 +300,8 @@ class _Machine:
             for row, first, end in _inner(buffer):
                 owners = self._owners(port.tensor, row, first, end)
                 pixels = self.arena.read(in_slot(buffer, row, first, end), owners, f"the end, output {port.outside}")
-                self.values[port.tensor][0, row - buffer.pad[0]] = pixels.reshape(-1, buffer.pixel_bytes)
+                pixels = pixels.reshape(-1, buffer.pixel_bytes).view(buffer.dtype)
+                self.values[port.tensor][0, row - buffer.pad[0]] = pixels
         return self.values
 
 

@@ -39,11 +39,12 @@ class Arena:
 
 
 def in_slot(buffer: Buffer, row: int, first: int, end: int) -> np.ndarray:
-    """The bytes of some columns of a row that lies in its slot, pixel by pixel."""
-    start = buffer.offset + row % max(buffer.slots, 1) * buffer.row_bytes
-    column_step, channel_step = (1, buffer.columns) if buffer.planar else (buffer.pixel_bytes, 1)
-    channels = np.arange(buffer.pixel_bytes) * channel_step
-    return np.asarray(start + np.add.outer(np.arange(first, end) * column_step, channels).reshape(-1))
+    """The bytes of some columns of a row that lies in its slot, pixel by pixel, channel by channel."""
+    size = np.dtype(buffer.dtype).itemsize
+    start = buffer.offset + row % max(buffer.slots, 1) * buffer.row_bytes + buffer.channel_offset_bytes
+    steps = (size, buffer.columns * size) if buffer.planar else (buffer.pixel_stride_bytes, size)
+    columns, channels = np.arange(first, end) * steps[0], np.arange(buffer.pixel_bytes // size) * steps[1]
+    return np.asarray(start + np.add.outer(np.add.outer(columns, channels), np.arange(size)).reshape(-1))
 
 
 def in_strip(buffer: Buffer, first: int, end: int, piece: int) -> np.ndarray:

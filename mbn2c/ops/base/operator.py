@@ -47,6 +47,22 @@ class OnnxOp:
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ChannelSlice:
+    """Channels of an input that are channels of the output as they are.
+
+    number  of the input, among `activations`
+    first   first channel in the input
+    count   how many there are
+    target  first channel in the output
+    """
+
+    number: int
+    first: int
+    count: int
+    target: int
+
+
 class Operator:
     """The meaning of one operator; a Node's `op` is its `name`.
 
@@ -126,6 +142,10 @@ class Operator:
     def activations(self, node: Node, graph: Graph) -> tuple[str, ...]:
         """The inputs that are not constants."""
         return tuple(name for name in node.inputs if graph.tensors[name].data is None)
+
+    def slices(self, node: Node, graph: Graph) -> tuple[ChannelSlice, ...]:
+        """Where the output's channels come from, if it only copies channels; else nothing."""
+        return ()
 
     def constants(self, node: Node) -> tuple[str, ...]:
         """The inputs that must be constants in float32."""
