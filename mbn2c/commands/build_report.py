@@ -215,7 +215,7 @@ def _folded(graph: Graph) -> Json:
     return {
         "batch_norms": counts["batch_norm"],
         "activations": counts["activation"],
-        "pads": counts["pad"],
+        "pads": counts["padding"],
         "removed_channels": counts["channel"],
         "notes": [{"kind": note.kind, "node": note.node, "text": note.text} for note in graph.notes],
     }

@@ -81,7 +81,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Note:
-    """One thing a pass did that the report should tell: kind ("batch_norm", "activation", "pad", "channel", ...)."""
+    """One thing a pass did that the report should tell: kind ("batch_norm", "activation", "channel", ...)."""
 
     kind: str
     node: str

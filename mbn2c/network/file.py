@@ -31,7 +31,7 @@ _CLASSES: dict[str, type] = {
     for module in (graph_module, window_module, requantize_module)
     for name, value in vars(module).items()
     if isinstance(value, type) and is_dataclass(value)
-} | {operator.attributes.__name__: operator.attributes for operator in OPERATORS.values()}
+} | {one.attributes.__name__: one.attributes for one in OPERATORS.values() if "quantized" in one.stages}
 _HINT = "build the model again; name a folder that `mbn2c build` wrote"
 
 

@@ -24,6 +24,7 @@ from mbn2c.network.real_values import runner
 from mbn2c.ops import OPERATORS
 from mbn2c.passes import run_passes
 from mbn2c.passes.fold_pad import fold_pad
+from mbn2c.passes.recognise_operators import recognise_operators
 from mbn2c.progress import Progress
 from mbn2c.quantize.calibrate import calibrate
 from mbn2c.quantize.judge import judge
@@ -129,7 +130,8 @@ def import_lowered(model: Path) -> Graph:
 def import_prequantized_lowered(model: Path) -> PrequantizedModel:
     """A prequantized model; its Graph after all passes, with every scale as it was."""
     found = import_prequantized(model)
-    return replace(found, graph=refuse_long_plans(check(fold_pad(found.graph), "quantized", OPERATORS)))
+    graph = recognise_operators(fold_pad(found.graph))
+    return replace(found, graph=refuse_long_plans(check(graph, "quantized", OPERATORS)))
 
 
 def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:

@@ -23,7 +23,7 @@ from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
 from mbn2c.ops.base.packing import INT8_ARRAY, integers
 from mbn2c.ops.base.prequantized.layers import call_done
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, lookup_table, pairs
-from mbn2c.ops.base.prequantized.values import FOLD_FIRST, FileQuant, PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.prequantized.values import FOLD_FIRST, FileQuant, Meaning, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import scalar
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 
@@ -50,11 +50,17 @@ _POINTWISE = (
 class LookupAttributes:
     """lookup, int8 only, input (x): out = table[x + 128], an elementwise function of one tensor.
 
-    activation  the clamp it stands for; None for another function of an imported model
+    activation  the clamp it stands for; None for another function
+    function    the name of the operator it was in float32; "" for a clamp, and for a function of an imported model
     """
 
     table: tuple[int, ...]
     activation: Activation | None
+    function: str = ""
+
+    @property
+    def words(self) -> str:
+        return self.function
 
 
 PARAMS = Params("mbn_lookup_params", (*integers("channels"), (INT8_ARRAY, "table", "result for -128 first")))
@@ -77,6 +83,8 @@ class Lookup(Operator):
             (MICROSOFT, "QLinearLeakyRelu"): _import_qlinear,
             (MICROSOFT, "QLinearSigmoid"): _import_qlinear,
             (MICROSOFT, "QuantizeLinear"): _import_quantize,
+            ("", "Cast"): _import_cast,
+            ("", "Gather"): _import_gather,
             **{("", op_type): _pointwise_in_float for op_type in _POINTWISE},
         }
 
@@ -165,6 +173,32 @@ def _import_qlinear(call: PrequantizedCall) -> Value:
     values = pairs(meaning.unsigned, meaning.unsigned)[0][::256]
     table = as_int8(call.ask(nodes, {"x": values}, last))
     return _emit_lookup(call, x, table, y_in_file)
+
+
+def _import_cast(call: PrequantizedCall) -> Value | Declined:
+    """int8 -> int32, the index of a Gather."""
+    x, meaning = call.integers_in(0)
+    if call.integer("to", 0) != _INT32:
+        return Declined(f"{call.op} of an int8 tensor is not supported")
+    call.builder.meanings[call.node.outputs[0]] = replace(meaning, steps=(call.node,))
+    return x
+
+
+def _import_gather(call: PrequantizedCall) -> Value | Declined:
+    """Our own spelling: entries of a table of 256 by a tensor that was cast to int32; a reader says their scale."""
+    if not call.is_constant(0) or call.constant(0).shape != (256,) or call.is_constant(1):
+        return Declined(f"{call.op} of something else than a table of 256 is not supported")
+    whole, x, meaning = call.constant(0), call.value(1), call.meaning(1)
+    if whole.dtype not in (np.int8, np.uint8) or [step.op_type for step in meaning.steps] != ["Cast"]:
+        return Declined(f"{call.op} of something else than an int8 tensor is not supported")
+    table = as_int8(whole if meaning.unsigned else np.roll(whole, -INT8_MIN))
+    output = call.builder.activation(call.node.outputs[0], call.extents(x), call)
+    attributes = LookupAttributes(tuple(int(value) for value in table), None)
+    call.builder.nodes.append(Node(call.name, Lookup.name, (x.tensor,), (output,), attributes))
+    made = replace(x, tensor=output)
+    call.builder.meanings[call.node.outputs[0]] = Meaning(False, whole.dtype == np.uint8)
+    call.builder.note_probe(call.node.outputs[0], made, whole.dtype == np.uint8)
+    return made
 
 
 def _emit_lookup(call: PrequantizedCall, x: Value, table: np.ndarray, y_in_file: FileQuant) -> Value:

@@ -11,11 +11,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
-from mbn2c.ir.graph import Node
+from mbn2c.ir.graph import Graph, Node
 from mbn2c.ops.base.call import Call, Importer, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.operator import IMPORTED, Operator, Shape
+from mbn2c.ops.base.operator import IMPORTED, OnnxOp, Operator, Shape
 from mbn2c.ops.base.prequantized.values import FOLD_FIRST, UNSIGNED_SHIFT, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import scalar
 
@@ -46,6 +48,20 @@ class Pad(Operator):
 
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
         return {("", "Pad"): _import_prequantized}
+
+    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        top, left, bottom, right = node.attributes.pad
+        widths = ((0, 0), (top, bottom), (left, right), (0, 0))
+        return np.pad(inputs[0], widths, constant_values=np.float32(node.attributes.value))
+
+    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        top, left, bottom, right = node.attributes.pad
+        pads, value = f"{node.outputs[0]}__pads", f"{node.outputs[0]}__value"
+        constants: dict[str, np.ndarray] = {
+            pads: np.array([0, 0, top, left, 0, 0, bottom, right], np.int64),
+            value: np.array(node.attributes.value, np.float32),
+        }
+        return [OnnxOp("Pad", (node.inputs[0], *constants), node.outputs, {"mode": "constant"}, constants)]
 
     def cases(self) -> Mapping[str, Case]:
         return {"four pads": Case(((1, 3, 4, 5),), PadAttributes((1, 0, 2, 3)))}

@@ -16,7 +16,7 @@ from mbn2c.ir.axes import CHANNEL, LayoutError, Value
 from mbn2c.ir.graph import Graph, Node, Note, Tensor
 from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.operator import IMPORTED, Operator, Shape
+from mbn2c.ops.base.operator import IMPORTED, OnnxOp, Operator, Shape
 from mbn2c.ops.base.reading import FLOAT_MAX, per_channel
 from mbn2c.ops.base.weighted import ConvAttributes
 
@@ -56,11 +56,24 @@ class ScaleShift(Operator):
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if len(shapes) == 3 and shapes[1] == shapes[2] == shapes[0][3:] else None
 
+    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        scale, shift = (graph.constant(name) for name in node.inputs[1:])
+        return np.asarray(inputs[0] * scale + shift)
+
+    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        """A batch norm of mean 0 and variance 1."""
+        x, scale, shift = node.inputs
+        mean, variance = f"{node.outputs[0]}__mean", f"{node.outputs[0]}__variance"
+        channels = graph.tensors[scale].shape
+        constants = {scale: graph.constant(scale), shift: graph.constant(shift)}
+        constants |= {mean: np.zeros(channels, np.float32), variance: np.ones(channels, np.float32)}
+        return [OnnxOp("BatchNormalization", (x, *constants), node.outputs, {"epsilon": 0.0}, constants)]
+
     def cases(self) -> Mapping[str, Case]:
         def constants(generator: np.random.Generator) -> Sequence[np.ndarray]:
             return generator.normal(size=5), generator.normal(size=5)
 
-        return {"Mul+Add": Case(((1, 3, 4, 5),), ScaleShiftAttributes("Mul+Add"), constants)}
+        return {"batch norm": Case(((1, 3, 4, 5),), ScaleShiftAttributes("BatchNormalization"), constants)}
 
     def constants(self, node: Node) -> tuple[str, ...]:
         return node.inputs[1:]

@@ -172,14 +172,14 @@ class Sum(Operator):
         return shapes[0] if shapes and all(shape == shapes[0] for shape in shapes) else None
 
     def cases(self) -> Mapping[str, Case]:
-        scales = (0.02, 0.013, 0.031)
+        scales = tuple(float(np.float32(scale)) for scale in (0.02, 0.013, 0.031))
         given = zip((*scales, 0.04), (3, -5, 0, 7), strict=True)
         quants = tuple(Quant(np.array([scale], np.float32), zero_point) for scale, zero_point in given)
         bias = np.array([0.5, -0.25, 0.1], np.float32)
         shape = (1, 3, 4, 3)
 
         def case(inputs: int, bias: np.ndarray | None, bias_at: int) -> Case:
-            attributes = guard_sum(scales[:inputs], 0.04, bias, bias_at, -128, 127, self.name)
+            attributes = guard_sum(scales[:inputs], float(np.float32(0.04)), bias, bias_at, -128, 127, self.name)
             return Case((shape,) * inputs, attributes, quants=(*quants[:inputs], quants[3]))
 
         return {"of three": case(3, None, 0), "of two and a bias": case(2, bias, 1)}

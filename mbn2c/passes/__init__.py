@@ -15,10 +15,12 @@ from mbn2c.passes.fold_batch_norm import fold_batch_norm
 from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.passes.fuse_activation import fuse_activation
 from mbn2c.passes.lower_operators import lower_operators
+from mbn2c.passes.recognise_operators import recognise_operators
 from mbn2c.passes.remove_constant_channels import remove_constant_channels
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
-    fold_pad,  # first: a batch norm may move across a convolution only when its pads are known
+    recognise_operators,  # before anything else takes one of the nodes that an operator is spelt in
+    fold_pad,  # now: a batch norm may move across a convolution only when its pads are known
     fold_batch_norm,  # before activations are fused: y = s * conv + t needs the bare convolution
     lower_operators,  # what could not be folded becomes a 1x1 depthwise convolution, ...
     fuse_activation,  # ... which can carry an activation as any other

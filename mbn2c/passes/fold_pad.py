@@ -43,7 +43,7 @@ def _fold_one(graph: Graph) -> Graph | None:
             raise _refusal(node, f"padding before {reader.op} '{reader.name}'", "pad right before a convolution only")
         changes[reader.name] = reading(replace(reader, attributes=attributes), padded, source)
     readers = ", ".join(reader.name for reader in graph.consumers[padded])
-    note = Note("pad", node.name, f"pad {','.join(map(str, node.attributes.pad))} folded into {readers}")
+    note = Note("padding", node.name, f"pad {','.join(map(str, node.attributes.pad))} folded into {readers}")
     return graph.rebuild(nodes=with_nodes(graph, changes), notes=[note])
 
 

@@ -86,3 +86,81 @@ class _Grown:
 
     def _add(self, name: str, shape: Shape, quant: Quant | None) -> None:
         self.tensors[name] = Tensor(name, shape, "float32" if self.is_float else "int8", quant=quant)
+
+
+def every_case() -> dict[str, tuple[Operator, Case]]:
+    """All cases of all operators, by "operator words"."""
+    return {
+        f"{operator.name} {words}": (operator, case)
+        for operator in OPERATORS.values()
+        for words, case in operator.cases().items()
+    }
+
+
+def difference(a: Graph, b: Graph) -> str:
+    """What two Graphs do not have in common beside names; "" if nothing.
+
+    Of an int8 node it does not count what its clamp and its function were called, which lie in the numbers, and which
+    of the integers that were proved equal requantize. A 1x1 convolution of one pixel and a fully connected layer are
+    the same, and so are convolutions of one channel.
+    """
+    if len(a.nodes) != len(b.nodes):
+        return f"{[node.op for node in a.nodes]} against {[node.op for node in b.nodes]}"
+    places: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    for graph, place in zip((a, b), places, strict=True):
+        for index, name in enumerate([port.tensor for port in graph.inputs] + [one.outputs[0] for one in graph.nodes]):
+            place[name] = index
+    if [places[0][port.tensor] for port in a.outputs] != [places[1][port.tensor] for port in b.outputs]:
+        return "other outputs"
+    for one, other in zip(a.nodes, b.nodes, strict=True):
+        found = _node_difference(a, one, places[0], b, other, places[1])
+        if found:
+            return f"{one.name}, {one.op}: {found}"
+    return ""
+
+
+def _node_difference(a: Graph, one: Node, of_a: dict[str, int], b: Graph, other: Node, of_b: dict[str, int]) -> str:
+    if _kind(a, one) != _kind(b, other):
+        return f"became {other.op}"
+    if len(one.inputs) != len(other.inputs):
+        return f"{len(other.inputs)} inputs"
+    for left, right in zip((*one.inputs, *one.outputs), (*other.inputs, *other.outputs), strict=True):
+        if of_a.get(left) != of_b.get(right):
+            return f"reads {right} for {left}"
+        x, y = a.tensors[left], b.tensors[right]
+        if x.data is not None and (y.data is None or x.data.size != y.data.size):
+            return f"constant {left} of {x.shape}, {y.shape}"
+        if x.data is not None and not np.array_equal(x.data.reshape(-1), y.data.reshape(-1)):
+            return f"constant {left}: {x.data.reshape(-1)[:4]}, {y.data.reshape(-1)[:4]}"
+        if x.dtype != y.dtype or (x.quant is None) != (y.quant is None):
+            return f"{left}: {x.dtype}, {y.dtype}"
+        if x.quant is not None and not (
+            np.array_equal(x.quant.scale, y.quant.scale) and x.quant.zero_point == y.quant.zero_point
+        ):
+            return f"{left}: {x.quant}, {y.quant}"
+    is_int8 = a.tensors[one.outputs[0]].quant is not None
+    return _attribute_difference(one.attributes, other.attributes, _PROVED if is_int8 else ())
+
+
+# Words, and integers of which several do.
+_PROVED = ("activation", "function", "multiplier", "multipliers", "offset", "shift", "form", "band")
+
+
+def _kind(graph: Graph, node: Node) -> str:
+    operator, shape = OPERATORS[node.op], graph.tensors[node.inputs[0]].shape
+    is_pixel = operator.mixes_channels and shape[1:3] == (1, 1) and operator.window(node).is_pointwise
+    is_plane = operator.has_weights and shape[3] == graph.tensors[node.outputs[0]].shape[3] == 1
+    return "weighted" if is_pixel or is_plane else node.op
+
+
+def _attribute_difference(one: Any, other: Any, left_out: tuple[str, ...]) -> str:
+    for name in {**vars(one), **vars(other)} if one is not None and other is not None else ():
+        if name in left_out or not (hasattr(one, name) and hasattr(other, name)):
+            continue
+        left, right = getattr(one, name), getattr(other, name)
+        if hasattr(left, "__dataclass_fields__") and hasattr(right, "__dataclass_fields__"):
+            if found := _attribute_difference(left, right, left_out):
+                return f"{name}.{found}"
+        elif not np.array_equal(left, right):
+            return f"{name} {left}, {right}"
+    return ""

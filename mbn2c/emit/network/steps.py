@@ -272,6 +272,8 @@ def _op_text(node: Node) -> str:
         words.append(
             f"stride {window.stride[0]}" if window.stride[0] == window.stride[1] else f"stride {window.stride}"
         )
+    if own := getattr(node.attributes, "words", ""):
+        words.append(own)
     activation = getattr(node.attributes, "activation", None)
     if activation is not None:
         words.append(activation.name)

@@ -40,6 +40,7 @@ from mbn2c.ops.base.operator import (
 from mbn2c.ops.base.packing import INT32, covers_input, integers, requantize_fields, sum_bytes, window_fields
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.reading import kernel_shape, window_of
+from mbn2c.ops.base.requantize import first_channel, is_in_float
 from mbn2c.ops.base.spelling import spell_qlinear_conv
 from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
 
@@ -104,6 +105,28 @@ class AveragePool2d(Operator):
             "3x3, pads are zeros": case((1, 6, 7, 3), Window((3, 3), (2, 2), (1, 1, 1, 1))),
             "global with pads": case((1, 3, 3, 4), Window((3, 3), (1, 1), (1, 1, 1, 1))),
         }
+
+    def recognise(self, node: Node, graph: Graph) -> Graph | None:
+        """An int8 depthwise convolution whose weights are ones of one scale, without bias: our own spelling."""
+        requantize = getattr(node.attributes, "requantize", None)
+        if requantize is None or len(node.inputs) != 3 or node.op != "depthwise_conv2d":
+            return None
+        weights, bias = (graph.tensors[name] for name in node.inputs[1:])
+        assert weights.quant is not None
+        scales = (weights.quant.scale, requantize.scale, requantize.multiplier)
+        is_one = all((array == array[0]).all() for array in scales)
+        is_mean = (graph.constant(weights.name) == 1).all() and not graph.constant(bias.name).any()
+        if not is_one or not is_mean or node.attributes.depth_multiplier != 1 or is_in_float(requantize):
+            return None
+        ones = np.ones((*node.attributes.window.kernel, 1), np.int8)
+        tensor = Tensor(f"{node.outputs[0]}__ones", ones.shape, "int8", ones, Quant(weights.quant.scale[:1]))
+        pool = replace(
+            node,
+            op=self.name,
+            inputs=(node.inputs[0], tensor.name),
+            attributes=AveragePool2dAttributes(node.attributes.window, first_channel(requantize)),
+        )
+        return graph.rebuild(tensors=[tensor], nodes=[pool if one is node else one for one in graph.nodes])
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """A pool over the whole input sums rows up as they come."""

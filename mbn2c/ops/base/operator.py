@@ -203,6 +203,13 @@ class Operator:
         """The float32 operator in ONNX."""
         raise AssertionError(f"{self.name} does not exist in float32")
 
+    def recognise(self, node: Node, graph: Graph) -> Graph | None:
+        """The Graph in which a group of nodes that ends in `node`, of any operators, is one node of this operator.
+
+        Asked of imported Graphs, float32 and int8; None if there is no such group.
+        """
+        return None
+
     # --- rewriting -------------------------------------------------------------------------------
 
     def lower(self, node: Node, graph: Graph) -> tuple[Node, list[Tensor], Note] | None:

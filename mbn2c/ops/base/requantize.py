@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,3 +90,16 @@ class GuardedRequantize:
     high: int = 127
     float_sum: FloatSum | None = None
     float_mean: FloatMean | None = None
+
+
+def is_in_float(requantize: Requantize | GuardedRequantize) -> bool:
+    """Whether ONNX Runtime sums or averages in float32 before it."""
+    return isinstance(requantize, GuardedRequantize) and (
+        requantize.float_sum is not None or requantize.float_mean is not None
+    )
+
+
+def first_channel(requantize: Requantize | GuardedRequantize) -> Requantize | GuardedRequantize:
+    """That of the first output channel, for an operator that has one for all."""
+    first = replace(requantize, scale=requantize.scale[:1], multiplier=requantize.multiplier[:1])
+    return replace(first, band=first.band[:1]) if isinstance(first, GuardedRequantize) else first

@@ -1,0 +1,70 @@
+"""Functions of one number, applied to every value of a tensor: what a subclass says of its function is enough.
+
+In int8 each is a lookup, whose table holds this module's float32 results for all 256 inputs. The exported model spells
+that table (Gather), so ONNX Runtime cannot compute another entry, whatever its own exp or tanh returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
+from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, Operator, Shape, scale_of
+from mbn2c.ops.lookup import LookupAttributes
+
+# Beyond this a function's value says nothing that int8 could hold; inf minus inf would say nothing at all.
+_FARTHEST = 1e30
+
+
+class Elementwise(Operator):
+    """y = function(x), float32 only; it becomes a lookup.
+
+    A subclass says `function`, `slope`, `turning_points` where it is not monotone, the spelling and the imports.
+    """
+
+    stages = FLOAT_STAGES
+
+    def function(self, node: Node, x: np.ndarray) -> np.ndarray:
+        """The results, in the type of `x`: float32, or float64 for bounds."""
+        raise AssertionError(f"{self.name} has no function")
+
+    def slope(self, node: Node, x: np.ndarray) -> np.ndarray:
+        """The derivative; at a corner the one of either side."""
+        raise AssertionError(f"{self.name} has no slope")
+
+    def turning_points(self, node: Node) -> tuple[float, ...]:
+        """Where it stops rising or falling: between two neighbours it is monotone."""
+        return ()
+
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        return shapes[0] if len(shapes) == 1 else None
+
+    def is_channelwise(self, node: Node) -> bool:
+        return True
+
+    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        return self.function(node, inputs[0])
+
+    def gradient(
+        self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
+    ) -> Sequence[np.ndarray]:
+        return [gradient * self.slope(node, inputs[0])]
+
+    def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
+        low, high = (np.clip(bound, -_FARTHEST, _FARTHEST) for bound in inputs[0])
+        # At the ends, and where a turning point lies between them; else at the nearer end again.
+        places = [low, high, *(np.clip(np.float64(point), low, high) for point in self.turning_points(node))]
+        values = np.array([self.function(node, np.asarray(place)) for place in places])
+        return values.min(axis=0), values.max(axis=0)
+
+    def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
+        x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
+        values = np.arange(INT8_MIN, INT8_MAX + 1)
+        real = (values - x_quant.zero_point).astype(np.float32) * scale_of(x_quant)
+        table = quantize_linear(self.function(node, real), scale_of(y_quant), y_quant.zero_point)
+        attributes = LookupAttributes(tuple(int(value) for value in table), None, self.name)
+        return replace(node, op="lookup", attributes=attributes), []
