@@ -31,7 +31,6 @@ from mbn2c.targets import Core, all_cores, load_board, load_core
 
 # What a network is refused with, in every dialect, and the first words of what to do.
 REFUSED = {
-    "hard_swish": ("Mul of two activations", "only additions"),
     "split_batch_norm": ("BatchNormalization", "prepare the float32 model"),
 }
 CASES = [("v2", dialect) for dialect in DIALECTS]

@@ -141,10 +141,6 @@ def functions() -> Net:
     return net.conv(8, 8, k=1).then("Sigmoid").conv(8, 4, k=1).then("GlobalAveragePool")
 
 
-def hard_swish() -> Net:
-    return Net(opset=14).conv(3, 8).then("HardSwish").conv(8, 4, k=1)
-
-
 def split_batch_norm() -> Net:
     """A batch norm that nobody folded before quantizing."""
     return Net().conv(3, 8).batch_norm(8).conv(8, 4, k=1)
@@ -169,7 +165,6 @@ NETS: dict[str, Callable[[], Net]] = {
         channels_last,
         gray,
         functions,
-        hard_swish,
         split_batch_norm,
         split_pad,
     )
