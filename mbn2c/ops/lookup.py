@@ -85,7 +85,7 @@ class Lookup(Operator):
             (MICROSOFT, "QuantizeLinear"): _import_quantize,
             ("", "Cast"): _import_cast,
             ("", "Gather"): _import_gather,
-            **{("", op_type): _pointwise_in_float for op_type in _POINTWISE},
+            **{("", op_type): pointwise_in_float for op_type in _POINTWISE},
         }
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
@@ -135,7 +135,7 @@ def _spell_table(table: Sequence[int], x: str, output: str) -> list[OnnxOp]:
 # --- how ONNX files spell it ---
 
 
-def _pointwise_in_float(call: PrequantizedCall) -> Value | Declined:
+def pointwise_in_float(call: PrequantizedCall) -> Value | Declined:
     """An elementwise float32 function of one tensor and constants; it waits for its QuantizeLinear."""
     data = [index for index in range(len(call.node.inputs)) if call.has(index) and not call.is_constant(index)]
     if data == [1] and len(call.node.inputs) == 2 and call.op in ("Add", "Max", "Min", "Mul"):

@@ -10,7 +10,7 @@ from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.case import Case, Shape
-from mbn2c.ops.base.operator import Operator
+from mbn2c.ops.base.operator import LOWERED, Operator
 
 NCHW = (0, 3, 1, 2)
 
@@ -27,7 +27,11 @@ def graph_of(operator: Operator, case: Case, name: str) -> Graph:
         grown.constant(f"case.{index}", data)
         for index, data in enumerate(case.constants(np.random.default_rng(sum(map(sum, case.shapes)))))
     ]
-    made = grown.append(operator.name, (*names, *constants), case.attributes, case.quants[-1] if case.quants else None)
+    quant = case.quants[-1] if case.quants else None
+    made = grown.append(operator.name, (*names, *constants), case.attributes, quant, name="case")
+    if LOWERED in operator.stages and not operator.has_weights:
+        # A sigmoid at the end of a network is no node of it.
+        made = grown.pointwise(made, 3, "after")
     input_shape, output_shape = grown.tensors["input"].shape, grown.tensors[made].shape
     return Graph(
         name,
@@ -65,9 +69,13 @@ class _Grown:
             assert shape[1:3] == (1, 1), f"a case cannot make {shape} of its input"
             window = Window((height, width))
             source = self.append("average_pool2d", (source,), OPERATORS["average_pool2d"].attributes(window))
-        weights = self.generator.normal(size=(shape[3], 1, 1, self.tensors[source].shape[3]))
-        bias = self.generator.normal(scale=0.3, size=shape[3])
-        names = (source, self.constant(f"made{index}.weight", weights), self.constant(f"made{index}.bias", bias))
+        return self.pointwise(source, shape[3], f"made{index}")
+
+    def pointwise(self, source: str, channels: int, name: str) -> str:
+        """A 1x1 convolution."""
+        weights = self.generator.normal(size=(channels, 1, 1, self.tensors[source].shape[3]))
+        bias = self.generator.normal(scale=0.3, size=channels)
+        names = (source, self.constant(f"{name}.weight", weights), self.constant(f"{name}.bias", bias))
         return self.append("conv2d", names, OPERATORS["conv2d"].attributes())
 
     def constant(self, name: str, data: np.ndarray) -> str:
@@ -75,9 +83,11 @@ class _Grown:
         self.tensors[name] = Tensor(name, data.shape, str(data.dtype), data)
         return name
 
-    def append(self, op: str, inputs: tuple[str, ...], attributes: Any, quant: Quant | None = None) -> str:
+    def append(
+        self, op: str, inputs: tuple[str, ...], attributes: Any, quant: Quant | None = None, name: str = ""
+    ) -> str:
         output = f"{op}_{len(self.nodes)}"
-        node = Node(output, op, inputs, (output,), attributes)
+        node = Node(name or output, op, inputs, (output,), attributes)
         shape = OPERATORS[op].output_shape(node, [self.tensors[name].shape for name in inputs])
         assert shape is not None, f"the inputs of a case do not suit {op}"
         self._add(output, shape, quant)

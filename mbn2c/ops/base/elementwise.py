@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
+from mbn2c.ops.base.call import Call, Importer, OnnxName
 from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, Operator, Shape, scale_of
-from mbn2c.ops.lookup import LookupAttributes
+from mbn2c.ops.base.prequantized.values import PrequantizedImporter
+from mbn2c.ops.lookup import LookupAttributes, pointwise_in_float
 
 # Beyond this a function's value says nothing that int8 could hold; inf minus inf would say nothing at all.
 _FARTHEST = 1e30
@@ -23,10 +27,29 @@ _FARTHEST = 1e30
 class Elementwise(Operator):
     """y = function(x), float32 only; it becomes a lookup.
 
-    A subclass says `function`, `slope`, `turning_points` where it is not monotone, the spelling and the imports.
+    A subclass says `function`, `slope`, `turning_points` where it is not monotone, and its spelling.
+
+    onnx_types  ONNX operators that are this function of their first input, with `attributes_of` their attributes
     """
 
     stages = FLOAT_STAGES
+    attributes: type = type(None)
+    onnx_types: tuple[str, ...] = ()
+
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        """A node for a node."""
+        return {("", op_type): self._import for op_type in self.onnx_types}
+
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        """Any chain of functions between DequantizeLinear and QuantizeLinear is a lookup, of ONNX Runtime's results."""
+        return {("", op_type): pointwise_in_float for op_type in self.onnx_types}
+
+    def _import(self, call: Call) -> Value:
+        return call.emit_like(self.name, call.value(0), self.attributes_of(call))
+
+    def attributes_of(self, call: Call) -> Any:
+        """The attributes of the ONNX node as ours."""
+        return None
 
     def function(self, node: Node, x: np.ndarray) -> np.ndarray:
         """The results, in the type of `x`: float32, or float64 for bounds."""
