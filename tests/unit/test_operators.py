@@ -6,7 +6,6 @@ need.
 
 from __future__ import annotations
 
-import ast
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import IMPORTED, LOWERED, QUANTIZED, Operator, clamped
 from mbn2c.passes import run_passes
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.tasks.tails import TAILS
 
 NHWC = (0, 2, 3, 1)
 CASES = every_case()
@@ -87,24 +85,6 @@ def test_every_operator_has_a_page(operator: Operator) -> None:
     page = Path(mbn2c.__file__).parents[1] / "docs" / "operators" / f"{operator.name}.md"
     assert page.is_file(), f"write docs/operators/{operator.name}.md"
     assert page.read_text().startswith(f"# {operator.name}\n")
-
-
-def test_no_operator_is_named_elsewhere() -> None:
-    """Not as a string, and not as a module: stages ask operators for their traits. A tail is called as its function."""
-    root = Path(mbn2c.__file__).parent
-    found = []
-    for path in sorted(root.rglob("*.py")):
-        where = path.relative_to(root)
-        if where.parts[0] in ("ops", "kernels"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and node.value in OPERATORS and node.value not in TAILS:
-                found.append(f"{where}:{node.lineno}: '{node.value}'")
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("mbn2c.ops."):
-                module = node.module.split(".")[2]
-                if module in OPERATORS:
-                    found.append(f"{where}:{node.lineno}: imports ops/{module}.py")
-    assert found == []
 
 
 # --- float32 -------------------------------------------------------------------------------------

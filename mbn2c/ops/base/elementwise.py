@@ -36,6 +36,9 @@ class Elementwise(Operator):
     attributes: type = type(None)
     onnx_types: tuple[str, ...] = ()
 
+    def __init_subclass__(cls) -> None:
+        cls.in_words = cls.name.replace("_", " ")
+
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
         """A node for a node."""
         return {("", op_type): self._import for op_type in self.onnx_types}
