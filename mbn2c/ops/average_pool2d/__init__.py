@@ -103,20 +103,25 @@ class AveragePool2d(Operator):
             "global, 40x40": case((1, 40, 40, 2)),
             "2x2 stride 2": case((1, 6, 7, 3), Window((2, 2), (2, 2))),
             "3x3, pads are zeros": case((1, 6, 7, 3), Window((3, 3), (2, 2), (1, 1, 1, 1))),
+            "2x2, 1 channel": case((1, 6, 7, 1), Window((2, 2), (2, 2))),
             "global with pads": case((1, 3, 3, 4), Window((3, 3), (1, 1), (1, 1, 1, 1))),
         }
 
     def recognise(self, node: Node, graph: Graph) -> Graph | None:
         """An int8 depthwise convolution whose weights are ones of one scale, without bias: our own spelling."""
         requantize = getattr(node.attributes, "requantize", None)
-        if requantize is None or len(node.inputs) != 3 or node.op != "depthwise_conv2d":
+        channels = graph.tensors[node.outputs[0]].shape[3]
+        # Of one channel, ONNX does not say whether it is depthwise.
+        is_depthwise = node.op == "depthwise_conv2d" or (
+            node.op == "conv2d" and channels == graph.tensors[node.inputs[0]].shape[3] == 1
+        )
+        if requantize is None or not is_depthwise or node.attributes.depth_multiplier != 1 or is_in_float(requantize):
             return None
         weights, bias = (graph.tensors[name] for name in node.inputs[1:])
         assert weights.quant is not None
         scales = (weights.quant.scale, requantize.scale, requantize.multiplier)
         is_one = all((array == array[0]).all() for array in scales)
-        is_mean = (graph.constant(weights.name) == 1).all() and not graph.constant(bias.name).any()
-        if not is_one or not is_mean or node.attributes.depth_multiplier != 1 or is_in_float(requantize):
+        if not is_one or (graph.constant(weights.name) != 1).any() or graph.constant(bias.name).any():
             return None
         ones = np.ones((*node.attributes.window.kernel, 1), np.int8)
         tensor = Tensor(f"{node.outputs[0]}__ones", ones.shape, "int8", ones, Quant(weights.quant.scale[:1]))
