@@ -19,16 +19,16 @@ from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.add import add_values
 from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.case import RELU, RELU6, Case, Edit, edited, layer, same_window, unchanged
-from mbn2c.ops.base.convolution import Convolution, read_convolution
+from mbn2c.ops.base.convolution import Convolution
 from mbn2c.ops.base.guarded import Terms
+from mbn2c.ops.base.layer import Layer, import_convolution
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
 from mbn2c.ops.base.packing import CONV_PARAMS
 from mbn2c.ops.base.prequantized.convolution import convolution_imports
-from mbn2c.ops.base.prequantized.layers import Layer
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 from mbn2c.ops.clamp import clamp
-from mbn2c.ops.depthwise_conv2d import emit_depthwise
+from mbn2c.ops.depthwise_conv2d import DepthwiseConv2d
 
 
 class Conv2d(Weighted):
@@ -40,12 +40,16 @@ class Conv2d(Weighted):
     mixes_channels = True
 
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
-        return {("", "Conv"): _import_conv, (MICROSOFT, "FusedConv"): _import_fused_conv}
+        return {
+            ("", "Conv"): lambda call: import_convolution(call, self.layer_of),
+            (MICROSOFT, "FusedConv"): _import_fused_conv,
+        }
 
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
-        return convolution_imports(self._layer_of)
+        return convolution_imports(self.layer_of)
 
-    def _layer_of(self, convolution: Convolution) -> Layer | Declined:
+    def layer_of(self, convolution: Convolution) -> Layer | Declined:
+        """A convolution of the file as one of this operator."""
         if not convolution.is_dense:
             return convolution.declined()
         weights = convolution.weights
@@ -132,31 +136,20 @@ class Conv2d(Weighted):
 # --- how ONNX files spell it ---
 
 
-def _import_conv(call: Call) -> Value | Declined:
-    convolution, bias = read_convolution(call, call.value(0))
-    return _emit(call, convolution, bias) if convolution.is_dense else convolution.declined()
-
-
-def _emit(call: Call, convolution: Convolution, bias: np.ndarray, part: str = "") -> Value:
-    constants = [("weights", convolution.weights.transpose(0, 2, 3, 1)), ("bias", bias)]
-    attributes = ConvAttributes(convolution.window)
-    return call.emit_nchw(Conv2d.name, [convolution.x], convolution.hwc, attributes, constants, part)
-
-
 def _import_fused_conv(call: Call) -> Value | Declined:
     """com.microsoft FusedConv: convolution, optionally plus a fourth input, then an activation.
 
     source  ONNX Runtime contrib operators, FusedConv
     """
-    convolution, bias = read_convolution(call, call.value(0))
-    if not convolution.is_dense and not convolution.is_depthwise:
-        return convolution.declined()
-    emit = _emit if convolution.is_dense else emit_depthwise
-    if call.has(3):
-        return _fused_activation(call, add_values(call, emit(call, convolution, bias, "conv"), call.value(3), "add"))
-    if call.text("activation", "") == "":
-        return emit(call, convolution, bias)
-    return _fused_activation(call, emit(call, convolution, bias, "conv"))
+    is_alone = not call.has(3) and call.text("activation", "") == ""
+    made = import_convolution(call, _layer_of_either, part="" if is_alone else "conv")
+    if isinstance(made, Declined):
+        return made
+    return _fused_activation(call, add_values(call, made, call.value(3), "add") if call.has(3) else made)
+
+
+def _layer_of_either(convolution: Convolution) -> Layer | Declined:
+    return (DepthwiseConv2d() if convolution.is_depthwise else Conv2d()).layer_of(convolution)
 
 
 def _fused_activation(call: Call, x: Value) -> Value:

@@ -11,18 +11,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.window import Activation, Window
-from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.call import Declined, Importer, OnnxName
 from mbn2c.ops.base.case import RELU, RELU6, Case, layer, same_window
-from mbn2c.ops.base.convolution import Convolution, read_convolution
+from mbn2c.ops.base.convolution import Convolution
 from mbn2c.ops.base.guarded import Terms
+from mbn2c.ops.base.layer import Layer, import_convolution
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
 from mbn2c.ops.base.packing import CONV_PARAMS
 from mbn2c.ops.base.prequantized.convolution import convolution_imports
-from mbn2c.ops.base.prequantized.layers import Layer
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 
@@ -35,16 +34,18 @@ class DepthwiseConv2d(Weighted):
     has_window = True
 
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
-        return {("", "Conv"): _import_conv}
+        return {("", "Conv"): lambda call: import_convolution(call, self.layer_of)}
 
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
-        return convolution_imports(self._layer_of)
+        return convolution_imports(self.layer_of)
 
-    def _layer_of(self, convolution: Convolution) -> Layer | Declined:
+    def layer_of(self, convolution: Convolution) -> Layer | Declined:
+        """A convolution of the file as one of this operator."""
         if not convolution.is_depthwise:
             return convolution.declined()
         weights = convolution.weights[:, 0].transpose(1, 2, 0)
-        return Layer(self, _attributes(convolution), weights, convolution.order, *convolution.output)
+        attributes = ConvAttributes(convolution.window, depth_multiplier=len(convolution.weights) // convolution.group)
+        return Layer(self, attributes, weights, convolution.order, *convolution.output)
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         x, weights, bias = shapes
@@ -120,23 +121,3 @@ class DepthwiseConv2d(Weighted):
             return columns, by_output[outputs]
 
         return terms
-
-
-# --- how ONNX files spell it ---
-
-
-def _import_conv(call: Call) -> Value | Declined:
-    convolution, bias = read_convolution(call, call.value(0))
-    return emit_depthwise(call, convolution, bias) if convolution.is_depthwise else convolution.declined()
-
-
-def emit_depthwise(call: Call, convolution: Convolution, bias: np.ndarray, part: str = "") -> Value:
-    """The node of a convolution that `is_depthwise`; `part` as in `Call.emit`."""
-    weights = convolution.weights[:, 0].transpose(1, 2, 0)
-    constants = [("weights", weights), ("bias", bias)]
-    attributes = _attributes(convolution)
-    return call.emit_nchw(DepthwiseConv2d.name, [convolution.x], convolution.hwc, attributes, constants, part)
-
-
-def _attributes(convolution: Convolution) -> ConvAttributes:
-    return ConvAttributes(convolution.window, depth_multiplier=len(convolution.weights) // convolution.group)

@@ -21,10 +21,11 @@ from mbn2c.numerics import onnx_scale
 from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.case import RELU, Case, layer
 from mbn2c.ops.base.guarded import Terms
+from mbn2c.ops.base.layer import Layer, emit_float
 from mbn2c.ops.base.operator import Shape
 from mbn2c.ops.base.packing import CONV_PARAMS
 from mbn2c.ops.base.prequantized.float_layers import float_layer
-from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, Layer, bias_of, integer_layer, weights_of
+from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, bias_of, integer_layer, weights_of
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
@@ -124,35 +125,36 @@ def _import_matmul(call: Call) -> Value:
 
 
 def _dense(call: Call, x: Value, weights: np.ndarray, bias: np.ndarray) -> Value:
-    """x [..., I] times weights [O, I]: fully connected, or a convolution where x still has height and width."""
-    inputs, outputs = weights.shape[1], weights.shape[0]
+    inputs = weights.shape[1]
     if not x.shape or x.shape[-1] != inputs or 0 in weights.shape:
         raise call.refuse(
             f"{call.op}: weights for {inputs} inputs do not suit a tensor of shape {list(x.shape)}",
             "the file contradicts itself, or its input size is not the one it was made for",
         )
+    return emit_float(call, _layer_of(call, x, weights), x, bias)
+
+
+def _layer_of(call: Call, x: Value, weights: np.ndarray) -> Layer:
+    """x [..., I] times weights [O, I]: fully connected, or a convolution where x still has height and width."""
+    if weights.ndim != 2 or not x.shape or x.shape[-1] != weights.shape[1] or 0 in weights.shape:
+        raise call.refuse(f"{call.op}: weights of shape {list(weights.shape)} do not suit {list(x.shape)}")
+    outputs = len(weights)
     last, others = x.groups[-1], x.groups[:-1]
-    extents = call.extents(x)
-    groups = (*others, (CHANNEL,) if outputs > 1 else ())
-    shape = (*x.shape[:-1], outputs)
-    if all(CHANNEL not in group for group in others) and last in ((), (CHANNEL,)) and max(extents[1:3]) > 1:
-        constants = [("weights", weights.reshape(outputs, 1, 1, inputs)), ("bias", bias)]
-        tensor = call.emit(Conv2d.name, [x], (*extents[:3], outputs), ConvAttributes(), constants)
-        return Value(tensor, shape, groups)
+    _, height, width, channels = call.extents(x)
+    value = Value("", (*x.shape[:-1], outputs), (*others, (CHANNEL,) if outputs > 1 else ()))
+    if all(CHANNEL not in group for group in others) and last in ((), (CHANNEL,)) and height * width > 1:
+        ordered = weights.reshape(outputs, 1, 1, channels)
+        return Layer(Conv2d(), ConvAttributes(), ordered, weights, (1, height, width, outputs), value)
     if any(others):
         raise LayoutError(f"a product over the last axis of {list(x.shape)} that is not the channel axis")
-    ordered = weights.reshape(outputs, *(extents[axis] for axis in last))
+    ordered = weights.reshape(outputs, *(call.extents(x)[axis] for axis in last))
     ordered = ordered.transpose(0, *(1 + last.index(axis) for axis in sorted(last)))
-    _, height, width, channels = extents
     if (height, width) == (1, 1):
-        attributes = FullyConnectedAttributes()
-        constants = [("weights", ordered.reshape(outputs, inputs)), ("bias", bias)]
-        tensor = call.emit(FullyConnected.name, [x], (1, 1, 1, outputs), attributes, constants)
-    else:
-        window = Window(kernel=(height, width))
-        constants = [("weights", ordered.reshape(outputs, height, width, channels)), ("bias", bias)]
-        tensor = call.emit(Conv2d.name, [x], (1, 1, 1, outputs), ConvAttributes(window), constants)
-    return Value(tensor, shape, groups)
+        flat = ordered.reshape(outputs, channels)
+        return Layer(FullyConnected(), FullyConnectedAttributes(), flat, weights, (1, 1, 1, outputs), value)
+    window = ordered.reshape(outputs, height, width, channels)
+    attributes = ConvAttributes(Window(kernel=(height, width)))
+    return Layer(Conv2d(), attributes, window, weights, (1, 1, 1, outputs), value)
 
 
 # --- how quantized ones do ---
@@ -193,26 +195,3 @@ def _gemm_in_float(call: PrequantizedCall) -> Value | Declined:
 
 def _matmul_in_float(call: PrequantizedCall) -> Value | Declined:
     return float_layer(call, partial(_layer_of, call), is_transposed=False)
-
-
-def _layer_of(call: PrequantizedCall, x: Value, weights: np.ndarray) -> Layer:
-    """Of Gemm, MatMul, QGemm and QLinearMatMul; weights int64 [O, I]."""
-    if weights.ndim != 2 or not x.shape or x.shape[-1] != weights.shape[1] or 0 in weights.shape:
-        raise call.refuse(f"{call.op}: weights of shape {list(weights.shape)} do not suit {list(x.shape)}")
-    outputs = len(weights)
-    last, others = x.groups[-1], x.groups[:-1]
-    _, height, width, channels = call.extents(x)
-    value = Value("", (*x.shape[:-1], outputs), (*others, (CHANNEL,) if outputs > 1 else ()))
-    if all(CHANNEL not in group for group in others) and last in ((), (CHANNEL,)) and height * width > 1:
-        ordered = weights.reshape(outputs, 1, 1, channels)
-        return Layer(Conv2d(), ConvAttributes(), ordered, weights, (1, height, width, outputs), value)
-    if any(others):
-        raise LayoutError(f"a product over the last axis of {list(x.shape)} that is not the channel axis")
-    ordered = weights.reshape(outputs, *(call.extents(x)[axis] for axis in last))
-    ordered = ordered.transpose(0, *(1 + last.index(axis) for axis in sorted(last)))
-    if (height, width) == (1, 1):
-        flat = ordered.reshape(outputs, channels)
-        return Layer(FullyConnected(), FullyConnectedAttributes(), flat, weights, (1, 1, 1, outputs), value)
-    window = ordered.reshape(outputs, height, width, channels)
-    attributes = ConvAttributes(Window(kernel=(height, width)))
-    return Layer(Conv2d(), attributes, window, weights, (1, 1, 1, outputs), value)

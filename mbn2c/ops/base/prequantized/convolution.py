@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -10,13 +10,11 @@ from mbn2c.ir.axes import Value
 from mbn2c.numerics import onnx_scale
 from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
 from mbn2c.ops.base.convolution import Convolution
+from mbn2c.ops.base.layer import LayerOf
 from mbn2c.ops.base.prequantized.float_layers import float_layer
-from mbn2c.ops.base.prequantized.layers import Layer, bias_of, integer_layer, weights_of
+from mbn2c.ops.base.prequantized.layers import bias_of, integer_layer, weights_of
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import kernel_shape, window_of
-
-# Declines the convolutions of another operator.
-LayerOf = Callable[[Convolution], Layer | Declined]
 
 
 def convolution_imports(layer_of: LayerOf) -> Mapping[OnnxName, PrequantizedImporter]:

@@ -15,7 +15,8 @@ from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import Declined, OnnxNode
 from mbn2c.ops.base.guarded import guard_float_sum
-from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, Layer, layer_constants, limits, unfinished
+from mbn2c.ops.base.layer import Layer
+from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, layer_constants, limits, unfinished
 from mbn2c.ops.base.prequantized.orders import sampled, sum_order
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall
 from mbn2c.ops.base.requantize import FloatSum

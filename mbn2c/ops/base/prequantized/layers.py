@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,31 +12,12 @@ from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN, WEIGHT_MAX, quantize_linear, search_requantize
 from mbn2c.ops.base.guarded import guard_staircase
+from mbn2c.ops.base.layer import Layer
 from mbn2c.ops.base.prequantized.values import FileQuant, Meaning, PrequantizedCall
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
-from mbn2c.ops.base.weighted import Weighted, acc_bound, prove_requantize
+from mbn2c.ops.base.weighted import acc_bound, prove_requantize
 
 GIVE_QOPERATOR = "quantize the model in QOperator form, or with uint8 activations: then ONNX Runtime uses integers"
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """A convolution or a dense layer of one of our operators, weights in the Graph's order.
-
-    operator    that it becomes
-    attributes  of the Node, its requantization left out
-    weights     int64 OHWI, HWC or OI, zero point taken off
-    order       the weights as [O, K], K in ONNX's order: input channel, row, column
-    extents     (1, H, W, C) of the output
-    value       the output, its tensor not yet named
-    """
-
-    operator: Weighted
-    attributes: Any
-    weights: np.ndarray
-    order: np.ndarray
-    extents: tuple[int, int, int, int]
-    value: Value
 
 
 # --- integer layers ------------------------------------------------------------------------------
