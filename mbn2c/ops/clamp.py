@@ -17,7 +17,7 @@ from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
-from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName, OnnxNode
 from mbn2c.ops.base.case import RELU, RELU6, Case
 from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape, scale_of
 from mbn2c.ops.base.reading import FLOAT_MAX, per_channel, scalar
@@ -46,6 +46,9 @@ class Clamp(Operator):
             ("", "Min"): _import_extremum,
             ("", "Relu"): _import_relu,
         }
+
+    def clamp_of(self, step: OnnxNode, constants: Mapping[str, np.ndarray]) -> Activation | None:
+        return _clamp_of(step, constants)
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0] if len(shapes) == 1 else None
@@ -131,3 +134,27 @@ def _import_extremum(call: Call) -> Value | Declined:
             else:
                 high = min(high, bound)
     return clamp(call, x, low, high)
+
+
+# --- how quantized ones do ---
+
+
+def _clamp_of(step: OnnxNode, constants: Mapping[str, np.ndarray]) -> Activation | None:
+    if step.op_type == "Relu":
+        return Activation(0.0, math.inf)
+    if step.op_type in ("Max", "Min") and len(step.inputs) == 2:
+        end = float(constants[step.inputs[1]].reshape(-1)[0])
+        return Activation(end, math.inf) if step.op_type == "Max" else Activation(-math.inf, end)
+    if step.op_type != "Clip":
+        return None
+    if len(step.inputs) == 1:
+        low, high = step.attributes.get("min", -FLOAT_MAX), step.attributes.get("max", FLOAT_MAX)
+        return Activation(low, high)
+    ends = [-math.inf, math.inf]
+    for index in (1, 2):
+        if len(step.inputs) > index and step.inputs[index]:
+            bound = constants.get(step.inputs[index])
+            if bound is None or bound.size != 1:
+                return None
+            ends[index - 1] = float(bound.reshape(-1)[0])
+    return Activation(ends[0], ends[1])

@@ -8,8 +8,8 @@ from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Quant
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.call import Declined
-from mbn2c.ops.base.prequantized.clamps import clamps
 from mbn2c.ops.base.prequantized.layers import call_done
 from mbn2c.ops.base.prequantized.values import (
     FileQuant,
@@ -64,7 +64,7 @@ def quantize(call: PrequantizedCall) -> Value | Declined:
         return x
     is_source = not meaning.steps or meaning.steps[0].op_type != "DequantizeLinear"
     if x.tensor in builder.unfinished:
-        _finish(call, x.tensor, clamps(call, meaning), y_in_file)
+        _finish(builder, x.tensor, _clamps(call, meaning), y_in_file)
     elif is_source and meaning.steps:
         raise call.refuse(
             f"{meaning.steps[0].op_type} before the first QuantizeLinear is not supported",
@@ -86,11 +86,25 @@ def _is_plain(known: Quant, y_in_file: FileQuant, meaning: Meaning) -> bool:
     return same and len(meaning.steps) == 1
 
 
-def _finish(call: PrequantizedCall, tensor: str, activation: Activation | None, y_in_file: FileQuant) -> None:
-    """Make the node of a float32 layer."""
-    nodes = call.builder.nodes
-    position = next(number for number, node in enumerate(nodes) if tensor in node.outputs)
-    nodes[position] = call.builder.unfinished.pop(tensor)(y_in_file, activation)
+def _clamps(call: PrequantizedCall, meaning: Meaning) -> Activation | None:
+    """The clamps between a float32 layer and its QuantizeLinear as one."""
+    total: Activation | None = None
+    for step in meaning.steps:
+        known = (operator.clamp_of(step, call.builder.constants) for operator in OPERATORS.values())
+        found = next((clamp for clamp in known if clamp is not None), None)
+        if found is None:
+            raise call.refuse(
+                f"{step.op_type} between a layer and its QuantizeLinear is not supported",
+                "quantize the model again with each of its layers quantized",
+            )
+        total = total.then(found) if total else found
+    return total
+
+
+def _finish(builder: PrequantizedBuilder, tensor: str, activation: Activation | None, y_in_file: FileQuant) -> None:
+    """Make the node of a float32 layer, at the place that it has kept."""
+    position = next(number for number, node in enumerate(builder.nodes) if tensor in node.outputs)
+    builder.nodes[position] = builder.unfinished.pop(tensor)(y_in_file, activation)
 
 
 def quantize_output(builder: PrequantizedBuilder, tensor: str, terms: tuple[Term, ...]) -> None:
@@ -107,6 +121,5 @@ def quantize_output(builder: PrequantizedBuilder, tensor: str, terms: tuple[Term
     scale = np.float32((largest - smallest) / (INT8_MAX - INT8_MIN))
     zero_point = int(np.clip(np.rint(INT8_MIN - smallest / float(scale)), INT8_MIN, INT8_MAX))
     y_in_file = FileQuant(Quant(np.array([scale], np.float32), zero_point), unsigned=False)
-    position = next(number for number, node in enumerate(builder.nodes) if tensor in node.outputs)
-    builder.nodes[position] = builder.unfinished.pop(tensor)(y_in_file, None)
+    _finish(builder, tensor, None, y_in_file)
     builder.quants[tensor] = y_in_file.quant

@@ -24,7 +24,7 @@ from mbn2c.ir.graph import Graph, Node, Note, Quant, Tensor
 from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ir.window import Activation, Window
-from mbn2c.ops.base.call import Importer, OnnxName
+from mbn2c.ops.base.call import Importer, OnnxName, OnnxNode
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 
@@ -107,6 +107,13 @@ class Operator:
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
         """How quantized files spell it, as ONNX Runtime has rewritten them; likewise."""
         return {}
+
+    def clamp_of(self, step: OnnxNode, constants: Mapping[str, np.ndarray]) -> Activation | None:
+        """The clamp that a float32 node of a quantized file is, where it is one of this operator's spellings.
+
+        constants  of the file, by name
+        """
+        return None
 
     # --- structure -------------------------------------------------------------------------------
 
