@@ -29,8 +29,8 @@ from mbn2c.progress import no_progress
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.tasks.classification.csv_labels import read_labels
 from mbn2c.tasks.images import evenly_spaced, open_samples
+from mbn2c.tasks.inputs import Preprocess
 from mbn2c.tasks.statistics import Share
-from mbn2c.tasks.task import Preprocess
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -29,7 +29,7 @@ from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.progress import no_progress
 from mbn2c.targets import load_board, load_core
-from mbn2c.tasks.task import Preprocess
+from mbn2c.tasks.inputs import Preprocess
 
 GOALS = tuple(reversed(OPTIMIZE))
 RATES = "kernel rates"

@@ -21,7 +21,7 @@ from mbn2c.link.packing import Packer
 from mbn2c.resources.render import file_text
 from mbn2c.targets import load_core
 from mbn2c.tasks.images import open_samples
-from mbn2c.tasks.task import InputSpec
+from mbn2c.tasks.inputs import InputSpec
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 DATA = {"vww_96": 96, "imagenet_500": 224}

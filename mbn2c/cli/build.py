@@ -31,7 +31,7 @@ from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.report.build_text import build_text
 from mbn2c.targets import Core, load_board, load_core
-from mbn2c.tasks.task import Preprocess
+from mbn2c.tasks.inputs import Preprocess
 
 
 def add_inspect(commands: Any) -> None:

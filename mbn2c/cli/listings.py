@@ -19,7 +19,7 @@ from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.report.build_text import build_text
 from mbn2c.report.text import boards_text, targets_text, verify_text
 from mbn2c.targets import all_boards, all_cores, load_board, load_core
-from mbn2c.tasks.task import Preprocess
+from mbn2c.tasks.inputs import Preprocess
 
 
 def add_listings(commands: Any) -> None:

@@ -29,10 +29,10 @@ from mbn2c.progress import Progress, no_progress
 from mbn2c.report.html import report_page
 from mbn2c.targets import Board, Core
 from mbn2c.tasks.class_names import read_class_names
+from mbn2c.tasks.inputs import Preprocess
 from mbn2c.tasks.outputs import outputs_of
 from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.registry import recognise
-from mbn2c.tasks.task import Preprocess
 
 _GIVEN = "given"
 _WORST_LAYERS = 5

@@ -14,7 +14,7 @@ from mbn2c.numerics import quantize_linear
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.quantize.calibrate import random_images
 from mbn2c.tasks.images import Samples
-from mbn2c.tasks.task import InputSpec, Preprocess, Sample
+from mbn2c.tasks.inputs import InputSpec, Preprocess, Sample
 
 RANDOM_IMAGES = 8
 

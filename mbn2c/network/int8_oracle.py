@@ -21,7 +21,7 @@ from mbn2c.ir.graph import Graph, Port
 from mbn2c.numerics import quantize_linear
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.ops.base.prequantized.values import Probe
-from mbn2c.tasks.task import to_nhwc
+from mbn2c.tasks.inputs import to_nhwc
 
 Tensors = Mapping[str, np.ndarray]
 

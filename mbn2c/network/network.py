@@ -34,10 +34,10 @@ from mbn2c.quantize.recipe import Recipe
 from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.images import Samples, evenly_spaced
+from mbn2c.tasks.inputs import InputSpec, Preprocess
 from mbn2c.tasks.outputs import outputs_of
 from mbn2c.tasks.protocol import HeldBack, Json, Limits, Task
 from mbn2c.tasks.registry import recognise
-from mbn2c.tasks.task import InputSpec, Preprocess
 
 RANDOM = "random"
 MODEL_INT8, MODEL_FLOAT32 = "model.int8.onnx", "model.float32.onnx"

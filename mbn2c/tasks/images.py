@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 from mbn2c.errors import UsageError
 from mbn2c.files.user_files import read_npz
 from mbn2c.tasks.folders import find_images
-from mbn2c.tasks.task import InputSpec, Sample
+from mbn2c.tasks.inputs import InputSpec, Sample
 
 RESIZES = ("crop", "stretch")
 _MODES = {1: "L", 3: "RGB"}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.ir.graph import Graph
+from mbn2c.tasks.inputs import nhwc_extents, to_nhwc
 from mbn2c.tasks.tails import undo_tail
-from mbn2c.tasks.task import nhwc_extents, to_nhwc
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from mbn2c.tasks.images import Samples, open_samples
+from mbn2c.tasks.inputs import InputSpec
 from mbn2c.tasks.outputs import Output
-from mbn2c.tasks.task import InputSpec
 
 Json = dict[str, Any]
 Rows = list[tuple[str, str]]

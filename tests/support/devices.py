@@ -16,7 +16,7 @@ from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.progress import no_progress
 from mbn2c.targets import load_board, load_core
-from mbn2c.tasks.task import Preprocess
+from mbn2c.tasks.inputs import Preprocess
 
 
 def build_folder(folder: Path, options: BuildOptions, *, compiled: bool = False) -> OutputFolder:

@@ -19,7 +19,7 @@ from mbn2c.network.file import graph_to_bytes, read_graph
 from mbn2c.tasks.class_names import read_class_names
 from mbn2c.tasks.classification.csv_labels import read_labels
 from mbn2c.tasks.images import open_samples
-from mbn2c.tasks.task import InputSpec
+from mbn2c.tasks.inputs import InputSpec
 
 FLIPS = 150
 SPEC = InputSpec((1, 3, 8, 12), (0, 3, 1, 2))

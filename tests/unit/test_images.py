@@ -23,7 +23,7 @@ from mbn2c.tasks.class_names import read_class_names
 from mbn2c.tasks.classification.class_folders import classes_of_folders
 from mbn2c.tasks.classification.csv_labels import labels_of, read_labels
 from mbn2c.tasks.images import _resized, evenly_spaced, open_samples
-from mbn2c.tasks.task import InputSpec, Preprocess
+from mbn2c.tasks.inputs import InputSpec, Preprocess
 
 NCHW, NHWC = (0, 3, 1, 2), (0, 1, 2, 3)
 RGB = InputSpec((1, 3, 8, 12), NCHW)

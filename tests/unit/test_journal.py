@@ -20,9 +20,9 @@ from mbn2c.errors import UsageError
 from mbn2c.tasks.classification import ClassificationRecord
 from mbn2c.tasks.classification.likeness import Likeness
 from mbn2c.tasks.images import Samples
+from mbn2c.tasks.inputs import InputSpec
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.registry import recognise
-from mbn2c.tasks.task import InputSpec
 
 OUTPUT_BYTES = 10
 SUBJECT = {"images": [6, "ab"], "firmware": ["board core 1.0 00000001"], "labels": None}

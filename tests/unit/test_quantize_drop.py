@@ -16,9 +16,9 @@ from mbn2c.frontend.runtime import Oracle
 from mbn2c.report.build_text import build_text
 from mbn2c.tasks.classification import Classification
 from mbn2c.tasks.images import open_samples
+from mbn2c.tasks.inputs import InputSpec, Preprocess
 from mbn2c.tasks.protocol import Limits
 from mbn2c.tasks.statistics import paired_drop
-from mbn2c.tasks.task import InputSpec, Preprocess
 
 GRAY = InputSpec((1, 1, 32, 32), (0, 3, 1, 2))
 COSTS = {"first": 0.1, "middle": 0.6, "last": 0.2, "input": 0.05, "other": 0.05}

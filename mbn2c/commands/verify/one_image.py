@@ -23,8 +23,8 @@ from mbn2c.network.int8_oracle import Comparison, ExportedModel, Int8Oracle, Pre
 from mbn2c.network.outputs import device_answers
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.images import Samples
+from mbn2c.tasks.inputs import InputSpec, Preprocess, Sample
 from mbn2c.tasks.protocol import Task
-from mbn2c.tasks.task import InputSpec, Preprocess, Sample
 
 
 @dataclass(frozen=True)

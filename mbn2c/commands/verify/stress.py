@@ -24,7 +24,7 @@ from mbn2c.network.int8_oracle import Comparison
 from mbn2c.network.stress_inputs import Recipe, open_stress, stress_codes
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.progress import Progress
-from mbn2c.tasks.task import Sample
+from mbn2c.tasks.inputs import Sample
 
 
 @dataclass
