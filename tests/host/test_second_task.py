@@ -20,10 +20,13 @@ from onnx_models import Net
 from users_pytest import run_pytest
 
 from mbn2c.cli import main
+from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.one_image import Tally
 from mbn2c.commands.verify.result import records_of
+from mbn2c.emit.network.model import model_files
 from mbn2c.errors import GateError, InternalError, UsageError
 from mbn2c.frontend.runtime import Oracle
+from mbn2c.targets import load_core
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, HeldBack, Labels, Limits
 from mbn2c.tasks.registry import all_kinds, all_tasks, forget, recognise, register, task_named
@@ -197,6 +200,14 @@ def test_its_c_function_is_in_the_header_and_right(folder: Path, tmp_path: Path)
         heat = chance.integers(-128, 128, CELLS).astype(np.int8)
         output = heat.tobytes() + np.int8(logit).tobytes()
         assert function(output) == (int(heat.argmax()) if logit > zero_point else -1)
+
+
+def test_c_made_anew_of_the_folder_has_it_too(folder: Path) -> None:
+    """As for another board, and for `build --beside`."""
+    planned = OutputFolder(folder / "out").planned(load_core("cortex-m7"))
+    files = model_files(planned.plan, planned.kernels, planned.names)
+    assert files["net_beacon.c"] == (folder / "out" / "net_beacon.c").read_bytes()
+    assert b"int net_beacon(const int8_t *output);" in files["net.h"]
 
 
 def test_a_folder_of_a_task_that_is_not_there_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
