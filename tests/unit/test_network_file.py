@@ -64,6 +64,8 @@ CHANGES: dict[str, Callable[[Any, dict[str, np.ndarray]], object]] = {
     "a stride of zero": lambda s, a: set_field(s, "nodes", 0, "attributes", "window", "stride", 0, to=0),
     "a huge kernel": lambda s, a: set_field(s, "nodes", 0, "attributes", "window", "kernel", 0, to=10**9),
     "a shift that is no number": lambda s, a: set_field(s, "nodes", 0, "attributes", "requantize", "shift", to="31"),
+    "an end that no task knows": lambda s, a: set_field(s, "outputs", 0, "tail", to="hardmax"),
+    "an end of the input": lambda s, a: set_field(s, "inputs", 0, "tail", to="sigmoid"),
     "a tensor that nobody makes": lambda s, a: field(s, "nodes", 1, "inputs")["tuple"].__setitem__(0, "ghost"),
     "an array that is missing": lambda s, a: a.pop("array0"),
     "weights of another shape": lambda s, a: a.update({key: value[..., :-1] for key, value in a.items()}),
