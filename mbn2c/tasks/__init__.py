@@ -1,1 +1,1 @@
-"""What a network is for: its samples, its preprocessing, its labels. No ONNX, no Graph, no device in here."""
+"""What a network is for: its samples and labels, and its task: what its outputs mean. No ONNX, no device in here."""
