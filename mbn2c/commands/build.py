@@ -13,7 +13,6 @@ from typing import Any
 
 from mbn2c.commands.build_report import build_report, to_json
 from mbn2c.emit.c_files import c_files
-from mbn2c.emit.expectations import expectations
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.emit.network.model import Names, PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, PACKAGINGS, check_emits, package_folder
@@ -25,6 +24,7 @@ from mbn2c.network.inputs import RANDOM_IMAGES, pixel_tables, preprocess_of
 from mbn2c.network.network import MODEL_FLOAT32, RANDOM, Network, NetworkOptions, read_network
 from mbn2c.network.stress_inputs import choose_stress
 from mbn2c.planner.choice import choose_plan
+from mbn2c.planner.plan_file import PLAN, PlanSubject, plan_to_bytes
 from mbn2c.progress import Progress, no_progress
 from mbn2c.report.html import report_page
 from mbn2c.targets import Board, Core
@@ -115,7 +115,6 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     for facts_of_output, output in zip(report["outputs"], network.task.described(), strict=True):
         facts_of_output.update(output)
     _add_quality(report, network)
-    report["device"] = expectations(choice.plan, choice.kernels, names).to_json()
     report["stress"] = choose_stress(quantized, tables, progress)
     bundle = c_files(choice.plan, choice.kernels, names, options.core, options.board, beside=options.beside)
     alone = c_files(choice.plan, choice.kernels, names, options.core, None) if options.beside else bundle
@@ -125,7 +124,10 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
         bundle |= package_folder(emit, name=prefix, title=title, core=options.core, code=code)
     if "cmake" not in options.emit:
         del bundle["CMakeLists.txt"]
-    return {**bundle, **network.models, NETWORK: graph_to_bytes(quantized), **report_files(report)}
+    graph = graph_to_bytes(quantized)
+    subject = PlanSubject.of(hashlib.sha256(graph).hexdigest(), options.core, options.board)
+    plan = plan_to_bytes(choice, subject)
+    return {**bundle, **network.models, NETWORK: graph, PLAN: plan, **report_files(report)}
 
 
 def _add_quality(report: dict[str, Any], network: Network) -> None:

@@ -26,10 +26,18 @@ def c_files(
     beside  networks whose C comes too, and shares the kernels
     """
     bundle = model_files(plan, kernels, names, beside)
-    sources = sorted(path for path in bundle if path.endswith(".c"))
+    arrays = tuple(constant_arrays(packed_constants(plan, kernels), names))
+    return bundle | files_around(bundle, arrays, names.prefix, core, board)
+
+
+def files_around(network: Bundle, arrays: Sequence[str], prefix: str, core: Core, board: Board | None) -> Bundle:
+    """What is compiled beside the C of a network, or says how: firmware if there is a board, Makefile, CMakeLists.txt.
+
+    arrays  names of its constant arrays, without the prefix
+    """
+    sources = sorted(path for path in network if path.endswith(".c"))
     firmware: dict[str, bytes] = {}
     if board is not None:
-        arrays = tuple(constant_arrays(packed_constants(plan, kernels), names))
-        firmware = firmware_files(name=names.prefix, core=core, board=board, network=bundle, constants=arrays)
-    packages = package_files(name=names.prefix, core=core, sources=sources, board=board, firmware=firmware or None)
-    return bundle | firmware | packages
+        firmware = firmware_files(name=prefix, core=core, board=board, network=network, constants=arrays)
+    packages = package_files(name=prefix, core=core, sources=sources, board=board, firmware=firmware or None)
+    return firmware | packages

@@ -97,6 +97,13 @@ def isas_tried(core: Core) -> frozenset[tuple[str, ...]]:
     return frozenset(isas_for(core.isas, goal) for goal in (*OPTIMIZE, *_FALLBACKS))
 
 
+def fits_board(choice: Choice, core: Core, board: Board | None) -> bool:
+    """Whether a Choice made without this board fits its memories too, as far as that is known; no board always fits."""
+    taken = _network_bytes(choice.plan, core)
+    limits = _limits(choice.plan.graph, None, board)
+    return all(taken <= limit.left_bytes for limit in limits) and _excess_flash_bytes(choice, board) <= 0
+
+
 def _network_bytes(plan: Plan, core: Core) -> int:
     return plan.arena_bytes + plan.context_bytes(core.bits)
 

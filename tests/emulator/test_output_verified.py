@@ -12,16 +12,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from folders import content
-from onnx_models import head_pool_flatten_gemm
+from onnx_models import head_pool_flatten_gemm, head_squeeze_attributes_matmul_add
 
 from mbn2c.cli import main
 from mbn2c.commands.output_folder import OutputFolder, expected_build, firmware_on, sources_for
-from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, read_manifest
+from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, digest_of, read_manifest
 from mbn2c.commands.output_folder.staging import STAGE
 from mbn2c.commands.verify.open_devices import refuse_stale
 from mbn2c.errors import BoardError
@@ -30,7 +31,7 @@ from mbn2c.firmware.sizes import Sizes
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.report.text import OWN_FIRMWARE
-from mbn2c.targets import load_board
+from mbn2c.targets import load_board, load_core
 
 IMAGES = 3
 BOARD, OTHER_BOARD, CORE = "qemu-mps2-an500", "qemu-mps2-an386", "cortex-m7"
@@ -135,7 +136,7 @@ VERIFIED = {
     "another core": (
         "for_board",
         ("--host",),
-        f"C for host made from network.npz, not the {CORE} C in OUT",
+        f"C for host planned and made from network.npz, not the {CORE} C in OUT",
     ),
     "built without board": ("for_core", ("--board", BOARD), f"OUT's own C, in the firmware of {BOARD}"),
 }
@@ -187,6 +188,8 @@ DAMAGED: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "flipped report": ("report.json", lambda file: flip(file), "report.json is not what the build wrote"),
     "flipped int8 model": ("model.int8.onnx", lambda file: flip(file), "model.int8.onnx is not what the build wrote"),
     "flipped float model": ("model.float32.onnx", lambda file: flip(file), "model.float32.onnx is not what"),
+    "flipped plan": ("plan.json", lambda file: flip(file), "plan.json is not what the build wrote"),
+    "no plan": ("plan.json", Path.unlink, "no plan.json"),
     "no network": ("network.npz", Path.unlink, "no network.npz"),
     "no report": ("report.json", Path.unlink, "no report.json"),
     "no manifest": (MANIFEST, Path.unlink, f"no {MANIFEST}"),
@@ -210,6 +213,81 @@ def test_damage_is_refused_in_one_message(name: str, out: Path, verify: Verify) 
     assert (code, said) == (2, "") and message in complaint.splitlines()[0]
 
 
+def signed_again(out: Path, changed: str, content: bytes) -> None:
+    """A file of the build changed by hand, and the manifest with it."""
+    (out / changed).write_bytes(content)
+    manifest = read_manifest(out)
+    assert manifest is not None
+    (out / MANIFEST).write_bytes(Manifest({**manifest.files, changed: digest_of(content)}).to_bytes())
+
+
+def moved(plan: Any, by: int) -> None:
+    list(plan["plan"]["buffers"].values())[1]["offset"] += by
+
+
+# what is done to plan.json before it is signed again, and what is said of it
+FORGED: dict[str, tuple[Callable[[Any], object], str]] = {
+    "an offset 16 off": (lambda plan: moved(plan, 16), "buffers of"),
+    "a kernel swapped": (
+        lambda plan: plan["kernels"].update({next(iter(plan["kernels"])): "mbn_add_scalar"}),
+        "the kernel",
+    ),
+    "a missing buffer": (lambda plan: plan["plan"]["buffers"].popitem(), "its buffers are not those"),
+    "another network's digest": (lambda plan: plan["subject"].update(network_sha256="0" * 64), "its network sha256"),
+    "another board's": (lambda plan: plan["subject"].update(board=OTHER_BOARD), "its board is not"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_plan_is_refused(name: str, out: Path, verify: Verify) -> None:
+    forge, message = FORGED[name]
+    plan = json.loads((out / "plan.json").read_bytes())
+    forge(plan)
+    signed_again(out, "plan.json", json.dumps(plan).encode())
+    code, said, complaint = verify(out, "--board", BOARD)
+    assert (code, said) == (2, "") and complaint.startswith("error: cannot read plan.json: " + message), complaint
+
+
+def test_a_plan_of_another_network_is_refused(out: Path, model: Path, tmp_path: Path, verify: Verify) -> None:
+    onnx.save(head_squeeze_attributes_matmul_add().model(), str(tmp_path / "other.onnx"))
+    build(tmp_path / "other.onnx", tmp_path / "other", "--board", BOARD)
+    foreign = json.loads((tmp_path / "other" / "plan.json").read_bytes())
+    signed_again(out, "plan.json", json.dumps(foreign).encode())
+    code, _, complaint = verify(out, "--board", BOARD)
+    assert code == 2 and complaint.startswith("error: cannot read plan.json: its network sha256 is not that")
+    foreign["subject"]["network_sha256"] = digest_of((out / "network.npz").read_bytes())
+    signed_again(out, "plan.json", json.dumps(foreign).encode())
+    code, _, complaint = verify(out, "--board", BOARD)
+    assert code == 2 and complaint.startswith("error: cannot read plan.json: "), complaint
+
+
+# what is done with OUT: (folder, command); the second runs its own C on another board
+UNPLANNED = {
+    "verify": ("for_board", ("verify", "--layers")),
+    "verify elsewhere": ("for_board", ("verify", "--board", OTHER_BOARD)),
+    "verify without a board": ("for_core", ("verify", "--board", BOARD)),
+    "bench": ("for_board", ("bench",)),
+    "flash": ("for_core", ("flash", "--board", "nucleo-f767zi", "--dry-run")),
+}
+
+
+@pytest.mark.parametrize("name", UNPLANNED)
+def test_nothing_is_planned_or_rendered_again(
+    name: str, request: pytest.FixtureRequest, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("this takes seconds, and was done by the build")
+
+    fixture, (command, *words) = UNPLANNED[name]
+    out = request.getfixturevalue(fixture)
+    monkeypatch.setattr("mbn2c.commands.output_folder.reading.choose_plan", refuse)
+    monkeypatch.setattr("mbn2c.emit.c_files.model_files", refuse)
+    images = ["--images", str(model.parent / "noise.npz")] if command == "verify" else []
+    assert main([command, str(out), *images, *words]) == 0
+    with pytest.raises(AssertionError):  # so it is the saved Plan that was taken
+        OutputFolder(out).choice(load_core("cortex-m0plus"))
+
+
 def test_a_build_that_was_killed_is_noticed(out: Path, verify: Verify) -> None:
     done = Manifest(read_manifest(out).files, {})  # type: ignore[union-attr]
     (out / MANIFEST).write_bytes(done.to_bytes())
@@ -226,7 +304,7 @@ def test_a_folder_of_another_version_is_refused(out: Path, verify: Verify) -> No
 
 def test_flash_and_bench_take_what_lies_in_out(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["flash", str(out), "--board", "pico", "--dry-run"]) == 0
-    assert "C for pico made from network.npz" in capsys.readouterr().out
+    assert "C for pico planned and made from network.npz" in capsys.readouterr().out
     assert main(["bench", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["measured"] == OWN_FIRMWARE
     (out / "net.c").write_text((out / "net.c").read_text() + "/* edited */\n")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbn2c.commands.output_folder.reading import OutputFolder
-from mbn2c.emit.c_files import c_files
+from mbn2c.commands.output_folder.staging import is_of_network
+from mbn2c.emit.c_files import c_files, files_around
 from mbn2c.errors import InternalError, UsageError
 from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
@@ -37,7 +38,9 @@ class Firmware:
 
 
 def sources_for(output: OutputFolder, board: Board) -> Sources:
-    """For the board OUT was built for, what lies in OUT; for others, OUT's C if that is planned for them, else new C.
+    """For the board OUT was built for, what lies in OUT; for others, OUT's C if that fits them, else new C.
+
+    The manifest proves that the C is that of the saved Plan, so it is not made again to compare.
 
     raises  UsageError if the C in OUT was edited and is not what would be compiled
     """
@@ -50,14 +53,18 @@ def sources_for(output: OutputFolder, board: Board) -> Sources:
     output.refuse_edited(f"what runs on {board.name}")
     core = output.core_on(board)
     choice = output.choice(core, board)
+    own = f"OUT's own C, in the firmware of {board.name}"
+    if choice is output.own_choice:
+        network = {path: content for path, content in output.code.items() if is_of_network(path)}
+        arrays = [array.name for array in output.expectations(core, board).constants]
+        return Sources({**network, **files_around(network, arrays, output.prefix, core, board)}, own)
     files = c_files(choice.plan, choice.kernels, output.names, core, board)
-    network = {path: content for path, content in files.items() if "/" not in path and path.endswith((".c", ".h"))}
-    if network == {path: output.code.get(path) for path in network}:
-        return Sources(files, f"OUT's own C, in the firmware of {board.name}")
+    if all(output.code.get(path) == content for path, content in files.items() if is_of_network(path)):
+        return Sources(files, own)
     other = (
         f"the {output.core.name} C in OUT" if core.name != output.core.name else "the C in OUT, whose plan is another"
     )
-    return Sources(files, f"C for {board.name} made from network.npz, not {other}")
+    return Sources(files, f"C for {board.name} planned and made from network.npz, not {other}")
 
 
 def firmware_on(output: OutputFolder, board: Board, folder: Path, cflags: Sequence[str] = ()) -> Firmware:

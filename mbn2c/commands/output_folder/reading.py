@@ -23,7 +23,8 @@ from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.network.file import read_graph
 from mbn2c.network.network import MODEL_FLOAT32, MODEL_FUSED, MODEL_INT8
-from mbn2c.planner.choice import Choice, choose_plan
+from mbn2c.planner.choice import Choice, choose_plan, fits_board
+from mbn2c.planner.plan_file import PLAN, PlanSubject, read_plan
 from mbn2c.targets import Board, Core, load_board, load_core
 
 _BUILD_AGAIN = "build the model again"
@@ -139,16 +140,28 @@ class OutputFolder:
         return names_for(self.graph, self.prefix, self.report["model"]["file"], self.digest, self.report["build"])
 
     def expectations(self, core: Core, board: Board) -> Expectations:
-        """What a board has in its memory; as the report says, if that is about this board."""
-        if (self.report["target"], self.report["board"]) == (core.name, board.name):
-            return Expectations.from_json(self.report.get("device", {})).of_network(self.graph)
+        """What a board has in its memory."""
         if (core, board) not in self._expectations:
             choice = self.choice(core, board)
             self._expectations[core, board] = expectations(choice.plan, choice.kernels, self.names)
         return self._expectations[core, board]
 
+    @cached_property
+    def own_choice(self) -> Choice:
+        """What plan.json holds: kernels and Plan of the C in the folder."""
+        subject = PlanSubject.of(self.manifest.files.get(NETWORK, ""), self.core, self.board)
+        file = self._intact(PLAN)
+        return read_plan(file.read_bytes(), str(file), self.graph, subject)
+
     def choice(self, core: Core, board: Board | None = None) -> Choice:
-        """As the firmware for a board has it; as the C for any board if that is None."""
+        """As the firmware for a board has it; as the C for any board if that is None.
+
+        That of the folder wherever its C can run: on a core with the same kernels, and a board that it fits. For others
+        the network is planned anew, which takes seconds.
+        """
+        own, has_own_kernels = self.core, (core.isas, core.bits) == (self.core.isas, self.core.bits)
+        if has_own_kernels and ((core, board) == (own, self.board) or fits_board(self.own_choice, core, board)):
+            return self.own_choice
         if (core, board) not in self._choices:
             facts = self.report["build"]
             self._choices[core, board] = choose_plan(self.graph, core, facts["optimize"], facts["ram_limit"], board)

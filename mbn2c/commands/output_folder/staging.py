@@ -73,8 +73,12 @@ def _home(folder: Path, force: bool) -> Path:
 
 def is_code(path: str) -> bool:
     """Whether a file of OUT is given to the compiler: the network's C and headers, the firmware, the Makefile."""
-    top = "/" not in path
-    return path == "Makefile" or path.startswith("firmware/") or (top and path.endswith((".c", ".h")))
+    return path == "Makefile" or path.startswith("firmware/") or is_of_network(path)
+
+
+def is_of_network(path: str) -> bool:
+    """Whether a file of OUT is C of the network or its kernels, or of networks beside it."""
+    return "/" not in path and path.endswith((".c", ".h"))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.told_target import told_target
 from mbn2c.emit.expectations import Expectations
 from mbn2c.errors import BoardError
-from mbn2c.ir.plan import Call, Plan
+from mbn2c.ir.plan import Call
 from mbn2c.link.session import Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.link.transports.transport import Transport
@@ -38,23 +38,20 @@ class Device:
         """Of the last inference; 0 if they are not counted."""
         return self.session.last_cycles if self.counts_cycles else 0
 
-    def plan(self, output: OutputFolder) -> Plan:
-        """Of the firmware that it runs. Raises BoardError if that tells another number of steps."""
-        facts = self.session.facts
-        plan = output.choice(*told_target(facts)).plan
-        if facts.steps != len(plan.calls):
-            what = f"the board tells a network of {facts.steps} steps, not {len(plan.calls)}"
-            raise BoardError(what, where=facts.board, hint="build and flash the firmware anew")
-        return plan
-
     def expectations(self, output: OutputFolder) -> Expectations:
-        """What must be in its memory."""
-        return output.expectations(*told_target(self.session.facts))
+        """What must be in its memory. Raises BoardError if it tells another number of steps."""
+        facts = self.session.facts
+        expected = output.expectations(*told_target(facts))
+        steps = len(expected.plan.calls)
+        if facts.steps != steps:
+            what = f"the board tells a network of {facts.steps} steps, not {steps}"
+            raise BoardError(what, where=facts.board, hint="build and flash the firmware anew")
+        return expected
 
     def cycles_of_calls(self, output: OutputFolder, frame: bytes) -> list[tuple[Call, int]]:
         """One more inference with the counter read around every step. Raises BoardError if there is no counter."""
         cycles = self.session.layer_cycles(frame)
-        return [(call, cycles[call.step]) for call in self.plan(output).calls]
+        return [(call, cycles[call.step]) for call in self.expectations(output).plan.calls]
 
 
 class Instructions:

@@ -12,7 +12,7 @@ import numpy as np
 from mbn2c.commands.build import task_of
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.device import Device, Instructions
-from mbn2c.commands.verify.layers import first_bad_layer
+from mbn2c.commands.verify.layers import compare_layers
 from mbn2c.commands.verify.second_look import Finding, FirstAnswer, first_look, second_look
 from mbn2c.errors import BoardError, InternalError, UsageError
 from mbn2c.files.typed_json import Count
@@ -211,8 +211,8 @@ class Bench:
             if not first.is_right:
                 finding = second_look(first, frame, session)
             if self.options.layers:
-                bad, unstable = first_bad_layer(device, device.plan(self.output), frame, prepared.reference)
-                finding = finding.with_doubt(unstable)
+                layers = compare_layers(session, device.expectations(self.output), frame, prepared.reference)
+                bad, finding = layers.bad, finding.with_doubt(layers.unstable)
         except BoardError:
             if first.is_right:
                 raise  # else the verdict on this image stands; the next one meets what became of the device

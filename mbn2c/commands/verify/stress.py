@@ -16,9 +16,8 @@ import numpy as np
 
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.device import Device
-from mbn2c.commands.verify.layers import first_bad_layer
+from mbn2c.commands.verify.layers import compare_layers
 from mbn2c.commands.verify.one_image import Models
-from mbn2c.emit.expectations import Expectations, StepRows
 from mbn2c.errors import BoardError, DeviceFaultError, GateError
 from mbn2c.network.int8_oracle import Comparison
 from mbn2c.network.stress_inputs import Recipe, open_stress, stress_codes
@@ -112,7 +111,7 @@ class StressSet:
 
     def __init__(self, output: OutputFolder, models: Models) -> None:
         """Raises UsageError if the report's recipes are none."""
-        self._output, self._models, self._graph = output, models, models.graph
+        self._output, self._models = output, models
         self._recipes = open_stress(output.report.get("stress"))
         self._prepared: list[_Input] = []
         self._lock = threading.Lock()
@@ -126,12 +125,14 @@ class StressSet:
         expected = device.expectations(self._output)
         for number, array in enumerate(expected.constants):
             if device.session.constant(number) != (array.size_bytes, array.crc):
-                owner = expected.owner(array) or "input"
-                bad.append(f"{name}constant array {array.name} ({owner}): other bytes than were packed")
+                bad.append(
+                    f"{name}constant array {array.name} ({array.owner or 'input'}): other bytes than were packed"
+                )
         for number in range(len(self)):
             one = self._input(number)
-            if differing := self._difference(device, one, expected):
-                bad.append(f"{name}{one.name}, {differing}")
+            found = compare_layers(device.session, expected, one.frame, one.reference)
+            if found.bad or found.unstable:
+                bad.append(f"{name}{one.name}, {'; '.join(filter(None, (found.bad, found.unstable)))}")
             yield
 
     def _input(self, number: int) -> _Input:
@@ -142,26 +143,6 @@ class StressSet:
                 self._prepared.append(_Input(sample.name, frame, reference, comparison))
             return self._prepared[number]
 
-    def _difference(self, device: Device, one: _Input, expected: Expectations) -> str:
-        """What differs on one input, in words; "" for nothing."""
-        digests, unstable = device.session.layer_digests(one.frame), device.session.last_fault
-        wrong = [
-            f"step {number}, {step.node or 'input'}: its digest differs"
-            for number, step in enumerate(expected.steps)
-            if digests[number : number + 1] != [self._crc(step, one)]
-        ]
-        if not wrong:
-            return unstable
-        try:
-            where, doubt = first_bad_layer(device, device.plan(self._output), one.frame, one.reference)
-        except BoardError:
-            return wrong[0]  # that stands; the next request meets what became of the device
-        again = where or f"{wrong[0]}, and is right when the input is run again: unstable"
-        return "; ".join(filter(None, [again, unstable or doubt]))
-
-    def _crc(self, step: StepRows, one: _Input) -> int:
-        return step.crc(one.reference[step.tensor], quant_of(self._graph, step.tensor).zero_point)
-
     def tally(self, device: Device, bad: Sequence[str]) -> StressTally:
         """bad: what differs on all devices; one of them stands for what was compared on each."""
         expected = device.expectations(self._output)
@@ -171,7 +152,12 @@ class StressSet:
             for where, count in one.comparison.differing.items()
         }
         return StressTally(
-            len(self), len(expected.steps), len(expected.constants), len(bad), sum(oracle.values()), (*bad, *oracle)
+            len(self),
+            len(expected.plan.calls),
+            len(expected.constants),
+            len(bad),
+            sum(oracle.values()),
+            (*bad, *oracle),
         )
 
 
