@@ -6,12 +6,13 @@ READY := .venv/.ready
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: help setup demo test test-all doctor wheel clean distclean
+.PHONY: help setup demo test test-all mutants doctor wheel clean distclean
 
 help:
 	@echo 'make demo       build the bundled digits model for Cortex-M7, boot it in the emulator, check 50 images over the serial line'
 	@echo 'make test       the tests, with ruff, mypy and import-linter among them; JOBS=$(JOBS), ARGS="-k word"'
 	@echo 'make test-all   the slow sweeps as well'
+	@echo 'make mutants    small faults in the code, one at a time: does each room find its own? ARGS="planner wire" for some files'
 	@echo 'make setup      only install what the others need: system packages (apt-get) and Python packages (.venv)'
 	@echo 'make doctor     which tools are there, and what installs the missing ones'
 	@echo 'make wheel      dist/mbn2c-*.whl'
@@ -26,6 +27,9 @@ test: $(READY)
 test-all: $(READY)
 	$(PYTHON) -m pytest -q -n $(JOBS) $(ARGS)
 
+mutants: .venv/.mutants
+	$(PYTHON) tests/support/mutation.py --jobs $(JOBS) $(ARGS)
+
 doctor: $(READY)
 	$(PYTHON) -m mbn2c doctor
 
@@ -38,6 +42,10 @@ setup:
 # setup.sh touches the stamp itself, and only if nothing is missing.
 $(READY): pyproject.toml setup.sh mbn2c/commands/doctor.py tests/support/rp2040js/package-lock.json
 	./setup.sh
+
+.venv/.mutants: $(READY)
+	./setup.sh mutants
+	touch $@
 
 clean:
 	rm -rf build dist out mbn2c.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,7 +2,7 @@
 # Installs what `make demo` and `make test` need: system packages with apt-get, Python packages into .venv; and, where npm
 # is there, the emulator of one test into .venv/node.
 # Says what it installs, does nothing twice, and asks for nothing but sudo's password, and that only on a terminal.
-# What it cannot install it names, with the command that would.
+# What it cannot install it names, with the command that would. `setup.sh EXTRA` installs an extra of pyproject.toml as well.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
@@ -96,7 +96,7 @@ if ! $pip --version >/dev/null 2>&1; then
 fi
 
 say "pip installs into .venv: mbn2c (this folder), what it needs, and its test tools"
-$pip install --quiet --editable '.[test]'
+$pip install --quiet --editable ".[test${1:+,$1}]"
 
 # --- the Node package of one test ---
 
