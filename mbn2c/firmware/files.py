@@ -20,6 +20,8 @@ DEFAULT_STACK_BYTES = 2048
 # picolibc, the usual C library of bare RISC-V, copies and fills byte by byte.
 _OWN_LIBRARY = {"riscv": ("mbn_memory.c",)}
 _COMMON = ("mbn_port.h", "mbn_line.h", "mbn_line.c", "mbn_unpack.h", "mbn_unpack.c", "mbn_count.c")
+# What two drivers share.
+_DRIVER_HEADERS = dict.fromkeys(("stm32_usart_v2", "stm32_lpuart"), ("mbn_stm32_usart_v2.h",))
 _FOLDER = "firmware"
 _BUILD = "mbn_build.h"
 _NUMBER = re.compile(rb"MBN_BUILD 0x([0-9A-F]{8})u")
@@ -56,6 +58,7 @@ def firmware_files(
     else:
         names += _OWN_LIBRARY.get(core.startup, ())
         names += ["mbn_baud.h", "mbn_clocks.c", f"uart_{board.console.driver}.c", f"startup_{core.startup}.c"]
+        names += _DRIVER_HEADERS.get(board.console.driver, ())
         # Only where the interrupt is taken do bytes come in while the network works.
         takes_interrupts = core.startup == "arm_m" and board.console.interrupt is not None
         names += ["receive_ring.c" if takes_interrupts else "receive_direct.c"]

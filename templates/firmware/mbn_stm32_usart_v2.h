@@ -1,7 +1,10 @@
-{# Values: part: what ST calls it; clocks_per_divider, smallest, largest: of its baud rate divider. -#}
 /* SPDX-License-Identifier: 0BSD */
-/* The {{ part }} of STM32 F0, F3, F7, G0, G4, H7, L0, L4, U5.
+/* The USART and the low-power UART of STM32 F0, F3, F7, G0, G4, H7, L0, L4, U5, which differ in their baud rate divider. Before
+ * this is included stand CLOCKS_PER_DIVIDER, SMALLEST_DIVIDER and LARGEST_DIVIDER.
  * Source: ST RM0433, chapters 48 and 49; RM0432, chapter 50 and RM0456 agree. */
+#ifndef MBN_STM32_USART_V2_H
+#define MBN_STM32_USART_V2_H
+
 #include "mbn_baud.h"
 #include "mbn_board.h"
 #include "mbn_port.h"
@@ -21,9 +24,7 @@
 #define ISR_RX_NOT_EMPTY (1u << 5)
 #define ISR_TX_COMPLETE (1u << 6)
 #define ISR_TX_EMPTY (1u << 7)
-#define DIVIDER_CLOCK_HZ (MBN_UART_CLOCK_HZ * {{ clocks_per_divider }}u)
-#define SMALLEST_DIVIDER {{ smallest }}u
-#define LARGEST_DIVIDER {{ largest }}u
+#define DIVIDER_CLOCK_HZ (MBN_UART_CLOCK_HZ * CLOCKS_PER_DIVIDER)
 
 int mbn_port_can_baud(uint32_t rate)
 {
@@ -69,3 +70,5 @@ void mbn_port_put(const uint8_t *bytes, uint32_t count)
         TDR = bytes[i];
     }
 }
+
+#endif
