@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbn2c.firmware.stack import assembly_frames, assembly_pushes, worst_case_stack
+from mbn2c.files.elf import read_pointed_functions
+from mbn2c.firmware.stack import worst_case_stack
 from mbn2c.firmware.toolchain import Built
 
 # What a caller of the network runs; the deepest of them counts.
@@ -34,17 +35,17 @@ def network_sizes(
     steps        number of steps, to know the functions that may call the observer
     array_bytes  weights, biases and tables among the network's constants
     """
-    files = [folder / source for source in sources]
-    stems = [file.stem for file in files]
+    stems = [(folder / source).stem for source in sources]
     pieces = built.size_bytes(("code", "constants", "data"), frozenset(f"{stem}.o" for stem in stems))
-    # The observer is the only pointer called; in normal use it is NULL. Inlining may move the call upward.
+    # The network calls the observer through a pointer, which in normal use is NULL; inlining may move the call upward.
+    # Kernels call what the tables beside the constants name.
     callers = [f"step{step}" for step in range(steps)] + [f"loop{step}" for step in range(steps)]
     callers += [f"{prefix}_made"] + [f"{prefix}_{entry}" for entry in _ENTRY_POINTS]
     stack = worst_case_stack(
         [folder / "build" / f"{stem}.ci" for stem in stems],
         [f"{prefix}_{entry}" for entry in _ENTRY_POINTS],
         dict.fromkeys(callers, ()),
-        assembly_frames(files),
-        assembly_pushes(files),
+        [folder / "build" / f"{stem}.o" for stem in stems],
+        read_pointed_functions(folder / "build" / f"{prefix}_constants.o"),
     )
     return Sizes(pieces - array_bytes, stack.bytes)

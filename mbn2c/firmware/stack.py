@@ -4,26 +4,25 @@ The call graph of each object file (a .ci file in VCG) holds every function's ow
 from an entry is the answer. What cannot be bounded is refused, never guessed: recursion, frames of
 unbounded size, pointers whose targets nobody named, functions that are neither ours nor known.
 
-GCC takes a function written wholly in assembly (attribute naked) to use no stack; ours say above themselves how much
-they use: /* stack: 64 bytes */. Nor does it see what assembly inside a function pushes: /* assembly pushes 28 bytes */
-counts for all functions of the file, since the compiler may move assembly from one to another.
+GCC knows nothing of functions written in assembly: theirs is what their call-frame information says (.cfi directives,
+.debug_frame in the object file). One without is unknown, never 0; and one that calls others is refused, since nobody
+says which. Assembly inside a C function must not touch the stack pointer; `tests` walk all code to hold both.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mbn2c.errors import BoardError, InternalError
+from mbn2c.files.elf import CallFrame, read_call_frames
 
 _NODE = re.compile(r'^node: \{ title: "([^"]*)" label: "([^"]*)"')
 _EDGE = re.compile(r'^edge: \{ sourcename: "([^"]*)" targetname: "([^"]*)"')
 _FRAME = re.compile(r"\\n(\d+) bytes \(([a-z,]+)\)")
 _INDIRECT = "__indirect_call"
-_NAKED = re.compile(r"(?:/\* stack: (\d+) bytes \*/\n)?__attribute__\(\(naked\b.*?\)\) \w+ (\w+)\(")
-_PUSHES = re.compile(r"/\* assembly pushes (\d+) bytes \*/")
 
 LIBRARY_BYTES = 64
 """Allowance for memcpy, memmove and memset: newlib, picolibc and glibc use 0 to 24 bytes."""
@@ -37,6 +36,8 @@ class _Graph:
     frames: dict[str, int] = field(default_factory=dict)
     calls: dict[str, set[str]] = field(default_factory=dict)
     unbounded: set[str] = field(default_factory=set)
+    assembly: dict[str, CallFrame] = field(default_factory=dict)
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,22 @@ def worst_case_stack(
     call_graphs: Iterable[Path],
     entries: Iterable[str],
     through_pointers: Mapping[str, tuple[str, ...]] | None = None,
-    assembly: Mapping[str, int] | None = None,
-    pushed: Mapping[str, int] | None = None,
+    objects: Iterable[Path] = (),
+    tables: Sequence[str] = (),
 ) -> StackUse:
     """The deepest stack that any of `entries` needs, their own frames included.
 
     call_graphs       .ci files of all objects that take part
     through_pointers  function that calls through pointers -> the functions those may be; () if the pointer is NULL
-    assembly          bytes of the functions written in assembly, from `assembly_frames`
-    pushed            bytes that assembly inside functions pushes, from `assembly_pushes`
+    objects           object files with functions in assembly
+    tables            functions that any other may call through pointers; none: no other does that
     raises            InternalError for what cannot be bounded, BoardError if the compiler wrote no call graphs
     """
-    graph = _Graph()
+    graph = _Graph(tables=tuple(tables))
     for path in sorted(call_graphs):
-        _read(path, graph, (pushed or {}).get(path.stem, 0))
-    graph.frames |= assembly or {}
+        _read(path, graph)
+    for path in sorted(objects):
+        graph.assembly |= read_call_frames(path)
     if not graph.frames:
         raise BoardError("no call graphs: the stack is unknown", hint="build with GCC 10 or newer")
     named = through_pointers or {}
@@ -74,27 +76,7 @@ def worst_case_stack(
     return max(uses, key=lambda use: use.bytes)
 
 
-def assembly_frames(sources: Iterable[Path]) -> dict[str, int]:
-    """Stack bytes of the naked functions in some C files, by name.
-
-    raises  InternalError if one does not say how much it uses
-    """
-    frames = {}
-    for path in sources:
-        for stated, function in _NAKED.findall(path.read_text(encoding="utf-8")):
-            if not stated:
-                raise InternalError(f"'{function}' is assembly and does not state its stack", where=path.name)
-            frames[function] = int(stated)
-    return frames
-
-
-def assembly_pushes(sources: Iterable[Path]) -> dict[str, int]:
-    """The most bytes that assembly inside a function of a C file pushes, by the file's stem."""
-    found = {path.stem: _PUSHES.findall(path.read_text(encoding="utf-8")) for path in sources}
-    return {stem: max(map(int, stated)) for stem, stated in found.items() if stated}
-
-
-def _read(path: Path, graph: _Graph, pushed: int) -> None:
+def _read(path: Path, graph: _Graph) -> None:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -105,7 +87,7 @@ def _read(path: Path, graph: _Graph, pushed: int) -> None:
             frame = _FRAME.search(label)
             if frame is None:
                 continue  # defined elsewhere
-            graph.frames[title] = max(int(frame.group(1)) + pushed, graph.frames.get(title, 0))
+            graph.frames[title] = max(int(frame.group(1)), graph.frames.get(title, 0))
             if frame.group(2) == "dynamic":
                 graph.unbounded.add(title)
         elif edge := _EDGE.match(line):
@@ -139,19 +121,30 @@ def _deepest(
     if function in graph.unbounded:
         raise InternalError(f"the stack frame of '{plain}' has no fixed size", where=function)
     if function not in graph.frames:
-        return StackUse(_foreign_bytes(plain, above), (plain,))
+        return StackUse(_assembly_bytes(plain, graph, above), (plain,))
     deepest = StackUse(0, ())
     for callee in sorted(graph.calls.get(function, ())):
         targets: tuple[str, ...] = (callee,)
         if callee == _INDIRECT:
-            if plain not in named:
+            if plain not in named and not graph.tables:
                 raise InternalError(f"'{plain}' calls through a pointer and nobody said what", where=function)
-            targets = named[plain]
+            targets = named.get(plain, graph.tables)
         for target in targets:
             use = _deepest(_title(target, graph), graph, named, known, (*above, function))
             deepest = max(deepest, use, key=lambda each: each.bytes)
     known[function] = StackUse(graph.frames[function] + deepest.bytes, (plain, *deepest.path))
     return known[function]
+
+
+def _assembly_bytes(name: str, graph: _Graph, above: tuple[str, ...]) -> int:
+    frame = graph.assembly.get(name)
+    if frame is None:
+        return _foreign_bytes(name, above)
+    if frame.stack_bytes is None:
+        raise InternalError(f"the call frame of '{name}' does not follow the stack pointer", where=" > ".join(above))
+    if not frame.is_leaf:
+        raise InternalError(f"'{name}' is assembly and calls others: its stack is unknown", where=" > ".join(above))
+    return frame.stack_bytes
 
 
 def _foreign_bytes(name: str, above: tuple[str, ...]) -> int:

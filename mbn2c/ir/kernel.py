@@ -24,17 +24,34 @@ class PixelStride:
     tensor: str
 
 
+@dataclass(frozen=True)
+class Parts:
+    """A param that is a table of C functions, one table for all layers of a network that have it.
+
+    A kernel calls the parts of its core through it. What no layer needs is NULL there, so the linker keeps only what is
+    needed, and kernel files are the same for every network.
+
+    name     of the table, behind the network's prefix
+    type     C type of the table
+    members  its members in C order, each the functions of an array ("" where there is none), or just one function
+    """
+
+    name: str
+    type: str
+    members: tuple[tuple[str, ...] | str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Packed:
     """The constants of one call, as C will read them.
 
-    fields        the params struct's members by name, in C order: a number, the name of one of `arrays`, or what the
-                  Plan decides
+    fields        the params struct's members by name, in C order: a number, the name of one of `arrays`, what the Plan
+                  decides, or a table of functions
     arrays        int8, int16, int32 or uint32 arrays by member name
     int8_weights  how many bytes of the arrays are the weights themselves; None: those of the array "weights"
     """
 
-    fields: Mapping[str, int | str | ChannelStride | PixelStride]
+    fields: Mapping[str, int | str | ChannelStride | PixelStride | Parts]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     int8_weights: int | None = None
 
@@ -82,7 +99,7 @@ def _never(node: Node, graph: Graph) -> bool:
     return False
 
 
-def _no_variants(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+def _no_parts(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     return frozenset()
 
 
@@ -128,8 +145,8 @@ class Kernel:
     scratch_bytes     working memory of one call
     more_sources      other C files it calls
     headers           headers below templates/kernels; the first declares the kernel
-    variants          node, the pixel counts it is called with, whether it writes planar rows -> names of the parts
-                      of its sources that it needs
+    parts             node, the pixel counts it is called with, whether it writes planar rows -> which functions it
+                      calls of its tables of Parts
     reads_planar      wants its input rows as [channel][padded column], all others are [padded column][channel]
     writes_planar     whether it can write such rows of this node's output
     reads_slices      whether the pixels of its inputs may lie further apart than they are long; it asks a `PixelStride`
@@ -150,7 +167,7 @@ class Kernel:
     accumulates: bool = False
     more_sources: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
-    variants: Callable[[Node, Graph, Sequence[int], bool], frozenset[str]] = _no_variants
+    parts: Callable[[Node, Graph, Sequence[int], bool], frozenset[str]] = _no_parts
     reads_planar: bool = False
     writes_planar: Callable[[Node, Graph], bool] = _never
     reads_slices: bool = False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ChannelStride, Packed
+from mbn2c.ir.kernel import ChannelStride, Kernel, Packed, Parts
 from mbn2c.ir.window import Window
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
@@ -61,16 +62,22 @@ def taps_in_order(node: Node, graph: Graph) -> np.ndarray:
 
 
 def conv_packed(
-    node: Node, graph: Graph, stream: np.ndarray, before: dict[str, int], after: dict[str, int] | None = None
+    node: Node,
+    graph: Graph,
+    stream: np.ndarray,
+    parts: Parts,
+    before: dict[str, int],
+    after: dict[str, int] | None = None,
 ) -> Packed:
     """A convolution's stream of constants and its params struct.
 
-    before  fields between the weights and the zero point
+    before  fields between the parts and the zero point
     after   fields behind the channel stride
     """
     return Packed(
         {
             "weights": "weights",
+            "parts": parts,
             **before,
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
             "channel_stride": ChannelStride(node.outputs[0]),
@@ -89,6 +96,20 @@ def conv_step(node: Node, graph: Graph) -> dict[str, int]:
         "row_bytes": window.kernel[1] * channels,
         "step": window.stride[1] * channels,
     }
+
+
+def with_odd_channels(row: Kernel) -> tuple[Kernel, Kernel]:
+    """A row for even numbers of output channels, and one for odd numbers: there `<function>_odd` does the last one."""
+
+    def accepts(is_odd: bool) -> Callable[[Node, Graph], bool]:
+        return lambda node, graph: channels_out(node, graph) % 2 == is_odd and row.accepts(node, graph)
+
+    odd = row.function.replace(f"_{row.isa}", f"_odd_{row.isa}")
+    more_sources = (*row.more_sources, f"{row.isa}/conv2d_1x1_odd.c")
+    return (
+        replace(row, accepts=accepts(False)),
+        replace(row, accepts=accepts(True), function=odd, more_sources=more_sources),
+    )
 
 
 def columns_are_adjacent(window: Window) -> bool:

@@ -6,11 +6,12 @@ each stays in 16 bits; the weights decide how long a group may be, whatever the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Kernel
 from mbn2c.kernels.staircase import Staircases
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
@@ -118,11 +119,23 @@ def depthwise_fields(node: Node) -> dict[str, int | str]:
     return {"kernel_height": window.kernel[0], "kernel_width": window.kernel[1], "stride": window.stride[1]}
 
 
-def variants_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
-    """Windows that have a function of their own."""
-    window = OPERATORS[node.op].window(node)
-    is_known = window.kernel in ((3, 3), (5, 5)) and window.stride[1] in (1, 2)
-    return frozenset({f"{window.kernel[0]}x{window.kernel[1]}s{window.stride[1]}" if is_known else "any"})
+# Kernel and column stride of the windows that have C functions of their own.
+_DEPTHWISE_WINDOWS = ((3, 1), (3, 2), (5, 1), (5, 2))
+
+
+def depthwise_rows(any_window: Kernel) -> tuple[Kernel, ...]:
+    """The rows of a table whose C file has one function for each of these windows, and this one for all others."""
+    return (*(_depthwise_row(any_window, size, stride) for size, stride in _DEPTHWISE_WINDOWS), any_window)
+
+
+def _depthwise_row(any_window: Kernel, size: int, stride: int) -> Kernel:
+    def accepts(node: Node, graph: Graph) -> bool:
+        window = OPERATORS[node.op].window(node)
+        has_this = window.kernel == (size, size) and window.stride[1] == stride
+        return has_this and any_window.accepts(node, graph)
+
+    function = any_window.function.replace("_conv2d_", f"_conv2d_{size}x{size}_s{stride}_")
+    return replace(any_window, function=function, accepts=accepts)
 
 
 def staircases(node: Node, graph: Graph, channel_axis: int) -> Staircases:

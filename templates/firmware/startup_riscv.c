@@ -31,14 +31,14 @@ __attribute__((aligned(4), used)) void mbn_trap(void)
     mbn_board_reset();
 }
 
-__attribute__((naked, section(".vectors"), used)) void mbn_start(void)
-{
-    __asm__ volatile(ZICSR "csrci mstatus, 8\n\t" /* interrupts off */
-                     "la sp, mbn_stack_top\n\t"
-                     "la t0, mbn_trap\n\t"
-                     "csrw mtvec, t0\n\t"
-                     "j mbn_start_c");
-}
+/* The first instructions; nobody returns from here, so there is no frame to speak of. */
+__asm__("\t.pushsection .vectors,\"ax\",@progbits\n\t.global mbn_start\n\t.type mbn_start, @function\nmbn_start:\n\t" ZICSR
+        "csrci mstatus, 8\n\t" /* interrupts off */
+        "la sp, mbn_stack_top\n\t"
+        "la t0, mbn_trap\n\t"
+        "csrw mtvec, t0\n\t"
+        "j mbn_start_c\n\t"
+        ".size mbn_start, . - mbn_start\n\t.popsection");
 
 __attribute__((used, noreturn)) void mbn_start_c(void)
 {

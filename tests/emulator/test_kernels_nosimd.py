@@ -20,7 +20,6 @@ from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.model import Names, runtime_headers
 from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
-from mbn2c.firmware.stack import assembly_pushes
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan, in_memory
 from mbn2c.ir.window import Window
@@ -131,7 +130,7 @@ def wide_windows(width: int) -> Graph:
 def test_wide_windows_on_the_host(tmp_path: Path, table: str, width: int) -> None:
     graph = wide_windows(width)
     depthwise = [function for function in functions(graph, table).values() if "depthwise" in function]
-    assert depthwise == [f"mbn_depthwise_conv2d_{table}"] * 3
+    assert depthwise == [f"mbn_depthwise_conv2d_{window}{table}" for window in ("5x5_s1_", "5x5_s2_", "")]
     check_on_host(tmp_path, plan_with_cuts(graph, [], (4,) if width % 2 else (), isas_of(table)), table)
 
 
@@ -227,6 +226,7 @@ def test_c_is_clean(tmp_path: Path, table: str) -> None:
 _C_REQUANTIZE = """
 #include "mbn_armv6m.h"
 #include "mbn_armv7m.h"
+#include "mbn_smlal.h"
 #include "mbn_rv32im.h"
 void armv6m(const int32_t *sums, const int32_t *q, int32_t rounding, int8_t *out, int32_t count);
 void armv7m(const int32_t *sums, const int32_t *q, int32_t rounding, int8_t *out, int32_t count);
@@ -252,6 +252,7 @@ void rv32im(const int32_t *sums, const int32_t *q, int32_t rounding, int8_t *out
 def test_c_requantizes_as_the_reference(tmp_path: Path) -> None:
     for isa in ("armv6m", "armv7m", "rv32im"):
         (tmp_path / f"mbn_{isa}.h").write_text(plain_text(f"kernels/{isa}/mbn_{isa}.h"))
+    (tmp_path / "mbn_smlal.h").write_text(plain_text("kernels/armv7m/portable/mbn_smlal.h"))
     (tmp_path / "mbn_version.h").write_text(runtime_headers()["mbn_version.h"])
     (tmp_path / "requantize.c").write_text(_C_REQUANTIZE)
     compile_c(tmp_path, ["requantize.c"], *STRICT, "-shared", "-fPIC", "-o", "requantize.so")
@@ -281,10 +282,3 @@ def test_c_requantizes_as_the_reference(tmp_path: Path) -> None:
                 one = stairs.multiplier[channel : channel + 1]
                 assert np.array_equal(found, requantize_integer(acc, one, stairs.shift, stairs.zero_point)), isa
     assert shifts == {22, 32} or shifts == {32}
-
-
-def test_pushes_of_assembly_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "mbn_a.c"
-    path.write_text("/* assembly pushes 28 bytes */\nstatic void a(void)\n/* assembly pushes 100 bytes */\n")
-    (tmp_path / "mbn_b.c").write_text("int b;\n")
-    assert assembly_pushes(tmp_path.glob("*.c")) == {"mbn_a": 100}

@@ -70,7 +70,7 @@ class Lab:
         self._graph, self._tables = output.graph, output.names.tables
         self.constants = f"{output.prefix}_constants.c"
         self.model = f"{output.prefix}.c"
-        self.kernels = [path for path in files if path.startswith("mbn_") and "_parts" not in path]
+        self.kernels = [path for path in files if path.startswith("mbn_")]
         with self._program.built() as program:
             assert program is not None
             self._shown = self._program.run(program, [*self._inputs.images, *self._inputs.stress])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mbn2c.emit.network.model import Names, PlannedNetwork, model_files
+from mbn2c.emit.network.model import Names, PlannedNetwork, kernel_file, model_files
 from mbn2c.files.bundle import write_bundle
 from mbn2c.ir.plan import Plan, from_memory
 from mbn2c.kernels import kernels_of_plan
 from mbn2c.resources.folders import templates
-from mbn2c.resources.render import file_text
 
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 # Warnings are another test's business.
@@ -51,19 +49,14 @@ def files_of(nets: Sequence[Net]) -> dict[str, bytes]:
     return with_twins(model_files(first.plan, first.kernels, first.names, others))
 
 
-_ASSEMBLY = re.compile(r"mbn_(\w+)_(arm_dsp|arm_mve)\.c")
-
-
 def with_twins(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The files with what is written in assembly or intrinsics replaced by its portable twin."""
+    """The files, those in assembly or intrinsics replaced by what `portable/` beside them has under their name."""
     twins = {}
-    for path in files:
-        found = _ASSEMBLY.fullmatch(path)
-        twin = f"kernels/{found[2]}/{found[1]}_twin.c" if found else ""
-        if twin and any((templates() / (twin + end)).is_file() for end in ("", ".j2")):
-            _, tag, parts = files[path].partition(b"\n/* Which parts this file has")
-            twins[path] = file_text(twin, {}).encode() + tag + parts
-            twins["mbn_dsp.h"] = file_text("kernels/arm_dsp/mbn_dsp.h", {}).encode()
+    for isa in sorted(path.name for path in (templates() / "kernels").iterdir()):
+        for path in (templates() / "kernels" / isa / "portable").glob("*.[ch]"):
+            name = path.name if path.suffix == ".h" else kernel_file(f"{isa}/{path.name}")
+            if name in files or path.suffix == ".h":
+                twins[name] = path.read_bytes()
     return {**files, **twins}
 
 

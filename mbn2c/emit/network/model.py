@@ -5,8 +5,7 @@ Everything is decided here; the templates print.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +18,13 @@ from mbn2c.emit.network.memory_map import drawing
 from mbn2c.emit.network.steps import pixel_counts, step_values
 from mbn2c.files.bundle import Bundle
 from mbn2c.ir.graph import Graph, Tensor
-from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.ir.kernel import Kernel, Packed, Parts
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import packed_constants
 from mbn2c.kernels.scalar.table import functions, params_structs
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
-from mbn2c.resources.render import file_text, render
+from mbn2c.resources.render import file_text, plain_text, render
 from mbn2c.tasks.outputs import outputs_of
 from mbn2c.tasks.protocol import CFunction, CValues, Task
 from mbn2c.tasks.registry import recognise
@@ -65,22 +64,18 @@ def model_files(
 ) -> Bundle:
     """All C files of the network and its kernels, in one flat folder.
 
-    beside  networks whose C comes too: all share the kernels, each of which has the parts that any of them needs
+    beside  networks whose C comes too: all share the kernels
     """
     networks = (PlannedNetwork(plan, kernels, names), *beside)
-    sources = _kernel_sources(networks)
-    tags = [_parts_tag(source, variants) for source, variants in sources.items() if variants]
     files: dict[str, str] = {}
     for network in networks:
-        files |= _network_files(network, tags)
+        files |= _network_files(network)
     files |= runtime_headers()
-    for source, variants in sources.items():
-        files[kernel_file(source)] = file_text(f"kernels/{source}", {"variants": variants})
-        if variants:
-            tag = {"tag": _parts_tag(source, variants)}
-            files[kernel_file(source)] += render("runtime/kernel_parts.c.j2", tag)
-    for header in sorted({header for one in networks for kernel in one.kernels.values() for header in kernel.headers}):
-        files[_header_file(header)] = file_text(f"kernels/{header}", {})
+    kernels_used = [kernel for network in networks for kernel in network.kernels.values()]
+    for source in sorted({source for kernel in kernels_used for source in (kernel.source, *kernel.more_sources)}):
+        files[kernel_file(source)] = plain_text(f"kernels/{source}")
+    for header in sorted({header for kernel in kernels_used for header in kernel.headers}):
+        files[_header_file(header)] = plain_text(f"kernels/{header}")
     return {path: text.encode() for path, text in files.items()}
 
 
@@ -101,12 +96,12 @@ def version_number(version: str) -> int:
     return 10000 * major + 100 * minor + patch
 
 
-def _network_files(network: PlannedNetwork, tags: Sequence[str]) -> dict[str, str]:
+def _network_files(network: PlannedNetwork) -> dict[str, str]:
     plan, kernels, names = network.plan, network.kernels, network.names
     constants = packed_constants(plan, kernels)
-    values = _common_values(plan, names) | _step_values(plan, kernels, names, constants) | {"kernel_parts": tags}
+    values = _common_values(plan, names) | _step_values(plan, kernels, names, constants)
     prefix, functions = names.prefix, _task_functions(plan.graph, names)
-    values |= {"functions": functions}
+    values |= {"functions": functions, "part_tables": _part_tables(network, constants)}
     files = {
         f"{prefix}.h": render("network/model.h.j2", values),
         f"{prefix}.c": render("network/model.c.j2", values),
@@ -138,15 +133,6 @@ def _spelt(value: object) -> object:
     return float_literal(value) if isinstance(value, float) else value
 
 
-def _parts_tag(source: str, variants: Sequence[str]) -> str:
-    """A C name for a kernel file with just these parts.
-
-    Each network asks the linker for the tags of its kernels. So of two libraries that were built apart neither can
-    silently take the other's kernel, which may lack a part: the linker refuses, and `build --beside` is the way.
-    """
-    return f"{kernel_file(source).removesuffix('.c')}_parts_{zlib.crc32(' '.join(variants).encode()):08x}"
-
-
 def kernel_file(source: str) -> str:
     """Where a kernel's C goes: scalar/conv2d.c -> mbn_conv2d_scalar.c."""
     isa, name = source.split("/")
@@ -158,18 +144,27 @@ def _header_file(header: str) -> str:
     return header.split("/")[1]
 
 
-def _kernel_sources(networks: Sequence[PlannedNetwork]) -> dict[str, list[str]]:
-    """The C files of all kernels, each with the names of its parts that some call needs."""
-    found: dict[str, set[str]] = {}
-    for plan, kernels in ((network.plan, network.kernels) for network in networks):
-        for call in plan.calls:
-            if not call.node:
-                continue
-            kernel, node = kernels[call.node], plan.graph.producer[call.write]
-            variants = kernel.variants(node, plan.graph, pixel_counts(plan, call), plan.buffers[call.write].planar)
-            for source in (kernel.source, *kernel.more_sources):
-                found.setdefault(source, set()).update(variants)
-    return {source: sorted(found[source]) for source in sorted(found)}
+def _part_tables(network: PlannedNetwork, constants: Mapping[int, Packed]) -> list[dict[str, object]]:
+    """The network's tables of functions, as C: what some call needs of each, and NULL for the rest."""
+    plan, kernels = network.plan, network.kernels
+    needed: dict[Parts, set[str]] = {}
+    for call in plan.calls:
+        for parts in constants[call.step].fields.values() if call.node else ():
+            if isinstance(parts, Parts):
+                node, write = plan.graph.producer[call.write], plan.buffers[call.write]
+                called = kernels[call.node].parts(node, plan.graph, pixel_counts(plan, call), write.planar)
+                needed.setdefault(parts, set()).update(called)
+    tables = sorted(needed, key=lambda parts: parts.name)
+    return [
+        {"name": parts.name, "type": parts.type, "members": [_member(one, needed[parts]) for one in parts.members]}
+        for parts in tables
+    ]
+
+
+def _member(functions: tuple[str, ...] | str, needed: Container[str]) -> str:
+    if isinstance(functions, str):
+        return functions if functions in needed else "NULL"
+    return "{" + ", ".join(_member(function, needed) for function in functions) + "}"
 
 
 def constant_arrays(constants: Mapping[int, Packed], names: Names) -> dict[str, np.ndarray]:

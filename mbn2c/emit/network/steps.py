@@ -11,7 +11,7 @@ from mbn2c.emit.network.addresses import row_text, times_bytes
 from mbn2c.emit.network.c_names import comment
 from mbn2c.emit.network.c_values import int_literal
 from mbn2c.ir.graph import Node, Tensor
-from mbn2c.ir.kernel import ChannelStride, Kernel, Packed, PixelStride
+from mbn2c.ir.kernel import ChannelStride, Kernel, Packed, Parts, PixelStride
 from mbn2c.ir.plan import Buffer, Call, Plan, Read
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
@@ -79,12 +79,14 @@ def pixel_counts(plan: Plan, call: Call) -> tuple[int, ...]:
     return tuple(sorted({stop - start for start, stop in zip((0, *stops), stops, strict=False)}))
 
 
-def _field_value(plan: Plan, call: Call, value: int | str | ChannelStride | PixelStride) -> str:
+def _field_value(plan: Plan, call: Call, value: int | str | ChannelStride | PixelStride | Parts) -> str:
     if isinstance(value, PixelStride):
         return str(plan.buffers[value.tensor].pixel_stride_bytes)
     if isinstance(value, ChannelStride):
         buffer = plan.buffers[value.tensor]
         return str(buffer.columns if buffer.planar else 0)
+    if isinstance(value, Parts):
+        return f"&{{prefix}}_{value.name}"
     return f"{{prefix}}_step{call.step}_{value}" if isinstance(value, str) else int_literal(value)
 
 

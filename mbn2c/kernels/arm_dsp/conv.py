@@ -1,4 +1,4 @@
-"""Convolutions of arm_dsp: node -> constants as the convolution core reads them, and which of its parts a row needs.
+"""Convolutions of arm_dsp: node -> constants as the core reads them, and which functions of it a row needs.
 
 The core stands in templates/kernels/arm_dsp/conv_core.c.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed
+from mbn2c.ir.kernel import Packed, Parts
 from mbn2c.kernels.arm_common import (
     accumulator_range,
     channels_in,
@@ -29,6 +29,40 @@ from mbn2c.ops.base.packing import folded_bias
 
 # The odd channel of a pair is accumulated times 256 and shifted back.
 _ODD_LIMIT = 2**23
+
+_PIXELS = (1, 2, 3, 4)
+
+
+def _block(pixels: int, writes_planar: bool) -> str:
+    return f"mbn_conv_block{pixels}_{'planar' if writes_planar else 'interleaved'}_arm_dsp"
+
+
+def _quad(pixels: int, writes_planar: bool) -> str:
+    return f"mbn_conv_quad{pixels}_{'planar' if writes_planar else 'interleaved'}_arm_dsp"
+
+
+def _widen(pixels: int) -> str:
+    return f"mbn_widen{pixels}_arm_dsp"
+
+
+def _gather(pixels: int, channels: int) -> str:
+    return f"mbn_gather{pixels}_3x3x{channels}_arm_dsp"
+
+
+_BLOCKS = tuple(tuple(_block(pixels, planar) for pixels in _PIXELS) for planar in (True, False))
+_QUADS = tuple((_quad(1, planar), _quad(2, planar), "", "") for planar in (True, False))
+CONV_PARTS = Parts(
+    "conv_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_BLOCKS, tuple(_widen(pixels) for pixels in _PIXELS))
+)
+QUAD_PARTS = Parts("quad_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_QUADS, (_widen(1), _widen(2), "", "")))
+GATHER_PARTS = {
+    channels: Parts(
+        f"conv_3x3x{channels}_parts_arm_dsp",
+        "mbn_conv_3x3_parts_arm_dsp",
+        (*_BLOCKS, tuple(_gather(pixels, channels) for pixels in _PIXELS)),
+    )
+    for channels in (1, 3)
+}
 
 
 def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
@@ -73,7 +107,9 @@ def _with_whole_groups(taps: np.ndarray) -> np.ndarray:
 
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
     fields = {"in_channels": channels_in(node, graph), "out_channels": channels_out(node, graph)}
-    return conv_packed(node, graph, _stream(node, graph, _with_whole_groups(taps_in_order(node, graph))), fields)
+    return conv_packed(
+        node, graph, _stream(node, graph, _with_whole_groups(taps_in_order(node, graph))), CONV_PARTS, fields
+    )
 
 
 def accepts_1x1(node: Node, graph: Graph) -> bool:
@@ -86,21 +122,15 @@ def scratch_1x1(node: Node, graph: Graph) -> int:
     return 8 * _taps(node, graph)
 
 
-def variants_1x1(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+def parts_1x1(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     """Of the core's functions those that rows of `counts` pixels need."""
     groups, channels = _taps(node, graph) // 4, channels_out(node, graph)
-    found = {"last_channel"} if channels % 2 else set()
+    found = set()
     for pixels in {pixels for count in counts for pixels in pixel_blocks(count, groups)}:
-        found.add(f"widen{pixels}")
+        found.add(_widen(pixels))
         if channels > 1:
             found.add(_block(pixels, writes_planar))
-        if channels % 2:
-            found.add(_block(pixels, False))
     return frozenset(found)
-
-
-def _block(pixels: int, writes_planar: bool) -> str:
-    return f"conv_block{pixels}_{'planar' if writes_planar else 'interleaved'}"
 
 
 def _taps(node: Node, graph: Graph) -> int:
@@ -123,7 +153,7 @@ def pack_quads(node: Node, graph: Graph) -> Packed:
     biases, multipliers = pairs[:, :, :2].reshape(len(pairs), 4), pairs[:, :, -2:].reshape(len(pairs), 4)
     words = pairs[:, :, 2:-2].transpose(0, 2, 1).reshape(len(pairs), -1)
     stream = np.concatenate([biases, words, multipliers], axis=1).reshape(-1)
-    return Packed(packed.fields, {"weights": stream}, packed.int8_weights)
+    return Packed({**packed.fields, "parts": QUAD_PARTS}, {"weights": stream}, packed.int8_weights)
 
 
 def scratch_quads(node: Node, graph: Graph) -> int:
@@ -131,18 +161,17 @@ def scratch_quads(node: Node, graph: Graph) -> int:
     return 4 * channels_in(node, graph)
 
 
-def variants_quads(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+def parts_quads(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     """Two pixels at a time, and one at the end of odd rows."""
     pixels = {2 for count in counts if count > 1} | {1 for count in counts if count % 2}
-    layout = "planar" if writes_planar else "interleaved"
-    return frozenset({f"widen{n}" for n in pixels} | {f"conv_quad{n}_{layout}" for n in pixels})
+    return frozenset({_widen(n) for n in pixels} | {_quad(n, writes_planar) for n in pixels})
 
 
 def pack_conv(node: Node, graph: Graph) -> Packed:
     """Any window."""
     taps = _with_whole_groups(taps_in_order(node, graph))
     fields = {"taps": taps.shape[1], "out_channels": channels_out(node, graph)}
-    return conv_packed(node, graph, _stream(node, graph, taps), fields, conv_step(node, graph))
+    return conv_packed(node, graph, _stream(node, graph, taps), CONV_PARTS, fields, conv_step(node, graph))
 
 
 def scratch_conv(node: Node, graph: Graph) -> int:
@@ -150,10 +179,10 @@ def scratch_conv(node: Node, graph: Graph) -> int:
     return 12 * _taps(node, graph)
 
 
-def variants_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+def parts_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     """Four pixels at a time, whatever is left at the end."""
     pixels = {min(4, count - done) for count in counts for done in range(0, count, 4)}
-    return variants_1x1(node, graph, sorted(pixels), writes_planar)
+    return parts_1x1(node, graph, sorted(pixels), writes_planar)
 
 
 def accepts_3x3(channels: int) -> Callable[[Node, Graph], bool]:
@@ -175,8 +204,12 @@ def pack_conv_3x3(node: Node, graph: Graph) -> Packed:
         # Bytes 0 to 7 of each row, then byte 8 of rows 0, 2 and 1: pairs are (0, 2) and (1, 3) of four taps.
         ninth = np.pad(rows[:, (0, 2, 1), 8], ((0, 0), (0, 1)))
         taps = np.concatenate([rows[:, :, :8].reshape(len(rows), -1), ninth], axis=1)
-    fields = {"out_channels": len(rows), "step": window_of(node).stride[1] * channels}
-    return conv_packed(node, graph, _stream(node, graph, taps), fields)
+    fields = {
+        "pairs": taps.shape[1] // 2,
+        "out_channels": len(rows),
+        "step": window_of(node).stride[1] * channels,
+    }
+    return conv_packed(node, graph, _stream(node, graph, taps), GATHER_PARTS[channels], fields)
 
 
 def scratch_3x3(node: Node, graph: Graph) -> int:
@@ -184,9 +217,8 @@ def scratch_3x3(node: Node, graph: Graph) -> int:
     return 4 * 4 * (14 if channels_in(node, graph) == 3 else 6)
 
 
-def variants_3x3(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
-    window = f"3x3x{channels_in(node, graph)}"
-    found = {window}
+def parts_3x3(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    found = set()
     for pixels in {pixels for count in counts for pixels in pixel_blocks(count)}:
-        found |= {_block(pixels, writes_planar), f"gather{pixels}_{window}"}
+        found |= {_block(pixels, writes_planar), _gather(pixels, channels_in(node, graph))}
     return frozenset(found)

@@ -1,16 +1,16 @@
-"""Depthwise convolutions of arm_dsp: node -> constants as the depthwise cores read them, and which parts a row needs.
+"""Depthwise convolutions of arm_dsp: node -> constants as the cores read them, and which functions of theirs it needs.
 
 The cores stand in templates/kernels/arm_dsp/depthwise_core.c (planar rows) and depthwise_interleaved_core.c.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ChannelStride, Packed
+from mbn2c.ir.kernel import ChannelStride, Packed, Parts
 from mbn2c.kernels.arm_common import (
     channels_out,
     has_high_word_form,
@@ -27,6 +27,35 @@ _LARGEST_BLOCK = 8
 _BIAS_LIMIT = 2**23
 
 
+def _several(outputs: int, stride: int) -> str:
+    return f"mbn_depthwise_block{outputs}_s{stride}_arm_dsp"
+
+
+def _once(outputs: int, stride: int) -> str:
+    return f"mbn_depthwise_block{outputs}_once_s{stride}_arm_dsp"
+
+
+_ONE = "mbn_depthwise_one_arm_dsp"
+_TWO = {stride: f"mbn_depthwise_two_s{stride}_arm_dsp" for stride in (1, 2)}
+_OUTPUTS = range(1, _LARGEST_BLOCK + 1)
+PLANAR_PARTS = {
+    stride: Parts(
+        f"depthwise_s{stride}_parts_arm_dsp",
+        "mbn_depthwise_parts_arm_dsp",
+        (tuple(_several(n, stride) for n in _OUTPUTS), tuple(_once(n, stride) for n in _OUTPUTS)),
+    )
+    for stride in (1, 2)
+}
+INTERLEAVED_PARTS = {
+    stride: Parts(
+        f"depthwise_interleaved_s{stride}_parts_arm_dsp",
+        "mbn_depthwise_interleaved_parts_arm_dsp",
+        (_ONE, _TWO[stride]),
+    )
+    for stride in (1, 2)
+}
+
+
 def accepts_depthwise(node: Node, graph: Graph) -> bool:
     return is_plain_depthwise_3x3(node) and has_high_word_form(node) and has_int8_weights(node, graph)
 
@@ -41,7 +70,9 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "weights": "weights",
+            "parts": PLANAR_PARTS[window_of(node).stride[1]],
             "channels": channels,
+            "stride": window_of(node).stride[1],
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
             "channel_stride": ChannelStride(node.inputs[0]),
             "block": best_block(graph.tensors[node.outputs[0]].shape[2]),
@@ -61,27 +92,22 @@ def best_block(count: int) -> int:
     return min(range(1, _LARGEST_BLOCK + 1), key=instructions)
 
 
-def variants_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+def parts_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     stride = window_of(node).stride[1]
     block = best_block(graph.tensors[node.outputs[0]].shape[2])
-    found = {f"s{stride}"}
+    found = set()
     for count in counts:
         if count // block > 1:
-            found.add(f"depthwise_block{block}_s{stride}")
+            found.add(_several(block, stride))
         elif count // block == 1:
-            found.add(f"depthwise_block{block}_once_s{stride}")
+            found.add(_once(block, stride))
         if count % block:
-            found.add(f"depthwise_block{count % block}_once_s{stride}")
+            found.add(_once(count % block, stride))
     return frozenset(found)
 
 
-def accepts_planar(stride: int) -> Callable[[Node, Graph], bool]:
-    def accepts(node: Node, graph: Graph) -> bool:
-        if window_of(node).stride[1] != stride or not accepts_depthwise(node, graph):
-            return False
-        return bool(np.abs(folded_bias(node, graph, 2)).max() < _BIAS_LIMIT)
-
-    return accepts
+def accepts_planar(node: Node, graph: Graph) -> bool:
+    return accepts_depthwise(node, graph) and bool(np.abs(folded_bias(node, graph, 2)).max() < _BIAS_LIMIT)
 
 
 def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
@@ -96,7 +122,9 @@ def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "weights": "weights",
+            "parts": INTERLEAVED_PARTS[window_of(node).stride[1]],
             "channels": weights.shape[2],
+            "stride": window_of(node).stride[1],
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
         },
         {"weights": stream.reshape(-1).astype(np.uint32)},
@@ -104,25 +132,15 @@ def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
     )
 
 
-def variants_depthwise_interleaved(
-    node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool
-) -> frozenset[str]:
+def parts_depthwise_interleaved(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     stride = window_of(node).stride[1]
-    found = {f"s{stride}"}
-    if any(count % 2 for count in counts):
-        found.add(f"depthwise_one_s{stride}")
-    if any(count > 1 for count in counts):
-        found.add(f"depthwise_two_s{stride}")
-    return frozenset(found)
+    found = {_ONE} if any(count % 2 for count in counts) else set()
+    return frozenset(found | ({_TWO[stride]} if any(count > 1 for count in counts) else set()))
 
 
 # The kernel for interleaved rows works on so many channels at a time.
 INTERLEAVED_CHANNELS = 4
 
 
-def accepts_interleaved(stride: int) -> Callable[[Node, Graph], bool]:
-    def accepts(node: Node, graph: Graph) -> bool:
-        fits = channels_out(node, graph) % INTERLEAVED_CHANNELS == 0 and window_of(node).stride[1] == stride
-        return fits and accepts_depthwise(node, graph)
-
-    return accepts
+def accepts_interleaved(node: Node, graph: Graph) -> bool:
+    return channels_out(node, graph) % INTERLEAVED_CHANNELS == 0 and accepts_depthwise(node, graph)

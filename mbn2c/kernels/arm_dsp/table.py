@@ -13,7 +13,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, Rates
-from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool
+from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool, with_odd_channels
 from mbn2c.kernels.arm_dsp.conv import (
     accepts_1x1,
     accepts_3x3,
@@ -23,14 +23,14 @@ from mbn2c.kernels.arm_dsp.conv import (
     pack_conv_1x1,
     pack_conv_3x3,
     pack_quads,
+    parts_1x1,
+    parts_3x3,
+    parts_conv,
+    parts_quads,
     scratch_1x1,
     scratch_3x3,
     scratch_conv,
     scratch_quads,
-    variants_1x1,
-    variants_3x3,
-    variants_conv,
-    variants_quads,
 )
 from mbn2c.kernels.arm_dsp.depthwise import (
     INTERLEAVED_CHANNELS,
@@ -38,14 +38,14 @@ from mbn2c.kernels.arm_dsp.depthwise import (
     accepts_planar,
     pack_depthwise,
     pack_depthwise_interleaved,
-    variants_depthwise,
-    variants_depthwise_interleaved,
+    parts_depthwise,
+    parts_depthwise_interleaved,
 )
 from mbn2c.kernels.armv7m.table import DEPTHWISE_RATES
 from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
 from mbn2c.ops.base.packing import sum_bytes
 
-_HEADERS = ("arm_dsp/mbn_arm_dsp.h", "arm_dsp/mbn_dsp.h")
+_HEADERS = ("arm_dsp/mbn_arm_dsp.h", "arm_dsp/mbn_dsp.h", "arm/mbn_arm_asm.h")
 _CONV_CORE = "arm_dsp/conv_core.c"
 _CONV_1X1 = "arm_dsp/conv2d_1x1.c"
 
@@ -144,50 +144,47 @@ def _one_by_one(op: str) -> Kernel:
         accepts=accepts_1x1,
         more_sources=(_CONV_CORE,),
         scratch_bytes=scratch_1x1,
-        variants=variants_1x1,
+        parts=parts_1x1,
     )
 
 
 def _three_by_three(channels: int) -> Kernel:
     return _conv_row(
         "conv2d",
-        f"conv2d_3x3x{channels}",
+        "conv2d_3x3",
         "conv2d_3x3",
         pack_conv_3x3,
-        "conv2d_3x3",
         more_sources=(_CONV_CORE,),
         accepts=accepts_3x3(channels),
         scratch_bytes=scratch_3x3,
-        variants=variants_3x3,
+        parts=parts_3x3,
         # Windows of one channel are read as words, three bytes and one more.
         reads_past_bytes=1 if channels == 1 else 0,
     )
 
 
-def _depthwise_interleaved(stride: int) -> Kernel:
+def _depthwise_interleaved() -> Kernel:
     return _row(
         "depthwise_conv2d",
-        f"depthwise_conv2d_3x3_interleaved_s{stride}",
+        "depthwise_conv2d_3x3_interleaved",
         "depthwise_interleaved",
         pack_depthwise_interleaved,
-        "depthwise_conv2d_3x3_interleaved",
         more_sources=("arm_dsp/depthwise_interleaved_core.c",),
-        accepts=accepts_interleaved(stride),
-        variants=variants_depthwise_interleaved,
+        accepts=accepts_interleaved,
+        parts=parts_depthwise_interleaved,
         rates=_INTERLEAVED_RATES,
     )
 
 
-def _depthwise(stride: int) -> Kernel:
+def _depthwise() -> Kernel:
     return _row(
         "depthwise_conv2d",
-        f"depthwise_conv2d_3x3_s{stride}",
+        "depthwise_conv2d_3x3",
         "depthwise_conv2d",
         pack_depthwise,
-        "depthwise_conv2d_3x3",
         more_sources=("arm_dsp/depthwise_core.c",),
-        accepts=accepts_planar(stride),
-        variants=variants_depthwise,
+        accepts=accepts_planar,
+        parts=parts_depthwise,
         reads_planar=True,
         rates=_PLANAR_RATES,
         rates_in_strip=_rates_in_strip,
@@ -204,29 +201,29 @@ QUADS = (
         accepts=accepts_quads,
         more_sources=(_CONV_CORE,),
         scratch_bytes=scratch_quads,
-        variants=variants_quads,
+        parts=parts_quads,
     ),
 )
 
 KERNELS = (
-    _one_by_one("conv2d"),
-    _one_by_one("fully_connected"),
+    *with_odd_channels(_one_by_one("conv2d")),
+    *with_odd_channels(_one_by_one("fully_connected")),
     _three_by_three(3),
     _three_by_three(1),
-    _conv_row(
-        "conv2d",
-        "conv2d",
-        "conv2d",
-        pack_conv,
-        more_sources=(_CONV_1X1, _CONV_CORE),
-        accepts=accepts_conv,
-        scratch_bytes=scratch_conv,
-        variants=variants_conv,
+    *with_odd_channels(
+        _conv_row(
+            "conv2d",
+            "conv2d",
+            "conv2d",
+            pack_conv,
+            more_sources=(_CONV_1X1, "arm_dsp/conv2d_1x1_odd.c", _CONV_CORE),
+            accepts=accepts_conv,
+            scratch_bytes=scratch_conv,
+            parts=parts_conv,
+        )
     ),
-    _depthwise(1),
-    _depthwise(2),
-    _depthwise_interleaved(1),
-    _depthwise_interleaved(2),
+    _depthwise(),
+    _depthwise_interleaved(),
     _row("add", "add", "add", pack_add, accepts=accepts_add),
     _row(
         "average_pool2d",

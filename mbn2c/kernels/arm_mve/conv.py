@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed
+from mbn2c.ir.kernel import Packed, Parts
 from mbn2c.kernels.arm_common import (
     channels_in,
     channels_out,
@@ -30,6 +30,21 @@ from mbn2c.ops.base.packing import folded_bias
 VECTOR_BYTES = 16
 # Scatter stores have offsets of 16 bits.
 LARGEST_OFFSET = 65535
+
+
+def _block(pixels: int) -> str:
+    return f"mbn_conv_block{pixels}_arm_mve"
+
+
+def _short_block(pixels: int) -> str:
+    return f"mbn_conv_block{pixels}_short_arm_mve"
+
+
+CONV_PARTS = Parts(
+    "conv_parts_arm_mve",
+    "mbn_conv_parts_arm_mve",
+    (tuple(_block(pixels) for pixels in (1, 2, 3, 4)), (_short_block(3), _short_block(4))),
+)
 
 
 def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
@@ -68,7 +83,7 @@ def _stream(node: Node, graph: Graph) -> np.ndarray:
 
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
     before = {"in_channels": channels_in(node, graph), "out_channels": channels_out(node, graph)}
-    return conv_packed(node, graph, _stream(node, graph), before)
+    return conv_packed(node, graph, _stream(node, graph), CONV_PARTS, before)
 
 
 def accepts_1x1(node: Node, graph: Graph) -> bool:
@@ -79,7 +94,7 @@ def accepts_1x1(node: Node, graph: Graph) -> bool:
 def pack_conv(node: Node, graph: Graph) -> Packed:
     """Any window."""
     before = {"taps": _taps(node, graph), "out_channels": channels_out(node, graph)}
-    return conv_packed(node, graph, _stream(node, graph), before, conv_step(node, graph))
+    return conv_packed(node, graph, _stream(node, graph), CONV_PARTS, before, conv_step(node, graph))
 
 
 def scratch_conv(node: Node, graph: Graph) -> int:
@@ -104,13 +119,11 @@ def _taps(node: Node, graph: Graph) -> int:
     return taps_in_order(node, graph).shape[1]
 
 
-def variants_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+def parts_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     """Of the core's functions those that rows of `counts` pixels need."""
     is_short, channels = _taps(node, graph) <= VECTOR_BYTES, channels_out(node, graph)
-    found = {"last_channel"} if channels % 2 else set()
+    found = set()
     for pixels in {pixels for count in counts for pixels in pixel_blocks(count)}:
         if channels > 1:
-            found.add(f"conv_block{pixels}_short" if is_short and pixels >= 3 else f"conv_block{pixels}")
-        if channels % 2:
-            found |= {"conv_block3", "conv_block1"} if pixels == 4 else {f"conv_block{pixels}"}
+            found.add(_short_block(pixels) if is_short and pixels >= 3 else _block(pixels))
     return frozenset(found)

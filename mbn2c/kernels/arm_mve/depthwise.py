@@ -5,12 +5,12 @@ Constants are packed as the assembly reads them: see templates/kernels/arm_mve/m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ChannelStride, Packed
+from mbn2c.ir.kernel import ChannelStride, Packed, Parts
 from mbn2c.kernels.arm_common import (
     channels_out,
     has_high_word_form,
@@ -28,6 +28,29 @@ _LONG_BLOCKS_S1 = (14, 12, 10, 8)
 _FEWEST_OUTPUTS = 5
 
 
+def _block(outputs: int, stride: int) -> str:
+    return f"mbn_depthwise_block{outputs}_s{stride}_arm_mve"
+
+
+_SHORT_BLOCKS = range(1, 8)
+
+
+def _blocks(stride: int) -> tuple[str, ...]:
+    """In the order of the table; stride 2 has no long ones."""
+    longer = (_block(n, 1) if stride == 1 else "" for n in sorted(_LONG_BLOCKS_S1))
+    return (*(_block(n, stride) for n in _SHORT_BLOCKS), *longer)
+
+
+_PARTS = {
+    stride: Parts(
+        f"depthwise_s{stride}_parts_arm_mve",
+        "mbn_depthwise_parts_arm_mve",
+        (_blocks(stride),),
+    )
+    for stride in (1, 2)
+}
+
+
 def pack_depthwise(node: Node, graph: Graph) -> Packed:
     """Per channel 28 bytes: 0 0 0 0, three columns of w_0j w_1j w_2j 0, 0 0 0 0, bias, multiplier."""
     weights = graph.constant(node.inputs[1])
@@ -39,7 +62,9 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "weights": "weights",
+            "parts": _PARTS[window_of(node).stride[1]],
             "channels": channels,
+            "stride": window_of(node).stride[1],
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
             "channel_stride": ChannelStride(node.inputs[0]),
             "block": best_block(graph.tensors[node.outputs[0]].shape[2], window_of(node).stride[1]),
@@ -71,24 +96,20 @@ def block_sizes(count: int, block: int) -> list[int]:
     return sizes
 
 
-def variants_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+def parts_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     stride = window_of(node).stride[1]
     block = best_block(graph.tensors[node.outputs[0]].shape[2], stride)
     sizes = {size for count in counts for size in block_sizes(count, block)}
-    return frozenset({f"s{stride}"} | {f"depthwise_block{size}_s{stride}" for size in sizes})
+    return frozenset(_block(size, stride) for size in sizes)
 
 
-def accepts_depthwise(stride: int) -> Callable[[Node, Graph], bool]:
+def accepts_depthwise(node: Node, graph: Graph) -> bool:
     """Rows of a few outputs are cheaper with interleaved rows: 8 instructions per output, not 13."""
-
-    def accepts(node: Node, graph: Graph) -> bool:
-        is_near = 8 * channels_out(node, graph) <= LARGEST_OFFSET
-        if graph.tensors[node.outputs[0]].shape[2] < _FEWEST_OUTPUTS:
-            return False
-        fits = is_plain_depthwise_3x3(node) and window_of(node).stride[1] == stride
-        return is_near and fits and has_high_word_form(node) and has_int8_weights(node, graph)
-
-    return accepts
+    is_near = 8 * channels_out(node, graph) <= LARGEST_OFFSET
+    if graph.tensors[node.outputs[0]].shape[2] < _FEWEST_OUTPUTS:
+        return False
+    is_plain = is_plain_depthwise_3x3(node) and has_high_word_form(node) and has_int8_weights(node, graph)
+    return is_near and is_plain
 
 
 # Biases and multipliers of 16 channels in the order in which sums of two taps lie in four vectors.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Rates
-from mbn2c.kernels.arm_common import accepts_pool, is_linear_add, pack_pool
+from mbn2c.kernels.arm_common import accepts_pool, is_linear_add, pack_pool, with_odd_channels
 from mbn2c.kernels.arm_mve.conv import (
     VECTOR_BYTES,
     accepts_1x1,
@@ -15,9 +15,9 @@ from mbn2c.kernels.arm_mve.conv import (
     accepts_conv,
     pack_conv,
     pack_conv_1x1,
+    parts_conv,
     scratch_3rows,
     scratch_conv,
-    variants_conv,
     writes_planar,
 )
 from mbn2c.kernels.arm_mve.depthwise import (
@@ -25,14 +25,14 @@ from mbn2c.kernels.arm_mve.depthwise import (
     accepts_depthwise_interleaved,
     pack_depthwise,
     pack_depthwise_interleaved,
+    parts_depthwise,
     scratch_depthwise,
-    variants_depthwise,
 )
 from mbn2c.ops.add import pack_add
 from mbn2c.ops.base.packing import sum_bytes
 
 _PAST_BYTES = VECTOR_BYTES - 1
-_HEADERS = ("arm_mve/mbn_arm_mve.h", "arm_mve/mbn_mve.h")
+_HEADERS = ("arm_mve/mbn_arm_mve.h", "arm_mve/mbn_mve.h", "arm/mbn_arm_asm.h")
 _CONV_CORE = "arm_mve/conv_core.c"
 _CONV_1X1 = "arm_mve/conv2d_1x1.c"
 
@@ -72,22 +72,21 @@ def _one_by_one(op: str) -> Kernel:
         pack_conv_1x1,
         accepts=accepts_1x1,
         more_sources=(_CONV_CORE,),
-        variants=variants_conv,
+        parts=parts_conv,
         writes_planar=writes_planar,
     )
 
 
-def _depthwise(stride: int) -> Kernel:
+def _depthwise() -> Kernel:
     return _row(
         "depthwise_conv2d",
-        f"depthwise_conv2d_3x3_s{stride}",
+        "depthwise_conv2d_3x3",
         "depthwise_conv2d",
         pack_depthwise,
-        "depthwise_conv2d_3x3",
         more_sources=("arm_mve/depthwise_core.c",),
-        accepts=accepts_depthwise(stride),
+        accepts=accepts_depthwise,
         scratch_bytes=scratch_depthwise,
-        variants=variants_depthwise,
+        parts=parts_depthwise,
         reads_planar=True,
         rates=_PLANAR_RATES,
         rates_in_strip=lambda node, graph: _INTERLEAVED_RATES,
@@ -95,8 +94,8 @@ def _depthwise(stride: int) -> Kernel:
 
 
 KERNELS = (
-    _one_by_one("conv2d"),
-    _one_by_one("fully_connected"),
+    *with_odd_channels(_one_by_one("conv2d")),
+    *with_odd_channels(_one_by_one("fully_connected")),
     _row(
         "conv2d",
         "conv2d_3rows",
@@ -105,22 +104,23 @@ KERNELS = (
         accepts=accepts_3rows,
         more_sources=(_CONV_CORE,),
         scratch_bytes=scratch_3rows,
-        variants=variants_conv,
+        parts=parts_conv,
         writes_planar=writes_planar,
     ),
-    _row(
-        "conv2d",
-        "conv2d",
-        "conv2d",
-        pack_conv,
-        accepts=accepts_conv,
-        more_sources=(_CONV_1X1, _CONV_CORE),
-        scratch_bytes=scratch_conv,
-        variants=variants_conv,
-        writes_planar=writes_planar,
+    *with_odd_channels(
+        _row(
+            "conv2d",
+            "conv2d",
+            "conv2d",
+            pack_conv,
+            accepts=accepts_conv,
+            more_sources=(_CONV_1X1, "arm_mve/conv2d_1x1_odd.c", _CONV_CORE),
+            scratch_bytes=scratch_conv,
+            parts=parts_conv,
+            writes_planar=writes_planar,
+        )
     ),
-    _depthwise(1),
-    _depthwise(2),
+    _depthwise(),
     _row(
         "depthwise_conv2d",
         "depthwise_conv2d_3x3_interleaved",

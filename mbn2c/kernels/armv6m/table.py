@@ -21,7 +21,7 @@ INTERLEAVE = 16  # outputs whose weights alternate; equals the bytes of one inpu
 UNROLL = 8  # inputs per turn of the loop of `conv2d`
 LONGEST = 12  # inputs the unrolled code of a group holds
 STEP_BYTES = 20  # of code, per input
-_HEADER = "armv6m/mbn_armv6m.h"
+_HEADERS = ("armv6m/mbn_armv6m.h", "armv6m/mbn_armv6m_asm.h", "arm/mbn_arm_asm.h")
 # Scratch that --optimize ram grants: vww_96 takes a fifth fewer instructions for 0.9 KiB of RAM.
 _MOST_LEAN_BYTES = 1024
 
@@ -258,7 +258,8 @@ def _conv2d(
         rates,
         accepts=accepts,
         scratch_bytes=scratch_bytes,
-        headers=(_HEADER,),
+        more_sources=(f"armv6m/conv2d{variant}_core.c",),
+        headers=_HEADERS,
     )
 
 
@@ -275,8 +276,8 @@ DEPTHWISE_CONV2D = Kernel(
     pack_depthwise_conv2d,
     Rates(4.9, 0, 180, 11.5, _MOVED),
     accepts=accepts_depthwise_conv2d,
-    headers=(_HEADER,),
-    variants=lanes.variants_depthwise,
+    more_sources=("armv6m/depthwise_core.c",),
+    headers=_HEADERS,
 )
 FULLY_CONNECTED = _conv2d("fully_connected", "_direct", "", pack_conv2d_direct, _no_scratch, _DIRECT_RATES)
 LANES = (
@@ -293,4 +294,4 @@ LANES = (
 DIRECT = (_conv2d("conv2d", "_direct", "", pack_conv2d_direct, _no_scratch, _DIRECT_RATES),)
 LEAN = (_conv2d("conv2d", "_direct", "", pack_conv2d_direct, _no_scratch, _DIRECT_RATES, accepts_lean),)
 CONV2D = _conv2d("conv2d", "", "", pack_conv2d, conv2d_scratch_bytes, Rates(2.46, 25.5, 1015, 0, _MOVED, 3.2, 4))
-KERNELS = (CONV2D, FULLY_CONNECTED, DEPTHWISE_CONV2D)
+KERNELS = (CONV2D, FULLY_CONNECTED, *lanes.depthwise_rows(DEPTHWISE_CONV2D))

@@ -10,7 +10,7 @@ from mbn2c.kernels import lanes
 
 UNROLL = 8  # inputs per turn of the loop
 LANE_BITS = 24  # of the even pixel
-_HEADER = "armv7m/mbn_armv7m.h"
+_HEADERS = ("armv7m/mbn_armv7m.h", "armv7m/mbn_smlal.h", "arm/mbn_arm_asm.h")
 
 
 def _padded(inputs: int) -> int:
@@ -87,7 +87,8 @@ def _conv2d(op: str) -> Kernel:
         _CONVOLUTION_RATES,
         accepts=accepts_conv2d,
         scratch_bytes=conv2d_scratch_bytes,
-        headers=(_HEADER,),
+        more_sources=("armv7m/conv2d_core.c",),
+        headers=_HEADERS,
     )
 
 
@@ -100,7 +101,6 @@ DEPTHWISE_CONV2D = Kernel(
     pack_depthwise_conv2d,
     DEPTHWISE_RATES,
     accepts=lanes.accepts_depthwise,
-    headers=(_HEADER,),
-    variants=lanes.variants_depthwise,
+    headers=_HEADERS,
 )
-KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), DEPTHWISE_CONV2D)
+KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), *lanes.depthwise_rows(DEPTHWISE_CONV2D))

@@ -10,7 +10,7 @@ from mbn2c.kernels import lanes
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
 from mbn2c.ops.base.packing import folded_bias
 
-_HEADER = "rv32im/mbn_rv32im.h"
+_HEADERS = ("rv32im/mbn_rv32im.h",)
 _LONG_BITS = 39  # of which 7 are shifted off the high word
 
 
@@ -109,7 +109,8 @@ def _conv2d(op: str) -> Kernel:
         Rates(0.96, 30, 235, 3.8, 2.0, 0.2, 4),
         accepts=accepts_conv2d,
         scratch_bytes=conv2d_scratch_bytes,
-        headers=(_HEADER,),
+        more_sources=("rv32im/conv2d_core.c",),
+        headers=_HEADERS,
     )
 
 
@@ -122,7 +123,6 @@ DEPTHWISE_CONV2D = Kernel(
     pack_depthwise_conv2d,
     Rates(3.75, 0, 80, 6.5, 2.0),
     accepts=accepts_depthwise_conv2d,
-    headers=(_HEADER,),
-    variants=lanes.variants_depthwise,
+    headers=_HEADERS,
 )
-KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), DEPTHWISE_CONV2D)
+KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), *lanes.depthwise_rows(DEPTHWISE_CONV2D))

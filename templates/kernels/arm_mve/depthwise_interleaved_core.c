@@ -7,6 +7,7 @@
  *
  * Registers: rows r0 r1 r2, channels r3, columns 1 and 2 r4 r5, zero point r6, out r7, channels left r8, weights r9 and r11, pixels left r10,
  * from the end of a pixel to the next one r12 (rows) and lr (out). */
+#include "mbn_arm_asm.h"
 #include "mbn_arm_mve.h"
 
 #define L(text) text "\n"
@@ -22,11 +23,8 @@
 #define NARROW L("vqmovnb.s32 q0, q4") L("vqmovnt.s32 q0, q5") L("vqmovnb.s32 q1, q6") L("vqmovnt.s32 q1, q7") \
     L("vqadd.s16 q0, q0, r6") L("vqadd.s16 q1, q1, r6") L("vqmovnb.s16 q0, q0") L("vqmovnt.s16 q0, q1")
 
-/* stack: 100 bytes */
-__attribute__((naked, noinline)) void mbn_depthwise_pixels_arm_mve(const mbn_depthwise_pixels_mve *b __attribute__((unused)))
-{
-    __asm__ volatile(
-        L(".syntax unified") L("push {r4-r11, lr}") L("vpush {d8-d15}")
+MBN_FUNCTION(mbn_depthwise_pixels_arm_mve,
+        MBN_SAVE_ALL L("vpush {d8-d15}") MBN_PUSHED(64)
         L("ldm r0, {r0-r3, r6, r7, r9, r10, r12, lr}")
         L("1:") L("mov r11, r9") L("mov r8, r3")
         L("2:") BIAS
@@ -40,6 +38,4 @@ __attribute__((naked, noinline)) void mbn_depthwise_pixels_arm_mve(const mbn_dep
         L("subs r8, r8, #16") L("bgt 2b")
         L("add r0, r0, r12") L("add r1, r1, r12") L("add r2, r2, r12") L("add r7, r7, lr")
         L("subs r10, r10, #1") L("bne 1b")
-        L("vpop {d8-d15}") L("pop {r4-r11, pc}")
-        ::: "memory");
-}
+        L("vpop {d8-d15}") MBN_PUSHED(-64) MBN_RETURN);

@@ -62,6 +62,10 @@ void mbn_conv2d_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *r
 /* scratch: 16 * (inputs + most_groups) bytes, 4-aligned */
 void mbn_conv2d_lanes_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
 void mbn_conv2d_direct_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
 void mbn_depthwise_conv2d_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
 
 /* The words of a channel, unpacked: a * n + b in the short form, both parts of the factor in the long one. */
@@ -108,25 +112,66 @@ static inline int8_t mbn_requantize_armv6m(int32_t sum, const mbn_stairs_armv6m 
     return (int8_t)(uint8_t)result;
 }
 
-#if defined(__ARM_ARCH_6M__)
-/* The same in assembly. Record at r0 -> r1 base, r5 span, r3 a, r6 b; r2 and r4 are used up. After MBN_RECORD the carry
- * says whether the form is long, and one of the other two follows. */
-#define MBN_RECORD                                                                                            \
-    "ldmia r0!, {r1, r2, r3}\n\tlsls r4, r2, #26\n\tlsrs r4, r4, #27\n\tlsls r5, r2, #11\n\tlsrs r5, r5, #22\n\t" \
-    "lsls r5, r5, r4\n\tlsrs r6, r2, #1\n\t"
-#define MBN_SHORT_RECORD(rounding)                                                                            \
-    "asrs r6, r2, #21\n\tlsls r6, r6, r4\n\tsubs r1, r1, r6\n\tmuls r6, r3, r6\n\tldr r4, " rounding "\n\t"       \
-    "adds r6, r6, r4\n\t"
-#define MBN_LONG_RECORD "lsls r6, r3, #22\n\tlsrs r6, r6, #22\n\tlsrs r3, r3, #10\n\t"
-#define MBN_CLAMP(v, base, span)                                                                              \
-    "adds " v ", " v ", " base "\n\tcmp " v ", " span "\n\tbls 8f\n\tasrs " v ", " v ", #31\n\tmvns " v ", " v     \
-    "\n\tands " v ", " span "\n8:\n\t"
-#define MBN_SHORT(v, base, span, a, b)                                                                        \
-    MBN_CLAMP(v, base, span) "muls " v ", " a ", " v "\n\tadds " v ", " v ", " b "\n\tlsrs " v ", " v ", #24\n\t"
-#define MBN_LONG(v, base, span, a, b, spare)                                                                  \
-    MBN_CLAMP(v, base, span) "movs " spare ", " v "\n\tmuls " spare ", " b ", " spare "\n\tlsrs " spare ", " spare \
-    ", #10\n\tmuls " v ", " a ", " v "\n\tadds " v ", " v ", " spare "\n\tlsrs " v ", " v ", #24\n\tsubs " v ", #128\n\t"
-#endif
+/* --- the cores, in assembly; *_core_armv6m.c --------------------------------------------------------------------- */
+
+enum { MBN_CONV2D_PIXELS_ARMV6M = 4, MBN_LANES_PAIRS_ARMV6M = 4 };
+
+/* What one call of mbn_conv2d_channels_armv6m needs; the offsets are in the assembly. */
+typedef struct {
+    const int32_t *words;       /*  0: [inputs][MBN_CONV2D_PIXELS_ARMV6M] */
+    const int32_t *words_end;   /*  4 */
+    const int8_t *weights;      /*  8: of the channel */
+    const int32_t *requantize;  /* 12 */
+    int8_t *out;                /* 16 */
+    const int8_t *out_end;      /* 20 */
+    int32_t rounding;           /* 24 */
+    int32_t place[MBN_CONV2D_PIXELS_ARMV6M];      /* 28: offset of each pixel in `out`; a pixel beyond the row is stored to pixel 0, before it */
+    int32_t unused;             /* makes 12 words, copied by two LDM of six */
+} mbn_conv2d_frame_armv6m;
+void mbn_conv2d_channels_armv6m(const mbn_conv2d_frame_armv6m *f);
+
+/* What one call of mbn_lanes_channels_armv6m needs; the offsets are in the assembly. */
+typedef struct {
+    const int32_t *words;       /*  0: [inputs][MBN_LANES_PAIRS_ARMV6M] */
+    const int32_t *words_end;   /*  4 */
+    int32_t *sums;              /*  8: [groups][MBN_LANES_PAIRS_ARMV6M] */
+    const int8_t *weights;      /* 12: of the channel */
+    const uint8_t *groups;      /* 16: of the channel */
+    const int32_t *requantize;  /* 20 */
+    int8_t *out;                /* 24 */
+    const int8_t *out_end;      /* 28 */
+    int32_t rounding;           /* 32 */
+    int32_t place[2 * MBN_LANES_PAIRS_ARMV6M];      /* 36: offset of each pixel in `out`; a pixel beyond the row is stored to pixel 0, before it */
+    int32_t unused;             /* makes 18 words, copied by three LDM of six */
+} mbn_lanes_frame_armv6m;
+void mbn_lanes_channels_armv6m(const mbn_lanes_frame_armv6m *f);
+
+/* Four sums of products of `many` with `one`; the pointers point behind the values. The offsets are in the assembly. */
+typedef struct {
+    int32_t sum[4];        /*  0 */
+    const int8_t *many[4]; /* 16 */
+    const int8_t *one;     /* 32 */
+    int32_t left;          /* 36: minus the number of values */
+} mbn_dots_armv6m;
+void mbn_add_products_armv6m(mbn_dots_armv6m *d);
+
+/* What the depthwise core works on; the offsets are in the assembly. */
+typedef struct {
+    struct {
+        const int8_t *in;
+        int32_t w[3];
+    } row[3];                  /*  0 */
+    mbn_stairs_armv6m stairs;  /* 48 */
+    const int8_t *weights;     /* 68 */
+    const int32_t *requantize; /* 72 */
+    int8_t *out;               /* 76 */
+    int32_t row_bytes;         /* 80: count * channels */
+    int32_t channel;           /* 84 */
+    int32_t channels;          /* 88 */
+    int32_t rounding;          /* 92; 24 words, copied by four LDM of six */
+} mbn_depthwise_frame_armv6m;
+void mbn_depthwise_row_s1_armv6m(const mbn_depthwise_frame_armv6m *f);
+void mbn_depthwise_row_s2_armv6m(const mbn_depthwise_frame_armv6m *f);
 
 #ifdef __cplusplus
 }

@@ -35,22 +35,25 @@ typedef struct {
 
 /* scratch: 4 * pairs * inputs bytes, 4-aligned, with as many pairs of pixels as fit count, at most 3 */
 void mbn_conv2d_armv7m(const mbn_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s1_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s2_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s1_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s2_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
 void mbn_depthwise_conv2d_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
 
-/* The high word of v * M + R, saturated: one SMLAL and one SSAT. q: M, R low word first. */
-static inline int8_t mbn_requantize_armv7m(int32_t v, int32_t multiplier, const int32_t *r)
-{
-#if defined(__ARM_ARCH_7M__)
-    int32_t low = r[0], high = r[1];
-    __asm__("smlal %0, %1, %2, %3" : "+r"(low), "+r"(high) : "r"(v), "r"(multiplier));
-    __asm__("ssat %0, #8, %0" : "+r"(high));
-    return (int8_t)high;
-#else
-    const uint64_t bits = (uint64_t)(uint32_t)r[1] << 32 | (uint32_t)r[0];
-    const int64_t high = ((int64_t)bits + (int64_t)v * multiplier) >> 32;
-    return (int8_t)(high < -128 ? -128 : high > 127 ? 127 : high);
-#endif
-}
+/* --- the core of conv2d, in assembly; conv2d_core_armv7m.c ------------------------------------------------------- */
+
+/* All channels of six pixels. The assembly knows the order of the members. */
+typedef struct {
+    const int32_t *a; /* words of three pairs of pixels */
+    const int32_t *a_end;
+    int8_t *out;
+    int32_t stride; /* from pixel to pixel in `out` */
+    int32_t last;   /* place of the last odd pixel, or of its even neighbour if the row ends there */
+    const int8_t *out_end;
+} mbn_conv2d_frame_armv7m;
+
+void mbn_conv2d_block3_armv7m(const mbn_conv2d_frame_armv7m *f, const int8_t *weights, const int32_t *requantize);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: 0BSD */
+/* 1x1 convolution and fully connected layer on Arm DSP cores with an odd number of output channels: all pairs, then the channel
+ * without a partner, whose weights lie in the pair's words with zeros in the partner's place. */
+#include "mbn_arm_dsp.h"
+#include "mbn_dsp.h"
+
+static int32_t dot(const int8_t *in, int32_t channels, const uint32_t *w, int32_t acc)
+{
+    for (; channels >= 4; channels -= 4, in += 4, w += 2) {
+        const uint32_t word = mbn_load4(in);
+        acc = mbn_smlad(w[0], mbn_sxtb16(word), acc);
+        acc = mbn_smlad(w[1], mbn_sxtb16_ror8(word), acc);
+    }
+    if (channels != 0) {
+        uint32_t word = 0;
+        memcpy(&word, in, (size_t)channels);
+        acc = mbn_smlad(w[0], mbn_sxtb16(word), acc);
+        acc = mbn_smlad(w[1], mbn_sxtb16_ror8(word), acc);
+    }
+    return acc;
+}
+
+void mbn_conv2d_1x1_odd_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+{
+    const int planar = p->channel_stride != 0;
+    const int32_t channel = planar ? p->channel_stride : 1, pixel = planar ? 1 : p->out_channels;
+    const int32_t pair_taps = 2 * ((p->in_channels + 3) >> 2);
+    const uint32_t *w = p->weights + (p->out_channels >> 1) * (pair_taps + 4);
+    const int8_t *in = rows[0];
+    if (p->out_channels > 1) {
+        mbn_conv2d_1x1_arm_dsp(p, rows, out, count, scratch);
+    }
+    out += (p->out_channels - 1) * channel;
+    for (; count > 0; count--) {
+        const int32_t acc = dot(in, p->in_channels, w + 2, (int32_t)w[0]);
+        *out = (int8_t)mbn_ssat8(mbn_smmlar(acc, (int32_t)w[2 + pair_taps], p->zero_point));
+        in += p->in_channels;
+        out += pixel;
+    }
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: 0BSD */
+/* Constants and signatures of the Arm DSP kernels.
+ *
+ * Rows are interleaved, [pixel][channel], or planar, [channel][padded column]: depthwise kernels read planar rows, and
+ * convolutions write them where channel_stride is not 0. A planar row is given by its first pixel of channel 0; kernels never write its padding. */
+#ifndef MBN_ARM_DSP_H
+#define MBN_ARM_DSP_H
+
+#include <stdint.h>
+
+#include "mbn_version.h"
+#if MBN_VERSION != 100
+#error "mbn_arm_dsp.h is of another version of mbn2c: take all files from one build"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- the convolution core, in assembly; conv_core_arm_dsp.c ------------------------------------------------------ */
+
+/* One to four pixels times all output channels, two channels at a time.
+ * The assembly knows the order of the members. */
+typedef struct {
+    int32_t zero_point;
+    int8_t *out;
+    int32_t out_stride; /* bytes between channels (planar) or between pixels (interleaved) */
+    const uint32_t *x;  /* inputs [pair of taps][pixel], two int16 each */
+    const uint32_t *weights_end;
+    const uint32_t *x_end;
+    int32_t skip;            /* steps of 4 taps to skip in the first pass of the loop over four (quads: eight), 0..4 (8) */
+    const uint32_t *weights; /* per channel pair: bias_even, 256 * bias_odd + bias_even, one word per pair of taps, multipliers of even and odd */
+} mbn_conv_block;
+
+/* Where the windows of some pixels start, for mbn_gather. */
+typedef struct {
+    const int8_t *rows[3];
+    int32_t step; /* bytes from pixel to pixel */
+    uint32_t *x;
+} mbn_gather;
+
+/* `planar` and `interleaved` say how the output row lies. */
+#define MBN_CONV_FUNCTIONS(pixels)                                                                                    \
+    void mbn_conv_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                                            \
+    void mbn_conv_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                                       \
+    void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end);             \
+    void mbn_gather##pixels##_3x3x3_arm_dsp(const mbn_gather *g);                                                     \
+    void mbn_gather##pixels##_3x3x1_arm_dsp(const mbn_gather *g);
+MBN_CONV_FUNCTIONS(1)
+MBN_CONV_FUNCTIONS(2)
+MBN_CONV_FUNCTIONS(3)
+MBN_CONV_FUNCTIONS(4)
+#undef MBN_CONV_FUNCTIONS
+
+/* Two channel pairs at a time: both pairs' biases, per pair of taps a word of each, both pairs' multipliers. */
+void mbn_conv_quad1_planar_arm_dsp(const mbn_conv_block *b);
+void mbn_conv_quad1_interleaved_arm_dsp(const mbn_conv_block *b);
+void mbn_conv_quad2_planar_arm_dsp(const mbn_conv_block *b);
+void mbn_conv_quad2_interleaved_arm_dsp(const mbn_conv_block *b);
+
+/* --- the depthwise core, in assembly; depthwise_core_arm_dsp.c --------------------------------------------------- */
+
+/* One or more blocks of outputs of every channel. The assembly knows the order of the members. */
+typedef struct {
+    int32_t zero_point;
+    int32_t out_stride; /* bytes between pixels */
+    int8_t *out;
+    const int8_t *rows[3]; /* at the first column needed of channel 0 */
+    int32_t row_skip;      /* from where the reading of a channel ends to the next channel; with one block: channel stride */
+    int32_t out_back;      /* from the end of a channel's outputs to the first of the next */
+    const uint32_t *weights_end;
+    int32_t blocks_left, blocks; /* blocks per channel */
+    const uint32_t *weights;
+} mbn_depthwise_block;
+
+/* The `once` functions make one block of every channel. */
+#define MBN_DEPTHWISE_FUNCTIONS(outputs)                                                  \
+    void mbn_depthwise_block##outputs##_s1_arm_dsp(const mbn_depthwise_block *b);         \
+    void mbn_depthwise_block##outputs##_s2_arm_dsp(const mbn_depthwise_block *b);         \
+    void mbn_depthwise_block##outputs##_once_s1_arm_dsp(const mbn_depthwise_block *b);    \
+    void mbn_depthwise_block##outputs##_once_s2_arm_dsp(const mbn_depthwise_block *b);
+MBN_DEPTHWISE_FUNCTIONS(1)
+MBN_DEPTHWISE_FUNCTIONS(2)
+MBN_DEPTHWISE_FUNCTIONS(3)
+MBN_DEPTHWISE_FUNCTIONS(4)
+MBN_DEPTHWISE_FUNCTIONS(5)
+MBN_DEPTHWISE_FUNCTIONS(6)
+MBN_DEPTHWISE_FUNCTIONS(7)
+MBN_DEPTHWISE_FUNCTIONS(8)
+#undef MBN_DEPTHWISE_FUNCTIONS
+
+/* --- the depthwise core for interleaved rows; depthwise_interleaved_core_arm_dsp.c ------------------------------- */
+
+/* One or two output pixels of every channel. The assembly knows the order of the members. */
+typedef struct {
+    int32_t zero_point;
+    int8_t *out;
+    int32_t channels;
+    const int8_t *rows[3];
+    const uint32_t *weights_end;
+    const uint32_t *weights;
+} mbn_depthwise_pixels;
+
+void mbn_depthwise_one_arm_dsp(const mbn_depthwise_pixels *b);
+void mbn_depthwise_two_s1_arm_dsp(const mbn_depthwise_pixels *b);
+void mbn_depthwise_two_s2_arm_dsp(const mbn_depthwise_pixels *b);
+
+/* --- which functions of the cores a network's layers need ---------------------------------------------------------
+ *
+ * A kernel calls the cores through a table that the network's C holds, so that the linker keeps of them what the network
+ * needs. What no layer needs is NULL. */
+
+typedef void (*mbn_conv_block_arm_dsp)(const mbn_conv_block *b);
+typedef void (*mbn_depthwise_block_arm_dsp)(const mbn_depthwise_block *b);
+typedef void (*mbn_depthwise_pixels_arm_dsp)(const mbn_depthwise_pixels *b);
+
+/* For 1, 2, 3, 4 pixels. */
+typedef struct {
+    mbn_conv_block_arm_dsp planar[4];
+    mbn_conv_block_arm_dsp interleaved[4];
+    void (*widen[4])(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end);
+} mbn_conv_parts_arm_dsp;
+
+typedef struct {
+    mbn_conv_block_arm_dsp planar[4];
+    mbn_conv_block_arm_dsp interleaved[4];
+    void (*gather[4])(const mbn_gather *g);
+} mbn_conv_3x3_parts_arm_dsp;
+
+/* For 1 to 8 outputs in several blocks, and in one. */
+typedef struct {
+    mbn_depthwise_block_arm_dsp several[8];
+    mbn_depthwise_block_arm_dsp once[8];
+} mbn_depthwise_parts_arm_dsp;
+
+typedef struct {
+    mbn_depthwise_pixels_arm_dsp one;
+    mbn_depthwise_pixels_arm_dsp two;
+} mbn_depthwise_interleaved_parts_arm_dsp;
+
+/* --- the kernels -------------------------------------------------------------------------------------------------- */
+
+/* 1x1 convolution and fully connected layer. */
+typedef struct {
+    const uint32_t *weights; /* packed: see mbn_conv_block */
+    const mbn_conv_parts_arm_dsp *parts;
+    int32_t in_channels;
+    int32_t out_channels;
+    int32_t zero_point;
+    int32_t channel_stride; /* bytes between channels of a planar output row; 0: interleaved */
+} mbn_conv2d_1x1_arm_dsp_params;
+
+/* Any window as a 1x1 convolution over taps [kernel_height][kernel_width][channel]. */
+typedef struct {
+    const uint32_t *weights;
+    const mbn_conv_parts_arm_dsp *parts;
+    int32_t taps; /* rounded up to a multiple of 4 */
+    int32_t out_channels;
+    int32_t zero_point;
+    int32_t channel_stride;
+    int32_t kernel_height;
+    int32_t row_bytes; /* of one kernel row: kernel_width * channels */
+    int32_t step;      /* bytes between the windows of two output pixels: stride * channels */
+} mbn_conv2d_arm_dsp_params;
+
+/* 3x3 windows of one or three channels. */
+typedef struct {
+    const uint32_t *weights;
+    const mbn_conv_3x3_parts_arm_dsp *parts;
+    int32_t pairs;        /* of taps: 14 or 6 */
+    int32_t out_channels; /* even */
+    int32_t step;         /* as above */
+    int32_t zero_point;
+    int32_t channel_stride;
+} mbn_conv2d_3x3_arm_dsp_params;
+
+/* 3x3 depthwise convolution. */
+typedef struct {
+    const uint32_t *weights; /* per channel: nine bytes of weights, bias of three bytes, multiplier */
+    const mbn_depthwise_parts_arm_dsp *parts;
+    int32_t channels;
+    int32_t stride;
+    int32_t zero_point;
+    int32_t channel_stride; /* bytes between channels of the planar input rows */
+    int32_t block;          /* outputs made at once */
+} mbn_depthwise_conv2d_arm_dsp_params;
+
+/* The same for interleaved rows. */
+typedef struct {
+    const uint32_t *weights; /* per 4 channels: biases, 9 taps of (w0 w2) (w1 w3) as int16, multipliers */
+    const mbn_depthwise_interleaved_parts_arm_dsp *parts;
+    int32_t channels; /* a multiple of 4 */
+    int32_t stride;
+    int32_t zero_point;
+} mbn_depthwise_interleaved_arm_dsp_params;
+
+/* out = saturate((offset + (a * multiplier_a >> 16) + (b * multiplier_b >> 16)) >> shift) */
+typedef struct {
+    int32_t channels;
+    int32_t multiplier_a;
+    int32_t multiplier_b;
+    int32_t offset;
+    int32_t shift;
+} mbn_add_arm_dsp_params;
+
+/* out = saturate((((sum + bias) * multiplier + 2^31) >> 32) + zero_point) */
+typedef struct {
+    int32_t channels;
+    int32_t bias; /* minus the input zero point, once per summed pixel */
+    int32_t multiplier;
+    int32_t zero_point;
+} mbn_pool_arm_dsp_params;
+
+void mbn_conv2d_1x1_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_conv2d_1x1_odd_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_conv2d_1x1_quads_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_conv2d_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_conv2d_odd_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_conv2d_3x3_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_interleaved_arm_dsp(const mbn_depthwise_interleaved_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_add_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+
+/* Adds one input row to the sums in scratch (int32 per channel, zero at first); _finish makes the output pixel of them. */
+void mbn_global_average_pool_arm_dsp(const mbn_pool_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_global_average_pool_arm_dsp_finish(const mbn_pool_arm_dsp_params *p, int8_t *out, const void *scratch);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
