@@ -7,11 +7,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from models import tiny_mobilenet_v2
+from networks import quantized
 
+from mbn2c.emit.c_files import c_files
+from mbn2c.emit.network.model import Names
 from mbn2c.errors import BoardError, InternalError
+from mbn2c.files.bundle import write_bundle
 from mbn2c.files.elf import read_elf
 from mbn2c.firmware.stack import COMPILER_BYTES, LIBRARY_BYTES, StackUse, worst_case_stack
-from mbn2c.firmware.toolchain import Piece, build, linked_pieces
+from mbn2c.firmware.toolchain import Piece, build, find_compiler, linked_pieces
+from mbn2c.planner.choice import choose_plan
 from mbn2c.targets import load_core
 
 
@@ -153,3 +159,22 @@ def test_c_that_does_not_compile_is_our_fault(tmp_path: Path) -> None:
     with pytest.raises(InternalError, match="does not build") as caught:
         build(tmp_path, "person", core)
     assert "broken.c:1" in caught.value.where
+
+
+def test_of_a_library_only_what_is_needed_counts(tmp_path: Path) -> None:
+    """As much as a linker keeps that leaves out unused sections."""
+    graph = quantized(tiny_mobilenet_v2())
+    core = load_core("cortex-m4")
+    planned = choose_plan(graph, core, "speed")
+    files = c_files(planned.plan, planned.kernels, Names("net", "a test", bytes(32)), core, None)
+    write_bundle(files, tmp_path)
+    built = build(tmp_path, "net", core)
+    objects = sorted(tmp_path.glob("build/*.o"))
+    roots = [f"-Wl,-u,net_{name}" for name in ("init", "run", "begin", "push_rows", "finish", "observe")]
+    command = [find_compiler(core), *core.cflags, "-r", "-nostdlib", "-Wl,--gc-sections", *roots, "-Wl,-Map=net.map"]
+    subprocess.run([*command, *map(str, objects), "-o", "net.o"], cwd=tmp_path, check=True)
+    kept = linked_pieces((tmp_path / "net.map").read_text())
+    everything = sum(section.size_bytes for path in objects for section in read_elf(path).sections)
+    sizes = {kind: sum(piece.size_bytes for piece in kept if piece.kind == kind) for kind in ("code", "constants")}
+    assert sizes == {kind: built.size_bytes((kind,)) for kind in sizes}
+    assert sum(sizes.values()) < everything
