@@ -108,7 +108,7 @@ class _Machine:
 
     def _is_ready(self, now: Progress) -> bool:
         """Padding rows wait as their nearest neighbours do; those above, for the neighbour's first piece."""
-        y = now.y if now.call.accumulates else min(max(now.y, 0), now.output.height - 1)
+        y = now.y if now.call.accumulates or now.call.is_view else min(max(now.y, 0), now.output.height - 1)
         _, stop = now.inner(0 if now.y < 0 else now.piece)
         for number, read in enumerate(now.call.reads):
             maker = self.makers.get(read.tensor)
