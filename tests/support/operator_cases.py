@@ -107,49 +107,42 @@ def every_case() -> dict[str, tuple[Operator, Case]]:
     }
 
 
-def difference(a: Graph, b: Graph) -> str:
-    """What two Graphs do not have in common beside names; "" if nothing.
+def counterparts(a: Graph, b: Graph) -> dict[str, str]:
+    """The tensors of `a` by name, with the name of the same one in `b`: two Graphs that have all in common but names.
 
     Of an int8 node it does not count what its clamp and its function were called, which lie in the numbers, and which
     of the integers that were proved equal requantize. A 1x1 convolution of one pixel and a fully connected layer are
     the same, and so are convolutions of one channel.
+
+    raises  AssertionError that says what differs
     """
-    if len(a.nodes) != len(b.nodes):
-        return f"{[node.op for node in a.nodes]} against {[node.op for node in b.nodes]}"
-    places: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    for graph, place in zip((a, b), places, strict=True):
-        for index, name in enumerate([port.tensor for port in graph.inputs] + [one.outputs[0] for one in graph.nodes]):
-            place[name] = index
-    if [places[0][port.tensor] for port in a.outputs] != [places[1][port.tensor] for port in b.outputs]:
-        return "other outputs"
-    for one, other in zip(a.nodes, b.nodes, strict=True):
-        found = _node_difference(a, one, places[0], b, other, places[1])
-        if found:
-            return f"{one.name}, {one.op}: {found}"
-    return ""
+    assert len(a.nodes) == len(b.nodes), f"{[node.op for node in a.nodes]} against {[node.op for node in b.nodes]}"
+    found = {port.tensor: other.tensor for port, other in zip(a.inputs, b.inputs, strict=True)}
 
-
-def _node_difference(a: Graph, one: Node, of_a: dict[str, int], b: Graph, other: Node, of_b: dict[str, int]) -> str:
-    if _kind(a, one) != _kind(b, other):
-        return f"became {other.op}"
-    if len(one.inputs) != len(other.inputs):
-        return f"{len(other.inputs)} inputs"
-    for left, right in zip((*one.inputs, *one.outputs), (*other.inputs, *other.outputs), strict=True):
-        if of_a.get(left) != of_b.get(right):
-            return f"reads {right} for {left}"
+    def follow(left: str, right: str) -> None:
+        if left in found:
+            assert found[left] == right, f"{left} is {found[left]} and {right}"
+            return
+        found[left] = right
         x, y = a.tensors[left], b.tensors[right]
-        if x.data is not None and (y.data is None or x.data.size != y.data.size):
-            return f"constant {left} of {x.shape}, {y.shape}"
-        if x.data is not None and not np.array_equal(x.data.reshape(-1), y.data.reshape(-1)):
-            return f"constant {left}: {x.data.reshape(-1)[:4]}, {y.data.reshape(-1)[:4]}"
-        if x.dtype != y.dtype or (x.quant is None) != (y.quant is None):
-            return f"{left}: {x.dtype}, {y.dtype}"
-        if x.quant is not None and not (
-            np.array_equal(x.quant.scale, y.quant.scale) and x.quant.zero_point == y.quant.zero_point
-        ):
-            return f"{left}: {x.quant}, {y.quant}"
-    is_int8 = a.tensors[one.outputs[0]].quant is not None
-    return _attribute_difference(one.attributes, other.attributes, _PROVED if is_int8 else ())
+        assert x.dtype == y.dtype and (x.quant is None) == (y.quant is None), f"{left}: {x.dtype}, {y.dtype}"
+        if x.quant is not None and y.quant is not None:
+            is_same = np.array_equal(x.quant.scale, y.quant.scale) and x.quant.zero_point == y.quant.zero_point
+            assert is_same, f"{left}: {x.quant}, {y.quant}"
+        if x.data is not None:
+            assert y.data is not None and np.array_equal(x.data.reshape(-1), y.data.reshape(-1)), f"constant {left}"
+            return
+        assert x.shape == y.shape, f"{left}: {x.shape}, {y.shape}"
+        one, other = a.producer[left], b.producer[right]
+        assert _kind(a, one) == _kind(b, other), f"{one.name}, {one.op}: became {other.op}"
+        wrong = _attribute_difference(one.attributes, other.attributes, _PROVED if x.quant is not None else ())
+        assert wrong == "", f"{one.name}, {one.op}: {wrong}"
+        for pair in zip(one.inputs, other.inputs, strict=True):
+            follow(*pair)
+
+    for port, other in zip(a.outputs, b.outputs, strict=True):
+        follow(port.tensor, other.tensor)
+    return found
 
 
 # Words, and integers of which several do.
@@ -171,6 +164,6 @@ def _attribute_difference(one: Any, other: Any, left_out: tuple[str, ...]) -> st
         if hasattr(left, "__dataclass_fields__") and hasattr(right, "__dataclass_fields__"):
             if found := _attribute_difference(left, right, left_out):
                 return f"{name}.{found}"
-        elif not np.array_equal(left, right):
+        elif not (left == right if isinstance(left, tuple) else np.array_equal(left, right)):
             return f"{name} {left}, {right}"
     return ""
