@@ -113,6 +113,9 @@ class Add(Operator):
             for name in dict.fromkeys(node.inputs)
         }
 
+    def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:
+        return {"Sum": [OnnxOp("Sum", node.inputs, node.outputs)]} if node.attributes.activation is None else {}
+
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         output, activation = node.outputs[0], node.attributes.activation
         linear = output if activation is None else f"{output}__linear"

@@ -73,6 +73,23 @@ class Clamp(Operator):
     def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
         return inputs[0]
 
+    def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:
+        x, y, activation = node.inputs[0], node.outputs[0], node.attributes.activation
+        if activation.high == math.inf:
+            return {"Relu": [OnnxOp("Relu", (x,), (y,))]} if activation.low == 0 else {}
+        ends = {f"{y}__low": np.array(activation.low, np.float32), f"{y}__high": np.array(activation.high, np.float32)}
+        low, high = ends
+        return {
+            "Max, Min": [
+                OnnxOp("Max", (x, low), (f"{y}__raised",), {}, ends),
+                OnnxOp("Min", (f"{y}__raised", high), (y,)),
+            ],
+            "Min, Max": [
+                OnnxOp("Min", (high, x), (f"{y}__cut",), {}, ends),
+                OnnxOp("Max", (low, f"{y}__cut"), (y,)),
+            ],
+        }
+
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         activation = node.attributes.activation
         return [spell_clip(node.inputs[0], node.outputs[0], activation.low, activation.high)]

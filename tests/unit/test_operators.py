@@ -17,7 +17,7 @@ from operator_cases import counterparts, every_case, graph_of
 
 import mbn2c
 from mbn2c.emit.network.model import runtime_headers
-from mbn2c.frontend import import_model
+from mbn2c.frontend import export, import_model
 from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
 from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.check import check
@@ -25,7 +25,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.kernels import select
 from mbn2c.network.network import import_lowered, import_prequantized_lowered
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import IMPORTED, LOWERED, QUANTIZED, Operator, clamped
+from mbn2c.ops.base.operator import IMPORTED, LOWERED, QUANTIZED, OnnxOp, Operator, clamped
 from mbn2c.passes import run_passes
 from mbn2c.reference.run_graph import run_graph
 
@@ -131,6 +131,27 @@ def test_float_export_comes_back(name: str, tmp_path: Path) -> None:
     back = import_lowered(tmp_path / "net.onnx") if lowered else import_model(tmp_path / "net.onnx")
     # The passes are asked of both: they may find channels that are constant, and merge what the case left apart.
     counterparts(run_passes(graph) if lowered else graph, back)
+
+
+@pytest.mark.parametrize("name", FLOAT)
+def test_other_spellings_are_read_alike(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = network(name)
+    operator, node = the_node(graph)
+    usual = type(operator).spell_float
+    monkeypatch.setattr(export, "OPSET", 14)
+    for words, spelled in operator.other_spellings(node, graph).items():
+
+        def spell(self: Operator, one: Node, whole: Graph, spelled: list[OnnxOp] = spelled) -> list[OnnxOp]:
+            return spelled if one.name == "case" else usual(self, one, whole)
+
+        monkeypatch.setattr(type(operator), "spell_float", spell)
+        (tmp_path / "net.onnx").write_bytes(to_onnx_float(graph))
+        image = np.random.default_rng(1).normal(scale=3, size=graph.inputs[0].shape).astype(np.float32)
+        found = OnnxModel(graph, to_onnx_float(graph))(image)[node.outputs[0]]
+        monkeypatch.setattr(type(operator), "spell_float", usual)
+        expected = OnnxModel(graph, to_onnx_float(graph))(image)[node.outputs[0]]
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5, err_msg=words)
+        counterparts(run_passes(graph), import_lowered(tmp_path / "net.onnx"))
 
 
 @pytest.mark.parametrize("name", FLOAT)

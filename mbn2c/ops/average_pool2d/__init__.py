@@ -153,6 +153,14 @@ class AveragePool2d(Operator):
     def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
         return with_padding(inputs[0], self.window(node))
 
+    def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:
+        window = self.window(node)
+        # The mean of one pixel is read as that pixel.
+        if window.kernel != graph.tensors[node.inputs[0]].shape[1:3] or any(window.pad) or window.kernel == (1, 1):
+            return {}
+        mean = OnnxOp("ReduceMean", node.inputs, node.outputs, {"axes": [2, 3], "keepdims": 1})
+        return {"GlobalAveragePool": [OnnxOp("GlobalAveragePool", node.inputs, node.outputs)], "ReduceMean": [mean]}
+
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         attributes = {name: value for name, value in onnx_window(self.window(node)).items() if name != "dilations"}
         return [OnnxOp("AveragePool", node.inputs, node.outputs, {**attributes, "count_include_pad": 1})]

@@ -210,6 +210,10 @@ class Operator:
         """The float32 operator in ONNX."""
         raise AssertionError(f"{self.name} does not exist in float32")
 
+    def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:
+        """What else float32 files write for this very node, by what is special about it; read as the same node."""
+        return {}
+
     def recognise(self, node: Node, graph: Graph) -> Graph | None:
         """The Graph in which a group of nodes that ends in `node`, of any operators, is one node of this operator.
 
