@@ -11,18 +11,17 @@ from mbn2c.frontend.load import is_prequantized_operator
 from mbn2c.frontend.nodes import describe, domain_of
 from mbn2c.frontend.operators import IMPORTERS, OFFERED, SUPPORTED, WEIGHTED
 from mbn2c.frontend.order import used_names
-from mbn2c.tasks.tails import TAIL_OF_OPERATOR
+from mbn2c.tasks.tails import BEHIND_OUTPUTS, TAIL_OF_OPERATOR, TAILS
 
-# Operators that only change how a tensor is looked at, so that they may stand behind a softmax or sigmoid too.
+# Operators that only change how a tensor is looked at, so that they may stand behind a tail too.
 PASS_ON = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 _MOBILENET_V3 = "MobileNetV3 is not supported yet; use MobileNetV1 or V2"
 _ACTIVATION = "train with ReLU or ReLU6 in its place"
 _POOL = "use a stride or an average pool instead"
 _ENLARGE = "networks that enlarge a map are not supported yet"
 _HINTS = {
-    "ArgMax": "leave it out; mbn2c reports the best class itself",
-    "TopK": "leave it out; mbn2c reports the best classes itself",
-    "NonMaxSuppression": "leave it to your program, on the boxes and scores that it reads here",
+    **BEHIND_OUTPUTS,
+    **{tail.operator: "it may only end the network" for tail in TAILS.values() if tail.over_classes},
     "Concat": "networks that put tensors together are not supported yet",
     "Elu": _ACTIVATION,
     "GlobalMaxPool": "use a global average pool instead",
@@ -33,16 +32,12 @@ _HINTS = {
     "PRelu": _ACTIVATION,
     "Resize": _ENLARGE,
     "Sigmoid": "a gate inside the network (squeeze-and-excitation, SiLU) is not supported yet; use MobileNetV1 or V2",
-    "LogSoftmax": "it may only end the network",
-    "Softmax": "it may only end the network",
     "Upsample": _ENLARGE,
 }
 _OUTSIDE = "leave what is behind the last layer to your program"
 _ENLARGE_OUTSIDE = "let the small map be the output, and enlarge it in your program"
 _HINTS_AT_THE_END = {
-    "ArgMax": _HINTS["ArgMax"],
-    "TopK": _HINTS["TopK"],
-    "NonMaxSuppression": _HINTS["NonMaxSuppression"],
+    **BEHIND_OUTPUTS,
     "Concat": "let each tensor that it puts together be an output of its own",
     "Resize": _ENLARGE_OUTSIDE,
     "Upsample": _ENLARGE_OUTSIDE,
@@ -95,7 +90,7 @@ def _missing(nodes: Sequence[NodeProto], constants: Iterable[str]) -> list[NodeP
         elif (domain_of(node), node.op_type) not in IMPORTERS and node.op_type != "If":
             unsupported.append(node)
     refused = {id(node) for node in unsupported}
-    # A softmax or sigmoid is wrong only where a supported layer reads it; else it ends what is left of the network.
+    # A tail is wrong only where a supported layer reads it; else it ends what is left of the network.
     worked_on: set[str] = set()
     inner = set()
     for node in reversed(nodes):

@@ -18,7 +18,8 @@ _SMALLEST, LARGEST_LOGIT = 1e-30, 12.0
 class Tail:
     """One such function.
 
-    operator  in ONNX
+    operator  in ONNX; QLinear before it in ONNX Runtime's own
+    over_classes  every value depends on all classes, so it must run over the classes of the image and nothing else
     apply     float64 values of one output -> what the model says; a softmax runs over all of them
     undo      the inverse, elementwise: of a softmax up to a constant, of a sigmoid within LARGEST_LOGIT
     function  what its C is called
@@ -26,6 +27,7 @@ class Tail:
     """
 
     operator: str
+    over_classes: bool
     apply: Callable[[np.ndarray], np.ndarray]
     undo: Callable[[np.ndarray], np.ndarray]
     function: str
@@ -75,8 +77,15 @@ def _sigmoids(scale: float, zero_point: int) -> np.ndarray:
 
 
 TAILS: dict[str, Tail] = {
-    "softmax": Tail("Softmax", _softmax, _log, "softmax", _exponentials),
-    "log_softmax": Tail("LogSoftmax", _log_softmax, np.asarray, "softmax", _exponentials),
-    "sigmoid": Tail("Sigmoid", _sigmoid, _logit, "sigmoid", _sigmoids),
+    "softmax": Tail("Softmax", True, _softmax, _log, "softmax", _exponentials),
+    "log_softmax": Tail("LogSoftmax", True, _log_softmax, np.asarray, "softmax", _exponentials),
+    "sigmoid": Tail("Sigmoid", False, _sigmoid, _logit, "sigmoid", _sigmoids),
 }
 TAIL_OF_OPERATOR = {tail.operator: name for name, tail in TAILS.items()}
+IN_WORDS = "softmax or sigmoid at the end"
+# What users have behind such outputs, by ONNX's name -> what to do about it.
+BEHIND_OUTPUTS = {
+    "ArgMax": "leave it out; mbn2c reports the best class itself",
+    "TopK": "leave it out; mbn2c reports the best classes itself",
+    "NonMaxSuppression": "leave it to your program, on the boxes and scores that it reads here",
+}

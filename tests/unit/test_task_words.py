@@ -18,7 +18,6 @@ WORDS = re.compile(
 
 # (files that begin with, words, why)
 ALLOWED = [
-    ("mbn2c/frontend/", ("argmax", "softmax"), "ONNX's names of operators that may end a file, in tables and messages"),
     ("mbn2c/planner/memory.py", ("argmax",), "of the bytes alive at each moment"),
     ("mbn2c/commands/demo/train_digits.py", ("argmax",), "the demo's model is a classifier, and is trained here"),
     ("mbn2c/commands/pytest_plugin.py", ("top1",), "the example in its docstring tests a classifier"),

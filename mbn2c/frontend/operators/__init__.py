@@ -14,6 +14,7 @@ from mbn2c.ir.axes import Value
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.call import Call, Declined, OnnxName
 from mbn2c.ops.base.operator import Operator
+from mbn2c.tasks import tails
 
 SomeCall = TypeVar("SomeCall", bound=Call)
 
@@ -77,8 +78,7 @@ OFFERED = {name for offer in _OFFERS for name in offer}
 # What may end a network is split off elsewhere, too, where no operator takes it: then whatever reads it is refused.
 IMPORTERS: Importers[Call] = Importers([*_OFFERS, relabel.TAILS], relabel.RELABELS, relabel.TAILS)
 SUPPORTED = (
-    f"supported: {in_words(operator for operator in OPERATORS.values() if operator.onnx_imports())}, "
-    "softmax or sigmoid at the end"
+    f"supported: {in_words(operator for operator in OPERATORS.values() if operator.onnx_imports())}, {tails.IN_WORDS}"
 )
 # ONNX operators with weights, by which a network's layers are counted.
 WEIGHTED = {

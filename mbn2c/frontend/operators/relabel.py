@@ -1,4 +1,4 @@
-"""ONNX operators that only change how a tensor is looked at: Reshape and others, and a final Softmax or Sigmoid."""
+"""ONNX operators that only change how a tensor is looked at: Reshape and others, and what ends a network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from mbn2c.ir.axes import CHANNEL, Value, transposed
 from mbn2c.ops.base.call import Call, Importer, OnnxName
-from mbn2c.tasks.tails import TAIL_OF_OPERATOR
+from mbn2c.tasks import tails
 
 
 def transpose(call: Call) -> Value:
@@ -114,10 +114,10 @@ def gather(call: Call) -> Value:
     return call.reshape(x, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 
-def softmax(call: Call) -> Value:
-    """Softmax or LogSoftmax over the classes, split off: the value stays what it was, marked.
+def tail_over_classes(call: Call) -> Value:
+    """A function over all classes at the end of the network, split off: the value stays what it was, marked.
 
-    source  ONNX operator Softmax; before opset 13 it runs over all axes from `axis` on
+    source  ONNX operators; before opset 13 they run over all axes from `axis` on
     """
     x = call.value(0)
     rank = len(x.shape)
@@ -126,15 +126,13 @@ def softmax(call: Call) -> Value:
     else:
         normalised = tuple(axis for group in x.groups[call.axis(rank, 1) :] for axis in group)
     if normalised != ((CHANNEL,) if call.extents(x)[CHANNEL] > 1 else ()) or max(call.extents(x)[1:3]) > 1:
-        raise call.refuse(
-            f"{call.op} that does not run over the classes is not supported", "only a softmax over [1, classes]"
-        )
-    return replace(x, tail=TAIL_OF_OPERATOR[call.op])
+        raise call.refuse(f"{call.op} that does not run over the classes is not supported", "only over [1, classes]")
+    return replace(x, tail=tails.TAIL_OF_OPERATOR[call.op])
 
 
-def sigmoid(call: Call) -> Value:
-    """A sigmoid at the end of the network, split off likewise."""
-    return replace(call.value(0), tail=TAIL_OF_OPERATOR[call.op])
+def tail_of_each_value(call: Call) -> Value:
+    """A function of every value by itself, split off likewise."""
+    return replace(call.value(0), tail=tails.TAIL_OF_OPERATOR[call.op])
 
 
 RELABELS: dict[OnnxName, Importer] = {
@@ -149,7 +147,5 @@ RELABELS: dict[OnnxName, Importer] = {
     ("", "Unsqueeze"): unsqueeze,
 }
 TAILS: dict[OnnxName, Importer] = {
-    ("", "LogSoftmax"): softmax,
-    ("", "Sigmoid"): sigmoid,
-    ("", "Softmax"): softmax,
+    ("", tail.operator): tail_over_classes if tail.over_classes else tail_of_each_value for tail in tails.TAILS.values()
 }

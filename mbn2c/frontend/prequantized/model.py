@@ -41,7 +41,7 @@ from mbn2c.ops.base.prequantized.values import (
 )
 
 _RELABELS = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-# What may stand between a softmax or sigmoid and the output.
+# What may stand between a tail and the output.
 _PASS_ON = (*_RELABELS, "QuantizeLinear", "DequantizeLinear")
 _IMPORTERS: Importers[PrequantizedCall] = Importers(
     offers=[
@@ -51,11 +51,11 @@ _IMPORTERS: Importers[PrequantizedCall] = Importers(
     alone={
         **{(domain, "DequantizeLinear"): quantizers.dequantize for domain in ("", MICROSOFT)},
         **{("", kind): tails.relabeled(relabel.RELABELS["", kind]) for kind in _RELABELS},
-        (MICROSOFT, "QLinearSoftmax"): tails.qlinear_softmax,
+        **tails.QLINEAR_OVER_CLASSES,
     },
     at_the_end={
         **{name: tails.split_off(importer) for name, importer in relabel.TAILS.items()},
-        (MICROSOFT, "QLinearSigmoid"): tails.qlinear_sigmoid,
+        **tails.QLINEAR_OF_EACH_VALUE,
     },
 )
 _FOLDED_ELSEWHERE = ("BatchNormalization", "Div", "QLinearMul")
