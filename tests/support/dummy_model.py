@@ -8,6 +8,7 @@ output  the first `output_bytes` of step 1, cyclic
 from __future__ import annotations
 
 import hashlib
+import zlib
 
 import numpy as np
 
@@ -155,3 +156,8 @@ class DummyModel:
     def output(self, frame: bytes) -> bytes:
         total = np.frombuffer(self.steps(frame)[1][0], np.int8)
         return np.resize(total, self.output_bytes).tobytes()
+
+
+def step_digests(model: DummyModel, frame: bytes) -> list[int]:
+    """CRC-32 of the rows of each step."""
+    return [zlib.crc32(b"".join(rows)) for rows in model.steps(frame)]

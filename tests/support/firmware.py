@@ -10,7 +10,8 @@ from dummy_model import DummyModel
 
 from mbn2c.firmware.files import firmware_files, package_files
 from mbn2c.firmware.toolchain import Built, build
-from mbn2c.targets import Board, Core, load_core
+from mbn2c.link.transports.emulator import EmulatedBoard
+from mbn2c.targets import Board, Core, load_board, load_core
 
 
 def missing_tool(core: Core, board: Board) -> str:
@@ -39,3 +40,8 @@ def build_firmware(model: DummyModel, board: Board, folder: Path, core: str = ""
         pytest.skip(f"{board.name}: not installed: {lacking}")
     write_firmware(model, code, board, folder)
     return build(folder, "person", code, board)
+
+
+def open_host(elf: Path) -> EmulatedBoard:
+    """A firmware that is a program of this computer."""
+    return EmulatedBoard(load_board("host"), elf)

@@ -98,15 +98,20 @@ def _spared(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
 # --- tests of a mutant, in a copy of the tree, in a process that has imported the guests ---
 
 
-def prepare(folder: str) -> None:
-    """Of a worker: a copy of the tree of its own, from which mbn2c is imported."""
-    tree = Path(folder) / str(os.getpid()) / "mbn2c"
+def copy_tree(tree: Path) -> None:
+    """What tests need of the checkout; edits during a run change nothing."""
     for name in TREE:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tree / name)
+
+
+def prepare(original: Path) -> None:
+    """Of a worker: a copy of the tree of its own, from which mbn2c is imported."""
+    tree = original.parent / str(os.getpid())
+    shutil.copytree(original, tree)
     os.chdir(tree)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.path[:] = [str(tree), *(path for path in sys.path if Path(path).resolve() not in (ROOT, HERE))]
@@ -184,9 +189,15 @@ class Row:
 
 
 def examine(
-    file: str, tests: Sequence[str], count: int, seed: int, known: set[tuple[str, str, str]], pool: ProcessPoolExecutor
+    file: str,
+    source: str,
+    tests: Sequence[str],
+    count: int,
+    seed: int,
+    known: set[tuple[str, str, str]],
+    pool: ProcessPoolExecutor,
 ) -> Row:
-    source = (ROOT / file).read_text(encoding="utf-8")
+    """Try `count` mutants of a file, and none of those that are known to change nothing."""
     fine, seconds, said = pool.submit(passes, file, source, tests, 600.0).result()
     if not fine:
         raise BaselineError(f"the tests fail without a mutant: {' '.join(tests)}\n{said}")
@@ -216,14 +227,18 @@ def main() -> int:
     bad, survivors, start = 0, 0, time.monotonic()
     print(f"{'file':40} caught survived equivalent")
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        original = Path(folder) / "original"
+        original.mkdir()
+        copy_tree(original)
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(args.jobs, mp_context=context, initializer=prepare, initargs=(folder,)) as pool:
+        with ProcessPoolExecutor(args.jobs, mp_context=context, initializer=prepare, initargs=(original,)) as pool:
             for room in table["rooms"]:
                 for file in room["files"]:
                     if args.words and not any(word in file for word in args.words):
                         continue
                     try:
-                        row = examine(file, room["tests"], args.count, args.seed, known, pool)
+                        source = (original / file).read_text(encoding="utf-8")
+                        row = examine(file, source, room["tests"], args.count, args.seed, known, pool)
                     except BaselineError as error:
                         bad += 1
                         print(f"{file:40} {error}", flush=True)
