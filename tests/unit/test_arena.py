@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mbn2c.planner.arena import _distances, _first_fit, _lowest_allowed, aligned, arena_bytes, place
-from mbn2c.planner.lifetimes import Block, distance_above, live_bytes, slots_needed
+from mbn2c.planner.lifetimes import (
+    Block,
+    distance_above,
+    live_bytes,
+    scratch_block,
+    slots_needed,
+    strip_block,
+    tensor_block,
+)
 
 NOT_TOGETHER = -(2**31)
 Slot = tuple[int, int, int, int]
@@ -71,6 +81,35 @@ def test_how_far_apart_two_blocks_must_start(lower: list[Slot], upper: list[Slot
 def test_live_bytes_of_each_moment() -> None:
     blocks = {"a": block((0, 8, 0, 1), (8, 16, 1, 3)), "b": block((0, 4, 3, 3))}
     assert live_bytes(blocks, 4).tolist() == [8, 16, 8, 12, 0]
+
+
+def test_live_bytes_of_a_single_moment() -> None:
+    assert live_bytes({"a": block((0, 8, 0, 0)), "b": block((0, 4, 1, 1))}, 1).tolist() == [8, 4]
+
+
+def timeline() -> Any:
+    """Tensor t: five rows written at 0, 2, 4, 6, 8 and read for the last time some moments later; calls 3 and 4."""
+    return SimpleNamespace(
+        written={"t": np.array([0, 2, 4, 6, 8])},
+        last_read={"t": np.array([3, 5, 5, 9, 11])},
+        first_run={3: 1, 4: 6},
+        last_run={3: 8, 4: 7},
+    )
+
+
+@pytest.mark.parametrize(
+    "slots, lives", [(5, [(0, 3), (2, 5), (4, 5), (6, 9), (8, 11)]), (3, [(0, 9), (2, 11), (4, 5)]), (1, [(0, 11)])]
+)
+def test_slots_of_a_ring_live_from_their_first_row_to_their_last(slots: int, lives: list[tuple[int, int]]) -> None:
+    found = tensor_block(timeline(), "t", 24, slots)
+    assert (found.name, found.size_bytes) == ("t", 24 * slots)
+    assert slots_of(found) == [(24 * slot, 24 * slot + 24, *life) for slot, life in enumerate(lives)]
+
+
+def test_strips_and_scratch_live_as_a_whole() -> None:
+    assert slots_of(strip_block(timeline(), "t", 40)) == [(0, 40, 0, 11)]
+    assert slots_of(scratch_block(timeline(), [3, 4], 40)) == [(0, 40, 1, 8)]
+    assert slots_of(scratch_block(timeline(), [4], 40)) == [(0, 40, 6, 7)]
 
 
 @pytest.mark.parametrize(

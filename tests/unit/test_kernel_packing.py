@@ -14,7 +14,6 @@ from networks import quantized
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
 from mbn2c.kernels import lanes
-from mbn2c.kernels.arm_common import pixel_blocks
 from mbn2c.kernels.arm_dsp import conv
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
 from mbn2c.numerics import requantize_integer
@@ -187,23 +186,6 @@ def test_which_channels_can_share_a_multiplication(weights: list[list[int]], bia
     assert conv.accepts_conv(weighted(graph), graph) == accepted
 
 
-@pytest.mark.parametrize("counts, planar", [*itertools.product([(1,), (2,), (5,), (4, 7)], [False, True])])
-@pytest.mark.parametrize("outputs", [1, 3, 4])
-def test_parts_are_those_that_rows_need(counts: tuple[int, ...], planar: bool, outputs: int) -> None:
-    graph = one_conv(4, outputs)
-    node, layout = weighted(graph), "planar" if planar else "interleaved"
-    pixels = {size for count in counts for size in pixel_blocks(count, 1)}
-    expected = {f"widen{size}" for size in pixels}
-    expected |= {f"conv_block{size}_{layout}" for size in pixels if outputs > 1}
-    if outputs % 2:  # the last channel is written alone, interleaved
-        expected |= {"last_channel"} | {f"conv_block{size}_interleaved" for size in pixels}
-    assert conv.variants_1x1(node, graph, counts, planar) == expected
-    quads = {2} if max(counts) > 1 else set()
-    quads |= {1} if any(count % 2 for count in counts) else set()
-    wanted = {f"{part}" for size in quads for part in (f"widen{size}", f"conv_quad{size}_{layout}")}
-    assert conv.variants_quads(node, graph, counts, planar) == wanted
-
-
 # --- lanes ---------------------------------------------------------------------------------------
 
 
@@ -317,23 +299,21 @@ def test_forms_of_a_staircase(shift: int) -> None:
 
 
 WINDOWS = [
-    # kernel, stride, dilation, channels of the input: fits, and the variant of a depthwise kernel
-    (Window((3, 3)), True, "3x3s1"),
-    (Window((3, 3), (2, 2)), True, "3x3s2"),
-    (Window((5, 5)), True, "5x5s1"),
-    (Window((3, 3), (3, 3)), True, "any"),
-    (Window((1, 3)), True, "any"),
-    (Window((3, 3), dilation=(2, 2)), False, "3x3s1"),
+    (Window((3, 3)), True),
+    (Window((3, 3), (2, 2)), True),
+    (Window((5, 5)), True),
+    (Window((3, 3), (3, 3)), True),
+    (Window((1, 3)), True),
+    (Window((3, 3), dilation=(2, 2)), False),
 ]
 
 
-@pytest.mark.parametrize("window, fits, variant", WINDOWS)
-def test_windows(window: Window, fits: bool, variant: str) -> None:
+@pytest.mark.parametrize("window, fits", WINDOWS)
+def test_windows(window: Window, fits: bool) -> None:
     builder = Builder((9, 9, 4), 0)
     graph = quantized(builder.graph(builder.depthwise(builder.conv2d("input", 4), window)))
     node = graph.nodes[1]
     assert lanes.fits_fields(node, graph) == fits
-    assert lanes.variants_depthwise(node, graph, (3,), False) == {variant}
     kernel, stride = window.kernel, window.stride[1]
     assert lanes.depthwise_fields(node) == {"kernel_height": kernel[0], "kernel_width": kernel[1], "stride": stride}
     assert lanes.window_fields(node, graph) == {
