@@ -14,6 +14,7 @@ from networks import quantized
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
 from mbn2c.kernels import lanes
+from mbn2c.kernels.arm_common import pixel_blocks
 from mbn2c.kernels.arm_dsp import conv
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
 from mbn2c.numerics import requantize_integer
@@ -296,6 +297,61 @@ def test_forms_of_a_staircase(shift: int) -> None:
         else:
             stair = ((acc - long.low[channel]) * long.factor[channel]) >> 34
             assert np.array_equal(np.clip(stair, 0, 255) - 128, expected)
+
+
+def with_form(graph: Graph, form: object) -> tuple[Node, Graph]:
+    """The weighted node requantized in another way."""
+    node = weighted(graph)
+    requantize = node.attributes.requantize
+    if isinstance(form, tuple):
+        form = replace(requantize, form=form)
+    return replace(node, attributes=replace(node.attributes, requantize=form)), graph
+
+
+@pytest.mark.parametrize(
+    "form, fits",
+    [(("mulhi",), True), (("mul32", "mulhi"), True), (("mul32",), False), (("mul64",), False), (None, False)],
+)
+def test_only_the_high_word_form_is_taken(form: object, fits: bool) -> None:
+    node, graph = with_form(one_conv(4, 4), form)
+    assert lanes.has_high_word_form(node) == fits
+    assert conv.accepts_conv(node, graph) == fits and conv.accepts_1x1(node, graph) == fits
+
+
+@pytest.mark.parametrize("depth_multiplier, window, fits", [(1, SAME, True), (2, SAME, False)])
+def test_depthwise_of_one_channel_each(depth_multiplier: int, window: Window, fits: bool) -> None:
+    builder = Builder((5, 5, 3), 0)
+    graph = quantized(builder.graph(builder.depthwise("input", window, depth_multiplier=depth_multiplier)))
+    node = weighted(graph)
+    assert lanes.accepts_depthwise(node, graph) == fits
+    assert not lanes.accepts_depthwise(*with_form(graph, ("mul64",)))
+
+
+@pytest.mark.parametrize(
+    "window, one_by_one",
+    [(Window(), True), (Window((1, 1), (2, 1)), True), (Window((1, 1), (1, 2)), False), (Window((1, 3)), False)],
+)
+def test_1x1_steps_by_one_pixel(window: Window, one_by_one: bool) -> None:
+    graph = one_conv(4, 4, window)
+    assert conv.accepts_1x1(weighted(graph), graph) == one_by_one
+
+
+QUADS = [
+    # channels in and out, width: pairs would take three pixels at a time where scratch is long
+    (36, 8, 6, True),
+    (36, 6, 6, False),
+    (34, 8, 6, False),
+    (36, 8, 7, False),
+]
+
+
+@pytest.mark.parametrize("channels, outputs, width, accepted", QUADS)
+def test_quads_where_pairs_take_threes(channels: int, outputs: int, width: int, accepted: bool) -> None:
+    graph = one_conv(channels, outputs, Window(), width)
+    node = weighted(graph)
+    whole = -(-channels // 4) * 4
+    in_threes = set(pixel_blocks(width, whole // 4)) == {3}
+    assert conv.accepts_quads(node, graph) == (accepted and in_threes)
 
 
 WINDOWS = [
