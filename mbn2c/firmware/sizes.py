@@ -26,21 +26,17 @@ class Sizes:
     stack_bytes: int
 
 
-def network_sizes(
-    folder: Path, prefix: str, sources: Iterable[str], steps: int, built: Built, array_bytes: int
-) -> Sizes:
+def network_sizes(folder: Path, prefix: str, sources: Iterable[str], built: Built, array_bytes: int) -> Sizes:
     """Sizes of the objects of the network in a folder that was built.
 
     sources      C files of the network and its kernels
-    steps        number of steps, to know the functions that may call the observer
     array_bytes  weights, biases and tables among the network's constants
     """
     stems = [(folder / source).stem for source in sources]
     pieces = built.size_bytes(("code", "constants", "data"), frozenset(f"{stem}.o" for stem in stems))
     # The network calls the observer through a pointer, which in normal use is NULL; inlining may move the call upward.
     # Kernels call what the tables beside the constants name.
-    callers = [f"step{step}" for step in range(steps)] + [f"loop{step}" for step in range(steps)]
-    callers += [f"{prefix}_made"] + [f"{prefix}_{entry}" for entry in _ENTRY_POINTS]
+    callers = [f"{prefix}_{function}" for function in ("forward", *_ENTRY_POINTS)]
     stack = worst_case_stack(
         [folder / "build" / f"{stem}.ci" for stem in stems],
         [f"{prefix}_{entry}" for entry in _ENTRY_POINTS],

@@ -81,7 +81,7 @@ char *qemu_plugin_insn_disas(const struct qemu_plugin_insn *insn);
 EXPORT int qemu_plugin_version = 1;
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
 
-enum { MAX_OPCODE_BYTES = 16, BUCKETS = 1 << 14, MAX_RANGES = 1024, MAX_NAME = 63 };
+enum { MAX_OPCODE_BYTES = 16, BUCKETS = 1 << 14, MAX_RANGES = 1 << 14, MAX_NAME = 63 };
 enum { LOAD, STORE, MAC, EXTEND, BRANCH, OTHER, CLASSES };
 enum { LEAST_CYCLES = CLASSES, MOST_CYCLES, COUNTERS };
 

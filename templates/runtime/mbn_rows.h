@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: 0BSD */
-/* Rows of tensors in the arena.
+/* Runs the steps of a network row by row.
+ *
+ * Each step makes the rows of one tensor. Three const tables say where that lies in the arena, what is read for it and
+ * when; `mbn_next_row` turns them into addresses. It is made to be inlined where the number of the step is a constant:
+ * then the compiler reads the tables, and nothing of them remains.
  *
  * Rows are counted with padding, so a tensor padded by one row above has its first pixels in row 1. */
 #ifndef MBN_ROWS_H
 #define MBN_ROWS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,8 +18,57 @@
 #error "mbn_rows.h is of another version of mbn2c: take all files from one build"
 #endif
 
-/* A piece of a row, for steps that make their rows a few columns at a time. A strip holds the newest columns of a
- * tensor; older ones lie in their rows.
+/* Where a sanitizer watches, or nothing is optimized, nothing is gained from inlining, and much time is lost. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MBN_SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define MBN_SANITIZED
+#endif
+
+#if defined(__GNUC__) && defined(__OPTIMIZE__) && !defined(MBN_SANITIZED)
+#define MBN_INLINE static inline __attribute__((always_inline))
+#else
+#define MBN_INLINE static inline
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__) && !defined(MBN_SANITIZED)
+#define MBN_UNROLLED _Pragma("GCC unroll 64")
+#else
+#define MBN_UNROLLED
+#endif
+
+/* The tensor that a step makes, in the arena. Row r lies in slot r % slots; of a tensor with a strip the newest
+ * columns lie there and older ones in their rows. */
+typedef struct {
+    int32_t offset;      /* of slot 0, bytes */
+    int32_t row_bytes;   /* of one slot */
+    uint32_t reciprocal; /* 65536 / slots, rounded up, so that no core need divide; 0 if every row has its own slot */
+    uint16_t slots;
+    uint16_t left;       /* columns of padding */
+    int32_t width;       /* columns between them */
+    uint16_t right;
+    uint8_t is_planar;   /* a row is [channel][column], else [column][channel] */
+    int8_t zero_point;
+    int32_t channels;
+    int32_t strip;       /* its offset; -1: none */
+} mbn_buffer;
+
+/* What a step reads of a tensor to make its row y, padding not counted: rows first + y * stride + k * dilation, k < rows. */
+typedef struct {
+    uint16_t step;      /* the one that makes the tensor */
+    uint16_t rows;
+    uint16_t stride;
+    uint16_t dilation;
+    uint16_t first;
+    uint16_t needed;    /* rows that must have been made for y = 0 */
+    int32_t start;      /* bytes from the start of a row to the first column that output column 0 needs */
+    int32_t column;     /* and on for each output column */
+    uint8_t from_strip; /* the last row lies in the strip */
+} mbn_read;
+
+/* A piece of a row, for steps that make their rows a few columns at a time.
  *
  *   first   column it starts with, padding not counted
  *   count   columns it has, padding not counted
@@ -26,24 +80,137 @@
  *   moved   so many of them,
  *   kept    and so many stay */
 typedef struct {
-    uint8_t first, count, out, window, needs, from, moved, kept;
+    uint16_t first, count, out, window, needs, from, moved, kept;
 } mbn_piece;
 
-/* The same for rows of more than 255 columns. */
+/* When a step runs, and how much it makes at a time. */
 typedef struct {
-    uint16_t first, count, out, window, needs, from, moved, kept;
-} mbn_wide_piece;
+    uint16_t rows;       /* to make, padding counted; a step that sums rows up counts those it reads */
+    uint16_t top;        /* so many are padding above */
+    uint16_t height;     /* and so many come of the kernel */
+    uint16_t first_read;
+    uint16_t reads;      /* 0: its rows come from outside */
+    uint16_t next;       /* to try after it: the deepest step of its loop that reads the tensor, else itself */
+    int16_t above;       /* to try if it cannot run: the step before it in its loop; -1: none */
+    int32_t count;       /* pixels of a row, for each of which the kernel makes one */
+    int32_t scratch;     /* offset of its working memory; -1: none */
+    int32_t sum_bytes;   /* so many of that are zero before the first row, if the step sums rows up */
+    uint16_t first_piece;
+    uint16_t pieces;     /* of a row; 0: made at once */
+} mbn_step;
 
-/* row % slots for any row of the ring, where reciprocal is 65536 / slots, rounded up. */
-static inline int32_t mbn_slot(int32_t row, int32_t slots, int32_t reciprocal)
+typedef struct {
+    const mbn_buffer *buffers; /* of each step */
+    const mbn_read *reads;
+    const mbn_piece *pieces;
+    const mbn_step *steps;
+    int has_many_rows;         /* rows are counted in uint16_t, else in uint8_t */
+} mbn_network;
+
+/* How far an inference is, and the row that is made. */
+typedef struct {
+    const mbn_network *network;
+    int8_t *arena;
+    void *made;           /* rows made by each step */
+    uint8_t *piece;       /* pieces made of the next row of each step, up to the last one that has several */
+    const int8_t *pixels; /* the input row that is due; NULL: none */
+    int step;             /* to try next; -1: none can run */
+    const int8_t **in;    /* what the kernel gets: all rows that it reads, */
+    int8_t *out;          /* the first pixel that it makes, */
+    int32_t count;        /* how many, */
+    void *scratch;        /* its working memory or NULL, */
+    int32_t y;            /* and which row it is, padding not counted */
+    int is_last;          /* of a step that sums rows up: no more rows follow */
+    int seen_step;        /* what an observer sees when that is done: */
+    const int8_t *seen;
+    int32_t seen_bytes;   /* 0: nothing */
+} mbn_row;
+
+/* --- where ------------------------------------------------------------------------------------ */
+
+/* Offset of a row; row % slots without a division. */
+MBN_INLINE int32_t mbn_row_offset(const mbn_buffer *buffer, int32_t row)
 {
-    return row - ((row * reciprocal) >> 16) * slots;
+    int32_t slot = row;
+    if (buffer->slots == 1) {
+        slot = 0;
+    } else if (buffer->reciprocal != 0 && (buffer->slots & (buffer->slots - 1)) == 0) {
+        slot = row & (buffer->slots - 1);
+    } else if (buffer->reciprocal != 0) {
+        slot = row - (int32_t)(((uint32_t)row * buffer->reciprocal) >> 16) * buffer->slots;
+    }
+    return buffer->offset + slot * buffer->row_bytes;
 }
 
-/* Whether `rows` rows have been made, or all but the last one and `pieces` pieces of that. */
-static inline int mbn_has(int32_t made_rows, int32_t made_pieces, int32_t rows, int32_t pieces)
+/* Bytes from a column to the next one. */
+MBN_INLINE int32_t mbn_column_bytes(const mbn_buffer *buffer)
 {
-    return made_rows >= rows || (made_rows == rows - 1 && made_pieces >= pieces);
+    return buffer->is_planar ? 1 : buffer->channels;
+}
+
+/* --- when ------------------------------------------------------------------------------------- */
+
+MBN_INLINE int32_t mbn_rows_made(const mbn_row *row, int step)
+{
+    return row->network->has_many_rows ? ((const uint16_t *)row->made)[step] : ((const uint8_t *)row->made)[step];
+}
+
+MBN_INLINE void mbn_set_rows_made(const mbn_row *row, int step, int32_t rows)
+{
+    if (row->network->has_many_rows) {
+        ((uint16_t *)row->made)[step] = (uint16_t)rows;
+    } else {
+        ((uint8_t *)row->made)[step] = (uint8_t)rows;
+    }
+}
+
+/* Whether all rows are there that output row y needs, or all but one and `pieces` pieces of that. */
+MBN_INLINE int mbn_can_read(const mbn_row *row, const mbn_read *read, int32_t y, int32_t pieces)
+{
+    const int32_t made = mbn_rows_made(row, read->step);
+    const int32_t needed = y * read->stride + read->needed;
+    return made >= needed || (read->from_strip && made == needed - 1 && row->piece[read->step] >= pieces);
+}
+
+/* Whether step `number` can make its row r, or a piece of it. A padding row waits for its nearest neighbour, above for
+ * that one's first piece. */
+MBN_INLINE int mbn_is_ready(const mbn_row *row, int number, int32_t r)
+{
+    const mbn_step *const step = &row->network->steps[number];
+    const int32_t y = r < step->top ? 0 : r < step->top + step->height ? r - step->top : step->height - 1;
+    int32_t pieces = 0;
+    if (r >= step->rows) {
+        return 0;
+    }
+    if (step->reads == 0) {
+        return row->pixels != NULL || r < step->top || r >= step->top + step->height;
+    }
+    if (step->pieces > 0) {
+        const int32_t index = r < step->top || step->pieces == 1 ? 0 : row->piece[number];
+        pieces = row->network->pieces[step->first_piece + index].needs;
+    }
+    MBN_UNROLLED for (int i = 0; i < step->reads; i++) {
+        if (!mbn_can_read(row, &row->network->reads[step->first_read + i], y, pieces)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* --- padding and strips ----------------------------------------------------------------------- */
+
+/* The padding of a planar row: `left` bytes in front of every channel's pixels and `right` bytes behind them. */
+static inline void mbn_pad_planar(int8_t *row, int32_t channels, int32_t columns, int32_t left, int32_t right, int8_t zero_point)
+{
+    for (int32_t c = 0; c < channels; c++) {
+        for (int32_t i = 0; i < left; i++) {
+            row[i] = zero_point;
+        }
+        row += columns;
+        for (int32_t i = 1; i <= right; i++) {
+            row[-i] = zero_point;
+        }
+    }
 }
 
 /* The first `moved` bytes of a strip go to `row`, unless that is NULL, and the `kept` bytes behind them to its front. */
@@ -64,25 +231,154 @@ static inline void mbn_shift(int8_t *strip, int8_t *row, int32_t moved, int32_t 
     }
 }
 
-/* The padding of a planar row: `left` bytes in front of every channel's pixels and `right` bytes behind them. */
-static inline void mbn_pad_planar(int8_t *row, int32_t channels, int32_t columns, int32_t left, int32_t right, int8_t zero_point)
+/* --- one row ---------------------------------------------------------------------------------- */
+
+/* Puts the addresses of all rows that output row y needs into `in`. */
+MBN_INLINE void mbn_find_rows(const mbn_row *row, int number, int32_t y, const mbn_piece *piece)
 {
-    for (int32_t c = 0; c < channels; c++) {
-        for (int32_t i = 0; i < left; i++) {
-            row[i] = zero_point;
-        }
-        row += columns;
-        for (int32_t i = 1; i <= right; i++) {
-            row[-i] = zero_point;
+    const mbn_step *const step = &row->network->steps[number];
+    const int8_t **in = row->in;
+    MBN_UNROLLED for (int i = 0; i < step->reads; i++) {
+        const mbn_read *const read = &row->network->reads[step->first_read + i];
+        const mbn_buffer *const buffer = &row->network->buffers[read->step];
+        const int32_t start = read->start + (piece != NULL ? piece->first * read->column : 0);
+        MBN_UNROLLED for (int k = 0; k < read->rows; k++) {
+            if (read->from_strip && k == read->rows - 1) {
+                *in++ = row->arena + buffer->strip + piece->window * buffer->channels;
+            } else {
+                *in++ = row->arena + mbn_row_offset(buffer, y * read->stride + read->first + k * read->dilation) + start;
+            }
         }
     }
 }
 
-/* Which output row, padding not counted, the next run makes; a padding row waits for its nearest neighbour. */
-static inline int32_t mbn_output_row(int32_t row, int32_t pad_top, int32_t height)
+/* Before the first row. */
+MBN_INLINE mbn_row mbn_start(const mbn_network *network, const int8_t **in, int8_t *arena, void *made, uint8_t *piece, int step, const int8_t *pixels)
 {
-    const int32_t y = row - pad_top;
-    return y < 0 ? 0 : y >= height ? height - 1 : y;
+    const mbn_row row = {network, arena, made, piece, pixels, step, in, NULL, 0, NULL, 0, 0, 0, NULL, 0};
+    return row;
+}
+
+/* The next row, or piece of one, that step `number` makes: its padding is written, its input rows are found and it is
+ * counted. Returns 0 if there is nothing for the kernel to do: the row is padding, or the step cannot run yet. The step
+ * to try next is the deepest of those that read the row; if it cannot run, the ones above it may. */
+MBN_INLINE int mbn_next_row(mbn_row *row, int number)
+{
+    const mbn_step *const step = &row->network->steps[number];
+    const mbn_buffer *const buffer = &row->network->buffers[number];
+    const int32_t r = mbn_rows_made(row, number);
+    row->is_last = 0;
+    row->seen_bytes = 0;
+    if (!mbn_is_ready(row, number, r)) {
+        row->step = step->above;
+        return 0;
+    }
+    row->step = step->next;
+
+    int8_t *const start = row->arena + mbn_row_offset(buffer, step->sum_bytes > 0 ? 0 : r);
+    const int32_t column = mbn_column_bytes(buffer);
+    const mbn_piece *piece = NULL;
+    int32_t index = 0;
+    int8_t *out = start + buffer->left * column;
+    int32_t count = step->count;
+    if (step->pieces > 0) {
+        index = step->pieces > 1 ? row->piece[number] : 0;
+        piece = &row->network->pieces[step->first_piece + index];
+        count = piece->count;
+        out = start + piece->out * column;
+    }
+    const int is_first = index == 0;
+    const int is_last = piece == NULL || index == step->pieces - 1;
+    if (buffer->strip >= 0) {
+        int8_t *const strip = row->arena + buffer->strip;
+        out = strip + piece->out * column;
+        if (!is_first || (r > 0 && buffer->slots > 0)) {
+            int8_t *old = buffer->slots > 0 ? row->arena + mbn_row_offset(buffer, is_first ? r - 1 : r) + piece->from * column : NULL;
+            mbn_shift(strip, old, piece->moved * column, piece->kept * column);
+        }
+    }
+    if (step->pieces > 1) {
+        row->piece[number] = is_last ? 0 : (uint8_t)(index + 1);
+    }
+    if (is_last) {
+        mbn_set_rows_made(row, number, r + 1);
+    }
+
+    const int32_t bytes = count * buffer->channels;
+    if (r < step->top || r >= step->top + step->height) {
+        if (buffer->is_planar || piece == NULL) {
+            memset(start, buffer->zero_point, (size_t)buffer->row_bytes);
+            return 0;
+        }
+    }
+    if (buffer->is_planar) {
+        if (is_first && r < buffer->slots && buffer->left + buffer->right > 0) {
+            mbn_pad_planar(start, buffer->channels, buffer->left + buffer->width + buffer->right, buffer->left, buffer->right, buffer->zero_point);
+        }
+    } else {
+        if (is_first && buffer->left > 0) {
+            memset(out - buffer->left * column, buffer->zero_point, (size_t)(buffer->left * column));
+        }
+        if (is_last && buffer->right > 0) {
+            memset(out + bytes, buffer->zero_point, (size_t)(buffer->right * column));
+        }
+    }
+    if (r < step->top || r >= step->top + step->height) {
+        memset(out, buffer->zero_point, (size_t)bytes);
+        return 0;
+    }
+
+    if (step->reads > 0) {
+        mbn_find_rows(row, number, r - step->top, piece);
+    } else {
+        row->in[0] = row->pixels + (piece != NULL ? piece->first * column : 0);
+        if (is_last) {
+            row->pixels = NULL;
+        }
+    }
+    row->out = out;
+    row->count = count;
+    row->y = r - step->top;
+    row->scratch = step->scratch < 0 ? NULL : row->arena + step->scratch;
+    row->seen_step = number;
+    row->seen = buffer->is_planar ? start : out;
+    if (step->sum_bytes > 0) {
+        if (is_first && r == 0) {
+            memset(row->scratch, 0, (size_t)step->sum_bytes);
+        }
+        row->is_last = is_last && r == step->rows - 1;
+        row->seen_bytes = row->is_last ? buffer->channels : 0;
+    } else if (buffer->is_planar) {
+        row->seen_bytes = is_last ? buffer->row_bytes : 0;
+    } else {
+        row->seen_bytes = bytes;
+    }
+    return 1;
+}
+
+/* --- in and out ------------------------------------------------------------------------------- */
+
+/* Raw pixels -> int8: `tables` has the 256 results of each channel. */
+static inline void mbn_convert_pixels(const int8_t *tables, int32_t channels, const int8_t *pixels, int8_t *out, int32_t count)
+{
+    const uint8_t *pixel = (const uint8_t *)pixels;
+    for (int32_t i = 0; i < count * channels; i += channels) {
+        for (int32_t c = 0; c < channels; c++) {
+            out[i + c] = tables[c * 256 + pixel[i + c]];
+        }
+    }
+}
+
+/* Copies a tensor that is kept in full, without its padding. */
+MBN_INLINE void mbn_copy_rows(const mbn_network *network, const int8_t *arena, int number, int8_t *to)
+{
+    const mbn_step *const step = &network->steps[number];
+    const mbn_buffer *const buffer = &network->buffers[number];
+    const int32_t bytes = buffer->width * buffer->channels;
+    const int8_t *row = arena + mbn_row_offset(buffer, step->top) + buffer->left * buffer->channels;
+    for (int32_t y = 0; y < (step->sum_bytes > 0 ? 1 : step->height); y++) {
+        memcpy(to + y * bytes, row + y * buffer->row_bytes, (size_t)bytes);
+    }
 }
 
 #endif

@@ -22,240 +22,111 @@
 #error "two_outputs.c is of mbn2c 0.1.0, the kernels are of another: take all files from one build"
 #endif
 
-static void two_outputs_made(two_outputs_t *net, int step, const int8_t *row, int32_t bytes)
-{
-    if (net->observer != NULL) {
-        net->observer(net->observer_context, step, row, bytes);
-    }
-}
-
 /* step 0 of 6: input
  *   out  arena[    120..    167]  int8 [1, 8, 7, 2] in 3 of 10 rows  scale 0.0313726  zero_point -1 */
-static void step0(two_outputs_t *net, const two_outputs_input_t *pixels)
-{
-    const int32_t row = net->made[0]++;
-    int8_t *out = &net->arena[120 + mbn_slot(row, 3, 21846) * 16];
-    if (row < 0 || row >= 8) {
-        memset(out, -1, 16);
-        return;
-    }
-    memset(out, -1, 2);
-    out += 2;
-    memcpy(out, pixels, 14);
-    two_outputs_made(net, 0, out, 14);
-}
 
 /* step 1 of 6: conv2d_0, conv2d 3x3 stride (1, 2)
  *   in   arena[    120..    167]  int8 [1, 8, 7, 2] in 3 of 10 rows  scale 0.0313726  zero_point -1
  *   out  arena[      0..    119]  int8 [1, 8, 3, 5]  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step1_params = {
-    2, /* in_channels */
-    5, /* out_channels */
-    3, /* kernel_height */
-    3, /* kernel_width */
-    2, /* stride */
-    1, /* dilation */
-    32, /* shift */
-    -1, /* zero_point */
-    two_outputs_step1_weights, /* weights */
-    two_outputs_step1_bias, /* bias */
-    two_outputs_step1_multiplier, /* multiplier */
+    2 /* in_channels */, 5 /* out_channels */, 3 /* kernel_height */, 3 /* kernel_width */, 2 /* stride */, 1 /* dilation */,
+    32 /* shift */, -1 /* zero_point */, two_outputs_step1_weights /* weights */, two_outputs_step1_bias /* bias */,
+    two_outputs_step1_multiplier /* multiplier */,
 };
-
-static void step1(two_outputs_t *net)
-{
-    const int32_t row = net->made[1]++;
-    const int8_t *rows[3];
-    int8_t *out = &net->arena[0 + row * 15];
-    rows[0] = &net->arena[120 + mbn_slot(row, 3, 21846) * 16];
-    rows[1] = &net->arena[120 + mbn_slot(row + 1, 3, 21846) * 16];
-    rows[2] = &net->arena[120 + mbn_slot(row + 2, 3, 21846) * 16];
-    mbn_conv2d_scalar(&step1_params, rows, out, 3, NULL);
-    two_outputs_made(net, 1, out, 15);
-}
 
 /* step 2 of 6: clamp_1, lookup relu6
  *   in   arena[      0..    119]  int8 [1, 8, 3, 5]  scale 0.0313726  zero_point -1
  *   out  arena[    120..    369]  int8 [1, 8, 3, 5]  scale 0.0235294  zero_point -128 */
 static const mbn_lookup_params step2_params = {
-    5, /* channels */
-    two_outputs_step2_table, /* table */
+    5 /* channels */, two_outputs_step2_table /* table */,
 };
-
-static void step2(two_outputs_t *net)
-{
-    const int32_t row = net->made[2]++;
-    const int32_t y = mbn_output_row(row, 1, 8);
-    const int8_t *rows[1];
-    int8_t *out = &net->arena[120 + row * 25];
-    if (row != y + 1) {
-        memset(out, -128, 25);
-        return;
-    }
-    memset(out, -128, 5);
-    out += 5;
-    memset(out + 15, -128, 5);
-    rows[0] = &net->arena[0 + y * 15];
-    mbn_lookup_scalar(&step2_params, rows, out, 3, NULL);
-    two_outputs_made(net, 2, out, 15);
-}
 
 /* step 3 of 6: average_pool2d_2, average_pool2d 3x3 stride 2
  *   in   arena[    120..    369]  int8 [1, 8, 3, 5]  scale 0.0235294  zero_point -128
  *   out  arena[    352..    391]  int8 [1, 4, 2, 5]  scale 0.0313726  zero_point -1 */
 static const mbn_pool_params step3_params = {
-    5, /* channels */
-    3, /* kernel_height */
-    3, /* kernel_width */
-    2, /* stride */
-    1, /* dilation */
-    22, /* shift */
-    -1, /* zero_point */
-    1152, /* bias */
-    349526, /* multiplier */
+    5 /* channels */, 3 /* kernel_height */, 3 /* kernel_width */, 2 /* stride */, 1 /* dilation */, 22 /* shift */,
+    -1 /* zero_point */, 1152 /* bias */, 349526 /* multiplier */,
 };
-
-static void step3(two_outputs_t *net)
-{
-    const int32_t row = net->made[3]++;
-    const int8_t *rows[3];
-    int8_t *out = &net->arena[352 + row * 10];
-    rows[0] = &net->arena[120 + (row * 2) * 25];
-    rows[1] = &net->arena[120 + (row * 2 + 1) * 25];
-    rows[2] = &net->arena[120 + (row * 2 + 2) * 25];
-    mbn_average_pool2d_scalar(&step3_params, rows, out, 2, NULL);
-    two_outputs_made(net, 3, out, 10);
-}
 
 /* step 4 of 6: average_pool2d_3, average_pool2d 4x2
  *   in   arena[    352..    391]  int8 [1, 4, 2, 5]  scale 0.0313726  zero_point -1
  *   out  arena[    144..    148]  int8 [1, 1, 1, 5]  scale 0.0313726  zero_point -1 */
 static const mbn_pool_params step4_params = {
-    5, /* channels */
-    4, /* kernel_height */
-    2, /* kernel_width */
-    1, /* stride */
-    1, /* dilation */
-    22, /* shift */
-    -1, /* zero_point */
-    8, /* bias */
-    524289, /* multiplier */
+    5 /* channels */, 4 /* kernel_height */, 2 /* kernel_width */, 1 /* stride */, 1 /* dilation */, 22 /* shift */,
+    -1 /* zero_point */, 8 /* bias */, 524289 /* multiplier */,
 };
-
-static void step4(two_outputs_t *net)
-{
-    const int32_t row = net->made[4]++;
-    const int8_t *rows[1];
-    int8_t *out = &net->arena[144];
-    void *scratch = &net->arena[120];
-    if (row == 0) {
-        memset(scratch, 0, 20);
-    }
-    rows[0] = &net->arena[352 + row * 10];
-    mbn_global_average_pool_scalar(&step4_params, rows, out, 2, scratch);
-    if (row == 3) {
-        mbn_global_average_pool_scalar_finish(&step4_params, out, scratch);
-        two_outputs_made(net, 4, out, 5);
-    }
-}
 
 /* step 5 of 6: fully_connected_4, fully_connected
  *   in   arena[    144..    148]  int8 [1, 1, 1, 5]  scale 0.0313726  zero_point -1
  *   out  arena[    120..    122]  int8 [1, 1, 1, 3]  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step5_params = {
-    5, /* in_channels */
-    3, /* out_channels */
-    1, /* kernel_height */
-    1, /* kernel_width */
-    1, /* stride */
-    1, /* dilation */
-    22, /* shift */
-    -1, /* zero_point */
-    two_outputs_step5_weights, /* weights */
-    two_outputs_step5_bias, /* bias */
-    two_outputs_step5_multiplier, /* multiplier */
+    5 /* in_channels */, 3 /* out_channels */, 1 /* kernel_height */, 1 /* kernel_width */, 1 /* stride */, 1 /* dilation */,
+    22 /* shift */, -1 /* zero_point */, two_outputs_step5_weights /* weights */, two_outputs_step5_bias /* bias */,
+    two_outputs_step5_multiplier /* multiplier */,
 };
 
-static void step5(two_outputs_t *net)
-{
-    const int32_t row = net->made[5]++;
-    const int8_t *rows[1];
-    int8_t *out = &net->arena[120 + row * 3];
-    rows[0] = &net->arena[144 + row * 5];
-    mbn_conv2d_scalar(&step5_params, rows, out, 1, NULL);
-    two_outputs_made(net, 5, out, 3);
-}
+/* What each step makes, what it reads, and when it runs: see mbn_rows.h. */
+static const mbn_buffer buffers[6] = {
+    /*       offset  row_bytes  reciprocal  slots  left  width  right  is_planar  zero_point  channels  strip */
+    /* 0 */ {   120,        16,      21846,     3,    1,     7,     0,         0,         -1,        2,    -1},
+    /* 1 */ {     0,        15,          0,     8,    0,     3,     0,         0,         -1,        5,    -1},
+    /* 2 */ {   120,        25,          0,    10,    1,     3,     1,         0,       -128,        5,    -1},
+    /* 3 */ {   352,        10,          0,     4,    0,     2,     0,         0,         -1,        5,    -1},
+    /* 4 */ {   144,         5,          0,     1,    0,     1,     0,         0,         -1,        5,    -1},
+    /* 5 */ {   120,         3,          0,     1,    0,     1,     0,         0,         -1,        3,    -1},
+};
 
-/* Steps 0 to 1, row by row: of all steps that can run the last one does. After a step only those that read
- * what it made can have become ready; if they are not, the ones above them may be. */
-static void loop0(two_outputs_t *net, const two_outputs_input_t *pixels)
+static const mbn_read reads[5] = {
+    /*       step  rows  stride  dilation  first  needed  start  column  from_strip */
+    /* 1 */ {   0,    3,      1,        1,     0,      3,     0,      4,          0},
+    /* 2 */ {   1,    1,      1,        1,     0,      1,     0,      5,          0},
+    /* 3 */ {   2,    3,      2,        1,     0,      3,     0,     10,          0},
+    /* 4 */ {   3,    1,      1,        1,     0,      1,     0,      5,          0},
+    /* 5 */ {   4,    1,      1,        1,     0,      4,     0,      5,          0},
+};
+
+static const mbn_step steps[6] = {
+    /*       rows  top  height  first_read  reads  next  above  count  scratch  sum_bytes  first_piece  pieces */
+    /* 0 */ {  10,   0,      8,          0,     0,    1,    -1,     7,      -1,         0,           0,      0},
+    /* 1 */ {   8,   0,      8,          0,     1,    1,     0,     3,      -1,         0,           0,      0},
+    /* 2 */ {  10,   1,      8,          1,     1,    2,    -1,     3,      -1,         0,           0,      0},
+    /* 3 */ {   4,   0,      4,          2,     1,    3,    -1,     2,      -1,         0,           0,      0},
+    /* 4 */ {   4,   0,      4,          3,     1,    4,    -1,     2,     120,        20,           0,      0},
+    /* 5 */ {   1,   0,      1,          4,     1,    5,    -1,     1,      -1,         0,           0,      0},
+};
+
+static const mbn_network network = {buffers, reads, NULL, steps, 0};
+
+/* Runs the loop of a step until none of its steps can make another row: always the deepest one that can. */
+static void two_outputs_forward(two_outputs_t *net, int step, const two_outputs_input_t *pixels)
 {
-    int step = 0;
-    for (;;) {
-        switch (step) {
-        case 1:
-            if (net->made[1] < 8 && net->made[0] >= net->made[1] + 3) {
-                step1(net);
-                step = 1;
-                break;
-            }
-            /* fall through */
-        case 0:
-            if (net->made[0] >= 8 && net->made[0] < 10) {
-                step0(net, NULL);
-                step = 1;
-                break;
-            }
-            if (pixels != NULL) {
-                step0(net, pixels);
-                pixels = NULL;
-                step = 1;
-                break;
-            }
-            return;
+    const int8_t *in[3];
+    mbn_row row = mbn_start(&network, in, net->arena, net->made, NULL, step, (const int8_t *)pixels);
+    while (row.step >= 0) {
+        switch (row.step) {
+        case 0: if (mbn_next_row(&row, 0)) memcpy(row.out, row.in[0], (size_t)row.count * 2); break;
+        case 1: if (mbn_next_row(&row, 1)) mbn_conv2d_scalar(&step1_params, row.in, row.out, row.count, row.scratch); break;
+        case 2: if (mbn_next_row(&row, 2)) mbn_lookup_scalar(&step2_params, row.in, row.out, row.count, row.scratch); break;
+        case 3: if (mbn_next_row(&row, 3)) mbn_average_pool2d_scalar(&step3_params, row.in, row.out, row.count, row.scratch); break;
+        case 4:
+            if (mbn_next_row(&row, 4)) mbn_global_average_pool_scalar(&step4_params, row.in, row.out, row.count, row.scratch);
+            if (row.is_last) mbn_global_average_pool_scalar_finish(&step4_params, row.out, row.scratch);
+            break;
+        case 5: if (mbn_next_row(&row, 5)) mbn_conv2d_scalar(&step5_params, row.in, row.out, row.count, row.scratch); break;
         }
-    }
-}
-
-/* Step 2, all rows. */
-static void loop1(two_outputs_t *net)
-{
-    while (net->made[2] < 10) {
-        step2(net);
-    }
-}
-
-/* Step 3, all rows. */
-static void loop2(two_outputs_t *net)
-{
-    while (net->made[3] < 4) {
-        step3(net);
-    }
-}
-
-/* Step 4, all rows. */
-static void loop3(two_outputs_t *net)
-{
-    while (net->made[4] < 4) {
-        step4(net);
-    }
-}
-
-/* Step 5, all rows. */
-static void loop4(two_outputs_t *net)
-{
-    while (net->made[5] < 1) {
-        step5(net);
+        if (row.seen_bytes > 0 && net->observer != NULL) {
+            net->observer(net->observer_context, row.seen_step, row.seen, row.seen_bytes);
+        }
     }
 }
 
 int two_outputs_init(two_outputs_t *net, void *arena, size_t arena_bytes)
 {
-    if (net == NULL) {
-        return TWO_OUTPUTS_E_ARGUMENT;
+    if (net != NULL) {
+        memset(net, 0, sizeof *net);
     }
-    memset(net, 0, sizeof *net);
-    if (arena == NULL) {
+    if (net == NULL || arena == NULL) {
         return TWO_OUTPUTS_E_ARGUMENT;
     }
     if (arena_bytes < TWO_OUTPUTS_ARENA_BYTES || (uintptr_t)arena % 16 != 0) {
@@ -300,7 +171,7 @@ int two_outputs_push_rows(two_outputs_t *net, const two_outputs_input_t *rows, i
         return TWO_OUTPUTS_E_ORDER;
     }
     for (int i = 0; i < count; i++) {
-        loop0(net, rows + (size_t)i * TWO_OUTPUTS_INPUT_ROW_BYTES);
+        two_outputs_forward(net, 0, rows + (size_t)i * TWO_OUTPUTS_INPUT_ROW_BYTES);
         net->next_row++;
     }
     return TWO_OUTPUTS_OK;
@@ -315,14 +186,13 @@ int two_outputs_finish(two_outputs_t *net, int8_t *output)
         return TWO_OUTPUTS_E_ORDER;
     }
     net->next_row = 0;
-    loop1(net);
-    loop2(net);
-    loop3(net);
-    loop4(net);
-    for (int32_t y = 0; y < 8; y++) {
-        memcpy(output + 0 + y * 15, &net->arena[0 + (y + 0) * 15], 15);
+    /* the last step of each loop that is left */
+    static const uint16_t last[4] = {2, 3, 4, 5};
+    for (int i = 0; i < 4; i++) {
+        two_outputs_forward(net, last[i], NULL);
     }
-    memcpy(output + 120, &net->arena[120], 3);
+    mbn_copy_rows(&network, net->arena, 1, output);
+    mbn_copy_rows(&network, net->arena, 5, output + 120);
     return TWO_OUTPUTS_OK;
 }
 

@@ -1,8 +1,8 @@
 """Output folder and device -> what one inference takes, layer by layer.
 
-In the emulator: instructions, and estimated cycles. The firmware is built with every step as a function of its own, so
-that each instruction can be given to the step that ran it; that costs a call per row, which is counted for the
-schedule. On a board: cycles, by its counter.
+In the emulator: instructions, and estimated cycles. The firmware is built with line numbers, so that each instruction
+can be given to the step whose line of C it comes of; what belongs to none is counted for the schedule.
+On a board: cycles, by its counter.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def bench(output: OutputFolder, board: Board, folder: Path) -> dict[str, Any]:
         raise BoardError(f"board '{board.name}' counts no instructions", hint="an emulated board; see `mbn2c boards`")
     core = output.core_on(board)
     firmware = firmware_on(output, board, folder, STEP_CFLAGS)
-    table = step_table(firmware.elf, core, output.choice(core, board), folder)
+    table = step_table(firmware.elf, core, output.prefix, folder)
     with EmulatedBoard(board, firmware.elf, count=True, table=table) as transport:
         Session(transport, digest=output.digest, timing=EMULATED).run(_noise(output.graph))
         total = sum(transport.instruction_counts())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,8 +29,10 @@ from mbn2c.targets import Board, Core
 
 SCHEDULE = "schedule"
 CLASSES = ("load", "store", "mac", "extend", "branch", "other")
-# One function per step, none merged into its caller: each instruction belongs to a step, for a call more per row.
-STEP_CFLAGS = ("-fno-inline-functions-called-once", "-fno-inline-small-functions", "-fno-partial-inlining")
+# Each instruction has the line of C it comes of, and no two lines share one: so each belongs to a step.
+STEP_CFLAGS = ("-g", "-fno-crossjumping", "-fno-tree-tail-merge")
+_FUNCTIONS = ("begin", "push_rows", "finish", "forward", "run")
+_CASE = re.compile(r"^ +case +(\d+):")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def measure_choice(
     bundle = c_files(choice.plan, choice.kernels, names, core, board)
     write_bundle(bundle, folder)
     built = build(folder, names.prefix, core, board, cflags=STEP_CFLAGS if steps else ())
-    table = step_table(built.path, core, choice, folder) if steps else None
+    table = step_table(built.path, core, names.prefix, folder) if steps else None
     with EmulatedBoard(board, built.path, count=True, table=table) as transport:
         output = Session(transport, digest=names.digest, timing=EMULATED).run(image.tobytes())
         instructions = sum(transport.instruction_counts())
@@ -97,7 +100,7 @@ def measure_choice(
     weights = sum(packed.weight_bytes for packed in constants)
     arrays = sum(packed.size_bytes for packed in constants)
     sources = [path for path in bundle if path.endswith(".c") and "/" not in path]
-    sizes = network_sizes(folder, names.prefix, sources, len(choice.plan.calls), built, arrays)
+    sizes = network_sizes(folder, names.prefix, sources, built, arrays)
     return Measured(
         instructions=instructions,
         mismatches=sum(a != b for a, b in zip(output, expected, strict=True)),
@@ -111,33 +114,78 @@ def measure_choice(
     )
 
 
-def step_table(elf: Path, core: Core, choice: Choice, folder: Path) -> Table:
+def step_table(elf: Path, core: Core, prefix: str, folder: Path) -> Table:
     """What counts each step of a firmware by itself, with its cycles where the core has a model of them.
 
-    raises  InternalError if a step has no function of its own: STEP_CFLAGS were not used
+    prefix  of the network's C
+    raises  InternalError if the instructions of a step are not known: STEP_CFLAGS were not used
     """
-    ranges = _step_ranges(elf, core, choice, folder)
+    ranges = _step_ranges(elf, core, prefix, folder)
     return Table(ranges, folder / "table.txt", write_costs(elf, core, folder / "costs.txt"))
 
 
-def _step_ranges(elf: Path, core: Core, choice: Choice, folder: Path) -> Path:
-    """The file that tells the plugin where each step's function lies; the first range is the schedule."""
-    nm = find_compiler(core).removesuffix("gcc") + "nm"
-    listing = subprocess.run([nm, "-S", "--defined-only", str(elf)], capture_output=True, text=True, check=True).stdout
-    schedule, found = [], {}
-    for line in listing.splitlines():
+def _step_ranges(elf: Path, core: Core, prefix: str, folder: Path) -> Path:
+    """The file that tells the plugin which instructions of the network's own functions belong to which step.
+
+    An instruction belongs to the step in whose `case` it stands, also if it comes of a function inlined there.
+    """
+    functions = [f"{prefix}_{name}" for name in _FUNCTIONS]
+    nm = [_tool(core, "nm"), "-S", "--defined-only", str(elf)]
+    addresses: list[int] = []
+    for line in subprocess.run(nm, capture_output=True, text=True, check=True).stdout.splitlines():
         words = line.split()
-        if len(words) != 4 or words[2] not in "tT":
-            continue
-        first, size, name = int(words[0], 16) & ~1, int(words[1], 16), words[3].split(".")[0]
-        if name.startswith("step") and name[4:].isdigit():
-            found[int(name[4:])] = f"{first:x} {first + size:x} {name[4:]}"
-        elif name.startswith("loop") or name.endswith(("_push_rows", "_finish", "_begin")):
-            schedule.append(f"{first:x} {first + size:x} {SCHEDULE}")
-    steps = [call.step for call in choice.plan.calls]
-    missing = sorted(set(steps) - set(found))
-    if missing or not schedule:
-        raise InternalError(f"steps {missing} are no functions of their own in the firmware", where=str(elf))
+        if len(words) == 4 and words[2] in "tT" and words[3].split(".")[0] in functions:
+            first = int(words[0], 16) & ~1
+            addresses += range(first, first + int(words[1], 16), 2)
+    lines = _lines_of(elf, core, f"{prefix}.c", addresses)
+    ranges: list[tuple[int, int, str]] = []
+    for address in sorted(addresses):
+        name = lines.get(address, SCHEDULE)
+        if ranges and ranges[-1][1:] == (address, name):
+            ranges[-1] = (ranges[-1][0], address + 2, name)
+        else:
+            ranges.append((address, address + 2, name))
+    if len({name for _, _, name in ranges}) < 2:
+        raise InternalError("the firmware does not say which instruction belongs to which step", where=str(elf))
     file = folder / "ranges.txt"
-    file.write_text("\n".join([*schedule, *(found[step] for step in steps)]) + "\n")
+    file.write_text("".join(f"{first:x} {last:x} {name}\n" for first, last, name in ranges))
     return file
+
+
+def _lines_of(elf: Path, core: Core, source: str, addresses: Sequence[int]) -> dict[int, str]:
+    """The number of the step that each address belongs to, of those that belong to one."""
+    command = [_tool(core, "addr2line"), "-a", "-i", "-e", str(elf)]
+    asked = "".join(f"{address:#x}\n" for address in addresses)
+    answer = subprocess.run(command, input=asked, capture_output=True, text=True, check=True).stdout
+    cases: dict[str, list[str]] = {}
+    found: dict[int, str] = {}
+    address = -1
+    for line in answer.splitlines():
+        if line.startswith("0x"):
+            address = int(line, 16)
+            continue
+        # Where a function was inlined, the places of its callers follow; the last one is the network's own.
+        path, _, number = line.split(" ")[0].rpartition(":")
+        if Path(path).name == source and number.isdigit():
+            if path not in cases:
+                cases[path] = _cases(Path(path))
+            if step := cases[path][int(number)]:
+                found[address] = step
+    return found
+
+
+def _cases(source: Path) -> list[str]:
+    """For each line of a network's C, from 1 on, the step whose `case` it belongs to, or ""."""
+    steps, step = [""], ""
+    for line in source.read_text(encoding="utf-8").splitlines():
+        if match := _CASE.match(line):
+            step = match[1]
+        elif line == "        }":
+            step = ""  # the switch ends
+        steps.append(step)
+    return steps
+
+
+def _tool(core: Core, name: str) -> str:
+    """A program of the compiler's binutils."""
+    return find_compiler(core).removesuffix("gcc") + name

@@ -42,9 +42,8 @@ def compile_folder(folder: Path) -> None:
     report = json.loads((folder / REPORT).read_bytes())
     core, board = load_core(report["target"]), load_board(report["board"]) if report["board"] else None
     built = toolchain.build(folder, report["prefix"], core, board)
-    steps = len(report["layers"]) + 1  # taking in the input is the first
     arrays = report["flash"]["weights_bytes"] + report["flash"]["constants_bytes"]
-    sizes = network_sizes(folder, report["prefix"], report["sources"], steps, built, arrays)
+    sizes = network_sizes(folder, report["prefix"], report["sources"], built, arrays)
     firmware = None
     if board is not None:
         firmware = {

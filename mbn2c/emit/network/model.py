@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c import __version__
-from mbn2c.emit.network.addresses import row_text
 from mbn2c.emit.network.c_names import comment
+from mbn2c.emit.network.c_tables import Row, table_lines
 from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.network.memory_map import drawing
-from mbn2c.emit.network.steps import pixel_counts, step_values
+from mbn2c.emit.network.steps import buffer_row, piece_rows, pixel_counts, read_rows, step_row, step_values
 from mbn2c.files.bundle import Bundle
 from mbn2c.ir.graph import Graph, Tensor
 from mbn2c.ir.kernel import Kernel, Packed, Parts
@@ -246,27 +246,47 @@ def _step_values(
         {"name": name, "type": c_type(array), "count": array.size, "lines": array_lines(array)}
         for name, array in constant_arrays(constants, names).items()
     ]
-    by_step = {step["number"]: step for step in steps}
     graph = plan.graph
     copies, offset = [], 0
+    makers = {call.write: call.step for call in plan.calls}
     for port in graph.outputs:
-        buffer = plan.buffers[port.tensor]
-        copies.append(
-            {
-                "offset": offset,
-                "height": buffer.height,
-                "row_bytes": buffer.width * buffer.pixel_bytes,
-                "only_row": row_text(buffer, str(buffer.pad[0]), buffer.pad[1] * buffer.pixel_bytes),
-                "row": row_text(buffer, f"y + {buffer.pad[0]}", buffer.pad[1] * buffer.pixel_bytes),
-            }
-        )
+        copies.append({"offset": offset, "step": makers[port.tensor]})
         offset += graph.tensors[port.tensor].size_bytes
     return {
         "step_list": steps,
-        "loops": [[by_step[call.step] for call in reversed(loop.calls)] for loop in plan.loops],
+        "loops": [loop.calls[-1].step for loop in plan.loops],
+        "most_rows": max((sum(read.rows for read in call.reads) for call in plan.calls), default=1),
         "arrays": arrays,
         "copies": copies,
         "memory_map": drawing(plan),
         "has_pixel_tables": names.tables is not None,
         "kernel_headers": sorted({_header_file(kernel.headers[0]) for kernel in kernels.values() if kernel.headers}),
+        **_tables(plan),
     }
+
+
+def _tables(plan: Plan) -> dict[str, object]:
+    """The const tables of model.c, as lines of text."""
+    steps: list[Row] = []
+    reads: dict[str, Row] = {}
+    pieces: dict[str, Row] = {}
+    for call in plan.calls:
+        steps.append(step_row(plan, call, len(reads), len(pieces)))
+        reads |= _labelled(call.step, read_rows(plan, call))
+        pieces |= _labelled(call.step, piece_rows(plan, call))
+    numbers = [str(call.step) for call in plan.calls]
+    return {
+        "buffer_lines": table_lines(dict(zip(numbers, (buffer_row(plan, call) for call in plan.calls), strict=True))),
+        "read_count": len(reads),
+        "read_lines": table_lines(reads),
+        "piece_count": len(pieces),
+        "piece_lines": table_lines(pieces),
+        "step_lines": table_lines(dict(zip(numbers, steps, strict=True))),
+    }
+
+
+def _labelled(step: int, rows: Sequence[Row]) -> dict[str, Row]:
+    """Rows of a table by the step that they belong to: "7", or "7.0", "7.1" if there are several."""
+    if len(rows) == 1:
+        return {str(step): rows[0]}
+    return {f"{step}.{index}": row for index, row in enumerate(rows)}

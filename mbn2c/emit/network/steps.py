@@ -1,82 +1,61 @@
-"""Plan -> what the templates print for each step: addresses, conditions, tables of pieces, all as C text.
-
-Everything is decided here; the templates print.
+"""Plan -> what the template of model.c prints for each step: its words, its params, and its rows of the tables that
+templates/runtime/mbn_rows.h declares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from mbn2c.emit.network.addresses import row_text, times_bytes
 from mbn2c.emit.network.c_names import comment
+from mbn2c.emit.network.c_tables import Row, reciprocal, wrapped
 from mbn2c.emit.network.c_values import int_literal
 from mbn2c.ir.graph import Node, Tensor
 from mbn2c.ir.kernel import ChannelStride, Kernel, Packed, Parts, PixelStride
-from mbn2c.ir.plan import Buffer, Call, Plan, Read
+from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
 
 
 def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: Packed | None) -> dict[str, object]:
-    """Everything about one call; `packed` is None for the input."""
+    """The words and the kernel of one call; `packed` is None for the input."""
     graph = plan.graph
-    write = plan.buffers[call.write]
     values: dict[str, object] = {
         "number": call.step,
-        "write": {
-            "zero_point": quant_of(graph, call.write).zero_point,
-            "top": write.pad[0],
-            "bottom": write.pad[2],
-            "height": write.height,
-            "pixel_bytes": write.pixel_bytes,
-            "row_bytes": write.row_bytes,
-            "planar": write.planar,
-            "columns": write.columns,
-            "left": write.pad[1],
-            "right": write.pad[3],
-            "slots": write.slots,
-            "is_ring": write.is_ring,
-            "row": row_text(write, "row"),
-            "left_bytes": write.pad[1] * write.pixel_bytes,
-            "inner_bytes": write.width * write.pixel_bytes,
-            "right_bytes": write.pad[3] * write.pixel_bytes,
-        },
-        "out": _out(call, write),
-        "write_text": _tensor_text(graph.tensors[call.write], write),
-        "runs": _runs(plan, call),
-        "accumulates": call.accumulates,
-        "ready": _ready(plan, call),
-        "next": _deepest_reader(plan, call),
+        "write_text": _tensor_text(graph.tensors[call.write], plan.buffers[call.write]),
         "read_texts": [_tensor_text(graph.tensors[read.tensor], plan.buffers[read.tensor]) for read in call.reads],
-        "windows": [text for read in call.reads for text in _window(plan, call, read)],
-        "pieces": _pieces(plan, call),
-        "shift": _shift(write, call.pieces),
+        "accumulates": call.accumulates,
     }
-    values["uses_row"] = _mentions_row(values) or _has_padding_rows(call, write) or write.planar
     if packed is None:
-        return values | {"is_input": True, "title": "input", "kernel": ""}
+        return values | {"is_input": True, "title": "input"}
     node = graph.producer[call.write]
     kernel = kernels[call.node]
-    scratch = plan.scratch.get(call.step)
-    fields = [{"name": name, "value": _field_value(plan, call, value)} for name, value in packed.fields.items()]
+    fields = [f"{_field_value(plan, call, value)} /* {name} */," for name, value in packed.fields.items()]
     return values | {
         "is_input": False,
         "title": f"{comment(node.name)}, {_op_text(node)}",
         "kernel": kernel.function,
         "params": kernel.params,
-        "fields": fields,
-        "scratch": {"offset": scratch.offset, "bytes": scratch.size_bytes} if scratch else None,
-        "count": plan.buffers[call.reads[0].tensor].width if call.accumulates else write.width,
+        "field_lines": wrapped(fields),
     }
 
 
 def pixel_counts(plan: Plan, call: Call) -> tuple[int, ...]:
     """Every number of pixels the step's kernel is called with."""
-    write = plan.buffers[call.write]
-    left = 0 if call.accumulates else write.pad[1]
-    width = plan.buffers[call.reads[0].tensor].width if call.accumulates else write.width
+    bounds = _bounds(plan, call)
+    return tuple(sorted({stop - start for start, stop in bounds}))
+
+
+def _bounds(plan: Plan, call: Call) -> list[tuple[int, int]]:
+    """The columns of each piece of a row, padding not counted."""
+    left = 0 if call.accumulates else plan.buffers[call.write].pad[1]
+    width = _width(plan, call)
     stops = [min(end - left, width) for end in call.pieces] or [width]
-    return tuple(sorted({stop - start for start, stop in zip((0, *stops), stops, strict=False)}))
+    return list(zip((0, *stops), stops, strict=False))
+
+
+def _width(plan: Plan, call: Call) -> int:
+    """Pixels the kernel makes of a row, or sums up."""
+    return plan.buffers[call.reads[0].tensor if call.accumulates else call.write].width
 
 
 def _field_value(plan: Plan, call: Call, value: int | str | ChannelStride | PixelStride | Parts) -> str:
@@ -90,126 +69,114 @@ def _field_value(plan: Plan, call: Call, value: int | str | ChannelStride | Pixe
     return f"{{prefix}}_step{call.step}_{value}" if isinstance(value, str) else int_literal(value)
 
 
-# --- where a step writes and reads ---------------------------------------------------------------
+# --- tables --------------------------------------------------------------------------------------
 
 
-def _out(call: Call, write: Buffer) -> str:
-    """Where the row starts, padding included; for a piece its first pixel."""
-    if call.accumulates:
-        return str(write.offset)
-    if not call.pieces:
-        return row_text(write, "row")
-    if write.strip_columns:
-        return f"{write.strip_offset} + piece->out * {write.pixel_bytes}"
-    return f"{row_text(write, 'row')} + piece->out{times_bytes(write.column_bytes)}"
+def buffer_row(plan: Plan, call: Call) -> Row:
+    """An `mbn_buffer`."""
+    buffer = plan.buffers[call.write]
+    return {
+        "offset": buffer.offset,
+        "row_bytes": buffer.row_bytes,
+        "reciprocal": reciprocal(buffer),
+        "slots": buffer.slots,
+        "left": buffer.pad[1],
+        "width": buffer.width,
+        "right": buffer.pad[3],
+        "is_planar": int(buffer.planar),
+        "zero_point": quant_of(plan.graph, call.write).zero_point,
+        "channels": buffer.pixel_bytes,
+        "strip": buffer.strip_offset if buffer.strip_columns else -1,
+    }
 
 
-def _window(plan: Plan, call: Call, read: Read) -> list[str]:
-    """Where each row of the window starts."""
-    buffer = plan.buffers[read.tensor]
-    step = read.column_stride * buffer.column_bytes
-    column = f" + piece->first{times_bytes(step)}" if call.pieces else ""
-    y = "y" if _has_padding_rows(call, plan.buffers[call.write]) else "row"
-    texts = []
-    for k in range(read.rows):
-        row = _output_row(y, read.stride, read.first_row + k * read.dilation)
-        texts.append(row_text(buffer, row, read.first_column * buffer.column_bytes) + column)
-    if buffer.strip_columns:
-        if call.pieces:
-            texts[-1] = f"{buffer.strip_offset} + piece->window * {buffer.pixel_bytes}"
-        else:
-            columns = read.first_column - buffer.kept[-1]
-            texts[-1] = str(buffer.strip_offset + columns * buffer.pixel_bytes)
-    return texts
+def read_rows(plan: Plan, call: Call) -> list[Row]:
+    """An `mbn_read` for each tensor that the call reads."""
+    rows: list[Row] = []
+    for read in call.reads:
+        buffer, maker = plan.buffers[read.tensor], _maker(plan, read)
+        rows.append(
+            {
+                "step": maker.step,
+                "rows": read.rows,
+                "stride": read.stride,
+                "dilation": read.dilation,
+                "first": read.first_row,
+                # A step that sums rows up has made its only row when all of them are in.
+                "needed": _runs(plan, maker) if maker.accumulates else read.row_map.needed(0),
+                "start": read.first_column * buffer.column_bytes,
+                "column": read.column_stride * buffer.column_bytes,
+                "from_strip": int(buffer.strip_columns > 0),
+            }
+        )
+    return rows
 
 
-def _has_padding_rows(call: Call, write: Buffer) -> bool:
-    """Whether runs and output rows are counted differently."""
-    return not call.accumulates and (write.pad[0] > 0 or write.pad[2] > 0)
+def step_row(plan: Plan, call: Call, first_read: int, first_piece: int) -> Row:
+    """An `mbn_step`; first_read and first_piece are where its rows in those tables start."""
+    write, scratch = plan.buffers[call.write], plan.scratch.get(call.step)
+    pieces = piece_rows(plan, call)
+    loop = next(loop for loop in plan.loops if call in loop.calls)
+    return {
+        "rows": _runs(plan, call),
+        "top": 0 if call.accumulates else write.pad[0],
+        "height": _runs(plan, call) if call.accumulates else write.height,
+        "first_read": first_read,
+        "reads": len(call.reads),
+        "next": _deepest_reader(loop, call),
+        "above": -1 if call is loop.calls[0] else call.step - 1,
+        "count": _width(plan, call),
+        "scratch": scratch.offset if scratch else -1,
+        "sum_bytes": scratch.size_bytes if scratch and call.accumulates else 0,
+        "first_piece": first_piece if pieces else 0,
+        "pieces": len(pieces),
+    }
 
 
-def _mentions_row(values: Mapping[str, object]) -> bool:
-    shift = values["shift"]
-    if values["accumulates"] or (isinstance(shift, dict) and shift["row"] is not None):
-        return True  # Both ask which row it is.
-    return "row" in f"{values['out']} {values['windows']}"
-
-
-def _output_row(y: str, stride: int, first: int) -> str:
-    text = y if stride == 1 else f"{y} * {stride}"
-    return text if first == 0 else f"{text} + {first}"
-
-
-# --- pieces --------------------------------------------------------------------------------------
-
-
-def _pieces(plan: Plan, call: Call) -> dict[str, object] | None:
-    """The table of the pieces of a row, its columns as `mbn_piece` has them."""
-    if not call.pieces:
-        return None
+def piece_rows(plan: Plan, call: Call) -> list[Row]:
+    """An `mbn_piece` for each piece of a row; none if the row is made at once and no strip is read."""
+    read = next((read for read in call.reads if plan.buffers[read.tensor].strip_columns), None)
+    if not call.pieces and read is None:
+        return []
     write = plan.buffers[call.write]
     left = 0 if call.accumulates else write.pad[1]
-    width = plan.buffers[call.reads[0].tensor].width if call.accumulates else write.width
-    rows, first, made = [], 0, 0
-    for index, end in enumerate(call.pieces):
-        stop = min(end - left, width)
+    rows: list[Row] = []
+    made = 0
+    for index, (first, stop) in enumerate(_bounds(plan, call)):
         padding = left if index == 0 else 0
         source, moved, kept = 0, 0, 0
         out = left + first
         if write.strip_columns:
-            out = padding
-        if _shift(write, call.pieces):
             # Before the first piece of a row, what is left of the row above leaves the strip.
             source = write.kept[index - 1]
             moved = (write.columns if index == 0 else write.kept[index]) - source
             kept = 0 if index == 0 else made - write.kept[index]
             out = kept + padding
-        rows.append((first, stop - first, out, *_from_strip(plan, call, first, stop), source, moved, kept))
-        first, made = stop, end
-    is_small = max(max(row) for row in rows) < 256
-    return {
-        "type": "mbn_piece" if is_small else "mbn_wide_piece",
-        "count": len(rows),
-        "rows": [", ".join(f"{value:>3}" for value in row) for row in rows],
-    }
+            if write.slots == 0 and kept == 0:
+                source, moved = 0, 0  # nothing is saved, and nothing stays
+        window, needs = _from_strip(plan, read, first, stop) if read else (0, 0)
+        rows.append(
+            {
+                "first": first,
+                "count": stop - first,
+                "out": out,
+                "window": window,
+                "needs": needs,
+                "from": source,
+                "moved": moved,
+                "kept": kept,
+            }
+        )
+        made = call.pieces[index] if call.pieces else stop
+    return rows
 
 
-def _strip_read(plan: Plan, call: Call) -> Read | None:
-    return next((read for read in call.reads if plan.buffers[read.tensor].strip_columns), None)
-
-
-def _from_strip(plan: Plan, call: Call, first: int, stop: int) -> tuple[int, int]:
+def _from_strip(plan: Plan, read: Read, first: int, stop: int) -> tuple[int, int]:
     """Where the window of output columns first to stop - 1 starts in the strip, and the pieces that must be there."""
-    read = _strip_read(plan, call)
-    if read is None:
-        return 0, 0
-    needed = _pieces_needed(plan, read, stop)
+    columns = read.columns_needed(stop)
+    needed = next(index for index, end in enumerate(_maker(plan, read).pieces, start=1) if end >= columns)
     start = read.first_column + first * read.column_stride
     return start - plan.buffers[read.tensor].kept[needed - 1], needed
-
-
-def _pieces_needed(plan: Plan, read: Read, count: int) -> int:
-    """How many pieces of the strip's row make `count` output columns possible."""
-    columns = read.columns_needed(count)
-    return next(index for index, end in enumerate(_maker(plan, read).pieces, start=1) if end >= columns)
-
-
-def _shift(write: Buffer, pieces: Sequence[int]) -> dict[str, object] | None:
-    """How the oldest columns of a strip leave it; None if there is none or nothing to keep."""
-    if not write.strip_columns:
-        return None
-    if write.slots == 0:
-        # Without rows nothing must be saved, and without columns to keep nothing moves at all.
-        keeps = any(end > kept for end, kept in zip(pieces, write.kept[1:], strict=False))
-        return {"row": None, "row_above": None, "strip": write.strip_offset} if keeps else None
-    return {
-        "row": row_text(write, "row"),
-        "row_above": row_text(write, "row - 1"),
-        "strip": write.strip_offset,
-    }
-
-
-# --- when a step runs ----------------------------------------------------------------------------
 
 
 def _maker(plan: Plan, read: Read) -> Call:
@@ -221,43 +188,8 @@ def _runs(plan: Plan, call: Call) -> int:
     return plan.buffers[call.reads[0].tensor].height if call.accumulates else plan.buffers[call.write].rows
 
 
-def _ready(plan: Plan, call: Call) -> str:
-    """The C condition under which the step can make its next row or piece."""
-    own = f"net->made[{call.step}]"
-    conditions = [f"{own} < {_runs(plan, call)}"]
-    write = plan.buffers[call.write]
-    y = own
-    if _has_padding_rows(call, write):
-        y = f"mbn_output_row({own}, {write.pad[0]}, {write.height})"
-    for read in call.reads:
-        maker = _maker(plan, read)
-        made = f"net->made[{maker.step}]"
-        if maker.accumulates:
-            # A step that sums rows up has made its only row when all of them are in.
-            conditions.append(f"{made} >= {_runs(plan, maker)}")
-            continue
-        rows = _output_row(y, read.stride, read.first_row + read.extent)
-        if plan.buffers[read.tensor].strip_columns:
-            pieces = _pieces_wanted(plan, call, read)
-            conditions.append(f"mbn_has({made}, net->piece[{maker.step}], {rows}, {pieces})")
-        else:
-            conditions.append(f"{made} >= {rows}")
-    return " && ".join(conditions)
-
-
-def _pieces_wanted(plan: Plan, call: Call, read: Read) -> str:
-    """Pieces of the window's last row that the next piece needs; padding above waits for the first piece."""
-    own = f"net->piece[{call.step}]"
-    if not call.pieces:
-        return str(_pieces_needed(plan, read, plan.buffers[call.write].width))
-    top = 0 if call.accumulates else plan.buffers[call.write].pad[0]
-    index = own if top == 0 else f"net->made[{call.step}] < {top} ? 0 : {own}"
-    return f"step{call.step}_pieces[{index}].needs"
-
-
-def _deepest_reader(plan: Plan, call: Call) -> int:
+def _deepest_reader(loop: Rows, call: Call) -> int:
     """The step to try next: only what reads the new row can have become ready."""
-    loop = next(loop for loop in plan.loops if call in loop.calls)
     readers = [other.step for other in loop.calls if any(read.tensor == call.write for read in other.reads)]
     return max(readers, default=call.step)
 
