@@ -27,6 +27,7 @@ TOOLS = (
     ("make", "building the output folder", "make", False),
     ("g++", "tests: the generated C compiles as C++ too", "g++", True),
     ("clang", "tests: the generated C is clean under a second compiler", "clang", True),
+    ("clang-format", "tests: the plain C of templates/ is formatted", "clang-format", True),
     ("cmake", "tests: the generated CMakeLists.txt", "cmake", True),
 )
 

@@ -66,10 +66,12 @@ typedef void (*udata_cb_t)(qemu_plugin_id_t id, void *userdata);
 
 void qemu_plugin_register_vcpu_init_cb(qemu_plugin_id_t id, vcpu_cb_t cb);
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_cb_t cb);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, vcpu_udata_cb_t cb, enum qemu_plugin_cb_flags flags, void *userdata);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, vcpu_udata_cb_t cb, enum qemu_plugin_cb_flags flags,
-                                            void *userdata);
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, enum qemu_plugin_op op, void *ptr, uint64_t imm);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, vcpu_udata_cb_t cb,
+                                          enum qemu_plugin_cb_flags flags, void *userdata);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, vcpu_udata_cb_t cb,
+                                            enum qemu_plugin_cb_flags flags, void *userdata);
+void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, enum qemu_plugin_op op, void *ptr,
+                                                uint64_t imm);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, udata_cb_t cb, void *userdata);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t idx);
@@ -90,15 +92,19 @@ static const struct {
     const char *prefix;
     int class;
 } mnemonics[] = {
-    {"ldr", LOAD}, {"ldm", LOAD}, {"ldp", LOAD}, {"ldu", LOAD}, {"pop", LOAD}, {"vldr", LOAD}, {"vldm", LOAD}, {"vld", LOAD}, {"vpop", LOAD},
-    {"ld1", LOAD}, {"ld2", LOAD}, {"ld3", LOAD}, {"ld4", LOAD}, {"lb", LOAD}, {"lh", LOAD}, {"lw", LOAD}, {"ld", LOAD}, {"c.l", LOAD},
-    {"str", STORE}, {"stm", STORE}, {"stp", STORE}, {"stu", STORE}, {"push", STORE}, {"vst", STORE}, {"vpush", STORE}, {"st1", STORE},
-    {"st2", STORE}, {"sb", OTHER + 10}, {"sh", OTHER + 11}, {"sw", STORE}, {"sd", STORE}, {"c.s", STORE},
-    {"smla", MAC}, {"smml", MAC}, {"smul", MAC}, {"smmul", MAC}, {"smuad", MAC}, {"smusd", MAC}, {"umla", MAC}, {"umul", MAC}, {"mla", MAC},
-    {"mls", MAC}, {"mul", MAC}, {"madd", MAC}, {"sdot", MAC}, {"vmla", MAC}, {"vmul", MAC}, {"vqrdmulh", MAC}, {"vrmlaldavh", MAC}, {"vfma", MAC},
-    {"sxt", EXTEND}, {"uxt", EXTEND}, {"vmovl", EXTEND}, {"sext", EXTEND}, {"zext", EXTEND}, {"sbfx", EXTEND}, {"ubfx", EXTEND}, {"sxtl", EXTEND},
-    {"bic", OTHER}, {"bfi", OTHER}, {"bfc", OTHER}, {"bkpt", OTHER}, {"cb", BRANCH}, {"tb", BRANCH}, {"le ", BRANCH}, {"letp", BRANCH},
-    {"wls", BRANCH}, {"dls", OTHER}, {"ret", BRANCH}, {"jal", BRANCH}, {"j ", BRANCH}, {"jr", BRANCH}, {"b", BRANCH},
+    {"ldr", LOAD},       {"ldm", LOAD},    {"ldp", LOAD},    {"ldu", LOAD},      {"pop", LOAD},      {"vldr", LOAD},
+    {"vldm", LOAD},      {"vld", LOAD},    {"vpop", LOAD},   {"ld1", LOAD},      {"ld2", LOAD},      {"ld3", LOAD},
+    {"ld4", LOAD},       {"lb", LOAD},     {"lh", LOAD},     {"lw", LOAD},       {"ld", LOAD},       {"c.l", LOAD},
+    {"str", STORE},      {"stm", STORE},   {"stp", STORE},   {"stu", STORE},     {"push", STORE},    {"vst", STORE},
+    {"vpush", STORE},    {"st1", STORE},   {"st2", STORE},   {"sb", OTHER + 10}, {"sh", OTHER + 11}, {"sw", STORE},
+    {"sd", STORE},       {"c.s", STORE},   {"smla", MAC},    {"smml", MAC},      {"smul", MAC},      {"smmul", MAC},
+    {"smuad", MAC},      {"smusd", MAC},   {"umla", MAC},    {"umul", MAC},      {"mla", MAC},       {"mls", MAC},
+    {"mul", MAC},        {"madd", MAC},    {"sdot", MAC},    {"vmla", MAC},      {"vmul", MAC},      {"vqrdmulh", MAC},
+    {"vrmlaldavh", MAC}, {"vfma", MAC},    {"sxt", EXTEND},  {"uxt", EXTEND},    {"vmovl", EXTEND},  {"sext", EXTEND},
+    {"zext", EXTEND},    {"sbfx", EXTEND}, {"ubfx", EXTEND}, {"sxtl", EXTEND},   {"bic", OTHER},     {"bfi", OTHER},
+    {"bfc", OTHER},      {"bkpt", OTHER},  {"cb", BRANCH},   {"tb", BRANCH},     {"le ", BRANCH},    {"letp", BRANCH},
+    {"wls", BRANCH},     {"dls", OTHER},   {"ret", BRANCH},  {"jal", BRANCH},    {"j ", BRANCH},     {"jr", BRANCH},
+    {"b", BRANCH},
 };
 
 typedef struct {
@@ -331,16 +337,19 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
                 if (range != NULL && (k == 0 || range_of(pc - 1) != range)) {
                     qemu_plugin_register_vcpu_insn_exec_cb(insn, on_range, QEMU_PLUGIN_CB_NO_REGS, range);
                 }
-                qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &counters[class_of(disassembly)], 1);
+                qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64,
+                                                           &counters[class_of(disassembly)], 1);
                 free(disassembly);
                 const cost_t *cost = cost_of(pc);
                 for (int c = 0; cost != NULL && c < 2; c++) {
-                    qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &counters[LEAST_CYCLES + c], cost->cycles[c]);
+                    qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64,
+                                                               &counters[LEAST_CYCLES + c], cost->cycles[c]);
                 }
             }
             qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &executed, 1);
             if (histogram_path != NULL) {
-                qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &find_instruction(insn)->executed, 1);
+                qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64,
+                                                           &find_instruction(insn)->executed, 1);
             }
         }
     }
@@ -413,8 +422,8 @@ static bool read_costs(const char *path)
     }
     for (;;) {
         cost_t cost;
-        if (fscanf(file, "%" SCNx64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &cost.pc, &cost.cycles[0], &cost.cycles[1],
-                   &cost.taken[0], &cost.taken[1]) != 5) {
+        if (fscanf(file, "%" SCNx64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &cost.pc, &cost.cycles[0],
+                   &cost.cycles[1], &cost.taken[0], &cost.taken[1]) != 5) {
             break;
         }
         if (cost_count == room) {
@@ -512,7 +521,10 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
                 return -1;
             }
         } else {
-            fprintf(stderr, "count_instructions: unknown argument '%s'; known: start, stop, out, histogram, ranges, costs, table\n", argv[k]);
+            fprintf(
+                stderr,
+                "count_instructions: unknown argument '%s'; known: start, stop, out, histogram, ranges, costs, table\n",
+                argv[k]);
             return -1;
         }
     }

@@ -4,8 +4,9 @@
 #include <stdint.h>
 
 #define BLOCK_START 0xFFFFDED3u
-#define ITEM_IMAGE_TYPE 0x10210142u /* 1 word: executable, secure, Arm, RP2350; it is entered through the vector table at its start */
-#define ITEM_LAST 0x000001FFu       /* after 1 word of items */
+#define ITEM_IMAGE_TYPE \
+    0x10210142u /* 1 word: executable, secure, Arm, RP2350; it is entered through the vector table at its start */
+#define ITEM_LAST 0x000001FFu /* after 1 word of items */
 #define NO_NEXT_BLOCK 0u
 #define BLOCK_END 0xAB123579u
 

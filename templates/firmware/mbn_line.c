@@ -42,7 +42,7 @@ uint32_t mbn_get_u32(const uint8_t *bytes)
 int32_t mbn_line_receive(uint8_t *body, uint32_t capacity)
 {
     uint32_t length = 0;
-    uint32_t code = LONGEST_BLOCK;  /* length byte of the block being read; the longest has no zero behind it */
+    uint32_t code = LONGEST_BLOCK; /* length byte of the block being read; the longest has no zero behind it */
     uint32_t left = 0;
     uint32_t received = 0;
     for (;;) {

@@ -22,7 +22,7 @@ void mbn_send_begin(uint32_t code, uint16_t sequence);
 void mbn_send_u8(uint32_t value);
 void mbn_send_u16(uint32_t value);
 void mbn_send_u32(uint32_t value);
-void mbn_send_text(const char *text);                          /* 24 bytes, filled with zeros */
+void mbn_send_text(const char *text); /* 24 bytes, filled with zeros */
 void mbn_send_bytes(const void *bytes, uint32_t count);
 void mbn_send_end(void);
 

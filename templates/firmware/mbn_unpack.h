@@ -13,9 +13,9 @@ typedef struct {
     uint32_t left; /* bytes not looked at yet */
     uint32_t bits; /* looked at; the lowest `held` of them are not used yet */
     uint32_t held;
-    uint32_t block_left; /* codes until the next block begins */
-    uint32_t width;      /* of the block's codes */
-    uint32_t change;     /* the last byte's, against its neighbours */
+    uint32_t block_left;               /* codes until the next block begins */
+    uint32_t width;                    /* of the block's codes */
+    uint32_t change;                   /* the last byte's, against its neighbours */
     uint32_t slope[MBN_MOST_CHANNELS]; /* per channel, the last pixel less the one above it */
 } mbn_packed_t;
 

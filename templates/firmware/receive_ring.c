@@ -4,7 +4,8 @@
 #include "mbn_port.h"
 
 /* The host keeps no more than the window unanswered, or one frame; the rest is for a request that it sends again. */
-#define RING_BYTES ((MBN_BOARD_WINDOW_BYTES > MBN_BOARD_LINE_BYTES ? MBN_BOARD_WINDOW_BYTES : MBN_BOARD_LINE_BYTES) + 64u)
+#define RING_BYTES \
+    ((MBN_BOARD_WINDOW_BYTES > MBN_BOARD_LINE_BYTES ? MBN_BOARD_WINDOW_BYTES : MBN_BOARD_LINE_BYTES) + 64u)
 
 static volatile uint8_t ring[RING_BYTES];
 static volatile uint32_t next_in;

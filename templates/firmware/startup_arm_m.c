@@ -58,19 +58,34 @@ typedef struct {
 __attribute__((section(".vectors"), used)) static const vector_table vectors = {
     mbn_stack_top,
     {
-        mbn_start, fault, fault, fault, fault, fault, fault, 0, 0, 0, fault, fault, 0, fault, tick,
+        mbn_start,
+        fault,
+        fault,
+        fault,
+        fault,
+        fault,
+        fault,
+        0,
+        0,
+        0,
+        fault,
+        fault,
+        0,
+        fault,
+        tick,
 #if defined(MBN_UART_INTERRUPT)
         [VECTORS - 2u] = mbn_port_interrupt,
 #endif
     },
 };
 
-#if defined(__ARM_ARCH_7M__) || defined(__ARM_ARCH_7EM__) || defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)
+#if defined(__ARM_ARCH_7M__) || defined(__ARM_ARCH_7EM__) || defined(__ARM_ARCH_8M_MAIN__) || \
+    defined(__ARM_ARCH_8_1M_MAIN__)
 
 #define ICTR REGISTER(0xE000E004u)
 #define NVIC_WORDS ((ICTR & 0xFu) + 1u)
 #define CCR REGISTER(0xE000ED14u)
-#define CLIDR REGISTER(0xE000ED78u)  /* which caches there are; reads as 0 on cores without */
+#define CLIDR REGISTER(0xE000ED78u) /* which caches there are; reads as 0 on cores without */
 #define CCSIDR REGISTER(0xE000ED80u)
 #define CSSELR REGISTER(0xE000ED84u)
 #define ICIALLU REGISTER(0xE000EF50u)

@@ -31,6 +31,7 @@ __attribute__((aligned(4), used)) void mbn_trap(void)
     mbn_board_reset();
 }
 
+/* clang-format off */
 /* The first instructions; nobody returns from here, so there is no frame to speak of. */
 __asm__("\t.pushsection .vectors,\"ax\",@progbits\n\t.global mbn_start\n\t.type mbn_start, @function\nmbn_start:\n\t" ZICSR
         "csrci mstatus, 8\n\t" /* interrupts off */
@@ -39,6 +40,7 @@ __asm__("\t.pushsection .vectors,\"ax\",@progbits\n\t.global mbn_start\n\t.type 
         "csrw mtvec, t0\n\t"
         "j mbn_start_c\n\t"
         ".size mbn_start, . - mbn_start\n\t.popsection");
+/* clang-format on */
 
 __attribute__((used, noreturn)) void mbn_start_c(void)
 {

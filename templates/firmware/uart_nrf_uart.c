@@ -22,8 +22,9 @@ static const struct {
     uint32_t rate;
     uint32_t value;
 } rates[RATES] = {
-    {9600u, 0x00275000u},   {38400u, 0x009D5000u},  {57600u, 0x00EBF000u},  {115200u, 0x01D7E000u}, {230400u, 0x03AFB000u},
-    {250000u, 0x04000000u}, {460800u, 0x075F7000u}, {921600u, 0x0EBED000u}, {1000000u, 0x10000000u},
+    {9600u, 0x00275000u},   {38400u, 0x009D5000u},  {57600u, 0x00EBF000u},
+    {115200u, 0x01D7E000u}, {230400u, 0x03AFB000u}, {250000u, 0x04000000u},
+    {460800u, 0x075F7000u}, {921600u, 0x0EBED000u}, {1000000u, 0x10000000u},
 };
 
 int mbn_port_can_baud(uint32_t rate)

@@ -5,8 +5,8 @@
 #include "mbn_port.h"
 
 #define REGISTER(offset) (*(volatile uint8_t *)(MBN_UART_BASE + (offset)))
-#define DATA REGISTER(0u)         /* low byte of the divider while LINE_CONTROL_DIVIDER is set */
-#define INTERRUPT REGISTER(1u)    /* high byte of the divider likewise */
+#define DATA REGISTER(0u)      /* low byte of the divider while LINE_CONTROL_DIVIDER is set */
+#define INTERRUPT REGISTER(1u) /* high byte of the divider likewise */
 #define FIFO_CONTROL REGISTER(2u)
 #define LINE_CONTROL REGISTER(3u)
 #define LINE_STATUS REGISTER(5u)

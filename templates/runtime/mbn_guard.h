@@ -35,22 +35,22 @@ static inline int8_t mbn_quantize(float value, int32_t zero_point, int32_t low, 
 }
 
 /* The integer result before clamping, and in *near whether float32 could disagree. 0 < shift < 32, multiplier >= 0. */
-static inline int32_t mbn_guess(
-    int32_t acc, int32_t multiplier, int32_t shift, int32_t band, int32_t zero_point, int32_t low, int32_t high, int *near)
+static inline int32_t mbn_guess(int32_t acc, int32_t multiplier, int32_t shift, int32_t band, int32_t zero_point,
+                                int32_t low, int32_t high, int *near)
 {
     const uint32_t mask = ((uint32_t)1 << shift) - 1u;
     const int64_t product = (int64_t)acc * multiplier + ((int64_t)1 << (shift - 1));
     const uint32_t rest = (uint32_t)((uint64_t)product & mask);
     const int64_t wide = (product >> shift) + zero_point;
     const int32_t value = (int32_t)(wide < -1024 ? -1024 : wide > 1024 ? 1024 : wide);
-    *near = (rest < (uint32_t)band || rest > mask - (uint32_t)band)
-            && (multiplier == 0 || (value >= low - 1 && value <= high + 1));
+    *near = (rest < (uint32_t)band || rest > mask - (uint32_t)band) &&
+            (multiplier == 0 || (value >= low - 1 && value <= high + 1));
     return value;
 }
 
 /* As QLinearConv: rint(float32(acc) * scale) + zero_point. */
-static inline int8_t mbn_requantize_guarded(
-    int32_t acc, int32_t multiplier, int32_t shift, int32_t band, float scale, int32_t zero_point, int32_t low, int32_t high)
+static inline int8_t mbn_requantize_guarded(int32_t acc, int32_t multiplier, int32_t shift, int32_t band, float scale,
+                                            int32_t zero_point, int32_t low, int32_t high)
 {
     int near;
     const int32_t value = mbn_guess(acc, multiplier, shift, band, zero_point, low, high, &near);

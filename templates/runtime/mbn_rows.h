@@ -46,18 +46,18 @@ typedef struct {
     int32_t row_bytes;   /* of one slot */
     uint32_t reciprocal; /* 65536 / slots, rounded up, so that no core need divide; 0 if every row has its own slot */
     uint16_t slots;
-    uint16_t left;       /* columns of padding */
-    int32_t width;       /* columns between them */
+    uint16_t left; /* columns of padding */
+    int32_t width; /* columns between them */
     uint16_t right;
-    uint8_t is_planar;   /* a row is [channel][column], else [column][channel] */
+    uint8_t is_planar; /* a row is [channel][column], else [column][channel] */
     int8_t zero_point;
     int32_t channels;
-    int32_t strip;       /* its offset; -1: none */
+    int32_t strip; /* its offset; -1: none */
 } mbn_buffer;
 
 /* What a step reads of a tensor to make its row y, padding not counted: rows first + y * stride + k * dilation, k < rows. */
 typedef struct {
-    uint16_t step;      /* the one that makes the tensor */
+    uint16_t step; /* the one that makes the tensor */
     uint16_t rows;
     uint16_t stride;
     uint16_t dilation;
@@ -85,18 +85,18 @@ typedef struct {
 
 /* When a step runs, and how much it makes at a time. */
 typedef struct {
-    uint16_t rows;       /* to make, padding counted; a step that sums rows up counts those it reads */
-    uint16_t top;        /* so many are padding above */
-    uint16_t height;     /* and so many come of the kernel */
+    uint16_t rows;   /* to make, padding counted; a step that sums rows up counts those it reads */
+    uint16_t top;    /* so many are padding above */
+    uint16_t height; /* and so many come of the kernel */
     uint16_t first_read;
-    uint16_t reads;      /* 0: its rows come from outside */
-    uint16_t next;       /* to try after it: the deepest step of its loop that reads the tensor, else itself */
-    int16_t above;       /* to try if it cannot run: the step before it in its loop; -1: none */
-    int32_t count;       /* pixels of a row, for each of which the kernel makes one */
-    int32_t scratch;     /* offset of its working memory; -1: none */
-    int32_t sum_bytes;   /* so many of that are zero before the first row, if the step sums rows up */
+    uint16_t reads;    /* 0: its rows come from outside */
+    uint16_t next;     /* to try after it: the deepest step of its loop that reads the tensor, else itself */
+    int16_t above;     /* to try if it cannot run: the step before it in its loop; -1: none */
+    int32_t count;     /* pixels of a row, for each of which the kernel makes one */
+    int32_t scratch;   /* offset of its working memory; -1: none */
+    int32_t sum_bytes; /* so many of that are zero before the first row, if the step sums rows up */
     uint16_t first_piece;
-    uint16_t pieces;     /* of a row; 0: made at once */
+    uint16_t pieces; /* of a row; 0: made at once */
 } mbn_step;
 
 typedef struct {
@@ -104,7 +104,7 @@ typedef struct {
     const mbn_read *reads;
     const mbn_piece *pieces;
     const mbn_step *steps;
-    int has_many_rows;         /* rows are counted in uint16_t, else in uint8_t */
+    int has_many_rows; /* rows are counted in uint16_t, else in uint8_t */
 } mbn_network;
 
 /* How far an inference is, and the row that is made. */
@@ -123,7 +123,7 @@ typedef struct {
     int is_last;          /* of a step that sums rows up: no more rows follow */
     int seen_step;        /* what an observer sees when that is done: */
     const int8_t *seen;
-    int32_t seen_bytes;   /* 0: nothing */
+    int32_t seen_bytes; /* 0: nothing */
 } mbn_row;
 
 /* --- where ------------------------------------------------------------------------------------ */
@@ -189,7 +189,8 @@ MBN_INLINE int mbn_is_ready(const mbn_row *row, int number, int32_t r)
         const int32_t index = r < step->top || step->pieces == 1 ? 0 : row->piece[number];
         pieces = row->network->pieces[step->first_piece + index].needs;
     }
-    MBN_UNROLLED for (int i = 0; i < step->reads; i++) {
+    MBN_UNROLLED for (int i = 0; i < step->reads; i++)
+    {
         if (!mbn_can_read(row, &row->network->reads[step->first_read + i], y, pieces)) {
             return 0;
         }
@@ -200,7 +201,8 @@ MBN_INLINE int mbn_is_ready(const mbn_row *row, int number, int32_t r)
 /* --- padding and strips ----------------------------------------------------------------------- */
 
 /* The padding of a planar row: `left` bytes in front of every channel's pixels and `right` bytes behind them. */
-static inline void mbn_pad_planar(int8_t *row, int32_t channels, int32_t columns, int32_t left, int32_t right, int8_t zero_point)
+static inline void mbn_pad_planar(int8_t *row, int32_t channels, int32_t columns, int32_t left, int32_t right,
+                                  int8_t zero_point)
 {
     for (int32_t c = 0; c < channels; c++) {
         for (int32_t i = 0; i < left; i++) {
@@ -238,22 +240,26 @@ MBN_INLINE void mbn_find_rows(const mbn_row *row, int number, int32_t y, const m
 {
     const mbn_step *const step = &row->network->steps[number];
     const int8_t **in = row->in;
-    MBN_UNROLLED for (int i = 0; i < step->reads; i++) {
+    MBN_UNROLLED for (int i = 0; i < step->reads; i++)
+    {
         const mbn_read *const read = &row->network->reads[step->first_read + i];
         const mbn_buffer *const buffer = &row->network->buffers[read->step];
         const int32_t start = read->start + (piece != NULL ? piece->first * read->column : 0);
-        MBN_UNROLLED for (int k = 0; k < read->rows; k++) {
+        MBN_UNROLLED for (int k = 0; k < read->rows; k++)
+        {
             if (read->from_strip && k == read->rows - 1) {
                 *in++ = row->arena + buffer->strip + piece->window * buffer->channels;
             } else {
-                *in++ = row->arena + mbn_row_offset(buffer, y * read->stride + read->first + k * read->dilation) + start;
+                *in++ =
+                    row->arena + mbn_row_offset(buffer, y * read->stride + read->first + k * read->dilation) + start;
             }
         }
     }
 }
 
 /* Before the first row. */
-MBN_INLINE mbn_row mbn_start(const mbn_network *network, const int8_t **in, int8_t *arena, void *made, uint8_t *piece, int step, const int8_t *pixels)
+MBN_INLINE mbn_row mbn_start(const mbn_network *network, const int8_t **in, int8_t *arena, void *made, uint8_t *piece,
+                             int step, const int8_t *pixels)
 {
     const mbn_row row = {network, arena, made, piece, pixels, step, in, NULL, 0, NULL, 0, 0, 0, NULL, 0};
     return row;
@@ -293,7 +299,9 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
         int8_t *const strip = row->arena + buffer->strip;
         out = strip + piece->out * column;
         if (!is_first || (r > 0 && buffer->slots > 0)) {
-            int8_t *old = buffer->slots > 0 ? row->arena + mbn_row_offset(buffer, is_first ? r - 1 : r) + piece->from * column : NULL;
+            int8_t *old = buffer->slots > 0
+                              ? row->arena + mbn_row_offset(buffer, is_first ? r - 1 : r) + piece->from * column
+                              : NULL;
             mbn_shift(strip, old, piece->moved * column, piece->kept * column);
         }
     }
@@ -313,7 +321,8 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
     }
     if (buffer->is_planar) {
         if (is_first && r < buffer->slots && buffer->left + buffer->right > 0) {
-            mbn_pad_planar(start, buffer->channels, buffer->left + buffer->width + buffer->right, buffer->left, buffer->right, buffer->zero_point);
+            mbn_pad_planar(start, buffer->channels, buffer->left + buffer->width + buffer->right, buffer->left,
+                           buffer->right, buffer->zero_point);
         }
     } else {
         if (is_first && buffer->left > 0) {
@@ -359,7 +368,8 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
 /* --- in and out ------------------------------------------------------------------------------- */
 
 /* Raw pixels -> int8: `tables` has the 256 results of each channel. */
-static inline void mbn_convert_pixels(const int8_t *tables, int32_t channels, const int8_t *pixels, int8_t *out, int32_t count)
+static inline void mbn_convert_pixels(const int8_t *tables, int32_t channels, const int8_t *pixels, int8_t *out,
+                                      int32_t count)
 {
     const uint8_t *pixel = (const uint8_t *)pixels;
     for (int32_t i = 0; i < count * channels; i += channels) {

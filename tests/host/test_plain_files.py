@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from generated_headers import generated_headers
 from host_c import Net, write_c
 from models import tiny_mobilenet_v2
 from networks import kernels_of, quantized
 
 from mbn2c import __version__
 from mbn2c.emit.network.model import version_number
+from mbn2c.files.bundle import write_bundle
+from mbn2c.firmware.files import firmware_files
+from mbn2c.firmware.toolchain import find_compiler
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.resources.folders import templates
+from mbn2c.targets import load_board, load_core
 
 ROOMS = ("kernels", "runtime", "firmware")
 PLAIN = sorted(
@@ -37,7 +43,7 @@ def test_no_value_is_left_open(path: str) -> None:
     assert "{{ " not in text and "{%" not in text and "\r" not in text
 
 
-@pytest.mark.parametrize("path", sorted(path for path in CHECKING if (templates() / path).is_file()))
+@pytest.mark.parametrize("path", sorted(CHECKING))
 def test_headers_name_this_version(path: str) -> None:
     """Whoever raises __version__ raises it there too: sed -i 's/MBN_VERSION != 100/MBN_VERSION != 200/'."""
     assert CHECK.findall((templates() / path).read_text()) == [(str(version_number(__version__)), path.split("/")[-1])]
@@ -67,3 +73,92 @@ def test_files_of_another_version_do_not_compile(tmp_path: Path, source: str) ->
     header.write_text(header.read_text().replace(f"MBN_VERSION {version_number(__version__)}", "MBN_VERSION 99"))
     refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert refused.returncode != 0 and "take all files from one build" in refused.stderr
+
+
+# --- what a compiler and an editor say of them -----------------------------------------------------
+
+STRICT_CLANG = (
+    "-std=c99",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Wshadow",
+    "-Wstrict-prototypes",
+    "-Werror",
+    "-fsyntax-only",
+)
+KERNEL_CORES = {
+    "armv6m": "cortex-m0plus",
+    "armv7m": "cortex-m3",
+    "arm_dsp": "cortex-m4",
+    "arm_mve": "cortex-m55",
+    "rv32im": "rv32imc",
+    "scalar": "host",
+}
+# A board whose firmware has the file, and its core.
+BOARDS = {
+    "qemu-mps2-an386": "cortex-m4",
+    "qemu-riscv32-virt": "rv32imc",
+    "host": "host",
+    "raspberry-pi": "aarch64",
+    "pico": "cortex-m0plus",
+    "pico2": "cortex-m33",
+    "nrf52840-dk": "cortex-m4",
+    "nucleo-f446re": "cortex-m4",
+    "nucleo-l4r5zi": "cortex-m4",
+    "nucleo-h743zi2": "cortex-m7",
+}
+
+
+def clang_flags(core: str) -> list[str]:
+    """As GCC compiles for the core, with its C library; clang has not all of GCC's attributes."""
+    facts = load_core(core)
+    if facts.hosted:
+        return []
+    target = "arm-none-eabi" if facts.startup == "arm_m" else "riscv32"
+    own = [flag for flag in facts.cflags if not flag.startswith(("--specs", "-fno-schedule", "-mcmodel"))]
+    command = [find_compiler(facts), *facts.cflags, "-xc", "-E", "-v", "/dev/null"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    words = said.split("search starts here:\n")[-1].split("End of search list")[0].split()
+    folders = [folder for word in words if "/gcc/" not in (folder := str(Path(word).resolve()))]
+    return [f"--target={target}", "-Wno-unknown-attributes", *own, *(f"-isystem{folder}" for folder in folders)]
+
+
+def parse(source: Path, core: str, *includes: Path) -> None:
+    places = [f"-iquote{place}" for place in includes]
+    command = ["clang", *clang_flags(core), *STRICT_CLANG, *places, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:3000]
+
+
+@pytest.mark.parametrize("path", [path for path in PLAIN if path.startswith("kernels/") and path.endswith(".c")])
+def test_clang_parses_the_kernels(tmp_path: Path, path: str, need_tool: Callable[[str], str]) -> None:
+    need_tool("clang")
+    write_bundle(generated_headers(), tmp_path)
+    kernels, isa, source = templates() / "kernels", path.split("/")[1], templates() / path
+    folders = [source.parent, kernels / isa, kernels / "arm", tmp_path]
+    if source.parent.name == "portable":
+        parse(source, "host", source.parent, kernels / "arm_dsp" / "portable", *folders)
+    else:
+        parse(source, KERNEL_CORES[isa], *folders)
+
+
+def test_clang_parses_the_firmware(tmp_path: Path, need_tool: Callable[[str], str]) -> None:
+    """Each plain file with the generated headers of a board that has it."""
+    need_tool("clang")
+    left = {Path(path).name for path in PLAIN if path.startswith("firmware/") and path.endswith(".c")}
+    for board, core in BOARDS.items():
+        files = firmware_files(name="network", core=load_core(core), board=load_board(board), network={})
+        write_bundle(files, tmp_path / board)
+        here = {Path(path).name for path in files} & left
+        for name in sorted(here):
+            parse(tmp_path / board / "firmware" / name, core, tmp_path / board / "firmware")
+        left -= here
+    assert not left
+
+
+def test_plain_files_are_formatted(need_tool: Callable[[str], str]) -> None:
+    need_tool("clang-format")
+    paths = [str(templates() / path) for path in PLAIN if path.endswith((".c", ".h"))]
+    done = subprocess.run(["clang-format", "--dry-run", "-Werror", *paths], capture_output=True, text=True)
+    assert done.returncode == 0, f"clang-format -i\n{done.stderr[:3000]}"

@@ -4,6 +4,7 @@
 #ifndef MBN_ARM_ASM_H
 #define MBN_ARM_ASM_H
 
+/* clang-format off */
 #define MBN_FUNCTION(name, body)                                                                         \
     __asm__("\t.cfi_sections .debug_frame\n\t.pushsection .text." #name ",\"ax\",%progbits\n"            \
             "\t.syntax unified\n\t.thumb\n\t.p2align 2\n\t.thumb_func\n\t.global " #name "\n\t.type " #name \
@@ -19,5 +20,6 @@
     "\t.cfi_rel_offset r6, 8\n\t.cfi_rel_offset r7, 12\n\t.cfi_rel_offset r8, 16\n\t.cfi_rel_offset r9, 20\n" \
     "\t.cfi_rel_offset r10, 24\n\t.cfi_rel_offset r11, 28\n\t.cfi_rel_offset lr, 32\n"
 #define MBN_RETURN "pop {r4-r11, pc}\n"
+/* clang-format on */
 
 #endif

@@ -20,7 +20,8 @@ static int32_t dot(const int8_t *in, int32_t channels, const uint32_t *w, int32_
     return acc;
 }
 
-void mbn_conv2d_1x1_odd_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_conv2d_1x1_odd_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                int32_t count, void *scratch)
 {
     const int planar = p->channel_stride != 0;
     const int32_t channel = planar ? p->channel_stride : 1, pixel = planar ? 1 : p->out_channels;

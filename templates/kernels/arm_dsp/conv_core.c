@@ -16,6 +16,8 @@
 #include "mbn_arm_asm.h"
 #include "mbn_arm_dsp.h"
 
+/* clang-format off */
+
 #define L(text) text "\n"
 #define PROLOGUE(COUNT) \
     MBN_SAVE_ALL L("ldm r0, {r4-r11}") L("mov lr, r11") \

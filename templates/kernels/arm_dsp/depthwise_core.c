@@ -10,6 +10,8 @@
 #include "mbn_arm_asm.h"
 #include "mbn_arm_dsp.h"
 
+/* clang-format off */
+
 #define L(text) text "\n"
 #define OPEN MBN_SAVE_ALL L("ldm r0, {r0-r11}") L("push {r0-r10}") MBN_PUSHED(44) L("mov lr, r11")
 #define CLOSE L("add sp, sp, #44") MBN_PUSHED(-44) MBN_RETURN

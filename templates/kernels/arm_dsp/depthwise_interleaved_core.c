@@ -9,6 +9,8 @@
 #include "mbn_arm_asm.h"
 #include "mbn_arm_dsp.h"
 
+/* clang-format off */
+
 #define L(text) text "\n"
 #define OPEN MBN_SAVE_ALL L("ldm r0, {r1-r8}") L("mov lr, r8") L("push {r1-r7}") MBN_PUSHED(28) L("1:")
 #define BIAS L("ldm lr, {r0-r3}")

@@ -3,7 +3,8 @@
 #include "mbn_arm_dsp.h"
 #include "mbn_dsp.h"
 
-void mbn_global_average_pool_arm_dsp(const mbn_pool_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_global_average_pool_arm_dsp(const mbn_pool_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                     int32_t count, void *scratch)
 {
     const int32_t channels = p->channels;
     int32_t *sums = (int32_t *)scratch;

@@ -28,8 +28,9 @@ typedef struct {
     const uint32_t *x;  /* inputs [pair of taps][pixel], two int16 each */
     const uint32_t *weights_end;
     const uint32_t *x_end;
-    int32_t skip;            /* steps of 4 taps to skip in the first pass of the loop over four (quads: eight), 0..4 (8) */
-    const uint32_t *weights; /* per channel pair: bias_even, 256 * bias_odd + bias_even, one word per pair of taps, multipliers of even and odd */
+    int32_t skip; /* steps of 4 taps to skip in the first pass of the loop over four (quads: eight), 0..4 (8) */
+    /* per channel pair: bias_even, 256 * bias_odd + bias_even, one word per pair of taps, multipliers of even and odd */
+    const uint32_t *weights;
 } mbn_conv_block;
 
 /* Where the windows of some pixels start, for mbn_gather. */
@@ -40,11 +41,11 @@ typedef struct {
 } mbn_gather;
 
 /* `planar` and `interleaved` say how the output row lies. */
-#define MBN_CONV_FUNCTIONS(pixels)                                                                                    \
-    void mbn_conv_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                                            \
-    void mbn_conv_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                                       \
-    void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end);             \
-    void mbn_gather##pixels##_3x3x3_arm_dsp(const mbn_gather *g);                                                     \
+#define MBN_CONV_FUNCTIONS(pixels)                                                                        \
+    void mbn_conv_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                                \
+    void mbn_conv_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                           \
+    void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end); \
+    void mbn_gather##pixels##_3x3x3_arm_dsp(const mbn_gather *g);                                         \
     void mbn_gather##pixels##_3x3x1_arm_dsp(const mbn_gather *g);
 MBN_CONV_FUNCTIONS(1)
 MBN_CONV_FUNCTIONS(2)
@@ -66,18 +67,18 @@ typedef struct {
     int32_t out_stride; /* bytes between pixels */
     int8_t *out;
     const int8_t *rows[3]; /* at the first column needed of channel 0 */
-    int32_t row_skip;      /* from where the reading of a channel ends to the next channel; with one block: channel stride */
-    int32_t out_back;      /* from the end of a channel's outputs to the first of the next */
+    int32_t row_skip; /* from where the reading of a channel ends to the next channel; with one block: channel stride */
+    int32_t out_back; /* from the end of a channel's outputs to the first of the next */
     const uint32_t *weights_end;
     int32_t blocks_left, blocks; /* blocks per channel */
     const uint32_t *weights;
 } mbn_depthwise_block;
 
 /* The `once` functions make one block of every channel. */
-#define MBN_DEPTHWISE_FUNCTIONS(outputs)                                                  \
-    void mbn_depthwise_block##outputs##_s1_arm_dsp(const mbn_depthwise_block *b);         \
-    void mbn_depthwise_block##outputs##_s2_arm_dsp(const mbn_depthwise_block *b);         \
-    void mbn_depthwise_block##outputs##_once_s1_arm_dsp(const mbn_depthwise_block *b);    \
+#define MBN_DEPTHWISE_FUNCTIONS(outputs)                                               \
+    void mbn_depthwise_block##outputs##_s1_arm_dsp(const mbn_depthwise_block *b);      \
+    void mbn_depthwise_block##outputs##_s2_arm_dsp(const mbn_depthwise_block *b);      \
+    void mbn_depthwise_block##outputs##_once_s1_arm_dsp(const mbn_depthwise_block *b); \
     void mbn_depthwise_block##outputs##_once_s2_arm_dsp(const mbn_depthwise_block *b);
 MBN_DEPTHWISE_FUNCTIONS(1)
 MBN_DEPTHWISE_FUNCTIONS(2)
@@ -211,18 +212,28 @@ typedef struct {
     int32_t zero_point;
 } mbn_pool_arm_dsp_params;
 
-void mbn_conv2d_1x1_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_conv2d_1x1_odd_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_conv2d_1x1_quads_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_conv2d_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_conv2d_odd_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_conv2d_3x3_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_interleaved_arm_dsp(const mbn_depthwise_interleaved_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_add_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_conv2d_1x1_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                            int32_t count, void *scratch);
+void mbn_conv2d_1x1_odd_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                int32_t count, void *scratch);
+void mbn_conv2d_1x1_quads_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                  int32_t count, void *scratch);
+void mbn_conv2d_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                        void *scratch);
+void mbn_conv2d_odd_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                            void *scratch);
+void mbn_conv2d_3x3_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                            int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_params *p, const int8_t *const *rows,
+                                      int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_interleaved_arm_dsp(const mbn_depthwise_interleaved_arm_dsp_params *p,
+                                                  const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_add_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                     void *scratch);
 
 /* Adds one input row to the sums in scratch (int32 per channel, zero at first); _finish makes the output pixel of them. */
-void mbn_global_average_pool_arm_dsp(const mbn_pool_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_global_average_pool_arm_dsp(const mbn_pool_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                     int32_t count, void *scratch);
 void mbn_global_average_pool_arm_dsp_finish(const mbn_pool_arm_dsp_params *p, int8_t *out, const void *scratch);
 
 #ifdef __cplusplus

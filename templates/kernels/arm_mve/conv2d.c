@@ -4,11 +4,14 @@
 #include "mbn_arm_mve.h"
 #include "mbn_mve.h"
 
-typedef void kernel(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+typedef void kernel(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                    void *scratch);
 
-static inline void run(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch, kernel *of_taps)
+static inline void run(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                       void *scratch, kernel *of_taps)
 {
-    const mbn_conv2d_1x1_arm_mve_params taps = {p->weights, p->parts, p->taps, p->out_channels, p->zero_point, p->channel_stride};
+    const mbn_conv2d_1x1_arm_mve_params taps = {p->weights,      p->parts,      p->taps,
+                                                p->out_channels, p->zero_point, p->channel_stride};
     const int32_t row_bytes = p->row_bytes;
     int8_t *columns = (int8_t *)scratch;
     const int8_t *const column_row[1] = {columns};
@@ -32,12 +35,14 @@ static inline void run(const mbn_conv2d_arm_mve_params *p, const int8_t *const *
     }
 }
 
-void mbn_conv2d_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_conv2d_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                        void *scratch)
 {
     run(p, rows, out, count, scratch, mbn_conv2d_1x1_arm_mve);
 }
 
-void mbn_conv2d_odd_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_conv2d_odd_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                            void *scratch)
 {
     run(p, rows, out, count, scratch, mbn_conv2d_1x1_odd_arm_mve);
 }

@@ -5,7 +5,8 @@
 #include "mbn_math.h"
 #include "mbn_mve.h"
 
-void mbn_conv2d_1x1_odd_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_conv2d_1x1_odd_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                int32_t count, void *scratch)
 {
     const int planar = p->channel_stride != 0;
     const int32_t channel = planar ? p->channel_stride : 1, pixel = planar ? 1 : p->out_channels;

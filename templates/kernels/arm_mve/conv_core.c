@@ -9,6 +9,8 @@
 #include "mbn_arm_asm.h"
 #include "mbn_arm_mve.h"
 
+/* clang-format off */
+
 #define L(text) text "\n"
 #define X0 L("vldrb.8 q0, [r1], #16")
 #define X1 L("vldrb.8 q1, [r3], #16")

@@ -2,7 +2,8 @@
 /* depthwise_conv2d 3x3 on Helium, from planar rows to interleaved ones. */
 #include "mbn_arm_mve.h"
 
-void mbn_depthwise_conv2d_3x3_arm_mve(const mbn_depthwise_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_3x3_arm_mve(const mbn_depthwise_conv2d_arm_mve_params *p, const int8_t *const *rows,
+                                      int8_t *out, int32_t count, void *scratch)
 {
     const int8_t *weights = (const int8_t *)p->weights;
     mbn_depthwise_offsets_mve offsets;
@@ -16,8 +17,14 @@ void mbn_depthwise_conv2d_3x3_arm_mve(const mbn_depthwise_conv2d_arm_mve_params 
         }
         const int32_t group = n > 7 ? n / 2 : n;
         const mbn_depthwise_block_mve b = {
-            {rows[0] + done * p->stride, rows[1] + done * p->stride, rows[2] + done * p->stride}, (int8_t *)scratch, weights,
-            out + done * p->channels, p->channel_stride, p->zero_point, &offsets, weights + 28 * p->channels};
+            {rows[0] + done * p->stride, rows[1] + done * p->stride, rows[2] + done * p->stride},
+            (int8_t *)scratch,
+            weights,
+            out + done * p->channels,
+            p->channel_stride,
+            p->zero_point,
+            &offsets,
+            weights + 28 * p->channels};
         offsets.mask = 0xffffu >> (16 - 2 * group);
         offsets.second = group * p->channels;
         p->parts->blocks[n < 8 ? n - 1 : n / 2 + 3](&b);

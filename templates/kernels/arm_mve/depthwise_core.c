@@ -10,6 +10,8 @@
 #include "mbn_arm_asm.h"
 #include "mbn_arm_mve.h"
 
+/* clang-format off */
+
 #define L(text) text "\n"
 #define OPEN \
     MBN_SAVE_ALL L("vpush {d8-d15}") MBN_PUSHED(64) \

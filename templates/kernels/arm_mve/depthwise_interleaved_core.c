@@ -10,6 +10,8 @@
 #include "mbn_arm_asm.h"
 #include "mbn_arm_mve.h"
 
+/* clang-format off */
+
 #define L(text) text "\n"
 #define BIAS L("vldrw.32 q4, [r11], #16") L("vldrw.32 q5, [r11], #16") L("vldrw.32 q6, [r11], #16") L("vldrw.32 q7, [r11], #16")
 #define COLUMNS(row) L("add r4, " row ", r3") L("add r5, r4, r3")

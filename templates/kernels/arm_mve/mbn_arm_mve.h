@@ -31,10 +31,12 @@ typedef struct {
     const int8_t *x2;
     const int32_t *weights_end;
     const int8_t *x3;
-    int32_t passes;          /* of the loop over 4 x 16 taps */
-    int32_t skip;            /* steps of 16 taps to skip in the first pass, 0..3 */
-    const int32_t *weights;  /* per channel pair: bias_even x 4, bias_odd x 4; per 16 taps their bytes of even, of odd; multipliers even x 2, odd x 2 */
-    const uint16_t *offsets; /* of 8 outputs from `out`: pixels 0 to 3 of the even channel, of the odd one; then a mask of lanes */
+    int32_t passes; /* of the loop over 4 x 16 taps */
+    int32_t skip;   /* steps of 16 taps to skip in the first pass, 0..3 */
+    /* per channel pair: bias_even x 4, bias_odd x 4; per 16 taps their bytes of even, of odd; multipliers even x 2, odd x 2 */
+    const int32_t *weights;
+    /* of 8 outputs from `out`: pixels 0 to 3 of the even channel, of the odd one; then a mask of lanes */
+    const uint16_t *offsets;
 } mbn_conv_block_mve;
 
 void mbn_conv_block1_arm_mve(const mbn_conv_block_mve *b);
@@ -148,7 +150,8 @@ typedef struct {
 
 /* 3x3 depthwise convolution. */
 typedef struct {
-    const int32_t *weights; /* per channel 28 bytes: 0 0 0 0, three columns of w_0j w_1j w_2j 0, 0 0 0 0, bias, multiplier */
+    /* per channel 28 bytes: 0 0 0 0, three columns of w_0j w_1j w_2j 0, 0 0 0 0, bias, multiplier */
+    const int32_t *weights;
     const mbn_depthwise_parts_arm_mve *parts;
     int32_t channels;
     int32_t stride;
@@ -182,17 +185,26 @@ typedef struct {
     int32_t zero_point;
 } mbn_pool_arm_mve_params;
 
-void mbn_conv2d_1x1_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_conv2d_1x1_odd_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_conv2d_3rows_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_conv2d_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_conv2d_odd_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_arm_mve(const mbn_depthwise_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_interleaved_arm_mve(const mbn_depthwise_interleaved_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_add_arm_mve(const mbn_add_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_conv2d_1x1_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                            int32_t count, void *scratch);
+void mbn_conv2d_1x1_odd_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                int32_t count, void *scratch);
+void mbn_conv2d_3rows_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                              void *scratch);
+void mbn_conv2d_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                        void *scratch);
+void mbn_conv2d_odd_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                            void *scratch);
+void mbn_depthwise_conv2d_3x3_arm_mve(const mbn_depthwise_conv2d_arm_mve_params *p, const int8_t *const *rows,
+                                      int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_interleaved_arm_mve(const mbn_depthwise_interleaved_arm_mve_params *p,
+                                                  const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_add_arm_mve(const mbn_add_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                     void *scratch);
 
 /* Adds one input row to the sums in scratch (int32 per channel, zero at first); _finish makes the output pixel of them. */
-void mbn_global_average_pool_arm_mve(const mbn_pool_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_global_average_pool_arm_mve(const mbn_pool_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                     int32_t count, void *scratch);
 void mbn_global_average_pool_arm_mve_finish(const mbn_pool_arm_mve_params *p, int8_t *out, const void *scratch);
 
 #ifdef __cplusplus

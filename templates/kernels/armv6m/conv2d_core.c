@@ -3,6 +3,8 @@
 #include "mbn_armv6m.h"
 #include "mbn_armv6m_asm.h"
 
+/* clang-format off */
+
 /* r0 words; r1 weights - words; r2 weight; r3..r6 words; r8..r11 sums; r12 end of words. */
 #define NEXT                                                                                             \
     "ldrsb r2, [r1, r0]\n\tldmia r0!, {r3, r4, r5, r6}\n\tmuls r3, r2, r3\n\tmuls r4, r2, r4\n\t"         \

@@ -12,7 +12,8 @@ static void clear(mbn_dots_armv6m *d)
     }
 }
 
-static void four_pixels(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int32_t offset, int8_t *out, mbn_dots_armv6m *d)
+static void four_pixels(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int32_t offset, int8_t *out,
+                        mbn_dots_armv6m *d)
 {
     const int8_t *w = p->weights;
     const int32_t *q = p->requantize;
@@ -36,7 +37,8 @@ static void four_pixels(const mbn_conv2d_armv6m_params *p, const int8_t *const *
     }
 }
 
-static void one_pixel(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int32_t offset, int8_t *out, mbn_dots_armv6m *d)
+static void one_pixel(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int32_t offset, int8_t *out,
+                      mbn_dots_armv6m *d)
 {
     for (int32_t o = 0; o < p->outputs; o += 4) {
         const int32_t some = p->outputs - o < 4 ? p->outputs - o : 4;
@@ -51,13 +53,15 @@ static void one_pixel(const mbn_conv2d_armv6m_params *p, const int8_t *const *ro
             mbn_add_products_armv6m(d);
         }
         for (int32_t i = 0; i < some; i++) {
-            const mbn_stairs_armv6m stairs = mbn_stairs_of_armv6m(p->requantize + (o + i) * MBN_ARMV6M_WORDS, p->rounding);
+            const mbn_stairs_armv6m stairs =
+                mbn_stairs_of_armv6m(p->requantize + (o + i) * MBN_ARMV6M_WORDS, p->rounding);
             out[o + i] = mbn_requantize_armv6m(d->sum[i], &stairs);
         }
     }
 }
 
-void mbn_conv2d_direct_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_conv2d_direct_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                              void *scratch)
 {
     int32_t offset = 0;
     mbn_dots_armv6m d;

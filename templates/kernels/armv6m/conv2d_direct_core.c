@@ -3,6 +3,8 @@
 #include "mbn_armv6m.h"
 #include "mbn_armv6m_asm.h"
 
+/* clang-format off */
+
 /* r0 values left; r1..r4 many; r5 one; r6, r7 values; r8..r11 sums; r12 dots. */
 #define LOAD(place, sum) "ldr r7, [r0, #" place "]\n\tmov " sum ", r7\n\t"
 #define SAVE(place, sum) "mov r7, " sum "\n\tstr r7, [r0, #" place "]\n\t"

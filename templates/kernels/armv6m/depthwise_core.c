@@ -3,6 +3,8 @@
 #include "mbn_armv6m.h"
 #include "mbn_armv6m_asm.h"
 
+/* clang-format off */
+
 /* r0 walks through the frame; r1 row pointer, input; r2..r4 weights, products; r5 offset of the column; r6 out;
  * r8, r9 sums of the outputs that lack two columns and one; r10 sum of the output that is being finished; r11 channels;
  * r12 end. */

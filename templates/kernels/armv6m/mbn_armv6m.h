@@ -35,8 +35,8 @@ typedef struct {
 } mbn_conv2d_armv6m_params;
 
 typedef struct {
-    const int8_t *weights;     /* [blocks of 16 outputs][inputs][16] */
-    const uint8_t *groups;     /* [blocks][most_groups][16]: 20 * (12 - length of the group), bytes of code to jump over */
+    const int8_t *weights; /* [blocks of 16 outputs][inputs][16] */
+    const uint8_t *groups; /* [blocks][most_groups][16]: 20 * (12 - length of the group), bytes of code to jump over */
     const int32_t *requantize; /* [outputs][MBN_ARMV6M_WORDS] */
     int32_t rounding;
     uint16_t kernel_height;
@@ -58,15 +58,23 @@ typedef struct {
 } mbn_depthwise_conv2d_armv6m_params;
 
 /* scratch: 16 * inputs bytes, 4-aligned */
-void mbn_conv2d_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_conv2d_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                       void *scratch);
 /* scratch: 16 * (inputs + most_groups) bytes, 4-aligned */
-void mbn_conv2d_lanes_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_conv2d_direct_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_5x5_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_5x5_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_conv2d_lanes_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int8_t *out,
+                             int32_t count, void *scratch);
+void mbn_conv2d_direct_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                              void *scratch);
+void mbn_depthwise_conv2d_3x3_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                        int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                        int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                        int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                        int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out,
+                                 int32_t count, void *scratch);
 
 /* The words of a channel, unpacked: a * n + b in the short form, both parts of the factor in the long one. */
 typedef struct {
@@ -118,31 +126,33 @@ enum { MBN_CONV2D_PIXELS_ARMV6M = 4, MBN_LANES_PAIRS_ARMV6M = 4 };
 
 /* What one call of mbn_conv2d_channels_armv6m needs; the offsets are in the assembly. */
 typedef struct {
-    const int32_t *words;       /*  0: [inputs][MBN_CONV2D_PIXELS_ARMV6M] */
-    const int32_t *words_end;   /*  4 */
-    const int8_t *weights;      /*  8: of the channel */
-    const int32_t *requantize;  /* 12 */
-    int8_t *out;                /* 16 */
-    const int8_t *out_end;      /* 20 */
-    int32_t rounding;           /* 24 */
-    int32_t place[MBN_CONV2D_PIXELS_ARMV6M];      /* 28: offset of each pixel in `out`; a pixel beyond the row is stored to pixel 0, before it */
-    int32_t unused;             /* makes 12 words, copied by two LDM of six */
+    const int32_t *words;      /*  0: [inputs][MBN_CONV2D_PIXELS_ARMV6M] */
+    const int32_t *words_end;  /*  4 */
+    const int8_t *weights;     /*  8: of the channel */
+    const int32_t *requantize; /* 12 */
+    int8_t *out;               /* 16 */
+    const int8_t *out_end;     /* 20 */
+    int32_t rounding;          /* 24 */
+    int32_t place
+        [MBN_CONV2D_PIXELS_ARMV6M]; /* 28: offset of each pixel in `out`; a pixel beyond the row is stored to pixel 0, before it */
+    int32_t unused;                 /* makes 12 words, copied by two LDM of six */
 } mbn_conv2d_frame_armv6m;
 void mbn_conv2d_channels_armv6m(const mbn_conv2d_frame_armv6m *f);
 
 /* What one call of mbn_lanes_channels_armv6m needs; the offsets are in the assembly. */
 typedef struct {
-    const int32_t *words;       /*  0: [inputs][MBN_LANES_PAIRS_ARMV6M] */
-    const int32_t *words_end;   /*  4 */
-    int32_t *sums;              /*  8: [groups][MBN_LANES_PAIRS_ARMV6M] */
-    const int8_t *weights;      /* 12: of the channel */
-    const uint8_t *groups;      /* 16: of the channel */
-    const int32_t *requantize;  /* 20 */
-    int8_t *out;                /* 24 */
-    const int8_t *out_end;      /* 28 */
-    int32_t rounding;           /* 32 */
-    int32_t place[2 * MBN_LANES_PAIRS_ARMV6M];      /* 36: offset of each pixel in `out`; a pixel beyond the row is stored to pixel 0, before it */
-    int32_t unused;             /* makes 18 words, copied by three LDM of six */
+    const int32_t *words;      /*  0: [inputs][MBN_LANES_PAIRS_ARMV6M] */
+    const int32_t *words_end;  /*  4 */
+    int32_t *sums;             /*  8: [groups][MBN_LANES_PAIRS_ARMV6M] */
+    const int8_t *weights;     /* 12: of the channel */
+    const uint8_t *groups;     /* 16: of the channel */
+    const int32_t *requantize; /* 20 */
+    int8_t *out;               /* 24 */
+    const int8_t *out_end;     /* 28 */
+    int32_t rounding;          /* 32 */
+    /* 36: offset of each pixel in `out`; a pixel beyond the row is stored to pixel 0, before it */
+    int32_t place[2 * MBN_LANES_PAIRS_ARMV6M];
+    int32_t unused; /* makes 18 words, copied by three LDM of six */
 } mbn_lanes_frame_armv6m;
 void mbn_lanes_channels_armv6m(const mbn_lanes_frame_armv6m *f);
 

@@ -5,6 +5,7 @@
 
 #include "mbn_arm_asm.h"
 
+/* clang-format off */
 /* All registers that belong to the caller: first and last instructions of a function. */
 #define MBN_SAVE_ALL_ARMV6M                                                                              \
     "push {r4-r7, lr}\n" MBN_PUSHED(20) "\t.cfi_rel_offset r4, 0\n\t.cfi_rel_offset r5, 4\n"            \
@@ -32,5 +33,6 @@
 #define MBN_LONG(v, base, span, a, b, spare)                                                                  \
     MBN_CLAMP(v, base, span) "movs " spare ", " v "\n\tmuls " spare ", " b ", " spare "\n\tlsrs " spare ", " spare \
     ", #10\n\tmuls " v ", " a ", " v "\n\tadds " v ", " v ", " spare "\n\tlsrs " v ", " v ", #24\n\tsubs " v ", #128\n\t"
+/* clang-format on */
 
 #endif

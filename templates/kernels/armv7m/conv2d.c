@@ -40,30 +40,30 @@ enum { LANE = 24 };
 
 /* `last` is the place of the last odd pixel: its own, or that of its even neighbour if the row ends there; it is stored
  * first, so the even one overwrites it. */
-#define BLOCK(pairs)                                                                                                 \
-    static inline void block##pairs(const mbn_conv2d_armv7m_params *p, const int32_t *a, int8_t *out, int32_t last)  \
-    {                                                                                                                \
-        const int32_t stride = p->outputs;                                                                           \
-        const int32_t *a_end = a + p->inputs * (pairs);                                                       \
-        const int8_t *w = p->weights;                                                                                \
-        const int32_t *q = p->requantize;                                                                            \
-        const int8_t *out_end = out + stride;                                                                        \
-        do {                                                                                                         \
-            int64_t s[3] = {1 << (LANE - 1), 1 << (LANE - 1), 1 << (LANE - 1)};                                      \
-            mbn_dot##pairs##_armv7m(a, a_end, w, s);                                                                              \
-            w += p->inputs;                                                                                   \
-            out[last] = mbn_requantize_armv7m((int32_t)(s[(pairs)-1] >> LANE), q[0], q + 3);                         \
-            int8_t *o = out;                                                                                         \
-            for (int32_t i = 0; i < (pairs); i++) {                                                                  \
-                o[0] = mbn_requantize_armv7m((int32_t)(s[i] & ((1 << LANE) - 1)), q[0], q + 1);                      \
-                if (i < (pairs)-1) {                                                                                 \
-                    o[stride] = mbn_requantize_armv7m((int32_t)(s[i] >> LANE), q[0], q + 3);                         \
-                    o += 2 * stride;                                                                                 \
-                }                                                                                                    \
-            }                                                                                                        \
-            q += 5;                                                                                                  \
-            out++;                                                                                                   \
-        } while (out != out_end);                                                                                    \
+#define BLOCK(pairs)                                                                                                \
+    static inline void block##pairs(const mbn_conv2d_armv7m_params *p, const int32_t *a, int8_t *out, int32_t last) \
+    {                                                                                                               \
+        const int32_t stride = p->outputs;                                                                          \
+        const int32_t *a_end = a + p->inputs * (pairs);                                                             \
+        const int8_t *w = p->weights;                                                                               \
+        const int32_t *q = p->requantize;                                                                           \
+        const int8_t *out_end = out + stride;                                                                       \
+        do {                                                                                                        \
+            int64_t s[3] = {1 << (LANE - 1), 1 << (LANE - 1), 1 << (LANE - 1)};                                     \
+            mbn_dot##pairs##_armv7m(a, a_end, w, s);                                                                \
+            w += p->inputs;                                                                                         \
+            out[last] = mbn_requantize_armv7m((int32_t)(s[(pairs)-1] >> LANE), q[0], q + 3);                        \
+            int8_t *o = out;                                                                                        \
+            for (int32_t i = 0; i < (pairs); i++) {                                                                 \
+                o[0] = mbn_requantize_armv7m((int32_t)(s[i] & ((1 << LANE) - 1)), q[0], q + 1);                     \
+                if (i < (pairs)-1) {                                                                                \
+                    o[stride] = mbn_requantize_armv7m((int32_t)(s[i] >> LANE), q[0], q + 3);                        \
+                    o += 2 * stride;                                                                                \
+                }                                                                                                   \
+            }                                                                                                       \
+            q += 5;                                                                                                 \
+            out++;                                                                                                  \
+        } while (out != out_end);                                                                                   \
     }
 BLOCK(2)
 BLOCK(1)

@@ -3,6 +3,8 @@
 #include "mbn_arm_asm.h"
 #include "mbn_armv7m.h"
 
+/* clang-format off */
+
 /* Three pairs, six pixels; the compiler spills here, so the channel loop is written out.
  *   r0 pairs, then out   r1 weights   r2 weight, then stride   r3 requantize   r4..r9 sums   r10..r12 words, then R, M
  *   lr end of the pairs, then high word of R. The frame is pushed on the stack, where sp finds it. */

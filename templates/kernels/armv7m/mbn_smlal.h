@@ -14,6 +14,7 @@ static inline int8_t mbn_requantize_armv7m(int32_t v, int32_t multiplier, const 
     return (int8_t)high;
 }
 
+/* clang-format off */
 /* acc += sum over k of pairs[k][i] * w[k]; inputs is a multiple of 8. */
 #define MBN_STEP2                                                                     \
     "ldmia %[a]!, {r4, r5}\n\tldrsb %[t], [%[w]], #1\n\t"                         \
@@ -42,6 +43,7 @@ static inline void mbn_dot1_armv7m(const int32_t *a, const int32_t *end, const i
                      : "r4", "cc", "memory");
     s[0] = s0;
 }
+/* clang-format on */
 
 #undef MBN_STEP1
 #undef MBN_STEP2

@@ -48,8 +48,8 @@ static inline void pack(const mbn_conv2d_rv32im_params *p, const int8_t *const *
     }
 }
 
-void mbn_conv2d_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out,
-                             int32_t count, void *scratch)
+void mbn_conv2d_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                       void *scratch)
 {
     int32_t *words = (int32_t *)scratch;
     int32_t offset = 0;
@@ -59,8 +59,16 @@ void mbn_conv2d_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *r
         const int32_t n = pixels < count ? pixels : count;
         const int32_t last = (n - 1) * p->outputs;
         const int32_t pairs = (n + 1) / 2;
-        mbn_conv2d_frame_rv32im f = {words, words + p->inputs * pairs, p->requantize, out, out + (p->outputs & ~1), p->outputs, 1,
-                   last, p->weights, p->groups};
+        mbn_conv2d_frame_rv32im f = {words,
+                                     words + p->inputs * pairs,
+                                     p->requantize,
+                                     out,
+                                     out + (p->outputs & ~1),
+                                     p->outputs,
+                                     1,
+                                     last,
+                                     p->weights,
+                                     p->groups};
         if (pairs == 3) {
             pack(p, rows, offset, n, words, 3);
         } else if (pairs == 2) {

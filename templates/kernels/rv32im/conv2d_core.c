@@ -2,6 +2,8 @@
 /* conv2d for RV32IM: all channels of one to three pairs of pixels, in assembly. */
 #include "mbn_rv32im.h"
 
+/* clang-format off */
+
 /* A pixel or a channel that does not exist is stored to the place of its neighbour, and before it. */
 /* The compiler spills a dozen registers here, so the loops are written out.
  * a0 words, a1 weights, a2 groups, a3 frame; sums of a group: a4..a7, t5, t6; all: s0..s5; high: s6..s11;

@@ -40,12 +40,18 @@ typedef struct {
 } mbn_depthwise_conv2d_rv32im_params;
 
 /* scratch: 4 * pairs * inputs bytes, 4-aligned, with as many pairs of pixels as fit count, at most 3 */
-void mbn_conv2d_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_s1_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_s2_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_5x5_s1_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_5x5_s2_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
+void mbn_conv2d_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                       void *scratch);
+void mbn_depthwise_conv2d_3x3_s1_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
+                                        int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s2_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
+                                        int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s1_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
+                                        int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s2_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
+                                        int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out,
+                                 int32_t count, void *scratch);
 
 static inline int8_t mbn_requantize_short_rv32im(int32_t sum, int32_t low, int32_t factor, int32_t offset, int32_t span)
 {
@@ -71,23 +77,24 @@ static inline int8_t mbn_requantize_rv32im(int32_t sum, const int32_t *q)
     if (q[MBN_RV32IM_SPAN] == 0) {
         return mbn_requantize_long_rv32im(sum, q[MBN_RV32IM_LOW], q[MBN_RV32IM_FACTOR]);
     }
-    return mbn_requantize_short_rv32im(sum, q[MBN_RV32IM_LOW], q[MBN_RV32IM_FACTOR], q[MBN_RV32IM_OFFSET], q[MBN_RV32IM_SPAN]);
+    return mbn_requantize_short_rv32im(sum, q[MBN_RV32IM_LOW], q[MBN_RV32IM_FACTOR], q[MBN_RV32IM_OFFSET],
+                                       q[MBN_RV32IM_SPAN]);
 }
 
 /* --- the core of conv2d, in assembly; conv2d_core_rv32im.c ------------------------------------------------------- */
 
 /* What a block of pixels works on; the offsets are in the assembly. */
 typedef struct {
-    const int32_t *words;       /*  0: [inputs][pairs] */
-    const int32_t *words_end;   /*  4 */
-    const int32_t *requantize;  /*  8 */
-    int8_t *out;                /* 12 */
-    const int8_t *out_end;      /* 16 */
-    int32_t stride;             /* 20: from pixel to pixel in `out` */
-    int32_t second;             /* 24: place of the second channel of a pair, 1; 0 if there is none */
-    int32_t last;               /* 28: place of the last odd pixel, or of its even neighbour if the row ends there */
-    const int8_t *weights;      /* 32 */
-    const int8_t *groups;       /* 36 */
+    const int32_t *words;      /*  0: [inputs][pairs] */
+    const int32_t *words_end;  /*  4 */
+    const int32_t *requantize; /*  8 */
+    int8_t *out;               /* 12 */
+    const int8_t *out_end;     /* 16 */
+    int32_t stride;            /* 20: from pixel to pixel in `out` */
+    int32_t second;            /* 24: place of the second channel of a pair, 1; 0 if there is none */
+    int32_t last;              /* 28: place of the last odd pixel, or of its even neighbour if the row ends there */
+    const int8_t *weights;     /* 32 */
+    const int8_t *groups;      /* 36 */
 } mbn_conv2d_frame_rv32im;
 
 void mbn_conv2d_block1_rv32im(mbn_conv2d_frame_rv32im *f);

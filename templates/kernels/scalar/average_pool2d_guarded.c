@@ -66,11 +66,11 @@ static int8_t output(const mbn_guarded_pool_params *p, const int8_t *const *rows
         const int32_t value = mbn_guess(acc, p->multiplier, p->shift, p->band, p->zero_point, p->low, p->high, &near);
         return near ? float_output(p, rows, first, c) : mbn_clamp(value, p->low, p->high);
     }
-    return mbn_requantize_guarded(
-        acc, p->multiplier, p->shift, p->band, p->scale[0], p->zero_point, p->low, p->high);
+    return mbn_requantize_guarded(acc, p->multiplier, p->shift, p->band, p->scale[0], p->zero_point, p->low, p->high);
 }
 
-void mbn_average_pool2d_guarded_scalar(const mbn_guarded_pool_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_average_pool2d_guarded_scalar(const mbn_guarded_pool_params *p, const int8_t *const *rows, int8_t *out,
+                                       int32_t count, void *scratch)
 {
     (void)scratch;
     for (int32_t x = 0; x < count; x++) {

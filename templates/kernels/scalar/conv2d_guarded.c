@@ -70,11 +70,12 @@ static int8_t output(const mbn_guarded_params *p, const int8_t *const *rows, int
             mbn_guess(acc, p->multiplier[o], p->shift, p->band[o], p->zero_point, p->low, p->high, &near);
         return near ? float_output(p, rows, first, o) : mbn_clamp(value, p->low, p->high);
     }
-    return mbn_requantize_guarded(
-        acc, p->multiplier[o], p->shift, p->band[o], p->scale[o], p->zero_point, p->low, p->high);
+    return mbn_requantize_guarded(acc, p->multiplier[o], p->shift, p->band[o], p->scale[o], p->zero_point, p->low,
+                                  p->high);
 }
 
-void mbn_conv2d_guarded_scalar(const mbn_guarded_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_conv2d_guarded_scalar(const mbn_guarded_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                               void *scratch)
 {
     const int32_t per_channel = p->kernel_height * p->kernel_width * p->in_channels;
     /* With fewer than four channels each is computed alone, four times. */

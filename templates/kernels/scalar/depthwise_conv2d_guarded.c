@@ -48,7 +48,8 @@ static int8_t float_output(const mbn_guarded_params *p, const int8_t *const *row
     return mbn_quantize(scaled, p->zero_point, p->low, p->high);
 }
 
-void mbn_depthwise_conv2d_guarded_scalar(const mbn_guarded_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_guarded_scalar(const mbn_guarded_params *p, const int8_t *const *rows, int8_t *out,
+                                         int32_t count, void *scratch)
 {
     const int32_t multiplier = p->out_channels / p->in_channels;
     (void)scratch;
@@ -64,12 +65,12 @@ void mbn_depthwise_conv2d_guarded_scalar(const mbn_guarded_params *p, const int8
             }
             if (p->is_float) {
                 int near;
-                const int32_t value = mbn_guess(
-                    acc, p->multiplier[o], p->shift, p->band[o], p->zero_point, p->low, p->high, &near);
+                const int32_t value =
+                    mbn_guess(acc, p->multiplier[o], p->shift, p->band[o], p->zero_point, p->low, p->high, &near);
                 *out++ = near ? float_output(p, rows, first, o) : mbn_clamp(value, p->low, p->high);
             } else {
-                *out++ = mbn_requantize_guarded(
-                    acc, p->multiplier[o], p->shift, p->band[o], p->scale[o], p->zero_point, p->low, p->high);
+                *out++ = mbn_requantize_guarded(acc, p->multiplier[o], p->shift, p->band[o], p->scale[o], p->zero_point,
+                                                p->low, p->high);
             }
         }
     }

@@ -3,7 +3,8 @@
 #include "mbn_kernels.h"
 #include "mbn_math.h"
 
-void mbn_global_average_pool_scalar(const mbn_pool_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_global_average_pool_scalar(const mbn_pool_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                                    void *scratch)
 {
     int32_t *sums = (int32_t *)scratch;
     const int8_t *in = rows[0];

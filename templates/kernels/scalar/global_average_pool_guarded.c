@@ -3,7 +3,8 @@
 #include "mbn_guard.h"
 #include "mbn_kernels.h"
 
-void mbn_global_average_pool_guarded_scalar(const mbn_guarded_pool_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_global_average_pool_guarded_scalar(const mbn_guarded_pool_params *p, const int8_t *const *rows, int8_t *out,
+                                            int32_t count, void *scratch)
 {
     int32_t *sums = (int32_t *)scratch;
     const int8_t *in = rows[0];
@@ -19,7 +20,7 @@ void mbn_global_average_pool_guarded_scalar_finish(const mbn_guarded_pool_params
 {
     const int32_t *sums = (const int32_t *)scratch;
     for (int32_t c = 0; c < p->channels; c++) {
-        out[c] = mbn_requantize_guarded(
-            sums[c] + p->bias, p->multiplier, p->shift, p->band, p->scale[0], p->zero_point, p->low, p->high);
+        out[c] = mbn_requantize_guarded(sums[c] + p->bias, p->multiplier, p->shift, p->band, p->scale[0], p->zero_point,
+                                        p->low, p->high);
     }
 }

@@ -86,22 +86,40 @@ static void gather_gray(const mbn_gather *g, int32_t pixels)
     }
 }
 
-#define FUNCTIONS(pixels)                                                                                    \
-    void mbn_conv_block##pixels##_planar_arm_dsp(const mbn_conv_block *b) { block(b, pixels, 1); }           \
-    void mbn_conv_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b) { block(b, pixels, 0); }      \
-    void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end)     \
-    {                                                                                                        \
-        widen(in, channels, x, end, pixels);                                                                 \
-    }                                                                                                        \
-    void mbn_gather##pixels##_3x3x3_arm_dsp(const mbn_gather *g) { gather(g, pixels); }                      \
-    void mbn_gather##pixels##_3x3x1_arm_dsp(const mbn_gather *g) { gather_gray(g, pixels); }
+#define FUNCTIONS(pixels)                                                                                \
+    void mbn_conv_block##pixels##_planar_arm_dsp(const mbn_conv_block *b)                                \
+    {                                                                                                    \
+        block(b, pixels, 1);                                                                             \
+    }                                                                                                    \
+    void mbn_conv_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b)                           \
+    {                                                                                                    \
+        block(b, pixels, 0);                                                                             \
+    }                                                                                                    \
+    void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end) \
+    {                                                                                                    \
+        widen(in, channels, x, end, pixels);                                                             \
+    }                                                                                                    \
+    void mbn_gather##pixels##_3x3x3_arm_dsp(const mbn_gather *g)                                         \
+    {                                                                                                    \
+        gather(g, pixels);                                                                               \
+    }                                                                                                    \
+    void mbn_gather##pixels##_3x3x1_arm_dsp(const mbn_gather *g)                                         \
+    {                                                                                                    \
+        gather_gray(g, pixels);                                                                          \
+    }
 FUNCTIONS(1)
 FUNCTIONS(2)
 FUNCTIONS(3)
 FUNCTIONS(4)
 
-#define QUADS(pixels)                                                                                  \
-    void mbn_conv_quad##pixels##_planar_arm_dsp(const mbn_conv_block *b) { quad(b, pixels, 1); }       \
-    void mbn_conv_quad##pixels##_interleaved_arm_dsp(const mbn_conv_block *b) { quad(b, pixels, 0); }
+#define QUADS(pixels)                                                         \
+    void mbn_conv_quad##pixels##_planar_arm_dsp(const mbn_conv_block *b)      \
+    {                                                                         \
+        quad(b, pixels, 1);                                                   \
+    }                                                                         \
+    void mbn_conv_quad##pixels##_interleaved_arm_dsp(const mbn_conv_block *b) \
+    {                                                                         \
+        quad(b, pixels, 0);                                                   \
+    }
 QUADS(1)
 QUADS(2)

@@ -25,11 +25,23 @@ static void block(const mbn_depthwise_block *b, int32_t n, int32_t stride)
     }
 }
 
-#define FUNCTIONS(n)                                                                                         \
-    void mbn_depthwise_block##n##_s1_arm_dsp(const mbn_depthwise_block *b) { block(b, n, 1); }               \
-    void mbn_depthwise_block##n##_s2_arm_dsp(const mbn_depthwise_block *b) { block(b, n, 2); }               \
-    void mbn_depthwise_block##n##_once_s1_arm_dsp(const mbn_depthwise_block *b) { block(b, n, 1); }          \
-    void mbn_depthwise_block##n##_once_s2_arm_dsp(const mbn_depthwise_block *b) { block(b, n, 2); }
+#define FUNCTIONS(n)                                                            \
+    void mbn_depthwise_block##n##_s1_arm_dsp(const mbn_depthwise_block *b)      \
+    {                                                                           \
+        block(b, n, 1);                                                         \
+    }                                                                           \
+    void mbn_depthwise_block##n##_s2_arm_dsp(const mbn_depthwise_block *b)      \
+    {                                                                           \
+        block(b, n, 2);                                                         \
+    }                                                                           \
+    void mbn_depthwise_block##n##_once_s1_arm_dsp(const mbn_depthwise_block *b) \
+    {                                                                           \
+        block(b, n, 1);                                                         \
+    }                                                                           \
+    void mbn_depthwise_block##n##_once_s2_arm_dsp(const mbn_depthwise_block *b) \
+    {                                                                           \
+        block(b, n, 2);                                                         \
+    }
 FUNCTIONS(1)
 FUNCTIONS(2)
 FUNCTIONS(3)

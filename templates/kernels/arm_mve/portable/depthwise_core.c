@@ -25,13 +25,17 @@ static void block(const mbn_depthwise_block_mve *b, int32_t n, int32_t stride)
                     acc += w[4 + i] * b->scratch[4 * k * stride + i];
                 }
             }
-            out[b->offsets->lane[k % group] + (k < group ? 0 : b->offsets->second)] = (int8_t)mbn_ssat8(mbn_smmlar(acc, multiplier, b->zero_point));
+            out[b->offsets->lane[k % group] + (k < group ? 0 : b->offsets->second)] =
+                (int8_t)mbn_ssat8(mbn_smmlar(acc, multiplier, b->zero_point));
         }
     }
 }
 
-#define FUNCTION(n, stride) \
-    void mbn_depthwise_block##n##_s##stride##_arm_mve(const mbn_depthwise_block_mve *b) { block(b, n, stride); }
+#define FUNCTION(n, stride)                                                             \
+    void mbn_depthwise_block##n##_s##stride##_arm_mve(const mbn_depthwise_block_mve *b) \
+    {                                                                                   \
+        block(b, n, stride);                                                            \
+    }
 FUNCTION(1, 1)
 FUNCTION(2, 1)
 FUNCTION(3, 1)

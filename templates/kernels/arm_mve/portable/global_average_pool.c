@@ -3,7 +3,8 @@
 #include "mbn_arm_mve.h"
 #include "mbn_dsp.h"
 
-void mbn_global_average_pool_arm_mve(const mbn_pool_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_global_average_pool_arm_mve(const mbn_pool_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                     int32_t count, void *scratch)
 {
     int32_t *sums = (int32_t *)scratch;
     (void)out;
