@@ -223,6 +223,8 @@ class Call:
     accumulates  reads one input row per run into its scratch, and makes its only output row after the last
     is_view      makes nothing: what it reads lies in the pixels that it writes, or the other way round, and it only
                  says that a row is there; its rows are counted with padding, like those that it reads
+    rows_per_run  rows of the kernel that one run makes, the last one perhaps fewer; padding rows are made one by one.
+                 So that weights are read once for all of them; no run then makes pieces
     pieces       where the pieces of a row end, in columns of the padded row it makes (or of the row it sums up,
                  padding not counted); () if it makes a row at once
     """
@@ -233,6 +235,7 @@ class Call:
     write: str
     accumulates: bool = False
     is_view: bool = False
+    rows_per_run: int = 1
     pieces: tuple[int, ...] = ()
 
 

@@ -81,6 +81,8 @@ def _call(call: Call) -> str:
     if call.reads:
         words.append("sums up" if call.accumulates else "shares rows with" if call.is_view else "from")
         words.append(" and ".join(_read(read) for read in call.reads))
+    if call.rows_per_run > 1:
+        words.append(f"{call.rows_per_run} rows a run")
     if call.pieces:
         words.append("in pieces up to " + ", ".join(str(end) for end in call.pieces))
     return " ".join(words)

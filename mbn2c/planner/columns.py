@@ -115,7 +115,7 @@ def _ancestors(calls: Sequence[Call]) -> dict[str, set[str]]:
 
 def _slides(call: Call) -> bool:
     """Whether a piece further right needs columns as much further right: only then can its kernel begin anywhere."""
-    return all(read.row_map.is_window and read.column_map.is_window for read in call.reads)
+    return call.rows_per_run == 1 and all(read.row_map.is_window and read.column_map.is_window for read in call.reads)
 
 
 def _can_stream(

@@ -9,7 +9,7 @@ strips move, and that a depthwise convolution that wants planar rows gets none f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel, Rates
@@ -25,17 +25,20 @@ class Surroundings:
     kernels  by node name, as chosen before anything was known of strips
     extents  columns of every activation
     strips   of the tensors that stream in pieces
+    slow     price of a byte of weights that a run reads, above what the rates say of memory without waiting: what
+             makes several rows in one run pay
     """
 
     graph: Graph
     kernels: Mapping[str, Kernel]
     extents: Mapping[str, Extent]
     strips: Mapping[str, Strip]
+    slow: float = 0.0
 
 
-def plan_instructions(plan: Plan, kernels: Mapping[str, Kernel]) -> float:
-    """Estimate for one inference."""
-    around = surroundings_of(plan, kernels)
+def plan_instructions(plan: Plan, kernels: Mapping[str, Kernel], slow: float = 0.0) -> float:
+    """Estimate for one inference; slow: as in `Surroundings`."""
+    around = replace(surroundings_of(plan, kernels), slow=slow)
     return sum(call_instructions(call, around) for call in plan.calls)
 
 
@@ -73,7 +76,8 @@ def call_instructions(call: Call, around: Surroundings) -> float:
     work = rates.mac * OPERATORS[node.op].macs(node, graph) + rates.output * height * width * channels
     lone = rates.lone * height * sum(-count % rates.block for count in _pixel_counts(call, around))
     calls = (rates.run + rates.weight * weight_bytes(call, graph)) * runs + lone * weight_bytes(call, graph)
-    return work + calls + rates.moved * moved_bytes(call, around)
+    slow = around.slow * weight_bytes_read(call, graph)
+    return work + calls + slow + rates.moved * moved_bytes(call, around)
 
 
 def _rates(call: Call, around: Surroundings) -> Rates:
@@ -93,7 +97,7 @@ def _pixel_counts(call: Call, around: Surroundings) -> list[int]:
 
 
 def runs_of(call: Call, graph: Graph) -> int:
-    """How often the kernel is called in one inference."""
+    """How often the kernel is called in one inference: once for each row, or each piece of one."""
     tensor = call.reads[0].tensor if call.accumulates else call.write
     return graph.tensors[tensor].shape[1] * max(1, len(call.pieces))
 
@@ -107,8 +111,8 @@ def weight_bytes(call: Call, graph: Graph) -> int:
 
 
 def weight_bytes_read(call: Call, graph: Graph) -> int:
-    """Bytes of weights read in one inference: every run reads all of them."""
-    return runs_of(call, graph) * weight_bytes(call, graph)
+    """Bytes of weights read in one inference: every run reads all of them, for all rows that it makes."""
+    return -(-runs_of(call, graph) // call.rows_per_run) * weight_bytes(call, graph)
 
 
 def moved_bytes(call: Call, around: Surroundings) -> int:

@@ -151,8 +151,11 @@ def _check_plan(plan: Plan, kernels: Mapping[str, Kernel]) -> None:
         raise ValueError(f"its schedule is '{plan.schedule}'")
     for step, call in enumerate(plan.calls[1:], start=1):
         made = make_call(step, graph.producer[call.write], graph, pads, kernels[call.node], views)
-        if replace(call, pieces=()) != made:
+        if replace(call, pieces=(), rows_per_run=1) != made:
             raise ValueError(f"step {call.step} reads or makes other rows than '{call.node}' does")
+        most = 1 if call.pieces or call.accumulates or call.is_view else graph.tensors[call.write].shape[1]
+        if not 1 <= call.rows_per_run <= most:
+            raise ValueError(f"step {call.step} makes {call.rows_per_run} rows in a run")
         width = graph.tensors[call.reads[0].tensor if call.accumulates else call.write].shape[2]
         columns = width if call.accumulates else pads[call.write][1] + width + pads[call.write][3]
         if call.pieces and (list(call.pieces) != sorted(set(call.pieces)) or call.pieces[-1] != columns):

@@ -149,6 +149,10 @@ class _Progress:
         self.width = self.source.width if call.accumulates else self.output.width
         if call.is_view:
             self.width = self.output.columns
+        if call.rows_per_run > 1 and (call.pieces or call.accumulates or call.is_view):
+            raise InternalError(
+                "a call of pieces, sums or views makes several rows in a run", where=self.needs[0].where
+            )
         self.ends = call.pieces or (self.width if call.accumulates else self.output.columns,)
         self.row = self.piece = 0
 
@@ -165,10 +169,16 @@ class _Progress:
         """Output columns, padding not counted, that there are after a piece."""
         return min(self.ends[piece] - self.left, self.width)
 
+    @property
+    def block(self) -> int:
+        """How many rows the next run makes."""
+        return 1 if self.is_padding else min(self.call.rows_per_run, self.output.pad[0] + self.output.height - self.row)
+
     def advance(self) -> None:
+        block = self.block if self.call.rows_per_run > 1 else 1
         self.piece += 1
         if self.piece == len(self.ends):
-            self.row, self.piece = self.row + 1, 0
+            self.row, self.piece = self.row + block, 0
 
 
 def replay(plan: Plan) -> Iterator[Event]:
@@ -207,6 +217,8 @@ def _is_ready(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> boo
     # A padding row reads nothing, but waits for the rows of its nearest neighbour; above, for its first piece.
     y = state.y if state.call.accumulates or state.call.is_view else min(max(state.y, 0), state.output.height - 1)
     piece = 0 if state.y < 0 else state.piece
+    if state.call.rows_per_run > 1:
+        y += state.block - 1
     for needs in state.needs:
         read = needs.read
         maker = makers.get(read.tensor)
@@ -241,11 +253,32 @@ def _event(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> Event:
     if call.is_view:
         return Event(call, row, piece, reads, (), ())
     start, end = (state.ends[piece - 1] if piece else 0), state.ends[piece]
-    if output.planar:
+    if output.planar and call.rows_per_run == 1:
         return Event(call, row, piece, reads, *_planar(state, start, end))
     if output.strip_columns:
         return Event(call, row, piece, reads, (in_strip(output, row, start, end, piece),), ())
+    if call.rows_per_run > 1:
+        return _block(plan, state, makers)
     return Event(call, row, piece, reads, (in_slot(output, row, start, end),), ())
+
+
+def _block(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> Event:
+    """One run that makes several rows: all that any of them reads, and all that is made."""
+    first, output = state.row, state.output
+    reads: list[Span] = []
+    made: list[Span] = []
+    carried: list[tuple[Span, Span]] = []
+    for row in range(first, first + state.block):
+        state.row = row
+        if not state.is_padding:
+            reads += _reads(plan, state, makers, 0, output.width)
+        if output.planar:
+            whole, old = _planar(state, 0, output.columns)
+            made, carried = [*made, *whole], [*carried, *old]
+        else:
+            made.append(in_slot(output, row, 0, output.columns))
+    state.row = first
+    return Event(state.call, first, 0, tuple(reads), tuple(made), tuple(carried))
 
 
 def _planar(state: _Progress, start: int, end: int) -> tuple[tuple[Span, ...], tuple[tuple[Span, Span], ...]]:

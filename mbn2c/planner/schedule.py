@@ -7,7 +7,7 @@ in pieces of a few columns; `columns.py` says where those pieces end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,7 @@ def make_schedule(
     segments: Sequence[Sequence[str]],
     pieces: Sequence[Pieces] = (),
     scratch: Mapping[str, int] | None = None,
+    rows_per_run: Mapping[str, int] | None = None,
 ) -> Schedule:
     """Loops for the given segments (node names, every node once, in execution order).
 
@@ -84,6 +85,7 @@ def make_schedule(
 
     pieces   for each segment, how its rows are cut; whole rows if there are none
     scratch  `scratch_sizes`, where they are known
+    rows_per_run  by node name, where it shall be more than 1
     """
     views = views_of(graph, kernels)
     pads = pads_of(graph, views)
@@ -99,7 +101,10 @@ def make_schedule(
             calls.append(Call(0, "", (), graph.inputs[0].tensor))
             step = 1
         for name in segment:
-            calls.append(make_call(step, nodes[name], graph, pads, kernels[name], views))
+            call = make_call(step, nodes[name], graph, pads, kernels[name], views)
+            if rows_per_run and not call.accumulates and not call.is_view:
+                call = replace(call, rows_per_run=rows_per_run.get(name, 1))
+            calls.append(call)
             step += 1
         if pieces and pieces[index].columns:
             inner = inner_tensors(graph, segment, views)

@@ -80,6 +80,12 @@ class _Progress:
             return self.row
         return min(max(self.row - self.top, 0), self.height - 1)
 
+    def run_rows(self) -> int:
+        """How many rows its next run makes."""
+        if self.call.rows_per_run == 1 or self.is_padding():
+            return 1
+        return min(self.call.rows_per_run, self.top + self.height - self.row)
+
     def is_padding(self) -> bool:
         return not (self.call.accumulates or self.call.is_view) and not 0 <= self.row - self.top < self.height
 
@@ -144,7 +150,7 @@ class _Player:
         return read.column_map.needed(count - 1) if is_strip else self.columns[read.tensor]
 
     def _is_ready(self, state: _Progress) -> bool:
-        y = state.output_row()
+        y = state.output_row() + state.run_rows() - 1
         needs = state.needs[0 if state.row < state.top else state.piece]
         for read, (columns, _) in zip(state.call.reads, needs, strict=True):
             if self.made[read.tensor] < (read.row_map.needed(y) - 1) * self.columns[read.tensor] + columns:
@@ -153,21 +159,21 @@ class _Player:
 
     def _run(self, state: _Progress) -> None:
         call, moment = state.call, len(self.ran)
-        y = state.output_row()
+        y, made = state.output_row(), state.run_rows()
         if not state.is_padding():
             for read, (_, first_column) in zip(call.reads, state.needs[state.piece], strict=True):
                 rows = self.last_read[read.tensor]
-                for row in read.row_map.rows(y):
+                for row in (row for one in range(y, y + made) for row in read.row_map.rows(one)):
                     rows[row] = moment
                 if read.tensor in self.schedule.strips:
                     self._check_strip(call, read.tensor, read.row_map.needed(y) - 1, first_column)
         is_last = state.piece == state.pieces - 1
         if not call.accumulates:
             if state.piece == 0:
-                self.written[call.write][state.row] = moment
+                self.written[call.write][state.row : state.row + made] = [moment] * made
             end = call.pieces[state.piece] if call.pieces else self.columns[call.write]
-            self.made[call.write] = state.row * self.columns[call.write] + end
-            self.last_read[call.write][state.row] = moment
+            self.made[call.write] = (state.row + made - 1) * self.columns[call.write] + end
+            self.last_read[call.write][state.row : state.row + made] = [moment] * made
             self.newest_piece[call.write] = state.piece
         elif is_last and state.row == state.rows - 1:
             self.written[call.write][0] = self.last_read[call.write][0] = moment
@@ -176,7 +182,7 @@ class _Player:
         state.piece += 1
         if is_last:
             state.piece = 0
-            state.row += 1
+            state.row += made
 
     def _check_strip(self, call: Call, tensor: str, row: int, first_column: int) -> None:
         newest = (self.made[tensor] - 1) // self.columns[tensor]

@@ -42,9 +42,19 @@ class Progress:
         """How many columns of a read there must be for the first `count` that are made of them."""
         return max(self.columns[number][count - 1]) + 1
 
+    @property
+    def run(self) -> range:
+        """The rows that the next run makes, or sums up."""
+        count = 1
+        if self.call.rows_per_run > 1 and not self.is_padding:
+            count = min(self.call.rows_per_run, self.output.height - self.y)
+        return range(self.row, self.row + count)
+
     def advance(self) -> None:
+        rows = self.run
         self.piece = (self.piece + 1) % len(self.ends)
-        self.row += self.piece == 0
+        if self.piece == 0:
+            self.row = rows.stop
 
     @property
     def is_over(self) -> bool:

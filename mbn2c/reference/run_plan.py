@@ -55,10 +55,11 @@ class _Machine:
         for call in self.plan.calls:
             now = Progress(self.plan, call)
             while not now.is_over:
+                for row in now.run:
+                    self.readings[self._padding_found(now, row)] += 1
                 for number, row, first, end, _ in self._window(now):
                     for pixels in self._pixels(call.reads[number].tensor, row, first, end):
                         self.readings[pixels] += 1
-                self.readings[self._padding_found(now)] += 1
                 now.advance()
         for port in self.graph.outputs:
             for row, first, end in _inner(self.plan.buffers[port.tensor]):
@@ -109,6 +110,7 @@ class _Machine:
     def _is_ready(self, now: Progress) -> bool:
         """Padding rows wait as their nearest neighbours do; those above, for the neighbour's first piece."""
         y = now.y if now.call.accumulates or now.call.is_view else min(max(now.y, 0), now.output.height - 1)
+        y += len(now.run) - 1
         _, stop = now.inner(0 if now.y < 0 else now.piece)
         for number, read in enumerate(now.call.reads):
             maker = self.makers.get(read.tensor)
@@ -131,18 +133,19 @@ class _Machine:
         first, stop = now.inner(now.piece)
         if now.is_padding or stop <= first:
             return
-        for number in range(len(now.call.reads)):
-            begin, end = min(now.columns[number][first]), now.columns_needed(number, stop)
-            rows = now.rows[number][now.y]
-            for row in rows:
-                yield number, row, begin, end, row == rows[-1]
+        for y in range(now.y, now.y + len(now.run)):
+            for number in range(len(now.call.reads)):
+                begin, end = min(now.columns[number][first]), now.columns_needed(number, stop)
+                rows = now.rows[number][y]
+                for row in rows:
+                    yield number, row, begin, end, row == rows[-1]
 
-    def _padding_found(self, now: Progress) -> np.ndarray:
+    def _padding_found(self, now: Progress, row: int) -> np.ndarray:
         """Pixels of an older row's padding that a planar row finds in its slot of a ring, and leaves there."""
         buffer = now.output
-        if not buffer.planar or not buffer.is_ring or now.row < buffer.slots or now.piece or now.is_padding:
+        if not buffer.planar or not buffer.is_ring or row < buffer.slots or now.piece or now.is_padding:
             return np.zeros(0, np.int64)
-        return self.first_pixel[buffer.tensor] + (now.row - buffer.slots) * buffer.columns + padding_columns(buffer)
+        return self.first_pixel[buffer.tensor] + (row - buffer.slots) * buffer.columns + padding_columns(buffer)
 
     # --- one run ---------------------------------------------------------------------------------
 
@@ -165,7 +168,11 @@ class _Machine:
         elif call.is_view:
             self._view(now, windows)
         else:
-            self._make(now, windows)
+            # All rows of a run are read before any is written.
+            for row in now.run:
+                count = 0 if now.is_padding else sum(len(rows[row - now.output.pad[0]]) for rows in now.rows)
+                self._make(now, row, windows[:count])
+                windows = windows[count:]
         for places, owners, where, _ in touched:
             # The call may still have been reading when it wrote.
             self.arena.read(places, owners, where)
@@ -205,27 +212,27 @@ class _Machine:
             self.arena.write(in_slot(buffer, row, oldest, stays), data[:leaving], owner[:leaving], where)
         self.arena.write(places[: places.size - leaving], data[leaving:], owner[leaving:], where)
 
-    def _make(self, now: Progress, rows: list[np.ndarray]) -> None:
-        call, buffer = now.call, now.output
+    def _make(self, now: Progress, row: int, windows: list[np.ndarray]) -> None:
+        call, buffer, y = now.call, now.output, row - now.output.pad[0]
         zero_point = quant_of(self.graph, call.write).zero_point
         start, end = now.start, now.ends[now.piece]
         columns = np.arange(start, end)
         values = np.full((end - start, self.graph.tensors[call.write].shape[3]), zero_point, buffer.dtype)
         first, stop = now.inner(now.piece)
         if not now.is_padding and stop > first:
-            inner = self.inputs[call.write][0, now.y, first:stop] if not call.node else self._compute(now, rows)
+            inner = self.inputs[call.write][0, y, first:stop] if not call.node else self._compute(now, y, windows)
             values[first + now.left - start :][: stop - first] = inner
-            self.values[call.write][0, now.y, first:stop] = inner
+            self.values[call.write][0, y, first:stop] = inner
         if buffer.planar:
-            columns, values = self._planar(now, columns, values, zero_point)
-        base = self.first_pixel[call.write] + now.row * buffer.columns
+            columns, values = self._planar(now, row, columns, values, zero_point)
+        base = self.first_pixel[call.write] + row * buffer.columns
         owners = np.repeat(base + columns, buffer.pixel_bytes)
         if buffer.strip_columns:
             places = in_strip(buffer, start, end, now.piece)
         else:
-            places = in_slot(buffer, now.row, 0, buffer.columns).reshape(buffer.columns, -1)[columns].reshape(-1)
+            places = in_slot(buffer, row, 0, buffer.columns).reshape(buffer.columns, -1)[columns].reshape(-1)
         if places.size and (places.min() < buffer.offset or places.max() >= buffer.end):
-            raise InternalError(f"row {now.row} of {call.write} leaves its buffer", where=where_of(call))
+            raise InternalError(f"row {row} of {call.write} leaves its buffer", where=where_of(call))
         self.arena.write(places, np.ascontiguousarray(values).view(np.int8).reshape(-1), owners, where_of(call))
         self.arena.poison(places[self.readings[owners] == 0])
         scratch = self.plan.scratch.get(call.step)
@@ -234,7 +241,7 @@ class _Machine:
             self.arena.write(bytes_of(scratch), POISON, NOBODY, where_of(call))
 
     def _planar(
-        self, now: Progress, columns: np.ndarray, values: np.ndarray, zero_point: int
+        self, now: Progress, row: int, columns: np.ndarray, values: np.ndarray, zero_point: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """The columns of a planar row that a piece writes. The first brings all padding of the row; in a ring it does
         so only once for each slot, and later rows find it there. Each piece of a padding row makes it whole."""
@@ -247,20 +254,20 @@ class _Machine:
         if now.piece:
             return columns, values
         pads = padding_columns(buffer)
-        found = self._padding_found(now)
+        found = self._padding_found(now, row)
         if found.size:
-            places = in_slot(buffer, now.row, 0, buffer.columns).reshape(buffer.columns, -1)[pads].reshape(-1)
+            places = in_slot(buffer, row, 0, buffer.columns).reshape(buffer.columns, -1)[pads].reshape(-1)
             self.arena.read(
                 places, np.repeat(found, buffer.pixel_bytes), f"{where_of(now.call)} wants the row's padding"
             )
             self.readings[found] -= 1
         return np.concatenate([columns, pads]), np.concatenate([values, whole[pads]])
 
-    def _compute(self, now: Progress, rows: list[np.ndarray]) -> np.ndarray:
+    def _compute(self, now: Progress, y: int, rows: list[np.ndarray]) -> np.ndarray:
         """Some columns of one output row by the operator's own rule; padding lies in the rows of the windows."""
         node = self.graph.producer[now.call.write]
-        windows = [np.stack(part)[None] for part in _split(rows, [len(needed[now.y]) for needed in now.rows])]
-        return OPERATORS[node.op].run_row(node, self.graph, windows, now.y)
+        windows = [np.stack(part)[None] for part in _split(rows, [len(needed[y]) for needed in now.rows])]
+        return OPERATORS[node.op].run_row(node, self.graph, windows, y)
 
     def _view(self, now: Progress, rows: list[np.ndarray]) -> None:
         """Note what the row is that now is there; nothing is written."""

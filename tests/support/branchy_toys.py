@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 from hypothesis import strategies as st
 from models import Builder, same_window
@@ -71,9 +72,19 @@ def toy_networks(draw: st.DrawFn, blocks: int = 3) -> Graph:
 
 
 def toy_plan(
-    graph: Graph, cuts: Sequence[bool] = (), pieces: Sequence[int] = (), isas: Sequence[str] = ("scalar",)
+    graph: Graph,
+    cuts: Sequence[bool] = (),
+    pieces: Sequence[int] = (),
+    isas: Sequence[str] = ("scalar",),
+    rows_per_run: Sequence[int] = (),
 ) -> Plan:
-    """As `plan_with_cuts`, with every view there could be."""
+    """As `plan_with_cuts`, with every view there could be.
+
+    rows_per_run  of each node in turn
+    """
+    many = {
+        node.name: rows_per_run[index % len(rows_per_run)] for index, node in enumerate(graph.nodes) if rows_per_run
+    }
     segments: list[list[str]] = [[]]
     for index, node in enumerate(graph.nodes):
         segments[-1].append(node.name)
@@ -81,4 +92,5 @@ def toy_plan(
             segments.append([])
     segments = [segment for segment in segments if segment]
     wanted = [Pieces(pieces[index % len(pieces)], index % 3) for index in range(len(segments))] if pieces else []
-    return allocate(make_schedule(graph, anywhere(kernels_of(graph, isas)), segments, wanted), "cuts")
+    kernels = anywhere(kernels_of(graph, isas))
+    return allocate(make_schedule(graph, kernels, segments, wanted, rows_per_run=many), "cuts")
