@@ -11,7 +11,8 @@ import numpy as np
 from mbn2c.errors import InternalError
 from mbn2c.ir.plan import Call, Plan
 from mbn2c.ops import OPERATORS
-from mbn2c.planner.replay import HINT, Event, Span, in_slot, inner_rows, replay
+from mbn2c.planner.needs import HINT
+from mbn2c.planner.replay import Event, Span, in_slot, inner_rows, replay
 
 _FOREVER = np.iinfo(np.int64).max
 

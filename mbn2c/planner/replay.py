@@ -1,7 +1,6 @@
 """Plan -> every run of every call in the order the C has, with the places of all it reads and makes.
 
-For `overlap.py` alone, and like it without a line of what makes Plans. What a row needs is asked of its operator; the
-Plan's own word for it, which the C goes by, must say the same.
+For `overlap.py` alone, and like it without a line of what makes Plans.
 """
 
 from __future__ import annotations
@@ -13,10 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.errors import InternalError
-from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
-from mbn2c.ops import OPERATORS
-
-HINT = "this is a bug in mbn2c; please report it with the model"
+from mbn2c.ir.plan import Buffer, Call, Plan, Rows
+from mbn2c.planner.needs import HINT, Needs
 
 
 @dataclass(frozen=True)
@@ -85,63 +82,12 @@ def in_strip(buffer: Buffer, row: int, first: int, end: int, piece: int) -> Span
 # --- when ----------------------------------------------------------------------------------------
 
 
-class _Needs:
-    """What a call needs of one of the tensors it reads, row by row and column by column, padding counted."""
-
-    def __init__(self, plan: Plan, call: Call, number: int) -> None:
-        self.read = read = call.reads[number]
-        self.where = f"step {call.step}, {call.node}"
-        self.buffer, made = plan.buffers[read.tensor], plan.buffers[call.write]
-        axes = (self.buffer.height, self.buffer.width) if call.accumulates else (made.height, made.width)
-        if call.is_view:
-            axes = (made.rows, made.columns)
-        self.rows, self.columns = (
-            [self._of(plan, call, number, axis, position) for position in range(size)] for axis, size in enumerate(axes)
-        )
-
-    def _of(self, plan: Plan, call: Call, number: int, axis: int, position: int) -> tuple[int, ...]:
-        needed: tuple[int, ...] = (position,)
-        if not call.accumulates and not call.is_view:
-            node = plan.graph.producer[call.write]
-            needed = OPERATORS[node.op].needs(node, plan.graph, number, axis, position)
-        if not call.is_view:  # whose rows are counted with padding
-            needed = tuple(one + self.buffer.pad[axis] for one in needed)
-        said = _said(self.read, axis, position)
-        if said != needed:
-            what = ("row", "column")[axis]
-            raise InternalError(
-                f"{what} {position} of {call.write} needs {what}s {needed} of {self.read.tensor}, the plan says {said}",
-                where=self.where,
-                hint=HINT,
-            )
-        return needed
-
-    def first_column(self, column: int) -> int:
-        return min(self.columns[column])
-
-    def end_column(self, column: int) -> int:
-        """One behind the last that output columns up to this one need."""
-        return max(self.columns[column]) + 1
-
-
-def _said(read: Read, axis: int, position: int) -> tuple[int, ...]:
-    """What the Plan says that an output row or column needs."""
-    one = (read.row_map, read.column_map)[axis]
-    start = (position * one.numerator + one.phase) // one.denominator
-    positions = [start + k * one.dilation for k in range(one.count)]
-    if one.highest is not None:
-        positions = [min(one.highest, p) for p in positions]
-    if one.lowest is not None:
-        positions = [max(one.lowest, p) for p in positions]
-    return tuple(positions)
-
-
 class _Progress:
     """How far one call is: the row and the piece it makes next."""
 
     def __init__(self, plan: Plan, call: Call) -> None:
         self.call = call
-        self.needs = [_Needs(plan, call, number) for number in range(len(call.reads))]
+        self.needs = [Needs(plan, call, number) for number in range(len(call.reads))]
         self.output = plan.buffers[call.write]
         self.source = plan.buffers[call.reads[0].tensor] if call.reads else self.output
         self.runs = self.source.height if call.accumulates else self.output.rows
@@ -237,7 +183,7 @@ def _is_ready(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> boo
     return True
 
 
-def _piece_needed(needs: _Needs, maker: _Progress, count: int) -> int:
+def _piece_needed(needs: Needs, maker: _Progress, count: int) -> int:
     """The piece of a strip's row that makes `count` output columns possible."""
     return bisect_left(maker.ends, needs.end_column(count - 1))
 

@@ -16,6 +16,7 @@ from mbn2c.ir.plan import Buffer, Plan, Rows
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.weighted import run_requantize
+from mbn2c.reference.pixels import Pixels
 from mbn2c.reference.progress import Progress, where_of
 from mbn2c.reference.simulated_arena import NOBODY, POISON, Arena, bytes_of, in_slot, in_strip, padding_columns
 
@@ -44,11 +45,8 @@ class _Machine:
         self.values = {
             name: np.zeros(plan.graph.tensors[name].shape, buffer.dtype) for name, buffer in plan.buffers.items()
         }
-        # Every pixel has a number of its own; scratch has the negative ones.
-        sizes = [buffer.rows * buffer.columns for buffer in plan.buffers.values()]
-        self.first_pixel = dict(zip(plan.buffers, np.cumsum([1, *sizes]).tolist(), strict=False))
-        self.first = self._first_pixels()
-        self.readings = np.zeros(1 + sum(sizes), np.int64)
+        self.pixels = Pixels(plan)
+        self.readings = np.zeros(self.pixels.count, np.int64)
         self._count_readings()
 
     def _count_readings(self) -> None:
@@ -58,36 +56,13 @@ class _Machine:
                 for row in now.run:
                     self.readings[self._padding_found(now, row)] += 1
                 for number, row, first, end, _ in self._window(now):
-                    for pixels in self._pixels(call.reads[number].tensor, row, first, end):
+                    for pixels in self.pixels.of(call.reads[number].tensor, row, first, end):
                         self.readings[pixels] += 1
                 now.advance()
         for port in self.graph.outputs:
             for row, first, end in _inner(self.plan.buffers[port.tensor]):
-                for pixels in self._pixels(port.tensor, row, first, end):
+                for pixels in self.pixels.of(port.tensor, row, first, end):
                     self.readings[pixels] += 1
-
-    def _first_pixels(self) -> dict[str, np.ndarray]:
-        """By tensor, for each byte of its pixels, the first pixel of the tensor that was written there."""
-        first = {
-            name: np.full(buffer.pixel_bytes, self.first_pixel[name]) for name, buffer in self.plan.buffers.items()
-        }
-        for call in self.plan.calls:
-            if call.is_view:
-                node, size = self.graph.producer[call.write], np.dtype(self.plan.buffers[call.write].dtype).itemsize
-                for one in OPERATORS[node.op].slices(node, self.graph):
-                    source = first[call.reads[one.number].tensor][one.first * size : (one.first + one.count) * size]
-                    first[call.write][one.target * size : (one.target + one.count) * size] = source
-        return first
-
-    def _pixels(self, tensor: str, row: int, first: int, end: int) -> list[slice]:
-        """The numbers of some pixels of a row, for each tensor that has written a part of them."""
-        start = row * self.plan.buffers[tensor].columns
-        return [slice(one + start + first, one + start + end) for one in np.unique(self.first[tensor]).tolist()]
-
-    def _owners(self, tensor: str, row: int, first: int, end: int) -> np.ndarray:
-        """Pixel numbers byte by byte."""
-        columns = row * self.plan.buffers[tensor].columns + np.arange(first, end)
-        return np.add.outer(columns, self.first[tensor]).reshape(-1)
 
     # --- the order: of all calls that can run, the one deepest in the loop does ------------------
 
@@ -145,7 +120,7 @@ class _Machine:
         buffer = now.output
         if not buffer.planar or not buffer.is_ring or row < buffer.slots or now.piece or now.is_padding:
             return np.zeros(0, np.int64)
-        return self.first_pixel[buffer.tensor] + (row - buffer.slots) * buffer.columns + padding_columns(buffer)
+        return self.pixels.first[buffer.tensor] + (row - buffer.slots) * buffer.columns + padding_columns(buffer)
 
     # --- one run ---------------------------------------------------------------------------------
 
@@ -157,10 +132,10 @@ class _Machine:
         touched = []
         for number, row, first, end, is_newest in self._window(now):
             read = call.reads[number]
-            owners = self._owners(read.tensor, row, first, end)
+            owners = self.pixels.owners(read.tensor, row, first, end)
             places = self._places_to_read(now, number, row, (first, end), is_newest)
             where = f"{where_of(call)} reads row {row} of {read.tensor}"
-            touched.append((places, owners, where, self._pixels(read.tensor, row, first, end)))
+            touched.append((places, owners, where, self.pixels.of(read.tensor, row, first, end)))
             dtype = self.plan.buffers[read.tensor].dtype
             windows.append(self.arena.read(places, owners, where).reshape(end - first, -1).view(dtype))
         if call.accumulates:
@@ -225,7 +200,7 @@ class _Machine:
             self.values[call.write][0, y, first:stop] = inner
         if buffer.planar:
             columns, values = self._planar(now, row, columns, values, zero_point)
-        base = self.first_pixel[call.write] + row * buffer.columns
+        base = self.pixels.first[call.write] + row * buffer.columns
         owners = np.repeat(base + columns, buffer.pixel_bytes)
         if buffer.strip_columns:
             places = in_strip(buffer, start, end, now.piece)
@@ -294,7 +269,7 @@ class _Machine:
         centred = sums.astype(np.int64) - quant_of(self.graph, source.tensor).zero_point * source.height * source.width
         pixel = run_requantize(node.attributes.requantize, centred, quant_of(self.graph, call.write).zero_point)
         self.values[call.write][0, 0, 0] = pixel
-        owners, out = self._owners(call.write, 0, 0, 1), in_slot(now.output, 0, 0, 1)
+        owners, out = self.pixels.owners(call.write, 0, 0, 1), in_slot(now.output, 0, 0, 1)
         self.arena.write(out, pixel, owners, where)
         self.arena.read(places, owner, f"{where} writes over its scratch")
         self.arena.poison(places)
@@ -305,7 +280,7 @@ class _Machine:
         for port in self.graph.outputs:
             buffer = self.plan.buffers[port.tensor]
             for row, first, end in _inner(buffer):
-                owners = self._owners(port.tensor, row, first, end)
+                owners = self.pixels.owners(port.tensor, row, first, end)
                 pixels = self.arena.read(in_slot(buffer, row, first, end), owners, f"the end, output {port.outside}")
                 pixels = pixels.reshape(-1, buffer.pixel_bytes).view(buffer.dtype)
                 self.values[port.tensor][0, row - buffer.pad[0]] = pixels

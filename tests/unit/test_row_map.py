@@ -20,7 +20,13 @@ from mbn2c.ir.row_map import RowMap
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.overlap import check_overlaps
 
-JUDGES = ("planner/replay.py", "planner/overlap.py", "reference/run_plan.py", "reference/progress.py")
+JUDGES = (
+    "planner/needs.py",
+    "planner/replay.py",
+    "planner/overlap.py",
+    "reference/run_plan.py",
+    "reference/progress.py",
+)
 edges = st.one_of(st.none(), st.integers(-3, 12))
 maps = st.builds(
     RowMap, st.integers(1, 4), st.integers(0, 4), st.integers(1, 5), st.integers(-9, 9), st.integers(1, 3), edges, edges
