@@ -1,19 +1,20 @@
-"""hard_swish: y = x * clip(x / 6 + 1/2, 0, 1), MobileNetV3's activation; in int8 a lookup.
+"""hard_swish: y = x * clip(x + 3, 0, 6) / 6, MobileNetV3's activation; in int8 a lookup.
 
 input    x [1, H, W, C]
 output   the same shape
 source   Howard et al., Searching for MobileNetV3 (2019), section 5.2; ONNX operator HardSwish, and what exporters write
-         for it: x * HardSigmoid(x), x * Clip(x + 3, 0, 6) / 6 with the division anywhere
+         for it: x * HardSigmoid(x), x * Clip(x + 3, 0, 6) / 6 with the division anywhere, by a sixth of float16 too
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ops.base.call import Call
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.elementwise import Elementwise
 from mbn2c.ops.base.operator import OnnxOp, clamped
@@ -27,56 +28,80 @@ _STEPS = {operator.name: operator for operator in (Clamp(), HardSigmoid(), Scale
 # Where a chain of them is compared with the function.
 _PLACES = np.linspace(-12, 12, 2401, dtype=np.float32).reshape(1, 1, -1, 1)
 _SIXTH = float(np.float32(1 / 6))
+# A sixth of float16 is this near.
+_NEAR_ENOUGH = 1e-3
+
+
+@dataclass(frozen=True)
+class HardSwishAttributes:
+    """hard_swish, input (x): x * clip(x + 3, 0, 6) * sixth.
+
+    sixth  a float32 number near 1 / 6, as the file has it: TensorFlow writes one of float16
+    """
+
+    sixth: float = _SIXTH
 
 
 class HardSwish(Elementwise):
     name = "hard_swish"
+    attributes = HardSwishAttributes
     onnx_types = ("HardSwish",)
 
     def cases(self) -> Mapping[str, Case]:
-        return {"of 5 channels": Case(((1, 3, 4, 5),), None)}
+        shape = (1, 3, 4, 5)
+        of_half = HardSwishAttributes(float(np.float16(1 / 6)))
+        return {"of 5 channels": Case((shape,), HardSwishAttributes()), "of float16": Case((shape,), of_half)}
 
     def function(self, node: Node, x: np.ndarray) -> np.ndarray:
-        return _hard_swish(x)
+        return np.asarray(x * np.clip(x + 3, 0, 6) * node.attributes.sixth)
 
     def slope(self, node: Node, x: np.ndarray) -> np.ndarray:
-        return np.where(x <= -3, 0, np.where(x >= 3, 1, x / 3 + 0.5)).astype(x.dtype)
+        return np.where(x <= -3, 0, np.where(x >= 3, 6, 2 * x + 3)).astype(x.dtype) * node.attributes.sixth
+
+    def attributes_of(self, call: Call) -> HardSwishAttributes:
+        return HardSwishAttributes()
 
     def turning_points(self, node: Node) -> tuple[float, ...]:
         return (-1.5,)
 
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         """ONNX's HardSwish is newer than the opset of our models."""
-        gate = f"{node.outputs[0]}__gate"
+        (x,), (y,), sixth = node.inputs, node.outputs, f"{node.outputs[0]}__sixth"
+        number = {sixth: np.array(node.attributes.sixth, np.float32)}
         return [
-            OnnxOp("HardSigmoid", node.inputs, (gate,), {"alpha": _SIXTH, "beta": 0.5}),
-            OnnxOp("Mul", (*node.inputs, gate), node.outputs),
+            *_gate(x, y),
+            OnnxOp("Mul", (x, f"{y}__gate"), (f"{y}__product",), {}, number),
+            OnnxOp("Mul", (f"{y}__product", sixth), (y,)),
         ]
 
     def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:
-        (x,), (y,) = node.inputs, node.outputs
-        constants = {f"{y}__{number:g}": np.array(number, np.float32) for number in (0, 3, 6)}
-        zero, three, six = constants
-        gate = [
-            OnnxOp("Add", (x, three), (f"{y}__moved",), {}, constants),
-            OnnxOp("Clip", (f"{y}__moved", zero, six), (f"{y}__gate",)),
-        ]
-        return {
-            "HardSwish": [OnnxOp("HardSwish", (x,), (y,))],
+        (x,), (y,), six = node.inputs, node.outputs, f"{node.outputs[0]}__six"
+        number = {six: np.array(1 / np.float32(node.attributes.sixth), np.float32)}
+        gate, product, part = f"{y}__gate", f"{y}__product", f"{y}__part"
+        found = {
             "x * Clip(x + 3, 0, 6) / 6": [
-                *gate,
-                OnnxOp("Mul", (x, f"{y}__gate"), (f"{y}__product",)),
-                OnnxOp("Div", (f"{y}__product", six), (y,)),
+                *_gate(x, y),
+                OnnxOp("Mul", (x, gate), (product,), {}, number),
+                OnnxOp("Div", (product, six), (y,)),
             ],
             "Clip(x + 3, 0, 6) / 6 * x": [
-                *gate,
-                OnnxOp("Div", (f"{y}__gate", six), (f"{y}__unit",)),
-                OnnxOp("Mul", (f"{y}__unit", x), (y,)),
+                *_gate(x, y),
+                OnnxOp("Div", (gate, six), (part,), {}, number),
+                OnnxOp("Mul", (part, x), (y,)),
             ],
             "x / 6 * Clip(x + 3, 0, 6)": [
-                *gate,
-                OnnxOp("Div", (x, six), (f"{y}__part",)),
-                OnnxOp("Mul", (f"{y}__part", f"{y}__gate"), (y,)),
+                *_gate(x, y),
+                OnnxOp("Div", (x, six), (part,), {}, number),
+                OnnxOp("Mul", (part, gate), (y,)),
+            ],
+        }
+        if node.attributes != HardSwishAttributes():
+            return found
+        return found | {
+            "HardSwish": [OnnxOp("HardSwish", (x,), (y,))],
+            "x * HardSigmoid(x)": [
+                OnnxOp("HardSigmoid", (x,), (gate,), {"alpha": _SIXTH, "beta": 0.5}),
+                OnnxOp("Mul", (x, gate), (y,)),
             ],
         }
 
@@ -97,14 +122,23 @@ class HardSwish(Elementwise):
         values = clamped(values, node.attributes.activation)
         if last is not node:
             values = _step(graph, last, values)
-        if not np.allclose(values, _hard_swish(_PLACES), rtol=1e-5, atol=1e-5):
+        sixth = float(values.reshape(-1)[-1]) / (6 * float(_PLACES[0, 0, -1, 0]))
+        attributes = HardSwishAttributes(_SIXTH if abs(sixth / _SIXTH - 1) < 1e-6 else float(np.float32(sixth)))
+        swish = replace(last, op=self.name, inputs=(source,), attributes=attributes)
+        is_swish = abs(sixth / _SIXTH - 1) < _NEAR_ENOUGH
+        if not is_swish or not np.allclose(values, self.function(swish, _PLACES), rtol=1e-5, atol=1e-5):
             return None
-        swish = replace(last, op=self.name, inputs=(source,), attributes=None)
         return _without_unread(graph.rebuild(nodes=[swish if one is last else one for one in graph.nodes]))
 
 
-def _hard_swish(x: np.ndarray) -> np.ndarray:
-    return np.asarray(x * np.clip(x * _SIXTH + 0.5, 0, 1))
+def _gate(x: str, y: str) -> list[OnnxOp]:
+    """Clip(x + 3, 0, 6)."""
+    zero, three, six = names = [f"{y}__{number}" for number in ("low", "three", "high")]
+    constants = {name: np.array(number, np.float32) for name, number in zip(names, (0, 3, 6), strict=True)}
+    return [
+        OnnxOp("Add", (x, three), (f"{y}__moved",), {}, constants),
+        OnnxOp("Clip", (f"{y}__moved", zero, six), (f"{y}__gate",)),
+    ]
 
 
 def _chain(graph: Graph, tensor: str) -> list[str]:
