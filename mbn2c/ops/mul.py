@@ -28,6 +28,7 @@ from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, pairs, quantize_node
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
+from mbn2c.ops.lookup import LookupAttributes
 
 # Denominators of the ratio (a's scale * b's) / output's: odd ones, so that no product lies nearer to a tie than half of
 # one part. float32 evaluates a product within 6e-5 of an output step, whatever the order.
@@ -325,6 +326,10 @@ def _mul_in_float(call: PrequantizedCall) -> Value | Declined:
         values_a, values_b = pairs(meanings[0].unsigned, meanings[1].unsigned)
         found = call.ask([*nodes_a, *nodes_b, mul, quantize], {"a": values_a, "b": values_b}, "y", constants)
         table = np.clip(as_int8(found), *limits(y_in_file, activation)).reshape(256, 256)
+        if a.tensor == b.tensor:
+            # Two functions of one tensor, as x * HardSigmoid(x): their product is one.
+            results = tuple(int(entry) for entry in np.diagonal(table))
+            return Node(call.name, "lookup", (a.tensor,), (output,), LookupAttributes(results, None))
         return _node(call, ordered, output, table.T if ordered[0] is b else table, y_in_file)
 
     return unfinished(call, replace(ordered[0], tensor=output), finish)

@@ -141,6 +141,27 @@ def functions() -> Net:
     return net.conv(8, 8, k=1).then("Sigmoid").conv(8, 4, k=1).then("GlobalAveragePool")
 
 
+def hard_swish() -> Net:
+    return Net(opset=14).conv(3, 8).then("HardSwish").conv(8, 4, k=1)
+
+
+def gated() -> Net:
+    """Squeeze-and-excitation: a product by a number per channel."""
+    net = Net(shape=(1, 3, 12, 12)).conv(3, 8).then("Relu")
+    features = net.x
+    net.then("GlobalAveragePool").conv(8, 4, k=1).then("Relu").conv(4, 8, k=1).then("Sigmoid")
+    net.node("Mul", features, net.x)
+    return net.conv(8, 4, k=1)
+
+
+def joined() -> Net:
+    """A tensor and what a layer makes of it."""
+    net = Net(shape=(1, 3, 12, 12)).conv(3, 8).then("Relu")
+    features = net.x
+    net.node("Concat", net.conv(8, 4, k=1).x, features, axis=1)
+    return net.conv(12, 4, k=1)
+
+
 def split_batch_norm() -> Net:
     """A batch norm that nobody folded before quantizing."""
     return Net().conv(3, 8).batch_norm(8).conv(8, 4, k=1)
@@ -165,6 +186,9 @@ NETS: dict[str, Callable[[], Net]] = {
         channels_last,
         gray,
         functions,
+        hard_swish,
+        gated,
+        joined,
         split_batch_norm,
         split_pad,
     )
