@@ -21,8 +21,8 @@ from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.case import RELU, Case
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.packing import integers
-from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
-from mbn2c.ops.base.prequantized.tables import as_int8, chained, pairs, quantize_node
+from mbn2c.ops.base.prequantized.layers import call_done, unfinished
+from mbn2c.ops.base.prequantized.tables import float_pairs, qlinear_pairs
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter, terms_of
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 
@@ -170,7 +170,7 @@ def add_values(call: Call, a: Value, b: Value, part: str = "") -> Value:
 
 def _import_add(call: Call) -> Value | Declined:
     if call.is_constant(0) or call.is_constant(1):
-        return Declined(f"{call.op} of a constant is not supported")
+        return Declined()
     return add_values(call, call.value(0), call.value(1))
 
 
@@ -189,15 +189,12 @@ def _import_sum(call: Call) -> Value | Declined:
 def _import_qlinear_add(call: PrequantizedCall) -> Value | Declined:
     """source  ONNX Runtime contrib operators, QLinearAdd: a, b and the sum, each followed by scale, zero point"""
     if call.is_constant(0) or call.is_constant(3):
-        return Declined("QLinearAdd of a constant is not supported")
+        return Declined()
     (a, a_meaning), (b, b_meaning) = call.integers_in(0), call.integers_in(3)
     a_in_file, b_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(4, 5), call.file_quant(6, 7)
     for value, found in ((a, a_in_file), (b, b_in_file)):
         call.builder.set_quant(call, value.tensor, found)
-    node = call.node.renamed({0: "a", 3: "b"}, "y")
-    values_a, values_b = pairs(a_meaning.unsigned, b_meaning.unsigned)
-    inputs = {"a": values_a, "b": values_b}
-    table = as_int8(call.ask([node], inputs, "y"))
+    table = qlinear_pairs(call, a_meaning, b_meaning)
     _check_addends(call, a, b)
     output = call.builder.activation(call.node.outputs[0], call.extents(a), call)
     call.builder.nodes.append(_add_node(call, a, b, output, table, (a_in_file, b_in_file, y_in_file)))
@@ -208,25 +205,17 @@ def _import_qlinear_add(call: PrequantizedCall) -> Value | Declined:
 def _add_in_float(call: PrequantizedCall) -> Value | Declined:
     """Add in float32 between DequantizeLinear and QuantizeLinear; of 65,536 pairs ONNX Runtime says the results."""
     if call.is_constant(0) or call.is_constant(1):
-        return Declined("Add of a constant is not supported")
+        return Declined()
     if call.meaning(0).terms or call.meaning(1).terms:
-        return Declined("Add of a sum that is not quantized is not supported")
+        return Declined()
     terms = (*terms_of(call, 0), *terms_of(call, 1))
-    (a, steps_a), (b, steps_b) = call.real_steps(0), call.real_steps(1)
-    meanings = call.meaning(0), call.meaning(1)
+    (a, _), (b, _) = call.real_steps(0), call.real_steps(1)
     _check_addends(call, a, b)
     output = call.builder.activation(call.node.outputs[0], call.extents(a), call)
     a_in_file, b_in_file = (FileQuant(call.builder.quants[value.tensor], False) for value in (a, b))
 
     def finish(y_in_file: FileQuant, activation: Activation | None) -> Node:
-        nodes_a, last_a = chained(steps_a, "a", "left")
-        nodes_b, last_b = chained(steps_b, "b", "right")
-        add = call.node.renamed({0: last_a, 1: last_b}, "sum")
-        quantize_sum, constants = quantize_node(y_in_file, "sum", "y")
-        values_a, values_b = pairs(meanings[0].unsigned, meanings[1].unsigned)
-        nodes = [*nodes_a, *nodes_b, add, quantize_sum]
-        found = call.ask(nodes, {"a": values_a, "b": values_b}, "y", constants)
-        table = np.clip(as_int8(found), *limits(y_in_file, activation))
+        table = float_pairs(call, y_in_file, activation)
         return _add_node(call, a, b, output, table, (a_in_file, b_in_file, y_in_file))
 
     value = unfinished(call, replace(a, tensor=output), finish)
@@ -248,7 +237,7 @@ def _add_node(
     call: PrequantizedCall, a: Value, b: Value, output: str, table: np.ndarray, in_file: tuple[FileQuant, ...]
 ) -> Node:
     """The integer form of these 65,536 results: a line, or a line and a bit for each pair where it is one too high."""
-    results = table.astype(np.int64).reshape(256, 256)
+    results = table.astype(np.int64)
     ratios = (float(in_file[0].scale) / float(in_file[2].scale), float(in_file[1].scale) / float(in_file[2].scale))
     fitted = fit_add(results, ratios)
     inputs: tuple[str, ...] = (a.tensor, b.tensor)

@@ -142,7 +142,9 @@ def pointwise_in_float(call: PrequantizedCall) -> Value | Declined:
         call = replace(call, node=replace(call.node, inputs=call.node.inputs[::-1]))
         data = [0]
     if len(data) > 1:
-        return Declined(f"{call.op} of two activations is not supported", "only additions of two activations compile")
+        return Declined(
+            f"{call.op} of two activations is not supported", "only sums and products of two activations compile"
+        )
     if data != [0]:
         return Declined(f"{call.op} of a constant and an activation is not supported", FOLD_FIRST)
     for index in range(1, len(call.node.inputs)):
@@ -159,7 +161,7 @@ def _import_quantize(call: PrequantizedCall) -> Value | Declined:
     """Elementwise nodes between DequantizeLinear and QuantizeLinear: a table of ONNX Runtime's own results."""
     x, meaning = call.value(0), call.meaning(0)
     if not meaning.steps or meaning.steps[0].op_type != "DequantizeLinear":
-        return Declined("QuantizeLinear of something that is not quantized is not supported")
+        return Declined()
     y_in_file = call.file_quant(1, 2)
     return _emit_lookup(call, x, lookup_table(call, meaning.steps, meaning.unsigned, y_in_file), y_in_file)
 

@@ -24,8 +24,8 @@ from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
 from mbn2c.ops.base.case import RELU6, Case
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
-from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
-from mbn2c.ops.base.prequantized.tables import as_int8, chained, pairs, quantize_node
+from mbn2c.ops.base.prequantized.layers import call_done, unfinished
+from mbn2c.ops.base.prequantized.tables import float_pairs, qlinear_pairs
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 from mbn2c.ops.lookup import LookupAttributes
@@ -273,7 +273,7 @@ def _in_order(call: Call, a: Value, b: Value) -> tuple[Value, Value] | Declined:
 
 def _import_mul(call: Call) -> Value | Declined:
     if call.is_constant(0) or call.is_constant(1):
-        return Declined(f"{call.op} by a constant is not supported")
+        return Declined()
     ordered = _in_order(call, call.value(0), call.value(1))
     return (
         ordered
@@ -288,7 +288,7 @@ def _import_mul(call: Call) -> Value | Declined:
 def _import_qlinear_mul(call: PrequantizedCall) -> Value | Declined:
     """source  ONNX Runtime contrib operators, QLinearMul: a, b and the product, each followed by scale, zero point"""
     if call.is_constant(0) or call.is_constant(3):
-        return Declined("QLinearMul by a constant is not supported")
+        return Declined()
     (a, a_meaning), (b, b_meaning) = call.integers_in(0), call.integers_in(3)
     a_in_file, b_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(4, 5), call.file_quant(6, 7)
     for value, found in ((a, a_in_file), (b, b_in_file)):
@@ -296,9 +296,7 @@ def _import_qlinear_mul(call: PrequantizedCall) -> Value | Declined:
     ordered = _in_order(call, a, b)
     if isinstance(ordered, Declined):
         return ordered
-    values_a, values_b = pairs(a_meaning.unsigned, b_meaning.unsigned)
-    node = call.node.renamed({0: "a", 3: "b"}, "y")
-    table = as_int8(call.ask([node], {"a": values_a, "b": values_b}, "y")).reshape(256, 256)
+    table = qlinear_pairs(call, a_meaning, b_meaning)
     if ordered[0] is b:
         table = table.T
     output = call.builder.activation(call.node.outputs[0], call.extents(ordered[0]), call)
@@ -310,22 +308,15 @@ def _import_qlinear_mul(call: PrequantizedCall) -> Value | Declined:
 def _mul_in_float(call: PrequantizedCall) -> Value | Declined:
     """Mul in float32 between DequantizeLinear and QuantizeLinear; of 65,536 pairs ONNX Runtime says the results."""
     if call.is_constant(0) or call.is_constant(1):
-        return Declined("Mul by a constant is not supported")
-    (a, steps_a), (b, steps_b) = call.real_steps(0), call.real_steps(1)
-    meanings = call.meaning(0), call.meaning(1)
+        return Declined()
+    (a, _), (b, _) = call.real_steps(0), call.real_steps(1)
     ordered = _in_order(call, a, b)
     if isinstance(ordered, Declined):
         return ordered
     output = call.builder.activation(call.node.outputs[0], call.extents(ordered[0]), call)
 
     def finish(y_in_file: FileQuant, activation: Activation | None) -> Node:
-        nodes_a, last_a = chained(steps_a, "a", "left")
-        nodes_b, last_b = chained(steps_b, "b", "right")
-        mul = call.node.renamed({0: last_a, 1: last_b}, "product")
-        quantize, constants = quantize_node(y_in_file, "product", "y")
-        values_a, values_b = pairs(meanings[0].unsigned, meanings[1].unsigned)
-        found = call.ask([*nodes_a, *nodes_b, mul, quantize], {"a": values_a, "b": values_b}, "y", constants)
-        table = np.clip(as_int8(found), *limits(y_in_file, activation)).reshape(256, 256)
+        table = float_pairs(call, y_in_file, activation)
         if a.tensor == b.tensor:
             # Two functions of one tensor, as x * HardSigmoid(x): their product is one.
             results = tuple(int(entry) for entry in np.diagonal(table))

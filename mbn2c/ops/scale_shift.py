@@ -128,12 +128,12 @@ def _import_add(call: Call) -> Value | Declined:
         if call.is_constant(constant):
             x = call.value(other)
             return _scale_shift(call, x, 1.0, per_channel(call, x, constant), "Add")
-    return Declined(f"{call.op} of two activations is not supported", "only constants can be added")
+    return Declined()
 
 
 def _import_sum(call: Call) -> Value | Declined:
     if len(call.node.inputs) != 2:
-        return Declined(f"Sum of {len(call.node.inputs)} tensors is not supported")
+        return Declined()
     return _import_add(call)
 
 
@@ -152,10 +152,7 @@ def _import_mul(call: Call) -> Value | Declined:
         if call.is_constant(constant):
             x = call.value(other)
             return _scale_shift(call, x, per_channel(call, x, constant), 0.0, "Mul")
-    return Declined(
-        "Mul of two activations (squeeze-and-excitation, swish) is not supported yet",
-        "use a MobileNetV1 or V2 without attention; MobileNetV3 comes later",
-    )
+    return Declined()
 
 
 def _import_div(call: Call) -> Value | Declined:

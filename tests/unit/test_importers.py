@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from mbn2c.errors import ModelError
-from mbn2c.frontend.operators import IMPORTERS, Importers
+from mbn2c.frontend.operators import IN_ORDER, Importers
 from mbn2c.frontend.operators.relabel import RELABELS, TAILS
 from mbn2c.ir.axes import NCHW, Value, labeled
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.builder import Builder
 from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName, OnnxNode
+from mbn2c.ops.base.operator import QUANTIZED
 
 SHAPE = (1, 4, 5, 6)
 # It takes a Mul by a constant and declines any other; whatever else takes one must not matter here.
@@ -50,10 +51,25 @@ def test_a_new_operator_takes_what_the_others_decline(inputs: tuple[str, ...], m
         assert [node.op for node in call.builder.nodes] == [made]
 
 
-def test_a_node_that_all_decline_is_refused_in_the_words_of_the_first() -> None:
-    with pytest.raises(ModelError, match="Div by an activation") as refusal:
-        IMPORTERS.translate(call_of("Div", "a", "b"))
-    assert refusal.value.where == "node 'n', operator Div"
+@pytest.mark.parametrize(
+    ("declining", "words"),
+    [
+        ([Declined("none of mine"), Declined("nor mine")], "none of mine"),
+        ([Declined(), Declined("nor mine")], "nor mine"),
+        ([Declined(), Declined()], "Mul of these inputs is not supported"),
+    ],
+)
+def test_a_node_that_all_decline_is_refused_in_the_first_words(declining: list[Declined], words: str) -> None:
+    offers: list[Mapping[OnnxName, Importer]] = [{("", "Mul"): lambda call, one=one: one} for one in declining]
+    with pytest.raises(ModelError) as refusal:
+        Importers(offers, RELABELS, TAILS).translate(call_of("Mul", "a", "b"))
+    assert (refusal.value.what, refusal.value.where) == (words, "node 'n', operator Mul")
+
+
+def test_what_only_quantized_graphs_have_comes_last() -> None:
+    kinds = [operator.stages == {QUANTIZED} for operator in IN_ORDER]
+    assert kinds == sorted(kinds)
+    assert set(kinds) == {False, True}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from mbn2c.frontend.operators import relabel
 from mbn2c.ir.axes import Value
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.call import Call, Declined, OnnxName
-from mbn2c.ops.base.operator import Operator
+from mbn2c.ops.base.operator import QUANTIZED, Operator
 from mbn2c.tasks import tails
 
 SomeCall = TypeVar("SomeCall", bound=Call)
@@ -50,7 +50,7 @@ class Importers(Generic[SomeCall]):
     def translate(self, call: SomeCall) -> Value:
         """What the node's first output becomes.
 
-        raises  ModelError, LayoutError, in the words of the first importer where all decline
+        raises  ModelError, LayoutError, in the words of the first importer that has some, where all decline
         """
         declined: list[Declined] = []
         for importer in self._in_turn(call):
@@ -58,7 +58,8 @@ class Importers(Generic[SomeCall]):
             if isinstance(made, Value):
                 return made
             declined.append(made)
-        raise call.refuse(declined[0].what, declined[0].hint)
+        words = next((one for one in declined if one.what), Declined(f"{call.op} of these inputs is not supported"))
+        raise call.refuse(words.what, words.hint)
 
     def _in_turn(self, call: SomeCall) -> Sequence[Callable[[SomeCall], Value | Declined]]:
         name = (call.node.domain, call.op)
@@ -73,7 +74,9 @@ def in_words(operators: Iterable[Operator]) -> str:
     return ", ".join(operator.in_words for operator in ordered if operator.in_words)
 
 
-_OFFERS = [operator.onnx_imports() for operator in OPERATORS.values()]
+# What only quantized Graphs have takes what the others leave.
+IN_ORDER = sorted(OPERATORS.values(), key=lambda operator: operator.stages == {QUANTIZED})
+_OFFERS = [operator.onnx_imports() for operator in IN_ORDER]
 OFFERED = {name for offer in _OFFERS for name in offer}
 # What may end a network is split off elsewhere, too, where no operator takes it: then whatever reads it is refused.
 IMPORTERS: Importers[Call] = Importers([*_OFFERS, relabel.TAILS], relabel.RELABELS, relabel.TAILS)

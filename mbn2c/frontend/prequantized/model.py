@@ -21,7 +21,7 @@ from mbn2c.frontend.convert import input_layouts, input_shape
 from mbn2c.frontend.fold_constants import bound_constants, fold_constants, shape_of
 from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_prequantized_operator, load_model
 from mbn2c.frontend.nodes import describe, domain_of, view_of
-from mbn2c.frontend.operators import WEIGHTED, Importers, in_words, relabel
+from mbn2c.frontend.operators import IN_ORDER, WEIGHTED, Importers, in_words, relabel
 from mbn2c.frontend.prequantized import quantizers, tails
 from mbn2c.frontend.prequantized.probe import run_nodes
 from mbn2c.frontend.runtime import fused_model
@@ -46,7 +46,7 @@ _PASS_ON = (*_RELABELS, "QuantizeLinear", "DequantizeLinear")
 _IMPORTERS: Importers[PrequantizedCall] = Importers(
     offers=[
         {(domain, "QuantizeLinear"): quantizers.quantize for domain in ("", MICROSOFT)},
-        *(operator.prequantized_imports() for operator in OPERATORS.values()),
+        *(operator.prequantized_imports() for operator in IN_ORDER),
     ],
     alone={
         **{(domain, "DequantizeLinear"): quantizers.dequantize for domain in ("", MICROSOFT)},

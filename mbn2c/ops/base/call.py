@@ -278,10 +278,10 @@ class Call:
 class Declined:
     """An operator's answer to a node that it does not make, though it makes others of that kind.
 
-    what, hint  of the refusal, should no other operator make it either
+    what, hint  of the refusal, should no other operator make it either; "" where it is plainly another's
     """
 
-    what: str
+    what: str = ""
     hint: str = EXPORT_AGAIN
 
 

@@ -101,7 +101,7 @@ class Operator:
 
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
         """How float32 files spell it. Several operators may offer to make one kind of node: the first that does not
-        decline makes it, in the order of their names."""
+        decline makes it, in the order of their names, those that only quantized Graphs have last."""
         return {}
 
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:

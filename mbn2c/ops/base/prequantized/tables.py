@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import OnnxNode
-from mbn2c.ops.base.prequantized.values import UNSIGNED_SHIFT, FileQuant, PrequantizedCall
+from mbn2c.ops.base.prequantized.layers import limits
+from mbn2c.ops.base.prequantized.values import UNSIGNED_SHIFT, FileQuant, Meaning, PrequantizedCall
 
 _LEVELS = INT8_MAX - INT8_MIN + 1
 
@@ -54,3 +56,22 @@ def lookup_table(call: PrequantizedCall, steps: Sequence[OnnxNode], unsigned: bo
     quantize, more = quantize_node(y_in_file, last, "y")
     found = call.ask([*nodes, quantize], {"x": every_value(unsigned)}, "y", more)
     return as_int8(found)
+
+
+def qlinear_pairs(call: PrequantizedCall, a: Meaning, b: Meaning) -> np.ndarray:
+    """All results of QLinearAdd and its kin, which reads a at 0 and b at 3: int8 [256, 256], a and b from -128 on."""
+    node = call.node.renamed({0: "a", 3: "b"}, "y")
+    values_a, values_b = pairs(a.unsigned, b.unsigned)
+    return as_int8(call.ask([node], {"a": values_a, "b": values_b}, "y")).reshape(_LEVELS, _LEVELS)
+
+
+def float_pairs(call: PrequantizedCall, y_in_file: FileQuant, activation: Activation | None) -> np.ndarray:
+    """Likewise, of a float32 node of two tensors between DequantizeLinear and QuantizeLinear, clamped."""
+    (_, steps_a), (_, steps_b) = call.real_steps(0), call.real_steps(1)
+    nodes_a, last_a = chained(steps_a, "a", "left")
+    nodes_b, last_b = chained(steps_b, "b", "right")
+    both = call.node.renamed({0: last_a, 1: last_b}, "both")
+    quantize, constants = quantize_node(y_in_file, "both", "y")
+    values_a, values_b = pairs(call.meaning(0).unsigned, call.meaning(1).unsigned)
+    found = call.ask([*nodes_a, *nodes_b, both, quantize], {"a": values_a, "b": values_b}, "y", constants)
+    return np.clip(as_int8(found), *limits(y_in_file, activation)).reshape(_LEVELS, _LEVELS)
