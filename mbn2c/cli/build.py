@@ -171,13 +171,13 @@ def _build(options: argparse.Namespace) -> int:
         progress,
     )
     note = write_build(bundle, folder, force=options.force)
-    report = OutputFolder(folder).report
-    text = build_text(report, str(folder), note)
-    if report["build"]["calibration"]["source"] == RANDOM:
+    built = OutputFolder(folder)
+    text = build_text(built.record, str(folder), note)
+    if built.record.build.calibration.source == RANDOM:
         complain("warning: calibrated on noise (--calib random): sizes are right, accuracy is not")
     if note:
         complain(f"warning: {note}")
-    show(options, report, text)
+    show(options, built.report, text)
     return 0
 
 

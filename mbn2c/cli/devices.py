@@ -42,7 +42,7 @@ def add_flash(commands: Any) -> None:
 
 def _flash(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
-    name = options.board or output.report["board"]
+    name = options.board or output.record.board
     if name is None:
         raise UsageError("no board to flash", hint="--board; `mbn2c boards` lists them")
     board = load_board(name)
@@ -136,8 +136,8 @@ def _verify(options: argparse.Namespace) -> int:
         devices, lost = open_devices(output, _places(options, output), Path(folder), open_lines)
         result = verify_on_all(output, devices, checked, progress, lost)
     show(options, result, verify_text(result))
-    worst = output.report["quantization"].get("worst_layers", [])
-    check_gates(result, options.max_drop, {layer["name"]: layer["noise_share"] for layer in worst}, options.min_sqnr)
+    worst = output.record.quantization.worst_layers
+    check_gates(result, options.max_drop, {layer.name: layer.noise_share for layer in worst}, options.min_sqnr)
     return 0
 
 
@@ -150,7 +150,7 @@ def _places(options: argparse.Namespace, output: OutputFolder) -> list[Place]:
 
 
 def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:
-    name = "host" if options.host else options.board or output.report["board"]
+    name = "host" if options.host else options.board or output.record.board
     if name is None:
         raise UsageError("no device to verify", hint="--board (see `mbn2c boards`), --host, or --port /dev/ttyACM0")
     return emulated_board(name)

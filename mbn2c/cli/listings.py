@@ -103,7 +103,7 @@ def _demo(options: argparse.Namespace) -> int:
             checked = VerifyOptions(demo.TEST_FOLDER, demo.TEST_LABELS, options.images)
             result = verify(output, transport, session, checked, progress)
     text = (
-        build_text(output.report, str(folder) if options.output else "a temporary folder", "")
+        build_text(output.record, str(folder) if options.output else "a temporary folder", "")
         + "\n"
         + verify_text(result)
     )

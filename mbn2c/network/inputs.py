@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,11 +62,3 @@ def pixel_tables(graph: Graph, preprocess: Preprocess) -> np.ndarray:
     quant = quant_of(graph, port.tensor)
     values = preprocess.pixel_values(graph.tensors[port.tensor].shape[3])
     return quantize_linear(values, scale_of(quant), quant.zero_point)
-
-
-def preprocess_of(facts: Mapping[str, object]) -> Preprocess:
-    """The preprocessing an output folder was built with; none stands for the identity."""
-    numbers = facts["preprocess"]
-    if not isinstance(numbers, Mapping):
-        return Preprocess()
-    return Preprocess(tuple(numbers["mean"]), tuple(numbers["std"]))

@@ -7,7 +7,7 @@ arithmetic alone, so they are the same on every machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -175,8 +175,8 @@ def _gain(covered: Mapping[str, np.ndarray], more: Mapping[str, np.ndarray]) -> 
     return sum(float((more[name] & ~covered[name]).mean()) for name in covered)
 
 
-def open_stress(recipes: object) -> list[Recipe]:
+def open_stress(recipes: Sequence[str]) -> list[Recipe]:
     """Raises UsageError for anything but the recipes of a whole set."""
-    if not isinstance(recipes, list) or len(recipes) != STRESS_INPUTS:
+    if len(recipes) != STRESS_INPUTS:
         raise UsageError(f"report.json does not name {STRESS_INPUTS} stress inputs", hint="build again")
-    return [Recipe.parse(str(text)) for text in recipes]
+    return [Recipe.parse(text) for text in recipes]

@@ -102,6 +102,23 @@ def runs_of(call: Call, graph: Graph) -> int:
     return graph.tensors[tensor].shape[1] * max(1, len(call.pieces))
 
 
+def executed_macs(plan: Plan) -> int:
+    """Multiply-accumulates that the calls of a Plan execute in one inference, row by row and piece by piece.
+
+    More than the network's own where a row, a column or a whole layer is made more than once.
+    """
+    graph, total = plan.graph, 0
+    around = surroundings_of(plan, {})
+    for call in plan.calls:
+        if call.node:
+            worked_on = call.reads[0].tensor if call.accumulates else call.write
+            _, height, width, _ = graph.tensors[worked_on].shape
+            pixels = height * sum(_pixel_counts(call, around))
+            node = graph.producer[call.write]
+            total += OPERATORS[node.op].macs(node, graph) * pixels // (height * width)
+    return total
+
+
 def weight_bytes(call: Call, graph: Graph) -> int:
     """Bytes of weights of a call's node, as int8; 0 for the input."""
     if not call.node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mbn2c.report.record import BuildRecord, CalibrationFacts, QuantizationFacts, TriedFacts
 from mbn2c.report.table import table
 from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.registry import task_named
@@ -15,70 +16,70 @@ _NAMED_FOLDERS = 6
 _KEPT_METHODS, _DROPPED_METHODS = 6, 4
 
 
-def build_text(report: Mapping[str, Any], folder: str, note: str) -> str:
+def build_text(report: BuildRecord, folder: str, note: str) -> str:
     """What a build made."""
-    ram, flash, model = report["ram"], report["flash"], report["model"]
-    calibration, folded = report["build"]["calibration"], report["folded"]
-    paths = ", ".join(f"{count} {path}" for path, count in report["quantization"]["channels_per_path"].items())
+    ram, flash, model = report.ram, report.flash, report.model
+    calibration, folded = report.build.calibration, report.folded
+    paths = ", ".join(f"{count} {path}" for path, count in report.quantization.channels_per_path.items())
     sources = {"random": "random inputs: for sizes only", "given": "needed: the model is prequantized"}
-    source = sources.get(calibration["source"], "images")
-    size = f"{model['macs']:,} MACs, {model['parameters']:,} parameters, {len(report['layers'])} layers"
-    folds = f"{folded['batch_norms']} batch norms, {folded['activations']} activations, {folded['pads']} pads"
-    ram_parts = f"arena {ram['arena_bytes']:,} + context {ram['context_bytes']:,} + stack {_bytes(ram['stack_bytes'])}"
-    flash_parts = f"weights {flash['weights_bytes']:,} + constants {flash['constants_bytes']:,}"
+    source = sources.get(calibration.source, "images")
+    size = f"{model.macs:,} MACs, {model.parameters:,} parameters, {len(report.layers)} layers"
+    folds = f"{folded.batch_norms} batch norms, {folded.activations} activations, {folded.pads} pads"
+    ram_parts = f"arena {ram.arena_bytes:,} + context {ram.context_bytes:,} + stack {_bytes(ram.stack_bytes)}"
+    flash_parts = f"weights {flash.weights_bytes:,} + constants {flash.constants_bytes:,}"
     rows = [
-        ("model", f"{model['file']}: {size}"),
-        ("target", report["target"] + (f", board {report['board']}" if report["board"] else "")),
-        ("calibration", f"{calibration['images'] or 'none'} {source}{_folders(calibration)}"),
-        ("folded", f"{folds}, {folded['removed_channels']} constant channels"),
-        *_tried_rows(report["quantization"]["tried"]),
-        *_quality_rows(report["quantization"], task_named(report["build"]["task"])),
-        ("requantization", f"{report['quantization']['proved_channels']} channels proved exact: {paths}"),
-        ("RAM", f"{_bytes(ram['total_bytes'])} = {ram_parts}"),
-        ("", f"peak at {ram['peak_layer']}; no placement of this schedule is below {ram['lower_bound_bytes']:,} B"),
-        *([("", report["fit"])] if report["fit"] else []),
-        ("flash", f"{_bytes(flash['total_bytes'])} = {flash_parts} + code {_bytes(flash['code_bytes'])}"),
+        ("model", f"{model.file}: {size}"),
+        ("target", report.target + (f", board {report.board}" if report.board else "")),
+        ("calibration", f"{calibration.images or 'none'} {source}{_folders(calibration)}"),
+        ("folded", f"{folds}, {folded.removed_channels} constant channels"),
+        *_tried_rows(report.quantization.tried),
+        *_quality_rows(report.quantization, task_named(report.build.task)),
+        ("requantization", f"{report.quantization.proved_channels} channels proved exact: {paths}"),
+        ("RAM", f"{_bytes(ram.total_bytes)} = {ram_parts}"),
+        ("", f"peak at {ram.peak_layer}; no placement of this schedule is below {ram.lower_bound_bytes:,} B"),
+        *([("", report.fit)] if report.fit else []),
+        ("flash", f"{_bytes(flash.total_bytes)} = {flash_parts} + code {_bytes(flash.code_bytes)}"),
     ]
-    if report.get("firmware"):
-        used = ", ".join(f"{name} {count:,} B" for name, count in report["firmware"]["memories"].items())
-        rows.append(("firmware", f"{report['firmware']['file']}" + (f": {used}" if used else "")))
+    if report.firmware:
+        used = ", ".join(f"{name} {count:,} B" for name, count in report.firmware.memories.items())
+        rows.append(("firmware", f"{report.firmware.file}" + (f": {used}" if used else "")))
     rows.append(("written to", folder))
     if note:
         rows.append(("note", note))
     return table(rows)
 
 
-def _folders(calibration: Mapping[str, Any]) -> str:
+def _folders(calibration: CalibrationFacts) -> str:
     """Of the calibration images: the folders they are from, and how many were turned."""
-    folders, rotated = calibration.get("folders", ()), calibration.get("exif_rotated_images", 0)
+    folders, rotated = calibration.folders, calibration.exif_rotated_images
     names = ", ".join(folders[:_NAMED_FOLDERS]) + (" ..." if len(folders) > _NAMED_FOLDERS else "")
     text = f" in {len(folders)} folders ({names})" if folders else ""
     return text + (f", {rotated} of them rotated as their EXIF data says" if rotated else "")
 
 
-def _tried_rows(tried: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _tried_rows(tried: Sequence[TriedFacts]) -> list[tuple[str, str]]:
     """Where quantization began, what made it better, and the rest in one line; report.json has them all."""
-    kept = [line for line in tried if line["kept"]]
+    kept = [line for line in tried if line.kept]
     rows: list[tuple[str, str]] = []
     for line in [*kept[:1], *kept[1:][-_KEPT_METHODS:]]:
         verdict = "on held-back images" + (", kept" if rows else "")
-        rows.append(("" if rows else "quantization", f"{line['method']}: {line['sqnr_db']:.2f} dB {verdict}"))
-    others = [line for line in tried if not line["kept"]]
+        rows.append(("" if rows else "quantization", f"{line.method}: {line.sqnr_db:.2f} dB {verdict}"))
+    others = [line for line in tried if not line.kept]
     if others:
-        names = "; ".join(f"{line['method']} {line['sqnr_db']:.2f} dB" for line in others[:_DROPPED_METHODS])
+        names = "; ".join(f"{line.method} {line.sqnr_db:.2f} dB" for line in others[:_DROPPED_METHODS])
         more = len(others) - _DROPPED_METHODS
         rows.append(("", f"dropped: {names}" + (f"; and {more} more in report.json" if more > 0 else "")))
     return rows
 
 
-def _quality_rows(quantization: Mapping[str, Any], task: type[Task]) -> list[tuple[str, str]]:
+def _quality_rows(quantization: QuantizationFacts, task: type[Task]) -> list[tuple[str, str]]:
     """What int8 gives on images held back, and which layers' rounding costs most of it."""
     rows: list[tuple[str, str]] = []
-    held_back, worst = quantization["held_back"], quantization["worst_layers"][:_COSTLY_LAYERS]
+    held_back, worst = quantization.held_back, quantization.worst_layers[:_COSTLY_LAYERS]
     if held_back is not None:
         rows += _held_back_rows(held_back, task)
     if worst:
-        names = ", ".join(f"{layer['name']} {100 * layer['noise_share']:.0f} %" for layer in worst)
+        names = ", ".join(f"{layer.name} {100 * layer.noise_share:.0f} %" for layer in worst)
         rows.append(("noise", f"at the output, most from {names}"))
     return rows
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -18,12 +17,12 @@ import pytest
 from models import tiny_mobilenet_v1, tiny_mobilenet_v2
 from networks import quantized
 from places import ROOT
+from records import record_of
 from shared import shared
 from users_pytest import run_pytest
 
 from mbn2c.cli import main
 from mbn2c.commands import demo
-from mbn2c.commands.build_report import SCHEMA
 from mbn2c.commands.output_folder import OutputFolder, staged
 from mbn2c.commands.verify.one_image import open_models
 from mbn2c.emit.c_files import c_files
@@ -37,6 +36,7 @@ from mbn2c.network.network import Network, NetworkOptions, read_network
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.progress import Progress
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.report.json import to_json
 from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.images import open_samples
 
@@ -233,7 +233,9 @@ def test_libraries_built_apart_may_share_kernels(tmp_path: Path) -> None:
 
 def test_two_networks_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with staged(tmp_path / "first") as stage:
-        (stage / "report.json").write_text(json.dumps({"schema": SCHEMA, "prefix": "person"}))
+        choice = choose_plan(quantized(tiny_mobilenet_v1()), load_core("cortex-m0plus"), "ram")
+        record = replace(record_of(choice, "cortex-m0plus", "ram"), prefix="person")
+        (stage / "report.json").write_text(to_json(record))
     words = ["build", str(demo.MODEL_FILE), "--target", "cortex-m0plus", "--calib", "random", "--name", "person"]
     assert main([*words, "--beside", str(tmp_path / "first"), "-o", str(tmp_path / "second")]) == 2
     assert "two networks are called 'person'" in capsys.readouterr().err

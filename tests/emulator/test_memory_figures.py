@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 from benchmark_scripts import script
+from records import record_of
 
-from mbn2c.commands.build_report import build_report, with_sizes
-from mbn2c.emit.network.model import Names
 from mbn2c.firmware.toolchain import linked_pieces
 from mbn2c.targets import load_board, load_core
 
-FACTS = {"given": None}
 QUICK = {
     ("vww_96", "cortex-m7", "ram"),
     ("vww_96", "cortex-m4", "balanced"),
@@ -41,20 +39,18 @@ def test_ram_and_instructions(name: str, core: str, goal: str, tmp_path: Path, n
     found = MEMORY.figure(name, core, goal, tmp_path)
     assert found.measured.mismatches == 0
 
-    names = Names("network", name, bytes(32))
-    choice = found.choice
-    report = build_report(choice.plan, choice.kernels, names, b"", load_core(core), None, FACTS, {}, choice.curve)
-    ram = with_sizes(report, found.measured.code_bytes, found.measured.stack_bytes, None)["ram"]
-    assert ram["total_bytes"] <= MEMORY.CASES[name].limits[goal] * 1024, ram
+    record = record_of(found.choice, core, goal)
+    ram = record.with_sizes(found.measured.code_bytes, found.measured.stack_bytes, None).ram
+    assert ram.total_bytes <= MEMORY.CASES[name].limits[goal] * 1024, ram
     # Rings freed out of step cannot always lie without a gap: 1.04 % in mobilenet_v2_0.35_224, balanced.
-    assert ram["lower_bound_bytes"] <= ram["arena_bytes"] <= ram["lower_bound_bytes"] * 1.02 + 16
-    assert 5 <= len(report["trade_offs"]) <= 10
-    assert report["recomputed_macs"] == 0
+    assert ram.lower_bound_bytes <= ram.arena_bytes <= ram.lower_bound_bytes * 1.02 + 16
+    assert 5 <= len(record.trade_offs) <= 10
+    assert record.recomputed_macs == 0
 
     # The linker says the same of arena and context.
     pieces = linked_pieces((tmp_path / "build" / "network.map").read_text(encoding="utf-8", errors="replace"))
     linked = {piece.section: piece.size_bytes for piece in pieces if piece.object == "main.o"}
-    assert linked[".arena"] == ram["arena_bytes"]
-    assert linked[".bss.net"] == ram["context_bytes"]
+    assert linked[".arena"] == ram.arena_bytes
+    assert linked[".bss.net"] == ram.context_bytes
 
     assert found.instructions_ratio <= MEMORY.MOST_INSTRUCTIONS[goal]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from quantized_zoo import NETS, Dialect, quantize
 
 from mbn2c.cli import main
 from mbn2c.commands import demo
+from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.errors import GateError
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.report.build_text import build_text
+from mbn2c.report.record import TriedFacts
 from mbn2c.tasks.classification import Classification
 from mbn2c.tasks.images import open_samples
 from mbn2c.tasks.inputs import InputSpec, Preprocess
@@ -93,11 +96,10 @@ def test_build_tells_briefly_what_was_tried(tmp_path: Path) -> None:
     assert [set(line) for line in report["quantization"]["tried"]] == [
         {"method", "sqnr_db", "agreement", "kept"}
     ] * len(report["quantization"]["tried"])
-    report["quantization"]["tried"] = [
-        {"method": f"method {number}", "sqnr_db": 20.0 + number, "agreement": 1.0, "kept": number % 3 != 1}
-        for number in range(18)
-    ]
-    lines = [line for line in build_text(report, "out", "").splitlines() if "method" in line]
+    record = OutputFolder(tmp_path / "out").record
+    tried = tuple(TriedFacts(f"method {number}", 20.0 + number, 1.0, number % 3 != 1) for number in range(18))
+    record = replace(record, quantization=replace(record.quantization, tried=tried))
+    lines = [line for line in build_text(record, "out", "").splitlines() if "method" in line]
     assert len(lines) <= 8
     assert lines[0] == "quantization    method 0: 20.00 dB on held-back images"
     assert "method 17: 37.00 dB on held-back images, kept" in lines[-2]

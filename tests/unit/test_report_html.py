@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,16 +16,15 @@ from mobilenets import mobilenet_v1
 from models import tiny_mobilenet_v1, tiny_mobilenet_v2
 from networks import quantized
 from PIL import Image
+from records import record_of
 
 from mbn2c.commands.build import REPORT_PAGE, report_files
-from mbn2c.commands.build_report import build_report, to_json, with_sizes
-from mbn2c.emit.network.model import Names
 from mbn2c.ir.graph import Graph
 from mbn2c.planner.choice import choose_plan
 from mbn2c.report.html import report_page
+from mbn2c.report.record import BuildRecord
 from mbn2c.targets import load_core
 
-FACTS = {"given": None, "optimize": "balanced", "ram_limit": None}
 HOSTILE = "a<b>&\"c' {{ 7 * 7 }} </title><script>"
 NETWORKS = {
     "v1": lambda: quantized(tiny_mobilenet_v1()),
@@ -36,15 +33,13 @@ NETWORKS = {
 }
 
 
-def report_of(graph: Graph, optimize: str = "balanced", core: str = "cortex-m4") -> dict[str, Any]:
-    choice = choose_plan(graph, load_core(core), optimize)
-    names = Names("net", f"{graph.name}.onnx", bytes(32))
-    return build_report(choice.plan, choice.kernels, names, b"model", load_core(core), None, FACTS, {}, choice.curve)
+def record_for(graph: Graph, optimize: str = "balanced") -> BuildRecord:
+    return record_of(choose_plan(graph, load_core("cortex-m4"), optimize), "cortex-m4", optimize)
 
 
 @cache
-def json_of(name: str, optimize: str) -> str:
-    return to_json(report_of(NETWORKS[name](), optimize))
+def record_named(name: str, optimize: str) -> BuildRecord:
+    return record_for(NETWORKS[name](), optimize)
 
 
 def pictures(page: str) -> dict[str, ElementTree.Element]:
@@ -60,69 +55,69 @@ def numbers(element: ElementTree.Element, *names: str) -> list[float]:
 @pytest.mark.parametrize("optimize", ["ram", "speed"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_buffer_has_its_rectangle(name: str, optimize: str) -> None:
-    report = json.loads(json_of(name, optimize))
+    report = record_named(name, optimize)
     drawing = pictures(report_page(report))["memory-map"]
     spaces = [one for one in drawing.iter("rect") if one.get("class") == "space"]
     by_title = {one.findtext("title", ""): one for one in spaces}
-    left, bottom, scale = 78.0, 494.0, 460.0 / report["ram"]["arena_bytes"]
-    for buffer in report["buffers"]:
-        (title,) = [title for title in by_title if title.startswith(f"{buffer['tensor']}: ")]
+    left, bottom, scale = 78.0, 494.0, 460.0 / report.ram.arena_bytes
+    for buffer in report.buffers:
+        (title,) = [title for title in by_title if title.startswith(f"{buffer.tensor}: ")]
         x, y, width, height = numbers(by_title[title], "x", "y", "width", "height")
         assert (x >= left - 0.1, x + width <= left + 1100.1, y >= 34 - 0.1) == (True, True, True), title
-        assert bottom - (y + height) == pytest.approx(buffer["offset"] * scale, abs=1.1), title
-        assert height == pytest.approx(max(1, buffer["size_bytes"] * scale), abs=0.1), title
-        kind = "strip" if buffer["strip_columns"] else "ring" if buffer["slots"] < buffer["rows"] else "full"
+        assert bottom - (y + height) == pytest.approx(buffer.offset * scale, abs=1.1), title
+        assert height == pytest.approx(max(1, buffer.size_bytes * scale), abs=0.1), title
+        kind = "strip" if buffer.strip_columns else "ring" if buffer.slots < buffer.rows else "full"
         assert by_title[title].attrib["data-kind"] == kind
     scratch = [one for one in spaces if one.get("data-kind") == "scratch"]
-    assert len(spaces) == len(report["buffers"]) + len(scratch)
-    assert bool(scratch) == bool(report["scratch"])
+    assert len(spaces) == len(report.buffers) + len(scratch)
+    assert bool(scratch) == bool(report.scratch)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_moments(name: str) -> None:
-    report = json.loads(json_of(name, "balanced"))
-    timeline, loops = report["timeline"], report["timeline"]["loops"]
-    assert [loop["first_moment"] for loop in loops] == [0, *(loop["last_moment"] + 1 for loop in loops[:-1])]
-    assert loops[-1]["last_moment"] == timeline["moments"] - 1
-    assert max(max(loop["live_bytes"]) for loop in loops) == report["ram"]["lower_bound_bytes"]
-    (fullest,) = [one for one in loops if one["first_moment"] <= timeline["peak_moment"] <= one["last_moment"]]
-    assert fullest["first_step"] <= report["ram"]["peak_step"] <= fullest["last_step"]
-    loop_of = {step: loop for loop in loops for step in range(loop["first_step"], loop["last_step"] + 1)}
-    for buffer in report["buffers"]:
-        made, read = loop_of[buffer["first_step"]], loop_of[buffer["last_step"]]
-        assert made["first_moment"] <= buffer["first_moment"] <= made["last_moment"], buffer
-        assert read["first_moment"] <= buffer["last_moment"] <= read["last_moment"], buffer
+    report = record_named(name, "balanced")
+    timeline, loops = report.timeline, report.timeline.loops
+    assert [loop.first_moment for loop in loops] == [0, *(loop.last_moment + 1 for loop in loops[:-1])]
+    assert loops[-1].last_moment == timeline.moments - 1
+    assert max(max(loop.live_bytes) for loop in loops) == report.ram.lower_bound_bytes
+    (fullest,) = [one for one in loops if one.first_moment <= timeline.peak_moment <= one.last_moment]
+    assert fullest.first_step <= report.ram.peak_step <= fullest.last_step
+    loop_of = {step: loop for loop in loops for step in range(loop.first_step, loop.last_step + 1)}
+    for buffer in report.buffers:
+        made, read = loop_of[buffer.first_step], loop_of[buffer.last_step]
+        assert made.first_moment <= buffer.first_moment <= made.last_moment, buffer
+        assert read.first_moment <= buffer.last_moment <= read.last_moment, buffer
 
 
 @pytest.mark.parametrize("optimize", ["ram", "balanced", "speed"])
 def test_curve_marks_the_chosen_plan(optimize: str) -> None:
-    report = json.loads(json_of("vww_96", optimize))
-    (chosen,) = [one for one in report["trade_offs"] if one["chosen"]]
-    assert chosen["arena_bytes"] == report["ram"]["arena_bytes"]
-    assert 5 <= len(report["trade_offs"]) <= 10
-    assert [one["layerwise"] for one in report["trade_offs"]][-1]
+    report = record_named("vww_96", optimize)
+    (chosen,) = [one for one in report.trade_offs if one.chosen]
+    assert chosen.arena_bytes == report.ram.arena_bytes
+    assert 5 <= len(report.trade_offs) <= 10
+    assert [one.layerwise for one in report.trade_offs][-1]
     drawing = pictures(report_page(report))["trade-offs"]
     circles = list(drawing.iter("circle"))
-    assert len(circles) == len(report["trade_offs"])
+    assert len(circles) == len(report.trade_offs)
     (marked,) = [one for one in circles if one.attrib["class"] == "point chosen"]
     assert marked.findtext("title", "").endswith(", chosen")
-    assert circles.index(marked) == report["trade_offs"].index(chosen)
+    assert circles.index(marked) == report.trade_offs.index(chosen)
 
 
 def test_layers_say_what_they_read_and_what_is_alive() -> None:
-    report = json.loads(json_of("vww_96", "ram"))
+    report = record_named("vww_96", "ram")
     page = report_page(report)
-    for layer in report["layers"]:
-        assert layer["live_bytes"] <= report["ram"]["arena_bytes"]
-        assert (layer["weight_bytes_read"] > 0) == (layer["op"] != "average_pool2d")
-        assert f'<td class="n">{layer["weight_bytes_read"]:,}</td>' in page
-    peak = [layer for layer in report["layers"] if layer["step"] == report["ram"]["peak_step"]]
-    assert [layer["live_bytes"] for layer in peak] in ([], [report["ram"]["lower_bound_bytes"]])
+    for layer in report.layers:
+        assert layer.live_bytes <= report.ram.arena_bytes
+        assert (layer.weight_bytes_read > 0) == (layer.op != "average_pool2d")
+        assert f'<td class="n">{layer.weight_bytes_read:,}</td>' in page
+    peak = [layer for layer in report.layers if layer.step == report.ram.peak_step]
+    assert [layer.live_bytes for layer in peak] in ([], [report.ram.lower_bound_bytes])
 
 
 def test_page_needs_nothing_from_outside_and_is_always_the_same() -> None:
-    page = report_page(json.loads(json_of("v2", "balanced")))
-    assert page == report_page(report_of(NETWORKS["v2"]()))
+    page = report_page(record_named("v2", "balanced"))
+    assert page == report_page(record_for(NETWORKS["v2"]()))
     for word in ("http", "src=", "<script", "<link", "@import"):
         assert word not in page
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
@@ -147,7 +142,7 @@ def test_names_are_escaped() -> None:
         key: tuple(replace(port, tensor=named[port.tensor]) for port in getattr(graph, key))
         for key in ("inputs", "outputs")
     }
-    page = report_page(report_of(replace(graph, name=HOSTILE, tensors=tensors, nodes=nodes, **ports)))
+    page = report_page(record_for(replace(graph, name=HOSTILE, tensors=tensors, nodes=nodes, **ports)))
     assert "<script" not in page and "<b>&" not in page
     assert page.count("</title>") == page.count("<title>")
     titles = [one.text or "" for one in pictures(page)["memory-map"].iter("title")]
@@ -155,9 +150,9 @@ def test_names_are_escaped() -> None:
 
 
 def test_page_before_and_after_compilation() -> None:
-    report = json.loads(json_of("v1", "balanced"))
+    report = record_named("v1", "balanced")
     assert "not compiled" in report_page(report)
-    completed = with_sizes(report, 12_345, 678, None)
+    completed = report.with_sizes(12_345, 678, None)
     page = report_files(completed)[REPORT_PAGE].decode()
     assert "not compiled" not in page and "12,345 B" in page and "678 B" in page
 
@@ -168,7 +163,7 @@ def test_browser_shows_the_pictures(name: str, tmp_path: Path) -> None:
     browser = shutil.which("chromium")
     if browser is None:
         pytest.skip("no chromium: apt-get install chromium")
-    report = json.loads(json_of(name, "balanced"))
+    report = record_named(name, "balanced")
     (tmp_path / "report.html").write_text(report_page(report), encoding="utf-8")
     flags = (
         "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -201,7 +196,7 @@ def test_browser_shows_the_pictures(name: str, tmp_path: Path) -> None:
 
 
 def test_the_page_says_why_another_plan_was_taken() -> None:
-    report = json.loads(json_of("v1", "balanced"))
-    assert report["fit"] == "" and 'id="fit"' not in report_page(report)
-    page = report_page({**report, "fit": "'balanced' would take 17,312 B <here>"})
+    report = record_named("v1", "balanced")
+    assert report.fit == "" and 'id="fit"' not in report_page(report)
+    page = report_page(replace(report, fit="'balanced' would take 17,312 B <here>"))
     assert '<p id="fit">&#39;balanced&#39; would take 17,312 B &lt;here&gt;</p>' in page

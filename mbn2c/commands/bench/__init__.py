@@ -71,7 +71,7 @@ def bench_device(output: OutputFolder, device: Device) -> dict[str, Any]:
                 "share": round(cycles / whole, 4),
             }
         )
-    macs = output.report["model"]["macs"]
+    macs = output.record.model.macs
     return {
         "measured": device.verified,
         "board": facts.board,
@@ -99,7 +99,7 @@ def _result(
         name, op, macs = _layer(graph, call)
         rows.append(_row(call.step, name, op, macs, counts[str(call.step)], total, has_model))
     rows.append(_row(None, SCHEDULE, SCHEDULE, 0, counts[SCHEDULE], total, has_model))
-    macs = output.report["model"]["macs"]
+    macs = output.record.model.macs
     estimates = [row["estimated_cycles"] for row in rows]
     return {
         "board": board.name,

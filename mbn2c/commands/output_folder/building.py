@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mbn2c.commands.build import REPORT, report_files
-from mbn2c.commands.build_report import with_sizes
 from mbn2c.commands.output_folder.staging import staged
 from mbn2c.errors import BoardError, FitError
 from mbn2c.files.bundle import Bundle, write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.firmware.sizes import network_sizes
 from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES
+from mbn2c.report.json import read_record
+from mbn2c.report.record import FirmwareFacts
 from mbn2c.targets import load_board, load_core
 
 
@@ -28,7 +28,7 @@ def write_build(bundle: Bundle, folder: Path, *, force: bool = False) -> str:
         try:
             compile_folder(stage)
         except BoardError as error:
-            if json.loads(bundle[REPORT])["board"] is not None:
+            if read_record(bundle[REPORT]).board is not None:
                 raise
             return f"not compiled, so code and stack are not known: {error.what}; {error.hint}"
     return ""
@@ -39,21 +39,19 @@ def compile_folder(folder: Path) -> None:
 
     raises  BoardError if a tool is missing, FitError if a memory of the board or --ram-limit is not kept
     """
-    report = json.loads((folder / REPORT).read_bytes())
-    core, board = load_core(report["target"]), load_board(report["board"]) if report["board"] else None
-    built = toolchain.build(folder, report["prefix"], core, board)
-    arrays = report["flash"]["weights_bytes"] + report["flash"]["constants_bytes"]
-    sizes = network_sizes(folder, report["prefix"], report["sources"], built, arrays)
+    record = read_record((folder / REPORT).read_bytes())
+    core, board = load_core(record.target), load_board(record.board) if record.board else None
+    built = toolchain.build(folder, record.prefix, core, board)
+    arrays = record.flash.weights_bytes + record.flash.constants_bytes
+    sizes = network_sizes(folder, record.prefix, record.sources, built, arrays)
     firmware = None
     if board is not None:
-        firmware = {
-            "file": built.path.relative_to(folder).as_posix(),
-            "memories": toolchain.memory_use(built.path, board) if board.memories else {},
-        }
-    completed = with_sizes(report, sizes.code_bytes, sizes.stack_bytes, firmware)
+        memories = toolchain.memory_use(built.path, board) if board.memories else {}
+        firmware = FirmwareFacts(built.path.relative_to(folder).as_posix(), memories)
+    completed = record.with_sizes(sizes.code_bytes, sizes.stack_bytes, firmware)
     write_bundle(report_files(completed), folder)
-    limit, total = report["build"]["ram_limit"], completed["ram"]["total_bytes"]
-    if limit is not None and total > limit:
+    limit, total = record.build.ram_limit, completed.ram.total_bytes
+    if limit is not None and total is not None and total > limit:
         raise FitError(
             f"the network takes {total:,} B of RAM with its stack of {sizes.stack_bytes:,} B, the limit is {limit:,} B",
             where="--ram-limit",

@@ -44,7 +44,7 @@ def sources_for(output: OutputFolder, board: Board) -> Sources:
 
     raises  UsageError if the C in OUT was edited and is not what would be compiled
     """
-    if output.report["board"] == board.name:
+    if output.record.board == board.name:
         if not output.edited:
             return Sources(output.code, OWN_FIRMWARE)
         changed = {path: output.code[path] for path in output.edited}
@@ -79,9 +79,9 @@ def firmware_on(output: OutputFolder, board: Board, folder: Path, cflags: Sequen
     sources = sources_for(output, board)
     words = sources.words
     if words == OWN_FIRMWARE and not cflags:
-        built = output.report.get("firmware")
-        if built and output.is_intact(built["file"]):
-            return Firmware(output.path / built["file"], words)
+        built = output.record.firmware
+        if built and output.is_intact(built.file):
+            return Firmware(output.path / built.file, words)
         words = "OUT's own C, compiled again: its firmware is not there as the build made it"
     write_bundle(sources.files, folder)
     try:

@@ -5,7 +5,6 @@ Each file is compared with the manifest before it is used: what was damaged or b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from mbn2c import __version__
-from mbn2c.commands.build import NETWORK, REPORT, names_for
-from mbn2c.commands.build_report import SCHEMA
+from mbn2c.commands.build import NETWORK, REPORT, names_of
 from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, digest_of, read_manifest
 from mbn2c.commands.output_folder.staging import is_code
 from mbn2c.emit.expectations import Expectations, expectations
 from mbn2c.emit.network.model import Names, PlannedNetwork
 from mbn2c.errors import UsageError
+from mbn2c.files.typed_json import to_plain
 from mbn2c.ir.graph import Graph
 from mbn2c.network.file import read_graph
 from mbn2c.network.network import MODEL_FLOAT32, MODEL_FUSED, MODEL_INT8
 from mbn2c.planner.choice import Choice, choose_plan, fits_board
 from mbn2c.planner.plan_file import PLAN, PlanSubject, read_plan
+from mbn2c.report.json import read_record
+from mbn2c.report.record import BuildRecord
 from mbn2c.targets import Board, Core, load_board, load_core
 
 _BUILD_AGAIN = "build the model again"
@@ -55,18 +56,20 @@ class OutputFolder:
         return found
 
     @cached_property
-    def report(self) -> dict[str, Any]:
-        """report.json."""
+    def record(self) -> BuildRecord:
+        """What report.json says."""
         file = self._intact(REPORT)
         try:
-            report = json.loads(file.read_text(encoding="utf-8"))
-            schema = report["schema"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UsageError(f"cannot read report.json: {error}", where=str(file), hint=_BUILD_AGAIN) from None
-        if schema != SCHEMA:
-            raise UsageError(f"report.json has schema {schema}, not {SCHEMA}", where=str(file), hint=_BUILD_AGAIN)
-        assert isinstance(report, dict)
-        return report
+            return read_record(file.read_bytes())
+        except (OSError, ValueError) as error:
+            reason = f"cannot read report.json: {str(error)[:300]}"
+            raise UsageError(reason, where=str(file), hint=_BUILD_AGAIN) from None
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The same as JSON has it."""
+        plain: dict[str, Any] = to_plain(self.record)
+        return plain
 
     @cached_property
     def graph(self) -> Graph:
@@ -79,7 +82,7 @@ class OutputFolder:
     @cached_property
     def float_model(self) -> Path | None:
         """None for a prequantized model."""
-        return self._intact(MODEL_FLOAT32) if self.report["build"]["given"] is None else None
+        return self._intact(MODEL_FLOAT32) if self.record.build.given is None else None
 
     @cached_property
     def fused_model(self) -> Path:
@@ -103,7 +106,7 @@ class OutputFolder:
     def refuse_edited(self, wanted: str) -> None:
         """Raises UsageError if the C in the folder was edited, for what is made from network.npz without that C."""
         if self.edited:
-            board = self.report["board"]
+            board = self.record.board
             raise UsageError(
                 f"the C in {self.path} was edited since its build, and {wanted} is not made from it",
                 where=self.edits,
@@ -120,24 +123,24 @@ class OutputFolder:
 
     @property
     def core(self) -> Core:
-        return load_core(self.report["target"])
+        return load_core(self.record.target)
 
     @property
     def board(self) -> Board | None:
-        name = self.report["board"]
+        name = self.record.board
         return load_board(name) if name else None
 
     @property
     def prefix(self) -> str:
-        return str(self.report["prefix"])
+        return self.record.prefix
 
     @property
     def digest(self) -> bytes:
-        return bytes.fromhex(self.report["model"]["int8_sha256"])
+        return bytes.fromhex(self.record.model.int8_sha256)
 
     @property
     def names(self) -> Names:
-        return names_for(self.graph, self.prefix, self.report["model"]["file"], self.digest, self.report["build"])
+        return names_of(self.graph, self.record)
 
     def expectations(self, core: Core, board: Board) -> Expectations:
         """What a board has in its memory."""
@@ -163,8 +166,8 @@ class OutputFolder:
         if has_own_kernels and ((core, board) == (own, self.board) or fits_board(self.own_choice, core, board)):
             return self.own_choice
         if (core, board) not in self._choices:
-            facts = self.report["build"]
-            self._choices[core, board] = choose_plan(self.graph, core, facts["optimize"], facts["ram_limit"], board)
+            facts = self.record.build
+            self._choices[core, board] = choose_plan(self.graph, core, facts.optimize, facts.ram_limit, board)
         return self._choices[core, board]
 
     @cached_property

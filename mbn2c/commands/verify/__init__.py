@@ -54,11 +54,11 @@ def verify_on_all(
     """
     started = time.monotonic()
     models = open_models(output, options.output_kinds)
-    task, resize = models.task, output.report["build"]["resize"]
+    task, resize = models.task, output.record.build.resize
     samples = task.open_samples(options.images, models.spec, resize=resize, limit=options.limit)
     _check_kind(models, samples, options)
     task.check_limits(Limits(options.max_drop))
-    labels = task.find_labels(samples.names, samples.folders, options.labels, output.report["build"]["labels"])
+    labels = task.find_labels(samples.names, samples.folders, options.labels, output.record.build.labels)
     for device in devices:
         device.session.hello()
     bench = Bench(output, models, samples, options)

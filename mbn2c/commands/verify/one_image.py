@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mbn2c.commands.build import task_of
+from mbn2c.commands.build import preprocess_of, task_of
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.device import Device, Instructions
 from mbn2c.commands.verify.layers import compare_layers
@@ -18,7 +18,7 @@ from mbn2c.errors import BoardError, InternalError, UsageError
 from mbn2c.files.typed_json import Count
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph
-from mbn2c.network.inputs import input_spec, preprocess_of, quantize_input
+from mbn2c.network.inputs import input_spec, quantize_input
 from mbn2c.network.int8_oracle import Comparison, ExportedModel, Int8Oracle, PrequantizedFacts, PrequantizedOracle
 from mbn2c.network.outputs import device_answers
 from mbn2c.reference.run_graph import run_graph
@@ -120,20 +120,20 @@ class Models:
 
 def open_models(output: OutputFolder, kinds: Mapping[str, str]) -> Models:
     """kinds: of outputs, by name, beside what the build was told."""
-    graph, facts = output.graph, output.report["build"]
+    graph, facts = output.graph, output.record.build
     return Models(
         graph,
         task_of(graph, facts, kinds),
         input_spec(graph),
         preprocess_of(facts),
-        facts["input"] == "uint8",
+        facts.input == "uint8",
         _int8_oracle(output),
         Oracle(output.float_model) if output.float_model else None,
     )
 
 
 def _int8_oracle(output: OutputFolder) -> Int8Oracle:
-    model, facts = output.int8_model.read_bytes(), output.report["build"]["given"]
+    model, facts = output.int8_model.read_bytes(), output.record.build.given
     if facts is None:
         return ExportedModel(output.graph, model)
     return PrequantizedOracle(output.graph, model, output.fused_model.read_bytes(), PrequantizedFacts.from_json(facts))

@@ -105,7 +105,7 @@ def _open(output: OutputFolder, place: Place, folder: Path, opened: contextlib.E
     port = LabgridConsole(place.labgrid) if place.labgrid else SerialPort(place.port)
     session = Session(port, digest=output.digest, sizes=_sizes(output))
     opened.callback(session.close)
-    facts = session.connect(place.baud, output.report["model"]["macs"])
+    facts = session.connect(place.baud, output.record.model.macs)
     return Device(session.transport, session, place.name, refuse_stale(output, facts))
 
 

@@ -34,7 +34,7 @@ def verify_result(
     sessions = [device.session for device in devices]
     line_s = max(session.line_s for session in sessions)
     mean = sum(counts) / len(counts) if counts else None
-    macs = output.report["model"]["macs"]
+    macs = output.record.model.macs
     return {
         "verified": "; ".join(dict.fromkeys(device.verified for device in devices)),
         "board": ", ".join(dict.fromkeys(session.facts.board for session in sessions)),
@@ -62,7 +62,7 @@ def verify_result(
         "cycles_smallest": min(tally.cycles, default=None),
         "cycles_largest": max(tally.cycles, default=None),
         "stack_used_bytes": _stack_used(sessions),
-        "calibration": output.report["build"]["calibration"]["source"],
+        "calibration": output.record.build.calibration.source,
         "retries": sum(session.retries for session in sessions),
         "line_bytes": sum(session.sent_bytes + session.received_bytes for session in sessions),
         "line_share": _line_share(sessions),

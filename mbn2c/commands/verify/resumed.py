@@ -13,7 +13,7 @@ from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.journal import Entry
 from mbn2c.commands.verify.one_image import Models, Tally, VerifyOptions
 from mbn2c.errors import UsageError
-from mbn2c.files.typed_json import from_plain
+from mbn2c.files.typed_json import from_plain, to_plain
 from mbn2c.tasks.images import Samples
 from mbn2c.tasks.protocol import Task
 
@@ -35,7 +35,7 @@ def subject_of(
     return {
         "version of mbn2c": __version__,
         "network": [output.digest.hex(), *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)],
-        "build": _digest(output.report["build"]),
+        "build": _digest(to_plain(output.record.build)),
         "images": [len(samples), _digest(samples.names)],
         "labels": _digest(labels),
         "task": models.task.name,

@@ -112,7 +112,7 @@ class StressSet:
     def __init__(self, output: OutputFolder, models: Models) -> None:
         """Raises UsageError if the report's recipes are none."""
         self._output, self._models = output, models
-        self._recipes = open_stress(output.report.get("stress"))
+        self._recipes = open_stress(output.record.stress)
         self._prepared: list[_Input] = []
         self._lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""report.json -> report.html: one page that needs no network, with the memory map and the trade-off curve as pictures.
+"""A build's record -> report.html: one page that needs no network, with memory map and trade-off curve as pictures.
 
 Everything is taken from the report, so the page can be made again when code and stack are known.
 """
@@ -6,102 +6,110 @@ Everything is taken from the report, so the page can be made again when code and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
 
 from mbn2c.printable import printable
 from mbn2c.report.html.drawing import text_of_bytes
 from mbn2c.report.html.memory_map import memory_map
 from mbn2c.report.html.trade_off_curve import trade_off_curve
+from mbn2c.report.record import BuildRecord
 from mbn2c.resources.render import render
 
 Json = Mapping[str, Any]
+T = TypeVar("T")
 
 
-def report_page(report: Json) -> str:
+def report_page(report: BuildRecord) -> str:
     """The page of a report, before or after compilation; equal reports give equal pages."""
     report = _printable(report)
     values = {
         "report": report,
         "cards": _cards(report),
         "map": memory_map(report),
-        "curve": trade_off_curve(report["trade_offs"]),
+        "curve": trade_off_curve(report.trade_offs),
         "layers": _layers(report),
         "totals": {
-            key: f"{sum(layer[key] for layer in report['layers']):,}"
+            key: f"{sum(getattr(layer, key) for layer in report.layers):,}"
             for key in ("macs", "weight_bytes", "weight_bytes_read")
         },
     }
     return render("report/report.html.j2", values)
 
 
-def _printable(value: Any) -> Any:
-    """A part of the report whose texts are shown as they stand: the template escapes markup only."""
-    if isinstance(value, Mapping):
-        return {key: _printable(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_printable(inner) for inner in value]
-    return printable(value) if isinstance(value, str) else value
+def _printable(value: T) -> T:
+    """A record whose texts are shown as they stand: the template escapes markup only."""
+    found: Any = value
+    if is_dataclass(value) and not isinstance(value, type):
+        found = replace(value, **{one.name: _printable(getattr(value, one.name)) for one in fields(value)})
+    elif isinstance(value, Mapping):
+        found = {key: _printable(inner) for key, inner in value.items()}
+    elif isinstance(value, tuple):
+        found = tuple(_printable(inner) for inner in value)
+    elif isinstance(value, str):
+        found = printable(value)
+    return cast(T, found)
 
 
-def _layers(report: Json) -> list[Json]:
+def _layers(report: BuildRecord) -> list[Json]:
     """The rows of the table, every figure as it is printed."""
-    most = max((layer["live_bytes"] for layer in report["layers"]), default=1)
+    most = max((layer.live_bytes for layer in report.layers), default=1)
     return [
         {
-            "step": layer["step"],
-            "name": layer["name"],
-            "op": layer["op"],
-            "kernel": layer["kernel"],
-            "inputs": " + ".join(_shape(shape) for shape in layer["inputs"]),
-            "output": _shape(layer["output"]),
-            "macs": f"{layer['macs']:,}",
-            "weight_bytes": f"{layer['weight_bytes']:,}",
-            "weight_bytes_read": f"{layer['weight_bytes_read']:,}",
-            "live_bytes": f"{layer['live_bytes']:,}",
-            "live_share": f"{100 * layer['live_bytes'] / most:.0f}",
-            "is_peak": layer["step"] == report["ram"]["peak_step"],
-            "sqnr": "" if layer["sqnr_db"] is None else f"{layer['sqnr_db']:.1f}",
+            "step": layer.step,
+            "name": layer.name,
+            "op": layer.op,
+            "kernel": layer.kernel,
+            "inputs": " + ".join(_shape(shape) for shape in layer.inputs),
+            "output": _shape(layer.output),
+            "macs": f"{layer.macs:,}",
+            "weight_bytes": f"{layer.weight_bytes:,}",
+            "weight_bytes_read": f"{layer.weight_bytes_read:,}",
+            "live_bytes": f"{layer.live_bytes:,}",
+            "live_share": f"{100 * layer.live_bytes / most:.0f}",
+            "is_peak": layer.step == report.ram.peak_step,
+            "sqnr": "" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}",
         }
-        for layer in report["layers"]
+        for layer in report.layers
     ]
 
 
-def _cards(report: Json) -> list[Json]:
-    ram, flash, model = report["ram"], report["flash"], report["model"]
+def _cards(report: BuildRecord) -> list[Json]:
+    ram, flash, model = report.ram, report.flash, report.model
     return [
         {
             "name": "RAM",
-            "value": text_of_bytes(ram["total_bytes"]),
+            "value": text_of_bytes(ram.total_bytes),
             "parts": _parts(ram, ("arena", "context", "stack")),
         },
         {
             "name": "Flash",
-            "value": text_of_bytes(flash["total_bytes"]),
+            "value": text_of_bytes(flash.total_bytes),
             "parts": _parts(flash, ("weights", "constants", "code")),
         },
         {
             "name": "Work",
-            "value": f"{model['macs'] / 1e6:,.2f} M MACs",
+            "value": f"{model.macs / 1e6:,.2f} M MACs",
             "parts": [
-                ("parameters", f"{model['parameters']:,}"),
-                ("layers", f"{len(report['layers'])}"),
-                ("computed twice", f"{report['recomputed_macs']:,} MACs"),
+                ("parameters", f"{model.parameters:,}"),
+                ("layers", f"{len(report.layers)}"),
+                ("computed twice", f"{report.recomputed_macs:,} MACs"),
             ],
         },
         {
             "name": "Fullest at",
-            "value": f"step {ram['peak_step']}",
+            "value": f"step {ram.peak_step}",
             "parts": [
-                ("layer", ram["peak_layer"]),
-                ("alive there", text_of_bytes(ram["lower_bound_bytes"])),
-                ("schedule", report["schedule"]),
+                ("layer", ram.peak_layer),
+                ("alive there", text_of_bytes(ram.lower_bound_bytes)),
+                ("schedule", report.schedule),
             ],
         },
     ]
 
 
-def _parts(sizes: Json, names: Iterable[str]) -> list[tuple[str, str]]:
-    return [(name, text_of_bytes(sizes[f"{name}_bytes"])) for name in names]
+def _parts(sizes: object, names: Iterable[str]) -> list[tuple[str, str]]:
+    return [(name, text_of_bytes(getattr(sizes, f"{name}_bytes"))) for name in names]
 
 
 def _shape(shape: Sequence[int]) -> str:

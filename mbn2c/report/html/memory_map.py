@@ -1,17 +1,15 @@
-"""report.json -> the memory map as a picture: time to the right, addresses upward; below it the bytes alive.
+"""A build's record -> the memory map as a picture: time to the right, addresses upward; below it the bytes alive.
 
 Lengths are in units of the picture's own coordinates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mbn2c.report.html.drawing import Mark, kib, number, text_of_bytes, ticks, y_of
-
-Json = Mapping[str, Any]
+from mbn2c.report.record import BufferFacts, BuildRecord, LoopFacts, ScratchFacts
 
 _LEFT, _WIDTH, _TOP, _HEIGHT = 78.0, 1100.0, 34.0, 460.0
 _LIVE_TOP, _LIVE_HEIGHT = 540.0, 110.0
@@ -42,14 +40,14 @@ class Label:
     text: str
 
 
-def memory_map(report: Json) -> dict[str, object]:
+def memory_map(report: BuildRecord) -> dict[str, object]:
     """What the template draws."""
-    arena = max(report["ram"]["arena_bytes"], 1)
-    loops = report["timeline"]["loops"]
+    arena = max(report.ram.arena_bytes, 1)
+    loops = report.timeline.loops
     clock = _Clock(loops)
     spaces = _spaces(report)
-    live = report["ram"]["lower_bound_bytes"]
-    peak = clock.x(report["timeline"]["peak_moment"] + 0.5)
+    live = report.ram.lower_bound_bytes
+    peak = clock.x(report.timeline.peak_moment + 0.5)
     is_late = peak > _LEFT + _WIDTH / 2
     return {
         "left": _LEFT,
@@ -83,17 +81,17 @@ def memory_map(report: Json) -> dict[str, object]:
 class _Clock:
     """Moments -> x. A loop is as wide as it has steps, or late layers of few rows would be too thin to see."""
 
-    def __init__(self, loops: Sequence[Json]) -> None:
+    def __init__(self, loops: Sequence[LoopFacts]) -> None:
         self.loops = loops
-        shares = [loop["last_step"] - loop["first_step"] + 2 for loop in loops]
+        shares = [loop.last_step - loop.first_step + 2 for loop in loops]
         self.widths = [_WIDTH * share / sum(shares) for share in shares]
         self.starts = [_LEFT + sum(self.widths[:index]) for index in range(len(loops))]
 
     def x(self, moment: float) -> float:
         """Where a moment starts; the moment after the last one is the right edge."""
         for loop, start, width in zip(self.loops, self.starts, self.widths, strict=True):
-            if moment < loop["last_moment"] + 1:
-                first, end = loop["first_moment"], loop["last_moment"] + 1
+            if moment < loop.last_moment + 1:
+                first, end = loop.first_moment, loop.last_moment + 1
                 return start + width * (moment - first) / (end - first)
         return _LEFT + _WIDTH
 
@@ -102,43 +100,43 @@ class _Clock:
 class _Space:
     """What a rectangle stands for. names: how it may be called, the best first."""
 
-    space: Json
+    space: BufferFacts | ScratchFacts
     kind: str
     names: tuple[str, ...]
     facts: str
 
 
-def _spaces(report: Json) -> list[_Space]:
+def _spaces(report: BuildRecord) -> list[_Space]:
     """Buffers, large ones first so that small ones stay on top, then scratch."""
     found = []
-    for buffer in sorted(report["buffers"], key=lambda buffer: -buffer["size_bytes"]):
-        kind = "strip" if buffer["strip_columns"] else "ring" if buffer["slots"] < buffer["rows"] else "full"
-        rows = f"{buffer['slots']} of {buffer['rows']} rows" if kind != "full" else f"all {buffer['rows']} rows"
+    for buffer in sorted(report.buffers, key=lambda buffer: -buffer.size_bytes):
+        kind = "strip" if buffer.strip_columns else "ring" if buffer.slots < buffer.rows else "full"
+        rows = f"{buffer.slots} of {buffer.rows} rows" if kind != "full" else f"all {buffer.rows} rows"
         if kind == "strip":
-            rows += f" and a strip of {buffer['strip_columns']} columns"
-        first, last = buffer["first_step"], buffer["last_step"]
-        names = (buffer["tensor"], f"step {first}", f"{first}")
+            rows += f" and a strip of {buffer.strip_columns} columns"
+        first, last = buffer.first_step, buffer.last_step
+        names = (buffer.tensor, f"step {first}", f"{first}")
         found.append(_Space(buffer, kind, names, f"{rows}, steps {first} to {last}"))
-    shared: dict[tuple[int, int, int], list[Json]] = {}
-    for scratch in report["scratch"]:
-        shared.setdefault((scratch["offset"], scratch["first_moment"], scratch["last_moment"]), []).append(scratch)
+    shared: dict[tuple[int, int, int], list[ScratchFacts]] = {}
+    for scratch in report.scratch:
+        shared.setdefault((scratch.offset, scratch.first_moment, scratch.last_moment), []).append(scratch)
     for users in shared.values():
-        largest = max(users, key=lambda scratch: scratch["size_bytes"])
-        steps = ", ".join(str(scratch["step"]) for scratch in users)
+        largest = max(users, key=lambda scratch: scratch.size_bytes)
+        steps = ", ".join(str(scratch.step) for scratch in users)
         found.append(_Space(largest, "scratch", ("scratch",), f"of step {steps}"))
     return found
 
 
-def _box(space: Json, clock: _Clock, arena: int) -> tuple[float, float, float, float]:
+def _box(space: BufferFacts | ScratchFacts, clock: _Clock, arena: int) -> tuple[float, float, float, float]:
     """x, y, width, height."""
-    x, right = clock.x(space["first_moment"]), clock.x(space["last_moment"] + 1)
-    y = y_of(arena, space["offset"] + space["size_bytes"], _TOP, _HEIGHT)
-    return x, y, max(right - x, _LEAST_SIDE), max(_HEIGHT * space["size_bytes"] / arena, _LEAST_SIDE)
+    x, right = clock.x(space.first_moment), clock.x(space.last_moment + 1)
+    y = y_of(arena, space.offset + space.size_bytes, _TOP, _HEIGHT)
+    return x, y, max(right - x, _LEAST_SIDE), max(_HEIGHT * space.size_bytes / arena, _LEAST_SIDE)
 
 
 def _rectangle(one: _Space, clock: _Clock, arena: int) -> Rectangle:
     x, y, width, height = (number(value) for value in _box(one.space, clock, arena))
-    offset, size = one.space["offset"], one.space["size_bytes"]
+    offset, size = one.space.offset, one.space.size_bytes
     title = f"{one.names[0]}: {text_of_bytes(size)} at {offset:,} to {offset + size - 1:,}; {one.facts}"
     return Rectangle(x, y, width, height, one.kind, title)
 
@@ -164,25 +162,25 @@ def _labels(spaces: Sequence[_Space], clock: _Clock, arena: int) -> list[Label]:
     return labels
 
 
-def _loops(loops: Sequence[Json], clock: _Clock) -> list[Mark]:
+def _loops(loops: Sequence[LoopFacts], clock: _Clock) -> list[Mark]:
     marks = []
     for loop, start, width in zip(loops, clock.starts, clock.widths, strict=True):
-        first, last = loop["first_step"], loop["last_step"]
+        first, last = loop.first_step, loop.last_step
         steps = f"{first}" if first == last else f"{first}-{last}"
         words = f"step {first}" if first == last else f"steps {first} to {last}"
-        runs = loop["last_moment"] + 1 - loop["first_moment"]
+        runs = loop.last_moment + 1 - loop.first_moment
         title = f"loop over rows, {words}; kernel calls: {runs:,}"
         has_room = width >= _CHARACTER_WIDTH * len(steps) + _LABEL_MARGIN
         marks.append(Mark(number(start), steps if has_room else "", number(width), title))
     return marks
 
 
-def _live_path(loops: Sequence[Json], clock: _Clock, arena: int) -> str:
+def _live_path(loops: Sequence[LoopFacts], clock: _Clock, arena: int) -> str:
     """A staircase of the bytes alive."""
     words = []
     for loop, start, width in zip(loops, clock.starts, clock.widths, strict=True):
-        count = len(loop["live_bytes"])
-        for index, live in enumerate(loop["live_bytes"]):
+        count = len(loop.live_bytes)
+        for index, live in enumerate(loop.live_bytes):
             y = number(y_of(arena, live, _LIVE_TOP, _LIVE_HEIGHT))
             words.append(f"L{number(start + width * index / count)},{y}")
             words.append(f"L{number(start + width * (index + 1) / count)},{y}")

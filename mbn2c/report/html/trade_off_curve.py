@@ -1,18 +1,16 @@
-"""report.json -> the curve of RAM against instructions as a picture.
+"""A build's record -> the curve of RAM against instructions as a picture.
 
 RAM is on a logarithmic axis: layer by layer takes many times what a stream does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log2
-from typing import Any
 
 from mbn2c.report.html.drawing import TICKS, Mark, kib, number, round_step, text_of_bytes
-
-Json = Mapping[str, Any]
+from mbn2c.report.record import TradeOffFacts
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 78.0, 30.0, 500.0, 250.0
 # The empty share of the picture on each side.
@@ -33,7 +31,7 @@ class Point:
     chosen: bool
 
 
-def trade_off_curve(trade_offs: Sequence[Json]) -> dict[str, object]:
+def trade_off_curve(trade_offs: Sequence[TradeOffFacts]) -> dict[str, object]:
     """What the template draws."""
     points = _points(trade_offs)
     return {
@@ -50,34 +48,34 @@ def trade_off_curve(trade_offs: Sequence[Json]) -> dict[str, object]:
     }
 
 
-def _points(trade_offs: Sequence[Json]) -> list[Point]:
+def _points(trade_offs: Sequence[TradeOffFacts]) -> list[Point]:
     return [
         Point(
-            number(_x(trade_offs, one["arena_bytes"])),
-            number(_y(trade_offs, one["instructions"])),
+            number(_x(trade_offs, one.arena_bytes)),
+            number(_y(trade_offs, one.instructions)),
             index,
-            text_of_bytes(one["arena_bytes"]),
-            f"{one['instructions'] / 1e6:,.2f} M",
-            one["loops"],
-            "layer by layer" if one["layerwise"] else "whole network in one loop" if one["loops"] == 1 else "streaming",
-            one["chosen"],
+            text_of_bytes(one.arena_bytes),
+            f"{one.instructions / 1e6:,.2f} M",
+            one.loops,
+            "layer by layer" if one.layerwise else "whole network in one loop" if one.loops == 1 else "streaming",
+            one.chosen,
         )
         for index, one in enumerate(trade_offs, start=1)
     ]
 
 
-def _x(trade_offs: Sequence[Json], arena_bytes: float) -> float:
+def _x(trade_offs: Sequence[TradeOffFacts], arena_bytes: float) -> float:
     low, high = _x_range(trade_offs)
     return _LEFT + _WIDTH * (log2(arena_bytes) - low) / (high - low)
 
 
-def _x_range(trade_offs: Sequence[Json]) -> tuple[float, float]:
-    sizes = [log2(one["arena_bytes"]) for one in trade_offs]
+def _x_range(trade_offs: Sequence[TradeOffFacts]) -> tuple[float, float]:
+    sizes = [log2(one.arena_bytes) for one in trade_offs]
     margin = max(max(sizes) - min(sizes), 0.5) * _MARGIN
     return min(sizes) - margin, max(sizes) + margin
 
 
-def _x_marks(trade_offs: Sequence[Json]) -> list[Mark]:
+def _x_marks(trade_offs: Sequence[TradeOffFacts]) -> list[Mark]:
     """At powers of two; where those are few, at round shares between them as well."""
     if not trade_offs:
         return []
@@ -87,18 +85,18 @@ def _x_marks(trade_offs: Sequence[Json]) -> list[Mark]:
     return [Mark(number(_x(trade_offs, size)), kib(size)) for size in sizes if low <= log2(size) <= high]
 
 
-def _y(trade_offs: Sequence[Json], instructions: float) -> float:
+def _y(trade_offs: Sequence[TradeOffFacts], instructions: float) -> float:
     low, high = _y_range(trade_offs)
     return _TOP + _HEIGHT * (high - instructions) / (high - low)
 
 
-def _y_range(trade_offs: Sequence[Json]) -> tuple[float, float]:
-    costs = [one["instructions"] for one in trade_offs]
+def _y_range(trade_offs: Sequence[TradeOffFacts]) -> tuple[float, float]:
+    costs = [one.instructions for one in trade_offs]
     margin = max(max(costs) - min(costs), max(costs) * 0.01, 1) * _MARGIN
     return min(costs) - margin, max(costs) + margin
 
 
-def _y_marks(trade_offs: Sequence[Json]) -> list[Mark]:
+def _y_marks(trade_offs: Sequence[TradeOffFacts]) -> list[Mark]:
     if not trade_offs:
         return []
     low, high = _y_range(trade_offs)

@@ -1,0 +1,278 @@
+"""What a build has made -> its record, before compilation: code, stack and totals follow with `with_sizes`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from mbn2c import __version__
+from mbn2c.commands.build_options import BuildOptions
+from mbn2c.emit.network.model import Names
+from mbn2c.files.typed_json import from_plain, to_plain
+from mbn2c.ir.graph import Graph, Port
+from mbn2c.ir.kernel import Packed
+from mbn2c.ir.plan import Call, Plan, Rows
+from mbn2c.kernels import packed_constants
+from mbn2c.network.inputs import RANDOM_IMAGES
+from mbn2c.network.network import MODEL_FLOAT32, RANDOM, Network
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
+from mbn2c.planner.choice import Choice
+from mbn2c.planner.cost import executed_macs, weight_bytes_read
+from mbn2c.report.record import (
+    SCHEMA,
+    BufferFacts,
+    BuildFacts,
+    BuildRecord,
+    CalibrationFacts,
+    FlashBytes,
+    FoldedFacts,
+    InputFacts,
+    LayerFacts,
+    LoopFacts,
+    ModelFacts,
+    PixelFacts,
+    QuantizationFacts,
+    RamBytes,
+    ScratchFacts,
+    TimelineFacts,
+    TradeOffFacts,
+    TriedFacts,
+    WorstLayer,
+)
+
+_PREQUANTIZED = "given"
+_WORST_LAYERS = 5
+# How finely the live bytes over time are told: their maximum in so many parts of a loop, for each of its calls.
+_BINS_PER_CALL = 8
+
+
+def build_record(options: BuildOptions, network: Network, choice: Choice, names: Names) -> BuildRecord:
+    """All but stress set, sources and what a compiler tells."""
+    plan, graph = choice.plan, choice.plan.graph
+    constants = packed_constants(plan, choice.kernels)
+    layers = tuple(_layer(network, choice, call, constants.get(call.step)) for call in plan.calls if call.node)
+    macs = sum(layer.macs for layer in layers)
+    return BuildRecord(
+        schema=SCHEMA,
+        mbn2c=__version__,
+        model=ModelFacts(
+            name=graph.name,
+            file=names.title,
+            sha256=hashlib.sha256(network.models.get(MODEL_FLOAT32, network.int8_model)).hexdigest(),
+            int8_sha256=names.digest.hex(),
+            macs=macs,
+            parameters=sum(layer.parameters for layer in layers),
+        ),
+        target=options.core.name,
+        board=options.board.name if options.board else None,
+        prefix=names.prefix,
+        build=_build_facts(options, network, names),
+        input=_input(graph, graph.inputs[0]),
+        outputs=tuple(
+            {**to_plain(_input(graph, port)), "tail": port.tail, **described}
+            for port, described in zip(graph.outputs, network.task.described(), strict=True)
+        ),
+        ram=_ram(plan, options.core.bits),
+        flash=_flash(constants, names),
+        schedule=plan.schedule,
+        fit=choice.fit,
+        recomputed_macs=executed_macs(plan) - macs,
+        layers=layers,
+        buffers=tuple(_buffer(plan, name) for name in plan.buffers),
+        scratch=tuple(
+            ScratchFacts(one.step, one.offset, one.size_bytes, one.first_moment, one.last_moment)
+            for one in plan.scratch.values()
+        ),
+        timeline=_timeline(plan),
+        trade_offs=_trade_offs(choice),
+        folded=_folded(graph),
+        quantization=_quantization(network, layers),
+    )
+
+
+# --- what was asked for --------------------------------------------------------------------------
+
+
+def _build_facts(options: BuildOptions, network: Network, names: Names) -> BuildFacts:
+    pixels = options.preprocess
+    return BuildFacts(
+        calibration=_calibration(options, network),
+        given=network.prequantized,
+        preprocess=None if pixels is None else PixelFacts(tuple(pixels.mean), tuple(pixels.std)),
+        resize=options.resize,
+        input=options.input_kind,
+        optimize=options.optimize,
+        ram_limit=options.ram_limit,
+        labels=names.labels,
+        output_kinds=dict(options.output_kinds),
+        task=network.task.name,
+        task_because=network.task.because,
+    )
+
+
+def _calibration(options: BuildOptions, network: Network) -> CalibrationFacts:
+    samples = network.samples
+    if network.prequantized is not None:
+        return CalibrationFacts(_PREQUANTIZED, 0, (), 0, None, None)
+    if samples is None:
+        return CalibrationFacts(RANDOM, RANDOM_IMAGES, (), 0, options.percentile, options.effort)
+    return CalibrationFacts(
+        "images" if samples.are_pixels else "npz",
+        len(samples),
+        tuple(samples.folders),
+        len(samples.rotated),
+        options.percentile,
+        options.effort,
+    )
+
+
+# --- the network ---------------------------------------------------------------------------------
+
+
+def _input(graph: Graph, port: Port) -> InputFacts:
+    """An output has the same facts."""
+    quant = quant_of(graph, port.tensor)
+    return InputFacts(port.outside, graph.tensors[port.tensor].shape, float(scale_of(quant)), quant.zero_point)
+
+
+def _layer(network: Network, choice: Choice, call: Call, packed: Packed | None) -> LayerFacts:
+    plan, graph = choice.plan, choice.plan.graph
+    node, quant = graph.producer[call.write], quant_of(graph, call.write)
+    operator = OPERATORS[node.op]
+    return LayerFacts(
+        step=call.step,
+        name=node.name,
+        op=node.op,
+        kernel=choice.kernels[node.name].function,
+        inputs=tuple(graph.tensors[name].shape for name in operator.activations(node, graph)),
+        output=graph.tensors[call.write].shape,
+        macs=operator.macs(node, graph),
+        parameters=operator.parameters(node, graph),
+        live_bytes=plan.live_bytes[call.step],
+        weight_bytes=packed.size_bytes if packed else 0,
+        weight_bytes_read=weight_bytes_read(call, graph) if packed and packed.weight_bytes else 0,
+        scale=float(scale_of(quant)),
+        zero_point=quant.zero_point,
+        sqnr_db=network.sqnr.total.get(call.write),
+        activation_sqnr_db=network.sqnr.rounding.get(call.write),
+        weights_sqnr_db=network.weights_sqnr.get(node.name),
+        noise_share=network.costs.get(node.name),
+    )
+
+
+def _folded(graph: Graph) -> FoldedFacts:
+    counts = Counter(note.kind for note in graph.notes)
+    return FoldedFacts(counts["batch_norm"], counts["activation"], counts["pad"], counts["channel"], graph.notes)
+
+
+def _quantization(network: Network, layers: tuple[LayerFacts, ...]) -> QuantizationFacts:
+    paths = _channels_per_path(network.graph)
+    known = [(layer.noise_share, layer) for layer in layers if layer.noise_share is not None]
+    worst = sorted(known, key=lambda one: -one[0])[:_WORST_LAYERS]
+    is_prequantized = network.prequantized is not None
+    return QuantizationFacts(
+        weights="as given" if is_prequantized else "int8 per output channel, symmetric",
+        activations="as given" if is_prequantized else "int8 per tensor, asymmetric",
+        proved_channels=sum(paths.values()),
+        channels_per_path=paths,
+        tried=from_plain(to_plain(network.tried), tuple[TriedFacts, ...]),
+        held_back=network.held_back,
+        worst_layers=tuple(
+            WorstLayer(one.name, share, one.sqnr_db, one.activation_sqnr_db, one.weights_sqnr_db)
+            for share, one in worst
+        ),
+    )
+
+
+def _channels_per_path(graph: Graph) -> Mapping[str, int]:
+    """How many output channels are requantized in which form; all are exact.
+
+    guarded        integers, and ONNX Runtime's float32 arithmetic where the result is near a step
+    guarded_float  the same for layers that ONNX Runtime sums in float32
+    """
+    paths: Counter[str] = Counter()
+    for node in graph.nodes:
+        requantize = getattr(node.attributes, "requantize", None)
+        if isinstance(requantize, Requantize):
+            paths[requantize.form[0]] += len(requantize.multiplier)
+        elif isinstance(requantize, GuardedRequantize):
+            paths["guarded_float" if requantize.float_sum else "guarded"] += len(requantize.multiplier)
+    return dict(sorted(paths.items()))
+
+
+# --- the Plan ------------------------------------------------------------------------------------
+
+
+def _ram(plan: Plan, bits: int) -> RamBytes:
+    return RamBytes(
+        arena_bytes=plan.arena_bytes,
+        context_bytes=plan.context_bytes(bits),
+        stack_bytes=None,
+        total_bytes=None,
+        lower_bound_bytes=plan.lower_bound_bytes,
+        peak_step=plan.peak_step,
+        peak_layer=next((call.node or "input" for call in plan.calls if call.step == plan.peak_step), ""),
+    )
+
+
+def _flash(constants: Mapping[int, Packed], names: Names) -> FlashBytes:
+    weights = sum(packed.weight_bytes for packed in constants.values())
+    others = sum(packed.size_bytes for packed in constants.values()) - weights
+    tables = 0 if names.tables is None else names.tables.size
+    return FlashBytes(weights, others + tables, None, None)
+
+
+def _buffer(plan: Plan, name: str) -> BufferFacts:
+    buffer = plan.buffers[name]
+    return BufferFacts(
+        tensor=name,
+        offset=buffer.offset,
+        size_bytes=buffer.size_bytes,
+        slots=buffer.slots,
+        rows=buffer.rows,
+        strip_columns=buffer.strip_columns,
+        first_step=buffer.first_step,
+        last_step=buffer.last_step,
+        first_moment=buffer.first_moment,
+        last_moment=buffer.last_moment,
+    )
+
+
+def _timeline(plan: Plan) -> TimelineFacts:
+    bounds = zip(plan.loops, (0, *plan.loop_ends[:-1]), plan.loop_ends, strict=True)
+    return TimelineFacts(
+        moments=len(plan.live_by_moment),
+        peak_moment=plan.live_by_moment.index(max(plan.live_by_moment)),
+        loops=tuple(_loop(plan, loop, first, end) for loop, first, end in bounds),
+    )
+
+
+def _loop(plan: Plan, loop: Rows, first: int, end: int) -> LoopFacts:
+    bins = min(end - first, _BINS_PER_CALL * len(loop.calls))
+    edges = [first + (end - first) * index // bins for index in range(bins + 1)]
+    return LoopFacts(
+        first_step=loop.calls[0].step,
+        last_step=loop.calls[-1].step,
+        first_moment=first,
+        last_moment=end - 1,
+        live_bytes=tuple(max(plan.live_by_moment[low:high]) for low, high in pairwise(edges)),
+    )
+
+
+def _trade_offs(choice: Choice) -> tuple[TradeOffFacts, ...]:
+    chosen: tuple[Any, ...] = (choice.plan.loops, choice.plan.buffers)
+    return tuple(
+        TradeOffFacts(
+            arena_bytes=point.plan.arena_bytes,
+            instructions=round(point.instructions),
+            loops=len(point.plan.loops),
+            layerwise=len(point.plan.loops) == len(choice.plan.graph.nodes),
+            chosen=(point.plan.loops, point.plan.buffers) == chosen,
+        )
+        for point in choice.curve
+    )

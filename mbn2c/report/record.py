@@ -1,0 +1,298 @@
+"""What a build knows, typed: report.json, report.html and the text of `mbn2c build` are views of it.
+
+The fields and their order are those of report.json (design.md, section 7); `SCHEMA` counts their versions. What a task
+says of outputs and answers is the task's own, and stands here as it gave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mbn2c.ir.graph import Note
+
+SCHEMA = 1
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The network. sha256: of the user's file; int8_sha256: of model.int8.onnx."""
+
+    name: str
+    file: str
+    sha256: str
+    int8_sha256: str
+    macs: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class CalibrationFacts:
+    """Where the int8 scales come from: "images", "npz", "random", or "given" by a prequantized model."""
+
+    source: str
+    images: int
+    folders: tuple[str, ...]
+    exif_rotated_images: int
+    percentile: float | None
+    effort: str | None
+
+
+@dataclass(frozen=True)
+class PixelFacts:
+    """(RGB / 255 - mean) / std, by channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    """What the command line said, and the task that was recognised.
+
+    given  `network.int8_oracle.PrequantizedFacts` of a prequantized model
+    """
+
+    calibration: CalibrationFacts
+    given: Mapping[str, Any] | None
+    preprocess: PixelFacts | None
+    resize: str
+    input: str
+    optimize: str
+    ram_limit: int | None
+    labels: tuple[str, ...]
+    output_kinds: Mapping[str, str]
+    task: str
+    task_because: str
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """The int8 NHWC input, and the name it has in the ONNX file."""
+
+    name: str
+    shape: Shape
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class RamBytes:
+    """Stack and total are None until the C is compiled. peak_step: where most bytes are alive, peak_layer: its node."""
+
+    arena_bytes: int
+    context_bytes: int
+    stack_bytes: int | None
+    total_bytes: int | None
+    lower_bound_bytes: int
+    peak_step: int
+    peak_layer: str
+
+    def with_stack(self, stack_bytes: int | None) -> RamBytes:
+        total = None if stack_bytes is None else self.arena_bytes + self.context_bytes + stack_bytes
+        return replace(self, stack_bytes=stack_bytes, total_bytes=total)
+
+
+@dataclass(frozen=True)
+class FlashBytes:
+    """Code and total are None until the C is compiled; constants: all but weights."""
+
+    weights_bytes: int
+    constants_bytes: int
+    code_bytes: int | None
+    total_bytes: int | None
+
+    def with_code(self, code_bytes: int | None) -> FlashBytes:
+        total = None if code_bytes is None else self.weights_bytes + self.constants_bytes + code_bytes
+        return replace(self, code_bytes=code_bytes, total_bytes=total)
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One step but the input.
+
+    sqnr_db             of its output against the float one, errors before it included; None: no float model, no error
+    activation_sqnr_db  of rounding its output alone; weights_sqnr_db: of its weights
+    noise_share         of its rounding in the noise at the outputs
+    """
+
+    step: int
+    name: str
+    op: str
+    kernel: str
+    inputs: tuple[Shape, ...]
+    output: Shape
+    macs: int
+    parameters: int
+    live_bytes: int
+    weight_bytes: int
+    weight_bytes_read: int
+    scale: float
+    zero_point: int
+    sqnr_db: float | None
+    activation_sqnr_db: float | None
+    weights_sqnr_db: float | None
+    noise_share: float | None
+
+
+@dataclass(frozen=True)
+class BufferFacts:
+    """One tensor in the arena; fields as in `ir.plan.Buffer`."""
+
+    tensor: str
+    offset: int
+    size_bytes: int
+    slots: int
+    rows: int
+    strip_columns: int
+    first_step: int
+    last_step: int
+    first_moment: int
+    last_moment: int
+
+
+@dataclass(frozen=True)
+class ScratchFacts:
+    """Working memory of one step; fields as in `ir.plan.Scratch`."""
+
+    step: int
+    offset: int
+    size_bytes: int
+    first_moment: int
+    last_moment: int
+
+
+@dataclass(frozen=True)
+class LoopFacts:
+    """One loop's steps and moments, and the most bytes alive in each of some equal parts of it."""
+
+    first_step: int
+    last_step: int
+    first_moment: int
+    last_moment: int
+    live_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TimelineFacts:
+    """Moments in all, the fullest one, and the loops they are in."""
+
+    moments: int
+    peak_moment: int
+    loops: tuple[LoopFacts, ...]
+
+
+@dataclass(frozen=True)
+class TradeOffFacts:
+    """One plan that could be had; instructions are an estimate for comparing plans."""
+
+    arena_bytes: int
+    instructions: int
+    loops: int
+    layerwise: bool
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class FoldedFacts:
+    """What the passes took out of the network, counted and in words."""
+
+    batch_norms: int
+    activations: int
+    pads: int
+    removed_channels: int
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True)
+class TriedFacts:
+    """One quantization method; fields as in `quantize.search.Tried`."""
+
+    method: str
+    sqnr_db: float
+    agreement: float | None
+    kept: bool
+
+
+@dataclass(frozen=True)
+class WorstLayer:
+    """A layer whose rounding makes most of the noise at the outputs; fields as in `LayerFacts`."""
+
+    name: str
+    noise_share: float
+    sqnr_db: float | None
+    activation_sqnr_db: float | None
+    weights_sqnr_db: float | None
+
+
+@dataclass(frozen=True)
+class QuantizationFacts:
+    """How values are int8, and what that costs.
+
+    channels_per_path  how many output channels are requantized in which form; all are exact
+    held_back          on images that the network was made without, as its task tells; None where nothing was held back
+    """
+
+    weights: str
+    activations: str
+    proved_channels: int
+    channels_per_path: Mapping[str, int]
+    tried: tuple[TriedFacts, ...]
+    held_back: Mapping[str, Any] | None
+    worst_layers: tuple[WorstLayer, ...]
+
+
+@dataclass(frozen=True)
+class FirmwareFacts:
+    """The ELF in OUT, and how much of each memory it takes."""
+
+    file: str
+    memories: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """Everything a build knows.
+
+    mbn2c            version that made it
+    outputs          each with name, shape, scale, zero_point and tail, and what the task says of it
+    fit              in words, why the plan is not the one that was asked for; "" if it is
+    recomputed_macs  that the Plan's calls execute beyond the network's own
+    stress           recipes of the stress set
+    sources          C files of this network, where others lie beside it
+    firmware         None without a board, and before compilation
+    """
+
+    schema: int
+    mbn2c: str
+    model: ModelFacts
+    target: str
+    board: str | None
+    prefix: str
+    build: BuildFacts
+    input: InputFacts
+    outputs: tuple[Mapping[str, Any], ...]
+    ram: RamBytes
+    flash: FlashBytes
+    schedule: str
+    fit: str
+    recomputed_macs: int
+    layers: tuple[LayerFacts, ...]
+    buffers: tuple[BufferFacts, ...]
+    scratch: tuple[ScratchFacts, ...]
+    timeline: TimelineFacts
+    trade_offs: tuple[TradeOffFacts, ...]
+    folded: FoldedFacts
+    quantization: QuantizationFacts
+    stress: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    firmware: FirmwareFacts | None = None
+
+    def with_sizes(
+        self, code_bytes: int | None, stack_bytes: int | None, firmware: FirmwareFacts | None
+    ) -> BuildRecord:
+        """With what only a compiler knows; None where there is none."""
+        ram, flash = self.ram.with_stack(stack_bytes), self.flash.with_code(code_bytes)
+        return replace(self, ram=ram, flash=flash, firmware=firmware)
