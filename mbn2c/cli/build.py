@@ -21,11 +21,13 @@ from mbn2c.cli.words import (
 )
 from mbn2c.commands.build import BuildOptions, build
 from mbn2c.commands.inspect import format_inspection, inspect_model
+from mbn2c.commands.inspect.plan import inspect_folder, inspect_model_plan
 from mbn2c.commands.output_folder import OutputFolder, check_folder, write_build
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, EMITS
 from mbn2c.errors import UsageError
+from mbn2c.files.typed_json import to_plain
 from mbn2c.network.network import RANDOM
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.search import EFFORTS
@@ -36,14 +38,36 @@ from mbn2c.tasks.inputs import Preprocess
 
 def add_inspect(commands: Any) -> None:
     parser = command(
-        commands, "inspect", _inspect, "layers, MACs, parameters, and RAM and flash per target, before any build"
+        commands,
+        "inspect",
+        _inspect,
+        "of a model: layers, MACs, parameters, RAM and flash per target before any build; of an output folder: its plan",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx|OUT")
+    parser.add_argument(
+        "--plan", action="store_true", help="the plan that a build of MODEL.onnx for --target would make"
+    )
+    parser.add_argument("--target", metavar="CORE", help="with --plan; see `mbn2c targets`")
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    is_folder = options.model.is_dir()
+    if options.target is not None and (is_folder or not options.plan):
+        raise UsageError("--target belongs to --plan and a model", hint="mbn2c inspect MODEL.onnx --plan --target CORE")
+    if is_folder or options.plan:
+        return _inspect_plan(options, is_folder)
     result = inspect_model(options.model)
     show(options, result, format_inspection(result))
+    return 0
+
+
+def _inspect_plan(options: argparse.Namespace, is_folder: bool) -> int:
+    if not is_folder and options.target is None:
+        raise UsageError("no target", hint="--plan --target cortex-m7; `mbn2c targets` lists them")
+    found = inspect_folder(options.model) if is_folder else inspect_model_plan(options.model, load_core(options.target))
+    result = to_plain(found)
+    del result["text"]
+    show(options, result, found.text)
     return 0
 
 

@@ -54,6 +54,11 @@ def inspect_model(path: Path) -> Json:
     }
 
 
+def planned_graph(path: Path) -> Graph:
+    """An int8 Graph of the model with the Plan that a build would give it."""
+    return import_prequantized_lowered(path).graph if is_prequantized(path) else _quantized(import_lowered(path))
+
+
 def _layer(graph: Graph, node: Node) -> Json:
     operator = OPERATORS[node.op]
     return {
