@@ -20,6 +20,7 @@ from mbn2c.cli.words import (
     size,
 )
 from mbn2c.commands.build import BuildOptions, build
+from mbn2c.commands.build_options import core_and_board
 from mbn2c.commands.inspect import format_inspection, inspect_model
 from mbn2c.commands.inspect.plan import inspect_folder, inspect_model_plan
 from mbn2c.commands.output_folder import OutputFolder, check_folder, write_build
@@ -32,7 +33,7 @@ from mbn2c.network.network import RANDOM
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.report.build_text import build_text
-from mbn2c.targets import Core, load_board, load_core
+from mbn2c.targets import Core, load_core
 from mbn2c.tasks.inputs import Preprocess
 
 
@@ -41,7 +42,7 @@ def add_inspect(commands: Any) -> None:
         commands,
         "inspect",
         _inspect,
-        "of a model: layers, MACs, parameters, RAM and flash per target before any build; of an output folder: its plan",
+        "of a model: layers, MACs, parameters, RAM and flash per target before a build; of an output folder: its plan",
     )
     parser.add_argument("model", type=Path, metavar="MODEL.onnx|OUT")
     parser.add_argument(
@@ -57,7 +58,7 @@ def _inspect(options: argparse.Namespace) -> int:
     if is_folder or options.plan:
         return _inspect_plan(options, is_folder)
     result = inspect_model(options.model)
-    show(options, result, format_inspection(result))
+    show(options, to_plain(result), format_inspection(result))
     return 0
 
 
@@ -157,14 +158,7 @@ def add_build(commands: Any) -> None:
 
 
 def _build(options: argparse.Namespace) -> int:
-    board = load_board(options.board) if options.board is not None else None
-    if options.target is None and board is None:
-        raise UsageError(
-            "no target", hint="--target cortex-m7, or --board; `mbn2c targets` and `mbn2c boards` list them"
-        )
-    core = load_core(board.core if options.target is None else options.target)  # type: ignore[union-attr]
-    if board is not None and core.name not in board.cores:
-        raise UsageError(f"board '{board.name}' does not run code of {core.name}", hint=f"--target {board.core}")
+    core, board = core_and_board(options.target, options.board)
     if not 50 < options.percentile <= 100:
         raise UsageError("--percentile must be above 50 and at most 100")
     folder = options.output or Path("out") / _prefix(options)

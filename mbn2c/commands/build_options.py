@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS
+from mbn2c.errors import UsageError
 from mbn2c.network.network import NetworkOptions
-from mbn2c.targets import Board, Core
+from mbn2c.targets import Board, Core, load_board, load_core
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,3 +29,18 @@ class BuildOptions(NetworkOptions):
     ram_limit: int | None = None
     beside: tuple[PlannedNetwork, ...] = ()
     emit: tuple[str, ...] = DEFAULT_EMITS
+
+
+def core_and_board(target: str | None, board: str | None) -> tuple[Core, Board | None]:
+    """By name; the core of the board where no target is said.
+
+    raises  UsageError for names that nobody knows, for none at all, and for a board that does not run the core's code
+    """
+    found = load_board(board) if board is not None else None
+    if target is None and found is None:
+        hint = "--target cortex-m7, or --board; `mbn2c targets` and `mbn2c boards` list them"
+        raise UsageError("no target", hint=hint)
+    core = load_core(found.core if target is None else target)  # type: ignore[union-attr]
+    if found is not None and core.name not in found.cores:
+        raise UsageError(f"board '{found.name}' does not run code of {core.name}", hint=f"--target {found.core}")
+    return core, found

@@ -14,7 +14,7 @@ from networks import int8_inputs, kernels_of
 from quantized_zoo import DIALECTS, FEW_DIALECTS, NETS, Dialect, quantize
 
 from mbn2c.commands.build import BuildOptions
-from mbn2c.commands.inspect import inspect_model
+from mbn2c.commands.inspect import InspectedTarget, inspect_model
 from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import ModelError
 from mbn2c.frontend.prequantized.ends import as_input, real_numbers
@@ -91,9 +91,9 @@ def test_sigmoid_at_the_end_is_split_off(dialect: Dialect, quantized: bool, tmp_
 def test_inspect_tells_what_it_is(tmp_path: Path) -> None:
     _, graph = imported(tmp_path, ("v2", FEW_DIALECTS[0]))
     result = inspect_model(tmp_path / "model.onnx")
-    assert [layer["op"] for layer in result["layers"]] == [node.op for node in graph.nodes]
-    assert {row["target"] for row in result["targets"]} >= {"cortex-m0plus", "cortex-m7"}
-    assert all(row["flash_bytes"] > result["model"]["parameters"] for row in result["targets"])
+    assert [layer.op for layer in result.layers] == [node.op for node in graph.nodes]
+    assert {row.target for row in result.targets} >= {"cortex-m0plus", "cortex-m7"}
+    assert all(row.flash_bytes > result.model.parameters for row in result.targets)
 
 
 def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,14 +106,14 @@ def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monk
         return choose_plan(graph, core, optimize)
 
     monkeypatch.setattr("mbn2c.commands.inspect.choose_plan", count)
-    rows = {row["target"]: row for row in inspect_model(tmp_path / "model.onnx")["targets"]}
+    rows = {row.target: row for row in inspect_model(tmp_path / "model.onnx").targets}
     assert set(rows) == {core.name for core in all_cores()}
     assert len(planned) < len({core.isas for core in all_cores()})
     for core in all_cores():
         choice = choose_plan(graph, core, "balanced")
         ram_bytes = choice.plan.arena_bytes + choice.plan.context_bytes(core.bits)
         packed = [choice.kernels[node.name].pack(node, graph).size_bytes for node in graph.nodes]
-        assert rows[core.name] == {"target": core.name, "ram_bytes": ram_bytes, "flash_bytes": sum(packed)}
+        assert rows[core.name] == InspectedTarget(core.name, ram_bytes, sum(packed))
 
 
 @pytest.mark.parametrize("name", REFUSED)

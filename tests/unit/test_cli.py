@@ -118,8 +118,8 @@ def test_listing_as_text_and_json(command: str, capsys: pytest.CaptureFixture[st
 def test_inspect_recognises_the_bundled_model(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = inspect_model(demo.MODEL_FILE)
-    monkeypatch.setattr("mbn2c.cli.build.inspect_model", lambda model: result)  # which takes its time: once is enough
+    found = inspect_model(demo.MODEL_FILE)
+    monkeypatch.setattr("mbn2c.cli.build.inspect_model", lambda model: found)  # which takes its time: once is enough
     code, text, _ = run("inspect", MODEL, capsys=capsys)
     assert code == 0 and "MobileNetV2" in text.splitlines()[0]
     assert "1x10, judged as classes (10 values)" in text.splitlines()[2]

@@ -116,8 +116,8 @@ def test_wide_rows_are_cut_into_few_pieces(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_shared_wide_input_is_inspected() -> None:
     facts = inspect_model(shared("faults/in_wide.onnx"))
-    assert facts["model"]["input"]["width"] == 100_000
-    assert all(row["ram_bytes"] > 0 for row in facts["targets"])
+    assert facts.model.input.width == 100_000
+    assert all(row.ram_bytes > 0 for row in facts.targets)
 
 
 NO_FILES = ["/dev/zero", "/dev/full", "pipe", "folder", "nowhere", "in a circle", "n" * 300, "n" * 5000, "good.onnx/x"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mbn2c.commands.inspect.architecture import architecture_of
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.prequantized.model import is_prequantized
-from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.graph import Graph, Node, Note
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import isas_for, select
@@ -24,34 +26,85 @@ from mbn2c.targets import Core, all_cores
 from mbn2c.tasks.outputs import outputs_of
 from mbn2c.tasks.registry import recognise, task_named
 
-Json = dict[str, Any]
 Kernels = tuple[Kernel, ...]
 _GOAL = "balanced"
 
 
-def inspect_model(path: Path) -> Json:
-    """The facts of a model. RAM is arena and context, flash weights and constants: the rest needs a build."""
+@dataclass(frozen=True)
+class InspectedInput:
+    """shape: as in the file."""
+
+    shape: tuple[int, ...]
+    height: int
+    width: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class InspectedModel:
+    """outputs: each with name and shape as in the file, and what the task says of it."""
+
+    file: str
+    architecture: str
+    input: InspectedInput
+    task: str
+    outputs: tuple[Mapping[str, Any], ...]
+    macs: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class InspectedLayer:
+    """One node after all passes; shapes NHWC."""
+
+    name: str
+    op: str
+    inputs: tuple[tuple[int, ...], ...]
+    output: tuple[int, ...]
+    macs: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class InspectedTarget:
+    """RAM is arena and context, flash weights and constants: the rest needs a build."""
+
+    target: str
+    ram_bytes: int
+    flash_bytes: int
+
+
+@dataclass(frozen=True)
+class ModelInspection:
+    """The facts of a model."""
+
+    model: InspectedModel
+    folded: tuple[Note, ...]
+    layers: tuple[InspectedLayer, ...]
+    targets: tuple[InspectedTarget, ...]
+
+
+def inspect_model(path: Path) -> ModelInspection:
+    """What a model is and takes, by planning it for every target.
+
+    raises  Mbn2cError subclasses; see the exit codes in `errors`
+    """
     prequantized = is_prequantized(path)
     graph = import_prequantized_lowered(path).graph if prequantized else import_lowered(path)
-    spec = input_spec(graph)
-    layers = [_layer(graph, node) for node in graph.nodes]
-    task = recognise(outputs_of(graph), {})
-    return {
-        "model": {
-            "file": text_of(path.name),
-            "architecture": architecture_of(graph),
-            "input": {"shape": list(spec.shape), "height": spec.height, "width": spec.width, "channels": spec.channels},
-            "task": task.name,
-            "outputs": [
-                {**one, "shape": list(output.shape)} for one, output in zip(task.described(), task.outputs, strict=True)
-            ],
-            "macs": sum(layer["macs"] for layer in layers),
-            "parameters": sum(layer["parameters"] for layer in layers),
-        },
-        "folded": [{"kind": note.kind, "node": note.node, "text": note.text} for note in graph.notes],
-        "layers": layers,
-        "targets": _targets(graph if prequantized else _quantized(graph)),
-    }
+    spec, task = input_spec(graph), recognise(outputs_of(graph), {})
+    layers = tuple(_layer(graph, node) for node in graph.nodes)
+    model = InspectedModel(
+        file=text_of(path.name),
+        architecture=architecture_of(graph),
+        input=InspectedInput(tuple(spec.shape), spec.height, spec.width, spec.channels),
+        task=task.name,
+        outputs=tuple(
+            {**one, "shape": list(output.shape)} for one, output in zip(task.described(), task.outputs, strict=True)
+        ),
+        macs=sum(layer.macs for layer in layers),
+        parameters=sum(layer.parameters for layer in layers),
+    )
+    return ModelInspection(model, graph.notes, layers, _targets(graph if prequantized else _quantized(graph)))
 
 
 def planned_graph(path: Path) -> Graph:
@@ -59,16 +112,16 @@ def planned_graph(path: Path) -> Graph:
     return import_prequantized_lowered(path).graph if is_prequantized(path) else _quantized(import_lowered(path))
 
 
-def _layer(graph: Graph, node: Node) -> Json:
+def _layer(graph: Graph, node: Node) -> InspectedLayer:
     operator = OPERATORS[node.op]
-    return {
-        "name": node.name,
-        "op": node.op,
-        "inputs": [list(graph.tensors[name].shape) for name in operator.activations(node, graph)],
-        "output": list(graph.tensors[node.outputs[0]].shape),
-        "macs": operator.macs(node, graph),
-        "parameters": operator.parameters(node, graph),
-    }
+    return InspectedLayer(
+        name=node.name,
+        op=node.op,
+        inputs=tuple(graph.tensors[name].shape for name in operator.activations(node, graph)),
+        output=graph.tensors[node.outputs[0]].shape,
+        macs=operator.macs(node, graph),
+        parameters=operator.parameters(node, graph),
+    )
 
 
 def _quantized(graph: Graph) -> Graph:
@@ -76,7 +129,7 @@ def _quantized(graph: Graph) -> Graph:
     return quantize(graph, {name: Range(-1.0, 1.0) for name, tensor in graph.tensors.items() if tensor.data is None})
 
 
-def _targets(quantized: Graph) -> list[Json]:
+def _targets(quantized: Graph) -> tuple[InspectedTarget, ...]:
     """One plan for all cores that run the same kernels: planning takes nearly all of the time."""
     sizes: dict[Kernels, tuple[Plan, int]] = {}
     rows = []
@@ -87,14 +140,8 @@ def _targets(quantized: Graph) -> list[Json]:
             constants = [choice.kernels[node.name].pack(node, quantized).size_bytes for node in quantized.nodes]
             sizes[kernels] = (choice.plan, sum(constants))
         plan, flash = sizes[kernels]
-        rows.append(
-            {
-                "target": core.name,
-                "ram_bytes": plan.arena_bytes + plan.context_bytes(core.bits),
-                "flash_bytes": flash,
-            }
-        )
-    return rows
+        rows.append(InspectedTarget(core.name, plan.arena_bytes + plan.context_bytes(core.bits), flash))
+    return tuple(rows)
 
 
 def _kernels(graph: Graph, core: Core) -> Kernels:
@@ -103,35 +150,35 @@ def _kernels(graph: Graph, core: Core) -> Kernels:
     return tuple(select(node, graph, isas, planar=planar) for node in graph.nodes for planar in (True, False))
 
 
-def format_inspection(result: Json) -> str:
+def format_inspection(result: ModelInspection) -> str:
     """The same for people."""
-    model = result["model"]
-    shape = model["input"]
+    model = result.model
+    shape = model.input
     rows = [("layer", "operator", "input", "output", "MACs", "parameters")]
-    for layer in result["layers"]:
+    for layer in result.layers:
         rows.append(
             (
-                shortened(layer["name"]),
-                layer["op"],
-                " + ".join(_shape(each) for each in layer["inputs"]),
-                _shape(layer["output"]),
-                f"{layer['macs']:,}",
-                f"{layer['parameters']:,}",
+                shortened(layer.name),
+                layer.op,
+                " + ".join(_shape(each) for each in layer.inputs),
+                _shape(layer.output),
+                f"{layer.macs:,}",
+                f"{layer.parameters:,}",
             )
         )
     targets = [("target", "RAM (arena, context)", "flash (weights, constants)")]
-    targets += [(row["target"], f"{row['ram_bytes']:,} B", f"{row['flash_bytes']:,} B") for row in result["targets"]]
-    task = task_named(model["task"])
+    targets += [(row.target, f"{row.ram_bytes:,} B", f"{row.flash_bytes:,} B") for row in result.targets]
+    task = task_named(model.task)
     outputs = "".join(
-        f"\noutput '{one['name']}' {'x'.join(map(str, one['shape']))}, {task.words(one)}" for one in model["outputs"]
+        f"\noutput '{one['name']}' {'x'.join(map(str, one['shape']))}, {task.words(dict(one))}" for one in model.outputs
     )
     head = (
-        f"{printable(model['file'])}: {printable(model['architecture'])}\n"
-        f"input {shape['height']}x{shape['width']}x{shape['channels']}, "
-        f"{model['macs']:,} MACs, {model['parameters']:,} parameters{outputs}"
+        f"{printable(model.file)}: {printable(model.architecture)}\n"
+        f"input {shape.height}x{shape.width}x{shape.channels}, "
+        f"{model.macs:,} MACs, {model.parameters:,} parameters{outputs}"
     )
     return "\n\n".join([head, table(rows), table(targets)])
 
 
-def _shape(shape: list[int]) -> str:
+def _shape(shape: Sequence[int]) -> str:
     return "x".join(str(extent) for extent in shape[1:])

@@ -1,0 +1,5 @@
+from mbn2c.commands.api import build as build
+from mbn2c.commands.api import inspect as inspect
+from mbn2c.commands.api import verify as verify
+
+__version__: str
