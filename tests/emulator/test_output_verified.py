@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 import pytest
 from folders import content
-from onnx_models import head_pool_flatten_gemm, head_squeeze_attributes_matmul_add
+from onnx_models.heads import head_pool_flatten_gemm, head_squeeze_attributes_matmul_add
 
 from mbn2c.cli import main
 from mbn2c.commands.output_folder import OutputFolder, expected_build, firmware_on, sources_for
