@@ -15,30 +15,23 @@ from mbn2c.tasks.tails import BEHIND_OUTPUTS, TAIL_OF_OPERATOR, TAILS
 
 # Operators that only change how a tensor is looked at, so that they may stand behind a tail too.
 PASS_ON = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-_MOBILENET_V3 = "MobileNetV3 is not supported yet; use MobileNetV1 or V2"
 _ACTIVATION = "train with ReLU or ReLU6 in its place"
 _POOL = "use a stride or an average pool instead"
 _ENLARGE = "networks that enlarge a map are not supported yet"
 _HINTS = {
     **BEHIND_OUTPUTS,
     **{tail.operator: "it may only end the network" for tail in TAILS.values() if tail.over_classes},
-    "Concat": "networks that put tensors together are not supported yet",
     "Elu": _ACTIVATION,
     "GlobalMaxPool": "use a global average pool instead",
-    "HardSigmoid": _MOBILENET_V3,
-    "HardSwish": _MOBILENET_V3,
-    "LeakyRelu": _ACTIVATION,
     "MaxPool": _POOL,
     "PRelu": _ACTIVATION,
     "Resize": _ENLARGE,
-    "Sigmoid": "a gate inside the network (squeeze-and-excitation, SiLU) is not supported yet; use MobileNetV1 or V2",
     "Upsample": _ENLARGE,
 }
 _OUTSIDE = "leave what is behind the last layer to your program"
 _ENLARGE_OUTSIDE = "let the small map be the output, and enlarge it in your program"
 _HINTS_AT_THE_END = {
     **BEHIND_OUTPUTS,
-    "Concat": "let each tensor that it puts together be an output of its own",
     "Resize": _ENLARGE_OUTSIDE,
     "Upsample": _ENLARGE_OUTSIDE,
 }
