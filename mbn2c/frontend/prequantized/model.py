@@ -58,7 +58,7 @@ _IMPORTERS: Importers[PrequantizedCall] = Importers(
         **tails.QLINEAR_OF_EACH_VALUE,
     },
 )
-_FOLDED_ELSEWHERE = ("BatchNormalization", "Div", "QLinearMul")
+_FOLDED_ELSEWHERE = ("BatchNormalization", "Div")
 _SUPPORTED = f"supported: {in_words(operator for operator in OPERATORS.values() if operator.prequantized_imports())}"
 _INPUT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.INT8: "int8", TensorProto.UINT8: "uint8"}
 
