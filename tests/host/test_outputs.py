@@ -198,6 +198,16 @@ def said_by_two_outputs(swapped: bool) -> tuple[Task, list[Any]]:
     return task, found
 
 
+def test_agreement_is_the_main_outputs() -> None:
+    """It stands behind a map here, whose positions all agree."""
+    task = recognise([Output("map", MAP, NCHW, ""), Output("scores", CLASS, (0, 3), "")], {})
+    map_, scores = np.zeros((1, 5, 4, 3)), np.eye(6).reshape(6, 1, 1, 1, 6)
+    records = [task.compare(Answers([map_, scores[one]], [map_, scores[0]])) for one in (0, 0, 0, 5)]
+    assert task.agreement(records) == 0.75
+    assert HeldBack(records).to_json(task)["agreement"] == 0.75
+    assert [(record.int8, record.float32, record.oracle) for record in records[2:]] == [(0, 0, None), (5, 0, None)]
+
+
 def verified_json(task: Task, records: list[Any], labels: Labels) -> dict[str, Any]:
     """The part of `verify --json` that gates ask."""
     return {"labels": labels.to_json(), **task.judge_verified(records, labels, has_float=True)}

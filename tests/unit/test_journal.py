@@ -6,7 +6,7 @@ import json
 import math
 import random
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mbn2c.commands.verify.journal import Journal
 from mbn2c.commands.verify.one_image import Tally
 from mbn2c.commands.verify.resumed import taken_over
 from mbn2c.errors import UsageError
+from mbn2c.files.typed_json import from_plain
 from mbn2c.tasks.classification import ClassificationRecord
 from mbn2c.tasks.classification.likeness import Likeness
 from mbn2c.tasks.images import Samples
@@ -159,6 +160,21 @@ def test_a_line_that_somebody_made_up_is_refused(changes: dict[str, Any], said: 
         out.write(line(entry | changes, seed))
     with pytest.raises(UsageError, match=said):
         resumed(file)
+
+
+def test_without_a_float_model_nothing_is_like_it() -> None:
+    """Of a model that came quantized."""
+    [record] = [from_plain(one, ClassificationRecord) for one in result(2)["records"]]
+    alone = replace(record, likeness=[], float32=None)
+    assert TASK.is_possible(record, has_float=True) and TASK.is_possible(alone, has_float=False)
+    for wrong, has_float in (
+        (record, False),
+        (alone, True),
+        (replace(alone, float32=0), False),
+        (replace(alone, likeness=record.likeness), False),
+        (replace(record, likeness=[]), True),
+    ):
+        assert not TASK.is_possible(wrong, has_float)
 
 
 def test_an_image_counts_once(tmp_path: Path) -> None:
