@@ -225,6 +225,17 @@ def test_swapped_outputs_fail_every_gate() -> None:
                     check(found, limits, {})
 
 
+@pytest.mark.parametrize("limits", [Limits(max_drop=100), Limits(min_sqnr=0)])
+def test_without_a_float_model_no_gate_passes(limits: Limits) -> None:
+    task, _ = said_by_two_outputs(swapped=False)
+    scores = [np.eye(6)[:1].reshape(CLASS[0], 1, 1, 6)] * 2
+    records = [task.compare(Answers(scores, None, scores))] * 3
+    judged = {"labels": {"note": ""}, **task.judge_verified(records, Labels([0, 0, 1]), has_float=False)}
+    assert (judged["top1_device"], judged["top1_ort_int8"], judged["top1_ort_float32"]) == (2 / 3, 2 / 3, None)
+    with pytest.raises(GateError, match="compares with the float model"):
+        task.check_verified(judged, limits, {})
+
+
 def test_labels_of_other_images_pass_no_gate() -> None:
     """The float model would be no better than chance, and nothing could be lost."""
     task, records = said_by_two_outputs(swapped=False)
