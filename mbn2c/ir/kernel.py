@@ -119,7 +119,7 @@ class Params:
 class ScalarKernel:
     """The plain C99 kernel of an operator, which runs on every core: what `Kernel` says, as far as it differs.
 
-    name         the function is mbn_<name>_scalar, in scalar/<name>.c; a kernel that accumulates has one with _finish
+    name         the function is mbn_<name>_s8_scalar, in scalar/<name>.c; one that accumulates has a _finish beside it
     """
 
     name: str

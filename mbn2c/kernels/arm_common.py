@@ -104,7 +104,7 @@ def with_odd_channels(row: Kernel) -> tuple[Kernel, Kernel]:
     def accepts(is_odd: bool) -> Callable[[Node, Graph], bool]:
         return lambda node, graph: channels_out(node, graph) % 2 == is_odd and row.accepts(node, graph)
 
-    odd = row.function.replace(f"_{row.isa}", f"_odd_{row.isa}")
+    odd = row.function.replace("_s8_", "_odd_s8_")
     more_sources = (*row.more_sources, f"{row.isa}/conv2d_1x1_odd.c")
     return (
         replace(row, accepts=accepts(False)),

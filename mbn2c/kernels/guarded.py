@@ -124,7 +124,7 @@ def _row(
     pack: Callable[[Node, Graph], Packed],
     accepts: Callable[[Node, Graph], bool] = is_guarded,
 ) -> Kernel:
-    return Kernel(op, "scalar", f"mbn_{function}_scalar", params, f"scalar/{function}.c", pack, RATES, accepts)
+    return Kernel(op, "scalar", f"mbn_{function}_s8_scalar", params, f"scalar/{function}.c", pack, RATES, accepts)
 
 
 KERNELS = (
@@ -134,7 +134,7 @@ KERNELS = (
     Kernel(
         "average_pool2d",
         "scalar",
-        "mbn_global_average_pool_guarded_scalar",
+        "mbn_global_average_pool_guarded_s8_scalar",
         "mbn_guarded_pool_params",
         "scalar/global_average_pool_guarded.c",
         pack_average_pool2d,

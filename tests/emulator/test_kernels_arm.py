@@ -128,7 +128,7 @@ def fours(width: int, channels: int) -> Graph:
 def test_quads_with_twins(tmp_path: Path, width: int, channels: int, how: str) -> None:
     plan = plan_of(fours(width, channels), "arm_dsp", how)
     kernels = {kernel.function for kernel in kernels_of_plan(plan, ISAS["arm_dsp"]).values()}
-    assert "mbn_conv2d_1x1_quads_arm_dsp" in kernels
+    assert "mbn_conv2d_1x1_quads_s8_arm_dsp" in kernels
     check_on_host(tmp_path, plan, "arm_dsp")
 
 

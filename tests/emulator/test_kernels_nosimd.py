@@ -130,7 +130,7 @@ def wide_windows(width: int) -> Graph:
 def test_wide_windows_on_the_host(tmp_path: Path, table: str, width: int) -> None:
     graph = wide_windows(width)
     depthwise = [function for function in functions(graph, table).values() if "depthwise" in function]
-    assert depthwise == [f"mbn_depthwise_conv2d_{window}{table}" for window in ("5x5_s1_", "5x5_s2_", "")]
+    assert depthwise == [f"mbn_depthwise_conv2d_{window}s8_{table}" for window in ("5x5_s1_", "5x5_s2_", "")]
     check_on_host(tmp_path, plan_with_cuts(graph, [], (4,) if width % 2 else (), isas_of(table)), table)
 
 

@@ -229,7 +229,7 @@ def moved(plan: Any, by: int) -> None:
 FORGED: dict[str, tuple[Callable[[Any], object], str]] = {
     "an offset 16 off": (lambda plan: moved(plan, 16), "buffers of"),
     "a kernel swapped": (
-        lambda plan: plan["kernels"].update({next(iter(plan["kernels"])): "mbn_add_scalar"}),
+        lambda plan: plan["kernels"].update({next(iter(plan["kernels"])): "mbn_add_s8_scalar"}),
         "the kernel",
     ),
     "a missing buffer": (lambda plan: plan["plan"]["buffers"].popitem(), "its buffers are not those"),

@@ -106,14 +106,14 @@ static void two_outputs_forward(two_outputs_t *net, int step, const two_outputs_
     while (row.step >= 0) {
         switch (row.step) {
         case 0: if (mbn_next_row(&row, 0)) memcpy(row.out, row.in[0], (size_t)row.count * 2); break;
-        case 1: if (mbn_next_row(&row, 1)) mbn_conv2d_scalar(&step1_params, row.in, row.out, row.count, row.scratch); break;
-        case 2: if (mbn_next_row(&row, 2)) mbn_lookup_scalar(&step2_params, row.in, row.out, row.count, row.scratch); break;
-        case 3: if (mbn_next_row(&row, 3)) mbn_average_pool2d_scalar(&step3_params, row.in, row.out, row.count, row.scratch); break;
+        case 1: if (mbn_next_row(&row, 1)) mbn_conv2d_s8_scalar(&step1_params, row.in, row.out, row.count, row.scratch); break;
+        case 2: if (mbn_next_row(&row, 2)) mbn_lookup_s8_scalar(&step2_params, row.in, row.out, row.count, row.scratch); break;
+        case 3: if (mbn_next_row(&row, 3)) mbn_average_pool2d_s8_scalar(&step3_params, row.in, row.out, row.count, row.scratch); break;
         case 4:
-            if (mbn_next_row(&row, 4)) mbn_global_average_pool_scalar(&step4_params, row.in, row.out, row.count, row.scratch);
-            if (row.is_last) mbn_global_average_pool_scalar_finish(&step4_params, row.out, row.scratch);
+            if (mbn_next_row(&row, 4)) mbn_global_average_pool_s8_scalar(&step4_params, row.in, row.out, row.count, row.scratch);
+            if (row.is_last) mbn_global_average_pool_s8_scalar_finish(&step4_params, row.out, row.scratch);
             break;
-        case 5: if (mbn_next_row(&row, 5)) mbn_conv2d_scalar(&step5_params, row.in, row.out, row.count, row.scratch); break;
+        case 5: if (mbn_next_row(&row, 5)) mbn_conv2d_s8_scalar(&step5_params, row.in, row.out, row.count, row.scratch); break;
         }
         if (row.seen_bytes > 0 && net->observer != NULL) {
             net->observer(net->observer_context, row.seen_step, row.seen, row.seen_bytes);

@@ -82,11 +82,11 @@ def test_optimize_chooses_among_the_kernels_of_a_core() -> None:
         found[optimize] = kernel.function
         assert kernel.scratch_bytes(node, graph) == 0 or optimize != "smallest"
     assert found == {
-        "smallest": "mbn_conv2d_direct_armv6m",
-        "lean": "mbn_conv2d_armv6m",
-        "ram": "mbn_conv2d_lanes_armv6m",
-        "balanced": "mbn_conv2d_lanes_armv6m",
-        "speed": "mbn_conv2d_lanes_armv6m",
+        "smallest": "mbn_conv2d_direct_s8_armv6m",
+        "lean": "mbn_conv2d_s8_armv6m",
+        "ram": "mbn_conv2d_lanes_s8_armv6m",
+        "balanced": "mbn_conv2d_lanes_s8_armv6m",
+        "speed": "mbn_conv2d_lanes_s8_armv6m",
     }
     assert isas_for(("arm_dsp", "scalar"), "balanced") == ("arm_dsp", "scalar")
     many = Builder((6, 6, 3), 0)
@@ -119,7 +119,7 @@ def test_depthwise_is_planar_only_where_its_input_can_be(isa: str) -> None:
     last = builder.depthwise(builder.conv2d(shared, 8), SAME)
     found = list(chosen(quantized(builder.graph(last)), isa).items())
     depthwise = [function for name, function in found if "depthwise" in name]
-    planar = f"mbn_depthwise_conv2d_3x3_{isa}"
+    planar = f"mbn_depthwise_conv2d_3x3_s8_{isa}"
     assert depthwise[0] != planar, "the input comes interleaved"
     assert depthwise[1] != planar, "the sum reads the same tensor interleaved"
     assert depthwise[2] == planar

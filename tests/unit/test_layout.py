@@ -71,7 +71,7 @@ def test_kernels_of_other_families_are_tried_before_refusing(optimize: str) -> N
         for point in choose_plan(vww(), load_core("cortex-m0plus"), optimize).curve
     )
     used, fit, size = kernels_used("cortex-m0plus", optimize, ram_limit=smallest - 16 + STACK_ALLOWANCE_BYTES)
-    assert "mbn_conv2d_direct_armv6m" in used
+    assert "mbn_conv2d_direct_s8_armv6m" in used
     assert size < smallest
     assert "the cheapest plan that fits was taken" in fit
 
@@ -79,7 +79,7 @@ def test_kernels_of_other_families_are_tried_before_refusing(optimize: str) -> N
 def test_kernels_that_do_not_fit_the_flash_are_not_taken() -> None:
     """Kernels for speed store lists beside the weights; a flash of 256 KiB has no room for them."""
     used, fit, _ = kernels_used("cortex-m0plus", "speed", board=board_with(64 * KIB))
-    assert "mbn_conv2d_lanes_armv6m" not in used
+    assert "mbn_conv2d_lanes_s8_armv6m" not in used
     assert re.fullmatch(
         r"the kernels of 'speed' would take at least 2\d\d,\d\d\d B of 'flash' of qemu-microbit \(262,144 B\): "
         "others, which take less, were chosen",

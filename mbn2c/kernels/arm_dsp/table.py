@@ -121,7 +121,7 @@ def _row(op: str, name: str, params: str, pack: Any, source: str = "", rates: Ra
     return Kernel(
         op,
         "arm_dsp",
-        f"mbn_{name}_arm_dsp",
+        f"mbn_{name}_s8_arm_dsp",
         f"mbn_{params}_arm_dsp_params",
         template,
         pack,

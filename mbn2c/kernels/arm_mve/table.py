@@ -53,7 +53,7 @@ def _row(
     return Kernel(
         op,
         "arm_mve",
-        f"mbn_{name}_arm_mve",
+        f"mbn_{name}_s8_arm_mve",
         f"mbn_{params}_arm_mve_params",
         template,
         pack,  # type: ignore[arg-type]

@@ -251,7 +251,7 @@ def _conv2d(
     return Kernel(
         op,
         "armv6m",
-        f"mbn_conv2d{variant}_armv6m",
+        f"mbn_conv2d{variant}_s8_armv6m",
         f"mbn_conv2d{params}_armv6m_params",
         f"armv6m/conv2d{variant}.c",
         pack,
@@ -270,7 +270,7 @@ def _no_scratch(node: Node, graph: Graph) -> int:
 DEPTHWISE_CONV2D = Kernel(
     "depthwise_conv2d",
     "armv6m",
-    "mbn_depthwise_conv2d_armv6m",
+    "mbn_depthwise_conv2d_s8_armv6m",
     "mbn_depthwise_conv2d_armv6m_params",
     "armv6m/depthwise_conv2d.c",
     pack_depthwise_conv2d,

@@ -80,7 +80,7 @@ def _conv2d(op: str) -> Kernel:
     return Kernel(
         op,
         "armv7m",
-        "mbn_conv2d_armv7m",
+        "mbn_conv2d_s8_armv7m",
         "mbn_conv2d_armv7m_params",
         "armv7m/conv2d.c",
         pack_conv2d,
@@ -95,7 +95,7 @@ def _conv2d(op: str) -> Kernel:
 DEPTHWISE_CONV2D = Kernel(
     "depthwise_conv2d",
     "armv7m",
-    "mbn_depthwise_conv2d_armv7m",
+    "mbn_depthwise_conv2d_s8_armv7m",
     "mbn_depthwise_conv2d_armv7m_params",
     "armv7m/depthwise_conv2d.c",
     pack_depthwise_conv2d,

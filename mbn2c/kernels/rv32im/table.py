@@ -102,7 +102,7 @@ def _conv2d(op: str) -> Kernel:
     return Kernel(
         op,
         "rv32im",
-        "mbn_conv2d_rv32im",
+        "mbn_conv2d_s8_rv32im",
         "mbn_conv2d_rv32im_params",
         "rv32im/conv2d.c",
         pack_conv2d,
@@ -117,7 +117,7 @@ def _conv2d(op: str) -> Kernel:
 DEPTHWISE_CONV2D = Kernel(
     "depthwise_conv2d",
     "rv32im",
-    "mbn_depthwise_conv2d_rv32im",
+    "mbn_depthwise_conv2d_s8_rv32im",
     "mbn_depthwise_conv2d_rv32im_params",
     "rv32im/depthwise_conv2d.c",
     pack_depthwise_conv2d,

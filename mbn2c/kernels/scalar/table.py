@@ -13,7 +13,7 @@ def _row(op: str, kernel: ScalarKernel) -> Kernel:
     return Kernel(
         op,
         "scalar",
-        f"mbn_{kernel.name}_scalar",
+        f"mbn_{kernel.name}_s8_scalar",
         kernel.params.name,
         f"scalar/{kernel.name}.c",
         kernel.pack,

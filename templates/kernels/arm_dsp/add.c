@@ -3,8 +3,8 @@
 #include "mbn_arm_dsp.h"
 #include "mbn_dsp.h"
 
-void mbn_add_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                     void *scratch)
+void mbn_add_s8_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                        void *scratch)
 {
     const int32_t ma = p->multiplier_a, mb = p->multiplier_b, offset = p->offset, shift = p->shift;
     const int8_t *a = rows[0], *b = rows[1];

@@ -30,14 +30,14 @@ static inline void run(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *
     }
 }
 
-void mbn_conv2d_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                        void *scratch)
+void mbn_conv2d_s8_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                           void *scratch)
 {
-    run(p, rows, out, count, scratch, mbn_conv2d_1x1_arm_dsp);
+    run(p, rows, out, count, scratch, mbn_conv2d_1x1_s8_arm_dsp);
 }
 
-void mbn_conv2d_odd_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                            void *scratch)
+void mbn_conv2d_odd_s8_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                               int32_t count, void *scratch)
 {
-    run(p, rows, out, count, scratch, mbn_conv2d_1x1_odd_arm_dsp);
+    run(p, rows, out, count, scratch, mbn_conv2d_1x1_odd_s8_arm_dsp);
 }

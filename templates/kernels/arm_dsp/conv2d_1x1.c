@@ -26,8 +26,8 @@ static void widen_rest(const int8_t *in, int32_t channels, int32_t pixels, uint3
     }
 }
 
-void mbn_conv2d_1x1_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
-                            int32_t count, void *scratch)
+void mbn_conv2d_1x1_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                               int32_t count, void *scratch)
 {
     const mbn_conv_parts_arm_dsp *parts = p->parts;
     const int planar = p->channel_stride != 0;

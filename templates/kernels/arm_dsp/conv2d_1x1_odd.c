@@ -20,8 +20,8 @@ static int32_t dot(const int8_t *in, int32_t channels, const uint32_t *w, int32_
     return acc;
 }
 
-void mbn_conv2d_1x1_odd_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
-                                int32_t count, void *scratch)
+void mbn_conv2d_1x1_odd_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                   int32_t count, void *scratch)
 {
     const int planar = p->channel_stride != 0;
     const int32_t channel = planar ? p->channel_stride : 1, pixel = planar ? 1 : p->out_channels;
@@ -29,7 +29,7 @@ void mbn_conv2d_1x1_odd_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const in
     const uint32_t *w = p->weights + (p->out_channels >> 1) * (pair_taps + 4);
     const int8_t *in = rows[0];
     if (p->out_channels > 1) {
-        mbn_conv2d_1x1_arm_dsp(p, rows, out, count, scratch);
+        mbn_conv2d_1x1_s8_arm_dsp(p, rows, out, count, scratch);
     }
     out += (p->out_channels - 1) * channel;
     for (; count > 0; count--) {

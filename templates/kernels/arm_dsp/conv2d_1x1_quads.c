@@ -2,8 +2,8 @@
 /* 1x1 convolution on Arm DSP cores, four output channels of two pixels at a time. */
 #include "mbn_arm_dsp.h"
 
-void mbn_conv2d_1x1_quads_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
-                                  int32_t count, void *scratch)
+void mbn_conv2d_1x1_quads_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                     int32_t count, void *scratch)
 {
     const mbn_conv_parts_arm_dsp *parts = p->parts;
     const int planar = p->channel_stride != 0;

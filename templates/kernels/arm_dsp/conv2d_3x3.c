@@ -3,8 +3,8 @@
  * then the convolution core runs. */
 #include "mbn_arm_dsp.h"
 
-void mbn_conv2d_3x3_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
-                            int32_t count, void *scratch)
+void mbn_conv2d_3x3_s8_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                               int32_t count, void *scratch)
 {
     const mbn_conv_3x3_parts_arm_dsp *parts = p->parts;
     const int planar = p->channel_stride != 0;

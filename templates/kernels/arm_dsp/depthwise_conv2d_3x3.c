@@ -2,8 +2,8 @@
 /* depthwise_conv2d 3x3 on Arm DSP cores, from planar rows to interleaved ones. */
 #include "mbn_arm_dsp.h"
 
-void mbn_depthwise_conv2d_3x3_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_params *p, const int8_t *const *rows,
-                                      int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_3x3_s8_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_params *p, const int8_t *const *rows,
+                                         int8_t *out, int32_t count, void *scratch)
 {
     int32_t done = 0;
     (void)scratch;

@@ -2,8 +2,9 @@
 /* depthwise_conv2d 3x3 on Arm DSP cores, from interleaved rows to interleaved ones. */
 #include "mbn_arm_dsp.h"
 
-void mbn_depthwise_conv2d_3x3_interleaved_arm_dsp(const mbn_depthwise_interleaved_arm_dsp_params *p,
-                                                  const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_3x3_interleaved_s8_arm_dsp(const mbn_depthwise_interleaved_arm_dsp_params *p,
+                                                     const int8_t *const *rows, int8_t *out, int32_t count,
+                                                     void *scratch)
 {
     const int32_t channels = p->channels;
     (void)scratch;

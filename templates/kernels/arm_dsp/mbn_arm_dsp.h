@@ -212,29 +212,30 @@ typedef struct {
     int32_t zero_point;
 } mbn_pool_arm_dsp_params;
 
-void mbn_conv2d_1x1_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
-                            int32_t count, void *scratch);
-void mbn_conv2d_1x1_odd_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
-                                int32_t count, void *scratch);
-void mbn_conv2d_1x1_quads_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
-                                  int32_t count, void *scratch);
-void mbn_conv2d_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+void mbn_conv2d_1x1_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                               int32_t count, void *scratch);
+void mbn_conv2d_1x1_odd_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                   int32_t count, void *scratch);
+void mbn_conv2d_1x1_quads_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                     int32_t count, void *scratch);
+void mbn_conv2d_s8_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                           void *scratch);
+void mbn_conv2d_odd_s8_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                               int32_t count, void *scratch);
+void mbn_conv2d_3x3_s8_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                               int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s8_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_params *p, const int8_t *const *rows,
+                                         int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_interleaved_s8_arm_dsp(const mbn_depthwise_interleaved_arm_dsp_params *p,
+                                                     const int8_t *const *rows, int8_t *out, int32_t count,
+                                                     void *scratch);
+void mbn_add_s8_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                         void *scratch);
-void mbn_conv2d_odd_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                            void *scratch);
-void mbn_conv2d_3x3_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
-                            int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_params *p, const int8_t *const *rows,
-                                      int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_interleaved_arm_dsp(const mbn_depthwise_interleaved_arm_dsp_params *p,
-                                                  const int8_t *const *rows, int8_t *out, int32_t count, void *scratch);
-void mbn_add_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                     void *scratch);
 
 /* Adds one input row to the sums in scratch (int32 per channel, zero at first); _finish makes the output pixel of them. */
-void mbn_global_average_pool_arm_dsp(const mbn_pool_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
-                                     int32_t count, void *scratch);
-void mbn_global_average_pool_arm_dsp_finish(const mbn_pool_arm_dsp_params *p, int8_t *out, const void *scratch);
+void mbn_global_average_pool_s8_arm_dsp(const mbn_pool_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                        int32_t count, void *scratch);
+void mbn_global_average_pool_s8_arm_dsp_finish(const mbn_pool_arm_dsp_params *p, int8_t *out, const void *scratch);
 
 #ifdef __cplusplus
 }

@@ -4,8 +4,8 @@
 
 #include "mbn_arm_mve.h"
 
-void mbn_add_arm_mve(const mbn_add_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                     void *scratch)
+void mbn_add_s8_arm_mve(const mbn_add_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                        void *scratch)
 {
     const uint32x4_t even = vmulq_n_u32(vidupq_n_u32(0, 1), 2);
     const int32x4_t ma = vdupq_n_s32(p->multiplier_a);

@@ -2,8 +2,8 @@
 /* 1x1 convolution and fully connected layer on Helium: all pairs of output channels. */
 #include "mbn_arm_mve.h"
 
-void mbn_conv2d_1x1_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
-                            int32_t count, void *scratch)
+void mbn_conv2d_1x1_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                               int32_t count, void *scratch)
 {
     const mbn_conv_parts_arm_mve *parts = p->parts;
     const int planar = p->channel_stride != 0;

@@ -5,8 +5,8 @@
 #include "mbn_math.h"
 #include "mbn_mve.h"
 
-void mbn_conv2d_1x1_odd_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
-                                int32_t count, void *scratch)
+void mbn_conv2d_1x1_odd_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                   int32_t count, void *scratch)
 {
     const int planar = p->channel_stride != 0;
     const int32_t channel = planar ? p->channel_stride : 1, pixel = planar ? 1 : p->out_channels;
@@ -14,7 +14,7 @@ void mbn_conv2d_1x1_odd_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const in
     const int32_t *w = p->weights + (p->out_channels >> 1) * (12 + 8 * vectors);
     const int8_t *in = rows[0];
     if (p->out_channels > 1) {
-        mbn_conv2d_1x1_arm_mve(p, rows, out, count, scratch);
+        mbn_conv2d_1x1_s8_arm_mve(p, rows, out, count, scratch);
     }
     out += (p->out_channels - 1) * channel;
     for (; count > 0; count--) {

@@ -4,8 +4,8 @@
 #include "mbn_arm_mve.h"
 #include "mbn_mve.h"
 
-void mbn_conv2d_3rows_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                              void *scratch)
+void mbn_conv2d_3rows_s8_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                 int32_t count, void *scratch)
 {
     const mbn_conv_parts_arm_mve *parts = p->parts;
     const int planar = p->channel_stride != 0;

@@ -2,8 +2,8 @@
 /* depthwise_conv2d 3x3 on Helium, from planar rows to interleaved ones. */
 #include "mbn_arm_mve.h"
 
-void mbn_depthwise_conv2d_3x3_arm_mve(const mbn_depthwise_conv2d_arm_mve_params *p, const int8_t *const *rows,
-                                      int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_3x3_s8_arm_mve(const mbn_depthwise_conv2d_arm_mve_params *p, const int8_t *const *rows,
+                                         int8_t *out, int32_t count, void *scratch)
 {
     const int8_t *weights = (const int8_t *)p->weights;
     mbn_depthwise_offsets_mve offsets;

@@ -4,8 +4,8 @@
 
 #include "mbn_arm_mve.h"
 
-void mbn_global_average_pool_arm_mve(const mbn_pool_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
-                                     int32_t count, void *scratch)
+void mbn_global_average_pool_s8_arm_mve(const mbn_pool_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                        int32_t count, void *scratch)
 {
     const int32_t channels = p->channels;
     int32_t *sums = (int32_t *)scratch;
@@ -26,7 +26,7 @@ void mbn_global_average_pool_arm_mve(const mbn_pool_arm_mve_params *p, const int
     }
 }
 
-void mbn_global_average_pool_arm_mve_finish(const mbn_pool_arm_mve_params *p, int8_t *out, const void *scratch)
+void mbn_global_average_pool_s8_arm_mve_finish(const mbn_pool_arm_mve_params *p, int8_t *out, const void *scratch)
 {
     const int32_t *sums = (const int32_t *)scratch;
     const int32x4_t multiplier = vdupq_n_s32(p->multiplier);

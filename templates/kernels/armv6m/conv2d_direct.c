@@ -60,8 +60,8 @@ static void one_pixel(const mbn_conv2d_armv6m_params *p, const int8_t *const *ro
     }
 }
 
-void mbn_conv2d_direct_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                              void *scratch)
+void mbn_conv2d_direct_s8_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out,
+                                 int32_t count, void *scratch)
 {
     int32_t offset = 0;
     mbn_dots_armv6m d;

@@ -48,8 +48,8 @@ static void pack(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *r
     }
 }
 
-void mbn_conv2d_lanes_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int8_t *out,
-                             int32_t count, void *scratch)
+void mbn_conv2d_lanes_s8_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int8_t *out,
+                                int32_t count, void *scratch)
 {
     int32_t *words = (int32_t *)scratch;
     int32_t *sums = words + p->inputs * PAIRS;

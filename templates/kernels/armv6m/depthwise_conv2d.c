@@ -23,8 +23,8 @@ static mbn_depthwise_frame_armv6m frame_of(const mbn_depthwise_conv2d_armv6m_par
     return f;
 }
 
-void mbn_depthwise_conv2d_3x3_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_3x3_s1_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch)
 {
     (void)scratch;
     if (count > 0) {
@@ -33,8 +33,8 @@ void mbn_depthwise_conv2d_3x3_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params
     }
 }
 
-void mbn_depthwise_conv2d_3x3_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_3x3_s2_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch)
 {
     (void)scratch;
     if (count > 0) {
@@ -108,21 +108,21 @@ void mbn_depthwise_conv2d_3x3_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params
         q += MBN_ARMV6M_WORDS;                                                 \
     }
 
-void mbn_depthwise_conv2d_5x5_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_5x5_s1_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch)
 {
     ROWS_5X5(1, TWO_5X5_S1)
 }
 
-void mbn_depthwise_conv2d_5x5_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_5x5_s2_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch)
 {
     ROWS_5X5(2, TWO_5X5_S2)
 }
 
 /* Any window. */
-void mbn_depthwise_conv2d_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out,
-                                 int32_t count, void *scratch)
+void mbn_depthwise_conv2d_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out,
+                                    int32_t count, void *scratch)
 {
     const int32_t channels = p->channels;
     const int8_t *w = p->weights;

@@ -58,23 +58,23 @@ typedef struct {
 } mbn_depthwise_conv2d_armv6m_params;
 
 /* scratch: 16 * inputs bytes, 4-aligned */
-void mbn_conv2d_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                       void *scratch);
+void mbn_conv2d_s8_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                          void *scratch);
 /* scratch: 16 * (inputs + most_groups) bytes, 4-aligned */
-void mbn_conv2d_lanes_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int8_t *out,
-                             int32_t count, void *scratch);
-void mbn_conv2d_direct_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                              void *scratch);
-void mbn_depthwise_conv2d_3x3_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_5x5_s1_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_5x5_s2_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out,
+void mbn_conv2d_lanes_s8_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int8_t *out,
+                                int32_t count, void *scratch);
+void mbn_conv2d_direct_s8_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out,
                                  int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s1_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s2_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s1_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s2_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out,
+                                    int32_t count, void *scratch);
 
 /* The words of a channel, unpacked: a * n + b in the short form, both parts of the factor in the long one. */
 typedef struct {

@@ -79,8 +79,8 @@ static inline void pack(const mbn_conv2d_armv7m_params *p, const int8_t *const *
     }
 }
 
-void mbn_conv2d_armv7m(const mbn_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                       void *scratch)
+void mbn_conv2d_s8_armv7m(const mbn_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                          void *scratch)
 {
     uint32_t *a = (uint32_t *)scratch;
     int32_t offset = 0;

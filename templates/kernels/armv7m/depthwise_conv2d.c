@@ -45,38 +45,38 @@
     }
 
 /* All columns of all channels, 3x3. */
-#define ROWS_3X3(stride, row)                                                                               \
-    void mbn_depthwise_conv2d_3x3_s##stride##_armv7m(const mbn_depthwise_conv2d_armv7m_params *p,           \
-                                                     const int8_t *const *rows, int8_t *out, int32_t count, \
-                                                     void *scratch)                                         \
-    {                                                                                                       \
-        (void)scratch;                                                                                      \
-        const int32_t channels = p->channels;                                                               \
-        const int8_t *w = p->weights;                                                                       \
-        const int32_t *q = p->requantize;                                                                   \
-        for (int32_t c = 0; c < channels; c++) {                                                            \
-            int32_t offset = c;                                                                             \
-            int8_t *o = out + c;                                                                            \
-            int32_t left = count;                                                                           \
-            for (; left >= 3; left -= 3) {                                                                  \
-                int32_t s0 = 0, s1 = 0, s2 = 0;                                                             \
-                row(0) row(1) row(2) *o = mbn_requantize_armv7m(s0, q[0], q + 1);                           \
-                o += channels;                                                                              \
-                *o = mbn_requantize_armv7m(s1, q[0], q + 1);                                                \
-                o += channels;                                                                              \
-                *o = mbn_requantize_armv7m(s2, q[0], q + 1);                                                \
-                o += channels;                                                                              \
-                offset += 3 * (stride)*channels;                                                            \
-            }                                                                                               \
-            for (; left > 0; left--) {                                                                      \
-                int32_t s0 = 0;                                                                             \
-                ROW_ONE(0) ROW_ONE(1) ROW_ONE(2) *o = mbn_requantize_armv7m(s0, q[0], q + 1);               \
-                o += channels;                                                                              \
-                offset += (stride)*channels;                                                                \
-            }                                                                                               \
-            w += 9;                                                                                         \
-            q += 3;                                                                                         \
-        }                                                                                                   \
+#define ROWS_3X3(stride, row)                                                                                  \
+    void mbn_depthwise_conv2d_3x3_s##stride##_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p,           \
+                                                        const int8_t *const *rows, int8_t *out, int32_t count, \
+                                                        void *scratch)                                         \
+    {                                                                                                          \
+        (void)scratch;                                                                                         \
+        const int32_t channels = p->channels;                                                                  \
+        const int8_t *w = p->weights;                                                                          \
+        const int32_t *q = p->requantize;                                                                      \
+        for (int32_t c = 0; c < channels; c++) {                                                               \
+            int32_t offset = c;                                                                                \
+            int8_t *o = out + c;                                                                               \
+            int32_t left = count;                                                                              \
+            for (; left >= 3; left -= 3) {                                                                     \
+                int32_t s0 = 0, s1 = 0, s2 = 0;                                                                \
+                row(0) row(1) row(2) *o = mbn_requantize_armv7m(s0, q[0], q + 1);                              \
+                o += channels;                                                                                 \
+                *o = mbn_requantize_armv7m(s1, q[0], q + 1);                                                   \
+                o += channels;                                                                                 \
+                *o = mbn_requantize_armv7m(s2, q[0], q + 1);                                                   \
+                o += channels;                                                                                 \
+                offset += 3 * (stride)*channels;                                                               \
+            }                                                                                                  \
+            for (; left > 0; left--) {                                                                         \
+                int32_t s0 = 0;                                                                                \
+                ROW_ONE(0) ROW_ONE(1) ROW_ONE(2) *o = mbn_requantize_armv7m(s0, q[0], q + 1);                  \
+                o += channels;                                                                                 \
+                offset += (stride)*channels;                                                                   \
+            }                                                                                                  \
+            w += 9;                                                                                            \
+            q += 3;                                                                                            \
+        }                                                                                                      \
     }
 ROWS_3X3(1, ROW_S1)
 ROWS_3X3(2, ROW_S2)
@@ -143,21 +143,21 @@ ROWS_3X3(2, ROW_S2)
         q += 3;                              \
     }
 
-void mbn_depthwise_conv2d_5x5_s1_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_5x5_s1_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch)
 {
     ROWS_5X5(1, THREE_5X5_S1)
 }
 
-void mbn_depthwise_conv2d_5x5_s2_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_5x5_s2_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch)
 {
     ROWS_5X5(2, THREE_5X5_S2)
 }
 
 /* Any window. */
-void mbn_depthwise_conv2d_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out,
-                                 int32_t count, void *scratch)
+void mbn_depthwise_conv2d_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out,
+                                    int32_t count, void *scratch)
 {
     const int32_t channels = p->channels;
     const int8_t *w = p->weights;

@@ -34,18 +34,18 @@ typedef struct {
 } mbn_depthwise_conv2d_armv7m_params;
 
 /* scratch: 4 * pairs * inputs bytes, 4-aligned, with as many pairs of pixels as fit count, at most 3 */
-void mbn_conv2d_armv7m(const mbn_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                       void *scratch);
-void mbn_depthwise_conv2d_3x3_s1_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_s2_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_5x5_s1_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_5x5_s2_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out,
-                                 int32_t count, void *scratch);
+void mbn_conv2d_s8_armv7m(const mbn_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                          void *scratch);
+void mbn_depthwise_conv2d_3x3_s1_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s2_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s1_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s2_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out,
+                                    int32_t count, void *scratch);
 
 /* --- the core of conv2d, in assembly; conv2d_core_armv7m.c ------------------------------------------------------- */
 

@@ -48,8 +48,8 @@ static inline void pack(const mbn_conv2d_rv32im_params *p, const int8_t *const *
     }
 }
 
-void mbn_conv2d_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                       void *scratch)
+void mbn_conv2d_s8_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                          void *scratch)
 {
     int32_t *words = (int32_t *)scratch;
     int32_t offset = 0;

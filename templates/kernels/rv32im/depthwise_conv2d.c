@@ -81,8 +81,8 @@
             q += MBN_RV32IM_WORDS;                                                                                \
         }                                                                                                         \
     }
-ROWS_3X3(mbn_depthwise_conv2d_3x3_s1_rv32im, COLUMNS_S1)
-ROWS_3X3(mbn_depthwise_conv2d_3x3_s2_rv32im, COLUMNS_S2)
+ROWS_3X3(mbn_depthwise_conv2d_3x3_s1_s8_rv32im, COLUMNS_S1)
+ROWS_3X3(mbn_depthwise_conv2d_3x3_s2_s8_rv32im, COLUMNS_S2)
 
 #define COLUMN(...)            \
     {                          \
@@ -156,21 +156,21 @@ ROWS_3X3(mbn_depthwise_conv2d_3x3_s2_rv32im, COLUMNS_S2)
         q += MBN_RV32IM_WORDS;                      \
     }
 
-void mbn_depthwise_conv2d_5x5_s1_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_5x5_s1_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch)
 {
     ROWS_5X5(1, FOUR_5X5_S1)
 }
 
-void mbn_depthwise_conv2d_5x5_s2_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch)
+void mbn_depthwise_conv2d_5x5_s2_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch)
 {
     ROWS_5X5(2, FOUR_5X5_S2)
 }
 
 /* Any window. */
-void mbn_depthwise_conv2d_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out,
-                                 int32_t count, void *scratch)
+void mbn_depthwise_conv2d_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out,
+                                    int32_t count, void *scratch)
 {
     const int32_t channels = p->channels;
     const int8_t *w = p->weights;

@@ -40,18 +40,18 @@ typedef struct {
 } mbn_depthwise_conv2d_rv32im_params;
 
 /* scratch: 4 * pairs * inputs bytes, 4-aligned, with as many pairs of pixels as fit count, at most 3 */
-void mbn_conv2d_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                       void *scratch);
-void mbn_depthwise_conv2d_3x3_s1_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_3x3_s2_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_5x5_s1_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_5x5_s2_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
-                                        int8_t *out, int32_t count, void *scratch);
-void mbn_depthwise_conv2d_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out,
-                                 int32_t count, void *scratch);
+void mbn_conv2d_s8_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                          void *scratch);
+void mbn_depthwise_conv2d_3x3_s1_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s2_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s1_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_5x5_s2_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
+                                           int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out,
+                                    int32_t count, void *scratch);
 
 static inline int8_t mbn_requantize_short_rv32im(int32_t sum, int32_t low, int32_t factor, int32_t offset, int32_t span)
 {

@@ -3,8 +3,8 @@
 #include "mbn_kernels.h"
 #include "mbn_math.h"
 
-void mbn_add_corrected_scalar(const mbn_add_corrected_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                              void *scratch)
+void mbn_add_corrected_s8_scalar(const mbn_add_corrected_params *p, const int8_t *const *rows, int8_t *out,
+                                 int32_t count, void *scratch)
 {
     const int32_t values = count * p->channels;
     (void)scratch;

@@ -69,8 +69,8 @@ static int8_t output(const mbn_guarded_pool_params *p, const int8_t *const *rows
     return mbn_requantize_guarded(acc, p->multiplier, p->shift, p->band, p->scale[0], p->zero_point, p->low, p->high);
 }
 
-void mbn_average_pool2d_guarded_scalar(const mbn_guarded_pool_params *p, const int8_t *const *rows, int8_t *out,
-                                       int32_t count, void *scratch)
+void mbn_average_pool2d_guarded_s8_scalar(const mbn_guarded_pool_params *p, const int8_t *const *rows, int8_t *out,
+                                          int32_t count, void *scratch)
 {
     (void)scratch;
     for (int32_t x = 0; x < count; x++) {

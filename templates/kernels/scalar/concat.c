@@ -2,7 +2,8 @@
 /* concat in plain C99: the channels of rows[0], then those of rows[1], ... */
 #include "mbn_kernels.h"
 
-void mbn_concat_scalar(const mbn_concat_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_concat_s8_scalar(const mbn_concat_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                          void *scratch)
 {
     (void)scratch;
     for (int32_t x = 0; x < count; x++) {

@@ -3,7 +3,8 @@
 #include "mbn_kernels.h"
 #include "mbn_math.h"
 
-void mbn_conv2d_scalar(const mbn_conv_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_conv2d_s8_scalar(const mbn_conv_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                          void *scratch)
 {
     (void)scratch;
     for (int32_t x = 0; x < count; x++) {

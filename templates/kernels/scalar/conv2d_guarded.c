@@ -74,8 +74,8 @@ static int8_t output(const mbn_guarded_params *p, const int8_t *const *rows, int
                                   p->high);
 }
 
-void mbn_conv2d_guarded_scalar(const mbn_guarded_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                               void *scratch)
+void mbn_conv2d_guarded_s8_scalar(const mbn_guarded_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                                  void *scratch)
 {
     const int32_t per_channel = p->kernel_height * p->kernel_width * p->in_channels;
     /* With fewer than four channels each is computed alone, four times. */

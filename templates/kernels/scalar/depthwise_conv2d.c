@@ -3,8 +3,8 @@
 #include "mbn_kernels.h"
 #include "mbn_math.h"
 
-void mbn_depthwise_conv2d_scalar(const mbn_conv_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                                 void *scratch)
+void mbn_depthwise_conv2d_s8_scalar(const mbn_conv_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                                    void *scratch)
 {
     const int32_t multiplier = p->out_channels / p->in_channels;
     (void)scratch;

@@ -48,8 +48,8 @@ static int8_t float_output(const mbn_guarded_params *p, const int8_t *const *row
     return mbn_quantize(scaled, p->zero_point, p->low, p->high);
 }
 
-void mbn_depthwise_conv2d_guarded_scalar(const mbn_guarded_params *p, const int8_t *const *rows, int8_t *out,
-                                         int32_t count, void *scratch)
+void mbn_depthwise_conv2d_guarded_s8_scalar(const mbn_guarded_params *p, const int8_t *const *rows, int8_t *out,
+                                            int32_t count, void *scratch)
 {
     const int32_t multiplier = p->out_channels / p->in_channels;
     (void)scratch;

@@ -3,8 +3,8 @@
 #include "mbn_guard.h"
 #include "mbn_kernels.h"
 
-void mbn_global_average_pool_guarded_scalar(const mbn_guarded_pool_params *p, const int8_t *const *rows, int8_t *out,
-                                            int32_t count, void *scratch)
+void mbn_global_average_pool_guarded_s8_scalar(const mbn_guarded_pool_params *p, const int8_t *const *rows, int8_t *out,
+                                               int32_t count, void *scratch)
 {
     int32_t *sums = (int32_t *)scratch;
     const int8_t *in = rows[0];
@@ -16,7 +16,8 @@ void mbn_global_average_pool_guarded_scalar(const mbn_guarded_pool_params *p, co
     }
 }
 
-void mbn_global_average_pool_guarded_scalar_finish(const mbn_guarded_pool_params *p, int8_t *out, const void *scratch)
+void mbn_global_average_pool_guarded_s8_scalar_finish(const mbn_guarded_pool_params *p, int8_t *out,
+                                                      const void *scratch)
 {
     const int32_t *sums = (const int32_t *)scratch;
     for (int32_t c = 0; c < p->channels; c++) {

@@ -3,7 +3,7 @@
 #include "mbn_kernels.h"
 #include "mbn_math.h"
 
-void mbn_mul_scalar(const mbn_mul_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_mul_s8_scalar(const mbn_mul_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
 {
     const int64_t half = ((int64_t)1 << (p->shift - 1)) + p->raised;
     const int8_t *a = rows[0], *b = rows[1];

@@ -24,7 +24,7 @@ static int8_t float_output(const mbn_sum_params *p, const int8_t *const *rows, i
     }
 }
 
-void mbn_sum_scalar(const mbn_sum_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+void mbn_sum_s8_scalar(const mbn_sum_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
 {
     const int32_t mask = ((int32_t)1 << p->shift) - 1;
     int32_t i = 0;

@@ -3,8 +3,8 @@
 #include "mbn_arm_mve.h"
 #include "mbn_dsp.h"
 
-void mbn_add_arm_mve(const mbn_add_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                     void *scratch)
+void mbn_add_s8_arm_mve(const mbn_add_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                        void *scratch)
 {
     (void)scratch;
     for (int32_t i = 0; i < count * p->channels; i++) {

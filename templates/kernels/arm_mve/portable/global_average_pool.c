@@ -3,8 +3,8 @@
 #include "mbn_arm_mve.h"
 #include "mbn_dsp.h"
 
-void mbn_global_average_pool_arm_mve(const mbn_pool_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
-                                     int32_t count, void *scratch)
+void mbn_global_average_pool_s8_arm_mve(const mbn_pool_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                        int32_t count, void *scratch)
 {
     int32_t *sums = (int32_t *)scratch;
     (void)out;
@@ -13,7 +13,7 @@ void mbn_global_average_pool_arm_mve(const mbn_pool_arm_mve_params *p, const int
     }
 }
 
-void mbn_global_average_pool_arm_mve_finish(const mbn_pool_arm_mve_params *p, int8_t *out, const void *scratch)
+void mbn_global_average_pool_s8_arm_mve_finish(const mbn_pool_arm_mve_params *p, int8_t *out, const void *scratch)
 {
     const int32_t *sums = (const int32_t *)scratch;
     for (int32_t c = 0; c < p->channels; c++) {
