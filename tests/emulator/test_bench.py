@@ -45,7 +45,9 @@ def test_layers_add_up_to_the_total(tmp_path: Path, core: str, board: str, need_
         return
     assert [sum(column) for column in zip(*estimates, strict=True)] == result["estimated_cycles_per_inference"]
     for layer, (least, most) in zip(layers, estimates, strict=True):
-        assert layer["instructions"] < least <= most < 2 * layer["instructions"], layer["name"]
+        # The schedule is nothing but loads and jumps, of up to three cycles each.
+        bound = 3 if layer["step"] is None else 2
+        assert layer["instructions"] < least <= most < bound * layer["instructions"], layer["name"]
     least, most = result["estimated_cycles_per_inference"]
     assert bench_text(result).endswith(f"; about {least:,} to {most:,} cycles (docs/kernels.md)")
 

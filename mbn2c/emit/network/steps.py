@@ -145,7 +145,7 @@ def piece_rows(plan: Plan, call: Call) -> list[Row]:
     for index, (first, stop) in enumerate(_bounds(plan, call)):
         padding = left if index == 0 else 0
         source, moved, kept = 0, 0, 0
-        out = left + first
+        out = 0 if call.accumulates else left + first
         if write.strip_columns:
             # Before the first piece of a row, what is left of the row above leaves the strip.
             source = write.kept[index - 1]
