@@ -249,9 +249,14 @@ def raw_sums(graph: Graph, values: np.ndarray) -> np.ndarray:
     return values.astype(np.int64) @ weights.reshape(len(weights), -1).T
 
 
-def test_high_word_is_the_result() -> None:
+@pytest.mark.parametrize("shift", [32, 22])
+def test_high_word_is_the_result(shift: int) -> None:
     graph = one_conv(9, 5)
     node = weighted(graph)
+    given = node.attributes.requantize
+    assert given.shift == 32
+    shorter = replace(given, multiplier=given.multiplier >> (32 - shift), shift=shift)
+    node = replace(node, attributes=replace(node.attributes, requantize=shorter))
     assert lanes.has_high_word_form(node)
     values = np.random.default_rng(0).integers(-128, 128, (2000, 9))
     sums = raw_sums(graph, values)
@@ -381,11 +386,10 @@ def test_windows(window: Window, fits: bool) -> None:
     assert np.array_equal(lanes.depthwise_weights(node, graph), [weights[..., channel].ravel() for channel in range(4)])
 
 
-@pytest.mark.parametrize("channels, fits", [(65527 // 9, True), (65527 // 9 + 1, False)])
+@pytest.mark.parametrize("channels, fits", [(65_535 - 8, True), (65_535 - 7, False)])
 def test_a_field_has_16_bits(channels: int, fits: bool) -> None:
-    """65,527 inputs and the 8 to which kernels round up are 65,535."""
-    graph = one_conv(2, 2, SAME)
-    node = weighted(graph)
-    x = graph.tensors[node.inputs[0]]
+    """Kernels round the inputs up to 8."""
+    graph = one_conv(2, 2)
+    x = graph.tensors[weighted(graph).inputs[0]]
     wide = graph.rebuild(tensors=[replace(x, shape=(*x.shape[:3], channels))])
-    assert lanes.fits_fields(node, wide) == fits
+    assert lanes.fits_fields(weighted(graph), wide) == fits

@@ -99,7 +99,17 @@ def test_gain(drop: float, expected: bool) -> None:
 
 @pytest.mark.parametrize(
     "signal, noise, expected",
-    [(1, 1, 0.0), (100, 1, 20.0), (1, 100, -20.0), (2, 1, 3.01), (0, 1, None), (1, 0, None), (0.5, 0.25, 3.01)],
+    [
+        (1, 1, 0.0),
+        (100, 1, 20.0),
+        (1, 100, -20.0),
+        (2, 1, 3.01),
+        (0, 1, None),
+        (1, 0, None),
+        (-1, 1, None),
+        (1, -1, None),
+        (0.5, 0.25, 3.01),
+    ],
 )
 def test_decibel(signal: float, noise: float, expected: float | None) -> None:
     assert decibel(signal, noise) == expected

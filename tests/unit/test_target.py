@@ -12,6 +12,7 @@ from mbn2c.kernels import TABLES, isas_for
 from mbn2c.resources.folders import targets
 from mbn2c.targets import (
     HOSTED_DRIVERS,
+    Flash,
     all_boards,
     all_cores,
     boards_running,
@@ -111,6 +112,21 @@ BROKEN_BOARDS = {
 }
 
 
+def test_what_is_not_told_is_nothing() -> None:
+    optional = ("clock_hz", "setup", "boot", "emulator", "flash")
+    console = {"driver": "ns16550", "baud": 9600, "line_bytes": 80}
+    facts = {key: value for key, value in BOARD.items() if key not in optional}
+    board = parse_board("bare", {**facts, "console": console, "setup": [{"note": "on", "address": 4}]})
+    assert (board.clock_hz, board.chip, board.clocks, board.boot) == (0, "", (), "")
+    assert board.emulator is None and board.flash is None and not board.emulated
+    told = board.console
+    assert (told.base, told.clock, told.clock_hz, told.interrupt, told.interrupt_base) == (0, "", 0, None, 0)
+    assert (told.tcp_port, told.window_bytes, told.note) == (0, 0, "")
+    [step] = board.setup
+    assert (step.clear, step.set, step.wait, step.until, step.pause_us) == (0, 0, 0, 0, 0)
+    assert parse_board("bare", {**facts, "flash": {"tool": "uf2"}}).flash == Flash("uf2", "", False, False, 0, 0, 0, 0)
+
+
 def test_frequencies_follow_from_clocks() -> None:
     board = parse_board("clocked", clocked_board(most_hz=8_000_000))
     assert (board.clock_hz, board.console.clock_hz) == (8_000_000, 16_000_000)
@@ -124,6 +140,8 @@ def test_broken_board(facts: dict[str, Any], message: str) -> None:
 
 BROKEN_CORES = {
     "isas": ({**CORE, "isas": ["arm_dsp"]}, "last of isas"),
+    "isas behind scalar": ({**CORE, "isas": ["scalar", "x86_sse"]}, "last of isas"),
+    "no isas": ({**CORE, "isas": []}, "last of isas"),
     "startup": ({**CORE, "startup": "z80"}, "startup is 'z80'"),
     "counter": ({**CORE, "cycle_counter": "sundial"}, "cycle_counter is 'sundial'"),
     "bits": ({**CORE, "bits": "many"}, "core.bits is 'many'"),
