@@ -83,16 +83,21 @@ def build_record(options: BuildOptions, network: Network, choice: Choice, names:
         fit=choice.fit,
         recomputed_macs=executed_macs(plan) - macs,
         layers=layers,
-        buffers=tuple(_buffer(plan, name) for name in plan.buffers),
-        scratch=tuple(
-            ScratchFacts(one.step, one.offset, one.size_bytes, one.first_moment, one.last_moment)
-            for one in plan.scratch.values()
-        ),
+        buffers=_buffers(plan),
+        scratch=_scratch(plan),
         timeline=_timeline(plan),
         trade_offs=_trade_offs(choice),
         folded=_folded(graph),
         quantization=_quantization(network, layers),
     )
+
+
+def is_record_of(record: BuildRecord, choice: Choice) -> bool:
+    """Whether what a record says of kernels, buffers and times is what this Plan has."""
+    kernels = {layer.name: layer.kernel for layer in record.layers}
+    said = (kernels, record.schedule, record.ram.arena_bytes, record.buffers, record.scratch, record.timeline)
+    plan, names = choice.plan, {name: kernel.function for name, kernel in choice.kernels.items()}
+    return said == (names, plan.schedule, plan.arena_bytes, _buffers(plan), _scratch(plan), _timeline(plan))
 
 
 # --- what was asked for --------------------------------------------------------------------------
@@ -225,6 +230,17 @@ def _flash(constants: Mapping[int, Packed], names: Names) -> FlashBytes:
     others = sum(packed.size_bytes for packed in constants.values()) - weights
     tables = 0 if names.tables is None else names.tables.size
     return FlashBytes(weights, others + tables, None, None)
+
+
+def _buffers(plan: Plan) -> tuple[BufferFacts, ...]:
+    return tuple(_buffer(plan, name) for name in plan.buffers)
+
+
+def _scratch(plan: Plan) -> tuple[ScratchFacts, ...]:
+    return tuple(
+        ScratchFacts(one.step, one.offset, one.size_bytes, one.first_moment, one.last_moment)
+        for one in plan.scratch.values()
+    )
 
 
 def _buffer(plan: Plan, name: str) -> BufferFacts:

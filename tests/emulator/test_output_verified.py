@@ -261,6 +261,19 @@ def test_a_plan_of_another_network_is_refused(out: Path, model: Path, tmp_path: 
     assert code == 2 and complaint.startswith("error: cannot read plan.json: "), complaint
 
 
+def test_the_plan_of_another_build_of_the_network_is_refused(
+    for_board: Path, model: Path, tmp_path: Path, verify: Verify
+) -> None:
+    """A Plan that is right in itself, but not the one that the C has."""
+    build(model, tmp_path / "out", "--board", BOARD, "--optimize", "speed")
+    other = (tmp_path / "out" / "plan.json").read_bytes()
+    assert json.loads(other)["plan"] != json.loads((for_board / "plan.json").read_bytes())["plan"]
+    shutil.copytree(for_board, tmp_path / "own")
+    signed_again(tmp_path / "own", "plan.json", other)
+    code, _, complaint = verify(tmp_path / "own", "--board", BOARD)
+    assert code == 2 and complaint.startswith("error: plan.json and report.json are of two builds"), complaint
+
+
 # what is done with OUT: (folder, command); the second runs its own C on another board
 UNPLANNED = {
     "verify": ("for_board", ("verify", "--layers")),

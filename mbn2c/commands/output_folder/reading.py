@@ -13,6 +13,7 @@ from typing import Any
 
 from mbn2c import __version__
 from mbn2c.commands.build import NETWORK, REPORT, names_of
+from mbn2c.commands.build_record import is_record_of
 from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, digest_of, read_manifest
 from mbn2c.commands.output_folder.staging import is_code
 from mbn2c.emit.expectations import Expectations, expectations
@@ -154,7 +155,10 @@ class OutputFolder:
         """What plan.json holds: kernels and Plan of the C in the folder."""
         subject = PlanSubject.of(self.manifest.files.get(NETWORK, ""), self.core, self.board)
         file = self._intact(PLAN)
-        return read_plan(file.read_bytes(), str(file), self.graph, subject)
+        choice = read_plan(file.read_bytes(), str(file), self.graph, subject)
+        if not is_record_of(self.record, choice):
+            raise UsageError(f"{PLAN} and {REPORT} are of two builds", where=str(self.path), hint=_BUILD_AGAIN)
+        return choice
 
     def choice(self, core: Core, board: Board | None = None) -> Choice:
         """As the firmware for a board has it; as the C for any board if that is None.
