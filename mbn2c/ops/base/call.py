@@ -42,9 +42,10 @@ class OnnxNode:
         return f"node '{name}', operator {domain}{self.op_type}"
 
     def renamed(self, inputs: Mapping[int, str], output: str) -> OnnxNode:
-        """The same with other names for some of its inputs, and one output."""
+        """A copy to ask ONNX Runtime about: other names for some of its inputs, one output, no name of its own, which
+        no other copy may have."""
         names = tuple(inputs.get(index, name) for index, name in enumerate(self.inputs))
-        return replace(self, inputs=names, outputs=(output,))
+        return replace(self, name="", inputs=names, outputs=(output,))
 
 
 @dataclass(frozen=True)
