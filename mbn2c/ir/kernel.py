@@ -128,6 +128,9 @@ class ScalarKernel:
     accepts: Callable[[Node, Graph], bool] = _everything
     scratch_bytes: Callable[[Node, Graph], int] = _no_scratch
     accumulates: bool = False
+    reads_slices: bool = False
+    writes_slices: bool = False
+    wants_row: bool = False
 
 
 @dataclass(frozen=True)

@@ -179,39 +179,6 @@ class Read:
     row_map: RowMap = ONE_TO_ONE
     column_map: RowMap = ONE_TO_ONE
 
-    # The numbers of a window, where both maps are one.
-
-    @property
-    def rows(self) -> int:
-        return self.row_map.count
-
-    @property
-    def stride(self) -> int:
-        return self.row_map.numerator
-
-    @property
-    def dilation(self) -> int:
-        return self.row_map.dilation
-
-    @property
-    def first_row(self) -> int:
-        return self.row_map.phase
-
-    @property
-    def extent(self) -> int:
-        return self.row_map.extent
-
-    @property
-    def first_column(self) -> int:
-        return self.column_map.phase
-
-    @property
-    def column_stride(self) -> int:
-        return self.column_map.numerator
-
-    def columns_needed(self, count: int) -> int:
-        return self.column_map.needed(count - 1)
-
 
 @dataclass(frozen=True)
 class Call:

@@ -102,6 +102,7 @@ def _can_be_planar(tensor: str, graph: Graph, isas: Sequence[str]) -> bool:
 
 
 def packed_constants(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[int, Packed]:
-    """The constants of each call as its kernel reads them, by step."""
+    """The constants of each call that runs a kernel, as that reads them, by step."""
     graph = plan.graph
-    return {call.step: kernels[call.node].pack(graph.producer[call.write], graph) for call in plan.calls if call.node}
+    calls = [call for call in plan.calls if call.node and not call.is_view]
+    return {call.step: kernels[call.node].pack(graph.producer[call.write], graph) for call in calls}

@@ -84,7 +84,7 @@ def _may_lie_inside(name: str, place: Place, node: Node, graph: Graph, kernels: 
     tensor, host = graph.tensors[name], graph.tensors[place.host]
     if name not in graph.producer or graph.is_output(name):
         return False
-    if tensor.shape[1:3] != host.shape[1:3] or tensor.dtype != host.dtype:
+    if tensor.shape[1:3] != host.shape[1:3] or tensor.dtype != host.dtype or tensor.shape[3] == host.shape[3]:
         return False
     quant, wanted = quant_of(graph, name), quant_of(graph, place.host)
     if quant.zero_point != wanted.zero_point or (quant.scale != wanted.scale).any():

@@ -51,21 +51,26 @@ typedef struct {
     uint16_t right;
     uint8_t is_planar; /* a row is [channel][column], else [column][channel] */
     int8_t zero_point;
-    int32_t channels;
-    int32_t strip; /* its offset; -1: none */
+    int32_t channels; /* bytes of a pixel */
+    int32_t
+        pixel_bytes; /* from one pixel to the next: more in a slice of a wider tensor's channels, where offset starts */
+    int32_t strip;   /* its offset; -1: none */
 } mbn_buffer;
 
-/* What a step reads of a tensor to make its row y, padding not counted: rows first + y * stride + k * dilation, k < rows. */
+/* What a step reads of a tensor to make its row y, padding not counted: rows
+ * floor((first + y * stride) / denominator) + k * dilation, k < rows. */
 typedef struct {
     uint16_t step; /* the one that makes the tensor */
     uint16_t rows;
     uint16_t stride;
+    uint16_t denominator;
     uint16_t dilation;
-    uint16_t first;
+    int16_t first;
     uint16_t needed;    /* rows that must have been made for y = 0 */
     int32_t start;      /* bytes from the start of a row to the first column that output column 0 needs */
     int32_t column;     /* and on for each output column */
     uint8_t from_strip; /* the last row lies in the strip */
+    uint8_t to_nearest; /* a row outside the tensor is replaced by the nearest inside */
 } mbn_read;
 
 /* A piece of a row, for steps that make their rows a few columns at a time.
@@ -87,7 +92,8 @@ typedef struct {
 typedef struct {
     uint16_t rows;   /* to make, padding counted; a step that sums rows up counts those it reads */
     uint16_t top;    /* so many are padding above */
-    uint16_t height; /* and so many come of the kernel */
+    uint16_t height; /* and so many come of the kernel, */
+    uint16_t run;    /* so many of them at once; 0: what it reads lies in its own rows, and it only counts them */
     uint16_t first_read;
     uint16_t reads;    /* 0: its rows come from outside */
     uint16_t next;     /* to try after it: the deepest step of its loop that reads the tensor, else itself */
@@ -145,7 +151,7 @@ MBN_INLINE int32_t mbn_row_offset(const mbn_buffer *buffer, int32_t row)
 /* Bytes from a column to the next one. */
 MBN_INLINE int32_t mbn_column_bytes(const mbn_buffer *buffer)
 {
-    return buffer->is_planar ? 1 : buffer->channels;
+    return buffer->is_planar ? 1 : buffer->pixel_bytes;
 }
 
 /* --- when ------------------------------------------------------------------------------------- */
@@ -164,11 +170,29 @@ MBN_INLINE void mbn_set_rows_made(const mbn_row *row, int step, int32_t rows)
     }
 }
 
+/* Row k of those that output row y needs. */
+MBN_INLINE int32_t mbn_input_row(const mbn_row *row, const mbn_read *read, int32_t y, int32_t k)
+{
+    int32_t r = y * read->stride + read->first;
+    if (read->denominator > 1) {
+        r = r >= 0 ? r / read->denominator : -((read->denominator - 1 - r) / read->denominator);
+    }
+    r += k * read->dilation;
+    if (read->to_nearest) {
+        const mbn_step *const maker = &row->network->steps[read->step];
+        const int32_t last = maker->top + maker->height - 1;
+        r = r < maker->top ? maker->top : r > last ? last : r;
+    }
+    return r;
+}
+
 /* Whether all rows are there that output row y needs, or all but one and `pieces` pieces of that. */
 MBN_INLINE int mbn_can_read(const mbn_row *row, const mbn_read *read, int32_t y, int32_t pieces)
 {
     const int32_t made = mbn_rows_made(row, read->step);
-    const int32_t needed = y * read->stride + read->needed;
+    const int is_window = read->denominator == 1 && !read->to_nearest;
+    const int32_t needed =
+        is_window ? y * read->stride + read->needed : mbn_input_row(row, read, y, read->rows - 1) + 1;
     return made >= needed || (read->from_strip && made == needed - 1 && row->piece[read->step] >= pieces);
 }
 
@@ -177,10 +201,18 @@ MBN_INLINE int mbn_can_read(const mbn_row *row, const mbn_read *read, int32_t y,
 MBN_INLINE int mbn_is_ready(const mbn_row *row, int number, int32_t r)
 {
     const mbn_step *const step = &row->network->steps[number];
-    const int32_t y = r < step->top ? 0 : r < step->top + step->height ? r - step->top : step->height - 1;
+    int32_t y = r < step->top ? 0 : r < step->top + step->height ? r - step->top : step->height - 1;
     int32_t pieces = 0;
     if (r >= step->rows) {
         return 0;
+    }
+    if (step->run == 0) {
+        y = r;
+    } else if (step->run > 1 && r >= step->top && r < step->top + step->height) {
+        if (y % step->run != 0) {
+            return 1;
+        }
+        y = y + step->run <= step->height ? y + step->run - 1 : step->height - 1;
     }
     if (step->reads == 0) {
         return row->pixels != NULL || r < step->top || r >= step->top + step->height;
@@ -212,6 +244,18 @@ static inline void mbn_pad_planar(int8_t *row, int32_t channels, int32_t columns
         for (int32_t i = 1; i <= right; i++) {
             row[-i] = zero_point;
         }
+    }
+}
+
+/* Pixels of padding, in interleaved rows. */
+MBN_INLINE void mbn_pad(const mbn_buffer *buffer, int8_t *out, int32_t pixels)
+{
+    if (buffer->pixel_bytes == buffer->channels) {
+        memset(out, buffer->zero_point, (size_t)(pixels * buffer->channels));
+        return;
+    }
+    for (int32_t i = 0; i < pixels; i++) {
+        memset(out + i * buffer->pixel_bytes, buffer->zero_point, (size_t)buffer->channels);
     }
 }
 
@@ -250,8 +294,7 @@ MBN_INLINE void mbn_find_rows(const mbn_row *row, int number, int32_t y, const m
             if (read->from_strip && k == read->rows - 1) {
                 *in++ = row->arena + buffer->strip + piece->window * buffer->channels;
             } else {
-                *in++ =
-                    row->arena + mbn_row_offset(buffer, y * read->stride + read->first + k * read->dilation) + start;
+                *in++ = row->arena + mbn_row_offset(buffer, mbn_input_row(row, read, y, k)) + start;
             }
         }
     }
@@ -293,6 +336,18 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
         count = piece->count;
         out = start + piece->out * column;
     }
+    const int32_t y = r - step->top;
+    const int is_inner = y >= 0 && y < step->height;
+    if (step->run == 0) {
+        mbn_set_rows_made(row, number, r + 1);
+        row->seen_step = number;
+        row->seen = out;
+        row->seen_bytes = is_inner && buffer->pixel_bytes == buffer->channels ? count * buffer->channels : 0;
+        return 0;
+    }
+    if (step->run > 1 && is_inner && y + 1 < step->height && (y + 1) % step->run != 0) {
+        row->step = number;
+    }
     const int is_first = index == 0;
     const int is_last = piece == NULL || index == step->pieces - 1;
     if (buffer->strip >= 0) {
@@ -312,10 +367,14 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
         mbn_set_rows_made(row, number, r + 1);
     }
 
-    const int32_t bytes = count * buffer->channels;
-    if (r < step->top || r >= step->top + step->height) {
+    const int32_t bytes = buffer->pixel_bytes == buffer->channels ? count * buffer->channels : 0;
+    if (!is_inner) {
         if (buffer->is_planar || piece == NULL) {
-            memset(start, buffer->zero_point, (size_t)buffer->row_bytes);
+            if (buffer->is_planar) {
+                memset(start, buffer->zero_point, (size_t)buffer->row_bytes);
+            } else {
+                mbn_pad(buffer, start, buffer->left + buffer->width + buffer->right);
+            }
             return 0;
         }
     }
@@ -326,19 +385,19 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
         }
     } else {
         if (is_first && buffer->left > 0) {
-            memset(out - buffer->left * column, buffer->zero_point, (size_t)(buffer->left * column));
+            mbn_pad(buffer, out - buffer->left * column, buffer->left);
         }
         if (is_last && buffer->right > 0) {
-            memset(out + bytes, buffer->zero_point, (size_t)(buffer->right * column));
+            mbn_pad(buffer, out + count * column, buffer->right);
         }
     }
-    if (r < step->top || r >= step->top + step->height) {
-        memset(out, buffer->zero_point, (size_t)bytes);
+    if (!is_inner) {
+        mbn_pad(buffer, out, count);
         return 0;
     }
 
     if (step->reads > 0) {
-        mbn_find_rows(row, number, r - step->top, piece);
+        mbn_find_rows(row, number, y, piece);
     } else {
         row->in[0] = row->pixels + (piece != NULL ? piece->first * column : 0);
         if (is_last) {
@@ -347,7 +406,7 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
     }
     row->out = out;
     row->count = count;
-    row->y = r - step->top;
+    row->y = y;
     row->scratch = step->scratch < 0 ? NULL : row->arena + step->scratch;
     row->seen_step = number;
     row->seen = buffer->is_planar ? start : out;
@@ -356,7 +415,7 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
             memset(row->scratch, 0, (size_t)step->sum_bytes);
         }
         row->is_last = is_last && r == step->rows - 1;
-        row->seen_bytes = row->is_last ? buffer->channels : 0;
+        row->seen_bytes = row->is_last && buffer->pixel_bytes == buffer->channels ? buffer->channels : 0;
     } else if (buffer->is_planar) {
         row->seen_bytes = is_last ? buffer->row_bytes : 0;
     } else {

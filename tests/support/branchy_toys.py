@@ -41,7 +41,7 @@ def toy_networks(draw: st.DrawFn, blocks: int = 3) -> Graph:
     windows = st.sampled_from((Window(), same_window(3, 1), same_window(5, 1)))
     for _ in range(draw(st.integers(1, blocks))):
         _, height, width, channels = builder.tensors[x].shape
-        match draw(st.sampled_from(("inception", "split", "hourglass", "squeeze", "output"))):
+        match draw(st.sampled_from(("inception", "split", "hourglass", "squeeze", "blend", "row", "output"))):
             case "inception":
                 count = draw(st.integers(2, 3))
                 parts = [builder.conv2d(x, draw(st.integers(1, 4)), draw(windows)) for _ in range(count)]
@@ -63,6 +63,10 @@ def toy_networks(draw: st.DrawFn, blocks: int = 3) -> Graph:
                 y = builder.depthwise(x, Window((3, 3), (2, 3), (1, 0, 0, 0)))
                 y = builder.toy("upsample", y, factor=(2, 3))
                 x = builder.toy("concat", y, x) if draw(st.booleans()) else builder.add(x, y)
+            case "blend" if height <= 8:
+                x = builder.toy("blend", x)
+            case "row":
+                x = builder.toy("concat", builder.toy("row", x), builder.toy("row", x))
             case "squeeze":
                 x = builder.toy("vector", x, builder.conv2d(builder.average_pool(x), channels))
             case "output" if not outputs:

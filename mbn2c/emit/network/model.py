@@ -149,7 +149,7 @@ def _part_tables(network: PlannedNetwork, constants: Mapping[int, Packed]) -> li
     plan, kernels = network.plan, network.kernels
     needed: dict[Parts, set[str]] = {}
     for call in plan.calls:
-        for parts in constants[call.step].fields.values() if call.node else ():
+        for parts in constants[call.step].fields.values() if call.step in constants else ():
             if isinstance(parts, Parts):
                 node, write = plan.graph.producer[call.write], plan.buffers[call.write]
                 called = kernels[call.node].parts(node, plan.graph, pixel_counts(plan, call), write.planar)
@@ -255,7 +255,7 @@ def _step_values(
     return {
         "step_list": steps,
         "loops": [loop.calls[-1].step for loop in plan.loops],
-        "most_rows": max((sum(read.rows for read in call.reads) for call in plan.calls), default=1),
+        "most_rows": max((sum(read.row_map.count for read in call.reads) for call in plan.calls), default=1),
         "arrays": arrays,
         "copies": copies,
         "memory_map": drawing(plan),

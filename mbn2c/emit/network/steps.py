@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from mbn2c.emit.network.c_names import comment
 from mbn2c.emit.network.c_tables import Row, reciprocal, wrapped
 from mbn2c.emit.network.c_values import int_literal
+from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Node, Tensor
 from mbn2c.ir.kernel import ChannelStride, Kernel, Packed, Parts, PixelStride
 from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
@@ -17,17 +18,24 @@ from mbn2c.ops.base.operator import quant_of, scale_of
 
 
 def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: Packed | None) -> dict[str, object]:
-    """The words and the kernel of one call; `packed` is None for the input."""
+    """The words and the kernel of one call; `packed` is None for the input and for views."""
     graph = plan.graph
     values: dict[str, object] = {
         "number": call.step,
         "write_text": _tensor_text(graph.tensors[call.write], plan.buffers[call.write]),
         "read_texts": [_tensor_text(graph.tensors[read.tensor], plan.buffers[read.tensor]) for read in call.reads],
         "accumulates": call.accumulates,
+        "is_view": call.is_view,
     }
-    if packed is None:
+    if not call.node:
         return values | {"is_input": True, "title": "input"}
     node = graph.producer[call.write]
+    if call.is_view:
+        return values | {
+            "is_input": False,
+            "title": f"{comment(node.name)}, {_op_text(node)}, which lies there already",
+        }
+    assert packed is not None
     kernel = kernels[call.node]
     fields = [f"{_field_value(plan, call, value)} /* {name} */," for name, value in packed.fields.items()]
     return values | {
@@ -35,6 +43,7 @@ def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: P
         "title": f"{comment(node.name)}, {_op_text(node)}",
         "kernel": kernel.function,
         "params": kernel.params,
+        "wants_row": kernel.wants_row,
         "field_lines": wrapped(fields),
     }
 
@@ -76,7 +85,7 @@ def buffer_row(plan: Plan, call: Call) -> Row:
     """An `mbn_buffer`."""
     buffer = plan.buffers[call.write]
     return {
-        "offset": buffer.offset,
+        "offset": buffer.offset + buffer.channel_offset_bytes,
         "row_bytes": buffer.row_bytes,
         "reciprocal": reciprocal(buffer),
         "slots": buffer.slots,
@@ -86,6 +95,7 @@ def buffer_row(plan: Plan, call: Call) -> Row:
         "is_planar": int(buffer.planar),
         "zero_point": quant_of(plan.graph, call.write).zero_point,
         "channels": buffer.pixel_bytes,
+        "pixel_bytes": buffer.pixel_stride_bytes,
         "strip": buffer.strip_offset if buffer.strip_columns else -1,
     }
 
@@ -98,18 +108,30 @@ def read_rows(plan: Plan, call: Call) -> list[Row]:
         rows.append(
             {
                 "step": maker.step,
-                "rows": read.rows,
-                "stride": read.stride,
-                "dilation": read.dilation,
-                "first": read.first_row,
+                "rows": read.row_map.count,
+                "stride": read.row_map.numerator,
+                "denominator": read.row_map.denominator,
+                "dilation": read.row_map.dilation,
+                "first": read.row_map.phase,
                 # A step that sums rows up has made its only row when all of them are in.
                 "needed": _runs(plan, maker) if maker.accumulates else read.row_map.needed(0),
-                "start": read.first_column * buffer.column_bytes,
-                "column": read.column_stride * buffer.column_bytes,
+                "start": read.column_map.first(0) * buffer.column_bytes,
+                "column": read.column_map.numerator * buffer.column_bytes if read.column_map.is_window else 0,
                 "from_strip": int(buffer.strip_columns > 0),
+                "to_nearest": int(_to_nearest(buffer, read)),
             }
         )
     return rows
+
+
+def _to_nearest(buffer: Buffer, read: Read) -> bool:
+    """Whether rows outside the tensor are replaced by the nearest inside; the C knows of no other edges."""
+    edges = read.row_map.lowest, read.row_map.highest
+    if edges == (None, None):
+        return False
+    if edges != (buffer.pad[0], buffer.pad[0] + buffer.height - 1):
+        raise InternalError(f"the C cannot take rows {edges[0]} to {edges[1]} only", where=read.tensor)
+    return True
 
 
 def step_row(plan: Plan, call: Call, first_read: int, first_piece: int) -> Row:
@@ -121,6 +143,7 @@ def step_row(plan: Plan, call: Call, first_read: int, first_piece: int) -> Row:
         "rows": _runs(plan, call),
         "top": 0 if call.accumulates else write.pad[0],
         "height": _runs(plan, call) if call.accumulates else write.height,
+        "run": 0 if call.is_view else call.rows_per_run,
         "first_read": first_read,
         "reads": len(call.reads),
         "next": _deepest_reader(loop, call),
@@ -173,9 +196,9 @@ def piece_rows(plan: Plan, call: Call) -> list[Row]:
 
 def _from_strip(plan: Plan, read: Read, first: int, stop: int) -> tuple[int, int]:
     """Where the window of output columns first to stop - 1 starts in the strip, and the pieces that must be there."""
-    columns = read.columns_needed(stop)
+    columns = read.column_map.needed(stop - 1)
     needed = next(index for index, end in enumerate(_maker(plan, read).pieces, start=1) if end >= columns)
-    start = read.first_column + first * read.column_stride
+    start = read.column_map.first(first)
     return start - plan.buffers[read.tensor].kept[needed - 1], needed
 
 
@@ -220,7 +243,9 @@ def _tensor_text(tensor: Tensor, buffer: Buffer) -> str:
     kept = f" in {buffer.slots} of {buffer.rows} rows" if buffer.is_ring else ""
     if buffer.strip_columns:
         kept = f" in {buffer.slots} of {buffer.rows} rows and {buffer.strip_columns} of {buffer.columns} columns"
+    if buffer.is_slice:
+        kept = f" from byte {buffer.channel_offset_bytes} of every {buffer.pixel_stride_bytes}" + kept
     return (
-        f"arena[{buffer.offset:>7}..{buffer.end - 1:>7}]  int8 [{shape}]{kept}  "
+        f"arena[{buffer.offset:>7}..{buffer.end - 1:>7}]  {tensor.dtype} [{shape}]{kept}  "
         f"scale {float(scale_of(tensor.quant)):.6g}  zero_point {tensor.quant.zero_point}"
     )

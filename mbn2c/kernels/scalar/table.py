@@ -9,7 +9,7 @@ from mbn2c.ops import OPERATORS
 RATES = Rates(1.0, 7.0, 140.0, 0.1, 0.5)
 
 
-def _row(op: str, kernel: ScalarKernel) -> Kernel:
+def row_of(op: str, kernel: ScalarKernel) -> Kernel:
     return Kernel(
         op,
         "scalar",
@@ -21,10 +21,13 @@ def _row(op: str, kernel: ScalarKernel) -> Kernel:
         accepts=kernel.accepts,
         scratch_bytes=kernel.scratch_bytes,
         accumulates=kernel.accumulates,
+        reads_slices=kernel.reads_slices,
+        writes_slices=kernel.writes_slices,
+        wants_row=kernel.wants_row,
     )
 
 
-KERNELS = tuple(_row(name, kernel) for name, operator in OPERATORS.items() for kernel in operator.scalar_kernels())
+KERNELS = tuple(row_of(name, kernel) for name, operator in OPERATORS.items() for kernel in operator.scalar_kernels())
 
 
 def params_structs() -> list[Params]:
