@@ -37,14 +37,14 @@ def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: P
         }
     assert packed is not None
     kernel = kernels[call.node]
-    fields = [f"{_field_value(plan, call, value)} /* {name} */," for name, value in packed.fields.items()]
+    fields = [f"{_field_value(plan, call, value)} /* {name} */" for name, value in packed.fields.items()]
     return values | {
         "is_input": False,
         "title": f"{comment(node.name)}, {_op_text(node)}",
         "kernel": kernel.function,
         "params": kernel.params,
         "wants_row": kernel.wants_row,
-        "field_lines": wrapped(fields),
+        "field_lines": wrapped([*(f"{field}," for field in fields[:-1]), fields[-1]]),
     }
 
 
