@@ -1,0 +1,45 @@
+"""Tables of structs as aligned text, and the number that takes the place of a division by a ring's rows."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from mbn2c.emit.network.c_tables import reciprocal, table_lines, wrapped
+from mbn2c.errors import InternalError
+from mbn2c.ir.plan import Buffer
+
+
+def test_columns_stand_below_their_names() -> None:
+    lines = table_lines(
+        {"0": {"offset": 7, "row_bytes": 12345, "strip": -1}, "10.1": {"offset": 1000000, "row_bytes": 3, "strip": 0}}
+    )
+    assert lines == [
+        "/*           offset  row_bytes  strip */",
+        "/*    0 */ {      7,     12345,    -1},",
+        "/* 10.1 */ {1000000,         3,     0},",
+    ]
+    assert table_lines({}) == []
+
+
+def test_words_fill_their_lines() -> None:
+    words = ["x" * 60 + ",", "y" * 60 + ",", "z" * 20 + ",", "last"]
+    assert wrapped(words) == [" ".join(words[:2]), " ".join(words[2:])]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 5, 7, 12, 31])
+def test_the_reciprocal_gives_the_slot_of_every_row(slots: int) -> None:
+    value = reciprocal(cast(Buffer, SimpleNamespace(slots=slots, rows=600, tensor="x")))
+    assert [row - (row * value >> 16) * slots for row in range(600)] == [row % slots for row in range(600)]
+
+
+@pytest.mark.parametrize(("slots", "rows"), [(0, 5), (5, 5)])
+def test_rows_without_a_ring_need_none(slots: int, rows: int) -> None:
+    assert reciprocal(cast(Buffer, SimpleNamespace(slots=slots, rows=rows, tensor="x"))) == 0
+
+
+def test_a_reciprocal_that_is_wrong_for_some_row_is_refused() -> None:
+    with pytest.raises(InternalError, match="not exact"):
+        reciprocal(cast(Buffer, SimpleNamespace(slots=4001, rows=60000, tensor="x")))
