@@ -12,6 +12,7 @@ from models import Builder
 from networks import quantized
 
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Parts
 from mbn2c.ir.window import Window
 from mbn2c.kernels import lanes
 from mbn2c.kernels.arm_common import pixel_blocks
@@ -185,6 +186,47 @@ PAIRS = [
 def test_which_channels_can_share_a_multiplication(weights: list[list[int]], bias: list[int], accepted: bool) -> None:
     graph = with_constants(one_conv(2, 2), weights, bias)
     assert conv.accepts_conv(weighted(graph), graph) == accepted
+
+
+def c_names(*names: str) -> tuple[str, ...]:
+    return tuple(name and f"mbn_{name}_arm_dsp" for name in names)
+
+
+BLOCKS = [c_names(*(f"conv_block{pixels}_{layout}" for pixels in (1, 2, 3, 4))) for layout in ("planar", "interleaved")]
+TABLES = [
+    (conv.CONV_PARTS, [*BLOCKS, c_names("widen1", "widen2", "widen3", "widen4")]),
+    (
+        conv.QUAD_PARTS,
+        [
+            c_names("conv_quad1_planar", "conv_quad2_planar", "", ""),
+            c_names("conv_quad1_interleaved", "conv_quad2_interleaved", "", ""),
+            c_names("widen1", "widen2", "", ""),
+        ],
+    ),
+    (conv.GATHER_PARTS[1], [*BLOCKS, c_names(*(f"gather{pixels}_3x3x1" for pixels in (1, 2, 3, 4)))]),
+    (conv.GATHER_PARTS[3], [*BLOCKS, c_names(*(f"gather{pixels}_3x3x3" for pixels in (1, 2, 3, 4)))]),
+]
+
+
+@pytest.mark.parametrize("parts, members", TABLES, ids=[parts.name for parts, _ in TABLES])
+def test_tables_of_parts_stand_in_the_order_of_the_c(parts: Parts, members: list[tuple[str, ...]]) -> None:
+    assert list(parts.members) == members
+
+
+@pytest.mark.parametrize("counts", [(1,), (2,), (5,), (4, 7)])
+@pytest.mark.parametrize("layout", ["planar", "interleaved"])
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_parts_are_those_that_rows_need(counts: tuple[int, ...], layout: str, outputs: int) -> None:
+    graph = one_conv(4, outputs)
+    node, is_planar = weighted(graph), layout == "planar"
+    pixels = {size for count in counts for size in pixel_blocks(count, 1)}
+    blocks = {f"conv_block{size}_{layout}" for size in pixels if outputs > 1}
+    assert conv.parts_1x1(node, graph, counts, is_planar) == {*c_names(*blocks, *(f"widen{size}" for size in pixels))}
+    sizes = [size for size, wanted in ((2, max(counts) > 1), (1, any(count % 2 for count in counts))) if wanted]
+    quads = [f"conv_quad{size}_{layout}" for size in sizes] + [f"widen{size}" for size in sizes]
+    assert conv.parts_quads(node, graph, counts, is_planar) == {*c_names(*quads)}
+    fours = {4 for count in counts if count >= 4} | {count % 4 for count in counts if count % 4}
+    assert conv.parts_conv(node, graph, counts, is_planar) == conv.parts_1x1(node, graph, sorted(fours), is_planar)
 
 
 # --- lanes ---------------------------------------------------------------------------------------
