@@ -419,6 +419,9 @@ def test_losses_and_gains(tmp_path: Path) -> None:
         assert tuple(found[name] for name in ("top1_device", "top1_ort_float32", "drop")) == expected
         assert found["top1_ort_int8"] == found["top1_device"]
         assert found["top1_agreement"] == record.likeness[0].same == (device == wanted)
+        other = np.full((1, 1, 1, 1), zero_point - device, np.int8)
+        differs = task.compare(device_answers(graph, task, code.tobytes(), [other], floats))
+        assert (differs.int8, differs.oracle) == (record.int8, 1 - record.int8), "ONNX Runtime's is its own"
 
 
 # (file, inputs' shape, spread around their middle, metric)
