@@ -81,6 +81,8 @@ def test_proof_is_brute_force(scale: float, shift: int, nudge: int, zero_point: 
     ("scale", "multiplier", "shift", "acc_bound", "proved"),
     [
         (0.25, 1 << 20, 22, 10_000, False),  # acc = 2 is a tie: float rounds 0.5 to 0, the integer form up to 1
+        (0.25, 1 << 20, 22, 2, False),  # the bound itself is reached
+        (0.25, 1 << 20, 22, 1, True),
         (1 / 255, round(2**32 / 255), 32, 100_000, True),  # an odd reciprocal has no ties
         (1 / 255, round(2**16 / 255), 16, 100_000, False),  # too few fraction bits
         (1 / 255, round(2**16 / 255), 16, 40, True),  # but enough for small sums

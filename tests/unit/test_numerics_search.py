@@ -182,3 +182,12 @@ def test_every_pair_of_a_proved_add() -> None:
         exact = ((EVERY[:, None] - 3) * float(scales[0]) + (EVERY + 7) * float(scales[1])) / float(output) + 11
         assert np.array_equal(np.clip(np.rint(exact), -128, 127), table_of(multipliers, offset, shift))
         assert 128 * sum(map(abs, multipliers)) + abs(offset) <= INT32_MAX and 10 <= shift <= 22
+
+
+def test_one_large_ratio_takes_a_shorter_shift() -> None:
+    """20 * 2^20 * 128 would leave int32, whatever the other ratio is."""
+    output = np.float32(0.05)
+    found = prove_add((snap_add_scale(1.0, output)[0], snap_add_scale(0.01, output)[0], output), (0, 0, 0))
+    table = table_of((20 << 16, round(0.2 * 2**16)), 1 << 15, 16)
+    for (a, b), offset, shift in (found, fit_add_with_corrections(table, (20.0, 0.2))):
+        assert 128 * (abs(a) + abs(b)) + abs(offset) <= INT32_MAX and shift < 20
