@@ -54,3 +54,20 @@ def test_there_are_commands() -> None:
 def test_command_line_knows_it(line: str) -> None:
     words = shlex.split(line, comments=True)
     parser().parse_args(words[1:])
+
+
+def paths_of(page: Path) -> set[str]:
+    """Files and folders of the package that a page names."""
+    words = re.findall(r"`([\w/]+(?:\.py|/))`", page.read_text(encoding="utf-8"))
+    return set(words)
+
+
+def test_architecture_names_what_is_there() -> None:
+    """By path from mbn2c/ or from the checkout, or by the end of one."""
+    files = [path for root in ("mbn2c", "tests", "templates") for path in (ROOT / root).rglob("*")]
+    there = {"/" + path.relative_to(ROOT).as_posix() + ("/" if path.is_dir() else "") for path in files}
+    there |= {"/templates/", "/targets/", "/tests/", "/mbn2c/", "/docs/operators/"}
+    missing = {
+        word for word in paths_of(ROOT / "docs" / "architecture.md") if not any(p.endswith("/" + word) for p in there)
+    }
+    assert missing <= {"out/", "src/"}, "out/ is a user's, src/ a packaging's"
