@@ -28,6 +28,7 @@ from mbn2c.frontend.runtime import Oracle
 from mbn2c.network.outputs import device_answers
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.prequantized.values import Probe
+from mbn2c.quantize.judge import judge
 from mbn2c.targets import load_core
 from mbn2c.tasks.classification.likeness import Likeness, compare, summary
 from mbn2c.tasks.classification.outputs import KINDS, OutputSpec, main_output, read_outputs
@@ -206,6 +207,13 @@ def test_agreement_is_the_main_outputs() -> None:
     assert task.agreement(records) == 0.75
     assert HeldBack(records).to_json(task)["agreement"] == 0.75
     assert [(record.int8, record.float32, record.oracle) for record in records[2:]] == [(0, 0, None), (5, 0, None)]
+
+
+def test_the_quantizers_judge_knows_which_is_which() -> None:
+    task, scores = recognise([Output("scores", CLASS, (0, 3), "")], {}), np.eye(6).reshape(6, 1, 6, 1, 1)
+    found = judge(7, task, ["t"], {"t": scores[2]}, {"t": 3 * scores[4]})
+    assert (found.image, found.record.float32, found.record.int8) == (7, 2, 4)
+    assert found.record.likeness[0].signal == 1.0
 
 
 def verified_json(task: Task, records: list[Any], labels: Labels) -> dict[str, Any]:
