@@ -113,7 +113,8 @@ def ports_agree(graph: Graph, operators: Rules) -> Iterator[Complaint]:
 def operators_are_known(stage: str) -> Law:
     def operators_are_of_the_stage(graph: Graph, operators: Rules) -> Iterator[Complaint]:
         for node in graph.nodes:
-            if node.op not in operators or stage not in operators[node.op].stages:
+            rules = operators.get(node.op)
+            if rules is None or stage not in rules.stages:
                 yield node.name, f"operator '{node.op}'"
 
     return operators_are_of_the_stage
