@@ -21,7 +21,7 @@ from mbn2c.ir.axes import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, n
 from mbn2c.ir.graph import Graph, Port
 from mbn2c.ir.limits import MAX_ELEMENTS
 from mbn2c.ops.base.builder import Builder
-from mbn2c.ops.base.call import EXPORT_AGAIN, Call
+from mbn2c.ops.base.call import EXPORT_AGAIN, OnnxCall
 
 
 def convert(model: ModelProto, name: str) -> Graph:
@@ -152,7 +152,7 @@ def _translate(builder: Builder, node: NodeProto) -> Value:
             hint=hint_for(node.op_type),
         )
     name = builder.unique_node(node.name or f"{node.op_type}_{node.output[0]}")
-    call = Call(builder, view_of(node), name, builder.opsets.get(domain, 1))
+    call = OnnxCall(builder, view_of(node), name, builder.opsets.get(domain, 1))
     try:
         return IMPORTERS.translate(call)
     except LayoutError as error:

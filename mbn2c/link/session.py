@@ -15,10 +15,10 @@ from mbn2c.link import wire
 from mbn2c.link.dialogue import EMULATED, Dialogue, SilenceError, Timing, board_timing
 from mbn2c.link.pipelined import Pipeline, RunResult
 from mbn2c.link.stop_and_wait import UNSTABLE_HINT, StopAndWait, check_size
-from mbn2c.link.told import Sizes, check_facts, check_texts, check_vitals
+from mbn2c.link.told import TensorSizes, check_facts, check_texts, check_vitals
 from mbn2c.link.transports.transport import Transport
 
-__all__ = ["EMULATED", "Session", "Sizes", "Timing", "board_timing"]
+__all__ = ["EMULATED", "Session", "TensorSizes", "Timing", "board_timing"]
 
 _BAUD_TRIAL_S = 3.0
 _HELLO_WAIT_S = 0.25
@@ -45,7 +45,7 @@ class Session:
         transport: Transport,
         *,
         digest: bytes | None = None,
-        sizes: Sizes | None = None,
+        sizes: TensorSizes | None = None,
         timing: Timing | None = None,
     ) -> None:
         self._line = Dialogue(transport, timing or Timing())

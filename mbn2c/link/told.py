@@ -22,7 +22,7 @@ _HINT = "build and flash the firmware anew"
 
 
 @dataclass(frozen=True)
-class Sizes:
+class TensorSizes:
     """Bytes of the network's input and output, as the host knows them."""
 
     input_bytes: int
@@ -37,7 +37,7 @@ def check_texts(facts: wire.Facts) -> None:
             raise DeviceFaultError(f"the board tells {text!a} as its {name}", hint=_HINT)
 
 
-def check_facts(facts: wire.Facts, sizes: Sizes | None) -> None:
+def check_facts(facts: wire.Facts, sizes: TensorSizes | None) -> None:
     """Raises DeviceFaultError for facts that no device can have, or not one that runs a network of `sizes`."""
     if sizes is not None:
         for what, told, known in (

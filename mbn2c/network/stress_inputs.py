@@ -25,7 +25,7 @@ _BYTES = 256
 
 
 @dataclass(frozen=True)
-class Recipe:
+class StressRecipe:
     """How one input is made.
 
     pattern  "ramp", "mosaic", "octaves" or "binary"
@@ -41,7 +41,7 @@ class Recipe:
         return f"{self.pattern} {self.cell} seed {self.seed}"
 
     @classmethod
-    def parse(cls, text: str) -> Recipe:
+    def parse(cls, text: str) -> StressRecipe:
         """The inverse of str. Raises UsageError for anything else."""
         words = text.split()
         if len(words) == 4 and words[0] in _PATTERNS and words[1].isdecimal() and words[3].isdecimal():
@@ -59,7 +59,7 @@ class Recipe:
 class _Source:
     """Random bytes of one recipe, as integers over the plane of an input."""
 
-    def __init__(self, recipe: Recipe, height: int, width: int, channels: int) -> None:
+    def __init__(self, recipe: StressRecipe, height: int, width: int, channels: int) -> None:
         self.height, self.width, self.channels = height, width, channels
         self._name, self._drawn = str(recipe), 0
 
@@ -114,16 +114,16 @@ def _binary(source: _Source, cell: int) -> np.ndarray:
 
 
 _PATTERNS = {"ramp": _ramp, "mosaic": _mosaic, "octaves": _octaves, "binary": _binary}
-_FIRST = Recipe("ramp", 1, 0)
+_FIRST = StressRecipe("ramp", 1, 0)
 
 
-def candidates(height: int, width: int, count: int) -> list[Recipe]:
+def candidates(height: int, width: int, count: int) -> list[StressRecipe]:
     """What is chosen from, besides the first input: every pattern in several sizes, then with other seeds."""
     side = max(height, width)
     sizes = dict.fromkeys((-(-side // 2), -(-side // 4), -(-side // 8), 8, 4))
     kinds = [("mosaic", size) for size in sizes] + [("octaves", -(-side // 3)), ("binary", 4), ("binary", 1)]
     kinds += [("octaves", -(-side // 8)), ("binary", -(-side // 8))]
-    return [Recipe(*kinds[number % len(kinds)], number // len(kinds)) for number in range(count)]
+    return [StressRecipe(*kinds[number % len(kinds)], number // len(kinds)) for number in range(count)]
 
 
 def choose_stress(graph: Graph, tables: np.ndarray | None, progress: Progress = no_progress) -> list[str]:
@@ -155,7 +155,7 @@ def stress_codes(graph: Graph, pixels: np.ndarray, tables: np.ndarray | None) ->
     return np.stack([tables[channel][pixels[..., channel]] for channel in range(pixels.shape[3])], axis=-1)
 
 
-def _values_seen(graph: Graph, recipe: Recipe, tables: np.ndarray | None) -> dict[str, np.ndarray]:
+def _values_seen(graph: Graph, recipe: StressRecipe, tables: np.ndarray | None) -> dict[str, np.ndarray]:
     """Which int8 values each channel of each layer takes on: bool [C, 256] by tensor."""
     name = graph.inputs[0].tensor
     pixels = recipe.pixels(*graph.tensors[name].shape[1:])
@@ -175,8 +175,8 @@ def _gain(covered: Mapping[str, np.ndarray], more: Mapping[str, np.ndarray]) -> 
     return sum(float((more[name] & ~covered[name]).mean()) for name in covered)
 
 
-def open_stress(recipes: Sequence[str]) -> list[Recipe]:
+def open_stress(recipes: Sequence[str]) -> list[StressRecipe]:
     """Raises UsageError for anything but the recipes of a whole set."""
     if len(recipes) != STRESS_INPUTS:
         raise UsageError(f"report.json does not name {STRESS_INPUTS} stress inputs", hint="build again")
-    return [Recipe.parse(text) for text in recipes]
+    return [StressRecipe.parse(text) for text in recipes]

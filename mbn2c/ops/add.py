@@ -17,7 +17,7 @@ from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MIN, add_integer, fit_add, fit_add_with_corrections, prove_add, snap_add_scale
-from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU, Case
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.packing import integers
@@ -153,8 +153,8 @@ class Add(Operator):
 # --- how ONNX files spell it ---
 
 
-def add_values(call: Call, a: Value, b: Value, part: str = "") -> Value:
-    """The node for a + b; `part` as in `Call.emit`.
+def add_values(call: OnnxCall, a: Value, b: Value, part: str = "") -> Value:
+    """The node for a + b; `part` as in `OnnxCall.emit`.
 
     raises  ModelError, LayoutError if they differ in shape or axis order
     """
@@ -168,13 +168,13 @@ def add_values(call: Call, a: Value, b: Value, part: str = "") -> Value:
     return call.emit_like(Add.name, a, AddAttributes(), part=part, more=[b])
 
 
-def _import_add(call: Call) -> Value | Declined:
+def _import_add(call: OnnxCall) -> Value | Declined:
     if call.is_constant(0) or call.is_constant(1):
         return Declined()
     return add_values(call, call.value(0), call.value(1))
 
 
-def _import_sum(call: Call) -> Value | Declined:
+def _import_sum(call: OnnxCall) -> Value | Declined:
     count = len(call.node.inputs)
     if count == 1:
         return call.value(0)

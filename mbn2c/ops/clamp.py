@@ -17,7 +17,7 @@ from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
-from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName, OnnxNode
+from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName, OnnxNode
 from mbn2c.ops.base.case import RELU, RELU6, Case
 from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape, scale_of
 from mbn2c.ops.base.reading import FLOAT_MAX, per_channel, scalar
@@ -108,7 +108,7 @@ class Clamp(Operator):
 # --- how ONNX files spell it ---
 
 
-def clamp(call: Call, x: Value, low: float, high: float) -> Value:
+def clamp(call: OnnxCall, x: Value, low: float, high: float) -> Value:
     """The node that holds x between two numbers; x itself where they hold nothing back."""
     if math.isnan(low) or math.isnan(high):
         raise call.refuse(f"{call.op}: a bound is NaN", "export the model again")
@@ -121,11 +121,11 @@ def clamp(call: Call, x: Value, low: float, high: float) -> Value:
     return call.emit_like(Clamp.name, x, ClampAttributes(Activation(min(low, high), high)))
 
 
-def _import_relu(call: Call) -> Value:
+def _import_relu(call: OnnxCall) -> Value:
     return clamp(call, call.value(0), 0.0, math.inf)
 
 
-def _import_clip(call: Call) -> Value:
+def _import_clip(call: OnnxCall) -> Value:
     if call.opset < 11:
         return clamp(call, call.value(0), call.number("min", -math.inf), call.number("max", math.inf))
     low = scalar(call, 1) if call.has(1) else -math.inf
@@ -133,7 +133,7 @@ def _import_clip(call: Call) -> Value:
     return clamp(call, call.value(0), low, high)
 
 
-def _import_extremum(call: Call) -> Value | Declined:
+def _import_extremum(call: OnnxCall) -> Value | Declined:
     """Min and Max of one activation and constants."""
     activations = [index for index in range(len(call.node.inputs)) if not call.is_constant(index)]
     if len(activations) != 1:

@@ -18,7 +18,7 @@ from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
-from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32_ARRAY, integers
@@ -168,7 +168,7 @@ def _table(x: Quant, y: Quant, low: int = INT8_MIN, high: int = INT8_MAX) -> Tab
 # --- how ONNX files spell it ---
 
 
-def _joined(call: Call, values: Sequence[Value]) -> Value | Declined:
+def _joined(call: OnnxCall, values: Sequence[Value]) -> Value | Declined:
     """The output, its tensor not yet named."""
     first, rank = values[0], len(values[0].shape)
     if any(len(value.shape) != rank for value in values):
@@ -196,7 +196,7 @@ def _layouts(value: Value) -> list[tuple[int, ...]]:
     return [layout for layout in (NCHW, NHWC) if labels_of(value, (layout,)) is not None]
 
 
-def _import_concat(call: Call) -> Value | Declined:
+def _import_concat(call: OnnxCall) -> Value | Declined:
     indices = range(len(call.node.inputs))
     if any(call.is_constant(index) for index in indices):
         return Declined("Concat with a constant is not supported")
@@ -207,7 +207,7 @@ def _import_concat(call: Call) -> Value | Declined:
     return replace(joined, tensor=call.emit(Concat.name, values, _extents(call, values), ConcatAttributes()))
 
 
-def _extents(call: Call, values: Sequence[Value]) -> Shape:
+def _extents(call: OnnxCall, values: Sequence[Value]) -> Shape:
     shapes = [call.extents(value) for value in values]
     return (*shapes[0][:3], sum(shape[3] for shape in shapes))
 

@@ -17,7 +17,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.add import add_values
-from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU, RELU6, Case, Edit, edited, layer, same_window, unchanged
 from mbn2c.ops.base.convolution import Convolution
 from mbn2c.ops.base.guarded import Terms
@@ -136,7 +136,7 @@ class Conv2d(Weighted):
 # --- how ONNX files spell it ---
 
 
-def _import_fused_conv(call: Call) -> Value | Declined:
+def _import_fused_conv(call: OnnxCall) -> Value | Declined:
     """com.microsoft FusedConv: convolution, optionally plus a fourth input, then an activation.
 
     source  ONNX Runtime contrib operators, FusedConv
@@ -152,7 +152,7 @@ def _layer_of_either(convolution: Convolution) -> Layer | Declined:
     return (DepthwiseConv2d() if convolution.is_depthwise else Conv2d()).layer_of(convolution)
 
 
-def _fused_activation(call: Call, x: Value) -> Value:
+def _fused_activation(call: OnnxCall, x: Value) -> Value:
     activation = call.text("activation", "")
     parameters = [float(number) for number in call.attributes.get("activation_params", ())]
     if activation == "":

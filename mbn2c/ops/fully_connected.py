@@ -18,7 +18,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.window import Activation, Window
 from mbn2c.numerics import onnx_scale
-from mbn2c.ops.base.call import MICROSOFT, Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU, Case, layer
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.layer import Layer, emit_float
@@ -100,7 +100,7 @@ class FullyConnected(Weighted):
 # --- how ONNX files spell it ---
 
 
-def _import_gemm(call: Call) -> Value:
+def _import_gemm(call: OnnxCall) -> Value:
     """y = alpha * x w + beta * c, w constant."""
     weights = call.floats(1)
     if weights.ndim != 2 or call.integer("transA", 0):
@@ -117,14 +117,14 @@ def _import_gemm(call: Call) -> Value:
     return _dense(call, call.value(0), weights, bias)
 
 
-def _import_matmul(call: Call) -> Value:
+def _import_matmul(call: OnnxCall) -> Value:
     weights = call.floats(1)
     if weights.ndim != 2:
         raise call.refuse(f"MatMul with weights of shape {list(weights.shape)} is not supported", "use a matrix")
     return _dense(call, call.value(0), weights.T, np.zeros(weights.shape[1]))
 
 
-def _dense(call: Call, x: Value, weights: np.ndarray, bias: np.ndarray) -> Value:
+def _dense(call: OnnxCall, x: Value, weights: np.ndarray, bias: np.ndarray) -> Value:
     inputs = weights.shape[1]
     if not x.shape or x.shape[-1] != inputs or 0 in weights.shape:
         raise call.refuse(
@@ -134,7 +134,7 @@ def _dense(call: Call, x: Value, weights: np.ndarray, bias: np.ndarray) -> Value
     return emit_float(call, _layer_of(call, x, weights), x, bias)
 
 
-def _layer_of(call: Call, x: Value, weights: np.ndarray) -> Layer:
+def _layer_of(call: OnnxCall, x: Value, weights: np.ndarray) -> Layer:
     """x [..., I] times weights [O, I]: fully connected, or a convolution where x still has height and width."""
     if weights.ndim != 2 or not x.shape or x.shape[-1] != weights.shape[1] or 0 in weights.shape:
         raise call.refuse(f"{call.op}: weights of shape {list(weights.shape)} do not suit {list(x.shape)}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops.base.call import Call
+from mbn2c.ops.base.call import OnnxCall
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.elementwise import Elementwise
 from mbn2c.ops.base.operator import OnnxOp
@@ -49,7 +49,7 @@ class HardSigmoid(Elementwise):
     attributes = HardSigmoidAttributes
     onnx_types = ("HardSigmoid",)
 
-    def attributes_of(self, call: Call) -> HardSigmoidAttributes:
+    def attributes_of(self, call: OnnxCall) -> HardSigmoidAttributes:
         return _attributes(call.number("alpha", 0.2), call.number("beta", 0.5))
 
     def cases(self) -> Mapping[str, Case]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops.base.call import Call
+from mbn2c.ops.base.call import OnnxCall
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.elementwise import Elementwise
 from mbn2c.ops.base.operator import OnnxOp, clamped
@@ -58,7 +58,7 @@ class HardSwish(Elementwise):
     def slope(self, node: Node, x: np.ndarray) -> np.ndarray:
         return np.where(x <= -3, 0, np.where(x >= 3, 6, 2 * x + 3)).astype(x.dtype) * node.attributes.sixth
 
-    def attributes_of(self, call: Call) -> HardSwishAttributes:
+    def attributes_of(self, call: OnnxCall) -> HardSwishAttributes:
         return HardSwishAttributes()
 
     def turning_points(self, node: Node) -> tuple[float, ...]:

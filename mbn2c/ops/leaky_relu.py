@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops.base.call import Call
+from mbn2c.ops.base.call import OnnxCall
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.elementwise import Elementwise
 from mbn2c.ops.base.operator import OnnxOp
@@ -35,7 +35,7 @@ class LeakyRelu(Elementwise):
     attributes = LeakyReluAttributes
     onnx_types = ("LeakyRelu",)
 
-    def attributes_of(self, call: Call) -> LeakyReluAttributes:
+    def attributes_of(self, call: OnnxCall) -> LeakyReluAttributes:
         return LeakyReluAttributes(float(np.float32(call.number("alpha", 0.01))))
 
     def cases(self) -> Mapping[str, Case]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops.base.call import Call, Importer, OnnxName
+from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import IMPORTED, OnnxOp, Operator, Shape
 from mbn2c.ops.base.prequantized.values import FOLD_FIRST, UNSIGNED_SHIFT, PrequantizedCall, PrequantizedImporter
@@ -78,7 +78,7 @@ class Pad(Operator):
 # --- how ONNX files spell it ---
 
 
-def import_pad(call: Call) -> Value:
+def import_pad(call: OnnxCall) -> Value:
     """A border around height and width, of any value; x itself where it is empty.
 
     source  ONNX operator Pad

@@ -14,7 +14,7 @@ import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, LayoutError, Value
 from mbn2c.ir.graph import Graph, Node, Note, Tensor
-from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import IMPORTED, OnnxOp, Operator, Shape
 from mbn2c.ops.base.reading import FLOAT_MAX, per_channel
@@ -93,7 +93,7 @@ class ScaleShift(Operator):
 # --- how ONNX files spell it ---
 
 
-def _scale_shift(call: Call, x: Value, scale: np.ndarray | float, shift: np.ndarray | float, origin: str) -> Value:
+def _scale_shift(call: OnnxCall, x: Value, scale: np.ndarray | float, shift: np.ndarray | float, origin: str) -> Value:
     channels = call.extents(x)[CHANNEL]
     constants = [("scale", np.broadcast_to(scale, (channels,))), ("shift", np.broadcast_to(shift, (channels,)))]
     for what, data in constants:
@@ -102,7 +102,7 @@ def _scale_shift(call: Call, x: Value, scale: np.ndarray | float, shift: np.ndar
     return call.emit_like(ScaleShift.name, x, ScaleShiftAttributes(origin), constants)
 
 
-def _import_batch_normalization(call: Call) -> Value:
+def _import_batch_normalization(call: OnnxCall) -> Value:
     if call.integer("training_mode", 0) or sum(name != "" for name in call.node.outputs) > 1:
         raise call.refuse(
             "BatchNormalization in training mode is not supported",
@@ -123,7 +123,7 @@ def _import_batch_normalization(call: Call) -> Value:
     return _scale_shift(call, x, scale, beta - mean * scale, "BatchNormalization")
 
 
-def _import_add(call: Call) -> Value | Declined:
+def _import_add(call: OnnxCall) -> Value | Declined:
     for constant, other in ((0, 1), (1, 0)):
         if call.is_constant(constant):
             x = call.value(other)
@@ -131,13 +131,13 @@ def _import_add(call: Call) -> Value | Declined:
     return Declined()
 
 
-def _import_sum(call: Call) -> Value | Declined:
+def _import_sum(call: OnnxCall) -> Value | Declined:
     if len(call.node.inputs) != 2:
         return Declined()
     return _import_add(call)
 
 
-def _import_sub(call: Call) -> Value | Declined:
+def _import_sub(call: OnnxCall) -> Value | Declined:
     if call.is_constant(0):
         x = call.value(1)
         return _scale_shift(call, x, -1.0, per_channel(call, x, 0), "Sub")
@@ -147,7 +147,7 @@ def _import_sub(call: Call) -> Value | Declined:
     return Declined("Sub of two activations is not supported", "only constants can be subtracted")
 
 
-def _import_mul(call: Call) -> Value | Declined:
+def _import_mul(call: OnnxCall) -> Value | Declined:
     for constant, other in ((0, 1), (1, 0)):
         if call.is_constant(constant):
             x = call.value(other)
@@ -155,7 +155,7 @@ def _import_mul(call: Call) -> Value | Declined:
     return Declined()
 
 
-def _import_div(call: Call) -> Value | Declined:
+def _import_div(call: OnnxCall) -> Value | Declined:
     if not call.is_constant(1):
         return Declined("Div by an activation is not supported", "only constants can divide")
     x = call.value(0)
@@ -165,5 +165,5 @@ def _import_div(call: Call) -> Value | Declined:
     return _scale_shift(call, x, 1.0 / divisor, 0.0, "Div")
 
 
-def _import_neg(call: Call) -> Value:
+def _import_neg(call: OnnxCall) -> Value:
     return _scale_shift(call, call.value(0), -1.0, 0.0, "Neg")

@@ -82,7 +82,7 @@ def in_strip(buffer: Buffer, row: int, first: int, end: int, piece: int) -> Span
 # --- when ----------------------------------------------------------------------------------------
 
 
-class _Progress:
+class _ReplayedCall:
     """How far one call is: the row and the piece it makes next."""
 
     def __init__(self, plan: Plan, call: Call) -> None:
@@ -129,13 +129,13 @@ class _Progress:
 
 def replay(plan: Plan) -> Iterator[Event]:
     """All runs of all calls in the order the C has: of all calls of a loop that can run, the deepest one does."""
-    makers: dict[str, _Progress] = {}
+    makers: dict[str, _ReplayedCall] = {}
     for loop in plan.loops:
         yield from _replay_loop(plan, loop, makers)
 
 
-def _replay_loop(plan: Plan, loop: Rows, makers: dict[str, _Progress]) -> Iterator[Event]:
-    states = [_Progress(plan, call) for call in loop.calls]
+def _replay_loop(plan: Plan, loop: Rows, makers: dict[str, _ReplayedCall]) -> Iterator[Event]:
+    states = [_ReplayedCall(plan, call) for call in loop.calls]
     makers.update({state.call.write: state for state in states})
     readers: dict[str, set[str]] = {call.write: set() for call in loop.calls}
     for call in loop.calls:
@@ -159,7 +159,7 @@ def _replay_loop(plan: Plan, loop: Rows, makers: dict[str, _Progress]) -> Iterat
             )
 
 
-def _is_ready(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> bool:
+def _is_ready(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall]) -> bool:
     # A padding row reads nothing, but waits for the rows of its nearest neighbour; above, for its first piece.
     y = state.y if state.call.accumulates or state.call.is_view else min(max(state.y, 0), state.output.height - 1)
     piece = 0 if state.y < 0 else state.piece
@@ -183,12 +183,12 @@ def _is_ready(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> boo
     return True
 
 
-def _piece_needed(needs: Needs, maker: _Progress, count: int) -> int:
+def _piece_needed(needs: Needs, maker: _ReplayedCall, count: int) -> int:
     """The piece of a strip's row that makes `count` output columns possible."""
     return bisect_left(maker.ends, needs.end_column(count - 1))
 
 
-def _event(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> Event:
+def _event(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall]) -> Event:
     call, row, piece, output = state.call, state.row, state.piece, state.output
     first, stop = max((state.ends[piece - 1] if piece else 0) - state.left, 0), state.stop(piece)
     reads = () if state.is_padding or stop <= first else tuple(_reads(plan, state, makers, first, stop))
@@ -208,7 +208,7 @@ def _event(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> Event:
     return Event(call, row, piece, reads, (in_slot(output, row, start, end),), ())
 
 
-def _block(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> Event:
+def _block(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall]) -> Event:
     """One run that makes several rows: all that any of them reads, and all that is made."""
     first, output = state.row, state.output
     reads: list[Span] = []
@@ -227,7 +227,7 @@ def _block(plan: Plan, state: _Progress, makers: dict[str, _Progress]) -> Event:
     return Event(state.call, first, 0, tuple(reads), tuple(made), tuple(carried))
 
 
-def _planar(state: _Progress, start: int, end: int) -> tuple[tuple[Span, ...], tuple[tuple[Span, Span], ...]]:
+def _planar(state: _ReplayedCall, start: int, end: int) -> tuple[tuple[Span, ...], tuple[tuple[Span, Span], ...]]:
     """What is made and what is carried in planar rows: the first piece brings all padding of the row, which stays in
     the slot for the rows to come; a padding row is made whole by every piece."""
     output, row = state.output, state.row
@@ -245,7 +245,7 @@ def _planar(state: _Progress, start: int, end: int) -> tuple[tuple[Span, ...], t
     return tuple(made), tuple((in_slot(output, before, *pad), in_slot(output, row, *pad)) for pad in pads)
 
 
-def _reads(plan: Plan, state: _Progress, makers: dict[str, _Progress], first: int, stop: int) -> Iterator[Span]:
+def _reads(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall], first: int, stop: int) -> Iterator[Span]:
     """The spans that output columns first to stop - 1 need; the newest row of a strip is looked for in the strip."""
     for needs in state.needs:
         read, buffer = needs.read, needs.buffer

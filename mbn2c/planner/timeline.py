@@ -56,7 +56,7 @@ def simulate(schedule: Schedule) -> Timeline:
 
 
 @dataclass(eq=False)
-class _Progress:
+class _PlayedCall:
     """One call while its loop is played.
 
     row, piece  what it makes next
@@ -117,7 +117,7 @@ class _Player:
         if any(state.row != state.rows for state in states):
             raise InternalError("a loop cannot complete its rows", where=f"steps {[c.step for c in loop.calls]}")
 
-    def _states(self, loop: Rows) -> list[_Progress]:
+    def _states(self, loop: Rows) -> list[_PlayedCall]:
         deepest = {read.tensor: position for position, call in enumerate(loop.calls) for read in call.reads}
         states = []
         for position, call in enumerate(loop.calls):
@@ -132,7 +132,7 @@ class _Player:
                 needs.append([(self._columns_needed(read, stop), read.column_map.first(start)) for read in call.reads])
                 start = stop
             states.append(
-                _Progress(
+                _PlayedCall(
                     call,
                     self.schedule.runs(call),
                     len(needs),
@@ -149,7 +149,7 @@ class _Player:
         is_strip = read.tensor in self.schedule.strips
         return read.column_map.needed(count - 1) if is_strip else self.columns[read.tensor]
 
-    def _is_ready(self, state: _Progress) -> bool:
+    def _is_ready(self, state: _PlayedCall) -> bool:
         y = state.output_row() + state.run_rows() - 1
         needs = state.needs[0 if state.row < state.top else state.piece]
         for read, (columns, _) in zip(state.call.reads, needs, strict=True):
@@ -157,7 +157,7 @@ class _Player:
                 return False
         return True
 
-    def _run(self, state: _Progress) -> None:
+    def _run(self, state: _PlayedCall) -> None:
         call, moment = state.call, len(self.ran)
         y, made = state.output_row(), state.run_rows()
         if not state.is_padding():

@@ -16,7 +16,7 @@ from mbn2c.ops.base.operator import quant_of
 
 
 @dataclass(frozen=True)
-class Place:
+class PlaceInHost:
     """Where a tensor lies in another: `channel` is the first of its channels there."""
 
     host: str
@@ -31,7 +31,7 @@ class Views:
     nodes   names of those that only say that a row is there
     """
 
-    inside: Mapping[str, Place] = field(default_factory=dict)
+    inside: Mapping[str, PlaceInHost] = field(default_factory=dict)
     nodes: frozenset[str] = frozenset()
 
     def host(self, tensor: str) -> str:
@@ -51,7 +51,7 @@ NO_VIEWS = Views()
 
 def views_of(graph: Graph, kernels: Mapping[str, Kernel]) -> Views:
     """Every view that types, quantizations and kernels allow; a tensor that two nodes want inside goes to the first."""
-    inside: dict[str, Place] = {}
+    inside: dict[str, PlaceInHost] = {}
     nodes: set[str] = set()
     for node in graph.nodes:
         wanted = _wanted(node, graph)
@@ -65,21 +65,23 @@ def views_of(graph: Graph, kernels: Mapping[str, Kernel]) -> Views:
     return Views(inside, frozenset(nodes))
 
 
-def _wanted(node: Node, graph: Graph) -> dict[str, Place]:
+def _wanted(node: Node, graph: Graph) -> dict[str, PlaceInHost]:
     """Which tensor would lie in which if the node copied nothing; none if it does more than that."""
     operator = OPERATORS[node.op]
     slices, names = operator.slices(node, graph), operator.activations(node, graph)
     output = node.outputs[0]
     channels = {name: graph.tensors[name].shape[3] for name in (*names, output)}
-    into = {names[one.number]: Place(output, one.target) for one in slices if one.count == channels[names[one.number]]}
+    into = {
+        names[one.number]: PlaceInHost(output, one.target) for one in slices if one.count == channels[names[one.number]]
+    }
     if slices and len(into) == len(slices) == len(names):
         return into
     if len(slices) == 1 and slices[0].count == channels[output]:
-        return {output: Place(names[slices[0].number], slices[0].first)}
+        return {output: PlaceInHost(names[slices[0].number], slices[0].first)}
     return {}
 
 
-def _may_lie_inside(name: str, place: Place, node: Node, graph: Graph, kernels: Mapping[str, Kernel]) -> bool:
+def _may_lie_inside(name: str, place: PlaceInHost, node: Node, graph: Graph, kernels: Mapping[str, Kernel]) -> bool:
     """Whether the pixels of a tensor may lie in those of the other that `node` makes of it, or makes it of."""
     tensor, host = graph.tensors[name], graph.tensors[place.host]
     if name not in graph.producer or graph.is_output(name):

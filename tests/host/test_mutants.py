@@ -24,7 +24,7 @@ from mbn2c.emit.expectations import expectations
 from mbn2c.emit.network.model import constant_arrays, model_files
 from mbn2c.kernels import packed_constants
 from mbn2c.network.inputs import input_spec
-from mbn2c.network.stress_inputs import Recipe, candidates, open_stress, stress_codes
+from mbn2c.network.stress_inputs import StressRecipe, candidates, open_stress, stress_codes
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_core
 from mbn2c.tasks.images import open_samples
@@ -130,7 +130,7 @@ def _inputs(output: OutputFolder) -> Inputs:
     size = output.graph.tensors[output.graph.inputs[0].tensor].shape[1:]
     stress = open_stress(output.report["stress"])
     pool = [one for one in candidates(*size[:2], OTHERS + 20) if one not in stress][: OTHERS - 60]
-    pool += [Recipe("octaves", cell, 1000 + seed) for cell in (1, 2, 4) for seed in range(20)]
+    pool += [StressRecipe("octaves", cell, 1000 + seed) for cell in (1, 2, 4) for seed in range(20)]
     return Inputs(
         [sample.pixels.tobytes() for sample in samples if sample.pixels is not None],
         [one.pixels(*size).tobytes() for one in stress],

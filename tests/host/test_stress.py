@@ -24,7 +24,14 @@ from mbn2c.errors import BoardError, GateError, UsageError
 from mbn2c.firmware import toolchain
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.network.stress_inputs import STRESS_INPUTS, Recipe, candidates, choose_stress, open_stress, stress_codes
+from mbn2c.network.stress_inputs import (
+    STRESS_INPUTS,
+    StressRecipe,
+    candidates,
+    choose_stress,
+    open_stress,
+    stress_codes,
+)
 from mbn2c.planner.choice import choose_plan
 from mbn2c.progress import no_progress
 from mbn2c.reference.run_graph import run_graph
@@ -72,7 +79,7 @@ def options(**more: Any) -> VerifyOptions:
     ],
 )
 def test_an_input_is_the_same_on_every_machine(text: str, size: tuple[int, int, int], crc: int) -> None:
-    recipe = Recipe.parse(text)
+    recipe = StressRecipe.parse(text)
     pixels = recipe.pixels(*size)
     assert (str(recipe), pixels.shape, pixels.dtype) == (text, (1, *size), np.uint8)
     assert zlib.crc32(pixels.tobytes()) == crc
@@ -94,14 +101,14 @@ def test_what_is_no_set(recipes: object) -> None:
 
 @pytest.mark.parametrize("size", [(32, 32, 1), (24, 100, 3), (224, 224, 3)])
 def test_the_first_input_has_every_value_of_every_channel(size: tuple[int, int, int]) -> None:
-    pixels = Recipe("ramp", 1, 0).pixels(*size)
+    pixels = StressRecipe("ramp", 1, 0).pixels(*size)
     assert all(len(np.unique(pixels[..., channel])) == 256 for channel in range(size[2]))
 
 
 def test_the_set_reaches_what_one_kind_of_noise_does_not(output: OutputFolder) -> None:
     graph = output.graph
 
-    def silent(recipes: list[Recipe]) -> int:
+    def silent(recipes: list[StressRecipe]) -> int:
         """Channels of all layers that never change."""
         runs = [
             run_graph(graph, {graph.inputs[0].tensor: stress_codes(graph, one.pixels(32, 32, 1), output.names.tables)})
@@ -116,8 +123,8 @@ def test_the_set_reaches_what_one_kind_of_noise_does_not(output: OutputFolder) -
         return sum(int((np.ptp(values.astype(int), axis=0) == 0).sum()) for values in stacked.values())
 
     chosen = open_stress(output.report["stress"])
-    assert len(set(chosen)) == STRESS_INPUTS and chosen[0] == Recipe("ramp", 1, 0)
-    noise = [Recipe("octaves", 1, seed) for seed in range(STRESS_INPUTS)]
+    assert len(set(chosen)) == STRESS_INPUTS and chosen[0] == StressRecipe("ramp", 1, 0)
+    noise = [StressRecipe("octaves", 1, seed) for seed in range(STRESS_INPUTS)]
     assert silent(chosen) < 20 < 100 < silent(noise)
 
 

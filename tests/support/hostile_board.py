@@ -11,12 +11,12 @@ from dataclasses import fields, replace
 import pytest
 
 from mbn2c.link import wire
-from mbn2c.link.session import Session, Sizes, Timing
+from mbn2c.link.session import Session, TensorSizes, Timing
 
 DIGEST = bytes(range(32))
 FRAME = bytes(range(96))
 OUTPUT = FRAME[:10]
-SIZES = Sizes(len(FRAME), len(OUTPUT))
+SIZES = TensorSizes(len(FRAME), len(OUTPUT))
 QUICK = Timing(hello_s=2.0, reply_s=0.05, rows_s=0.05, give_up_s=1.0)
 IMAGE_S = 2 * QUICK.give_up_s
 """As docs/protocol.md states it, for a line without a rate."""
@@ -125,7 +125,7 @@ class HostileLine:
 
 
 @contextmanager
-def session_on(line: HostileLine, timing: Timing = QUICK, sizes: Sizes | None = SIZES) -> Iterator[Session]:
+def session_on(line: HostileLine, timing: Timing = QUICK, sizes: TensorSizes | None = SIZES) -> Iterator[Session]:
     with pytest.MonkeyPatch.context() as patch:
         for module in ("session", "dialogue", "pipelined"):
             patch.setattr(f"mbn2c.link.{module}.time", line)

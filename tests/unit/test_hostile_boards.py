@@ -27,7 +27,7 @@ from hostile_board import (
 from mbn2c.errors import BoardError
 from mbn2c.link import wire
 from mbn2c.link.dialogue import board_timing
-from mbn2c.link.session import Session, Sizes
+from mbn2c.link.session import Session, TensorSizes
 
 WAYS = [ahead, one_by_one]
 SLACK_S = 0.1
@@ -127,7 +127,7 @@ def test_facts(way: Callable[[Session], object], changes: dict[str, Any], messag
 
 
 @pytest.mark.parametrize("sizes", [SIZES, None])
-def test_sizes_that_take_gigabytes(sizes: Sizes | None) -> None:
+def test_sizes_that_take_gigabytes(sizes: TensorSizes | None) -> None:
     for name in ("input_bytes", "output_bytes"):
         line = HostileLine(told(wire.Facts, **{name: U32 - U32 % 32}))
         fails(line, one_by_one, r"of 4,294,967,264 B", QUICK.hello_s, sizes=sizes)

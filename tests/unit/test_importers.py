@@ -13,7 +13,7 @@ from mbn2c.frontend.operators.relabel import RELABELS, TAILS
 from mbn2c.ir.axes import NCHW, Value, labeled
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.builder import Builder
-from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName, OnnxNode
+from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName, OnnxNode
 from mbn2c.ops.base.operator import QUANTIZED
 
 SHAPE = (1, 4, 5, 6)
@@ -21,23 +21,23 @@ SHAPE = (1, 4, 5, 6)
 OFFERS = [OPERATORS["scale_shift"].onnx_imports()]
 
 
-def make_two(call: Call) -> Value | Declined:
+def make_two(call: OnnxCall) -> Value | Declined:
     """A product of two activations, as an operator of a later day may take it."""
     if call.is_constant(0) or call.is_constant(1):
         return Declined("two activations, please")
     return call.emit_like("two", call.value(0), None, more=[call.value(1)])
 
 
-def make_gate(call: Call) -> Value | Declined:
+def make_gate(call: OnnxCall) -> Value | Declined:
     return call.emit_like("gate", call.value(0), None)
 
 
-def call_of(op_type: str, *inputs: str, ends: frozenset[str] = frozenset()) -> Call:
+def call_of(op_type: str, *inputs: str, ends: frozenset[str] = frozenset()) -> OnnxCall:
     builder = Builder({"": 13}, ends)
     for name in ("a", "b"):
         builder.values[name] = labeled(builder.add_activation(name, (1, 5, 6, 4)), SHAPE, NCHW)
     builder.constants["c"] = np.float32([2.0])
-    return Call(builder, OnnxNode(op_type, "", "n", inputs, ("y",)), "n", 13)
+    return OnnxCall(builder, OnnxNode(op_type, "", "n", inputs, ("y",)), "n", 13)
 
 
 @pytest.mark.parametrize(

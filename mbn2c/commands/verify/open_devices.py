@@ -15,7 +15,7 @@ from mbn2c.commands.verify.told_target import told_target
 from mbn2c.errors import BoardError, DeviceFaultError, UsageError
 from mbn2c.files.user_files import read_text
 from mbn2c.link import wire
-from mbn2c.link.session import EMULATED, Session, Sizes
+from mbn2c.link.session import EMULATED, Session, TensorSizes
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.link.transports.labgrid_console import LabgridConsole
 from mbn2c.link.transports.serial_port import SerialPort
@@ -109,11 +109,11 @@ def _open(output: OutputFolder, place: Place, folder: Path, opened: contextlib.E
     return Device(session.transport, session, place.name, refuse_stale(output, facts))
 
 
-def _sizes(output: OutputFolder) -> Sizes:
+def _sizes(output: OutputFolder) -> TensorSizes:
     graph = output.graph
     tensors = graph.tensors
     outputs = sum(tensors[port.tensor].size_bytes for port in graph.outputs)
-    return Sizes(tensors[graph.inputs[0].tensor].size_bytes, outputs)
+    return TensorSizes(tensors[graph.inputs[0].tensor].size_bytes, outputs)
 
 
 def refuse_stale(output: OutputFolder, facts: wire.Facts) -> str:

@@ -20,7 +20,7 @@ from mbn2c.commands.verify.layers import compare_layers
 from mbn2c.commands.verify.one_image import Models
 from mbn2c.errors import BoardError, DeviceFaultError, GateError
 from mbn2c.network.int8_oracle import Comparison
-from mbn2c.network.stress_inputs import Recipe, open_stress, stress_codes
+from mbn2c.network.stress_inputs import StressRecipe, open_stress, stress_codes
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.progress import Progress
 from mbn2c.tasks.inputs import Sample
@@ -161,7 +161,7 @@ class StressSet:
         )
 
 
-def stress_sample(models: Models, recipe: Recipe) -> Sample:
+def stress_sample(models: Models, recipe: StressRecipe) -> Sample:
     """Raw pixels, or the real numbers that the network's input quantizes to the recipe's codes."""
     graph, name = models.graph, f"stress input '{recipe}'"
     tensor = graph.inputs[0].tensor

@@ -23,7 +23,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Firmware:
+class FlashContents:
     """What is written: the ELF file, and the images in it; the first is that of the memory with the vectors."""
 
     board: Board
@@ -47,10 +47,10 @@ class Firmware:
         return first
 
 
-def firmware_of(elf: Path, board: Board, facts: Flash) -> Firmware:
+def firmware_of(elf: Path, board: Board, facts: Flash) -> FlashContents:
     """Raises BoardError if nothing in the ELF file belongs into the memory with the vectors."""
     if not board.memories:
-        return Firmware(board, facts, elf, (Image("", 0, b""),))
+        return FlashContents(board, facts, elf, (Image("", 0, b""),))
     vectors, loaded = board.memory("vectors"), read_elf(elf)
     others = [memory for memory in board.memories if memory.kind == "flash" and memory is not vectors]
     images = [
@@ -60,4 +60,4 @@ def firmware_of(elf: Path, board: Board, facts: Flash) -> Firmware:
     ]
     if not images or images[0].memory != vectors.name:
         raise BoardError(f"nothing in the firmware belongs into '{vectors.name}'", where=str(elf), hint="build again")
-    return Firmware(board, facts, elf, images)
+    return FlashContents(board, facts, elf, images)

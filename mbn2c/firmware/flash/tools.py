@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mbn2c.errors import BoardError, UsageError
 from mbn2c.files.bundle import write_bundle
-from mbn2c.firmware.flash.image import Firmware, Say, firmware_of
+from mbn2c.firmware.flash.image import FlashContents, Say, firmware_of
 from mbn2c.firmware.flash.uf2_drive import flash_uf2
 from mbn2c.targets import Board, Flash
 
@@ -62,7 +62,7 @@ def flash(elf: Path, board: Board, say: Say, *, to: str = "", dry_run: bool = Fa
 # --- pyOCD ---
 
 
-def _flash_pyocd(firmware: Firmware, say: Say, to: str, dry_run: bool, unlock: bool) -> None:
+def _flash_pyocd(firmware: FlashContents, say: Say, to: str, dry_run: bool, unlock: bool) -> None:
     facts = firmware.flash
     probe = to or "PROBE"
     if not dry_run:
@@ -151,7 +151,7 @@ def blocked_probes(devices: Path = Path("/sys/bus/usb/devices"), bus: Path = Pat
     return blocked
 
 
-def _check_chip(firmware: Firmware, said: str) -> None:
+def _check_chip(firmware: FlashContents, said: str) -> None:
     facts, board = firmware.flash, firmware.board
     word = _WORD.search(said)
     if word is None:
@@ -170,7 +170,7 @@ def _check_chip(firmware: Firmware, said: str) -> None:
 # --- others ---
 
 
-def _flash_bossac(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
+def _flash_bossac(firmware: FlashContents, say: Say, to: str, dry_run: bool) -> None:
     image, binary = firmware.only_image(), firmware.elf.with_suffix(".bin")
     command = ["bossac", f"--port={Path(to).name if to else 'PORT'}", "-U", "-i", "-e", "-w", str(binary), "-R"]
     _announce(say, f"write {len(image.data):,} bytes through the boot loader", command)
@@ -188,7 +188,7 @@ def _flash_bossac(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
     _run(command, firmware.flash)
 
 
-def _flash_ssh(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
+def _flash_ssh(firmware: FlashContents, say: Say, to: str, dry_run: bool) -> None:
     host = to or "USER@HOST"
     copy = ["scp", "-q", str(firmware.elf), f"{host}:"]
     port = firmware.board.console.tcp_port

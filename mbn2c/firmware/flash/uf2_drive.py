@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mbn2c.errors import BoardError, UsageError
 from mbn2c.files.bundle import write_bundle
-from mbn2c.firmware.flash.image import Firmware, Say
+from mbn2c.firmware.flash.image import FlashContents, Say
 from mbn2c.firmware.flash.uf2 import from_uf2, to_uf2
 from mbn2c.targets import Flash
 
@@ -16,7 +16,7 @@ _DRIVES = ("/media/*/*", "/run/media/*/*", "/media/*", "/mnt/*", "/Volumes/*")
 _INFO = "INFO_UF2.TXT"
 
 
-def flash_uf2(firmware: Firmware, say: Say, to: str, dry_run: bool) -> None:
+def flash_uf2(firmware: FlashContents, say: Say, to: str, dry_run: bool) -> None:
     """Make the file, and copy it to the drive `to`, or to the one whose boot loader is the board's."""
     facts = firmware.flash
     file = firmware.elf.with_suffix(".uf2")

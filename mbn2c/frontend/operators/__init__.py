@@ -12,11 +12,11 @@ from typing import Generic, TypeVar
 from mbn2c.frontend.operators import relabel
 from mbn2c.ir.axes import Value
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.call import Call, Declined, OnnxName
+from mbn2c.ops.base.call import Declined, OnnxCall, OnnxName
 from mbn2c.ops.base.operator import QUANTIZED, Operator
 from mbn2c.tasks import tails
 
-SomeCall = TypeVar("SomeCall", bound=Call)
+SomeCall = TypeVar("SomeCall", bound=OnnxCall)
 
 
 class Importers(Generic[SomeCall]):
@@ -79,7 +79,7 @@ IN_ORDER = sorted(OPERATORS.values(), key=lambda operator: operator.stages == {Q
 _OFFERS = [operator.onnx_imports() for operator in IN_ORDER]
 OFFERED = {name for offer in _OFFERS for name in offer}
 # What may end a network is split off elsewhere, too, where no operator takes it: then whatever reads it is refused.
-IMPORTERS: Importers[Call] = Importers([*_OFFERS, relabel.TAILS], relabel.RELABELS, relabel.TAILS)
+IMPORTERS: Importers[OnnxCall] = Importers([*_OFFERS, relabel.TAILS], relabel.RELABELS, relabel.TAILS)
 SUPPORTED = (
     f"supported: {in_words(operator for operator in OPERATORS.values() if operator.onnx_imports())}, {tails.IN_WORDS}"
 )

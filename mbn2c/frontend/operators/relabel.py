@@ -9,11 +9,11 @@ import numpy as np
 from onnx import TensorProto
 
 from mbn2c.ir.axes import CHANNEL, Value, transposed
-from mbn2c.ops.base.call import Call, Importer, OnnxName
+from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.tasks import tails
 
 
-def transpose(call: Call) -> Value:
+def transpose(call: OnnxCall) -> Value:
     """Axes in another order; without `perm` reversed."""
     x = call.value(0, after_tail=True)
     rank = len(x.shape)
@@ -23,7 +23,7 @@ def transpose(call: Call) -> Value:
     return transposed(x, permutation)
 
 
-def flatten(call: Call) -> Value:
+def flatten(call: OnnxCall) -> Value:
     """Two axes: those before `axis` as one, the others as one."""
     x = call.value(0, after_tail=True)
     rank = len(x.shape)
@@ -34,7 +34,7 @@ def flatten(call: Call) -> Value:
     return call.reshape(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
 
 
-def reshape(call: Call) -> Value:
+def reshape(call: OnnxCall) -> Value:
     """The same elements in another shape; -1 is what is left over, 0 copies the input's extent."""
     x = call.value(0, after_tail=True)
     shape = call.integers(1)
@@ -55,7 +55,7 @@ def reshape(call: Call) -> Value:
     return call.reshape(x, tuple(shape))
 
 
-def squeeze(call: Call) -> Value:
+def squeeze(call: OnnxCall) -> Value:
     """Without axes of extent 1: those named, or all."""
     x = call.value(0, after_tail=True)
     ones = [position for position, extent in enumerate(x.shape) if extent == 1]
@@ -65,7 +65,7 @@ def squeeze(call: Call) -> Value:
     return call.reshape(x, tuple(extent for position, extent in enumerate(x.shape) if position not in axes))
 
 
-def unsqueeze(call: Call) -> Value:
+def unsqueeze(call: OnnxCall) -> Value:
     """With more axes of extent 1."""
     x = call.value(0, after_tail=True)
     count = len(call.integers(1)) if call.opset >= 13 else len(call.attributes.get("axes", ()))
@@ -76,12 +76,12 @@ def unsqueeze(call: Call) -> Value:
     return call.reshape(x, tuple(shape))
 
 
-def identity(call: Call) -> Value:
+def identity(call: OnnxCall) -> Value:
     """The same value under another name."""
     return call.value(0, after_tail=True)
 
 
-def dropout(call: Call) -> Value:
+def dropout(call: OnnxCall) -> Value:
     """Nothing, at inference."""
     if call.has(2) and (not call.is_constant(2) or call.constant(2).any()):
         raise call.refuse(
@@ -91,7 +91,7 @@ def dropout(call: Call) -> Value:
     return call.value(0, after_tail=True)
 
 
-def cast(call: Call) -> Value:
+def cast(call: OnnxCall) -> Value:
     """To another floating-point type: nothing changes, all is float32 here."""
     target = call.integer("to", 0)
     if target not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16):
@@ -101,7 +101,7 @@ def cast(call: Call) -> Value:
     return call.value(0, after_tail=True)
 
 
-def gather(call: Call) -> Value:
+def gather(call: OnnxCall) -> Value:
     """Gather that takes every entry once in order is a reshape (torch.as_strided exports so)."""
     x = call.value(0)
     axis = call.axis(len(x.shape), 0)
@@ -114,7 +114,7 @@ def gather(call: Call) -> Value:
     return call.reshape(x, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 
-def tail_over_classes(call: Call) -> Value:
+def tail_over_classes(call: OnnxCall) -> Value:
     """A function over all classes at the end of the network, split off: the value stays what it was, marked.
 
     source  ONNX operators; before opset 13 they run over all axes from `axis` on
@@ -130,7 +130,7 @@ def tail_over_classes(call: Call) -> Value:
     return replace(x, tail=tails.TAIL_OF_OPERATOR[call.op])
 
 
-def tail_of_each_value(call: Call) -> Value:
+def tail_of_each_value(call: OnnxCall) -> Value:
     """A function of every value by itself, split off likewise."""
     return replace(call.value(0), tail=tails.TAIL_OF_OPERATOR[call.op])
 

@@ -20,7 +20,7 @@ from mbn2c.ir.window import Window
 from mbn2c.numerics import prove_scales
 from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes
 from mbn2c.ops.average_pool2d.prequantized import prequantized_imports
-from mbn2c.ops.base.call import Call, Importer, OnnxName
+from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import (
     Bounds,
@@ -210,14 +210,14 @@ class AveragePool2d(Operator):
 # --- how ONNX files spell it ---
 
 
-def _import_global_average_pool(call: Call) -> Value:
+def _import_global_average_pool(call: OnnxCall) -> Value:
     x = call.value(0)
     height, width, channels = call.as_nchw(x)
     attributes = AveragePool2dAttributes(Window(kernel=(height, width)))
     return call.emit_nchw(AveragePool2d.name, [x], (1, 1, channels), attributes)
 
 
-def _import_average_pool(call: Call) -> Value:
+def _import_average_pool(call: OnnxCall) -> Value:
     x = call.value(0)
     height, width, channels = call.as_nchw(x)
     window = window_of(call, kernel_shape(call), height, width)
@@ -241,7 +241,7 @@ def _import_average_pool(call: Call) -> Value:
     return call.emit_nchw(AveragePool2d.name, [x], shape, AveragePool2dAttributes(window))
 
 
-def _import_reduce_mean(call: Call) -> Value:
+def _import_reduce_mean(call: OnnxCall) -> Value:
     """The mean over height, width or both."""
     x = call.value(0)
     rank = len(x.shape)

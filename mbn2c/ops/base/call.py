@@ -49,7 +49,7 @@ class OnnxNode:
 
 
 @dataclass(frozen=True)
-class Call:
+class OnnxCall:
     """One ONNX node being translated.
 
     name   its name in the file, or its operator and first output, made unique
@@ -289,4 +289,4 @@ class Declined:
 OnnxName = tuple[str, str]  # domain, operator
 MICROSOFT = "com.microsoft"  # the domain of ONNX Runtime's own operators
 # What a node's first output becomes; raises ModelError or LayoutError where the node is right for nobody.
-Importer = Callable[[Call], Value | Declined]
+Importer = Callable[[OnnxCall], Value | Declined]

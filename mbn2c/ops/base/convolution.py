@@ -8,7 +8,7 @@ import numpy as np
 
 from mbn2c.ir.axes import NCHW, Value, labeled
 from mbn2c.ir.window import Window
-from mbn2c.ops.base.call import Call, Declined
+from mbn2c.ops.base.call import Declined, OnnxCall
 from mbn2c.ops.base.reading import kernel_shape, window_of
 
 
@@ -55,7 +55,7 @@ class Convolution:
         )
 
 
-def read_convolution(call: Call, x: Value) -> tuple[Convolution, np.ndarray]:
+def read_convolution(call: OnnxCall, x: Value) -> tuple[Convolution, np.ndarray]:
     """The convolution and its bias, float64 [O].
 
     source  ONNX operator Conv

@@ -15,7 +15,7 @@ import numpy as np
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
-from mbn2c.ops.base.call import Call, Importer, OnnxName
+from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, Operator, Shape, scale_of
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.lookup import LookupAttributes, pointwise_in_float
@@ -47,10 +47,10 @@ class Elementwise(Operator):
         """Any chain of functions between DequantizeLinear and QuantizeLinear is a lookup, of ONNX Runtime's results."""
         return {("", op_type): pointwise_in_float for op_type in self.onnx_types}
 
-    def _import(self, call: Call) -> Value:
+    def _import(self, call: OnnxCall) -> Value:
         return call.emit_like(self.name, call.value(0), self.attributes_of(call))
 
-    def attributes_of(self, call: Call) -> Any:
+    def attributes_of(self, call: OnnxCall) -> Any:
         """The attributes of the ONNX node as ours."""
         return None
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mbn2c.ir.axes import Value
-from mbn2c.ops.base.call import Call, Declined
+from mbn2c.ops.base.call import Declined, OnnxCall
 from mbn2c.ops.base.convolution import Convolution, read_convolution
 from mbn2c.ops.base.weighted import Weighted
 
@@ -38,18 +38,18 @@ class Layer:
 LayerOf = Callable[[Convolution], Layer | Declined]
 
 
-def import_convolution(call: Call, layer_of: LayerOf, part: str = "") -> Value | Declined:
-    """The node of a float32 Conv; `part` as in `Call.emit`."""
+def import_convolution(call: OnnxCall, layer_of: LayerOf, part: str = "") -> Value | Declined:
+    """The node of a float32 Conv; `part` as in `OnnxCall.emit`."""
     convolution, bias = read_convolution(call, call.value(0))
     layer = layer_of(convolution)
     return layer if isinstance(layer, Declined) else emit_float(call, layer, convolution.x, bias, part)
 
 
-def emit_float(call: Call, layer: Layer, x: Value, bias: np.ndarray, part: str = "") -> Value:
+def emit_float(call: OnnxCall, layer: Layer, x: Value, bias: np.ndarray, part: str = "") -> Value:
     """Add the float32 node of a layer.
 
     bias  float64 [O]
-    part  as in `Call.emit`
+    part  as in `OnnxCall.emit`
     """
     constants = [("weights", layer.weights), ("bias", bias)]
     tensor = call.emit(layer.operator.name, [x], layer.extents, layer.attributes, constants, part)

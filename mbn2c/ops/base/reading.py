@@ -6,14 +6,14 @@ import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, Value
 from mbn2c.ir.window import Window
-from mbn2c.ops.base.call import Call
+from mbn2c.ops.base.call import OnnxCall
 
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
 # --- constants ---
 
 
-def scalar(call: Call, index: int) -> float:
+def scalar(call: OnnxCall, index: int) -> float:
     """Constant `index` as the one number it holds, however often it repeats it; may be NaN or infinite."""
     array = call.constant(index)
     numbers = array.astype(np.float64).ravel()
@@ -25,7 +25,7 @@ def scalar(call: Call, index: int) -> float:
     return float(numbers[0])
 
 
-def per_channel(call: Call, x: Value, index: int) -> np.ndarray:
+def per_channel(call: OnnxCall, x: Value, index: int) -> np.ndarray:
     """Constant `index`, broadcast to x as ONNX does, as one number per channel: float64 [C].
 
     raises  ModelError if it would enlarge x, or differs from pixel to pixel
@@ -33,7 +33,7 @@ def per_channel(call: Call, x: Value, index: int) -> np.ndarray:
     return along_channels(call, x, index, call.floats(index))
 
 
-def along_channels(call: Call, x: Value, index: int, array: np.ndarray) -> np.ndarray:
+def along_channels(call: OnnxCall, x: Value, index: int, array: np.ndarray) -> np.ndarray:
     """As `per_channel`; array: numbers in place of the constant's own, of its shape."""
     rank = len(x.shape)
     while array.ndim > rank and array.shape[0] == 1:
@@ -65,7 +65,7 @@ def along_channels(call: Call, x: Value, index: int, array: np.ndarray) -> np.nd
 # --- windows ---
 
 
-def window_of(call: Call, kernel: tuple[int, int], height: int, width: int) -> Window:
+def window_of(call: OnnxCall, kernel: tuple[int, int], height: int, width: int) -> Window:
     """The window of a Conv or AveragePool on an input of height x width, auto_pad resolved.
 
     source  ONNX operators Conv and AveragePool
@@ -112,7 +112,7 @@ def window_of(call: Call, kernel: tuple[int, int], height: int, width: int) -> W
     return window
 
 
-def kernel_shape(call: Call, default: tuple[int, ...] | None = None) -> tuple[int, int]:
+def kernel_shape(call: OnnxCall, default: tuple[int, ...] | None = None) -> tuple[int, int]:
     """The attribute `kernel_shape`, (height, width)."""
     found = tuple(int(number) for number in call.attributes.get("kernel_shape", default or ()))
     if len(found) != 2:

@@ -21,7 +21,7 @@ from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.row_map import RowMap
 from mbn2c.numerics import INT8_MIN, quantize_linear
-from mbn2c.ops.base.call import Call, Declined, Importer, OnnxName
+from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU6, Case
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
@@ -194,7 +194,7 @@ def _ratio(quants: Mapping[str, Quant], node: Node) -> float:
 # --- how ONNX files spell it ---
 
 
-def _import_mul(call: Call) -> Value | Declined:
+def _import_mul(call: OnnxCall) -> Value | Declined:
     if call.is_constant(0) or call.is_constant(1):
         return Declined()
     ordered = in_order(call, call.value(0), call.value(1))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mbn2c.ir.axes import LayoutError, Value
-from mbn2c.ops.base.call import Call, Declined
+from mbn2c.ops.base.call import Declined, OnnxCall
 
 
-def in_order(call: Call, a: Value, b: Value) -> tuple[Value, Value] | Declined:
+def in_order(call: OnnxCall, a: Value, b: Value) -> tuple[Value, Value] | Declined:
     """The tensor first, then what it is multiplied by: one of its shape, or a number for each of its channels."""
     if a.shape == b.shape and a.groups == b.groups:
         return a, b

@@ -15,7 +15,7 @@ from mbn2c.ir.graph import Node, Quant, Tensor
 from mbn2c.ir.limits import MAX_ELEMENTS
 from mbn2c.ir.window import Activation
 from mbn2c.ops.base.builder import Builder
-from mbn2c.ops.base.call import Call, Declined, OnnxNode
+from mbn2c.ops.base.call import Declined, OnnxCall, OnnxNode
 
 UNSIGNED_SHIFT = 128
 FOLD_FIRST = (
@@ -155,7 +155,7 @@ class PrequantizedBuilder(Builder):
         self.tensors[name] = Tensor(name, array.shape, array.dtype.name, array, quant)
         return name
 
-    def set_quant(self, call: Call, tensor: str, in_file: FileQuant) -> None:
+    def set_quant(self, call: OnnxCall, tensor: str, in_file: FileQuant) -> None:
         """Note a tensor's quantization, or check that all its readers and its maker say the same.
 
         raises  ModelError if they do not
@@ -173,7 +173,7 @@ class PrequantizedBuilder(Builder):
         left_out = tuple(axis for axis in range(4) if axis not in value.order)
         self.probes.setdefault(value.tensor, Probe(name, value.shape, (*left_out, *value.order), unsigned))
 
-    def activation(self, wanted: str, shape: Sequence[int], call: Call) -> str:
+    def activation(self, wanted: str, shape: Sequence[int], call: OnnxCall) -> str:
         """As `add_activation`.
 
         raises  ModelError if the shape is empty or far too large
@@ -185,7 +185,7 @@ class PrequantizedBuilder(Builder):
         return self.add_activation(wanted, shape)
 
 
-class PrequantizedCall(Call):
+class PrequantizedCall(OnnxCall):
     """One node of a quantized model."""
 
     builder: PrequantizedBuilder
