@@ -10,4 +10,5 @@ Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
 
 
 def no_progress(items: Iterable[Any], title: str, total: int) -> Iterable[Any]:
+    """The `Progress` that reports nothing."""
     return items

@@ -229,10 +229,12 @@ def load_board(name: str) -> Board:
 
 
 def all_cores() -> tuple[Core, ...]:
+    """Every core of targets/cores, loaded once."""
     return tuple(_load_all_cores().values())
 
 
 def all_boards() -> tuple[Board, ...]:
+    """Every board of targets/boards, loaded once."""
     return tuple(_load_all_boards().values())
 
 

@@ -38,6 +38,7 @@ from mbn2c.tasks.inputs import Preprocess
 
 
 def add_inspect(commands: Any) -> None:
+    """Add the command `inspect`; `commands` is what argparse's add_subparsers returns."""
     parser = command(
         commands,
         "inspect",
@@ -73,6 +74,7 @@ def _inspect_plan(options: argparse.Namespace, is_folder: bool) -> int:
 
 
 def add_build(commands: Any) -> None:
+    """Add the command `build`; `commands` is what argparse's add_subparsers returns."""
     parser = command(commands, "build", _build, "quantize, plan memory, write C, compile it")
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
     parser.add_argument("--target", metavar="CORE", help="core to build for; see `mbn2c targets`")

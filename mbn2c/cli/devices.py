@@ -25,6 +25,7 @@ _BAUD = whole(*BAUD_RANGE)
 
 
 def add_flash(commands: Any) -> None:
+    """Add the command `flash`; `commands` is what argparse's add_subparsers returns."""
     parser = command(commands, "flash", _flash, "write the firmware to a board attached to this computer")
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
     parser.add_argument("--board", help="board; its firmware is built if OUT has none for it (default: OUT's own)")
@@ -65,6 +66,7 @@ def _flash(options: argparse.Namespace) -> int:
 
 
 def add_verify(commands: Any) -> None:
+    """Add the command `verify`; `commands` is what argparse's add_subparsers returns."""
     parser = command(
         commands, "verify", _verify, "prove image by image that the device computes what ONNX Runtime computes"
     )
@@ -157,6 +159,7 @@ def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:
 
 
 def add_bench(commands: Any) -> None:
+    """Add the command `bench`; `commands` is what argparse's add_subparsers returns."""
     parser = command(
         commands, "bench", _bench, "per layer: instructions by class and estimated cycles (emulator), or cycles (board)"
     )

@@ -23,6 +23,7 @@ from mbn2c.tasks.inputs import Preprocess
 
 
 def add_listings(commands: Any) -> None:
+    """Add the commands `targets`, `boards` and `doctor`; `commands` is what argparse's add_subparsers returns."""
     command(commands, "targets", _targets, "the cores C can be built for")
     command(commands, "boards", _boards, "the boards firmware can be built for")
     command(commands, "doctor", _doctor, "which tools are installed, and what installs the missing ones")
@@ -66,6 +67,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def add_demo(commands: Any) -> None:
+    """Add the command `demo`; `commands` is what argparse's add_subparsers returns."""
     parser = command(
         commands, "demo", _demo, "build the bundled digits network for Cortex-M7 and verify it on the emulated board"
     )

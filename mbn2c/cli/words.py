@@ -22,6 +22,7 @@ EPILOG = """exit codes: 0 ok, 1 a gate failed (mismatch, accuracy), 2 usage, 3 u
 
 
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    """Add a command with `--json`; `run` takes its options and returns the exit status."""
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, epilog=EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.set_defaults(run=run)
@@ -29,6 +30,7 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
 
 
 def show(options: argparse.Namespace, result: Json, text: str) -> None:
+    """Print `result` as one JSON object if the options ask for it, else `text`."""
     say(json.dumps(result, indent=1, allow_nan=False) if options.json else text)
 
 
@@ -118,6 +120,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def output_kinds(options: argparse.Namespace) -> dict[str, str]:
+    """The kinds of --output-kind NAME=KIND, by output name. Raises UsageError for other words and for a name twice."""
     kinds: dict[str, str] = {}
     for word in options.output_kind:
         name, found, kind = word.rpartition("=")
@@ -130,6 +133,7 @@ def output_kinds(options: argparse.Namespace) -> dict[str, str]:
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:
+    """Numbers with commas between them. Raises UsageError, naming the option, for anything else."""
     try:
         return tuple(decimal(word) for word in text.split(","))
     except argparse.ArgumentTypeError:

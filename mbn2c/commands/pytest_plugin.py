@@ -64,6 +64,7 @@ class BoardUnderTest:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options that say what is tested and on which devices."""
     group = parser.getgroup("mbn2c", "networks on microcontrollers")
     group.addoption("--mbn2c-out", metavar="OUT", help="folder that `mbn2c build` wrote")
     group.addoption("--mbn2c-board", metavar="BOARD", help="emulated board to run it on (default: host)")
@@ -73,10 +74,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker `mbn2c`."""
     config.addinivalue_line("markers", "mbn2c: needs a network's output folder and a device (--mbn2c-out)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use a fixture of this plugin."""
     for item in items:
         if {"mbn2c_board", "mbn2c_build"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.mbn2c)

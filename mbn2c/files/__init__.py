@@ -1,0 +1,1 @@
+"""Paths -> bytes and tables, and back; a damaged file of the user's is a UsageError that names it."""

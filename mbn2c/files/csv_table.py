@@ -32,4 +32,5 @@ def read_csv(path: Path, header: str) -> dict[int, dict[str, str]]:
 
 
 def has_column(rows: dict[int, dict[str, str]], column: str) -> bool:
+    """Whether the header of a table that `read_table` returned has `column`; the table has at least one row."""
     return column in next(iter(rows.values()))

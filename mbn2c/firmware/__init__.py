@@ -1,0 +1,1 @@
+"""Bundle and target -> compiled firmware, its sizes and its worst-case stack."""

@@ -52,6 +52,7 @@ def check(graph: Graph, stage: str, operators: Rules) -> Graph:
 
 
 def names_are_unique(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """No two nodes share a name, and each tensor is filed under its own."""
     seen: set[str] = set()
     for node in graph.nodes:
         if node.name in seen:
@@ -63,6 +64,7 @@ def names_are_unique(graph: Graph, operators: Rules) -> Iterator[Complaint]:
 
 
 def tensors_exist(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """What nodes and ports name is in the Graph."""
     for node in graph.nodes:
         for name in node.inputs + node.outputs:
             if name not in graph.tensors:
@@ -92,12 +94,14 @@ def nodes_stand_in_execution_order(graph: Graph, operators: Rules) -> Iterator[C
 
 
 def nothing_is_unused(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """Each tensor is read by a node or is an output; inputs may go unread."""
     for name, readers in graph.consumers.items():
         if not readers and not graph.is_output(name) and name not in {port.tensor for port in graph.inputs}:
             yield name, "the tensor is read by nobody"
 
 
 def ports_agree(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """A port has the NHWC shape of its tensor, permuted and without axes of extent 1; only outputs have a tail."""
     for port in graph.inputs + graph.outputs:
         inner = graph.tensors[port.tensor].shape
         if len(set(port.permutation)) != len(port.permutation) or len(port.permutation) != len(port.shape):
@@ -111,6 +115,8 @@ def ports_agree(graph: Graph, operators: Rules) -> Iterator[Complaint]:
 
 
 def operators_are_known(stage: str) -> Law:
+    """The law that each node's operator exists and may stand in a Graph of `stage`."""
+
     def operators_are_of_the_stage(graph: Graph, operators: Rules) -> Iterator[Complaint]:
         for node in graph.nodes:
             rules = operators.get(node.op)
@@ -124,6 +130,7 @@ def operators_are_known(stage: str) -> Law:
 
 
 def activations_are_nhwc(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """Activations have shape [1, H, W, C]; constants have the shape of their data."""
     for tensor in graph.tensors.values():
         if tensor.data is None and (len(tensor.shape) != 4 or tensor.shape[0] != 1 or min(tensor.shape) < 1):
             yield tensor.name, f"shape {tensor.shape}"
@@ -132,6 +139,7 @@ def activations_are_nhwc(graph: Graph, operators: Rules) -> Iterator[Complaint]:
 
 
 def shapes_agree(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """Each output has the shape that its operator gives for the inputs."""
     for node in graph.nodes:
         shapes = [graph.tensors[name].shape for name in node.inputs]
         expected = operators[node.op].output_shape(node, shapes)
@@ -145,6 +153,7 @@ def shapes_agree(graph: Graph, operators: Rules) -> Iterator[Complaint]:
 
 
 def everything_is_float32(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """No tensor is quantized, and constants are stored as float32."""
     for tensor in graph.tensors.values():
         if tensor.dtype != "float32" or tensor.quant is not None:
             yield tensor.name, f"{tensor.dtype}, quant {tensor.quant}"
@@ -153,6 +162,7 @@ def everything_is_float32(graph: Graph, operators: Rules) -> Iterator[Complaint]
 
 
 def weights_are_constant_and_finite(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """Inputs that an operator takes as constants have data, without NaN and infinity."""
     for node in graph.nodes:
         for name in operators[node.op].constants(node):
             data = graph.tensors[name].data
@@ -161,6 +171,7 @@ def weights_are_constant_and_finite(graph: Graph, operators: Rules) -> Iterator[
 
 
 def activations_are_int8(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """Activations are int8 with one scale and a zero point within int8."""
     for tensor in graph.tensors.values():
         if tensor.data is None:
             if tensor.dtype != "int8":
@@ -171,6 +182,7 @@ def activations_are_int8(graph: Graph, operators: Rules) -> Iterator[Complaint]:
 
 
 def weights_are_int8(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """Weights are int8 (int16 if imported with nine bits) without -128, biases int32; their zero points are 0."""
     for node in graph.nodes:
         if not operators[node.op].has_weights:
             continue

@@ -44,14 +44,17 @@ def is_linear_add(node: Node) -> bool:
 
 
 def window_of(node: Node) -> Window:
+    """The window of a node whose operator has one."""
     return OPERATORS[node.op].window(node)
 
 
 def channels_in(node: Node, graph: Graph) -> int:
+    """Channels of the node's first input."""
     return graph.tensors[node.inputs[0]].shape[3]
 
 
 def channels_out(node: Node, graph: Graph) -> int:
+    """Channels of the node's output."""
     return graph.tensors[node.outputs[0]].shape[3]
 
 
@@ -156,11 +159,13 @@ def pixel_blocks(count: int, groups: int = 0) -> Iterator[int]:
 
 
 def accepts_pool(node: Node, graph: Graph) -> bool:
+    """Whether the average is over the whole input, in the high word form, and the rows are not too long."""
     is_short = graph.tensors[node.inputs[0]].shape[2] <= _LONGEST_POOL_ROW
     return is_short and covers_input(node, graph) and has_high_word_form(node)
 
 
 def pack_pool(node: Node, graph: Graph) -> Packed:
+    """Params of a global average pool: the sum of all pixels plus `bias`, times the multiplier; no arrays."""
     window = window_of(node)
     return Packed(
         {

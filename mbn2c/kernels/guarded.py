@@ -19,6 +19,7 @@ from mbn2c.ops.base.requantize import GuardedRequantize
 
 
 def is_guarded(node: Node, graph: Graph) -> bool:
+    """Whether the node requantizes by scales of an imported model: see `GuardedRequantize`."""
     return isinstance(node.attributes.requantize, GuardedRequantize)
 
 
@@ -74,6 +75,7 @@ def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
 
 
 def pack_average_pool2d(node: Node, graph: Graph) -> Packed:
+    """Fields of the sum and its band, and the float32 scales that decide within the band."""
     requantize: GuardedRequantize = node.attributes.requantize
     window = OPERATORS[node.op].window(node)
     mean = requantize.float_mean
@@ -103,6 +105,7 @@ def pack_average_pool2d(node: Node, graph: Graph) -> Packed:
 
 
 def pack_add(node: Node, graph: Graph) -> Packed:
+    """Fields of the add; `lower` has a bit for each pair of inputs whose result is one less."""
     attributes = node.attributes
     return Packed(
         {

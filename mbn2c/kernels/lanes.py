@@ -105,6 +105,7 @@ def group_lengths(weights: np.ndarray, longest: int = 127) -> list[list[int]]:
 
 
 def accepts_depthwise(node: Node, graph: Graph) -> bool:
+    """Whether each output channel reads one input channel, has the high word form and fields that fit the params."""
     return has_high_word_form(node) and fits_fields(node, graph) and node.attributes.depth_multiplier == 1
 
 
@@ -115,6 +116,7 @@ def depthwise_weights(node: Node, graph: Graph) -> np.ndarray:
 
 
 def depthwise_fields(node: Node) -> dict[str, int | str]:
+    """What the params struct of a depthwise convolution says of its window."""
     window = OPERATORS[node.op].window(node)
     return {"kernel_height": window.kernel[0], "kernel_width": window.kernel[1], "stride": window.stride[1]}
 

@@ -283,6 +283,7 @@ def fixed_bytes(kind: type[Message]) -> int:
 
 
 def has_tail(kind: type[Message]) -> bool:
+    """Whether a message ends in a field of any length."""
     return any(not field.format for field in layout(kind))
 
 

@@ -20,6 +20,7 @@ RANDOM_IMAGES = 8
 
 
 def input_spec(graph: Graph) -> InputSpec:
+    """Shape and axis order of the network's only input. Raises ModelError if there are several."""
     if len(graph.inputs) != 1:
         raise ModelError(f"the model has {len(graph.inputs)} inputs", hint="export it with one image input")
     return InputSpec(graph.inputs[0].shape, graph.inputs[0].permutation)

@@ -29,6 +29,7 @@ OPERATORS: dict[str, Operator] = {name: _operator_of(name) for name in _MODULES}
 
 
 def operator_of(node: Node) -> Operator:
+    """The operator of a node. Raises KeyError if there is none."""
     return OPERATORS[node.op]
 
 

@@ -45,6 +45,7 @@ PARAMS = Params("mbn_add_params", integers("channels", "multiplier_a", "multipli
 
 
 def pack_add(node: Node, graph: Graph) -> Packed:
+    """Params of a linear add, in the order of PARAMS; no arrays."""
     attributes = node.attributes
     return Packed(
         {
@@ -58,6 +59,8 @@ def pack_add(node: Node, graph: Graph) -> Packed:
 
 
 class Add(Operator):
+    """The sum of two tensors."""
+
     name = "add"
     in_words = "add"
     attributes = AddAttributes

@@ -33,6 +33,8 @@ class ClampAttributes:
 
 
 class Clamp(Operator):
+    """ReLU, ReLU6 and Clip as nodes of their own."""
+
     name = "clamp"
     in_words = "ReLU/ReLU6/Clip"
     stages = FLOAT_STAGES

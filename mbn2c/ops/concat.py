@@ -68,6 +68,8 @@ def _pack(node: Node, graph: Graph) -> Packed:
 
 
 class Concat(Operator):
+    """Channels of several tensors behind each other."""
+
     name = "concat"
     in_words = "concatenation of channels"
     attributes = ConcatAttributes

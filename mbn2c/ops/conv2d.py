@@ -32,6 +32,8 @@ from mbn2c.ops.depthwise_conv2d import DepthwiseConv2d
 
 
 class Conv2d(Weighted):
+    """A convolution of all channels to all channels."""
+
     name = "conv2d"
     in_words = "convolution"
     attributes = ConvAttributes

@@ -27,6 +27,8 @@ from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 
 
 class DepthwiseConv2d(Weighted):
+    """A convolution in which an output channel reads one input channel."""
+
     name = "depthwise_conv2d"
     in_words = "depthwise convolution"
     attributes = ConvAttributes

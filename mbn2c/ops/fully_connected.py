@@ -41,6 +41,8 @@ class FullyConnectedAttributes:
 
 
 class FullyConnected(Weighted):
+    """A matrix product, with the weights constant."""
+
     name = "fully_connected"
     in_words = "dense"
     attributes = FullyConnectedAttributes

@@ -45,6 +45,8 @@ def _attributes(alpha: float, beta: float) -> HardSigmoidAttributes:
 
 
 class HardSigmoid(Elementwise):
+    """A straight line between two constants."""
+
     name = "hard_sigmoid"
     attributes = HardSigmoidAttributes
     onnx_types = ("HardSigmoid",)

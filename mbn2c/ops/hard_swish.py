@@ -43,6 +43,8 @@ class HardSwishAttributes:
 
 
 class HardSwish(Elementwise):
+    """MobileNetV3's activation."""
+
     name = "hard_swish"
     attributes = HardSwishAttributes
     onnx_types = ("HardSwish",)

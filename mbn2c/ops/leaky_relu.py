@@ -31,6 +31,8 @@ class LeakyReluAttributes:
 
 
 class LeakyRelu(Elementwise):
+    """A ReLU with a slope below zero."""
+
     name = "leaky_relu"
     attributes = LeakyReluAttributes
     onnx_types = ("LeakyRelu",)

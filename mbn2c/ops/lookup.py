@@ -72,6 +72,8 @@ def _pack(node: Node, graph: Graph) -> Packed:
 
 
 class Lookup(Operator):
+    """A table of 256 results, one for each int8 value."""
+
     name = "lookup"
     in_words = "elementwise functions"
     attributes = LookupAttributes

@@ -38,6 +38,8 @@ class PadAttributes:
 
 
 class Pad(Operator):
+    """A border of a constant value."""
+
     name = "pad"
     stages = frozenset((IMPORTED,))
     attributes = PadAttributes

@@ -36,6 +36,8 @@ class ScaleShiftAttributes:
 
 
 class ScaleShift(Operator):
+    """A scale and a shift per channel, as batch normalization leaves them."""
+
     name = "scale_shift"
     in_words = "batch norm"
     stages = frozenset((IMPORTED,))

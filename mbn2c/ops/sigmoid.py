@@ -18,6 +18,8 @@ from mbn2c.ops.base.operator import OnnxOp
 
 
 class Sigmoid(Elementwise):
+    """The logistic function."""
+
     name = "sigmoid"
     onnx_types = ("Sigmoid",)
 

@@ -62,6 +62,7 @@ def inner_rows(buffer: Buffer) -> Iterator[Span]:
 
 
 def slot_of(buffer: Buffer, row: int) -> int:
+    """Address in the arena, in bytes, of the ring slot that `row` lies in."""
     return buffer.offset + row % max(buffer.slots, 1) * buffer.row_bytes
 
 

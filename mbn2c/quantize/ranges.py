@@ -87,6 +87,7 @@ def _search(seen: Observed, cost: Callable[[float, float], float]) -> Range:
 
 
 def find_ranges(observed: Mapping[str, Observed], method: Callable[[Observed], Range]) -> dict[str, Range]:
+    """The range of each observed tensor by one method."""
     return {name: method(seen) for name, seen in observed.items()}
 
 

@@ -54,6 +54,7 @@ def in_strip(buffer: Buffer, first: int, end: int, piece: int) -> np.ndarray:
 
 
 def bytes_of(scratch: Scratch) -> np.ndarray:
+    """Addresses of all bytes of a scratch."""
     return np.arange(scratch.offset, scratch.end)
 
 

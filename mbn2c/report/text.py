@@ -81,6 +81,7 @@ def verify_text(result: Mapping[str, Any]) -> str:
 
 
 def targets_text(cores: Sequence[Core]) -> str:
+    """The table that `mbn2c targets` prints."""
     return table(
         [
             ("target", "kernels", "compiler", ""),
@@ -90,6 +91,7 @@ def targets_text(cores: Sequence[Core]) -> str:
 
 
 def boards_text(boards: Sequence[Board]) -> str:
+    """The table that `mbn2c boards` prints."""
     rows = [("board", "core", "emulated", "memories", "")]
     for board in boards:
         memories = ", ".join(f"{memory.kind} {memory.size_bytes // 1024} KiB" for memory in board.memories)

@@ -1,0 +1,1 @@
+"""Names of templates and targets -> their text, from a checkout or an installed package."""

@@ -48,6 +48,7 @@ class Manifest:
 
 
 def digest_of(content: bytes) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 

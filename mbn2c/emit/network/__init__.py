@@ -1,0 +1,1 @@
+"""Plan -> the C of one network: model.h, model.c and its constants."""

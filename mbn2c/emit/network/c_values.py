@@ -16,6 +16,7 @@ _C_TYPES = {
 
 
 def c_type(array: np.ndarray) -> str:
+    """The C type of an array's elements. Raises KeyError for a dtype that no constant has."""
     return _C_TYPES[array.dtype.name]
 
 

@@ -106,6 +106,7 @@ def _with_whole_groups(taps: np.ndarray) -> np.ndarray:
 
 
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
+    """The stream of `pack_taps`, inputs padded with zeros to a multiple of 4."""
     fields = {"in_channels": channels_in(node, graph), "out_channels": channels_out(node, graph)}
     return conv_packed(
         node, graph, _stream(node, graph, _with_whole_groups(taps_in_order(node, graph))), CONV_PARTS, fields
@@ -113,6 +114,7 @@ def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
 
 
 def accepts_1x1(node: Node, graph: Graph) -> bool:
+    """Whether it is a 1x1 convolution without a column stride that `accepts_conv` takes."""
     window = window_of(node)
     return window.kernel == (1, 1) and window.stride[1] == 1 and accepts_conv(node, graph)
 
@@ -186,6 +188,8 @@ def parts_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: b
 
 
 def accepts_3x3(channels: int) -> Callable[[Node, Graph], bool]:
+    """The condition: a 3x3 convolution of `channels` inputs, an even number of outputs, that `accepts_conv` takes."""
+
     def accepts(node: Node, graph: Graph) -> bool:
         is_even = channels_out(node, graph) % 2 == 0
         fits = window_of(node).kernel == (3, 3) and channels_in(node, graph) == channels and is_even
@@ -218,6 +222,7 @@ def scratch_3x3(node: Node, graph: Graph) -> int:
 
 
 def parts_3x3(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Of the core's functions those that rows of `counts` pixels need: blocks, and the gathers that fill them."""
     found = set()
     for pixels in {pixels for count in counts for pixels in pixel_blocks(count)}:
         found |= {_block(pixels, writes_planar), _gather(pixels, channels_in(node, graph))}

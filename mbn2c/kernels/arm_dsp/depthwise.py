@@ -57,6 +57,7 @@ INTERLEAVED_PARTS = {
 
 
 def accepts_depthwise(node: Node, graph: Graph) -> bool:
+    """Whether it is a plain 3x3 depthwise convolution with int8 weights in the high word form."""
     return is_plain_depthwise_3x3(node) and has_high_word_form(node) and has_int8_weights(node, graph)
 
 
@@ -93,6 +94,7 @@ def best_block(count: int) -> int:
 
 
 def parts_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Of the core's functions those that planar rows of `counts` pixels need: several blocks, one block, the rest."""
     stride = window_of(node).stride[1]
     block = best_block(graph.tensors[node.outputs[0]].shape[2])
     found = set()
@@ -107,6 +109,7 @@ def parts_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_plan
 
 
 def accepts_planar(node: Node, graph: Graph) -> bool:
+    """As `accepts_depthwise`, if the folded biases fit the three bytes that `pack_depthwise` has for them."""
     return accepts_depthwise(node, graph) and bool(np.abs(folded_bias(node, graph, 2)).max() < _BIAS_LIMIT)
 
 
@@ -133,6 +136,7 @@ def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
 
 
 def parts_depthwise_interleaved(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Of the core's functions those that interleaved rows of `counts` pixels need: one pixel, two pixels."""
     stride = window_of(node).stride[1]
     found = {_ONE} if any(count % 2 for count in counts) else set()
     return frozenset(found | ({_TWO[stride]} if any(count > 1 for count in counts) else set()))
@@ -143,4 +147,5 @@ INTERLEAVED_CHANNELS = 4
 
 
 def accepts_interleaved(node: Node, graph: Graph) -> bool:
+    """As `accepts_depthwise`, for channels in whole groups of INTERLEAVED_CHANNELS."""
     return channels_out(node, graph) % INTERLEAVED_CHANNELS == 0 and accepts_depthwise(node, graph)

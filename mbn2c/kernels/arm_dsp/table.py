@@ -84,10 +84,12 @@ def _halfword_add(node: Node) -> tuple[tuple[int, int], int, int] | None:
 
 
 def accepts_add(node: Node, graph: Graph) -> bool:
+    """Whether the add has a halfword form: see `halfword_add`."""
     return is_linear_add(node) and _halfword_add(node) is not None
 
 
 def pack_add(node: Node, graph: Graph) -> Packed:
+    """The fields of the halfword form; no arrays."""
     form = _halfword_add(node)
     assert form is not None
     multipliers, offset, shift = form

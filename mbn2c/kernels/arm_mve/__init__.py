@@ -1,0 +1,1 @@
+"""Cores with Helium (Cortex-M55): node -> kernel, packed constants, rates."""

@@ -68,12 +68,14 @@ def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np
 
 
 def accepts_conv(node: Node, graph: Graph) -> bool:
+    """Whether it has the high word form, int8 weights, adjacent columns, and pixels in reach of scatter stores."""
     is_near = 4 * channels_out(node, graph) <= LARGEST_OFFSET
     is_plain = has_high_word_form(node) and has_int8_weights(node, graph)
     return is_near and is_plain and columns_are_adjacent(window_of(node))
 
 
 def writes_planar(node: Node, graph: Graph) -> bool:
+    """Whether the channels of a planar output row are within the reach of scatter stores."""
     return channels_out(node, graph) * padded_width(node.outputs[0], graph) <= LARGEST_OFFSET
 
 
@@ -82,11 +84,13 @@ def _stream(node: Node, graph: Graph) -> np.ndarray:
 
 
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
+    """The stream of `pack_taps`, without a gather."""
     before = {"in_channels": channels_in(node, graph), "out_channels": channels_out(node, graph)}
     return conv_packed(node, graph, _stream(node, graph), CONV_PARTS, before)
 
 
 def accepts_1x1(node: Node, graph: Graph) -> bool:
+    """Whether it is a 1x1 convolution without a column stride that `accepts_conv` takes."""
     window = window_of(node)
     return window.kernel == (1, 1) and window.stride[1] == 1 and accepts_conv(node, graph)
 

@@ -97,6 +97,7 @@ def block_sizes(count: int, block: int) -> list[int]:
 
 
 def parts_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Of the core's functions those that planar rows of `counts` pixels need: one for each size of block."""
     stride = window_of(node).stride[1]
     block = best_block(graph.tensors[node.outputs[0]].shape[2], stride)
     sizes = {size for count in counts for size in block_sizes(count, block)}

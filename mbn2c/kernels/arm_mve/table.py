@@ -38,6 +38,7 @@ _CONV_1X1 = "arm_mve/conv2d_1x1.c"
 
 
 def accepts_add(node: Node, graph: Graph) -> bool:
+    """Whether two products and a shift are all of it."""
     return is_linear_add(node)
 
 

@@ -1,0 +1,1 @@
+"""Cortex-M3 (Armv7-M without DSP): node -> kernel, packed constants, rates."""

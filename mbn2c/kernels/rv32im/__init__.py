@@ -1,0 +1,1 @@
+"""RISC-V RV32IM: node -> kernel, packed constants, rates."""

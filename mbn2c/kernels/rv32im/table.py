@@ -43,6 +43,7 @@ def _constants(node: Node, graph: Graph) -> np.ndarray:
 
 
 def accepts_conv2d(node: Node, graph: Graph) -> bool:
+    """Whether its fields fit the params and each channel's requantization has a short or a long form."""
     return lanes.has_high_word_form(node) and lanes.fits_fields(node, graph) and _has_forms(node, graph)
 
 
@@ -81,6 +82,7 @@ def conv2d_scratch_bytes(node: Node, graph: Graph) -> int:
 
 
 def accepts_depthwise_conv2d(node: Node, graph: Graph) -> bool:
+    """Whether each output channel reads one input channel and each requantization has a short or a long form."""
     return lanes.accepts_depthwise(node, graph) and _has_forms(node, graph)
 
 

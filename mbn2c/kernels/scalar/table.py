@@ -10,6 +10,7 @@ RATES = Rates(1.0, 7.0, 140.0, 0.1, 0.5)
 
 
 def row_of(op: str, kernel: ScalarKernel) -> Kernel:
+    """The table row of an operator's own C kernel."""
     return Kernel(
         op,
         "scalar",

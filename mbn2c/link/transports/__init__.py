@@ -1,0 +1,1 @@
+"""Port, emulator or labgrid place -> a Transport: read, write, close."""

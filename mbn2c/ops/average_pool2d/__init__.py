@@ -69,6 +69,8 @@ def _pack(node: Node, graph: Graph) -> Packed:
 
 
 class AveragePool2d(Operator):
+    """The mean over a window."""
+
     name = "average_pool2d"
     in_words = "average pool"
     attributes = AveragePool2dAttributes

@@ -45,6 +45,7 @@ def folded_bias(node: Node, graph: Graph, channel_axis: int) -> np.ndarray:
 
 
 def requantize_fields(node: Node, graph: Graph) -> dict[str, int]:
+    """What every params struct that requantizes by shift says of it."""
     requantize: Requantize = node.attributes.requantize
     return {"shift": requantize.shift, "zero_point": quant_of(graph, node.outputs[0]).zero_point}
 

@@ -70,6 +70,8 @@ def _is_vector(node: Node, graph: Graph) -> bool:
 
 
 class Mul(Operator):
+    """The product of two tensors, or of a tensor and a number per channel."""
+
     name = "mul"
     in_words = "product"
     attributes = MulAttributes

@@ -69,6 +69,8 @@ def _pack(node: Node, graph: Graph) -> Packed:
 
 
 class Sum(Operator):
+    """Tensors that an imported model adds up in float32."""
+
     name = "sum"
     attributes = SumAttributes
     stages = frozenset((QUANTIZED,))

@@ -16,6 +16,7 @@ _SAME = {TOP1: "top-1", BY_POSITION: "top-1 by position", SIGN: "sign"}
 
 
 def judged_as(described: Mapping[str, Any]) -> str:
+    """The kind an output is judged as, and why."""
     return f"judged as {described['kind']} ({described['kind_because']})"
 
 
