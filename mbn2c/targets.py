@@ -65,6 +65,7 @@ class Core:
 
     @property
     def hosted(self) -> bool:
+        """Whether code runs on an operating system."""
         return self.startup == "hosted"
 
 
@@ -207,10 +208,12 @@ class Board:
 
     @property
     def emulated(self) -> bool:
+        """Whether it is an emulator."""
         return self.emulator is not None
 
     @property
     def cores(self) -> tuple[str, ...]:
+        """The cores whose code it executes, its own first."""
         return (self.core, *self.also_runs)
 
     def memory(self, use: str) -> Memory:

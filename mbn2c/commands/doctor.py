@@ -54,6 +54,7 @@ class Check:
     apt: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
+        """The fields, as `mbn2c doctor --json` prints them."""
         return asdict(self)
 
 

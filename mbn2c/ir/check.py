@@ -23,9 +23,11 @@ class OperatorRules(Protocol):
     stages: frozenset[str]
     has_weights: bool
 
-    def output_shape(self, node: Node, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None: ...
+    def output_shape(self, node: Node, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None:
+        """Shape of the output; None if the inputs' shapes do not suit the node."""
 
-    def constants(self, node: Node) -> tuple[str, ...]: ...
+    def constants(self, node: Node) -> tuple[str, ...]:
+        """Names of the inputs that must be constant."""
 
 
 Rules = Mapping[str, OperatorRules]

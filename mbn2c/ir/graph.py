@@ -45,6 +45,7 @@ class Tensor:
 
     @property
     def size_bytes(self) -> int:
+        """Elements times bytes of the dtype."""
         return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
 
@@ -114,6 +115,7 @@ class Graph:
         return {name: tuple(nodes) for name, nodes in readers.items()}
 
     def is_output(self, tensor: str) -> bool:
+        """Whether the network returns `tensor`."""
         return any(port.tensor == tensor for port in self.outputs)
 
     def constant(self, tensor: str) -> np.ndarray:

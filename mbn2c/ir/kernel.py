@@ -57,10 +57,12 @@ class Packed:
 
     @property
     def size_bytes(self) -> int:
+        """Bytes of all arrays."""
         return sum(array.nbytes for array in self.arrays.values())
 
     @property
     def weight_bytes(self) -> int:
+        """Bytes of the weights themselves, without biases, tables and padding."""
         if self.int8_weights is not None:
             return self.int8_weights
         return self.arrays["weights"].nbytes if "weights" in self.arrays else 0

@@ -74,10 +74,12 @@ class Buffer:
 
     @property
     def channel_bytes(self) -> int:
+        """Bytes of one channel of one pixel."""
         return np.dtype(self.dtype).itemsize
 
     @property
     def channels(self) -> int:
+        """Channels of a pixel."""
         return self.pixel_bytes // self.channel_bytes
 
     @property
@@ -97,10 +99,12 @@ class Buffer:
 
     @property
     def is_ring(self) -> bool:
+        """Whether later rows overwrite earlier ones."""
         return self.slots < self.rows
 
     @property
     def size_bytes(self) -> int:
+        """Bytes of all slots and of the strip."""
         return self.row_bytes * self.slots + self.strip_columns * self.pixel_bytes
 
     @property
@@ -115,6 +119,7 @@ class Buffer:
 
     @property
     def end(self) -> int:
+        """The first byte of the arena behind it."""
         return self.offset + self.size_bytes
 
 
@@ -122,13 +127,16 @@ class LaidRows(Protocol):
     """What `in_memory` must know of a Buffer."""
 
     @property
-    def is_slice(self) -> bool: ...
+    def is_slice(self) -> bool:
+        """Whether its pixels lie among those of another tensor."""
 
     @property
-    def planar(self) -> bool: ...
+    def planar(self) -> bool:
+        """Whether a row lies channel by channel."""
 
     @property
-    def pad(self) -> tuple[int, int, int, int]: ...
+    def pad(self) -> tuple[int, int, int, int]:
+        """(top, left, bottom, right), in pixels."""
 
 
 def in_memory(buffer: LaidRows, values: np.ndarray, zero_point: int) -> np.ndarray:
@@ -168,6 +176,7 @@ class Scratch:
 
     @property
     def end(self) -> int:
+        """The first byte of the arena behind it."""
         return self.offset + self.size_bytes
 
 
@@ -238,6 +247,7 @@ class Plan:
 
     @property
     def calls(self) -> tuple[Call, ...]:
+        """The calls of all loops, in step order."""
         return tuple(call for loop in self.loops for call in loop.calls)
 
     @property

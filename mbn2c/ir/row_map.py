@@ -41,6 +41,7 @@ class RowMap:
         return self.denominator == 1 and self.numerator > 0 and self.lowest is None and self.highest is None
 
     def first(self, y: int) -> int:
+        """The first row that output row y needs; at a border the one that stands for it."""
         return self._inside(self._start(y))
 
     def rows(self, y: int) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ class Window:
 
     @property
     def is_pointwise(self) -> bool:
+        """Whether an output pixel reads the input pixel in its place and no other."""
         return self.kernel == (1, 1) and self.stride == (1, 1) and self.pad == (0, 0, 0, 0)
 
 
@@ -51,6 +52,7 @@ class Activation:
 
     @property
     def name(self) -> str:
+        """As layers are listed: "relu", "relu6" or the limits."""
         if self.low == 0 and self.high == 6:
             return "relu6"
         if self.low == 0 and self.high == float("inf"):

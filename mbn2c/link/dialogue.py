@@ -122,6 +122,7 @@ class Dialogue:
         self._image_until += self._line_share(count)
 
     def end_image(self) -> None:
+        """Lift the limit of time for one image."""
         self._image_until = math.inf
 
     def check_image(self) -> None:

@@ -101,6 +101,7 @@ class Pipeline:
         return len(self._runs)
 
     def wants_more(self) -> bool:
+        """Whether another frame may go out before the answers to those on their way."""
         return len(self._runs) < _MOST_FRAMES
 
     def offer(self, frame: bytes) -> None:

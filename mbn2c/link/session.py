@@ -59,18 +59,22 @@ class Session:
 
     @property
     def retries(self) -> int:
+        """Requests and runs started more than once, so far."""
         return self._line.retries
 
     @property
     def sent_bytes(self) -> int:
+        """Bytes written to the line, so far."""
         return self._line.sent_bytes
 
     @property
     def received_bytes(self) -> int:
+        """Bytes read from the line, so far."""
         return self._line.received_bytes
 
     @property
     def transport(self) -> Transport:
+        """The line the device is on."""
         return self._line.transport
 
     @property

@@ -48,6 +48,7 @@ class Inputs:
         return values if self.oracle is None else self.oracle.real(values, are_codes)
 
     def first(self, count: int) -> list[np.ndarray]:
+        """The first `count` inputs, fewer if there are not as many."""
         return [values for values, _ in zip(self, range(count), strict=False)]
 
 

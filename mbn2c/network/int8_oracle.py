@@ -57,6 +57,7 @@ class ExportedModel:
         self._input, self._outputs = graph.inputs[0].outside, [port.tensor for port in graph.outputs]
 
     def compare(self, values: np.ndarray, reference: Tensors) -> Comparison:
+        """Every int8 tensor of the Graph, code by code; see `Int8Oracle`."""
         found = self._oracle.run({self._input: values})
         differing = {
             f"tensor {tensor}": int((reference[tensor].transpose(0, 3, 1, 2) != found[name]).sum())
@@ -66,6 +67,7 @@ class ExportedModel:
         return Comparison(_only_wrong(differing), tuple(outputs))
 
     def real(self, values: np.ndarray, are_codes: bool) -> np.ndarray:
+        """`values`: our own model takes float32 only."""
         return values
 
 
@@ -77,10 +79,12 @@ class PrequantizedFacts:
     probes: Mapping[str, Probe]
 
     def to_json(self) -> dict[str, Any]:
+        """Plain JSON; `from_json` is the inverse."""
         return {"input_type": self.input_type, "probes": {name: asdict(probe) for name, probe in self.probes.items()}}
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> PrequantizedFacts:
+        """The inverse of `to_json`."""
         probes = {
             tensor: Probe(probe["name"], tuple(probe["shape"]), tuple(probe["order"]), probe["unsigned"])
             for tensor, probe in facts["probes"].items()
@@ -111,6 +115,7 @@ class PrequantizedOracle:
         self._tail = Oracle(tail, as_written=True) if tail else None
 
     def compare(self, values: np.ndarray, reference: Tensors) -> Comparison:
+        """The tensors ONNX Runtime has after its fusions, and the file's outputs bit by bit; see `Int8Oracle`."""
         feed = {self._graph.inputs[0].outside: as_input(values, self._graph, self._facts.input_type)}
         found = self._inner.run(feed, [probe.name for probe in self._probes.values()])
         differing = {
@@ -144,6 +149,7 @@ class PrequantizedOracle:
         return quantize_linear(values, scale_of(quant), quant.zero_point)
 
     def real(self, values: np.ndarray, are_codes: bool) -> np.ndarray:
+        """Codes of an integer input by its scale and zero point; anything else as it is."""
         if are_codes and self._facts.input_type != "float32":
             return real_numbers(values, self._graph, self._facts.input_type)
         return values

@@ -106,6 +106,7 @@ class Network:
 
     @property
     def int8_model(self) -> bytes:
+        """The bytes of the int8 ONNX file."""
         return self.models[MODEL_INT8]
 
 

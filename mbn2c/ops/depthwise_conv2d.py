@@ -59,6 +59,7 @@ class DepthwiseConv2d(Weighted):
         return int(np.prod(graph.tensors[node.outputs[0]].shape) * np.prod(self.window(node).kernel))
 
     def group(self, node: Node, graph: Graph) -> int:
+        """One per input channel."""
         return graph.tensors[node.inputs[0]].shape[3]
 
     def cases(self) -> Mapping[str, Case]:

@@ -34,6 +34,7 @@ class HardSigmoidAttributes:
 
     @property
     def words(self) -> str:
+        """As the Graph is printed: the straight line and its top."""
         return f"{self.alpha:g} x + {self.beta:g}" + (f" up to {self.top:g}" if self.top != 1 else "")
 
 

@@ -27,6 +27,7 @@ class LeakyReluAttributes:
 
     @property
     def words(self) -> str:
+        """As the Graph is printed: the slope below zero."""
         return f"alpha {self.alpha:g}"
 
 

@@ -60,6 +60,7 @@ class LookupAttributes:
 
     @property
     def words(self) -> str:
+        """As the Graph is printed: the function that the table holds."""
         return self.function
 
 

@@ -34,6 +34,7 @@ class PadAttributes:
 
     @property
     def words(self) -> str:
+        """As the Graph is printed: the border in pixels and its value."""
         return ",".join(str(pad) for pad in self.pad) + f" value {self.value:g}"
 
 

@@ -32,6 +32,7 @@ class ScaleShiftAttributes:
 
     @property
     def words(self) -> str:
+        """As the Graph is printed: the operator in the file."""
         return f"from {self.origin}"
 
 

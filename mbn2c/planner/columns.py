@@ -24,6 +24,7 @@ class Extent:
 
     @property
     def columns(self) -> int:
+        """Width and both paddings."""
         return self.left + self.width + self.right
 
 

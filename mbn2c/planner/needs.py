@@ -44,6 +44,7 @@ class Needs:
         return needed
 
     def first_column(self, column: int) -> int:
+        """The first column of the tensor that an output column reads."""
         return min(self.columns[column])
 
     def end_column(self, column: int) -> int:

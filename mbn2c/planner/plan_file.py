@@ -47,6 +47,7 @@ class PlanSubject:
 
     @classmethod
     def of(cls, network_sha256: str, core: Core, board: Board | None) -> PlanSubject:
+        """The subject of a build for `core`, or for a board with it."""
         return cls(network_sha256, core.name, board.name if board else None)
 
 

@@ -49,6 +49,7 @@ class Event:
 
     @property
     def where(self) -> str:
+        """Step and node, for messages."""
         return f"step {self.call.step}, {self.call.node or 'input'}"
 
 

@@ -49,21 +49,26 @@ class Observed:
 
     @property
     def low(self) -> float:
+        """The least value of all channels."""
         return float(self.channel_low.min())
 
     @property
     def high(self) -> float:
+        """The greatest value of all channels."""
         return float(self.channel_high.max())
 
     @property
     def channel_mean(self) -> np.ndarray:
+        """float64 [C]; zeros before the first value."""
         return self._sums / max(1, self._values)
 
     @property
     def channel_power(self) -> np.ndarray:
+        """Mean of the squares, float64 [C]; zeros before the first value."""
         return self._squares / max(1, self._values)
 
     def see(self, values: np.ndarray) -> None:
+        """Take in one activation, [1, C, H, W]."""
         flat = np.ascontiguousarray(values).reshape(len(self.channel_low), -1)
         self.channel_low = np.minimum(self.channel_low, flat.min(axis=1))
         self.channel_high = np.maximum(self.channel_high, flat.max(axis=1))

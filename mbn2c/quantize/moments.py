@@ -29,6 +29,12 @@ class Moments:
 
     @classmethod
     def of(cls, node: Node, x: tuple[np.ndarray, np.ndarray], quant: Quant, *, crossed: bool) -> Moments:
+        """The moments of one layer's inputs.
+
+        x        the layer's input, float32, and as int8 codes
+        quant    of the codes
+        crossed  whether `cross` is asked for, too
+        """
         positions = _positions(node, x[0].shape)
         real = _taps(node, x[0], positions, 0)
         int8 = _taps(node, x[1], positions, quant.zero_point)
@@ -49,6 +55,7 @@ class Moments:
         return cls(own, cross, (each(means[0].T), each(means[1].T)))
 
     def damped(self, damp: float) -> np.ndarray:
+        """`own` plus `damp` times its mean diagonal, so that it can be inverted; float64 [G, K, K]."""
         return self.own + self._diagonal(damp)
 
     def _diagonal(self, factor: float) -> np.ndarray:

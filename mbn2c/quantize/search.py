@@ -62,6 +62,7 @@ class Tried:
     kept: bool
 
     def as_json(self) -> dict[str, Any]:
+        """The fields, as report.json keeps them."""
         return asdict(self)
 
 
@@ -88,9 +89,11 @@ class Images:
     to_nhwc: Callable[[np.ndarray], np.ndarray]
 
     def some(self, positions: Iterable[int]) -> Images:
+        """The images at these positions."""
         return Images([self.values[position] for position in positions], self.to_nhwc)
 
     def batch(self, limit: int) -> np.ndarray:
+        """At most `limit` images, evenly spread, as one NHWC batch."""
         count = min(limit, len(self.values))
         chosen = [self.values[number * len(self.values) // count] for number in range(count)]
         return np.concatenate([self.to_nhwc(values) for values in chosen])

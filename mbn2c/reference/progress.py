@@ -51,6 +51,7 @@ class Progress:
         return range(self.row, self.row + count)
 
     def advance(self) -> None:
+        """Go on to the next piece, or to the first piece of the next rows."""
         rows = self.run
         self.piece = (self.piece + 1) % len(self.ends)
         if self.piece == 0:
@@ -58,18 +59,22 @@ class Progress:
 
     @property
     def is_over(self) -> bool:
+        """Whether all rows are done."""
         return self.row == self.count
 
     @property
     def is_last(self) -> bool:
+        """Whether this is the last piece of the last row."""
         return self.row == self.count - 1 and self.piece == len(self.ends) - 1
 
     @property
     def y(self) -> int:
+        """The row without padding: negative above the output, its height or more below."""
         return self.row - (0 if self.call.accumulates or self.call.is_view else self.output.pad[0])
 
     @property
     def is_padding(self) -> bool:
+        """Whether the row is one of padding."""
         return not (self.call.accumulates or self.call.is_view) and not 0 <= self.y < self.output.height
 
     @property

@@ -20,6 +20,7 @@ class Arena:
         self.owner = np.full(size_bytes, NOBODY, np.int64)
 
     def write(self, places: np.ndarray, values: np.ndarray | int, owners: np.ndarray | int, where: str) -> None:
+        """Put bytes in their places and note whose they are. Raises InternalError outside of the arena."""
         if places.size and (places.min() < 0 or places.max() >= self.data.size):
             raise InternalError(
                 f"bytes {places.min()}..{places.max()} leave the arena of {self.data.size} bytes", where=where
@@ -28,12 +29,14 @@ class Arena:
         self.owner[places] = owners
 
     def read(self, places: np.ndarray, owners: np.ndarray | int, where: str) -> np.ndarray:
+        """The bytes in these places. Raises InternalError if one is not, or no longer, its owner's."""
         inside = (places >= 0) & (places < self.data.size)
         if not inside.all() or (self.owner[places] != owners).any():
             raise InternalError(f"bytes {places.min()}..{places.max()} are not there any more, or not yet", where=where)
         return self.data[places]
 
     def poison(self, places: np.ndarray) -> None:
+        """Overwrite bytes that nobody needs any more; they are nobody's then."""
         self.data[places] = POISON
         self.owner[places] = NOBODY
 

@@ -91,6 +91,7 @@ class RamBytes:
     peak_layer: str
 
     def with_stack(self, stack_bytes: int | None) -> RamBytes:
+        """The same with a stack, and the total with it."""
         total = None if stack_bytes is None else self.arena_bytes + self.context_bytes + stack_bytes
         return replace(self, stack_bytes=stack_bytes, total_bytes=total)
 
@@ -105,6 +106,7 @@ class FlashBytes:
     total_bytes: int | None
 
     def with_code(self, code_bytes: int | None) -> FlashBytes:
+        """The same with machine code, and the total with it."""
         total = None if code_bytes is None else self.weights_bytes + self.constants_bytes + code_bytes
         return replace(self, code_bytes=code_bytes, total_bytes=total)
 

@@ -96,6 +96,7 @@ class Samples:
 
     @property
     def are_pixels(self) -> bool:
+        """Whether they are image files, still to be preprocessed."""
         return self.values is None
 
 

@@ -25,18 +25,22 @@ class InputSpec:
 
     @property
     def nhwc(self) -> tuple[int, int, int, int]:
+        """Extents of the input in NHWC order."""
         return nhwc_extents(self.shape, self.permutation)
 
     @property
     def height(self) -> int:
+        """Rows of pixels."""
         return self.nhwc[_HEIGHT]
 
     @property
     def width(self) -> int:
+        """Pixels of a row."""
         return self.nhwc[_WIDTH]
 
     @property
     def channels(self) -> int:
+        """Channels of a pixel."""
         return self.nhwc[_CHANNEL]
 
     @property

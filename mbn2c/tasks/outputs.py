@@ -28,10 +28,12 @@ class Output:
 
     @property
     def nhwc(self) -> tuple[int, int, int, int]:
+        """Extents of the output in NHWC order."""
         return nhwc_extents(self.shape, self.permutation)
 
     @property
     def channels(self) -> int:
+        """Channels of a pixel, or values of a vector."""
         return self.nhwc[3]
 
     def before_tail(self, values: np.ndarray) -> np.ndarray:

@@ -58,6 +58,7 @@ class Labels:
     note: str = ""
 
     def to_json(self) -> Json:
+        """Source and note, as report.json keeps them; the truths stay with the images."""
         return {"source": self.source, "note": self.note}
 
 

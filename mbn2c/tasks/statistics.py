@@ -21,10 +21,12 @@ class Share:
 
     @property
     def value(self) -> float:
+        """`hits` divided by `total`, which must not be 0."""
         return self.hits / self.total
 
     @property
     def interval(self) -> tuple[float, float]:
+        """Lower and upper end of the 95 % interval, within 0 and 1."""
         n, p, z = self.total, self.value, _Z_95
         centre = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))

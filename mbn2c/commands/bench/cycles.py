@@ -39,26 +39,32 @@ class Instruction:
 
     @property
     def is_load(self) -> bool:
+        """Whether it reads memory."""
         return self.name.startswith(("ldr", "ldm", "pop", "vldr", "vldm", "vpop"))
 
     @property
     def is_store(self) -> bool:
+        """Whether it writes memory."""
         return self.name.startswith(("str", "stm", "push", "vstr", "vstm", "vpush"))
 
     @property
     def is_multiple(self) -> bool:
+        """Whether it loads or stores a list of registers."""
         return self.name.startswith(("ldm", "stm", "pop", "push", "vldm", "vstm", "vpop", "vpush"))
 
     @property
     def is_double(self) -> bool:
+        """Whether it loads or stores two registers."""
         return self.name.startswith(("ldrd", "strd"))
 
     @property
     def is_branch(self) -> bool:
+        """Whether it may go on elsewhere."""
         return _BRANCH.match(self.name) is not None
 
     @property
     def is_mac(self) -> bool:
+        """Whether it multiplies and adds up."""
         return _MAC.match(self.name) is not None
 
     @property

@@ -57,14 +57,17 @@ class Measured:
 
     @property
     def ram_bytes(self) -> int:
+        """Arena, context and worst-case stack."""
         return self.arena_bytes + self.context_bytes + self.stack_bytes
 
     @property
     def other_flash_bytes(self) -> int:
+        """The network's flash without its int8 weights."""
         return self.constants_bytes + self.code_bytes
 
     @property
     def flash_bytes(self) -> int:
+        """All that the network has in flash."""
         return self.weights_bytes + self.other_flash_bytes
 
 

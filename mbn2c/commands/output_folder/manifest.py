@@ -35,6 +35,7 @@ class Manifest:
 
     @property
     def paths(self) -> frozenset[str]:
+        """The files of the build, and those that are being moved in."""
         return frozenset(self.files) | frozenset(self.pending or ())
 
     def wrote(self, path: str, digest: str) -> bool:
@@ -42,6 +43,7 @@ class Manifest:
         return digest in (self.files.get(path), (self.pending or {}).get(path))
 
     def to_bytes(self) -> bytes:
+        """The JSON file, with a check of its own; `read_manifest` is the inverse."""
         pending = None if self.pending is None else dict(self.pending)
         facts = {"schema": _SCHEMA, "mbn2c": self.version, "files": dict(self.files), "pending": pending}
         return (json.dumps(facts | {_CHECK: _check(facts)}, indent=1, sort_keys=True) + "\n").encode()

@@ -74,10 +74,12 @@ class OutputFolder:
 
     @cached_property
     def graph(self) -> Graph:
+        """The int8 Graph."""
         return read_graph(self._intact(NETWORK))
 
     @cached_property
     def int8_model(self) -> Path:
+        """The ONNX file that the device's outputs are compared with."""
         return self._intact(MODEL_INT8)
 
     @cached_property
@@ -87,6 +89,7 @@ class OutputFolder:
 
     @cached_property
     def fused_model(self) -> Path:
+        """What ONNX Runtime makes of a prequantized model."""
         return self._intact(MODEL_FUSED)
 
     @cached_property
@@ -124,23 +127,28 @@ class OutputFolder:
 
     @property
     def core(self) -> Core:
+        """The core it was built for."""
         return load_core(self.record.target)
 
     @property
     def board(self) -> Board | None:
+        """The board it was built for, None if it was built for a core."""
         name = self.record.board
         return load_board(name) if name else None
 
     @property
     def prefix(self) -> str:
+        """What the names of its C functions begin with."""
         return self.record.prefix
 
     @property
     def digest(self) -> bytes:
+        """SHA-256 of the int8 model, 32 bytes, which the firmware tells."""
         return bytes.fromhex(self.record.model.int8_sha256)
 
     @property
     def names(self) -> Names:
+        """The C names of the network."""
         return names_of(self.graph, self.record)
 
     def expectations(self, core: Core, board: Board) -> Expectations:

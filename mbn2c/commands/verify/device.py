@@ -65,6 +65,7 @@ class Instructions:
 
     @property
     def are_counted(self) -> bool:
+        """Whether the device counts instructions."""
         return self._board is not None
 
     def note(self) -> list[int]:

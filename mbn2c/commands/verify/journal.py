@@ -95,6 +95,7 @@ class Journal:
             self._file.unlink(missing_ok=True)
 
     def close(self) -> None:
+        """Close the file, if it is open. May be called twice."""
         if self._out is not None:
             self._out.close()
         self._out = None

@@ -73,6 +73,7 @@ class Tally:
     cycles: list[Count] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
+        """Add the counts of `other`, and append its lists."""
         for entry in fields(Tally):
             setattr(self, entry.name, getattr(self, entry.name) + getattr(other, entry.name))
 

@@ -43,6 +43,7 @@ class Place:
 
     @property
     def name(self) -> str:
+        """The one of the three that is set."""
         return self.port or self.emulated or self.labgrid
 
 

@@ -36,6 +36,7 @@ class FirstAnswer:
 
     @property
     def is_right(self) -> bool:
+        """Whether output and CRC-32 are the expected ones, and the device did not contradict itself."""
         return self.output in (None, self.expected) and self.crc == zlib.crc32(self.expected) and not self.fault
 
 

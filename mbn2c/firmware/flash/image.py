@@ -33,6 +33,7 @@ class FlashContents:
 
     @property
     def size_bytes(self) -> int:
+        """Bytes of all images."""
         return sum(len(image.data) for image in self.images)
 
     def only_image(self) -> Image:

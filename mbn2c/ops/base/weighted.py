@@ -93,6 +93,7 @@ class Weighted(Operator):
         raise AssertionError
 
     def group(self, node: Node, graph: Graph) -> int:
+        """Groups of channels that see only each other, as ONNX's Conv counts them."""
         return 1
 
     # --- structure and counts ---

@@ -27,10 +27,12 @@ class Choices:
 
     @property
     def is_labelled(self) -> bool:
+        """Whether each image has a label."""
         return None not in self.labels
 
     @property
     def agreement(self) -> Share:
+        """The share of images for which both networks say the same class."""
         return Share(sum(one == other for one, other in zip(self.float32, self.int8, strict=True)), len(self.int8))
 
     @property
