@@ -1,4 +1,4 @@
-"""Long work, told: a progress bar is whatever is passed as `Progress`."""
+"""Progress reporting: a progress bar is whatever is passed as `Progress`."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Clock:
 
     hz       what it is: the clock `of` * multiply / divide
     of       name of an earlier clock; "" for an oscillator
-    most_hz  what the manual allows; 0: told of another clock of the tree
+    most_hz  what the manual allows; 0: stated for another clock of the tree
     """
 
     name: str
@@ -120,8 +120,8 @@ class Console:
 
     driver      one of DRIVERS
     base        address of its registers
-    clock       name of the clock that its baud rate divider divides, on a board that tells its clocks
-    clock_hz    frequency of it; told by `clock` where there is one
+    clock       name of the clock that its baud rate divider divides, on a board that lists its clocks
+    clock_hz    frequency of it; that of `clock` where there is one
     baud        rate after reset
     line_bytes  receive buffer of the firmware: the largest frame the board takes
     window_bytes  of requests that the board holds while its network works; 0: one request at a time
@@ -277,7 +277,7 @@ def parse_board(name: str, facts: Mapping[str, Any], where: str = "") -> Board:
 def _clocked(clocks: tuple[Clock, ...], console: Console, facts: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The facts that follow from a board's clocks: the frequencies of the core and of the console."""
     if "clock_hz" in facts or console.clock_hz:
-        raise UsageError("clock_hz follows from clocks and is not told beside them", where=where)
+        raise UsageError("clock_hz follows from clocks and is not stated beside them", where=where)
     known: dict[str, int] = {}
     for clock in clocks:
         if clock.name in known:

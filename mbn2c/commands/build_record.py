@@ -47,7 +47,7 @@ from mbn2c.report.record import (
 
 _PREQUANTIZED = "given"
 _WORST_LAYERS = 5
-# How finely the live bytes over time are told: their maximum in so many parts of a loop, for each of its calls.
+# How finely the live bytes over time are reported: their maximum in so many parts of a loop, for each of its calls.
 _BINS_PER_CALL = 8
 
 

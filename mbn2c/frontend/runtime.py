@@ -19,7 +19,7 @@ from mbn2c.errors import ModelError
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
-# Severity 4: only fatal messages. What goes wrong is raised, and told once.
+# Severity 4: only fatal messages. What goes wrong is raised, and reported once.
 _FATAL_ONLY = 4
 
 

@@ -1,6 +1,6 @@
 """Which C kernel runs a node on a core: the first row that accepts it, best ISA first.
 
-A kernel that reads planar rows can run only where another one writes them and nobody wants them otherwise.
+A kernel that reads planar rows can run only where another one writes them and every consumer accepts planar rows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def isas_for(isas: Sequence[str], optimize: str) -> tuple[str, ...]:
     """The tables to ask, in order, for a core's ISAs and what is wanted.
 
     optimize  "ram", "balanced" or "speed"; "lean" takes less flash and RAM for many more instructions, "smallest"
-              the least RAM for still more
+              the minimum RAM for still more
     raises    UsageError for an ISA that no kernels are written for
     """
     for isa in isas:

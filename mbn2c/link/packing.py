@@ -1,8 +1,8 @@
 """Input rows -> fewer bytes that say the same, for lines that are slower than the device.
 
-A byte is told by how it changes: against the row above, that against the pixel on its left, and that against the
-channel before; small numbers on pictures, which Rice codes make short. The device needs no more than the row above,
-which it still has. docs/protocol.md has the format, templates/firmware/mbn_unpack.c its other end.
+Each byte is sent as its residual from the row above, predicted from the residuals of the pixel on its left and of the
+channel before, and Rice-coded: small numbers on pictures. The device needs no more than the row above, which it still
+has. docs/protocol.md has the format, templates/firmware/mbn_unpack.c its other end.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A device that lost a run (reset, pulled cable) gets the frame again from its start. Nothing counts before its CRC does:
 rows, the input as a whole, the output. A CRC of those that is wrong in a frame whose own CRC is right is no fault of
-the line: the frame runs again, and the fault is told beside the answer.
+the line: the frame runs again, and the fault is reported beside the answer.
 """
 
 from __future__ import annotations

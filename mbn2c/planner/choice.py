@@ -43,7 +43,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Limit:
-    """RAM for arena and context together; `name` says in words what leaves no more."""
+    """RAM for arena and context together; `name` says in words which resource is the limiting one."""
 
     name: str
     left_bytes: int

@@ -32,7 +32,7 @@ _COLUMNS = (2, 3, 4, 6, 8, 12, 16)
 _FIRST_CALLS = (0, 1, 2, 3)
 PIECES = (Pieces(), *(Pieces(columns, first) for columns in _COLUMNS for first in _FIRST_CALLS))
 _CURVE_POINTS = 6
-# What all bytes alive at the least peak throughout the network would cost, as a share of all instructions.
+# What keeping the minimum peak's live bytes throughout the network would cost, as a share of all instructions.
 _LEANNESS = 0.002
 # How much more than the cheapest plan a goal may cost.
 _MOST_EXTRA = {"ram": 0.115, "balanced": 0.045, "speed": 0.0}
@@ -80,9 +80,9 @@ def trade_offs(graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | 
 def choose(curve: Sequence[TradeOff], optimize: str) -> TradeOff:
     """The point of the curve that `optimize` asks for; its Plan's `schedule` says so.
 
-    ram       the least RAM for a tenth more instructions than the cheapest plan takes
-    balanced  the least product of RAM and instructions for 4 % more
-    speed     the least instructions, and of such plans the one with least RAM
+    ram       the minimum RAM for a tenth more instructions than the cheapest plan takes
+    balanced  the minimum product of RAM and instructions for 4 % more
+    speed     the fewest instructions, and of such plans the one with minimum RAM
     """
     if optimize not in OPTIMIZE:
         raise UsageError(f"no such goal: {optimize}", where="--optimize", hint=f"one of {', '.join(OPTIMIZE)}")
@@ -184,11 +184,11 @@ class Search:
         return Way(tuple(reversed(cuts)), peak, instructions)
 
     def front(self) -> list[Way]:
-        """All ways that are the cheapest for some limit on live bytes, from the largest peak to the least."""
+        """All ways that are the cheapest for some limit on live bytes, from the largest peak to the minimum."""
         ways = [self.cheapest(np.inf)]
         while ways[-1].peak_bytes > self.least_bytes:
             ways.append(self.cheapest(ways[-1].peak_bytes - 1))
-        # Since leanness counts too, some of these are dearer than the next.
+        # Since leanness counts too, some of these are more expensive than the next.
         return [way for way, next_way in zip(ways, [*ways[1:], None], strict=True) if _is_cheaper(way, next_way)]
 
     def trade_off(self, way: Way) -> TradeOff:

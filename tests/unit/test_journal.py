@@ -163,7 +163,7 @@ def test_a_line_that_somebody_made_up_is_refused(changes: dict[str, Any], said: 
 
 
 def test_without_a_float_model_nothing_is_like_it() -> None:
-    """Of a model that came quantized."""
+    """Of a prequantized model."""
     [record] = [from_plain(one, ClassificationRecord) for one in result(2)["records"]]
     alone = replace(record, likeness=[], float32=None)
     assert TASK.is_possible(record, has_float=True) and TASK.is_possible(alone, has_float=False)
