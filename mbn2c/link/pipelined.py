@@ -17,8 +17,8 @@ from functools import cached_property
 from mbn2c.link import wire
 from mbn2c.link.dialogue import READ_BYTES, Dialogue
 from mbn2c.link.packing import LARGEST_RATIO, MOST_CHANNELS, Packer
+from mbn2c.link.reply_checks import check_data, check_state
 from mbn2c.link.stop_and_wait import other_buffer, other_input
-from mbn2c.link.told import check_data, check_state
 
 # Frames that are on the way or wait to be: the one whose answer is due, the one whose rows go out, the next.
 _MOST_FRAMES = 3

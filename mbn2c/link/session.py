@@ -14,8 +14,8 @@ from mbn2c.errors import BoardError, DeviceFaultError
 from mbn2c.link import wire
 from mbn2c.link.dialogue import EMULATED, Dialogue, SilenceError, Timing, board_timing
 from mbn2c.link.pipelined import Pipeline, RunResult
+from mbn2c.link.reply_checks import TensorSizes, check_facts, check_texts, check_vitals
 from mbn2c.link.stop_and_wait import UNSTABLE_HINT, StopAndWait, check_size
-from mbn2c.link.told import TensorSizes, check_facts, check_texts, check_vitals
 from mbn2c.link.transports.transport import Transport
 
 __all__ = ["EMULATED", "Session", "TensorSizes", "Timing", "board_timing"]

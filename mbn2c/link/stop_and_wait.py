@@ -15,7 +15,7 @@ from typing import TypeVar
 from mbn2c.errors import BoardError, DeviceFaultError, UsageError
 from mbn2c.link import wire
 from mbn2c.link.dialogue import READ_BYTES, ContradictionError, Dialogue, RunLostError
-from mbn2c.link.told import SMALLEST_CHUNK, check_data, check_state
+from mbn2c.link.reply_checks import SMALLEST_CHUNK, check_data, check_state
 
 T = TypeVar("T")
 

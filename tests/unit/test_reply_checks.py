@@ -10,7 +10,7 @@ from hostile_board import FACTS, SIZES
 
 from mbn2c.errors import DeviceFaultError
 from mbn2c.link import wire
-from mbn2c.link.told import check_data, check_facts, check_state, check_texts, check_vitals
+from mbn2c.link.reply_checks import check_data, check_facts, check_state, check_texts, check_vitals
 
 MIB = 2**20
 # A Compressed request has 3 bytes of head, 12 of fields and 4 of checksum around its 32 bytes at least.
