@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mbn2c.commands.output_folder import OutputFolder
-from mbn2c.commands.verify.told_target import told_target
+from mbn2c.commands.verify.reported_target import reported_target
 from mbn2c.emit.expectations import Expectations
 from mbn2c.errors import BoardError
 from mbn2c.ir.plan import Call
@@ -41,7 +41,7 @@ class Device:
     def expectations(self, output: OutputFolder) -> Expectations:
         """What must be in its memory. Raises BoardError if it tells another number of steps."""
         facts = self.session.facts
-        expected = output.expectations(*told_target(facts))
+        expected = output.expectations(*reported_target(facts))
         steps = len(expected.plan.calls)
         if facts.steps != steps:
             what = f"the board tells a network of {facts.steps} steps, not {steps}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from mbn2c import __version__
 from mbn2c.commands.output_folder import OutputFolder, expected_build, firmware_on, sources_for
 from mbn2c.commands.verify.device import Device
-from mbn2c.commands.verify.told_target import told_target
+from mbn2c.commands.verify.reported_target import reported_target
 from mbn2c.errors import BoardError, DeviceFaultError, UsageError
 from mbn2c.files.user_files import read_text
 from mbn2c.link import wire
@@ -126,7 +126,7 @@ def refuse_stale(output: OutputFolder, facts: wire.Facts) -> str:
     if facts.version != __version__:
         what = f"the board's firmware is of mbn2c {facts.version}, this is {__version__}"
         raise DeviceFaultError(what, where=facts.board, hint=hint)
-    _, board = told_target(facts)
+    _, board = reported_target(facts)
     if facts.clock_hz != board.clock_hz:
         what = f"the board's firmware runs at {facts.clock_hz:,} Hz, its TOML says {board.clock_hz:,}"
         raise DeviceFaultError(what, where=f"targets/boards/{board.name}.toml", hint=hint)

@@ -7,7 +7,7 @@ from mbn2c.link import wire
 from mbn2c.targets import Board, Core, load_board, load_core
 
 
-def told_target(facts: wire.Facts) -> tuple[Core, Board]:
+def reported_target(facts: wire.Facts) -> tuple[Core, Board]:
     """Raises DeviceFaultError for names that nobody knows here, and for a board that does not run this core's code."""
     try:
         core, board = load_core(facts.core), load_board(facts.board)
