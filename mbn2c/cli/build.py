@@ -130,7 +130,7 @@ def add_build(commands: Any) -> None:
         "--optimize",
         choices=OPTIMIZE,
         default="balanced",
-        help="least RAM, least product of RAM and instructions, or least instructions (default balanced)",
+        help="minimum RAM, minimum product of RAM and instructions, or fewest instructions (default balanced)",
     )
     parser.add_argument(
         "--ram-limit", metavar="BYTES", help="the cheapest plan within so much RAM in all; 128K is 131072"

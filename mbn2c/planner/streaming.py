@@ -67,7 +67,7 @@ class Way:
 
 
 def trade_offs(graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | None = None) -> list[TradeOff]:
-    """The curve from least RAM to least instructions, and the plan layer by layer at its end for comparison.
+    """The curve from minimum RAM to fewest instructions, and the plan layer by layer at its end for comparison.
 
     ram_limit  bytes of arena near which plans are looked for most closely
     """
