@@ -29,6 +29,8 @@ LIBRARY_BYTES = 64
 COMPILER_BYTES = 128
 """Allowance for helpers of libgcc (__aeabi_lmul, __muldi3, __udivsi3): they use up to 80 bytes."""
 _LIBRARY = frozenset({"memcpy", "memmove", "memset"})
+# Of a RISC-V: sets the stack pointer anew, so nothing behind it lies on this stack.
+_RESTARTS = frozenset({"mbn_start"})
 
 
 @dataclass
@@ -148,6 +150,8 @@ def _assembly_bytes(name: str, graph: _Graph, above: tuple[str, ...]) -> int:
 
 
 def _foreign_bytes(name: str, above: tuple[str, ...]) -> int:
+    if name in _RESTARTS:
+        return 0
     if name in _LIBRARY:
         return LIBRARY_BYTES
     if name.startswith("__"):

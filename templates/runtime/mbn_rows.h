@@ -301,7 +301,7 @@ MBN_INLINE void mbn_find_rows(const mbn_row *row, int number, int32_t y, const m
 }
 
 /* Before the first row. */
-MBN_INLINE mbn_row mbn_start(const mbn_network *network, const int8_t **in, int8_t *arena, void *made, uint8_t *piece,
+MBN_INLINE mbn_row mbn_first(const mbn_network *network, const int8_t **in, int8_t *arena, void *made, uint8_t *piece,
                              int step, const int8_t *pixels)
 {
     const mbn_row row = {network, arena, made, piece, pixels, step, in, NULL, 0, NULL, 0, 0, 0, NULL, 0};

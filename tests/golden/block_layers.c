@@ -124,7 +124,7 @@ static const mbn_network network = {buffers, reads, NULL, steps, 0};
 static void block_layers_forward(block_layers_t *net, int step, const block_layers_input_t *pixels)
 {
     const int8_t *in[3];
-    mbn_row row = mbn_start(&network, in, net->arena, net->made, NULL, step, (const int8_t *)pixels);
+    mbn_row row = mbn_first(&network, in, net->arena, net->made, NULL, step, (const int8_t *)pixels);
     while (row.step >= 0) {
         switch (row.step) {
         case 0: if (mbn_next_row(&row, 0)) memcpy(row.out, row.in[0], (size_t)row.count * 3); break;

@@ -124,7 +124,7 @@ static const mbn_network network = {buffers, reads, NULL, steps, 0};
 static void block_stream_forward(block_stream_t *net, int step, const block_stream_input_t *pixels)
 {
     const int8_t *in[3];
-    mbn_row row = mbn_start(&network, in, net->arena, net->made, NULL, step, (const int8_t *)pixels);
+    mbn_row row = mbn_first(&network, in, net->arena, net->made, NULL, step, (const int8_t *)pixels);
     while (row.step >= 0) {
         switch (row.step) {
         case 0: if (mbn_next_row(&row, 0)) mbn_convert_pixels(block_stream_pixels, 3, row.in[0], row.out, row.count); break;

@@ -97,7 +97,7 @@ static const mbn_network network = {buffers, reads, NULL, steps, 0};
 static void two_outputs_forward(two_outputs_t *net, int step, const two_outputs_input_t *pixels)
 {
     const int8_t *in[3];
-    mbn_row row = mbn_start(&network, in, net->arena, net->made, NULL, step, (const int8_t *)pixels);
+    mbn_row row = mbn_first(&network, in, net->arena, net->made, NULL, step, (const int8_t *)pixels);
     while (row.step >= 0) {
         switch (row.step) {
         case 0: if (mbn_next_row(&row, 0)) memcpy(row.out, row.in[0], (size_t)row.count * 2); break;

@@ -166,7 +166,7 @@ def test_packed_where_it_pays(firmware: Path, baud: int, frames: list[bytes], is
         line = Noting(emulated, baud)
         session = Session(line, digest=MODEL.digest, timing=HASTY)
         assert all(got == expected for got, expected in run(session, frames))
-        assert session.retries == 0 and ("Packed" in line.kinds) == is_packed
+        assert session.retries == 0 and ("Compressed" in line.kinds) == is_packed
 
 
 @pytest.mark.parametrize("baud", [9600, 115_200, 921_600])

@@ -12,7 +12,7 @@ import pytest
 from host_c import SANITIZE, Context, Net, first_difference, load, run_program
 from mobilenets import mobilenet_v1, mobilenet_v2
 from models import RELU6, Builder, same_window, tiny_mobilenet_v1, tiny_mobilenet_v2
-from networks import int8_inputs, kernels_of, quantized
+from networks import as_int8, int8_inputs, kernels_of, quantized
 
 from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
@@ -44,7 +44,7 @@ NETWORKS = {
 
 @cache
 def curve_of(name: str) -> tuple[TradeOff, ...]:
-    graph = NETWORKS[name]()
+    graph = as_int8(NETWORKS[name]())
     return tuple(trade_offs(graph, kernels_of(graph)))
 
 
@@ -98,7 +98,7 @@ def test_planning_examines_few_plans() -> None:
 
 
 def test_planning_is_deterministic() -> None:
-    graph = NETWORKS["vww_96"]()
+    graph = as_int8(NETWORKS["vww_96"]())
     first, second = (choose(trade_offs(graph, kernels_of(graph)), "balanced").plan for _ in range(2))
     assert (first.loops, first.buffers, first.scratch) == (second.loops, second.buffers, second.scratch)
 
