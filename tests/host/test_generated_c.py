@@ -72,7 +72,7 @@ def batches(size: int, blocks: int) -> st.SearchStrategy[list[Drawn]]:
     return st.lists(one, min_size=size, max_size=size)
 
 
-@settings(max_examples=4, phases=[Phase.generate])
+@settings(max_examples=2, phases=[Phase.generate])
 @given(batches(10, 4))
 def test_random_networks_under_sanitizers(tmp_path_factory: pytest.TempPathFactory, drawn: list[Drawn]) -> None:
     check_nets(tmp_path_factory.mktemp("nets"), drawn, "gcc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ ISAS = [
 ]
 
 
+@cache
 def int8_networks() -> dict[str, Graph]:
     graphs = {}
     for name, (operator, case) in CASES.items():
