@@ -13,6 +13,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.kernels.scalar.table import RATES
 from mbn2c.ops import OPERATORS
+from mbn2c.ops.add import pack_add as pack_linear_add
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import covers_input, folded_bias, sum_bytes, window_fields
 from mbn2c.ops.base.requantize import GuardedRequantize
@@ -106,18 +107,8 @@ def pack_average_pool2d(node: Node, graph: Graph) -> Packed:
 
 def pack_add(node: Node, graph: Graph) -> Packed:
     """Fields of the add; `lower` has a bit for each pair of inputs whose result is one less."""
-    attributes = node.attributes
-    return Packed(
-        {
-            "channels": graph.tensors[node.outputs[0]].shape[3],
-            "multiplier_a": attributes.multipliers[0],
-            "multiplier_b": attributes.multipliers[1],
-            "offset": attributes.offset,
-            "shift": attributes.shift,
-            "lower": "lower",
-        },
-        {"lower": graph.constant(node.inputs[2])},
-    )
+    linear = pack_linear_add(node, graph)
+    return Packed({**linear.fields, "lower": "lower"}, {"lower": graph.constant(node.inputs[2])})
 
 
 def _row(

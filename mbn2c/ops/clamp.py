@@ -16,10 +16,10 @@ import numpy as np
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Activation
-from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName, OnnxNode
 from mbn2c.ops.base.case import RELU, RELU6, Case
-from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape, scale_of
+from mbn2c.ops.base.levels import tabulated
+from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape, clamped
 from mbn2c.ops.base.reading import FLOAT_MAX, per_channel, scalar
 from mbn2c.ops.base.spelling import spell_clip
 from mbn2c.ops.lookup import LookupAttributes
@@ -99,10 +99,7 @@ class Clamp(Operator):
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
         activation = node.attributes.activation
-        values = np.arange(INT8_MIN, INT8_MAX + 1)
-        real = (values - x_quant.zero_point).astype(np.float32) * scale_of(x_quant)
-        clamped = np.clip(real, np.float32(activation.low), np.float32(activation.high))
-        table = quantize_linear(clamped, scale_of(y_quant), y_quant.zero_point)
+        table = tabulated(lambda real: clamped(real, activation), x_quant, y_quant)
         attributes = LookupAttributes(tuple(int(value) for value in table), activation)
         return replace(node, op="lookup", attributes=attributes), []
 

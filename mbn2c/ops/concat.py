@@ -17,16 +17,16 @@ from mbn2c.ir.axes import CHANNEL, NCHW, NHWC, Value, labels_of
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
-from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
+from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
+from mbn2c.ops.base.levels import INT8_LEVELS, tabulated
+from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32_ARRAY, integers
 from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 
-_LEVELS = np.arange(INT8_MIN, INT8_MAX + 1)
 Table = tuple[int, ...]
 
 
@@ -162,9 +162,8 @@ class Concat(Operator):
 
 def _table(x: Quant, y: Quant, low: int = INT8_MIN, high: int = INT8_MAX) -> Table | None:
     """What DequantizeLinear and QuantizeLinear make of all 256 values, clamped; None if each stays itself."""
-    real = (_LEVELS - x.zero_point).astype(np.float32) * scale_of(x)
-    found = np.clip(quantize_linear(real, scale_of(y), y.zero_point), low, high)
-    return None if np.array_equal(found, _LEVELS) else tuple(int(entry) for entry in found)
+    found = np.clip(tabulated(lambda real: real, x, y), low, high)
+    return None if np.array_equal(found, INT8_LEVELS) else tuple(int(entry) for entry in found)
 
 
 # --- how ONNX files spell it ---

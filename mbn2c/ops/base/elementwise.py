@@ -14,9 +14,9 @@ import numpy as np
 
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
-from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
-from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, Operator, Shape, scale_of
+from mbn2c.ops.base.levels import tabulated
+from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, Operator, Shape
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.lookup import LookupAttributes, pointwise_in_float
 
@@ -89,8 +89,6 @@ class Elementwise(Operator):
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
-        values = np.arange(INT8_MIN, INT8_MAX + 1)
-        real = (values - x_quant.zero_point).astype(np.float32) * scale_of(x_quant)
-        table = quantize_linear(self.function(node, real), scale_of(y_quant), y_quant.zero_point)
+        table = tabulated(lambda real: self.function(node, real), x_quant, y_quant)
         attributes = LookupAttributes(tuple(int(value) for value in table), None, self.name)
         return replace(node, op="lookup", attributes=attributes), []

@@ -23,11 +23,12 @@ from mbn2c.ir.row_map import RowMap
 from mbn2c.numerics import INT8_MIN, quantize_linear
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU6, Case
+from mbn2c.ops.base.levels import real_levels
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
-from mbn2c.ops.mul.arithmetic import LEVELS, WHOLE_TABLE, MulAttributes, line_of, products_of, run_mul, without_ties
+from mbn2c.ops.mul.arithmetic import WHOLE_TABLE, MulAttributes, line_of, products_of, run_mul, without_ties
 from mbn2c.ops.mul.factors import in_order
 from mbn2c.ops.mul.prequantized import prequantized_imports
 
@@ -154,8 +155,7 @@ class Mul(Operator):
         a, b, y = (quants[name] for name in (*node.inputs, node.outputs[0]))
         ratio = _ratio(quants, node)
         products = products_of(a, b)
-        real = (LEVELS[:, None] - a.zero_point).astype(np.float32) * scale_of(a)
-        real = real * ((LEVELS - b.zero_point).astype(np.float32) * scale_of(b))
+        real = real_levels(a)[:, None] * real_levels(b)
         multiplier, shift = line_of(ratio)
         attributes = replace(node.attributes, multiplier=multiplier, shift=shift)
         expected = quantize_linear(real, scale_of(y), y.zero_point)

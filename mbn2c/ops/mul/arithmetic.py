@@ -9,7 +9,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Quant
 from mbn2c.ir.window import Activation
-from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops.base.levels import INT8_LEVELS
 
 # Denominators of the ratio (a's scale * b's) / output's: odd ones, so that no product lies nearer to a tie than half of
 # one part. float32 evaluates a product within 6e-5 of an output step, whatever the order.
@@ -19,7 +19,6 @@ _MOST_PARTS = 2.0**31
 # A line that may be one too high is this many output steps above the truth.
 RAISED = 2e-4
 WHOLE_TABLE = (8192,)
-LEVELS = np.arange(INT8_MIN, INT8_MAX + 1)
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def line_of(ratio: float) -> tuple[int, int]:
 
 def products_of(a: Quant, b: Quant) -> np.ndarray:
     """Of all pairs, int64 [256, 256]."""
-    return np.asarray((LEVELS[:, None] - a.zero_point) * (LEVELS - b.zero_point)).astype(np.int64)
+    return np.asarray((INT8_LEVELS[:, None] - a.zero_point) * (INT8_LEVELS - b.zero_point)).astype(np.int64)
 
 
 def run_mul(attributes: MulAttributes, products: np.ndarray, zero_point: int) -> np.ndarray:
