@@ -39,7 +39,7 @@ from mbn2c.ops.base.operator import (
 )
 from mbn2c.ops.base.packing import INT32, covers_input, integers, requantize_fields, sum_bytes, window_fields
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
-from mbn2c.ops.base.reading import kernel_shape, window_of
+from mbn2c.ops.base.reading import kernel_shape, read_window
 from mbn2c.ops.base.requantize import first_channel, is_in_float
 from mbn2c.ops.base.spelling import spell_qlinear_conv
 from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
@@ -222,7 +222,7 @@ def _import_global_average_pool(call: OnnxCall) -> Value:
 def _import_average_pool(call: OnnxCall) -> Value:
     x = call.value(0)
     height, width, channels = call.as_nchw(x)
-    window = window_of(call, kernel_shape(call), height, width)
+    window = read_window(call, kernel_shape(call), height, width)
     if window.dilation != (1, 1):
         raise call.refuse("AveragePool with dilations is not supported", "use a pool without dilations")
     if call.integer("ceil_mode", 0):

@@ -15,7 +15,7 @@ from mbn2c.ops.base.guarded import guard_float_mean, guard_staircase
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, call_done, choose_requantize, limits, unfinished
 from mbn2c.ops.base.prequantized.orders import mean_order
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
-from mbn2c.ops.base.reading import kernel_shape, window_of
+from mbn2c.ops.base.reading import kernel_shape, read_window
 from mbn2c.ops.base.requantize import FloatMean
 
 
@@ -117,7 +117,7 @@ def _pool_window(call: PrequantizedCall, x: Value) -> tuple[Window, tuple[int, i
     if call.op == "GlobalAveragePool":
         window = Window(kernel=(height, width))
     else:
-        window = window_of(call, kernel_shape(call), height, width)
+        window = read_window(call, kernel_shape(call), height, width)
         if (any(window.pad) and not call.integer("count_include_pad", 0)) or call.integer("ceil_mode", 0):
             raise call.refuse(f"{call.op} with pads that do not count, or ceil_mode, is not supported")
         if window.dilation != (1, 1):

@@ -9,7 +9,7 @@ import numpy as np
 from mbn2c.ir.axes import NCHW, Value, labeled
 from mbn2c.ir.window import Window
 from mbn2c.ops.base.call import Declined, OnnxCall
-from mbn2c.ops.base.reading import kernel_shape, window_of
+from mbn2c.ops.base.reading import kernel_shape, read_window
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,5 +80,5 @@ def read_convolution(call: OnnxCall, x: Value) -> tuple[Convolution, np.ndarray]
     bias = call.floats(2) if call.has(2) else np.zeros(out_channels)
     if bias.shape != (out_channels,):
         raise call.refuse(f"{call.op}: bias of shape {list(bias.shape)} for {out_channels} output channels")
-    window = window_of(call, kernel, height, width)
+    window = read_window(call, kernel, height, width)
     return Convolution(x, weights, group, window, (*window.output_size(height, width), out_channels)), bias

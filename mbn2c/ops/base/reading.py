@@ -65,7 +65,7 @@ def along_channels(call: OnnxCall, x: Value, index: int, array: np.ndarray) -> n
 # --- windows ---
 
 
-def window_of(call: OnnxCall, kernel: tuple[int, int], height: int, width: int) -> Window:
+def read_window(call: OnnxCall, kernel: tuple[int, int], height: int, width: int) -> Window:
     """The window of a Conv or AveragePool on an input of height x width, auto_pad resolved.
 
     source  ONNX operators Conv and AveragePool

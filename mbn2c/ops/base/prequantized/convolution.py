@@ -14,7 +14,7 @@ from mbn2c.ops.base.layer import LayerOf
 from mbn2c.ops.base.prequantized.float_layers import float_layer
 from mbn2c.ops.base.prequantized.layers import bias_of, integer_layer, weights_of
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
-from mbn2c.ops.base.reading import kernel_shape, window_of
+from mbn2c.ops.base.reading import kernel_shape, read_window
 
 
 def convolution_imports(layer_of: LayerOf) -> Mapping[OnnxName, PrequantizedImporter]:
@@ -43,7 +43,7 @@ def read_convolution(call: PrequantizedCall, x: Value, weights: np.ndarray) -> C
         raise call.refuse(
             f"{call.op}: weights of shape {list(weights.shape)} in {group} group(s) for {channels} channels"
         )
-    window = window_of(call, kernel, height, width)
+    window = read_window(call, kernel, height, width)
     return Convolution(x, weights, group, window, (*window.output_size(height, width), out_channels))
 
 
