@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,11 @@ from float_graph import run_float
 from onnx_models import DIALECTS, Net
 from shared import SHARED
 
-from mbn2c.errors import InternalError, ModelError
+from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
-from mbn2c.ir.check import LAWS, check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.text import print_graph
-from mbn2c.ops import OPERATORS, operator_of
+from mbn2c.ops import operator_of
 from mbn2c.passes import run_passes
 from mbn2c.tasks.tails import apply_tail
 
@@ -152,39 +150,3 @@ def test_fold_out_of_range_is_refused(tmp_path: Path) -> None:
     onnx.save(net.model(), tmp_path / "net.onnx")
     with pytest.raises(ModelError, match="folding a batch norm"):
         run_passes(import_model(tmp_path / "net.onnx"))
-
-
-# --- the laws ------------------------------------------------------------------------------------
-
-
-def _broken_graphs(graph: Graph) -> dict[str, Graph]:
-    """By the law each breaks. `graph` is conv2d, average_pool2d, fully_connected."""
-    conv, pool, dense = graph.nodes
-    weights = graph.tensors[conv.inputs[1]]
-    x, made = graph.tensors["x"], graph.tensors[conv.outputs[0]]
-    shrunk = replace(weights, data=weights.data[:, :2], shape=weights.data[:, :2].shape)
-    not_finite = replace(weights, data=np.full_like(weights.data, np.nan))
-    return {
-        "names_are_unique": graph.rebuild(nodes=(conv, replace(pool, name=conv.name), dense)),
-        "tensors_exist": graph.rebuild(nodes=(replace(conv, inputs=("gone", *conv.inputs[1:])), pool, dense)),
-        "nodes_stand_in_execution_order": graph.rebuild(nodes=(pool, conv, dense)),
-        "nothing_is_unused": graph.rebuild(
-            nodes=(conv, pool, replace(pool, name="idle", outputs=("idle",)), dense),
-            tensors=[replace(graph.tensors[pool.outputs[0]], name="idle")],
-        ),
-        "activations_are_nhwc": graph.rebuild(tensors=[replace(x, shape=(2, 12, 12, 3))]),
-        "ports_agree": graph.rebuild(inputs=(replace(graph.inputs[0], permutation=(0, 1, 2, 3)),)),
-        "operators_are_of_the_stage": graph.rebuild(nodes=(conv, replace(pool, op="pad"), dense)),
-        "shapes_agree": graph.rebuild(tensors=[shrunk]),
-        "everything_is_float32": graph.rebuild(tensors=[replace(made, dtype="int8")]),
-        "weights_are_constant_and_finite": graph.rebuild(tensors=[not_finite]),
-    }
-
-
-@pytest.mark.parametrize("law", [law.__name__ for law in LAWS["lowered"]])
-def test_law(law: str, tmp_path: Path) -> None:
-    onnx.save(DIALECTS["head_pool_flatten_gemm"][0]().model(), tmp_path / "net.onnx")
-    graph = run_passes(import_model(tmp_path / "net.onnx"))
-    assert check(graph, "lowered", OPERATORS) is graph
-    with pytest.raises(InternalError, match=f"law '{law}'"):
-        check(_broken_graphs(graph)[law], "lowered", OPERATORS)
