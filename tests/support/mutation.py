@@ -85,11 +85,14 @@ def mutants(file: str, source: str, seed: int) -> Iterator[Mutant]:
 
 
 def _spared(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where a change is none: type hints, which are not evaluated, and decorators."""
-    nodes: list[ast.expr | None] = []
+    """Where a change is none: type hints, which are not evaluated, decorators; and an operator's examples, which are
+    the tests' own data."""
+    nodes: list[ast.expr | ast.stmt | None] = []
     for node in ast.walk(ast.parse(source)):
         nodes += [getattr(node, "annotation", None), getattr(node, "returns", None)]
         nodes += getattr(node, "decorator_list", [])
+        if isinstance(node, ast.FunctionDef) and node.name == "cases":
+            nodes += node.body
     return [
         ((node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)) for node in nodes if node
     ]

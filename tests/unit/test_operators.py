@@ -217,19 +217,35 @@ def test_traits_are_true(name: str) -> None:
         weights = graph.constant(node.inputs[1])
         reached = (weights[..., 0] != 0).reshape(len(weights), -1).any(axis=1)
         assert ((operator.run_float(node, graph, [moved]) != result).any(axis=(0, 1, 2)) == reached).all()
-    if operator.sums_channels:
-        factors = np.exp(np.random.default_rng(4).normal(size=result.shape[3])).astype(np.float32)
-        scaled = operator.run_float(node, graph, [array * factors for array in inputs])
-        np.testing.assert_allclose(scaled, result * factors, rtol=1e-4, atol=1e-4)
-        if not any(operator.window(node).pad):
-            shifted = operator.run_float(node, graph, [array + factors for array in inputs])
-            np.testing.assert_allclose(shifted, result + factors * len(inputs), rtol=1e-4, atol=1e-4)
     if operator.is_clamp:
         assert np.array_equal(result, inputs[0])
     if operator.carries_activation:
         assert "activation" in vars(node.attributes)
     if operator.has_window:
         assert operator.window(node) == node.attributes.window
+
+
+def sums_channels(graph: Graph) -> bool:
+    """Whether scaled channels come out scaled, and shifted ones shifted where nothing is padding."""
+    operator, node = the_node(graph)
+    inputs = reals(graph)
+    result = operator.run_float(node, graph, inputs)
+    factors = np.exp(np.random.default_rng(4).normal(size=result.shape[3])).astype(np.float32)
+    if any(array.shape[3] != len(factors) for array in inputs):
+        return False
+    scaled = operator.run_float(node, graph, [array * factors for array in inputs])
+    is_sum = np.allclose(scaled, result * factors, rtol=1e-4, atol=1e-4)
+    if is_sum and not any(operator.window(node).pad):
+        shifted = operator.run_float(node, graph, [array + factors for array in inputs])
+        is_sum = np.allclose(shifted, result + factors * len(inputs), rtol=1e-4, atol=1e-4)
+    return is_sum
+
+
+@pytest.mark.parametrize("operator", [one for one in OPERATORS.values() if LOWERED in one.stages], ids=lambda o: o.name)
+def test_operators_that_sum_channels_say_so(operator: Operator) -> None:
+    """All of its cases do, or it does not say so; a clamp is what it is by its activation."""
+    graphs = [network(name) for name, (one, _) in CASES.items() if one is operator]
+    assert operator.sums_channels == (not operator.is_clamp and all(map(sums_channels, graphs)))
 
 
 @pytest.mark.parametrize("name", FLOAT)

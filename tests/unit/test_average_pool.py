@@ -1,0 +1,94 @@
+"""How ONNX files spell a mean over pixels; ONNX's own shape law says what a spelling means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx_models import Net
+
+from mbn2c.errors import ModelError
+from mbn2c.frontend import import_model
+from mbn2c.ir.window import Window
+
+Pads = tuple[int, int, int, int]
+
+
+def inferred(net: Net) -> tuple[int, ...]:
+    """Shape of the output, NCHW, as ONNX says."""
+    model = onnx.shape_inference.infer_shapes(net.output().model(), strict_mode=True)
+    return tuple(dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim)
+
+
+def pool(size: tuple[int, int], window: Window, ceil_mode: int) -> Net:
+    return Net(shape=(1, 3, *size)).then(
+        "AveragePool",
+        kernel_shape=list(window.kernel),
+        strides=list(window.stride),
+        pads=list(window.pad),
+        ceil_mode=ceil_mode,
+        count_include_pad=1,
+    )
+
+
+@pytest.mark.parametrize("size", [(12, 12), (12, 13), (13, 12), (13, 13)])
+@pytest.mark.parametrize("pad", [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (1, 1, 1, 1)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (1, 2), (2, 3)])
+def test_ceil_mode(size: tuple[int, int], pad: Pads, stride: tuple[int, int], tmp_path: Path) -> None:
+    """Allowed where it changes nothing: where ONNX infers the same shape without it."""
+    window = Window((3, 2), stride, pad)
+    net, plain = (pool(size, window, mode) for mode in (1, 0))
+    same = inferred(net) == inferred(plain)
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    if not same:
+        with pytest.raises(ModelError, match="ceil_mode"):
+            import_model(tmp_path / "net.onnx")
+        return
+    (node,) = import_model(tmp_path / "net.onnx").nodes
+    assert node.attributes.window == window
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize(
+    ("axes", "kernel"), [([2, 3], (7, 5)), ([-1, -2], (7, 5)), ([2], (7, 1)), ([3], (1, 5)), ([-2], (7, 1))]
+)
+def test_mean_over_axes(axes: list[int], kernel: tuple[int, int], keepdims: int, opset: int, tmp_path: Path) -> None:
+    net = Net(opset, (1, 3, 7, 5))
+    if opset < 18:
+        net.then("ReduceMean", axes=axes, keepdims=keepdims)
+    else:
+        net.then("ReduceMean", net.ints(*axes), keepdims=keepdims)
+    shape = inferred(net)
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    graph = import_model(tmp_path / "net.onnx")
+    (node,) = graph.nodes
+    assert node.op == "average_pool2d" and node.attributes.window == Window(kernel)
+    assert graph.outputs[0].shape == shape
+
+
+@pytest.mark.parametrize(("noop", "nodes"), [(1, 0), (0, None)])
+def test_mean_over_no_axes(noop: int, nodes: int | None, tmp_path: Path) -> None:
+    """Of all, which is refused, unless the file says that it is nothing."""
+    net = Net(18, (1, 3, 7, 5)).conv(3, 3).then("ReduceMean", noop_with_empty_axes=noop)
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    if nodes is None:
+        with pytest.raises(ModelError, match=r"ReduceMean over axes \[0, 1, 2, 3\]"):
+            import_model(tmp_path / "net.onnx")
+    else:
+        assert [node.op for node in import_model(tmp_path / "net.onnx").nodes] == ["conv2d"]
+
+
+@pytest.mark.parametrize("axes", [[1], [1, 2], [0, 1]])
+def test_mean_over_channels_is_refused(axes: list[int], tmp_path: Path) -> None:
+    onnx.save(Net(shape=(1, 3, 7, 5)).conv(3, 3).then("ReduceMean", axes=axes).model(), tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match="ReduceMean over axes"):
+        import_model(tmp_path / "net.onnx")
+
+
+def test_dilation_is_refused(tmp_path: Path) -> None:
+    net = Net(19).then("AveragePool", kernel_shape=[2, 2], dilations=[1, 2])
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match="AveragePool with dilations"):
+        import_model(tmp_path / "net.onnx")
