@@ -132,6 +132,28 @@ def test_a_fault_is_found_by_both_judges(fault: str, plan: Plan) -> None:
     assert by_checker and by_arena, (by_checker, by_arena)
 
 
+LIES_ELSEWHERE: dict[str, tuple[object, object]] = {
+    "offset": (-16, 16),
+    "row_bytes": (-1, 1),
+    "slots": (-1, 1),
+    "pad": ((0, 0, 0, 0), (2, 1, 1, 1)),
+    "pixel_stride_bytes": (-1, 1),
+    "dtype": ("float32", "uint8"),
+    "planar": (True, True),
+}
+
+
+@pytest.mark.parametrize("what", LIES_ELSEWHERE)
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("tensor", ["conv2d_1", "depthwise_conv2d_2", "toy_concat_3"])
+def test_a_view_lies_as_its_whole(tensor: str, what: str, side: int, plan: Plan) -> None:
+    """Whichever of the two is moved, and to either side."""
+    new, old = LIES_ELSEWHERE[what][side], getattr(plan.buffers[tensor], what)
+    with pytest.raises(InternalError) as caught:
+        check_overlaps(changed(plan, tensor, **{what: old + new if type(new) is int else new}))
+    assert caught.value.what.startswith("toy_concat_3 and ") and caught.value.what.endswith(f"have another {what}")
+
+
 def rings(plan: Plan) -> list[Buffer]:
     return [buffer for buffer in plan.buffers.values() if 1 < buffer.slots < buffer.rows and not buffer.view_of]
 
