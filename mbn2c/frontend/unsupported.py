@@ -21,7 +21,6 @@ _ENLARGE = "networks that enlarge a map are not supported yet"
 _HINTS = {
     **BEHIND_OUTPUTS,
     **{tail.operator: "it may only end the network" for tail in TAILS.values() if tail.over_classes},
-    "Elu": _ACTIVATION,
     "GlobalMaxPool": "use a global average pool instead",
     "MaxPool": _POOL,
     "PRelu": _ACTIVATION,

@@ -16,7 +16,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ops.base.call import OnnxCall
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.elementwise import Elementwise
+from mbn2c.ops.base.elementwise import Elementwise, without_unread
 from mbn2c.ops.base.operator import OnnxOp, clamped
 from mbn2c.ops.clamp import Clamp
 from mbn2c.ops.hard_sigmoid import HardSigmoid
@@ -130,7 +130,7 @@ class HardSwish(Elementwise):
         is_swish = abs(sixth / _SIXTH - 1) < _NEAR_ENOUGH
         if not is_swish or not np.allclose(values, self.function(swish, _PLACES), rtol=1e-5, atol=1e-5):
             return None
-        return _without_unread(graph.rebuild(nodes=[swish if one is last else one for one in graph.nodes]))
+        return without_unread(graph.rebuild(nodes=[swish if one is last else one for one in graph.nodes]))
 
 
 def _gate(x: str, y: str) -> list[OnnxOp]:
@@ -162,12 +162,3 @@ def _value(graph: Graph, tensor: str, source: str) -> np.ndarray:
 def _step(graph: Graph, node: Node, values: np.ndarray) -> np.ndarray:
     operator = _STEPS[node.op]
     return clamped(operator.run_float(node, graph, [values]), operator.activation(node))
-
-
-def _without_unread(graph: Graph) -> Graph:
-    """Without the nodes whose results nobody reads any more."""
-    while unread := [
-        node for node in graph.nodes if not graph.consumers[node.outputs[0]] and not graph.is_output(node.outputs[0])
-    ]:
-        graph = graph.rebuild(nodes=[node for node in graph.nodes if node not in unread])
-    return graph

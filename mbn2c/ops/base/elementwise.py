@@ -92,3 +92,21 @@ class Elementwise(Operator):
         table = tabulated(lambda real: self.function(node, real), x_quant, y_quant)
         attributes = LookupAttributes(tuple(int(value) for value in table), None, self.name)
         return replace(node, op="lookup", attributes=attributes), []
+
+
+# --- what functions that files spell in several nodes are recognised by ---
+
+
+def only_number(graph: Graph, affine: Node) -> float:
+    """The factor of x * scale + shift that is one number, without a shift; 0 of any other one."""
+    scale, shift = (graph.constant(name) for name in affine.inputs[1:])
+    return float(scale[0]) if (scale == scale[0]).all() and not shift.any() else 0.0
+
+
+def without_unread(graph: Graph) -> Graph:
+    """Without the nodes whose results nobody reads any more."""
+    while unread := [
+        node for node in graph.nodes if not graph.consumers[node.outputs[0]] and not graph.is_output(node.outputs[0])
+    ]:
+        graph = graph.rebuild(nodes=[node for node in graph.nodes if node not in unread])
+    return graph

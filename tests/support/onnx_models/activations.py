@@ -49,3 +49,10 @@ def activation_after_add() -> Net:
 def activation_of_an_output() -> Net:
     net = Net().conv(3, 4).output()
     return net.then("Relu").output()
+
+
+@dialect("conv2d silu conv2d elu conv2d elu conv2d tanh conv2d")
+def smooth_activations() -> Net:
+    """ONNX's own operators for them; Swish is of opset 24."""
+    net = Net(opset=24).conv(3, 4).then("Swish", alpha=1.5).conv(4, 4).then("Celu", alpha=0.5)
+    return net.conv(4, 4).then("Selu").conv(4, 4).then("Tanh").conv(4, 4)

@@ -85,7 +85,7 @@ class Net:
         opsets = [helper.make_opsetid("", self.opset)]
         opsets += [helper.make_opsetid(domain, version) for domain, version in self.domains.items()]
         return helper.make_model(
-            graph, opset_imports=opsets, functions=self.functions, ir_version=min(10, 3 + self.opset // 3)
+            graph, opset_imports=opsets, functions=self.functions, ir_version=min(11, 3 + self.opset // 3)
         )
 
 
