@@ -132,7 +132,7 @@ class ScalarKernel:
     accumulates: bool = False
     reads_slices: bool = False
     writes_slices: bool = False
-    wants_row: bool = False
+    wants_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,8 @@ class Kernel:
     writes_planar     whether it can write such rows of this node's output
     reads_slices      whether the pixels of its inputs may lie further apart than they are long; it asks a `PixelStride`
     writes_slices     whether those of its output may
-    wants_row         whether it is told which output row it makes, padding not counted, behind its other arguments
+    wants_place       whether it is told, behind its other arguments, which output row it makes and which column comes
+                      first, padding not counted
     reads_past_bytes  how many bytes behind its input rows it may read (and not use)
     """
 
@@ -177,6 +178,6 @@ class Kernel:
     writes_planar: Callable[[Node, Graph], bool] = _never
     reads_slices: bool = False
     writes_slices: bool = False
-    wants_row: bool = False
+    wants_place: bool = False
     reads_past_bytes: int = 0
     rates_in_strip: Callable[[Node, Graph], Rates] | None = None

@@ -242,7 +242,7 @@ class _Machine:
         """Some columns of one output row by the operator's own rule; padding lies in the rows of the windows."""
         node = self.graph.producer[now.call.write]
         windows = [np.stack(part)[None] for part in _split(rows, [len(needed[y]) for needed in now.rows])]
-        return OPERATORS[node.op].run_row(node, self.graph, windows, y)
+        return OPERATORS[node.op].run_row(node, self.graph, windows, y, now.inner(now.piece)[0])
 
     def _view(self, now: Progress, rows: list[np.ndarray]) -> None:
         """Note what the row is that now is there; nothing is written."""
@@ -251,7 +251,7 @@ class _Machine:
         if 0 <= y < now.output.height:
             windows = [row[None, None, left : left + now.output.width] for row in rows]
             node = self.graph.producer[now.call.write]
-            self.values[now.call.write][0, y] = OPERATORS[node.op].run_row(node, self.graph, windows, y)
+            self.values[now.call.write][0, y] = OPERATORS[node.op].run_row(node, self.graph, windows, y, 0)
 
     def _accumulate(self, now: Progress, pixels: np.ndarray) -> None:
         """Add a piece of an input row to the int32 sums in scratch; make the output of them after the last."""

@@ -125,7 +125,7 @@ typedef struct {
     int8_t *out;          /* the first pixel that it makes, */
     int32_t count;        /* how many, */
     void *scratch;        /* its working memory or NULL, */
-    int32_t y;            /* and which row it is, padding not counted */
+    int32_t y, x;         /* and which row it is, from which column on, padding not counted */
     int is_last;          /* of a step that sums rows up: no more rows follow */
     int seen_step;        /* what an observer sees when that is done: */
     const int8_t *seen;
@@ -304,7 +304,7 @@ MBN_INLINE void mbn_find_rows(const mbn_row *row, int number, int32_t y, const m
 MBN_INLINE mbn_row mbn_first(const mbn_network *network, const int8_t **in, int8_t *arena, void *made, uint8_t *piece,
                              int step, const int8_t *pixels)
 {
-    const mbn_row row = {network, arena, made, piece, pixels, step, in, NULL, 0, NULL, 0, 0, 0, NULL, 0};
+    const mbn_row row = {network, arena, made, piece, pixels, step, in, NULL, 0, NULL, 0, 0, 0, 0, NULL, 0};
     return row;
 }
 
@@ -407,6 +407,7 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
     row->out = out;
     row->count = count;
     row->y = y;
+    row->x = piece != NULL ? piece->first : 0;
     row->scratch = step->scratch < 0 ? NULL : row->arena + step->scratch;
     row->seen_step = number;
     row->seen = buffer->is_planar ? start : out;

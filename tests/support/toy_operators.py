@@ -41,12 +41,12 @@ class Toy(Operator):
     """Its kernel finds pixels anywhere: bytes from one to the next are the Plan's to say."""
 
     attributes = ToyAttributes
-    wants_row = False
+    wants_place = False
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         params = Params(f"mbn_{self.name}_params", integers(*PARAMS))
         one = ScalarKernel(
-            self.name, params, self.pack, reads_slices=True, writes_slices=True, wants_row=self.wants_row
+            self.name, params, self.pack, reads_slices=True, writes_slices=True, wants_place=self.wants_place
         )
         return (one,)
 
@@ -121,7 +121,7 @@ class Upsample(Toy):
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         return inputs[0].repeat(node.attributes.factor[0], axis=1).repeat(node.attributes.factor[1], axis=2)
 
-    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int) -> np.ndarray:
+    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
         return windows[0][0, 0].repeat(node.attributes.factor[1], axis=0)
 
 
@@ -169,25 +169,27 @@ class Blend(Toy):
         above, below = (inputs[0][:, [pair[k] for pair in rows]] for k in (0, 1))
         return above ^ ~(below ^ -128)
 
-    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int) -> np.ndarray:
+    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
         above, below = windows[0][0]
         return above ^ ~(below ^ -128)
 
 
 class Row(Toy):
-    """Pixel ^ number of the row: its kernel is told which row it makes."""
+    """Pixel ^ number of the row ^ number of the column: its kernel is told which it makes."""
 
     name = "toy_row"
-    wants_row = True
+    wants_place = True
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return shapes[0]
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        return inputs[0] ^ np.arange(inputs[0].shape[1], dtype=np.int8)[None, :, None, None]
+        rows, columns = (np.arange(extent, dtype=np.int8) for extent in inputs[0].shape[1:3])
+        return inputs[0] ^ rows[None, :, None, None] ^ columns[None, None, :, None]
 
-    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int) -> np.ndarray:
-        return windows[0][0, 0] ^ np.int8(y)
+    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
+        columns = np.arange(x, x + windows[0].shape[2], dtype=np.int8)
+        return windows[0][0, 0] ^ np.int8(y) ^ columns[:, None]
 
 
 TOYS: dict[str, Operator] = {toy.name: toy for toy in (Concat(), Slice(), Upsample(), AddVector(), Blend(), Row())}

@@ -43,7 +43,7 @@ def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: P
         "title": f"{comment(node.name)}, {_op_text(node)}",
         "kernel": kernel.function,
         "params": kernel.params,
-        "wants_row": kernel.wants_row,
+        "wants_place": kernel.wants_place,
         "field_lines": wrapped([*(f"{field}," for field in fields[:-1]), fields[-1]]),
     }
 

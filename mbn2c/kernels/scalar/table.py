@@ -24,7 +24,7 @@ def row_of(op: str, kernel: ScalarKernel) -> Kernel:
         accumulates=kernel.accumulates,
         reads_slices=kernel.reads_slices,
         writes_slices=kernel.writes_slices,
-        wants_row=kernel.wants_row,
+        wants_place=kernel.wants_place,
     )
 
 

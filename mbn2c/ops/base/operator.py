@@ -254,8 +254,8 @@ class Operator:
         """The exact int8 result. inputs: int8 NHWC, one per `activations`; returns int8 NHWC."""
         raise AssertionError(f"{self.name} does not exist in int8")
 
-    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int) -> np.ndarray:
-        """The exact int8 result of some columns of output row y, made of the rows and columns they need.
+    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
+        """The exact int8 result of some columns of output row y, from x on, made of the rows and columns they need.
 
         windows  int8 [1, rows, columns, C], one per `activations`, padding among them
         returns  int8 [columns, C]
