@@ -16,13 +16,10 @@ from mbn2c.tasks.tails import BEHIND_OUTPUTS, TAIL_OF_OPERATOR, TAILS
 # Operators that only change how a tensor is looked at, so that they may stand behind a tail too.
 PASS_ON = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 _ACTIVATION = "train with ReLU or ReLU6 in its place"
-_POOL = "use a stride or an average pool instead"
 _ENLARGE = "networks that enlarge a map are not supported yet"
 _HINTS = {
     **BEHIND_OUTPUTS,
     **{tail.operator: "it may only end the network" for tail in TAILS.values() if tail.over_classes},
-    "GlobalMaxPool": "use a global average pool instead",
-    "MaxPool": _POOL,
     "PRelu": _ACTIVATION,
     "Resize": _ENLARGE,
     "Upsample": _ENLARGE,

@@ -37,6 +37,11 @@ class Window:
             (width + left + right - extent_width) // self.stride[1] + 1,
         )
 
+    def places(self, axis: int, position: int) -> tuple[int, ...]:
+        """The input rows (axis 0) or columns (axis 1) of output row or column `position`; pads lie outside of it."""
+        first = position * self.stride[axis] - self.pad[axis]
+        return tuple(first + k * self.dilation[axis] for k in range(self.kernel[axis]))
+
     @property
     def is_pointwise(self) -> bool:
         """Whether an output pixel reads the input pixel in its place and no other."""

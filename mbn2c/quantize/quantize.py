@@ -44,12 +44,16 @@ def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
 def activation_quants(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Quant]:
     """Scale and zero point of every activation.
 
-    From the last operator to the first, each may tie those of its inputs to that of its output.
+    From the first operator to the last, each may tie the range of its output to that of an input. Then, from the last
+    to the first, it may tie the scales of its inputs to that of its output.
     """
-    quants = {name: activation_quant(found.low, found.high) for name, found in ranges.items()}
+    tied = dict(ranges)
+    for node in graph.nodes:
+        tied |= {name: tied[other] for name, other in operator_of(node).tie_ranges(node).items()}
+    quants = {name: activation_quant(found.low, found.high) for name, found in tied.items()}
 
     def with_scale(name: str, scale: np.float32) -> Quant:
-        return quant_with_scale(scale, ranges[name].low)
+        return quant_with_scale(scale, tied[name].low)
 
     for node in reversed(graph.nodes):
         quants |= operator_of(node).tie_quants(node, graph, quants, with_scale)

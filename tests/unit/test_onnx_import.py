@@ -153,7 +153,10 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
         _net(lambda n: n.then("AveragePool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)),
         "ceil_mode",
     ),
-    "max pool": (_net(lambda n: n.then("MaxPool", kernel_shape=[2, 2])), "operator MaxPool"),
+    "max pool that sees padding only": (
+        _net(lambda n: n.then("MaxPool", kernel_shape=[2, 2], dilations=[40, 40], pads=[20, 20, 20, 20])),
+        "would see padding only",
+    ),
     "mean over channels": (_net(lambda n: n.conv(3, 4).then("ReduceMean", axes=[1])), "ReduceMean over axes [1]"),
     "softmax in the middle": (
         _net(lambda n: n.head(3).then("Softmax").then("Relu")),

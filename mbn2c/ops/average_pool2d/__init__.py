@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, Value
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Window
@@ -39,7 +39,7 @@ from mbn2c.ops.base.operator import (
 )
 from mbn2c.ops.base.packing import INT32, covers_input, integers, requantize_fields, sum_bytes, window_fields
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
-from mbn2c.ops.base.reading import kernel_shape, read_window
+from mbn2c.ops.base.reading import kernel_shape, read_reduction, read_window
 from mbn2c.ops.base.requantize import first_channel, is_in_float
 from mbn2c.ops.base.spelling import spell_qlinear_conv
 from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
@@ -246,29 +246,10 @@ def _import_average_pool(call: OnnxCall) -> Value:
 def _import_reduce_mean(call: OnnxCall) -> Value:
     """The mean over height, width or both."""
     x = call.value(0)
-    rank = len(x.shape)
-    nothing = call.opset >= 18 and call.integer("noop_with_empty_axes", 0)
-    axes = call.axes(rank, 18, [] if nothing else list(range(rank)))
-    if not axes:
-        axes = [] if nothing else list(range(rank))
-    reduced = {axis for position in axes for axis in x.groups[position]}
-    extents = list(call.extents(x))
-    if not reduced <= {HEIGHT, WIDTH}:
-        raise call.refuse(
-            f"ReduceMean over axes {axes} of {list(x.shape)} is not supported",
-            "only the mean over height and width compiles",
-        )
-    kept = [position for position in range(rank) if position not in axes]
-    if call.integer("keepdims", 1):
-        shape = tuple(1 if position in axes else extent for position, extent in enumerate(x.shape))
-        groups = tuple(() if position in axes else group for position, group in enumerate(x.groups))
-    else:
-        shape = tuple(x.shape[position] for position in kept)
-        groups = tuple(x.groups[position] for position in kept)
-    if not reduced:
-        return replace(x, shape=shape, groups=groups)
-    kernel = (extents[HEIGHT] if HEIGHT in reduced else 1, extents[WIDTH] if WIDTH in reduced else 1)
-    window = Window(kernel=kernel)
-    pooled = (1, *window.output_size(extents[HEIGHT], extents[WIDTH]), extents[CHANNEL])
+    window, value = read_reduction(call, x, 18)
+    if window is None:
+        return value
+    _, height, width, channels = call.extents(x)
+    pooled = (1, *window.output_size(height, width), channels)
     tensor = call.emit(AveragePool2d.name, [x], pooled, AveragePool2dAttributes(window))
-    return Value(tensor, shape, groups)
+    return replace(value, tensor=tensor)

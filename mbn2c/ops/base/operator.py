@@ -142,9 +142,7 @@ class Operator:
 
         axis  0 for rows, 1 for columns
         """
-        window = self.window(node)
-        first = position * window.stride[axis] - window.pad[axis]
-        return tuple(first + k * window.dilation[axis] for k in range(window.kernel[axis]))
+        return self.window(node).places(axis, position)
 
     def activations(self, node: Node, graph: Graph) -> tuple[str, ...]:
         """The inputs that are not constants."""
@@ -235,6 +233,10 @@ class Operator:
         return {}
 
     # --- int8 ------------------------------------------------------------------------------------
+
+    def tie_ranges(self, node: Node) -> Mapping[str, str]:
+        """Activations whose range shall be that of another one, where all they hold is among what that one holds."""
+        return {}
 
     def tie_quants(
         self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, Value
@@ -65,6 +67,38 @@ def along_channels(call: OnnxCall, x: Value, index: int, array: np.ndarray) -> n
 # --- windows ---
 
 
+def read_reduction(call: OnnxCall, x: Value, input_since: int) -> tuple[Window | None, Value]:
+    """The window of a ReduceMean or ReduceMax over height, width or both, and the output, its tensor not yet named.
+
+    input_since  the opset since which `axes` is an input
+    returns      no window, and x in the output's shape, where nothing is reduced
+    """
+    rank = len(x.shape)
+    nothing = call.opset >= input_since and call.integer("noop_with_empty_axes", 0)
+    axes = call.axes(rank, input_since, [] if nothing else list(range(rank)))
+    if not axes:
+        axes = [] if nothing else list(range(rank))
+    reduced = {axis for position in axes for axis in x.groups[position]}
+    extents = call.extents(x)
+    if not reduced <= {HEIGHT, WIDTH}:
+        raise call.refuse(
+            f"{call.op} over axes {axes} of {list(x.shape)} is not supported",
+            f"only {call.op} over height and width compiles",
+        )
+    kept = [position for position in range(rank) if position not in axes]
+    if call.integer("keepdims", 1):
+        shape = tuple(1 if position in axes else extent for position, extent in enumerate(x.shape))
+        groups = tuple(() if position in axes else group for position, group in enumerate(x.groups))
+    else:
+        shape = tuple(x.shape[position] for position in kept)
+        groups = tuple(x.groups[position] for position in kept)
+    value = replace(x, shape=shape, groups=groups)
+    if not reduced:
+        return None, value
+    kernel = (extents[HEIGHT] if HEIGHT in reduced else 1, extents[WIDTH] if WIDTH in reduced else 1)
+    return Window(kernel=kernel), value
+
+
 def read_window(call: OnnxCall, kernel: tuple[int, int], height: int, width: int) -> Window:
     """The window of a Conv or AveragePool on an input of height x width, auto_pad resolved.
 
@@ -118,3 +152,32 @@ def kernel_shape(call: OnnxCall, default: tuple[int, ...] | None = None) -> tupl
     if len(found) != 2:
         raise call.refuse(f"{call.op}: kernel_shape {list(found)} is not two numbers", "only 2-D networks compile")
     return found[0], found[1]
+
+
+def read_pool_window(call: OnnxCall, height: int, width: int) -> tuple[Window, tuple[int, int]]:
+    """The window of a MaxPool or AveragePool, and how many of its lowest rows and rightmost columns of pads are there
+    because of ceil_mode only.
+
+    raises  ModelError, too, where a window would see padding only
+    source  ONNX operators MaxPool and AveragePool; a last window that begins behind the input and its left pad is
+            left out, as ONNX Runtime and ONNX since opset 22 do
+    """
+    window = read_window(call, kernel_shape(call), height, width)
+    extra = [0, 0]
+    if call.integer("ceil_mode", 0):
+        for axis, size in ((0, height), (1, width)):
+            before, after, step = window.pad[axis], window.pad[axis + 2], window.stride[axis]
+            count = -(-(size + before + after - window.extent[axis]) // step) + 1
+            if (count - 1) * step >= size + before:
+                count -= 1
+            extra[axis] = max((count - 1) * step + window.extent[axis] - (size + before + after), 0)
+    top, left, bottom, right = window.pad
+    window = replace(window, pad=(top, left, bottom + extra[0], right + extra[1]))
+    for axis, size in ((0, height), (1, width)):
+        for position in range(window.output_size(height, width)[axis]):
+            if not any(0 <= place < size for place in window.places(axis, position)):
+                raise call.refuse(
+                    f"{call.op}: with pads {list(window.pad)} an output would see padding only",
+                    "give the layer smaller pads or dilations",
+                )
+    return window, (extra[0], extra[1])

@@ -132,6 +132,7 @@ class PrequantizedBuilder(Builder):
     meanings   by ONNX name, as `values`
     quants     of the Graph's activations, as far as known
     unfinished float layers that still wait for their QuantizeLinear, by output tensor
+    ties       of the Graph's activations: what must have the same quantization
     ends       ONNX names after which no layer comes, as `tails.ends_of`
     """
 
@@ -140,6 +141,7 @@ class PrequantizedBuilder(Builder):
     ends: Set[str] = frozenset()
     meanings: dict[str, Meaning] = field(default_factory=dict)
     quants: dict[str, Quant] = field(default_factory=dict)
+    ties: dict[str, list[str]] = field(default_factory=dict)
     probes: dict[str, Probe] = field(default_factory=dict)
     unfinished: dict[str, Finish] = field(default_factory=dict)
     dequantized_constants: dict[str, PrequantizedConstant] = field(default_factory=dict)
@@ -160,6 +162,7 @@ class PrequantizedBuilder(Builder):
 
         raises  ModelError if they do not
         """
+        is_news = tensor not in self.quants
         known = self.quants.setdefault(tensor, in_file.quant)
         if known.scale[0] != in_file.quant.scale[0] or known.zero_point != in_file.quant.zero_point:
             raise call.refuse(
@@ -167,6 +170,21 @@ class PrequantizedBuilder(Builder):
                 f"it was made with {known.scale[0]:.9g}, {known.zero_point}",
                 "quantize the model again: both ends of a tensor must agree",
             )
+
+        if is_news:
+            for other in self.ties.get(tensor, ()):
+                self.set_quant(call, other, in_file)
+
+    def tie(self, call: OnnxCall, one: str, other: str) -> None:
+        """Two activations have the same quantization, as soon as anybody says one of them.
+
+        raises  ModelError if they are known to differ
+        """
+        self.ties.setdefault(one, []).append(other)
+        self.ties.setdefault(other, []).append(one)
+        for known, unknown in ((one, other), (other, one)):
+            if known in self.quants:
+                self.set_quant(call, unknown, FileQuant(self.quants[known], False))
 
     def note_probe(self, name: str, value: Value, unsigned: bool) -> None:
         """Where ONNX Runtime's value of a tensor is found; the first place counts."""

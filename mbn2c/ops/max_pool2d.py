@@ -1,0 +1,272 @@
+"""max_pool2d: the largest value in a window; the global one is the window that covers the input.
+
+input    x [1, H, W, C]; pads are never the largest
+output   [1, H_out, W_out, C]
+source   ONNX operators MaxPool and GlobalMaxPool; in int8 the MaxPool of int8 tensors, since quantization keeps order
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mbn2c.ir.axes import NCHW, Value, labeled
+from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel
+from mbn2c.ir.window import Window
+from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
+from mbn2c.ops.base.case import Case, same_window
+from mbn2c.ops.base.levels import INT8_LEVELS, tabulated
+from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, onnx_window, quant_of, spread, taps, windowed_shape
+from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
+from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.reading import read_pool_window, read_reduction
+from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
+
+
+@dataclass(frozen=True)
+class MaxPool2dAttributes:
+    """max_pool2d, input (x).
+
+    table  int8 form: what each largest value becomes, for -128 first; None where x has the output's scale and zero
+           point, as it has unless another reader of the output wanted another one
+    """
+
+    window: Window = Window()
+    table: tuple[int, ...] | None = None
+
+
+PARAMS = Params(
+    "mbn_max_pool_params",
+    (
+        *integers("channels"),
+        (INT32, "in_bytes", "from an input pixel to the next"),
+        (INT32, "out_bytes", "from an output pixel to the next"),
+        *integers("height", "width", "kernel_height", "kernel_width", "stride_height", "stride_width"),
+        *integers("dilation_height", "dilation_width", "top", "left"),
+        (INT8_ARRAY, "table", "of the largest value, for -128 first; 0: there is none"),
+    ),
+)
+
+
+def pack(node: Node, graph: Graph) -> Packed:
+    """PARAMS; they serve every kernel of the operator."""
+    window: Window = node.attributes.window
+    x, output = node.inputs[0], node.outputs[0]
+    _, height, width, channels = graph.tensors[x].shape
+    fields: dict[str, int | str | PixelStride] = {
+        "channels": channels,
+        "in_bytes": PixelStride(x),
+        "out_bytes": PixelStride(output),
+        "height": height,
+        "width": width,
+    }
+    for name, pair in (("kernel", window.kernel), ("stride", window.stride), ("dilation", window.dilation)):
+        fields |= {f"{name}_height": pair[0], f"{name}_width": pair[1]}
+    fields |= {"top": window.pad[0], "left": window.pad[1]}
+    if node.attributes.table is None:
+        return Packed({**fields, "table": 0})
+    return Packed({**fields, "table": "table"}, {"table": np.array(node.attributes.table, np.int8)})
+
+
+class MaxPool2d(Operator):
+    """The largest value in a window."""
+
+    name = "max_pool2d"
+    in_words = "max pool"
+    attributes = MaxPool2dAttributes
+
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return {("", "MaxPool"): _import, ("", "GlobalMaxPool"): _import, ("", "ReduceMax"): _import_reduce_max}
+
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        return {("", "MaxPool"): _import_prequantized, ("", "GlobalMaxPool"): _import_prequantized}
+
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        return windowed_shape(self.window(node), shapes[0], shapes[0][3]) if len(shapes) == 1 else None
+
+    def is_channelwise(self, node: Node) -> bool:
+        return True
+
+    def check_attributes(self, node: Node, graph: Graph) -> str:
+        table = node.attributes.table
+        fits = table is None or (len(table) == 256 and all(INT8_MIN <= entry <= INT8_MAX for entry in table))
+        return "" if fits else "the table does not map int8 to int8"
+
+    def cases(self) -> Mapping[str, Case]:
+        def case(x: Shape, window: Window | None = None) -> Case:
+            return Case((x,), MaxPool2dAttributes(window or Window((x[1], x[2]))))
+
+        return {
+            "global": case((1, 7, 5, 9)),
+            "2x2 stride 2": case((1, 6, 7, 3), Window((2, 2), (2, 2))),
+            "3x3 stride 2, pads": case((1, 7, 8, 5), same_window(3, 2)),
+            "3x3 stride 2 beyond the border": case((1, 8, 8, 4), Window((3, 3), (2, 2), (0, 0, 1, 1))),
+            "5x5 stride 1, pads": case((1, 6, 5, 2), same_window(5, 1)),
+            "3x2 dilation 2x3": case((1, 8, 9, 3), Window((3, 2), (1, 2), (2, 1, 1, 0), (2, 3))),
+            "3x3, 32 channels": case((1, 6, 6, 32), Window((3, 3), (2, 2))),
+            "1x1 stride 2": case((1, 5, 6, 4), Window((1, 1), (2, 2))),
+        }
+
+    # --- float32 ---
+
+    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        return _largest(inputs[0], node.attributes.window, -np.inf)
+
+    def gradient(
+        self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
+    ) -> Sequence[np.ndarray]:
+        """All of it goes to the first of the largest."""
+        window: Window = node.attributes.window
+        views = np.stack(taps(_padded(inputs[0], window, -np.inf), window))
+        first = views.argmax(axis=0)
+        return [spread(window, inputs[0].shape, (gradient * (first == tap) for tap in range(len(views))))]
+
+    def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
+        return inputs[0]
+
+    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        return [OnnxOp("MaxPool", node.inputs, node.outputs, onnx_window(node.attributes.window))]
+
+    def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:
+        window: Window = node.attributes.window
+        shape = graph.tensors[node.inputs[0]].shape
+        if window.kernel == shape[1:3] and not any(window.pad):
+            largest = OnnxOp("ReduceMax", node.inputs, node.outputs, {"axes": [2, 3], "keepdims": 1})
+            return {"GlobalMaxPool": [OnnxOp("GlobalMaxPool", node.inputs, node.outputs)], "ReduceMax": [largest]}
+        if window.pad != (0, 0, 1, 1):
+            return {}
+        attributes = {**onnx_window(window), "pads": [0, 0, 0, 0], "ceil_mode": 1}
+        same = {name: value for name, value in onnx_window(window).items() if name != "pads"}
+        return {
+            "ceil_mode": [OnnxOp("MaxPool", node.inputs, node.outputs, attributes)],
+            "SAME": [OnnxOp("MaxPool", node.inputs, node.outputs, {**same, "auto_pad": "SAME_UPPER"})],
+        }
+
+    # --- int8 ---
+
+    def tie_ranges(self, node: Node) -> Mapping[str, str]:
+        """What the output holds the input holds, and an equal scale saves the table."""
+        return {node.outputs[0]: node.inputs[0]}
+
+    def tie_quants(
+        self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
+    ) -> Mapping[str, Quant]:
+        """An input that nobody else reads is rounded to the output's steps at once. Not one that ends in a clamp, which
+        its own range does, unless the output's range ends there, too."""
+        x, y = node.inputs[0], quants[node.outputs[0]]
+        if len(graph.consumers[x]) > 1 or x not in graph.producer or graph.is_output(x):
+            return {}
+        clamp = getattr(graph.producer[x].attributes, "activation", None)
+        is_relu = clamp is not None and (clamp.low, clamp.high) == (0, np.inf)
+        return {x: y} if clamp is None or (is_relu and y.zero_point == INT8_MIN) else {}
+
+    def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
+        table = tabulated(lambda real: real, quants[node.inputs[0]], quants[node.outputs[0]])
+        is_same = np.array_equal(table, INT8_LEVELS)
+        attributes = replace(node.attributes, table=None if is_same else tuple(int(entry) for entry in table))
+        return replace(node, attributes=attributes), []
+
+    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        largest = _largest(inputs[0], node.attributes.window, INT8_MIN)
+        table = node.attributes.table
+        return largest if table is None else np.array(table, np.int8)[largest.astype(np.int64) - INT8_MIN]
+
+    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
+        """The pads among the windows hold the zero point, which might be the largest: they are left out."""
+        window: Window = node.attributes.window
+        _, height, width, _ = graph.tensors[node.inputs[0]].shape
+        found = windows[0].copy()
+        left = x * window.stride[1] - window.pad[1]
+        columns = np.arange(left, left + found.shape[2])
+        rows = np.array(window.places(0, y))
+        found[:, (rows < 0) | (rows >= height)] = INT8_MIN
+        found[:, :, (columns < 0) | (columns >= width)] = INT8_MIN
+        tight = replace(window, stride=(1, window.stride[1]), pad=(0, 0, 0, 0), dilation=(1, window.dilation[1]))
+        return self.run(replace(node, attributes=replace(node.attributes, window=tight)), graph, [found])[0, 0]
+
+    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        x, output = node.inputs[0], node.outputs[0]
+        if node.attributes.table is None:
+            return [OnnxOp("MaxPool", (x,), (output,), onnx_window(node.attributes.window))]
+        # Dequantizing keeps order and quantizing does: the pool may stand between them.
+        read, real = spell_dequantize(graph, x, node.name)
+        largest = f"{output}__real"
+        pool = OnnxOp("MaxPool", (real,), (largest,), onnx_window(node.attributes.window))
+        return [read, pool, spell_quantize(largest, output, quant_of(graph, output))]
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        return (ScalarKernel("max_pool2d", PARAMS, pack, reads_slices=True, writes_slices=True, wants_place=True),)
+
+
+def needs_no_border(node: Node, graph: Graph) -> bool:
+    """Whether a kernel may take pads as they lie in memory, and has no table to apply."""
+    no_pad_is_larger = not any(node.attributes.window.pad) or quant_of(graph, node.inputs[0]).zero_point == INT8_MIN
+    return no_pad_is_larger and node.attributes.table is None
+
+
+def _padded(x: np.ndarray, window: Window, lowest: float) -> np.ndarray:
+    """NHWC `x` in pads of a value that is never the largest."""
+    top, left, bottom, right = window.pad
+    return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=lowest)
+
+
+def _largest(x: np.ndarray, window: Window, lowest: float) -> np.ndarray:
+    views = taps(_padded(x, window, lowest), window)
+    largest = views[0].copy()
+    for view in views[1:]:
+        np.maximum(largest, view, out=largest)
+    return largest
+
+
+# --- how ONNX files spell it ---
+
+
+def _read(call: OnnxCall, x: Value) -> tuple[Window, tuple[int, int, int]]:
+    """The window, and (H, W, C) of the output."""
+    height, width, channels = call.as_nchw(x)
+    window = Window((height, width)) if call.op == "GlobalMaxPool" else read_pool_window(call, height, width)[0]
+    return window, (*window.output_size(height, width), channels)
+
+
+def _import(call: OnnxCall) -> Value:
+    x = call.value(0)
+    window, extents = _read(call, x)
+    return call.emit_nchw(MaxPool2d.name, [x], extents, MaxPool2dAttributes(window))
+
+
+def _import_reduce_max(call: OnnxCall) -> Value:
+    """The largest over height, width or both."""
+    x = call.value(0)
+    window, value = read_reduction(call, x, 18)
+    if window is None:
+        return value
+    _, height, width, channels = call.extents(x)
+    pooled = (1, *window.output_size(height, width), channels)
+    return replace(value, tensor=call.emit(MaxPool2d.name, [x], pooled, MaxPool2dAttributes(window)))
+
+
+# --- how quantized ones do ---
+
+
+def _import_prequantized(call: PrequantizedCall) -> Value | Declined:
+    """Of integers, or of the float32 numbers that they stand for: the same integers are the largest.
+
+    source  ONNX operator MaxPool on int8 and uint8
+    """
+    x, meaning = call.value(0), call.meaning(0)
+    if meaning.is_real and len(meaning.steps) != 1:
+        return Declined(f"{call.op} in float32 of something that is not quantized is not supported")
+    window, (height, width, channels) = _read(call, x)
+    extents = (1, height, width, channels)
+    output = call.builder.activation(call.node.outputs[0], extents, call)
+    call.builder.nodes.append(Node(call.name, MaxPool2d.name, (x.tensor,), (output,), MaxPool2dAttributes(window)))
+    call.builder.tie(call, x.tensor, output)
+    call.builder.meanings[call.node.outputs[0]] = meaning
+    made = labeled(output, (1, channels, height, width), NCHW)
+    if not meaning.is_real:
+        call.builder.note_probe(call.node.outputs[0], made, meaning.unsigned)
+    return made
