@@ -44,6 +44,9 @@ from mbn2c.kernels.arm_dsp.depthwise import (
 from mbn2c.kernels.armv7m.table import DEPTHWISE_RATES
 from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
 from mbn2c.ops.base.packing import sum_bytes
+from mbn2c.ops.max_pool2d import PARAMS as MAX_POOL_PARAMS
+from mbn2c.ops.max_pool2d import needs_no_border
+from mbn2c.ops.max_pool2d import pack as pack_max_pool
 
 _HEADERS = ("arm_dsp/mbn_arm_dsp.h", "arm_dsp/mbn_dsp.h", "arm/mbn_arm_asm.h")
 _CONV_CORE = "arm_dsp/conv_core.c"
@@ -109,6 +112,7 @@ def pack_add(node: Node, graph: Graph) -> Packed:
 
 _RATES = Rates(0.733, 6.3, 270, 0.2, 0.4, 0.147, 2)
 _PLANAR_RATES = Rates(1.95, 0, 40, 1.38, 0.4)
+_MAX_POOL_RATES = Rates(0, 7.5, 150, 0, 0.4)
 _INTERLEAVED_RATES = Rates(2.78, 0, 120, 0, 0.4, 0.46, 2)
 
 
@@ -227,6 +231,12 @@ KERNELS = (
     _depthwise(),
     _depthwise_interleaved(),
     _row("add", "add", "add", pack_add, accepts=accepts_add),
+    replace(
+        _row("max_pool2d", "max_pool2d", "", pack_max_pool, accepts=needs_no_border, rates=_MAX_POOL_RATES),
+        params=MAX_POOL_PARAMS.name,
+        reads_slices=True,
+        writes_slices=True,
+    ),
     _row(
         "average_pool2d",
         "global_average_pool",

@@ -5,6 +5,8 @@ Constants are packed as the assembly reads them: see templates/kernels/arm_mve/m
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Rates
 from mbn2c.kernels.arm_common import accepts_pool, is_linear_add, pack_pool, with_odd_channels
@@ -30,6 +32,9 @@ from mbn2c.kernels.arm_mve.depthwise import (
 )
 from mbn2c.ops.add import pack_add
 from mbn2c.ops.base.packing import sum_bytes
+from mbn2c.ops.max_pool2d import PARAMS as MAX_POOL_PARAMS
+from mbn2c.ops.max_pool2d import needs_no_border
+from mbn2c.ops.max_pool2d import pack as pack_max_pool
 
 _PAST_BYTES = VECTOR_BYTES - 1
 _HEADERS = ("arm_mve/mbn_arm_mve.h", "arm_mve/mbn_mve.h", "arm/mbn_arm_asm.h")
@@ -44,6 +49,7 @@ def accepts_add(node: Node, graph: Graph) -> bool:
 
 _RATES = Rates(0.107, 3.0, 355, 0.04, 0.4, 0.015, 4)
 _PLANAR_RATES = Rates(0.65, 0, 380, 0, 0.4, 0.36, 4)
+_MAX_POOL_RATES = Rates(0, 3.5, 150, 0, 0.4)
 _INTERLEAVED_RATES = Rates(0.84, 0, 160, 0, 0.4)
 
 
@@ -132,6 +138,12 @@ KERNELS = (
         rates=_INTERLEAVED_RATES,
     ),
     _row("add", "add", "add", pack_add, accepts=accepts_add),
+    replace(
+        _row("max_pool2d", "max_pool2d", "", pack_max_pool, accepts=needs_no_border, rates=_MAX_POOL_RATES),
+        params=MAX_POOL_PARAMS.name,
+        reads_slices=True,
+        writes_slices=True,
+    ),
     _row(
         "average_pool2d",
         "global_average_pool",

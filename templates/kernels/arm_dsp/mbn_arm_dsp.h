@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "mbn_kernels.h"
+
 #include "mbn_version.h"
 #if MBN_VERSION != 100
 #error "mbn_arm_dsp.h is of another version of mbn2c: take all files from one build"
@@ -229,6 +231,9 @@ void mbn_depthwise_conv2d_3x3_s8_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_para
 void mbn_depthwise_conv2d_3x3_interleaved_s8_arm_dsp(const mbn_depthwise_interleaved_arm_dsp_params *p,
                                                      const int8_t *const *rows, int8_t *out, int32_t count,
                                                      void *scratch);
+void mbn_max_pool2d_s8_arm_dsp(const mbn_max_pool_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                               void *scratch);
+
 void mbn_add_s8_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                         void *scratch);
 

@@ -92,6 +92,14 @@ static inline uint32_t mbn_pack4(int32_t a, int32_t b, int32_t c, int32_t d)
     return w;
 }
 
+/* The larger of each pair of signed bytes. */
+static inline uint32_t mbn_max4(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(r) : "r"(a), "r"(b) : "cc");
+    return r;
+}
+
 static inline void mbn_store4(int8_t *p, uint32_t w)
 {
     memcpy(p, &w, sizeof w);

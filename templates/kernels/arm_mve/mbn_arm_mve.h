@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "mbn_kernels.h"
+
 #include "mbn_version.h"
 #if MBN_VERSION != 100
 #error "mbn_arm_mve.h is of another version of mbn2c: take all files from one build"
@@ -200,6 +202,9 @@ void mbn_depthwise_conv2d_3x3_s8_arm_mve(const mbn_depthwise_conv2d_arm_mve_para
 void mbn_depthwise_conv2d_3x3_interleaved_s8_arm_mve(const mbn_depthwise_interleaved_arm_mve_params *p,
                                                      const int8_t *const *rows, int8_t *out, int32_t count,
                                                      void *scratch);
+void mbn_max_pool2d_s8_arm_mve(const mbn_max_pool_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                               void *scratch);
+
 void mbn_add_s8_arm_mve(const mbn_add_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                         void *scratch);
 

@@ -87,6 +87,17 @@ static inline uint32_t mbn_pack4(int32_t a, int32_t b, int32_t c, int32_t d)
     return (uint32_t)(uint8_t)a | (uint32_t)(uint8_t)b << 8 | (uint32_t)(uint8_t)c << 16 | (uint32_t)(uint8_t)d << 24;
 }
 
+/* The larger of each pair of signed bytes. */
+static inline uint32_t mbn_max4(uint32_t a, uint32_t b)
+{
+    uint32_t r = 0;
+    for (int i = 0; i < 32; i += 8) {
+        const int8_t x = (int8_t)(uint8_t)(a >> i), y = (int8_t)(uint8_t)(b >> i);
+        r |= (uint32_t)(uint8_t)(x > y ? x : y) << i;
+    }
+    return r;
+}
+
 static inline void mbn_store4(int8_t *p, uint32_t w)
 {
     memcpy(p, &w, sizeof w);
