@@ -54,6 +54,8 @@ def test_classes_of_folders(folders: str, names: str, count: int, expected: list
         ("file,index,label\na.png,2,cat\n", (), {"a.png": 2}),
         ("\ufefflabel, file\ncat,x/a.png\ndog,b.png\n", ("dog", "cat"), {"x/a.png": 1, "b.png": 0}),
         ('file,label\n"a,b.png",0\n', (), {"a,b.png": 0}),
+        ("file,class\na.png,1\n", (), {"a.png": 1}),
+        ("class,label,file\n1,2,a.png\n", (), {"a.png": 2}),
     ],
 )
 def test_read_labels(text: str, class_names: tuple[str, ...], expected: dict[str, int], tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_read_labels(text: str, class_names: tuple[str, ...], expected: dict[str
         (b"", "no rows", "labels.csv"),
         (b"file,index\n", "no rows", "labels.csv"),
         (b"name,index\na,1\n", "has no 'file'", "labels.csv"),
-        (b"file,class\na,1\n", "neither 'index' nor 'label'", "labels.csv"),
+        (b"file,kind\na,1\n", "none of 'index', 'label' and 'class'", "labels.csv"),
         (b"file,index\na.png,1\n\nb.png,cat\n", "'cat' is no class index", "line 4"),
         (b"file,index\na.png,-1\n", "'-1' is no class index", "line 2"),
         (b"file,index\na.png," + b"7" * 5000, "'7{80}' is no class index", "line 2"),

@@ -13,16 +13,16 @@ from mbn2c.tasks.class_names import class_index
 def read_labels(path: Path, class_names: Sequence[str] = ()) -> dict[str, int]:
     """File, as the CSV names it -> class index, from a CSV with a header.
 
-    The header names `file` and `index` or `label` (more columns are ignored; `index` wins). A label is a class
-    index, or one of `class_names`.
+    The header names `file` and one of `index`, `label`, `class` (more columns are ignored; the first of these wins).
+    A label is a class index, or one of `class_names`.
 
     raises  UsageError naming the line
     """
     rows = read_csv(path, "file,index")
-    column = "index" if has_column(rows, "index") else "label"
-    if not has_column(rows, "file") or not has_column(rows, column):
+    column = next((name for name in ("index", "label", "class") if has_column(rows, name)), None)
+    if column is None or not has_column(rows, "file"):
         raise UsageError(
-            "the header has no 'file', or neither 'index' nor 'label'",
+            "the header has no 'file', or none of 'index', 'label' and 'class'",
             where=str(path),
             hint="first line e.g.: file,index",
         )
