@@ -18,6 +18,9 @@ from mbn2c.ops.base.operator import LOWERED, Operator
 from mbn2c.ops.base.weighted import ConvAttributes
 from mbn2c.ops.clamp import ClampAttributes
 from mbn2c.ops.fully_connected import FullyConnectedAttributes
+from mbn2c.ops.hard_sigmoid import HardSigmoidAttributes
+from mbn2c.ops.hard_swish import HardSwishAttributes
+from mbn2c.ops.mul import MulAttributes
 
 NCHW = (0, 3, 1, 2)
 
@@ -89,6 +92,18 @@ class Builder:
 
     def clamp(self, x: str, activation: Activation) -> str:
         return self._append("clamp", (x,), ClampAttributes(activation))
+
+    def mul(self, a: str, b: str) -> str:
+        return self._append("mul", (a, b), MulAttributes())
+
+    def hard_swish(self, x: str) -> str:
+        return self._append("hard_swish", (x,), HardSwishAttributes())
+
+    def squeeze_excite(self, x: str, squeezed: int) -> str:
+        """x times a number per channel: a hard-sigmoid of two 1x1 convolutions of its mean."""
+        y = self.conv2d(self.average_pool(x), squeezed, activation=RELU)
+        y = self.conv2d(y, self.tensors[x].shape[3])
+        return self.mul(x, self._append("hard_sigmoid", (y,), HardSigmoidAttributes(1 / 6, 0.5)))
 
     def inverted_residual(self, x: str, outputs: int, expand: int, window: Window) -> str:
         channels = self.tensors[x].shape[3]
