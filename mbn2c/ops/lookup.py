@@ -64,11 +64,11 @@ class LookupAttributes:
         return self.function
 
 
-PARAMS = Params("mbn_lookup_params", (*integers("channels"), (INT8_ARRAY, "table", "result for -128 first")))
+PARAMS = Params("mbn_lookup_params", (*integers("channels"), (INT8_ARRAY, "table", "result for 0 first, for -1 last")))
 
 
 def _pack(node: Node, graph: Graph) -> Packed:
-    table = np.array(node.attributes.table, np.int8)
+    table = np.roll(np.array(node.attributes.table, np.int8), INT8_MIN)
     return Packed({"channels": graph.tensors[node.outputs[0]].shape[3], "table": "table"}, {"table": table})
 
 
