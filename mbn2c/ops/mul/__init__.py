@@ -4,7 +4,7 @@ inputs   a [1, H, W, C], b [1, H, W, C] or [1, 1, 1, C]
 output   [1, H, W, C]
 source   ONNX operator Mul between DequantizeLinear and QuantizeLinear; all 65,536 input pairs are compared
 
-`arithmetic` has the integer form, `prequantized` how quantized files spell it.
+`arithmetic` has the integer form, `vector` that for a number per channel, `prequantized` how quantized files spell it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 from mbn2c.ops.mul.arithmetic import WHOLE_TABLE, MulAttributes, line_of, products_of, run_mul, without_ties
 from mbn2c.ops.mul.factors import in_order
 from mbn2c.ops.mul.prequantized import prequantized_imports
+from mbn2c.ops.mul.vector import VectorForm, ZeroPoints, vector_form
 
 PARAMS = Params(
     "mbn_mul_params",
@@ -41,6 +42,16 @@ PARAMS = Params(
         (INT32, "raised", "added to half a step"),
         *integers("shift", "zero_point"),
         (INT8_ARRAY, "lower", "a bit for each pair (a, b): the result is one less; 0: there are none"),
+    ),
+)
+VECTOR_PARAMS = Params(
+    "mbn_mul_vector_params",
+    (
+        *integers("channels", "zero_point_a", "zero_point_b"),
+        (INT32, "multiplier", "of a channel's number, below 2^23"),
+        (INT32, "narrow", "bits that the product loses"),
+        (INT32, "fraction", "bits behind the point of what is left, a channel's factor"),
+        *integers("zero_point"),
     ),
 )
 
@@ -68,6 +79,42 @@ def _pack(node: Node, graph: Graph) -> Packed:
 def _is_vector(node: Node, graph: Graph) -> bool:
     a, b = (graph.tensors[name].shape for name in node.inputs[:2])
     return a != b
+
+
+def zero_points(node: Node, graph: Graph) -> ZeroPoints:
+    """Of an int8 node's tensors."""
+    a, b, y = (quant_of(graph, name).zero_point for name in (*node.inputs[:2], node.outputs[0]))
+    return ZeroPoints(a, b, y)
+
+
+def is_line_by_vector(node: Node, graph: Graph) -> bool:
+    """Whether it is by a number per channel, and no pair of values is an exception."""
+    return _is_vector(node, graph) and len(node.inputs) == 2
+
+
+def pack_vector(node: Node, graph: Graph, form: VectorForm | None) -> Packed:
+    """The fields of `VECTOR_PARAMS`; no arrays."""
+    assert form is not None
+    zero = zero_points(node, graph)
+    return Packed(
+        {
+            "channels": graph.tensors[node.outputs[0]].shape[3],
+            "zero_point_a": zero.a,
+            "zero_point_b": zero.b,
+            "multiplier": form.multiplier,
+            "narrow": form.narrow,
+            "fraction": form.fraction,
+            "zero_point": zero.y,
+        }
+    )
+
+
+def _pack_vector(node: Node, graph: Graph) -> Packed:
+    return pack_vector(node, graph, vector_form(node.attributes, zero_points(node, graph)))
+
+
+def _has_vector_form(node: Node, graph: Graph) -> bool:
+    return is_line_by_vector(node, graph) and vector_form(node.attributes, zero_points(node, graph)) is not None
 
 
 class Mul(Operator):
@@ -185,7 +232,8 @@ class Mul(Operator):
         return [read_a, read_b, mul, spell_quantize(real, output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("mul", PARAMS, _pack),)
+        vector = ScalarKernel("mul_vector", VECTOR_PARAMS, _pack_vector, _has_vector_form)
+        return (vector, ScalarKernel("mul", PARAMS, _pack))
 
 
 def _ratio(quants: Mapping[str, Quant], node: Node) -> float:
