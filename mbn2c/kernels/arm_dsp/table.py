@@ -47,6 +47,8 @@ from mbn2c.ops.base.packing import sum_bytes
 from mbn2c.ops.max_pool2d import PARAMS as MAX_POOL_PARAMS
 from mbn2c.ops.max_pool2d import needs_no_border
 from mbn2c.ops.max_pool2d import pack as pack_max_pool
+from mbn2c.ops.mul import is_line_by_vector, pack_vector, zero_points
+from mbn2c.ops.mul.vector import VectorForm, ZeroPoints, vector_form
 
 _HEADERS = ("arm_dsp/mbn_arm_dsp.h", "arm_dsp/mbn_dsp.h", "arm/mbn_arm_asm.h")
 _CONV_CORE = "arm_dsp/conv_core.c"
@@ -105,6 +107,36 @@ def pack_add(node: Node, graph: Graph) -> Packed:
             "shift": shift,
         }
     )
+
+
+# --- mul by a number per channel -----------------------------------------------------------------
+
+
+_FRACTION = 24
+
+
+def _in_upper_halves(a: np.ndarray, factors: np.ndarray, form: VectorForm, zero: ZeroPoints) -> np.ndarray | None:
+    """What mul_vector.c computes: SMLAW of a factor and 256 * a drops 16 bits, and the upper halfword is the result."""
+    lost = (zero.a * 256 * factors) >> 16
+    offsets = zero.y * 65536 + 32768 - lost
+    sums = ((a * 256 * factors) >> 16) + offsets
+    fits = max(np.abs(sums).max(), np.abs(offsets).max(), np.abs(factors).max()) < 2**31
+    return sums >> 16 if fits else None
+
+
+def _vector_form(node: Node, graph: Graph) -> VectorForm | None:
+    return vector_form(node.attributes, zero_points(node, graph), _in_upper_halves, _FRACTION)
+
+
+def accepts_mul_vector(node: Node, graph: Graph) -> bool:
+    """Whether it is by a number per channel, and 24 bits behind the point are exact for all pairs of values."""
+    return is_line_by_vector(node, graph) and _vector_form(node, graph) is not None
+
+
+def pack_mul_vector(node: Node, graph: Graph) -> Packed:
+    """The fields of its form, whose fraction the kernel knows; no arrays."""
+    packed = pack_vector(node, graph, _vector_form(node, graph))
+    return Packed({name: value for name, value in packed.fields.items() if name != "fraction"})
 
 
 # --- the table -----------------------------------------------------------------------------------
@@ -237,6 +269,7 @@ KERNELS = (
         reads_slices=True,
         writes_slices=True,
     ),
+    _row("mul", "mul_vector", "mul_vector", pack_mul_vector, accepts=accepts_mul_vector),
     _row(
         "average_pool2d",
         "global_average_pool",

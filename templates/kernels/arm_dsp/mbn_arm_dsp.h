@@ -206,6 +206,17 @@ typedef struct {
     int32_t shift;
 } mbn_add_arm_dsp_params;
 
+/* A tensor times a number b per channel: out = saturate((a * f + offset) >> 24) with f = ((b - zero_point_b) * multiplier
+ * + half) >> narrow; multiplier is below 2^23, offset makes up for both other zero points and rounds. */
+typedef struct {
+    int32_t channels;
+    int32_t zero_point_a;
+    int32_t zero_point_b;
+    int32_t multiplier;
+    int32_t narrow;
+    int32_t zero_point;
+} mbn_mul_vector_arm_dsp_params;
+
 /* out = saturate((((sum + bias) * multiplier + 2^31) >> 32) + zero_point) */
 typedef struct {
     int32_t channels;
@@ -236,6 +247,8 @@ void mbn_max_pool2d_s8_arm_dsp(const mbn_max_pool_params *p, const int8_t *const
 
 void mbn_add_s8_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                         void *scratch);
+void mbn_mul_vector_s8_arm_dsp(const mbn_mul_vector_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                               int32_t count, void *scratch);
 
 /* Adds one input row to the sums in scratch (int32 per channel, zero at first); _finish makes the output pixel of them. */
 void mbn_global_average_pool_s8_arm_dsp(const mbn_pool_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,

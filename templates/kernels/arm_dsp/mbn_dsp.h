@@ -82,6 +82,28 @@ static inline int32_t mbn_ssat8(int32_t v)
     return r;
 }
 
+/* The high halves of two words as a pair, that of `low` in its low half. */
+static inline uint32_t mbn_high16s(int32_t low, int32_t high)
+{
+    uint32_t r;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(r) : "r"(high), "r"(low));
+    return r;
+}
+
+/* Both halves saturated to int8. */
+static inline uint32_t mbn_ssat8x2(uint32_t pair)
+{
+    uint32_t r;
+    __asm__("ssat16 %0, #8, %1" : "=r"(r) : "r"(pair));
+    return r;
+}
+
+/* The low bytes of two pairs as a word: halves of `even` in bytes 0 and 2, of `odd` in bytes 1 and 3. */
+static inline uint32_t mbn_bytes4(uint32_t even, uint32_t odd)
+{
+    return (even & 0x00ff00ffu) | ((odd & 0x00ff00ffu) << 8);
+}
+
 /* Four values, low bytes, as a word. */
 static inline uint32_t mbn_pack4(int32_t a, int32_t b, int32_t c, int32_t d)
 {

@@ -82,6 +82,21 @@ static inline int32_t mbn_ssat8(int32_t v)
     return v < -128 ? -128 : v > 127 ? 127 : v;
 }
 
+static inline uint32_t mbn_high16s(int32_t low, int32_t high)
+{
+    return mbn_pair16(low >> 16, high >> 16);
+}
+
+static inline uint32_t mbn_ssat8x2(uint32_t pair)
+{
+    return mbn_pair16(mbn_ssat8(mbn_low16(pair)), mbn_ssat8(mbn_high16(pair)));
+}
+
+static inline uint32_t mbn_bytes4(uint32_t even, uint32_t odd)
+{
+    return (even & 0x00ff00ffu) | ((odd & 0x00ff00ffu) << 8);
+}
+
 static inline uint32_t mbn_pack4(int32_t a, int32_t b, int32_t c, int32_t d)
 {
     return (uint32_t)(uint8_t)a | (uint32_t)(uint8_t)b << 8 | (uint32_t)(uint8_t)c << 16 | (uint32_t)(uint8_t)d << 24;
