@@ -132,10 +132,10 @@ def accumulator_range(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray
     return low, bias + positive * INT8_MAX + negative * INT8_MIN
 
 
-def is_plain_depthwise_3x3(node: Node) -> bool:
-    """3x3, one output per input channel, columns side by side, column stride 1 or 2."""
+def is_plain_depthwise(node: Node, size: int) -> bool:
+    """size x size, one output per input channel, columns side by side, column stride 1 or 2."""
     window = window_of(node)
-    is_plain = node.attributes.depth_multiplier == 1 and window.kernel == (3, 3) and window.dilation[1] == 1
+    is_plain = node.attributes.depth_multiplier == 1 and window.kernel == (size, size) and window.dilation[1] == 1
     return is_plain and window.stride[1] in (1, 2)
 
 

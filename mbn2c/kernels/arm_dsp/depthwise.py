@@ -5,7 +5,7 @@ The cores stand in templates/kernels/arm_dsp/depthwise_core.c (planar rows) and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from mbn2c.kernels.arm_common import (
     has_high_word_form,
     has_int8_weights,
     high_word_multipliers,
-    is_plain_depthwise_3x3,
+    is_plain_depthwise,
     window_of,
 )
 from mbn2c.ops.base.operator import quant_of
@@ -56,9 +56,23 @@ INTERLEAVED_PARTS = {
 }
 
 
-def accepts_depthwise(node: Node, graph: Graph) -> bool:
-    """Whether it is a plain 3x3 depthwise convolution with int8 weights in the high word form."""
-    return is_plain_depthwise_3x3(node) and has_high_word_form(node) and has_int8_weights(node, graph)
+def _pixels_5x5(count: int, stride: int) -> str:
+    return f"mbn_depthwise_5x5_pixels{count}_s{1 if count == 1 else stride}_arm_dsp"
+
+
+INTERLEAVED_5X5_PARTS = {
+    stride: Parts(
+        f"depthwise_5x5_interleaved_s{stride}_parts_arm_dsp",
+        "mbn_depthwise_5x5_interleaved_parts_arm_dsp",
+        (tuple(_pixels_5x5(count, stride) for count in (1, 2, 3)),),
+    )
+    for stride in (1, 2)
+}
+
+
+def accepts_depthwise(node: Node, graph: Graph, size: int = 3) -> bool:
+    """Whether it is a plain 3x3 (or 5x5) depthwise convolution with int8 weights in the high word form."""
+    return is_plain_depthwise(node, size) and has_high_word_form(node) and has_int8_weights(node, graph)
 
 
 def pack_depthwise(node: Node, graph: Graph) -> Packed:
@@ -149,3 +163,47 @@ INTERLEAVED_CHANNELS = 4
 def accepts_interleaved(node: Node, graph: Graph) -> bool:
     """As `accepts_depthwise`, for channels in whole groups of INTERLEAVED_CHANNELS."""
     return channels_out(node, graph) % INTERLEAVED_CHANNELS == 0 and accepts_depthwise(node, graph)
+
+
+def accepts_interleaved_5x5(node: Node, graph: Graph) -> bool:
+    """The same for 5x5."""
+    return channels_out(node, graph) % INTERLEAVED_CHANNELS == 0 and accepts_depthwise(node, graph, 5)
+
+
+def pack_interleaved_5x5(node: Node, graph: Graph) -> Packed:
+    """Per channels (0, 2) and (1, 3) of four: biases, 25 taps of both as int16, multipliers."""
+    weights = graph.constant(node.inputs[1])
+    channels = weights.shape[2]
+    # [group, pair of the group, member of the pair]: channel 4 * group + pair + 2 * member.
+    taps = weights.reshape(25, channels // 4, 2, 2).astype(np.int64).transpose(1, 3, 2, 0)
+    words = (taps[:, :, 0] & 0xFFFF) | ((taps[:, :, 1] & 0xFFFF) << 16)
+    bias, multipliers = (
+        values.astype(np.int64).reshape(-1, 2, 2).transpose(0, 2, 1)
+        for values in (folded_bias(node, graph, 2), high_word_multipliers(node))
+    )
+    stream = np.concatenate([bias, words, multipliers], axis=2) & 0xFFFFFFFF
+    return Packed(
+        {
+            "weights": "weights",
+            "parts": INTERLEAVED_5X5_PARTS[window_of(node).stride[1]],
+            "channels": channels,
+            "stride": window_of(node).stride[1],
+            "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+        },
+        {"weights": stream.reshape(-1).astype(np.uint32)},
+        weights.size,
+    )
+
+
+def pixel_counts_5x5(count: int) -> Iterator[int]:
+    """How the kernel for interleaved rows splits `count` pixels: as depthwise_conv2d_5x5_interleaved.c."""
+    while count > 0:
+        pixels = 2 if count == 4 else min(count, 3)
+        yield pixels
+        count -= pixels
+
+
+def parts_interleaved_5x5(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Of the core's functions those that rows of `counts` pixels need."""
+    stride = window_of(node).stride[1]
+    return frozenset(_pixels_5x5(pixels, stride) for count in counts for pixels in pixel_counts_5x5(count))

@@ -35,11 +35,14 @@ from mbn2c.kernels.arm_dsp.conv import (
 from mbn2c.kernels.arm_dsp.depthwise import (
     INTERLEAVED_CHANNELS,
     accepts_interleaved,
+    accepts_interleaved_5x5,
     accepts_planar,
     pack_depthwise,
     pack_depthwise_interleaved,
+    pack_interleaved_5x5,
     parts_depthwise,
     parts_depthwise_interleaved,
+    parts_interleaved_5x5,
 )
 from mbn2c.kernels.armv7m.table import DEPTHWISE_RATES
 from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
@@ -145,6 +148,7 @@ def pack_mul_vector(node: Node, graph: Graph) -> Packed:
 _RATES = Rates(0.733, 6.3, 270, 0.2, 0.4, 0.147, 2)
 _PLANAR_RATES = Rates(1.95, 0, 40, 1.38, 0.4)
 _MAX_POOL_RATES = Rates(0, 7.5, 150, 0, 0.4)
+_INTERLEAVED_5X5_RATES = Rates(2.2, 0, 120, 0, 0.4, 0.63, 3)
 _INTERLEAVED_RATES = Rates(2.78, 0, 120, 0, 0.4, 0.46, 2)
 
 
@@ -214,6 +218,19 @@ def _depthwise_interleaved() -> Kernel:
     )
 
 
+def _depthwise_interleaved_5x5() -> Kernel:
+    return _row(
+        "depthwise_conv2d",
+        "depthwise_conv2d_5x5_interleaved",
+        "depthwise_5x5",
+        pack_interleaved_5x5,
+        more_sources=("arm_dsp/depthwise_5x5_interleaved_core.c",),
+        accepts=accepts_interleaved_5x5,
+        parts=parts_interleaved_5x5,
+        rates=_INTERLEAVED_5X5_RATES,
+    )
+
+
 def _depthwise() -> Kernel:
     return _row(
         "depthwise_conv2d",
@@ -262,6 +279,7 @@ KERNELS = (
     ),
     _depthwise(),
     _depthwise_interleaved(),
+    _depthwise_interleaved_5x5(),
     _row("add", "add", "add", pack_add, accepts=accepts_add),
     replace(
         _row("max_pool2d", "max_pool2d", "", pack_max_pool, accepts=needs_no_border, rates=_MAX_POOL_RATES),

@@ -16,7 +16,7 @@ from mbn2c.kernels.arm_common import (
     has_high_word_form,
     has_int8_weights,
     high_word_multipliers,
-    is_plain_depthwise_3x3,
+    is_plain_depthwise,
     window_of,
 )
 from mbn2c.kernels.arm_mve.conv import LARGEST_OFFSET, VECTOR_BYTES
@@ -109,7 +109,7 @@ def accepts_depthwise(node: Node, graph: Graph) -> bool:
     is_near = 8 * channels_out(node, graph) <= LARGEST_OFFSET
     if graph.tensors[node.outputs[0]].shape[2] < _FEWEST_OUTPUTS:
         return False
-    is_plain = is_plain_depthwise_3x3(node) and has_high_word_form(node) and has_int8_weights(node, graph)
+    is_plain = is_plain_depthwise(node, 3) and has_high_word_form(node) and has_int8_weights(node, graph)
     return is_near and is_plain
 
 
@@ -143,7 +143,7 @@ def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
 
 def accepts_depthwise_interleaved(node: Node, graph: Graph) -> bool:
     """Two products must fit 16 bits."""
-    is_plain = is_plain_depthwise_3x3(node) and has_high_word_form(node) and has_int8_weights(node, graph)
+    is_plain = is_plain_depthwise(node, 3) and has_high_word_form(node) and has_int8_weights(node, graph)
     return is_plain and int(graph.constant(node.inputs[1]).min()) > INT8_MIN
 
 

@@ -108,6 +108,24 @@ void mbn_depthwise_one_arm_dsp(const mbn_depthwise_pixels *b);
 void mbn_depthwise_two_s1_arm_dsp(const mbn_depthwise_pixels *b);
 void mbn_depthwise_two_s2_arm_dsp(const mbn_depthwise_pixels *b);
 
+/* --- the 5x5 depthwise core for interleaved rows; depthwise_5x5_interleaved_core_arm_dsp.c ----------------------- */
+
+/* One to three output pixels of every channel. The assembly knows the order of the members. */
+typedef struct {
+    int32_t zero_point;
+    int8_t *out;
+    int32_t channels;
+    const int8_t *rows[5];
+    const uint32_t *weights_end;
+    const uint32_t *weights;
+} mbn_depthwise_5x5_pixels;
+
+void mbn_depthwise_5x5_pixels1_s1_arm_dsp(const mbn_depthwise_5x5_pixels *b);
+void mbn_depthwise_5x5_pixels2_s1_arm_dsp(const mbn_depthwise_5x5_pixels *b);
+void mbn_depthwise_5x5_pixels3_s1_arm_dsp(const mbn_depthwise_5x5_pixels *b);
+void mbn_depthwise_5x5_pixels2_s2_arm_dsp(const mbn_depthwise_5x5_pixels *b);
+void mbn_depthwise_5x5_pixels3_s2_arm_dsp(const mbn_depthwise_5x5_pixels *b);
+
 /* --- which functions of the cores a network's layers need ---------------------------------------------------------
  *
  * A kernel calls the cores through a table that the network's C holds, so that the linker keeps of them what the network
@@ -116,6 +134,7 @@ void mbn_depthwise_two_s2_arm_dsp(const mbn_depthwise_pixels *b);
 typedef void (*mbn_conv_block_arm_dsp)(const mbn_conv_block *b);
 typedef void (*mbn_depthwise_block_arm_dsp)(const mbn_depthwise_block *b);
 typedef void (*mbn_depthwise_pixels_arm_dsp)(const mbn_depthwise_pixels *b);
+typedef void (*mbn_depthwise_5x5_pixels_arm_dsp)(const mbn_depthwise_5x5_pixels *b);
 
 /* For 1, 2, 3, 4 pixels. */
 typedef struct {
@@ -140,6 +159,11 @@ typedef struct {
     mbn_depthwise_pixels_arm_dsp one;
     mbn_depthwise_pixels_arm_dsp two;
 } mbn_depthwise_interleaved_parts_arm_dsp;
+
+/* For 1, 2, 3 pixels. */
+typedef struct {
+    mbn_depthwise_5x5_pixels_arm_dsp pixels[3];
+} mbn_depthwise_5x5_interleaved_parts_arm_dsp;
 
 /* --- the kernels -------------------------------------------------------------------------------------------------- */
 
@@ -197,6 +221,16 @@ typedef struct {
     int32_t zero_point;
 } mbn_depthwise_interleaved_arm_dsp_params;
 
+/* 5x5 depthwise convolution, interleaved rows. */
+typedef struct {
+    /* per channels 0 2 and 1 3 of four: biases, 25 taps of both as int16, multipliers */
+    const uint32_t *weights;
+    const mbn_depthwise_5x5_interleaved_parts_arm_dsp *parts;
+    int32_t channels; /* a multiple of 4 */
+    int32_t stride;
+    int32_t zero_point;
+} mbn_depthwise_5x5_arm_dsp_params;
+
 /* out = saturate((offset + (a * multiplier_a >> 16) + (b * multiplier_b >> 16)) >> shift) */
 typedef struct {
     int32_t channels;
@@ -245,6 +279,9 @@ void mbn_depthwise_conv2d_3x3_interleaved_s8_arm_dsp(const mbn_depthwise_interle
 void mbn_max_pool2d_s8_arm_dsp(const mbn_max_pool_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                                void *scratch);
 
+void mbn_depthwise_conv2d_5x5_interleaved_s8_arm_dsp(const mbn_depthwise_5x5_arm_dsp_params *p,
+                                                     const int8_t *const *rows, int8_t *out, int32_t count,
+                                                     void *scratch);
 void mbn_add_s8_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                         void *scratch);
 void mbn_mul_vector_s8_arm_dsp(const mbn_mul_vector_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
