@@ -67,7 +67,8 @@ class LookupAttributes:
 PARAMS = Params("mbn_lookup_params", (*integers("channels"), (INT8_ARRAY, "table", "result for 0 first, for -1 last")))
 
 
-def _pack(node: Node, graph: Graph) -> Packed:
+def pack_lookup(node: Node, graph: Graph) -> Packed:
+    """The table in the order of the values' bytes: the result for 0 first, for -1 last."""
     table = np.roll(np.array(node.attributes.table, np.int8), INT8_MIN)
     return Packed({"channels": graph.tensors[node.outputs[0]].shape[3], "table": "table"}, {"table": table})
 
@@ -100,7 +101,7 @@ class Lookup(Operator):
         return {"any table": Case(((1, 3, 4, 5),), LookupAttributes(mixed, None), quants=quants)}
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("lookup", PARAMS, _pack),)
+        return (ScalarKernel("lookup", PARAMS, pack_lookup),)
 
     def is_channelwise(self, node: Node) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Constants and conditions of the Helium depthwise kernels: 3x3.
+"""Constants and conditions of the Helium depthwise kernels: 3x3 and 5x5.
 
 Constants are packed as the assembly reads them: see templates/kernels/arm_mve/mbn_arm_mve.h.
 """
@@ -118,11 +118,13 @@ _LANES = (0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15)
 
 
 def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
-    """Per 16 channels: biases, 9 taps of 16 bytes, multipliers; the last group is filled up with zeros."""
+    """Per 16 channels: biases, 9 or 25 taps of 16 bytes, multipliers; the last group is filled up with zeros."""
     weights = graph.constant(node.inputs[1])
     channels = weights.shape[2]
     fill = -channels % VECTOR_BYTES
-    taps = np.pad(weights.reshape(9, channels), ((0, 0), (0, fill))).reshape(9, -1, VECTOR_BYTES)
+    taps = np.pad(weights.reshape(-1, channels), ((0, 0), (0, fill))).reshape(
+        weights.size // channels, -1, VECTOR_BYTES
+    )
     words = np.ascontiguousarray(taps.transpose(1, 0, 2)).view("<i4").reshape(taps.shape[1], -1)
     bias, multipliers = (
         np.pad(numbers.astype(np.int64), (0, fill)).reshape(-1, VECTOR_BYTES)[:, _LANES]
@@ -141,10 +143,15 @@ def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
     )
 
 
-def accepts_depthwise_interleaved(node: Node, graph: Graph) -> bool:
+def accepts_depthwise_interleaved(node: Node, graph: Graph, size: int = 3) -> bool:
     """Two products must fit 16 bits."""
-    is_plain = is_plain_depthwise(node, 3) and has_high_word_form(node) and has_int8_weights(node, graph)
+    is_plain = is_plain_depthwise(node, size) and has_high_word_form(node) and has_int8_weights(node, graph)
     return is_plain and int(graph.constant(node.inputs[1]).min()) > INT8_MIN
+
+
+def accepts_interleaved_5x5(node: Node, graph: Graph) -> bool:
+    """The same for 5x5."""
+    return accepts_depthwise_interleaved(node, graph, 5)
 
 
 def scratch_depthwise(node: Node, graph: Graph) -> int:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Rates
-from mbn2c.kernels.arm_common import accepts_pool, is_linear_add, pack_pool, with_odd_channels
+from mbn2c.ir.kernel import Kernel, Packed, Rates
+from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool, with_odd_channels
 from mbn2c.kernels.arm_mve.conv import (
     VECTOR_BYTES,
     accepts_1x1,
@@ -25,6 +25,7 @@ from mbn2c.kernels.arm_mve.conv import (
 from mbn2c.kernels.arm_mve.depthwise import (
     accepts_depthwise,
     accepts_depthwise_interleaved,
+    accepts_interleaved_5x5,
     pack_depthwise,
     pack_depthwise_interleaved,
     parts_depthwise,
@@ -35,6 +36,8 @@ from mbn2c.ops.base.packing import sum_bytes
 from mbn2c.ops.max_pool2d import PARAMS as MAX_POOL_PARAMS
 from mbn2c.ops.max_pool2d import needs_no_border
 from mbn2c.ops.max_pool2d import pack as pack_max_pool
+from mbn2c.ops.lookup import pack_lookup
+from mbn2c.ops.mul import is_line_by_vector, zero_points
 
 _PAST_BYTES = VECTOR_BYTES - 1
 _HEADERS = ("arm_mve/mbn_arm_mve.h", "arm_mve/mbn_mve.h", "arm/mbn_arm_asm.h")
@@ -47,9 +50,31 @@ def accepts_add(node: Node, graph: Graph) -> bool:
     return is_linear_add(node)
 
 
+def accepts_mul_vector(node: Node, graph: Graph) -> bool:
+    """Whether it is by a number per channel, and the high word of a product is the result: the ratio is below 1/2."""
+    return is_line_by_vector(node, graph) and node.attributes.shift == 32
+
+
+def pack_mul_vector(node: Node, graph: Graph) -> Packed:
+    """Zero points and the multiplier; no arrays."""
+    zero = zero_points(node, graph)
+    return Packed(
+        {
+            "channels": channels_out(node, graph),
+            "zero_point_a": zero.a,
+            "zero_point_b": zero.b,
+            "multiplier": node.attributes.multiplier,
+            "zero_point": zero.y,
+        }
+    )
+
+
 _RATES = Rates(0.107, 3.0, 355, 0.04, 0.4, 0.015, 4)
 _PLANAR_RATES = Rates(0.65, 0, 380, 0, 0.4, 0.36, 4)
 _MAX_POOL_RATES = Rates(0, 3.5, 150, 0, 0.4)
+_INTERLEAVED_5X5_RATES = Rates(0.74, 0, 160, 0, 0.4)
+_MUL_RATES = Rates(0, 2.3, 160, 0, 0.4)
+_LOOKUP_RATES = Rates(0, 0.4, 170, 0, 0.4)
 _INTERLEAVED_RATES = Rates(0.84, 0, 160, 0, 0.4)
 
 
@@ -137,6 +162,15 @@ KERNELS = (
         accepts=accepts_depthwise_interleaved,
         rates=_INTERLEAVED_RATES,
     ),
+    _row(
+        "depthwise_conv2d",
+        "depthwise_conv2d_5x5_interleaved",
+        "depthwise_interleaved",
+        pack_depthwise_interleaved,
+        more_sources=("arm_mve/depthwise_5x5_interleaved_core.c",),
+        accepts=accepts_interleaved_5x5,
+        rates=_INTERLEAVED_5X5_RATES,
+    ),
     _row("add", "add", "add", pack_add, accepts=accepts_add),
     replace(
         _row("max_pool2d", "max_pool2d", "", pack_max_pool, accepts=needs_no_border, rates=_MAX_POOL_RATES),
@@ -144,6 +178,8 @@ KERNELS = (
         reads_slices=True,
         writes_slices=True,
     ),
+    _row("mul", "mul_vector", "mul_vector", pack_mul_vector, accepts=accepts_mul_vector, rates=_MUL_RATES),
+    _row("lookup", "lookup", "lookup", pack_lookup, rates=_LOOKUP_RATES),
     _row(
         "average_pool2d",
         "global_average_pool",

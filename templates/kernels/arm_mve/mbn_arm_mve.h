@@ -108,6 +108,20 @@ typedef struct {
 
 void mbn_depthwise_pixels_arm_mve(const mbn_depthwise_pixels_mve *b);
 
+/* The same for 5x5; depthwise_5x5_interleaved_core_arm_mve.c. */
+typedef struct {
+    const int8_t *rows[5];
+    int32_t channels;
+    int32_t zero_point;
+    int8_t *out;
+    const int32_t *weights;
+    int32_t count;
+    int32_t row_step;
+    int32_t out_step;
+} mbn_depthwise_5x5_pixels_mve;
+
+void mbn_depthwise_5x5_pixels_arm_mve(const mbn_depthwise_5x5_pixels_mve *b);
+
 /* --- which functions of the cores a network's layers need ---------------------------------------------------------
  *
  * A kernel calls the cores through a table that the network's C holds, so that the linker keeps of them what the network
@@ -162,9 +176,10 @@ typedef struct {
     int32_t block;          /* outputs made at once */
 } mbn_depthwise_conv2d_arm_mve_params;
 
-/* The same for interleaved rows. */
+/* The same for interleaved rows, and 5x5. */
 typedef struct {
-    const int32_t *weights; /* per 16 channels: biases, 9 taps of 16 bytes, multipliers; the last group is filled up */
+    const int32_t
+        *weights; /* per 16 channels: biases, 9 or 25 taps of 16 bytes, multipliers; the last group is filled up */
     int32_t channels;
     int32_t stride;
     int32_t zero_point;
@@ -178,6 +193,22 @@ typedef struct {
     int32_t offset;
     int32_t shift;
 } mbn_add_arm_mve_params;
+
+/* table: result for 0 first, for -1 last */
+typedef struct {
+    int32_t channels;
+    const int8_t *table;
+} mbn_lookup_arm_mve_params;
+
+/* A tensor times a number per channel: out = saturate(((a' * b' * multiplier + 2^31) >> 32) + zero_point), a' and b' without
+ * their zero points. */
+typedef struct {
+    int32_t channels;
+    int32_t zero_point_a;
+    int32_t zero_point_b;
+    int32_t multiplier;
+    int32_t zero_point;
+} mbn_mul_vector_arm_mve_params;
 
 /* out = saturate((((sum + bias) * multiplier + 2^31) >> 32) + zero_point) */
 typedef struct {
@@ -205,6 +236,13 @@ void mbn_depthwise_conv2d_3x3_interleaved_s8_arm_mve(const mbn_depthwise_interle
 void mbn_max_pool2d_s8_arm_mve(const mbn_max_pool_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                                void *scratch);
 
+void mbn_depthwise_conv2d_5x5_interleaved_s8_arm_mve(const mbn_depthwise_interleaved_arm_mve_params *p,
+                                                     const int8_t *const *rows, int8_t *out, int32_t count,
+                                                     void *scratch);
+void mbn_lookup_s8_arm_mve(const mbn_lookup_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                           void *scratch);
+void mbn_mul_vector_s8_arm_mve(const mbn_mul_vector_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                               int32_t count, void *scratch);
 void mbn_add_s8_arm_mve(const mbn_add_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                         void *scratch);
 
