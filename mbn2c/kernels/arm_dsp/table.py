@@ -147,6 +147,7 @@ def pack_mul_vector(node: Node, graph: Graph) -> Packed:
 
 _RATES = Rates(0.733, 6.3, 270, 0.2, 0.4, 0.147, 2)
 _PLANAR_RATES = Rates(1.95, 0, 40, 1.38, 0.4)
+_MUL_RATES = Rates(0, 6, 270, 0, 0.4)
 _MAX_POOL_RATES = Rates(0, 7.5, 150, 0, 0.4)
 _INTERLEAVED_5X5_RATES = Rates(2.2, 0, 120, 0, 0.4, 0.63, 3)
 _INTERLEAVED_RATES = Rates(2.78, 0, 120, 0, 0.4, 0.46, 2)
@@ -287,7 +288,7 @@ KERNELS = (
         reads_slices=True,
         writes_slices=True,
     ),
-    _row("mul", "mul_vector", "mul_vector", pack_mul_vector, accepts=accepts_mul_vector),
+    _row("mul", "mul_vector", "mul_vector", pack_mul_vector, accepts=accepts_mul_vector, rates=_MUL_RATES),
     _row(
         "average_pool2d",
         "global_average_pool",

@@ -33,10 +33,11 @@ from mbn2c.kernels.arm_mve.depthwise import (
 )
 from mbn2c.ops.add import pack_add
 from mbn2c.ops.base.packing import sum_bytes
+from mbn2c.ops.lookup import PARAMS as LOOKUP_PARAMS
+from mbn2c.ops.lookup import pack_lookup
 from mbn2c.ops.max_pool2d import PARAMS as MAX_POOL_PARAMS
 from mbn2c.ops.max_pool2d import needs_no_border
 from mbn2c.ops.max_pool2d import pack as pack_max_pool
-from mbn2c.ops.lookup import pack_lookup
 from mbn2c.ops.mul import is_line_by_vector, zero_points
 
 _PAST_BYTES = VECTOR_BYTES - 1
@@ -179,7 +180,7 @@ KERNELS = (
         writes_slices=True,
     ),
     _row("mul", "mul_vector", "mul_vector", pack_mul_vector, accepts=accepts_mul_vector, rates=_MUL_RATES),
-    _row("lookup", "lookup", "lookup", pack_lookup, rates=_LOOKUP_RATES),
+    replace(_row("lookup", "lookup", "", pack_lookup, rates=_LOOKUP_RATES), params=LOOKUP_PARAMS.name),
     _row(
         "average_pool2d",
         "global_average_pool",

@@ -4,7 +4,7 @@
 
 #include "mbn_arm_mve.h"
 
-void mbn_lookup_s8_arm_mve(const mbn_lookup_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+void mbn_lookup_s8_arm_mve(const mbn_lookup_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                            void *scratch)
 {
     const int8_t *const table = p->table, *in = rows[0];

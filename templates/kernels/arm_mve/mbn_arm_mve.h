@@ -194,12 +194,6 @@ typedef struct {
     int32_t shift;
 } mbn_add_arm_mve_params;
 
-/* table: result for 0 first, for -1 last */
-typedef struct {
-    int32_t channels;
-    const int8_t *table;
-} mbn_lookup_arm_mve_params;
-
 /* A tensor times a number per channel: out = saturate(((a' * b' * multiplier + 2^31) >> 32) + zero_point), a' and b' without
  * their zero points. */
 typedef struct {
@@ -239,7 +233,7 @@ void mbn_max_pool2d_s8_arm_mve(const mbn_max_pool_params *p, const int8_t *const
 void mbn_depthwise_conv2d_5x5_interleaved_s8_arm_mve(const mbn_depthwise_interleaved_arm_mve_params *p,
                                                      const int8_t *const *rows, int8_t *out, int32_t count,
                                                      void *scratch);
-void mbn_lookup_s8_arm_mve(const mbn_lookup_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+void mbn_lookup_s8_arm_mve(const mbn_lookup_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                            void *scratch);
 void mbn_mul_vector_s8_arm_mve(const mbn_mul_vector_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch);

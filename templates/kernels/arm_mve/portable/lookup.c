@@ -2,7 +2,7 @@
 /* In plain C what ../lookup.c does with Helium intrinsics, for tests on the host. */
 #include "mbn_arm_mve.h"
 
-void mbn_lookup_s8_arm_mve(const mbn_lookup_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+void mbn_lookup_s8_arm_mve(const mbn_lookup_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                            void *scratch)
 {
     (void)scratch;
