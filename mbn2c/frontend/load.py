@@ -27,12 +27,11 @@ OLDEST_OPSET = 7
 Result = TypeVar("Result")
 DYNAMICALLY_QUANTIZED = (
     "DynamicQuantizeLinear",
-    "ConvInteger",
     "MatMulInteger",
     "DynamicQuantizeMatMul",
     "MatMulIntegerToFloat",
 )
-_QUANTIZED = ("QuantizeLinear", "DequantizeLinear")
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "ConvInteger")
 
 # Bits per element, and the typed field that may hold the elements instead of raw_data.
 _BITS: dict[int, tuple[int, str]] = {

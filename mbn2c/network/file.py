@@ -135,9 +135,10 @@ def _check_attributes(graph: Graph) -> None:
         window = getattr(node.attributes, "window", Window())
         if not min(*window.kernel, *window.stride, *window.dilation) >= 1 or min(window.pad) < 0:
             raise ValueError(f"the window of '{node.name}' is {window}")
-        requantize = getattr(node.attributes, "requantize", None)
-        channels = graph.tensors[node.outputs[0]].shape[-1]
-        if requantize is not None and requantize.multiplier.shape not in ((1,), (channels,)):
-            raise ValueError(f"{requantize.multiplier.shape} multipliers for the {channels} channels of '{node.name}'")
         if wrong := operator.check_attributes(node, graph):
             raise ValueError(f"{wrong}, of '{node.name}'")
+        requantize = getattr(node.attributes, "requantize", None)
+        if requantize is not None:
+            allowed = [(count,) for count in operator.multipliers(node, graph)]
+            if requantize.multiplier.shape not in allowed:
+                raise ValueError(f"{requantize.multiplier.shape} multipliers for '{node.name}', not one of {allowed}")

@@ -162,6 +162,13 @@ def joined() -> Net:
     return net.conv(12, 4, k=1)
 
 
+def pools() -> Net:
+    """Max pools whose pads could be the largest, and a global one."""
+    net = Net(shape=(1, 3, 13, 12)).conv(3, 8).then("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    net.conv(8, 8).then("Relu").then("MaxPool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    return net.then("GlobalMaxPool").conv(8, 4, k=1)
+
+
 def split_batch_norm() -> Net:
     """A batch norm that nobody folded before quantizing."""
     return Net().conv(3, 8).batch_norm(8).conv(8, 4, k=1)
@@ -189,6 +196,7 @@ NETS: dict[str, Callable[[], Net]] = {
         hard_swish,
         gated,
         joined,
+        pools,
         split_batch_norm,
         split_pad,
     )

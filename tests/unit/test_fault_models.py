@@ -206,8 +206,6 @@ SHARED = {
     "prelu": ("PRelu", "PRelu_2", "ReLU or ReLU6"),
     "prelu_maxpool_hint": ("PRelu", "PRelu_2", "train with ReLU or ReLU6 in its place"),
     "group2": ("convolution in 2 groups", "Conv_11", "group = 1"),
-    "avgpool_ceil": ("AveragePool with ceil_mode", "AveragePool_28", "an input size the stride divides"),
-    "avgpool_pad_cip0": ("AveragePool whose padding", "AveragePool_3", "count_include_pad = 1"),
     "seg_resize": ("Resize", "Resize_21", "['conv_68']"),
     "argmax_end": ("ArgMax", "ArgMax_14", "['gemm_42']"),
     "uint8_in_cast": ("input of type uint8", "in", "--input uint8"),
@@ -230,7 +228,7 @@ def test_shared_file_is_refused(name: str, tmp_path: Path, capsys: pytest.Captur
 
 
 # Files of ../shared/faults that were refused once, for want of an operator.
-COMPILED = ("globalmaxpool", "mnist_maxpool")
+COMPILED = ("avgpool_ceil", "avgpool_pad_cip0", "globalmaxpool", "mnist_maxpool")
 
 
 @pytest.mark.parametrize("name", COMPILED)

@@ -145,14 +145,6 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
         _net(lambda n: n.then("Pad", n.ints(0, 0, 1, 0, 0, 0, 0, 0), mode="reflect").conv(3, 4)),
         "mode 'reflect'",
     ),
-    "pool that leaves out pads": (
-        _net(lambda n: n.then("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1])),
-        "left out of the average",
-    ),
-    "pool with ceil_mode": (
-        _net(lambda n: n.then("AveragePool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)),
-        "ceil_mode",
-    ),
     "max pool that sees padding only": (
         _net(lambda n: n.then("MaxPool", kernel_shape=[2, 2], dilations=[40, 40], pads=[20, 20, 20, 20])),
         "would see padding only",

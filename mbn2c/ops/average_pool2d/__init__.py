@@ -1,15 +1,17 @@
 """average_pool2d: the mean over a window; the global average pool is the window that covers the input.
 
-input    x [1, H, W, C]; pads, where there are any, count as zeros
+input    x [1, H, W, C]; pads, where there are any, are zeros, and count as pixels or do not
 output   [1, H_out, W_out, C]
 source   ONNX operators AveragePool and GlobalAveragePool; in int8 spelt as a depthwise QLinearConv with
-         weights 1 and scale 1 / (KH * KW), whose arithmetic is defined
+         weights 1 and scale 1 / (KH * KW), whose arithmetic is defined; where pads do not count, as an integer sum
+         that is multiplied position by position
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,8 @@ from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Window
 from mbn2c.numerics import prove_scales
-from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes
+from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes, Pad, entries, read_average_pool
+from mbn2c.ops.average_pool2d.border import BORDER_PARAMS, at_the_border, leaves_pads_out, pack_border
 from mbn2c.ops.average_pool2d.prequantized import prequantized_imports
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
@@ -37,9 +40,17 @@ from mbn2c.ops.base.operator import (
     windowed_shape,
     with_padding,
 )
-from mbn2c.ops.base.packing import INT32, covers_input, integers, requantize_fields, sum_bytes, window_fields
+from mbn2c.ops.base.packing import (
+    INT32,
+    covers_input,
+    integers,
+    requantize_fields,
+    sum_bytes,
+    window_fields,
+)
+from mbn2c.ops.base.prequantized.integer_sums import spell_integer_sum
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
-from mbn2c.ops.base.reading import kernel_shape, read_reduction, read_window
+from mbn2c.ops.base.reading import read_reduction
 from mbn2c.ops.base.requantize import first_channel, is_in_float
 from mbn2c.ops.base.spelling import spell_qlinear_conv
 from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
@@ -88,16 +99,27 @@ class AveragePool2d(Operator):
         return prequantized_imports()
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
-        """Quantized, it reads a second tensor: the ones its Conv spelling needs, [KH, KW, 1]."""
+        """Quantized, it reads a second tensor: the ones its QLinearConv spelling needs, [KH, KW, 1]."""
         fits = len(shapes) == 1 or list(shapes[1:]) == [(*node.attributes.window.kernel, 1)]
         return windowed_shape(self.window(node), shapes[0], shapes[0][3]) if fits else None
+
+    def check_attributes(self, node: Node, graph: Graph) -> str:
+        attributes = node.attributes
+        fits = all(0 <= less <= pad for less, pad in zip(attributes.uncounted, attributes.window.pad, strict=True))
+        return "" if fits else f"{attributes.uncounted} of its pads do not count"
+
+    def multipliers(self, node: Node, graph: Graph) -> tuple[int, ...]:
+        """Where pads do not count, one for each number of pixels."""
+        if node.attributes.counts_all:
+            return super().multipliers(node, graph)
+        return (len(entries(node.attributes, *graph.tensors[node.inputs[0]].shape[1:3])[0]),)
 
     def is_channelwise(self, node: Node) -> bool:
         return True
 
     def cases(self) -> Mapping[str, Case]:
-        def case(x: Shape, window: Window | None = None) -> Case:
-            return Case((x,), AveragePool2dAttributes(window or Window((x[1], x[2]))))
+        def case(x: Shape, window: Window | None = None, uncounted: Pad = (0, 0, 0, 0)) -> Case:
+            return Case((x,), AveragePool2dAttributes(window or Window((x[1], x[2])), uncounted=uncounted))
 
         return {
             "global": case((1, 7, 5, 9)),
@@ -107,6 +129,10 @@ class AveragePool2d(Operator):
             "3x3, pads are zeros": case((1, 6, 7, 3), Window((3, 3), (2, 2), (1, 1, 1, 1))),
             "2x2, 1 channel": case((1, 6, 7, 1), Window((2, 2), (2, 2))),
             "global with pads": case((1, 3, 3, 4), Window((3, 3), (1, 1), (1, 1, 1, 1))),
+            "3x3, pads do not count": case((1, 6, 7, 3), Window((3, 3), (1, 2), (1, 1, 1, 1)), (1, 1, 1, 1)),
+            "2x2 stride 2 beyond the border": case((1, 5, 7, 4), Window((2, 2), (2, 2), (0, 0, 1, 1)), (0, 0, 1, 1)),
+            "5x3, some pads count": case((1, 8, 5, 2), Window((5, 3), (2, 1), (2, 1, 3, 1)), (1, 0, 2, 1)),
+            "global, pads do not count": case((1, 3, 2, 4), Window((5, 4), (1, 1), (1, 1, 1, 1)), (1, 1, 1, 1)),
         }
 
     def recognise(self, node: Node, graph: Graph) -> Graph | None:
@@ -138,25 +164,34 @@ class AveragePool2d(Operator):
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """A pool over the whole input sums rows up as they come."""
         summed = ScalarKernel("global_average_pool", PARAMS, _pack, covers_input, sum_bytes, accumulates=True)
-        return (summed, ScalarKernel("average_pool2d", PARAMS, _pack))
+        border = ScalarKernel("average_pool2d_border", BORDER_PARAMS, pack_border, leaves_pads_out, wants_place=True)
+        return (summed, border, ScalarKernel("average_pool2d", PARAMS, _pack))
 
     def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         window = self.window(node)
         views = taps(pad_real(inputs[0], window), window)
-        return np.asarray(sum(views[1:], views[0].copy()) / np.float32(len(views)))
+        return np.asarray(sum(views[1:], views[0].copy()) / self._divisors(node, inputs[0].shape))
 
     def gradient(
         self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
     ) -> Sequence[np.ndarray]:
         window = self.window(node)
-        count = window.kernel[0] * window.kernel[1]
-        return [spread(window, inputs[0].shape, [gradient / np.float32(count)] * count)]
+        shares = gradient / self._divisors(node, inputs[0].shape)
+        return [spread(window, inputs[0].shape, [shares] * (window.kernel[0] * window.kernel[1]))]
+
+    def _divisors(self, node: Node, x: Shape) -> np.ndarray:
+        """How many pixels each output is the mean of: float32 [H_out, W_out, 1]."""
+        counts, which = entries(node.attributes, x[1], x[2])
+        return np.asarray(counts[which][..., None].astype(np.float32))
 
     def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
-        return with_padding(inputs[0], self.window(node))
+        return with_padding(inputs[0], replace(self.window(node), pad=node.attributes.counted_pad))
 
     def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:
         window = self.window(node)
+        if node.attributes.uncounted == window.pad == (0, 0, 1, 1):
+            beyond = {**_pool_attributes(window, (0, 0, 0, 0)), "ceil_mode": 1, "count_include_pad": 1}
+            return {"ceil_mode": [OnnxOp("AveragePool", node.inputs, node.outputs, beyond)]}
         # The mean of one pixel is read as that pixel.
         if window.kernel != graph.tensors[node.inputs[0]].shape[1:3] or any(window.pad) or window.kernel == (1, 1):
             return {}
@@ -164,36 +199,46 @@ class AveragePool2d(Operator):
         return {"GlobalAveragePool": [OnnxOp("GlobalAveragePool", node.inputs, node.outputs)], "ReduceMean": [mean]}
 
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
-        attributes = {name: value for name, value in onnx_window(self.window(node)).items() if name != "dilations"}
-        return [OnnxOp("AveragePool", node.inputs, node.outputs, {**attributes, "count_include_pad": 1})]
+        window, uncounted = self.window(node), node.attributes.uncounted
+        if node.attributes.counts_all:
+            attributes = {**_pool_attributes(window, window.pad), "count_include_pad": 1}
+            return [OnnxOp("AveragePool", node.inputs, node.outputs, attributes)]
+        x, before = node.inputs[0], []
+        if any(node.attributes.counted_pad):
+            top, left, bottom, right = node.attributes.counted_pad
+            x, pads = f"{node.outputs[0]}__padded", f"{node.outputs[0]}__pads"
+            amounts = {pads: np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)}
+            before = [OnnxOp("Pad", (node.inputs[0], pads), (x,), {}, amounts)]
+        return [*before, OnnxOp("AveragePool", (x,), node.outputs, _pool_attributes(window, uncounted))]
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
-        x, ones = node.inputs
-        channels = graph.tensors[x].shape[3]
-        weights = (
-            ones,
-            np.ones((channels, 1, *self.window(node).kernel), np.int8),
-            np.full(channels, scale_of(quant_of(graph, ones)), np.float32),
-        )
+        x, output = node.inputs[0], node.outputs[0]
+        _, height, width, channels = graph.tensors[x].shape
+        ones = np.ones((channels, 1, *self.window(node).kernel), np.int8)
         attributes = {**onnx_window(self.window(node)), "group": channels}
-        return [spell_qlinear_conv(graph, x, node.outputs[0], weights, None, attributes)]
+        if not node.attributes.counts_all:
+            _, which = entries(node.attributes, height, width)
+            multiplier = node.attributes.requantize.scale[which][None, None]
+            return spell_integer_sum(graph, x, output, (f"{output}__ones", ones), multiplier, attributes)
+        name = node.inputs[1]
+        scales = np.full(channels, scale_of(quant_of(graph, name)), np.float32)
+        return [spell_qlinear_conv(graph, x, output, (name, ones, scales), None, attributes)]
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
         ones = np.ones((*self.window(node).kernel, 1), np.int8)
         bound = acc_bound(ones, np.zeros(1, np.int64), x_quant, channel_axis=2)
-        wanted = np.array([1 / ones.size])
+        counts, _ = entries(node.attributes, *graph.tensors[node.inputs[0]].shape[1:3])
+        wanted, bound = 1 / counts, np.repeat(bound, len(counts))
         proved = prove_scales(scale_of(x_quant), wanted, scale_of(y_quant), y_quant.zero_point, bound)
         requantize = prove_requantize(
             proved.scale, proved.multiplier, proved.shift, y_quant.zero_point, bound, node.name
         )
+        quantized = replace(node, attributes=replace(node.attributes, requantize=requantize))
+        if not node.attributes.counts_all:
+            return quantized, []
         weights = Tensor(f"{node.outputs[0]}__ones", ones.shape, "int8", ones, Quant(proved.w_scale))
-        quantized = replace(
-            node,
-            inputs=(node.inputs[0], weights.name),
-            attributes=replace(node.attributes, requantize=requantize),
-        )
-        return quantized, [weights]
+        return replace(quantized, inputs=(node.inputs[0], weights.name)), [weights]
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         window = self.window(node)
@@ -206,7 +251,27 @@ class AveragePool2d(Operator):
             return columns, np.ones_like(columns)
 
         y_zero_point = quant_of(graph, node.outputs[0]).zero_point
-        return run_requantize(node.attributes.requantize, accumulated, y_zero_point, terms)
+        if node.attributes.counts_all:
+            return run_requantize(node.attributes.requantize, accumulated, y_zero_point, terms)
+        _, which = entries(node.attributes, *inputs[0].shape[1:3])
+        return at_the_border(node, accumulated, which, y_zero_point)
+
+    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
+        if node.attributes.counts_all:
+            return super().run_row(node, graph, windows, y, x)
+        window, source = self.window(node), graph.tensors[node.inputs[0]]
+        tight = Window(window.kernel, (1, window.stride[1]), dilation=(1, window.dilation[1]))
+        centred = windows[0].astype(np.int64) - quant_of(graph, source.name).zero_point
+        accumulated = np.asarray(sum(taps(centred, tight)))[0, 0]
+        _, which = entries(node.attributes, *source.shape[1:3])
+        which = which[y, x : x + len(accumulated)]
+        return at_the_border(node, accumulated, which, quant_of(graph, node.outputs[0]).zero_point)
+
+
+def _pool_attributes(window: Window, pads: Pad) -> dict[str, Any]:
+    """Of ONNX's AveragePool."""
+    attributes = {name: value for name, value in onnx_window(window).items() if name != "dilations"}
+    return {**attributes, "pads": list(pads)}
 
 
 # --- how ONNX files spell it ---
@@ -222,25 +287,9 @@ def _import_global_average_pool(call: OnnxCall) -> Value:
 def _import_average_pool(call: OnnxCall) -> Value:
     x = call.value(0)
     height, width, channels = call.as_nchw(x)
-    window = read_window(call, kernel_shape(call), height, width)
-    if window.dilation != (1, 1):
-        raise call.refuse("AveragePool with dilations is not supported", "use a pool without dilations")
-    if call.integer("ceil_mode", 0):
-        top, left, bottom, right = window.pad
-        span_height, span_width = window.extent
-        ceiled = (
-            -(-(height + top + bottom - span_height) // window.stride[0]) + 1,
-            -(-(width + left + right - span_width) // window.stride[1]) + 1,
-        )
-        if ceiled != window.output_size(height, width):
-            raise call.refuse("AveragePool with ceil_mode is not supported", "use an input size the stride divides")
-    if any(window.pad) and not call.integer("count_include_pad", 0):
-        raise call.refuse(
-            "AveragePool whose padding is left out of the average is not supported",
-            "use a pool without pads, or count_include_pad = 1",
-        )
-    shape = (*window.output_size(height, width), channels)
-    return call.emit_nchw(AveragePool2d.name, [x], shape, AveragePool2dAttributes(window))
+    attributes = read_average_pool(call, height, width)
+    shape = (*attributes.window.output_size(height, width), channels)
+    return call.emit_nchw(AveragePool2d.name, [x], shape, attributes)
 
 
 def _import_reduce_mean(call: OnnxCall) -> Value:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, HEIGHT, NCHW, WIDTH, Value, labeled
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation, Window
-from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes
-from mbn2c.ops.base.call import MICROSOFT, OnnxName
+from mbn2c.numerics import INT8_MAX, INT8_MIN, search_requantize
+from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes, entries, read_average_pool
+from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
 from mbn2c.ops.base.guarded import guard_float_mean, guard_staircase
+from mbn2c.ops.base.prequantized.integer_sums import SUM, begin_sum, integer_sum_imports
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, call_done, choose_requantize, limits, unfinished
 from mbn2c.ops.base.prequantized.orders import mean_order
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import kernel_shape, read_window
 from mbn2c.ops.base.requantize import FloatMean
+from mbn2c.ops.base.weighted import prove_requantize
+
+GIVE_FLOAT = "give mbn2c the float32 model, which it quantizes itself"
+
+
+Extents = tuple[int, int, int, int]
 
 
 def prequantized_imports() -> dict[OnnxName, PrequantizedImporter]:
@@ -27,6 +36,8 @@ def prequantized_imports() -> dict[OnnxName, PrequantizedImporter]:
         ("", "ReduceMean"): _float_average_pool,
         (MICROSOFT, "QLinearAveragePool"): _qlinear_average_pool,
         (MICROSOFT, "QLinearGlobalAveragePool"): _qlinear_global_average_pool,
+        ("", SUM): _integer_sum,
+        **integer_sum_imports(),
     }
 
 
@@ -66,13 +77,14 @@ def _qlinear_average_pool(call: PrequantizedCall) -> Value:
     x, _ = call.integers_in(0)
     x_in_file, y_in_file = call.file_quant(1, 2), call.file_quant(3, 4)
     call.builder.set_quant(call, x.tensor, x_in_file)
-    window, extents = _pool_window(call, x)
+    attributes, extents = _pool_attributes(call, x)
+    window = attributes.window
     height, width, channels = call.as_nchw(x)
     if window.kernel == (height, width) and not any(window.pad):
         return _integer_mean(call, x, x_in_file, y_in_file, (height, width, channels))
     output = call.builder.activation(call.node.outputs[0], extents, call)
     mean = replace(_float_mean(x_in_file, y_in_file, window), zero_point=int(y_in_file.file_zero_point))
-    call.builder.nodes.append(_pool_node(call, x, mean, y_in_file, window, output, None))
+    call.builder.nodes.append(_pool_node(call, x, mean, y_in_file, attributes, output, None))
     call.builder.set_quant(call, output, y_in_file)
     return call_done(call, _pooled(output, extents), y_in_file)
 
@@ -84,9 +96,10 @@ def _float_average_pool(call: PrequantizedCall) -> Value:
         raise call.refuse(f"{call.op} in float32 of something that is not quantized is not supported")
     if call.op == "ReduceMean":
         window, extents, value = _mean_window(call, x)
+        attributes = AveragePool2dAttributes(window)
     else:
-        window, extents = _pool_window(call, x)
-        value = _pooled("", extents)
+        attributes, extents = _pool_attributes(call, x)
+        window, value = attributes.window, _pooled("", extents)
     output = call.builder.activation(call.node.outputs[0], extents, call)
     x_in_file = FileQuant(call.builder.quants[x.tensor], False)
     order = _mean_order(call, x, window)
@@ -97,12 +110,12 @@ def _float_average_pool(call: PrequantizedCall) -> Value:
         mean = _float_mean(x_in_file, y_in_file, window)
         if order is not None:
             mean = replace(mean, lanes=order.lanes, unroll=order.unroll, is_aligned=order.is_aligned)
-        elif not _is_any_order_right(mean):
+        elif attributes.counts_all and not _is_any_order_right(mean):
             raise call.refuse(
                 f"{call.op} over {mean.count} pixels in float32, in an order of additions mbn2c does not know",
                 GIVE_QOPERATOR,
             )
-        return _pool_node(call, x, mean, y_in_file, window, output, activation)
+        return _pool_node(call, x, mean, y_in_file, attributes, output, activation)
 
     return unfinished(call, replace(value, tensor=output), finish)
 
@@ -112,17 +125,13 @@ def _pooled(output: str, extents: tuple[int, int, int, int]) -> Value:
     return labeled(output, (1, channels, height, width), NCHW)
 
 
-def _pool_window(call: PrequantizedCall, x: Value) -> tuple[Window, tuple[int, int, int, int]]:
+def _pool_attributes(call: PrequantizedCall, x: Value) -> tuple[AveragePool2dAttributes, Extents]:
     height, width, channels = call.as_nchw(x)
     if call.op == "GlobalAveragePool":
-        window = Window(kernel=(height, width))
+        attributes = AveragePool2dAttributes(Window(kernel=(height, width)))
     else:
-        window = read_window(call, kernel_shape(call), height, width)
-        if (any(window.pad) and not call.integer("count_include_pad", 0)) or call.integer("ceil_mode", 0):
-            raise call.refuse(f"{call.op} with pads that do not count, or ceil_mode, is not supported")
-        if window.dilation != (1, 1):
-            raise call.refuse(f"{call.op} with dilations is not supported", "use a pool without dilations")
-    return window, (1, *window.output_size(height, width), channels)
+        attributes = read_average_pool(call, height, width)
+    return attributes, (1, *attributes.window.output_size(height, width), channels)
 
 
 def _mean_window(call: PrequantizedCall, x: Value) -> tuple[Window, tuple[int, int, int, int], Value]:
@@ -167,16 +176,79 @@ def _pool_node(
     x: Value,
     mean: FloatMean,
     y_in_file: FileQuant,
-    window: Window,
+    attributes: AveragePool2dAttributes,
     output: str,
     activation: Activation | None,
 ) -> Node:
     """An average in float32: of the integer sum where no order of additions matters, else in ONNX Runtime's order."""
     low, high = limits(y_in_file, activation)
+    if not attributes.counts_all:
+        return _border_node(call, x, mean, y_in_file, attributes, output, (low, high))
     if _is_any_order_right(mean):
         ratio = np.array([mean.x_scale / (mean.count * mean.y_scale)], np.float32)
         requantize = guard_staircase(ratio, np.array([255 * mean.count]), low, high, call.where)
     else:
         requantize = guard_float_mean(mean, low, high, call.where)
-    attributes = AveragePool2dAttributes(window, requantize)
-    return Node(call.name, "average_pool2d", (x.tensor,), (output,), attributes)
+    return Node(call.name, "average_pool2d", (x.tensor,), (output,), replace(attributes, requantize=requantize))
+
+
+def _border_node(
+    call: PrequantizedCall,
+    x: Value,
+    mean: FloatMean,
+    y_in_file: FileQuant,
+    attributes: AveragePool2dAttributes,
+    output: str,
+    ends: tuple[int, int],
+) -> Node:
+    """One whose pads do not count: an integer sum, where that decides alone for each number of pixels."""
+    _, height, width, _ = call.extents(x)
+    counts, _ = entries(attributes, height, width)
+    means = [replace(mean, count=int(count)) for count in counts]
+    bound = 255 * counts.astype(np.int64)
+    scale = np.array([one.x_scale / (one.count * one.y_scale) for one in means], np.float32)
+    found = search_requantize(scale, y_in_file.quant.zero_point, bound)
+    if found is None or not all(map(_is_any_order_right, means)) or ends != (INT8_MIN, INT8_MAX):
+        raise call.refuse(
+            f"{call.op} in float32 with pads that do not count is not exact with these scales", GIVE_FLOAT
+        )
+    requantize = prove_requantize(scale, *found, y_in_file.quant.zero_point, bound, call.where)
+    return Node(call.name, "average_pool2d", (x.tensor,), (output,), replace(attributes, requantize=requantize))
+
+
+def _integer_sum(call: PrequantizedCall) -> Value | Declined:
+    """Our own spelling where not every pad counts: a depthwise ConvInteger of ones, multiplied position by position."""
+    x, _ = call.integers_in(0)
+    _, height, width, channels = call.extents(x)
+    weights = call.constant(1)
+    if weights.shape[:2] != (channels, 1) or call.integer("group", 1) != channels or (weights != 1).any():
+        return Declined(f"{call.op} of something else than ones is not supported")
+    window = read_window(call, kernel_shape(call), height, width)
+    rows, columns = window.output_size(height, width)
+    extents = (1, rows, columns, channels)
+    output = call.builder.activation(call.node.outputs[0], extents, call)
+
+    def finish(multiplier: np.ndarray, zero_point: int) -> Node:
+        factors = np.broadcast_to(multiplier, (1, 1, rows, columns))[0, 0]
+        attributes, scale = _found_in(call, factors, window, height, width)
+        bound = np.full(len(scale), 255 * window.kernel[0] * window.kernel[1])
+        found = search_requantize(scale, zero_point, bound)
+        if found is None:
+            raise call.refuse(f"{call.op} with multipliers that no integers replace is not supported", GIVE_FLOAT)
+        requantize = prove_requantize(scale, *found, zero_point, bound, call.where)
+        return Node(call.name, "average_pool2d", (x.tensor,), (output,), replace(attributes, requantize=requantize))
+
+    return begin_sum(call, _pooled(output, extents), finish)
+
+
+def _found_in(
+    call: PrequantizedCall, factors: np.ndarray, window: Window, height: int, width: int
+) -> tuple[AveragePool2dAttributes, np.ndarray]:
+    """Which pads do not count, where outputs have these multipliers, and the multiplier of each number of pixels."""
+    for uncounted in product(*(range(pad, -1, -1) for pad in window.pad)):
+        attributes = AveragePool2dAttributes(window, uncounted=uncounted)  # type: ignore[arg-type]
+        counts, which = entries(attributes, height, width)
+        scale = np.array([factors[which == number][0] for number in range(len(counts))], np.float32)
+        if (scale[which] == factors).all() and np.allclose(scale * counts, scale[0] * counts[0], rtol=1e-3):
+            return attributes, scale
+    raise call.refuse(f"{call.op} of ones that is no average is not supported", GIVE_FLOAT)

@@ -164,6 +164,10 @@ class Operator:
         """What is wrong with an int8 Node's attributes, whatever file they come from; "" if nothing is."""
         return ""
 
+    def multipliers(self, node: Node, graph: Graph) -> tuple[int, ...]:
+        """How many multipliers the requantization of an int8 Node may have: one, or one for each output channel."""
+        return 1, graph.tensors[node.outputs[0]].shape[3]
+
     def activation(self, node: Node) -> Activation | None:
         """The clamp that ends the operator."""
         found = getattr(node.attributes, "activation", None)
