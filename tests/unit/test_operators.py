@@ -226,7 +226,8 @@ def test_traits_are_true(name: str) -> None:
 
 
 def sums_channels(graph: Graph) -> bool:
-    """Whether channels scaled by either sign come out so, and shifted ones shifted where nothing is padding."""
+    """Whether scaled channels come out scaled, by factors of either sign (a maximum does not), and shifted ones shifted
+    where nothing is padding."""
     operator, node = the_node(graph)
     inputs = reals(graph)
     result = operator.run_float(node, graph, inputs)

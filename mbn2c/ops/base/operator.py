@@ -80,8 +80,8 @@ class Operator:
     mixes_channels        every output channel sees every input channel
     carries_activation    its attributes have an `activation`, where a clamp behind it may go
     sums_channels         output channel c is a sum or mean of pixels of the inputs' channels c: scaling channel c of
-                          all inputs by s scales the output's by s, and without pads a shift of each input shifts the
-                          output by the shifts' sum
+                          all inputs by s, of either sign, scales the output's by s, and without pads a shift of
+                          each input shifts the output by the shifts' sum
     """
 
     name: str
