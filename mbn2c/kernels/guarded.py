@@ -6,6 +6,7 @@ They run on every core.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -70,6 +71,18 @@ def pack_conv2d(node: Node, graph: Graph) -> Packed:
     return _pack_window(node, graph, 0)
 
 
+def pack_grouped_conv2d(node: Node, graph: Graph) -> Packed:
+    """As a layer of all channels, whose weights outside of each group are 0: OHWI."""
+    x, weights = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
+    assert weights.data is not None
+    outputs, height, width, size = weights.shape
+    groups = node.attributes.groups
+    dense = np.zeros((outputs, height, width, x.shape[3]), weights.data.dtype)
+    for group, part in enumerate(np.split(np.arange(outputs), groups)):
+        dense[part, :, :, group * size : (group + 1) * size] = weights.data[part]
+    return _pack_window(node, graph.rebuild(tensors=[replace(weights, shape=dense.shape, data=dense)]), 0)
+
+
 def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
     """Weights HWC, as in the Graph."""
     return _pack_window(node, graph, 2)
@@ -123,6 +136,7 @@ def _row(
 
 KERNELS = (
     _row("conv2d", "conv2d_guarded", "mbn_guarded_params", pack_conv2d),
+    _row("grouped_conv2d", "conv2d_guarded", "mbn_guarded_params", pack_grouped_conv2d),
     _row("fully_connected", "conv2d_guarded", "mbn_guarded_params", pack_conv2d),
     _row("depthwise_conv2d", "depthwise_conv2d_guarded", "mbn_guarded_params", pack_depthwise_conv2d),
     Kernel(

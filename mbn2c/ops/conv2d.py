@@ -29,6 +29,7 @@ from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 from mbn2c.ops.clamp import clamp
 from mbn2c.ops.depthwise_conv2d import DepthwiseConv2d
+from mbn2c.ops.grouped_conv2d import GroupedConv2d
 
 
 class Conv2d(Weighted):
@@ -53,7 +54,7 @@ class Conv2d(Weighted):
     def layer_of(self, convolution: Convolution) -> Layer | Declined:
         """A convolution of the file as one of this operator."""
         if not convolution.is_dense:
-            return convolution.declined()
+            return Declined()
         weights = convolution.weights
         attributes = ConvAttributes(convolution.window)
         return Layer(self, attributes, weights.transpose(0, 2, 3, 1), convolution.order, *convolution.output)
@@ -151,7 +152,8 @@ def _import_fused_conv(call: OnnxCall) -> Value | Declined:
 
 
 def _layer_of_either(convolution: Convolution) -> Layer | Declined:
-    return (DepthwiseConv2d() if convolution.is_depthwise else Conv2d()).layer_of(convolution)
+    made = (operator.layer_of(convolution) for operator in (Conv2d(), DepthwiseConv2d(), GroupedConv2d()))
+    return next(layer for layer in made if isinstance(layer, Layer))
 
 
 def _fused_activation(call: OnnxCall, x: Value) -> Value:

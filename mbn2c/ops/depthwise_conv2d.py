@@ -44,7 +44,7 @@ class DepthwiseConv2d(Weighted):
     def layer_of(self, convolution: Convolution) -> Layer | Declined:
         """A convolution of the file as one of this operator."""
         if not convolution.is_depthwise:
-            return convolution.declined()
+            return Declined()
         weights = convolution.weights[:, 0].transpose(1, 2, 0)
         attributes = ConvAttributes(convolution.window, depth_multiplier=len(convolution.weights) // convolution.group)
         return Layer(self, attributes, weights, convolution.order, *convolution.output)

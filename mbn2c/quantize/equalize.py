@@ -226,4 +226,4 @@ def scale_channels(group: Group, constants: dict[str, np.ndarray], s: np.ndarray
     for node in group.readers:
         operator, (_, weights, _) = weighted_of(node), node.inputs
         assert operator is not None
-        constants[weights] = constants[weights] / operator.by_input(node, s)
+        constants[weights] = constants[weights] / operator.by_input(node, s, constants[weights])

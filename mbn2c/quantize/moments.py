@@ -29,9 +29,9 @@ class Moments:
 
     @classmethod
     def of(cls, node: Node, x: tuple[np.ndarray, np.ndarray], quant: Quant, *, crossed: bool) -> Moments:
-        """The moments of one layer's inputs.
+        """The moments of one layer's inputs, or of those of one of its groups.
 
-        x        the layer's input, float32, and as int8 codes
+        x        the layer's input, or the group's channels of it, float32, and as int8 codes
         quant    of the codes
         crossed  whether `cross` is asked for, too
         """
@@ -43,7 +43,7 @@ class Moments:
         means = _centre(real), _centre(int8)
         operator = weighted_of(node)
         assert operator is not None
-        if operator.mixes_channels:
+        if operator.channel_axis == 0:
             own, cross = _products(int8, int8), _products(real, int8) if crossed else None
             return cls(own, cross, (means[0].reshape(1, -1), means[1].reshape(1, -1)))
 
@@ -80,10 +80,11 @@ class Moments:
 def _positions(node: Node, shape: tuple[int, ...]) -> np.ndarray:
     """Flat output positions (image, row, column) to sample; the same on every run."""
     images, height, width, channels = shape
-    operator = operator_of(node)
+    operator = weighted_of(node)
+    assert operator is not None
     window = operator.window(node)
     height, width = window.output_size(height, width)
-    weights = (channels if operator.mixes_channels else 1) * window.kernel[0] * window.kernel[1]
+    weights = (channels if operator.channel_axis == 0 else 1) * window.kernel[0] * window.kernel[1]
     total = images * height * width
     wanted = min(max(_SAMPLES_PER_WEIGHT * weights, _FEWEST_SAMPLES), _MOST_SAMPLES)
     if total <= wanted:

@@ -92,19 +92,29 @@ def _fit_layer(
 ) -> tuple[Node, Graph]:
     """The int8 node with fitted weights, and the int8 Graph that holds them."""
     weights, bias = (graph.constant(name).astype(np.float64) for name in node.inputs[1:])
-    rows = operator.rows(weights)
-    moments = Moments.of(node, x, quants[node.inputs[0]], crossed=fit.ridge is not None)
-    target = moments.best_weights(rows, fit.ridge) if fit.ridge is not None else rows
+    # Each group of channels is a layer of its own, which reads its share of the input.
+    groups = operator.groups(node)
+    shares = zip(*(np.split(array, groups, axis=-1) for array in x), strict=True)
+    rows = np.split(operator.rows(weights), groups)
+    moments = [Moments.of(node, share, quants[node.inputs[0]], crossed=fit.ridge is not None) for share in shares]
+    targets = [m.best_weights(r, fit.ridge) if fit.ridge is not None else r for m, r in zip(moments, rows, strict=True)]
     # Damped so that float32 is enough; half the time.
-    hessian = moments.damped(fit.damp).astype(np.float32)
-    largest = _best_clip(target, hessian) if fit.clip else np.abs(target).max(axis=1)
+    hessians = [one.damped(fit.damp).astype(np.float32) for one in moments]
+    largest = np.concatenate(
+        [
+            _best_clip(target, hessian) if fit.clip else np.abs(target).max(axis=1)
+            for target, hessian in zip(targets, hessians, strict=True)
+        ]
+    )
     proved = operator.choose_scales(node, graph, quants, np.maximum(largest, 1e-12))
     w_scale = proved.w_scale.astype(np.float64)
-    wanted = (target / w_scale[:, None]).astype(np.float32)
-    rounded = np.clip(np.rint(wanted), -WEIGHT_MAX, WEIGHT_MAX)
-    if fit.round:
-        rounded = descend(wanted, round_with_feedback(wanted, hessian), hessian)
-    shift = moments.mean_shift(rows, rounded * w_scale[:, None])
+    scales = np.split(w_scale[:, None], groups)
+    parts = [
+        _rounded((target / scale).astype(np.float32), hessian, fit)
+        for target, scale, hessian in zip(targets, scales, hessians, strict=True)
+    ]
+    shifts = [m.mean_shift(r, part * scale) for m, r, part, scale in zip(moments, rows, parts, scales, strict=True)]
+    rounded, shift = np.concatenate(parts), np.concatenate(shifts)
     int8_bias = np.rint((bias + shift) / (np.float64(scale_of(quants[node.inputs[0]])) * w_scale)).astype(np.int32)
     try:
         int8_weights = operator.from_rows(rounded, weights.shape).astype(np.int8)
@@ -112,6 +122,13 @@ def _fit_layer(
     except QuantError:
         return next(n for n in int8_graph.nodes if n.name == node.name), int8_graph
     return int8_node, int8_graph.rebuild(tensors=tensors)
+
+
+def _rounded(wanted: np.ndarray, hessian: np.ndarray, fit: Fit) -> np.ndarray:
+    """Weights in steps, [C, K], as integers."""
+    if fit.round:
+        return descend(wanted, round_with_feedback(wanted, hessian), hessian)
+    return np.clip(np.rint(wanted), -WEIGHT_MAX, WEIGHT_MAX)
 
 
 def _best_clip(weights: np.ndarray, hessian: np.ndarray) -> np.ndarray:

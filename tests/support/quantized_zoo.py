@@ -162,6 +162,11 @@ def joined() -> Net:
     return net.conv(12, 4, k=1)
 
 
+def grouped() -> Net:
+    """Convolutions whose channels mix within groups."""
+    return Net(shape=(1, 3, 10, 10)).conv(3, 8).then("Relu").conv(8, 12, group=2).then("Relu").conv(12, 6, k=1, group=3)
+
+
 def pools() -> Net:
     """Max pools whose pads could be the largest, and a global one."""
     net = Net(shape=(1, 3, 13, 12)).conv(3, 8).then("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
@@ -196,6 +201,7 @@ NETS: dict[str, Callable[[], Net]] = {
         hard_swish,
         gated,
         joined,
+        grouped,
         pools,
         split_batch_norm,
         split_pad,

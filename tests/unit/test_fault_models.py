@@ -205,7 +205,6 @@ def test_refused_with_its_own_place_and_hint(name: str, tmp_path: Path) -> None:
 SHARED = {
     "prelu": ("PRelu", "PRelu_2", "ReLU or ReLU6"),
     "prelu_maxpool_hint": ("PRelu", "PRelu_2", "train with ReLU or ReLU6 in its place"),
-    "group2": ("convolution in 2 groups", "Conv_11", "group = 1"),
     "seg_resize": ("Resize", "Resize_21", "['conv_68']"),
     "argmax_end": ("ArgMax", "ArgMax_14", "['gemm_42']"),
     "uint8_in_cast": ("input of type uint8", "in", "--input uint8"),
@@ -228,7 +227,7 @@ def test_shared_file_is_refused(name: str, tmp_path: Path, capsys: pytest.Captur
 
 
 # Files of ../shared/faults that were refused once, for want of an operator.
-COMPILED = ("avgpool_ceil", "avgpool_pad_cip0", "globalmaxpool", "mnist_maxpool")
+COMPILED = ("avgpool_ceil", "avgpool_pad_cip0", "globalmaxpool", "group2", "mnist_maxpool")
 
 
 @pytest.mark.parametrize("name", COMPILED)

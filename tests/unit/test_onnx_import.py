@@ -87,7 +87,6 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
     ),
     "3-D weights": (_net(lambda n: n.then("Conv", n.random(4, 3, 1, 1, 1))), "3-D convolution"),
     "1-D convolution": (_net(lambda n: n.then("Conv", n.random(4, 3, 3)), shape=(1, 3, 8)), "1-D convolution"),
-    "grouped convolution": (_net(lambda n: n.conv(4, 4, group=2), shape=(1, 4, 8, 8)), "in 2 groups"),
     "group 0": (_net(lambda n: n.then("Conv", n.random(4, 3, 1, 1), group=0)), "do not suit 3 channels"),
     "wrong channels": (_net(lambda n: n.conv(5, 4)), "do not suit 3 channels"),
     "wrong bias": (_net(lambda n: n.then("Conv", n.random(4, 3, 1, 1), n.random(5))), "bias of shape [5]"),

@@ -18,7 +18,7 @@ def architecture_of(graph: Graph) -> str:
     """
     _, height, width, _ = graph.tensors[graph.inputs[0].tensor].shape
     size = f"{height}x{width}"
-    depthwise = [node for node in graph.nodes if (one := weighted_of(node)) is not None and not one.mixes_channels]
+    depthwise = [node for node in graph.nodes if (one := weighted_of(node)) is not None and one.channel_axis != 0]
     adds = [node for node in graph.nodes if _adds_tensors(graph, node)]
     if len(depthwise) >= 13 and not adds and not _has_expansion(graph, depthwise):
         last = graph.tensors[depthwise[-1].outputs[0]].shape[3]

@@ -1,4 +1,4 @@
-"""ONNX's convolutions, which conv2d and depthwise_conv2d share out between them by their groups."""
+"""ONNX's convolutions, which conv2d, depthwise_conv2d and grouped_conv2d share out between them by their groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from mbn2c.ir.axes import NCHW, Value, labeled
 from mbn2c.ir.window import Window
-from mbn2c.ops.base.call import Declined, OnnxCall
+from mbn2c.ops.base.call import OnnxCall
 from mbn2c.ops.base.reading import kernel_shape, read_window
 
 
@@ -46,13 +46,6 @@ class Convolution:
         """NHWC of the output, and the output as NCHW, its tensor not yet named."""
         height, width, channels = self.hwc
         return (1, height, width, channels), labeled("", (1, channels, height, width), NCHW)
-
-    def declined(self) -> Declined:
-        """The answer of an operator that takes other groups."""
-        return Declined(
-            f"convolution in {self.group} groups of {self.weights.shape[1]} channels is not supported",
-            "use group = 1 or a depthwise convolution (group = input channels)",
-        )
 
 
 def read_convolution(call: OnnxCall, x: Value) -> tuple[Convolution, np.ndarray]:

@@ -41,24 +41,27 @@ LARGEST_BIAS = 2**22
 
 @dataclass(frozen=True)
 class ConvAttributes:
-    """conv2d, inputs (x, weights OHWI, bias O); depthwise_conv2d, inputs (x, weights HWC, bias C).
+    """conv2d and grouped_conv2d, inputs (x, weights OHWI, bias O); depthwise_conv2d, inputs (x, weights HWC, bias C).
 
     depth_multiplier  output channels per input channel; output channel c reads input channel
-                      c // depth_multiplier; always 1 for conv2d
+                      c // depth_multiplier; always 1 but for depthwise_conv2d
+    groups            of channels that see only each other; always 1 but for grouped_conv2d
     """
 
     window: Window = Window()
     depth_multiplier: int = 1
     activation: Activation | None = None
     requantize: Requantize | GuardedRequantize | None = None
+    groups: int = 1
 
 
 class Weighted(Operator):
     """An operator with inputs (x, weights, bias) whose accumulators are requantized per output channel.
 
-    Weights are [O, ..., I] where it mixes channels, else [..., C], `depth_multiplier` output channels per input one.
+    Weights are [O, ..., I] where it mixes channels (I: of one group), else [..., C], `depth_multiplier` output channels
+    per input one.
 
-    channel_axis  of the weights, which is that of the output channels
+    channel_axis  of the weights, which is that of the output channels; 0 where it mixes channels, all or within groups
     """
 
     channel_axis: int
@@ -104,6 +107,10 @@ class Weighted(Operator):
     def is_channelwise(self, node: Node) -> bool:
         return not self.mixes_channels and self.depth_multiplier(node) == 1
 
+    def groups(self, node: Node) -> int:
+        """Groups of channels that mix with each other only; 1 where all mix, or none."""
+        return 1
+
     def depth_multiplier(self, node: Node) -> int:
         """Output channels per input channel where channels do not mix; else 1."""
         return int(getattr(node.attributes, "depth_multiplier", 1))
@@ -119,13 +126,13 @@ class Weighted(Operator):
 
     def rows(self, weights: np.ndarray) -> np.ndarray:
         """The weights of each output channel, [C, K]."""
-        if self.mixes_channels:
+        if self.channel_axis == 0:
             return weights.reshape(len(weights), -1)
         return weights.reshape(-1, weights.shape[-1]).T
 
     def from_rows(self, rows: np.ndarray, shape: Shape) -> np.ndarray:
         """Weights of a shape from such rows."""
-        return (rows if self.mixes_channels else rows.T).reshape(shape)
+        return (rows if self.channel_axis == 0 else rows.T).reshape(shape)
 
     def scale_outputs(self, weights: np.ndarray, factors: np.ndarray) -> np.ndarray:
         """Weights whose output channel c is `factors[c]` as large."""
@@ -135,7 +142,7 @@ class Weighted(Operator):
 
     def scale_inputs(self, node: Node, weights: np.ndarray, factors: np.ndarray) -> np.ndarray:
         """Weights that make of x what the given ones make of x * factors [I]."""
-        return np.asarray(weights * self.by_input(node, factors))
+        return np.asarray(weights * self.by_input(node, factors, weights))
 
     def contribution(
         self, node: Node, weights: np.ndarray, values: np.ndarray, inside: np.ndarray | None = None
@@ -144,13 +151,13 @@ class Weighted(Operator):
 
         inside  [KH, KW], the share of each tap that reads the input and not padding; None: all of them
         """
-        spread = self.by_input(node, values)
+        spread = self.by_input(node, values, weights)
         if inside is not None and weights.ndim > 2:
             spread = spread * inside[:, :, None]
         return np.asarray(self.rows(weights * spread).sum(axis=1))
 
-    def by_input(self, node: Node, values: np.ndarray) -> np.ndarray:
-        """values [I] as they lie along the weights' last axis."""
+    def by_input(self, node: Node, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """values [I] as they lie along the weights' last axis, broadcast to the weights."""
         return values if self.mixes_channels else np.repeat(values, self.depth_multiplier(node))
 
     def keep_outputs(self, node: Node, graph: Graph, keep: np.ndarray) -> dict[str, np.ndarray]:
@@ -174,7 +181,7 @@ class Weighted(Operator):
     def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
         low, high = with_padding(inputs[0], self.window(node))
         weights, bias = (graph.constant(name).astype(np.float64) for name in node.inputs[1:])
-        low, high = self.by_input(node, low), self.by_input(node, high)
+        low, high = self.by_input(node, low, weights), self.by_input(node, high, weights)
         # 0 * inf, which `where` does not take; and beyond float64 a range has no end, which is true
         with np.errstate(invalid="ignore", over="ignore"):
             lowest = np.where(weights > 0, weights * low, np.where(weights < 0, weights * high, 0.0))

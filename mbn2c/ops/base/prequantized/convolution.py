@@ -1,4 +1,4 @@
-"""Convolutions of quantized models, which conv2d and depthwise_conv2d share out between them by their groups."""
+"""Convolutions of quantized models, which the operators of convolutions share out between them by their groups."""
 
 from __future__ import annotations
 
