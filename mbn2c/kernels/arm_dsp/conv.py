@@ -88,8 +88,10 @@ def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np
 def accepts_conv(node: Node, graph: Graph) -> bool:
     """Whether two channels can share their multiplications: see conv_core.c."""
     is_plain = has_high_word_form(node) and has_int8_weights(node, graph)
-    if not is_plain or not columns_are_adjacent(window_of(node)):
-        return False
+    return is_plain and columns_are_adjacent(window_of(node)) and _fits_core(node, graph)
+
+
+def _fits_core(node: Node, graph: Graph) -> bool:
     taps = taps_in_order(node, graph)
     low, high = accumulator_range(taps, folded_bias(node, graph, 0))
     is_small = bool((low[1::2] > -_ODD_LIMIT).all() and (high[1::2] < _ODD_LIMIT).all())
@@ -185,6 +187,31 @@ def parts_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: b
     """Four pixels at a time, whatever is left at the end."""
     pixels = {min(4, count - done) for count in counts for done in range(0, count, 4)}
     return parts_1x1(node, graph, sorted(pixels), writes_planar)
+
+
+def accepts_grouped(node: Node, graph: Graph) -> bool:
+    """Whether each group has an even number of outputs, in pairs that can share their multiplications."""
+    is_even = channels_out(node, graph) // node.attributes.groups % 2 == 0
+    return is_even and has_high_word_form(node) and has_int8_weights(node, graph) and _fits_core(node, graph)
+
+
+def pack_grouped(node: Node, graph: Graph) -> Packed:
+    """Any window, in groups: their streams behind each other."""
+    window, groups, channels = window_of(node), node.attributes.groups, channels_in(node, graph)
+    taps = _with_whole_groups(taps_in_order(node, graph))
+    before = {
+        "taps": taps.shape[1],
+        "groups": groups,
+        "group_inputs": channels // groups,
+        "group_outputs": channels_out(node, graph) // groups,
+    }
+    after = {
+        "kernel_height": window.kernel[0],
+        "kernel_width": window.kernel[1],
+        "column_bytes": window.dilation[1] * channels,
+        "step": window.stride[1] * channels,
+    }
+    return conv_packed(node, graph, _stream(node, graph, taps), CONV_PARTS, before, after)
 
 
 def accepts_3x3(channels: int) -> Callable[[Node, Graph], bool]:

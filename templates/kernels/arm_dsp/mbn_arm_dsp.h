@@ -190,6 +190,22 @@ typedef struct {
     int32_t step;      /* bytes between the windows of two output pixels: stride * channels */
 } mbn_conv2d_arm_dsp_params;
 
+/* Any window, in groups of channels. */
+typedef struct {
+    const uint32_t *weights; /* group behind group */
+    const mbn_conv_parts_arm_dsp *parts;
+    int32_t taps; /* of a group, rounded up to a multiple of 4 */
+    int32_t groups;
+    int32_t group_inputs;
+    int32_t group_outputs; /* even */
+    int32_t zero_point;
+    int32_t channel_stride;
+    int32_t kernel_height;
+    int32_t kernel_width;
+    int32_t column_bytes; /* between the taps of a kernel row: dilation * channels */
+    int32_t step;         /* as above */
+} mbn_grouped_conv2d_arm_dsp_params;
+
 /* 3x3 windows of one or three channels. */
 typedef struct {
     const uint32_t *weights;
@@ -269,6 +285,8 @@ void mbn_conv2d_s8_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *con
                            void *scratch);
 void mbn_conv2d_odd_s8_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch);
+void mbn_grouped_conv2d_s8_arm_dsp(const mbn_grouped_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                   int32_t count, void *scratch);
 void mbn_conv2d_3x3_s8_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch);
 void mbn_depthwise_conv2d_3x3_s8_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_params *p, const int8_t *const *rows,
