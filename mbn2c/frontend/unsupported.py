@@ -15,12 +15,10 @@ from mbn2c.tasks.tails import BEHIND_OUTPUTS, TAIL_OF_OPERATOR, TAILS
 
 # Operators that only change how a tensor is looked at, so that they may stand behind a tail too.
 PASS_ON = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-_ACTIVATION = "train with ReLU or ReLU6 in its place"
 _ENLARGE = "networks that enlarge a map are not supported yet"
 _HINTS = {
     **BEHIND_OUTPUTS,
     **{tail.operator: "it may only end the network" for tail in TAILS.values() if tail.over_classes},
-    "PRelu": _ACTIVATION,
     "Resize": _ENLARGE,
     "Upsample": _ENLARGE,
 }

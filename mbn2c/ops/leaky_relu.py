@@ -2,7 +2,7 @@
 
 input    x [1, H, W, C]
 output   the same shape
-source   ONNX operator LeakyRelu
+source   ONNX operators LeakyRelu, and PRelu with one slope for all channels
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops.base.call import OnnxCall
+from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.elementwise import Elementwise
 from mbn2c.ops.base.operator import OnnxOp
+from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.reading import per_channel
+from mbn2c.ops.lookup import pointwise_in_float
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,19 @@ class LeakyRelu(Elementwise):
     attributes = LeakyReluAttributes
     onnx_types = ("LeakyRelu",)
 
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return {**super().onnx_imports(), ("", "PRelu"): self._import_prelu}
+
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        return {**super().prequantized_imports(), ("", "PRelu"): _one_slope_in_float}
+
+    def _import_prelu(self, call: OnnxCall) -> Value | Declined:
+        x = call.value(0)
+        slope = per_channel(call, x, 1).astype(np.float32)
+        if (slope != slope[0]).any():
+            return Declined()
+        return call.emit_like(self.name, x, LeakyReluAttributes(float(slope[0])))
+
     def attributes_of(self, call: OnnxCall) -> LeakyReluAttributes:
         return LeakyReluAttributes(float(np.float32(call.number("alpha", 0.01))))
 
@@ -58,3 +75,18 @@ class LeakyRelu(Elementwise):
 
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         return [OnnxOp("LeakyRelu", node.inputs, node.outputs, {"alpha": node.attributes.alpha})]
+
+    def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:
+        slope = f"{node.outputs[0]}__slope"
+        alpha, channels = np.float32(node.attributes.alpha), graph.tensors[node.outputs[0]].shape[3]
+        return {
+            words: [OnnxOp("PRelu", (*node.inputs, slope), node.outputs, {}, {slope: np.full(shape, alpha)})]
+            for words, shape in (("PRelu", (1,)), ("PRelu with equal slopes", (channels, 1, 1)))
+        }
+
+
+def _one_slope_in_float(call: PrequantizedCall) -> Value | Declined:
+    """PRelu whose slope is one number; prelu takes the others."""
+    if call.is_constant(1) and call.constant(1).size > 1:
+        return Declined()
+    return pointwise_in_float(call)

@@ -18,7 +18,7 @@ NCHW = (0, 3, 1, 2)
 def graph_of(operator: Operator, case: Case, name: str) -> Graph:
     """The network of a case.
 
-    returns  a float Graph, or an int8 one if the operator exists in int8 only
+    returns  a float Graph, or an int8 one if the case has quantizations
     """
     is_float = not case.quants
     grown = _Grown(is_float, case)
@@ -29,7 +29,7 @@ def graph_of(operator: Operator, case: Case, name: str) -> Graph:
     ]
     quant = case.quants[-1] if case.quants else None
     made = grown.append(operator.name, (*names, *constants), case.attributes, quant, name="case")
-    if LOWERED in operator.stages and not operator.has_weights:
+    if is_float and LOWERED in operator.stages and not operator.has_weights:
         # A sigmoid at the end of a network is no node of it.
         made = grown.pointwise(made, 3, "after")
     input_shape, output_shape = grown.tensors["input"].shape, grown.tensors[made].shape

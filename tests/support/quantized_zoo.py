@@ -145,6 +145,21 @@ def hard_swish() -> Net:
     return Net(opset=14).conv(3, 8).then("HardSwish").conv(8, 4, k=1)
 
 
+def smooth() -> Net:
+    """Tables of the functions that PyTorch calls SiLU, Tanh and ELU, and a PReLU of one slope."""
+    net = Net().conv(3, 8)
+    net.node("Mul", net.x, net.node("Sigmoid", net.x))
+    net.conv(8, 8, k=1).then("Tanh").conv(8, 8, k=1).then("Elu", alpha=0.5)
+    return net.conv(8, 8, k=1).then("PRelu", net.weight([0.2])).conv(8, 4, k=1)
+
+
+def prelu_face() -> Net:
+    """MobileFaceNet: a slope for each channel, and a depthwise layer over all that is left."""
+    net = Net(shape=(1, 3, 12, 12)).conv(3, 8, strides=[2, 2])
+    net.then("PRelu", net.random(8, 1, 1)).conv(8, 8, group=8).then("PRelu", net.random(8, 1, 1))
+    return net.conv(8, 8, k=6, group=8, pads=[0] * 4).conv(8, 4, k=1)
+
+
 def gated() -> Net:
     """Squeeze-and-excitation: a product by a number per channel."""
     net = Net(shape=(1, 3, 12, 12)).conv(3, 8).then("Relu")
@@ -199,6 +214,8 @@ NETS: dict[str, Callable[[], Net]] = {
         gray,
         functions,
         hard_swish,
+        smooth,
+        prelu_face,
         gated,
         joined,
         grouped,

@@ -27,10 +27,10 @@ from mbn2c.reference.run_graph import run_graph
 # --- refused, in one message ---------------------------------------------------------------------
 
 
-def _prelu_and_lp_pool() -> Net:
+def _lp_pools_and_softmax() -> Net:
     net = Net(shape=(1, 3, 24, 24)).conv(3, 8)
-    net.then("PRelu", net.random(8, 1, 1)).then("LpPool", kernel_shape=[2, 2], strides=[2, 2])
-    return net.conv(8, 8).then("PRelu", net.weight([0.1])).head(8)
+    net.then("LpPool", kernel_shape=[2, 2], strides=[2, 2]).conv(8, 8).then("Softmax", axis=1)
+    return net.conv(8, 8).then("LpPool", kernel_shape=[2, 2]).head(8)
 
 
 def _attention_and_end() -> Net:
@@ -86,11 +86,11 @@ def _other_channel_order() -> Net:
 
 # What it is, the first line, the places, pieces of the hint, and the tensors to cut at.
 REFUSED: dict[str, tuple[Callable[[], Net], str, str, tuple[str, ...], list[str]]] = {
-    "prelu_lp_pool": (
-        _prelu_and_lp_pool,
-        "operator PRelu is not supported (nor LpPool)",
-        "node 'n1', operator PRelu and 1 more, inside the network; node 'n2', operator LpPool, inside the network",
-        ("PRelu: train with ReLU", "supported: "),
+    "lp pools and softmax": (
+        _lp_pools_and_softmax,
+        "operator LpPool is not supported (nor Softmax)",
+        "node 'n1', operator LpPool and 1 more, inside the network; node 'n3', operator Softmax, inside the network",
+        ("Softmax: it may only end the network", "supported: convolution"),
         [],
     ),
     "attention and end": (
@@ -203,8 +203,6 @@ def test_refused_with_its_own_place_and_hint(name: str, tmp_path: Path) -> None:
 
 # Files of ../shared/faults: the operator, its node, a piece of the hint.
 SHARED = {
-    "prelu": ("PRelu", "PRelu_2", "ReLU or ReLU6"),
-    "prelu_maxpool_hint": ("PRelu", "PRelu_2", "train with ReLU or ReLU6 in its place"),
     "seg_resize": ("Resize", "Resize_21", "['conv_68']"),
     "argmax_end": ("ArgMax", "ArgMax_14", "['gemm_42']"),
     "uint8_in_cast": ("input of type uint8", "in", "--input uint8"),
@@ -227,7 +225,16 @@ def test_shared_file_is_refused(name: str, tmp_path: Path, capsys: pytest.Captur
 
 
 # Files of ../shared/faults that were refused once, for want of an operator.
-COMPILED = ("avgpool_ceil", "avgpool_pad_cip0", "globalmaxpool", "group2", "mnist_maxpool")
+COMPILED = (
+    "avgpool_ceil",
+    "avgpool_pad_cip0",
+    "globalmaxpool",
+    "group2",
+    "leakyrelu",
+    "mnist_maxpool",
+    "prelu",
+    "prelu_maxpool_hint",
+)
 
 
 @pytest.mark.parametrize("name", COMPILED)

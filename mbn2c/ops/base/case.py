@@ -29,7 +29,7 @@ class Case:
     shapes      of its activations, NHWC; the first is the network's input, the others are made from it
     attributes  of the operator's class
     constants   its constant inputs, behind the activations
-    quants      of an operator that exists in int8 only: of its activations in order, and of its output
+    quants      of a node that is int8 from the start: of its activations in order, and of its output
     repeats     all activations are the network's input
     """
 

@@ -154,8 +154,8 @@ class PrequantizedBuilder(Builder):
     def __post_init__(self) -> None:
         super().__init__(self.opsets, self.ends)
 
-    def add_quantized(self, wanted: str, data: np.ndarray, quant: Quant) -> str:
-        """A constant int8, int16 or int32 tensor."""
+    def add_quantized(self, wanted: str, data: np.ndarray, quant: Quant | None) -> str:
+        """A constant int8, int16 or int32 tensor; quant: None of bits."""
         name = self.unique_tensor(wanted)
         array = np.ascontiguousarray(data)
         self.tensors[name] = Tensor(name, array.shape, array.dtype.name, array, quant)
