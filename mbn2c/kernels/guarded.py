@@ -153,4 +153,5 @@ KERNELS = (
     ),
     _row("average_pool2d", "average_pool2d_guarded", "mbn_guarded_pool_params", pack_average_pool2d),
     _row("add", "add_corrected", "mbn_add_corrected_params", pack_add, _is_corrected),
+    _row("sub", "add_corrected", "mbn_add_corrected_params", pack_add, _is_corrected),
 )

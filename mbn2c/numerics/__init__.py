@@ -210,11 +210,16 @@ def snap_add_scale(input_scale: float, output_scale: np.float32) -> tuple[np.flo
     return np.float32(float(output_scale) * numerator / ADD_RATIO_DENOMINATOR), numerator
 
 
-def add_float(a: np.ndarray, b: np.ndarray, scales: tuple[np.float32, ...], zero_points: tuple[int, ...]) -> np.ndarray:
-    """Dequantize, add, quantize in float32, as ONNX defines it; scales and zero points of (a, b, output)."""
+def add_float(
+    a: np.ndarray, b: np.ndarray, scales: tuple[np.float32, ...], zero_points: tuple[int, ...], sign: int = 1
+) -> np.ndarray:
+    """Dequantize, add, quantize in float32, as ONNX defines it; scales and zero points of (a, b, output).
+
+    sign  -1: a - b
+    """
     real_a = (a.astype(np.float32) - np.float32(zero_points[0])) * scales[0]
     real_b = (b.astype(np.float32) - np.float32(zero_points[1])) * scales[1]
-    rounded = np.rint((real_a + real_b) / scales[2])
+    rounded = np.rint((real_a + np.float32(sign) * real_b) / scales[2])
     return np.clip(rounded + zero_points[2], INT8_MIN, INT8_MAX).astype(np.int8)
 
 
@@ -224,16 +229,19 @@ def add_integer(a: np.ndarray, b: np.ndarray, multipliers: tuple[int, int], offs
     return np.clip(value >> shift, INT8_MIN, INT8_MAX).astype(np.int8)
 
 
-def prove_add(scales: tuple[np.float32, ...], zero_points: tuple[int, ...]) -> tuple[tuple[int, int], int, int]:
+def prove_add(
+    scales: tuple[np.float32, ...], zero_points: tuple[int, ...], sign: int = 1
+) -> tuple[tuple[int, int], int, int]:
     """The integer form of an add, compared with the float one on all 65,536 input pairs.
 
     scales, zero_points  of (a, b, output)
+    sign                 -1: of a - b
     returns              (multipliers, offset, shift) for `add_integer`
     raises               QuantError if no shift gives equality
     """
     a, b = np.meshgrid(np.arange(INT8_MIN, INT8_MAX + 1), np.arange(INT8_MIN, INT8_MAX + 1))
-    expected = add_float(a, b, scales, zero_points)
-    ratios = [float(scales[0]) / float(scales[2]), float(scales[1]) / float(scales[2])]
+    expected = add_float(a, b, scales, zero_points, sign)
+    ratios = [float(scales[0]) / float(scales[2]), sign * float(scales[1]) / float(scales[2])]
     for shift in range(22, 9, -1):
         multipliers = (round(ratios[0] * (1 << shift)), round(ratios[1] * (1 << shift)))
         exact_offset = (zero_points[2] + 0.5) * (1 << shift)

@@ -66,6 +66,8 @@ class Add(Operator):
     attributes = AddAttributes
     carries_activation = True
     sums_channels = True
+    spelling = "Add"
+    sign = 1  # of b
 
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
         return {("", "Add"): _import_add, ("", "Sum"): _import_sum}
@@ -82,12 +84,12 @@ class Add(Operator):
         return shapes[0] if fits and shapes[0] == shapes[1] else None
 
     def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        return np.asarray(inputs[0] + inputs[1])
+        return np.asarray(inputs[0] + self.sign * inputs[1])
 
     def gradient(
         self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
     ) -> Sequence[np.ndarray]:
-        return [gradient, gradient]
+        return [gradient, self.sign * gradient]
 
     def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
         (low_a, high_a), (low_b, high_b) = inputs
@@ -122,7 +124,7 @@ class Add(Operator):
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         output, activation = node.outputs[0], node.attributes.activation
         linear = output if activation is None else f"{output}__linear"
-        spelled = [OnnxOp("Add", node.inputs, (linear,))]
+        spelled = [OnnxOp(self.spelling, node.inputs, (linear,))]
         if activation is not None:
             spelled.append(spell_clip(linear, output, activation.low, activation.high))
         return spelled
@@ -132,13 +134,13 @@ class Add(Operator):
         read_a, real_a = spell_dequantize(graph, node.inputs[0], f"{node.name}__a")
         read_b, real_b = spell_dequantize(graph, node.inputs[1], f"{node.name}__b")
         real = f"{output}__real"
-        add = OnnxOp("Add", (real_a, real_b), (real,))
+        add = OnnxOp(self.spelling, (real_a, real_b), (real,))
         return [read_a, read_b, add, spell_quantize(real, output, quant_of(graph, output))]
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         involved = [quants[name] for name in (*node.inputs, node.outputs[0])]
         multipliers, offset, shift = prove_add(
-            tuple(scale_of(quant) for quant in involved), tuple(quant.zero_point for quant in involved)
+            tuple(scale_of(quant) for quant in involved), tuple(quant.zero_point for quant in involved), self.sign
         )
         attributes = replace(node.attributes, multipliers=multipliers, offset=offset, shift=shift)
         return replace(node, attributes=attributes), []
@@ -156,19 +158,19 @@ class Add(Operator):
 # --- how ONNX files spell it ---
 
 
-def add_values(call: OnnxCall, a: Value, b: Value, part: str = "") -> Value:
-    """The node for a + b; `part` as in `OnnxCall.emit`.
+def add_values(call: OnnxCall, a: Value, b: Value, part: str = "", op: str = Add.name) -> Value:
+    """The node for a + b, or that of sub for a - b; `part` as in `OnnxCall.emit`.
 
     raises  ModelError, LayoutError if they differ in shape or axis order
     """
     if a.shape != b.shape:
         raise call.refuse(
             f"{call.op} of tensors of shapes {list(a.shape)} and {list(b.shape)} is not supported",
-            "only activations of equal shape can be added",
+            f"only activations of equal shape can be {'added' if op == Add.name else 'subtracted'}",
         )
     if a.groups != b.groups:
         raise LayoutError(f"both operands in the same axis order; it finds {list(a.groups)} and {list(b.groups)}")
-    return call.emit_like(Add.name, a, AddAttributes(), part=part, more=[b])
+    return call.emit_like(op, a, AddAttributes(), part=part, more=[b])
 
 
 def _import_add(call: OnnxCall) -> Value | Declined:
@@ -212,6 +214,15 @@ def _add_in_float(call: PrequantizedCall) -> Value | Declined:
     if call.meaning(0).terms or call.meaning(1).terms:
         return Declined()
     terms = (*terms_of(call, 0), *terms_of(call, 1))
+    value = add_pairs(call, Add.name)
+    if len(terms) == 2:
+        meaning = call.builder.meanings[call.node.outputs[0]]
+        call.builder.meanings[call.node.outputs[0]] = replace(meaning, terms=terms)
+    return value
+
+
+def add_pairs(call: PrequantizedCall, op: str, sign: int = 1) -> Value:
+    """The node for two activations that are added, or subtracted, in float32; it waits for its QuantizeLinear."""
     (a, _), (b, _) = call.real_steps(0), call.real_steps(1)
     _check_addends(call, a, b)
     output = call.builder.activation(call.node.outputs[0], call.extents(a), call)
@@ -219,13 +230,9 @@ def _add_in_float(call: PrequantizedCall) -> Value | Declined:
 
     def finish(y_in_file: FileQuant, activation: Activation | None) -> Node:
         table = float_pairs(call, y_in_file, activation)
-        return _add_node(call, a, b, output, table, (a_in_file, b_in_file, y_in_file))
+        return replace(_add_node(call, a, b, output, table, (a_in_file, b_in_file, y_in_file), sign), op=op)
 
-    value = unfinished(call, replace(a, tensor=output), finish)
-    if len(terms) == 2:
-        meaning = call.builder.meanings[call.node.outputs[0]]
-        call.builder.meanings[call.node.outputs[0]] = replace(meaning, terms=terms)
-    return value
+    return unfinished(call, replace(a, tensor=output), finish)
 
 
 def _check_addends(call: PrequantizedCall, a: Value, b: Value) -> None:
@@ -237,11 +244,18 @@ def _check_addends(call: PrequantizedCall, a: Value, b: Value) -> None:
 
 
 def _add_node(
-    call: PrequantizedCall, a: Value, b: Value, output: str, table: np.ndarray, in_file: tuple[FileQuant, ...]
+    call: PrequantizedCall,
+    a: Value,
+    b: Value,
+    output: str,
+    table: np.ndarray,
+    in_file: tuple[FileQuant, ...],
+    sign: int = 1,
 ) -> Node:
     """The integer form of these 65,536 results: a line, or a line and a bit for each pair where it is one too high."""
     results = table.astype(np.int64)
-    ratios = (float(in_file[0].scale) / float(in_file[2].scale), float(in_file[1].scale) / float(in_file[2].scale))
+    a_scale, b_scale, y_scale = (float(one.scale) for one in in_file)
+    ratios = (a_scale / y_scale, sign * b_scale / y_scale)
     fitted = fit_add(results, ratios)
     inputs: tuple[str, ...] = (a.tensor, b.tensor)
     if fitted is None:

@@ -160,6 +160,14 @@ def prelu_face() -> Net:
     return net.conv(8, 8, k=6, group=8, pads=[0] * 4).conv(8, 4, k=1)
 
 
+def differences() -> Net:
+    """A difference of two tensors, and one with a constant."""
+    net = Net(shape=(1, 3, 12, 12)).conv(3, 8, strides=[2, 2])
+    features = net.x
+    net.node("Sub", net.conv(8, 8, k=1).x, features)
+    return net.conv(8, 8, k=1).then("Sub", net.weight(0.5)).conv(8, 4, k=1)
+
+
 def gated() -> Net:
     """Squeeze-and-excitation: a product by a number per channel."""
     net = Net(shape=(1, 3, 12, 12)).conv(3, 8).then("Relu")
@@ -216,6 +224,7 @@ NETS: dict[str, Callable[[], Net]] = {
         hard_swish,
         smooth,
         prelu_face,
+        differences,
         gated,
         joined,
         grouped,

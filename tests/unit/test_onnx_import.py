@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
     "constant that enlarges": (_net(lambda n: n.then("Mul", n.random(4, 3, 12, 12))), "does not fit"),
     "division by zero": (_net(lambda n: n.then("Div", n.weight(0.0))), "Div by zero"),
     "reciprocal": (_net(lambda n: n.node("Div", n.weight(1.0), "x")), "Div by an activation"),
-    "difference": (_net(lambda n: n.node("Sub", "x", n.conv(3, 3).x)), "Sub of two activations"),
+    "difference": (_net(lambda n: n.node("Sub", "x", n.conv(3, 4).x)), "Sub of tensors of shapes"),
     "clip per channel": (_net(lambda n: n.then("Min", n.random(1, 3, 1, 1))), "is not one number"),
     "NaN bound": (_net(lambda n: n.then("Clip", n.weight(np.nan))), "a bound is NaN"),
     "max of two": (_net(lambda n: n.node("Max", "x", n.conv(3, 3).x)), "Max of two activations"),
