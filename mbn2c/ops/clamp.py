@@ -92,6 +92,17 @@ class Clamp(Operator):
             ],
         }
 
+    def recognise(self, node: Node, graph: Graph) -> Graph | None:
+        """Two in a row, as Relu and Min."""
+        before = graph.producer.get(node.inputs[0])
+        if node.op != self.name or before is None or before.op != self.name or graph.is_output(node.inputs[0]):
+            return None
+        if graph.consumers[node.inputs[0]] != (node,):
+            return None
+        attributes = ClampAttributes(before.attributes.activation.then(node.attributes.activation))
+        both = replace(node, inputs=before.inputs, attributes=attributes)
+        return graph.rebuild(nodes=[both if one is node else one for one in graph.nodes if one is not before])
+
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         activation = node.attributes.activation
         return [spell_clip(node.inputs[0], node.outputs[0], activation.low, activation.high)]

@@ -2,23 +2,30 @@
 
 input    x [1, H, W, C]
 output   the same shape
-source   ONNX operator HardSigmoid, whose top is 1; Clip of x + 3 between 0 and 6, times a sixth
+source   ONNX operator HardSigmoid, whose top is 1; Clip of x + 3 between 0 and 6, times a sixth; Clip of a line
+
+Behind a layer that nobody else reads it is no node of its own: the layer takes the line into its weights, and clamps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.graph import Graph, Node, Tensor
+from mbn2c.ir.window import Activation
 from mbn2c.ops.base.call import OnnxCall
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.elementwise import Elementwise
 from mbn2c.ops.base.operator import OnnxOp
-from mbn2c.ops.clamp import Clamp
-from mbn2c.ops.scale_shift import ScaleShift
+from mbn2c.ops.clamp import Clamp, ClampAttributes
+from mbn2c.ops.conv2d import Conv2d
+from mbn2c.ops.depthwise_conv2d import DepthwiseConv2d
+from mbn2c.ops.fully_connected import FullyConnected
+from mbn2c.ops.scale_shift import ScaleShift, ScaleShiftAttributes
 
 
 @dataclass(frozen=True)
@@ -83,23 +90,88 @@ class HardSigmoid(Elementwise):
         return {"Clip(x + 3, 0, 6) / 6": _spell_clip(node, float(np.float32(1 / node.attributes.alpha)))}
 
     def recognise(self, node: Node, graph: Graph) -> Graph | None:
-        """(Clip of x plus a number, from 0 on) times a number: scale_shift, clamp, scale_shift."""
-        clip = _maker_alone(graph, node, ScaleShift.name)
-        moved = None if clip is None else _maker_alone(graph, clip, Clamp.name)
-        if clip is None or moved is None or moved.op != ScaleShift.name:
+        """What scale_shift and clamp spell; or one that a layer can do, spelt so."""
+        if graph.tensors[node.outputs[0]].dtype != "float32":
             return None
-        (scale, shift), (factor, rest) = (_numbers(graph, one) for one in (moved, node))
-        low, high = clip.attributes.activation.low, clip.attributes.activation.high
-        if scale is None or factor is None or rest != 0 or low != 0 or not np.isfinite(high) or factor <= 0:
-            return None
-        top = float(np.float32(high * factor))
-        is_one = abs(top - 1) < 1e-6
-        attributes = HardSigmoidAttributes(
-            float(np.float32(scale * factor)), float(np.float32(shift * factor)), 1.0 if is_one else top
-        )
-        gate = replace(node, op=self.name, inputs=(moved.inputs[0],), attributes=attributes)
-        nodes = [gate if one is node else one for one in graph.nodes if one is not clip and one is not moved]
-        return graph.rebuild(nodes=nodes)
+        found = _as_line(graph, node) if node.op == self.name else _in_three(graph, node) or _in_two(graph, node)
+        return None if found is None else graph.rebuild(**found)
+
+
+_LAYERS = {operator.name for operator in (Conv2d(), DepthwiseConv2d(), FullyConnected())}
+
+
+def _as_line(graph: Graph, node: Node) -> dict[str, Any] | None:
+    """Behind a layer: a scale_shift, which goes into its weights, and a clamp, which it does itself."""
+    if not _is_behind_layer(graph, node):
+        return None
+    a: HardSigmoidAttributes = node.attributes
+    channels = graph.tensors[node.outputs[0]].shape[3]
+    moved = Tensor(f"{node.outputs[0]}/line", graph.tensors[node.outputs[0]].shape)
+    numbers = [(f"{node.name}.scale", a.alpha), (f"{node.name}.shift", a.beta)]
+    constants = [Tensor(name, (channels,), data=np.full(channels, value, np.float32)) for name, value in numbers]
+    names = tuple(tensor.name for tensor in constants)
+    attributes = ScaleShiftAttributes("HardSigmoid")
+    line = Node(f"{node.name}/line", ScaleShift.name, (*node.inputs, *names), (moved.name,), attributes)
+    clamp = replace(node, op=Clamp.name, inputs=(moved.name,), attributes=ClampAttributes(Activation(0.0, a.top)))
+    nodes = [new for one in graph.nodes for new in ((line, clamp) if one is node else (one,))]
+    return {"tensors": [moved, *constants], "nodes": nodes}
+
+
+def _is_behind_layer(graph: Graph, node: Node) -> bool:
+    """Whether a layer makes what only this node reads, but for lines between them."""
+    while (maker := _maker_alone(graph, node)) is not None and maker.op == ScaleShift.name:
+        node = maker
+    return maker is not None and maker.op in _LAYERS and maker.attributes.activation is None
+
+
+def _in_three(graph: Graph, node: Node) -> dict[str, Any] | None:
+    """(Clip of a line, from 0 on) times a number: scale_shift, clamp, scale_shift."""
+    clip = _maker_alone(graph, node) if node.op == ScaleShift.name else None
+    line = _line_before(graph, clip) if clip is not None and clip.op == Clamp.name else None
+    if clip is None or line is None:
+        return None
+    (scale, shift, nodes), (factor, rest) = line, _numbers(graph, node)
+    low, high = clip.attributes.activation.low, clip.attributes.activation.high
+    if factor is None or rest != 0 or low != 0 or not np.isfinite(high) or factor <= 0:
+        return None
+    return _gate(graph, node, (*nodes, clip), scale * factor, shift * factor, high * factor)
+
+
+def _in_two(graph: Graph, node: Node) -> dict[str, Any] | None:
+    """Clip of a line, from 0 on, that no layer can do."""
+    line = _line_before(graph, node) if node.op == Clamp.name else None
+    if line is None or _is_behind_layer(graph, node):
+        return None
+    readers, activation = graph.consumers[node.outputs[0]], node.attributes.activation
+    if activation.low != 0 or not np.isfinite(activation.high):
+        return None
+    if len(readers) == 1 and readers[0].op == ScaleShift.name:  # which may belong to it, too
+        return None
+    scale, shift, nodes = line
+    return _gate(graph, node, nodes, scale, shift, activation.high)
+
+
+def _line_before(graph: Graph, node: Node) -> tuple[float, float, tuple[Node, ...]] | None:
+    """(scale, shift, nodes) of the scale_shifts before a node, the same for all channels; None if there are none."""
+    nodes: tuple[Node, ...] = ()
+    scale, shift = 1.0, 0.0
+    while (maker := _maker_alone(graph, node)) is not None and maker.op == ScaleShift.name:
+        factor, more = _numbers(graph, maker)
+        if factor is None:
+            break
+        scale, shift, nodes, node = scale * factor, shift + scale * more, (maker, *nodes), maker
+    return (scale, shift, nodes) if nodes else None
+
+
+def _gate(
+    graph: Graph, node: Node, others: Sequence[Node], alpha: float, beta: float, high: float
+) -> dict[str, Any] | None:
+    """One node for `others`, the first of which reads its input, and `node`."""
+    top = float(np.float32(high))
+    is_one = abs(top - 1) < 1e-6
+    attributes = HardSigmoidAttributes(float(np.float32(alpha)), float(np.float32(beta)), 1.0 if is_one else top)
+    gate = replace(node, op=HardSigmoid.name, inputs=(others[0].inputs[0],), attributes=attributes)
+    return {"nodes": [gate if one is node else one for one in graph.nodes if not any(one is o for o in others)]}
 
 
 def _spell_clip(node: Node, high: float) -> list[OnnxOp]:
@@ -118,11 +190,10 @@ def _spell_clip(node: Node, high: float) -> list[OnnxOp]:
     ]
 
 
-def _maker_alone(graph: Graph, node: Node, op: str) -> Node | None:
-    """What makes the input of `node`, which is an `op`, if nobody else reads that."""
-    maker = graph.producer.get(node.inputs[0])
-    is_alone = node.op == op and maker is not None and graph.consumers[node.inputs[0]] == (node,)
-    return maker if is_alone and not graph.is_output(node.inputs[0]) else None
+def _maker_alone(graph: Graph, node: Node) -> Node | None:
+    """What makes the first input of `node`, if nobody else reads that."""
+    is_alone = graph.consumers[node.inputs[0]] == (node,) and not graph.is_output(node.inputs[0])
+    return graph.producer.get(node.inputs[0]) if is_alone else None
 
 
 def _numbers(graph: Graph, node: Node) -> tuple[float | None, float]:
