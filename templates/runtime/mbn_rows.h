@@ -73,6 +73,11 @@ typedef struct {
     uint8_t to_nearest; /* a row outside the tensor is replaced by the nearest inside */
 } mbn_read;
 
+/* A column, or so many of them; model.c says uint8_t if all of its pieces have numbers that small. */
+#ifndef MBN_COLUMN
+#define MBN_COLUMN uint16_t
+#endif
+
 /* A piece of a row, for steps that make their rows a few columns at a time.
  *
  *   first   column it starts with, padding not counted
@@ -85,7 +90,7 @@ typedef struct {
  *   moved   so many of them,
  *   kept    and so many stay */
 typedef struct {
-    uint16_t first, count, out, window, needs, from, moved, kept;
+    MBN_COLUMN first, count, out, window, needs, from, moved, kept;
 } mbn_piece;
 
 /* When a step runs, and how much it makes at a time. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
@@ -14,6 +15,7 @@ from mobilenets import mobilenet_v1, mobilenet_v2
 from models import RELU6, Builder, same_window, tiny_mobilenet_v1, tiny_mobilenet_v2
 from networks import as_int8, int8_inputs, kernels_of, quantized
 
+from mbn2c.emit.network.steps import piece_rows
 from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan
@@ -270,6 +272,29 @@ def test_every_plan_of_a_curve_is_exact(tiny: tuple[Graph, list[Plan]], tmp_path
         assert first_difference(references[2], run_plan(plan, {"input": images[2]})) == ""
         for reference, tensors in zip(references, results, strict=True):
             assert first_difference(reference, tensors) == "", plan.schedule
+
+
+def test_pieces_are_as_small_as_their_columns(tmp_path: Path) -> None:
+    """A byte a number where all are below 256; a table of two widths side by side in one program."""
+    nets, images = [], []
+    for width in (253, 400):
+        builder = Builder((5, width, 2))
+        x = builder.depthwise(builder.conv2d("input", 4, same_window(3, 1)), same_window(3, 1))
+        graph = quantized(builder.graph(builder.conv2d(x, 3)), 1)
+        schedule = make_schedule(graph, kernels_of(graph), [[node.name for node in graph.nodes]], [Pieces(60, 0)])
+        nets.append(Net(f"w{width}", allocate(schedule, "stream")))
+        images.append(list(int8_inputs(graph, 3)))
+    found = run_program(tmp_path, nets, images, "gcc", SANITIZE)
+    for net, (kind, most), inputs, results in zip(
+        nets, [("uint8_t", 255), ("uint16_t", 511)], images, found, strict=True
+    ):
+        calls = net.plan.calls
+        numbers = [value for call in calls for row in piece_rows(net.plan, call) for value in row.values()]
+        assert most // 2 < max(int(value) for value in numbers) <= most
+        text = (tmp_path / f"{net.prefix}.c").read_text(encoding="utf-8")
+        assert re.findall(r"#define MBN_COLUMN (\w+)", text) == [kind]
+        for image, tensors in zip(inputs, results, strict=True):
+            assert first_difference(run_graph(net.plan.graph, {"input": image}), tensors) == ""
 
 
 def test_c_runs_in_the_order_the_planner_played(tiny: tuple[Graph, list[Plan]], tmp_path: Path) -> None:

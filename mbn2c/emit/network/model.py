@@ -5,7 +5,7 @@ Everything is decided here; the templates print.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -281,8 +281,15 @@ def _tables(plan: Plan) -> dict[str, object]:
         "read_lines": table_lines(reads),
         "piece_count": len(pieces),
         "piece_lines": table_lines(pieces),
+        "column_type": _column_type(pieces.values()),
         "step_lines": table_lines(dict(zip(numbers, steps, strict=True))),
     }
+
+
+def _column_type(pieces: Collection[Row]) -> str:
+    """The C type that holds all numbers of the pieces; "" if there are none."""
+    most = max((value for row in pieces for value in row.values() if isinstance(value, int)), default=-1)
+    return "" if most < 0 else "uint8_t" if most < 256 else "uint16_t"
 
 
 def _labelled(step: int, rows: Sequence[Row]) -> dict[str, Row]:
