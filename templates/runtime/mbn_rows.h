@@ -33,6 +33,13 @@
 #define MBN_INLINE static inline
 #endif
 
+/* What each step would only repeat: knowing the step makes it no shorter. */
+#if defined(__GNUC__)
+#define MBN_SHARED static __attribute__((noinline, unused))
+#else
+#define MBN_SHARED static inline
+#endif
+
 #if defined(__GNUC__) && !defined(__clang__) && !defined(MBN_SANITIZED)
 #define MBN_UNROLLED _Pragma("GCC unroll 64")
 #else
@@ -265,7 +272,7 @@ MBN_INLINE void mbn_pad(const mbn_buffer *buffer, int8_t *out, int32_t pixels)
 }
 
 /* The first `moved` bytes of a strip go to `row`, unless that is NULL, and the `kept` bytes behind them to its front. */
-static inline void mbn_shift(int8_t *strip, int8_t *row, int32_t moved, int32_t kept)
+MBN_SHARED void mbn_shift(int8_t *strip, int8_t *row, int32_t moved, int32_t kept)
 {
     if (row != NULL) {
         memcpy(row, strip, (size_t)moved);
