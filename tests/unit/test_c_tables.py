@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from mbn2c.emit.network.c_tables import reciprocal, table_lines, wrapped
+from mbn2c.emit.network.c_tables import reciprocal, run_lines, table_lines, wrapped
 from mbn2c.errors import InternalError
 from mbn2c.ir.plan import Buffer
 
@@ -22,6 +23,17 @@ def test_columns_stand_below_their_names() -> None:
         "/* 10.1 */ {1000000,         3,     0},",
     ]
     assert table_lines({}) == []
+
+
+def test_short_rows_fill_the_lines_of_their_label() -> None:
+    rows = [{"first": 10 * index, "count": 7} for index in range(14)]
+    lines = run_lines({"3": rows, "4": [], "10": [{"first": 5, "count": 12}]})
+    assert lines[0] == "/*       first, count */"
+    assert lines[1].startswith("/*  3 */ {  0,  7}, { 10,  7},") and lines[2].startswith("         {110,  7},")
+    assert lines[3:] == ["/* 10 */ {  5, 12},"]
+    assert [int(one) for line in lines for one in re.findall(r"{ *(\d+), ", line)] == [*range(0, 140, 10), 5]
+    assert max(map(len, lines)) <= 132 < len(lines[1]) + len(" {110,  7},")
+    assert run_lines({"3": [], "4": []}) == []
 
 
 def test_words_fill_their_lines() -> None:

@@ -32,11 +32,32 @@ def table_lines(rows: Mapping[str, Row]) -> list[str]:
     return lines
 
 
-def wrapped(words: Sequence[str]) -> list[str]:
+def run_lines(rows: Mapping[str, Sequence[Row]]) -> list[str]:
+    """The same where many short rows belong to one label, whose lines they fill; members are named without columns."""
+    every = [row for labelled in rows.values() for row in labelled]
+    if not every:
+        return []
+    names = list(every[0])
+    widths = [max(len(str(row[name])) for row in every) for name in names]
+    margin = max(map(len, rows))
+    lines = [f"/* {'':{margin}}    {', '.join(names)} */"]
+    for label, labelled in rows.items():
+        cells = [
+            ", ".join(str(row[name]).rjust(width) for name, width in zip(names, widths, strict=True))
+            for row in labelled
+        ]
+        head = f"/* {label:>{margin}} */"
+        for line in wrapped([f"{{{cell}}}," for cell in cells], _LINE_CHARS - len(head) - 1) if cells else []:
+            lines.append(f"{head} {line}")
+            head = " " * len(head)
+    return lines
+
+
+def wrapped(words: Sequence[str], most_chars: int = _LINE_CHARS) -> list[str]:
     """Words in as few lines as may be."""
     lines = [words[0]]
     for word in words[1:]:
-        if len(lines[-1]) + 1 + len(word) > _LINE_CHARS:
+        if len(lines[-1]) + 1 + len(word) > most_chars:
             lines.append(word)
         else:
             lines[-1] += f" {word}"

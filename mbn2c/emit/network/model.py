@@ -12,7 +12,7 @@ import numpy as np
 
 from mbn2c import __version__
 from mbn2c.emit.network.c_names import comment
-from mbn2c.emit.network.c_tables import Row, table_lines
+from mbn2c.emit.network.c_tables import Row, run_lines, table_lines
 from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.network.memory_map import drawing
 from mbn2c.emit.network.steps import buffer_row, piece_rows, pixel_counts, read_rows, step_row, step_values
@@ -269,26 +269,29 @@ def _tables(plan: Plan) -> dict[str, object]:
     """The const tables of model.c, as lines of text."""
     steps: list[Row] = []
     reads: dict[str, Row] = {}
-    pieces: dict[str, Row] = {}
+    pieces: dict[str, Sequence[Row]] = {}
+    piece_count = 0
     for call in plan.calls:
-        steps.append(step_row(plan, call, len(reads), len(pieces)))
+        steps.append(step_row(plan, call, len(reads), piece_count))
         reads |= _labelled(call.step, read_rows(plan, call))
-        pieces |= _labelled(call.step, piece_rows(plan, call))
+        pieces[str(call.step)] = piece_rows(plan, call)
+        piece_count += len(pieces[str(call.step)])
     numbers = [str(call.step) for call in plan.calls]
     return {
         "buffer_lines": table_lines(dict(zip(numbers, (buffer_row(plan, call) for call in plan.calls), strict=True))),
         "read_count": len(reads),
         "read_lines": table_lines(reads),
-        "piece_count": len(pieces),
-        "piece_lines": table_lines(pieces),
+        "piece_count": piece_count,
+        "piece_lines": run_lines(pieces),
         "column_type": _column_type(pieces.values()),
         "step_lines": table_lines(dict(zip(numbers, steps, strict=True))),
     }
 
 
-def _column_type(pieces: Collection[Row]) -> str:
+def _column_type(pieces: Collection[Sequence[Row]]) -> str:
     """The C type that holds all numbers of the pieces; "" if there are none."""
-    most = max((value for row in pieces for value in row.values() if isinstance(value, int)), default=-1)
+    numbers = (value for rows in pieces for row in rows for value in row.values() if isinstance(value, int))
+    most = max(numbers, default=-1)
     return "" if most < 0 else "uint8_t" if most < 256 else "uint16_t"
 
 

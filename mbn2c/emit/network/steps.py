@@ -23,7 +23,6 @@ def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: P
     values: dict[str, object] = {
         "number": call.step,
         "write_text": _tensor_text(graph.tensors[call.write], plan.buffers[call.write]),
-        "read_texts": [_tensor_text(graph.tensors[read.tensor], plan.buffers[read.tensor]) for read in call.reads],
         "accumulates": call.accumulates,
         "is_view": call.is_view,
     }
@@ -33,14 +32,14 @@ def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: P
     if call.is_view:
         return values | {
             "is_input": False,
-            "title": f"{comment(node.name)}, {_op_text(node)}, which lies there already",
+            "title": f"{comment(node.name)}, {_op_text(node)}{_makers_text(plan, call)}, which lies there already",
         }
     assert packed is not None
     kernel = kernels[call.node]
     fields = [f"{_field_value(plan, call, value)} /* {name} */" for name, value in packed.fields.items()]
     return values | {
         "is_input": False,
-        "title": f"{comment(node.name)}, {_op_text(node)}",
+        "title": f"{comment(node.name)}, {_op_text(node)}{_makers_text(plan, call)}",
         "kernel": kernel.function,
         "params": kernel.params,
         "wants_place": kernel.wants_place,
@@ -235,6 +234,12 @@ def _op_text(node: Node) -> str:
     if activation is not None:
         words.append(activation.name)
     return " ".join(words)
+
+
+def _makers_text(plan: Plan, call: Call) -> str:
+    """Which steps made what it reads."""
+    steps = [str(_maker(plan, read).step) for read in call.reads]
+    return f", from step{'s' if len(steps) > 1 else ''} {' and '.join(steps)}"
 
 
 def _tensor_text(tensor: Tensor, buffer: Buffer) -> str:
