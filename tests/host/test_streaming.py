@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +15,12 @@ from mobilenets import mobilenet_v1, mobilenet_v2
 from models import RELU6, Builder, same_window, tiny_mobilenet_v1, tiny_mobilenet_v2
 from networks import as_int8, int8_inputs, kernels_of, quantized
 
+from mbn2c.emit.network.model import Names, model_files
 from mbn2c.emit.network.steps import piece_rows
 from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan
-from mbn2c.kernels import TABLES
+from mbn2c.kernels import TABLES, kernels_of_plan
 from mbn2c.planner.columns import Extent, Pieces, cut_into_pieces
 from mbn2c.planner.cost import (
     call_instructions,
@@ -295,6 +296,21 @@ def test_pieces_are_as_small_as_their_columns(tmp_path: Path) -> None:
         assert re.findall(r"#define MBN_COLUMN (\w+)", text) == [kind]
         for image, tensors in zip(inputs, results, strict=True):
             assert first_difference(run_graph(net.plan.graph, {"input": image}), tensors) == ""
+
+
+@pytest.mark.parametrize(("isas", "columns"), [(("armv6m_lanes", "armv6m"), 8), (("arm_dsp",), 4)])
+def test_the_steps_of_a_network_can_be_read(isas: Sequence[str], columns: int) -> None:
+    """At most 500 lines of vww_96, cut as `ram` cuts it: these have the most words of params, and the most pieces."""
+    graph = quantized(NETWORKS["vww_96"](), 1)
+    kernels = kernels_of(graph, (*isas, "scalar"))
+    names = [node.name for node in graph.nodes]
+    segments = [names[:8], *([name] for name in names[8:])]
+    schedule = make_schedule(graph, kernels, segments, [Pieces(columns, 1), *([Pieces()] * (len(names) - 8))])
+    plan = allocate(schedule, "stream")
+    assert plan.pieced_steps >= 7
+    assert sum(len(piece_rows(plan, call)) for call in plan.calls) >= 160 // columns
+    files = model_files(plan, kernels_of_plan(plan, (*isas, "scalar")), Names("network", "vww_96", bytes(32)))
+    assert len(files["network.c"].splitlines()) <= 500
 
 
 def test_c_runs_in_the_order_the_planner_played(tiny: tuple[Graph, list[Plan]], tmp_path: Path) -> None:
