@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Port
@@ -57,6 +59,19 @@ def _patches(node: Node, x: np.ndarray) -> np.ndarray:
     return out
 
 
+def _average_pool2d(node: Node, arrays: list[np.ndarray], constants: list[np.ndarray]) -> np.ndarray:
+    """The pads that do not count are the outermost ones: ones where a pixel counts are summed as the pixels are."""
+    (top, left, bottom, right), less = node.attributes.window.pad, node.attributes.uncounted
+    height, width = (
+        size + before + after
+        for size, before, after in zip(arrays[0].shape[1:3], (top, left), (bottom, right), strict=True)
+    )
+    ones = np.zeros((1, height, width, 1), np.float32)
+    ones[:, less[0] : height - less[2], less[1] : width - less[3]] = 1
+    bare = replace(node, attributes=replace(node.attributes, window=replace(node.attributes.window, pad=(0, 0, 0, 0))))
+    return (_patches(node, arrays[0]).sum(axis=(2, 3)) / _patches(bare, ones).sum(axis=(2, 3)))[None]
+
+
 def _conv2d(node: Node, arrays: list[np.ndarray], constants: list[np.ndarray]) -> np.ndarray:
     weights, bias = constants
     return np.tensordot(_patches(node, arrays[0]), weights, ((2, 3, 4), (1, 2, 3)))[None] + bias
@@ -77,7 +92,7 @@ _OPS = {
     "depthwise_conv2d": _depthwise_conv2d,
     "fully_connected": _fully_connected,
     "add": lambda node, arrays, constants: arrays[0] + arrays[-1],
-    "average_pool2d": lambda node, arrays, constants: _patches(node, arrays[0]).mean(axis=(2, 3))[None],
+    "average_pool2d": _average_pool2d,
     "clamp": lambda node, arrays, constants: arrays[0],
     "scale_shift": lambda node, arrays, constants: arrays[0] * constants[0] + constants[1],
     "pad": lambda node, arrays, constants: np.pad(
