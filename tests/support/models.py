@@ -174,5 +174,5 @@ OPERATOR_CASES: dict[str, Callable[[], Graph]] = {
     f"{operator.name} {words}": _network_of(operator, case, f"{operator.name} {words}")
     for operator in OPERATORS.values()
     for words, case in operator.cases().items()
-    if LOWERED in operator.stages
+    if LOWERED in operator.stages and not case.quants
 }
