@@ -12,7 +12,7 @@ from pathlib import Path
 from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.cut import convert_or_cut
-from mbn2c.frontend.load import load_model
+from mbn2c.frontend.load import load_model, notes_of
 from mbn2c.ir.graph import Graph
 
 __all__ = ["import_model", "model_bytes"]
@@ -26,7 +26,9 @@ def import_model(path: Path) -> Graph:
     raises  UsageError if there is no such file; ModelError if the model is broken or not supported
     """
     try:
-        return convert_or_cut(load_model(path), text_of(path.stem))
+        loaded = load_model(path)
+        graph = convert_or_cut(loaded.model, text_of(path.stem))
+        return graph.rebuild(notes=notes_of(loaded))
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
             f"the model cannot be understood ({type(error).__name__}: {str(error)[:200]})",
@@ -37,4 +39,4 @@ def import_model(path: Path) -> Graph:
 
 def model_bytes(path: Path) -> bytes:
     """The user's own model as one serialized file, external weights included."""
-    return bytes(load_model(path).SerializeToString(deterministic=True))
+    return bytes(load_model(path).model.SerializeToString(deterministic=True))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TypeProto
+from onnx import ModelProto, NodeProto, TypeProto, ValueInfoProto
 from onnx.reference import ReferenceEvaluator
 
 from mbn2c.errors import ModelError
@@ -59,11 +59,18 @@ def fold_constants(builder: Builder, node: NodeProto) -> None:
         results = run_tool(
             "ONNX's reference implementation",
             describe(node),
-            lambda: ReferenceEvaluator(node, opsets=builder.opsets).run(None, inputs),
+            lambda: ReferenceEvaluator(_alone(builder, node)).run(None, inputs),
         )
-    for name, result in zip(node.output, results, strict=False):
-        if name:
-            builder.constants[name] = np.asarray(result)
+    for name, result in zip((name for name in node.output if name), results, strict=True):
+        builder.constants[name] = np.asarray(result)
+
+
+def _alone(builder: Builder, node: NodeProto) -> ModelProto:
+    """A model of that node, which, unlike a node, says of which opset it is."""
+    inputs = [ValueInfoProto(name=name) for name in dict.fromkeys(name for name in node.input if name)]
+    outputs = [ValueInfoProto(name=name) for name in node.output if name]
+    opsets = [onnx.helper.make_opsetid(name, version) for name, version in builder.opsets.items()]
+    return onnx.helper.make_model(onnx.helper.make_graph([node], "alone", inputs, outputs), opset_imports=opsets)
 
 
 def bound_constants(model: ModelProto) -> None:

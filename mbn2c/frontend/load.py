@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
@@ -18,12 +19,15 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 from mbn2c.errors import ModelError
 from mbn2c.files.user_files import read_bytes, regular_file
 from mbn2c.frontend import limits
+from mbn2c.frontend.heads import rewrite_ends
+from mbn2c.frontend.old_opsets import OLDEST_OPSET, to_known_opset
+from mbn2c.frontend.one_image import check_images_are_apart, to_one_image
 from mbn2c.frontend.order import drop_dead_nodes, sort_nodes, subgraphs
+from mbn2c.ir.graph import Note
 from mbn2c.ops.base.call import EXPORT_AGAIN
 
 MAX_FILE_BYTES = 2**31 - 1  # protobuf's own limit
 MAX_LOCATION = 255  # characters of the external weights' file name: more than file systems take
-OLDEST_OPSET = 7
 Result = TypeVar("Result")
 DYNAMICALLY_QUANTIZED = (
     "DynamicQuantizeLinear",
@@ -51,8 +55,21 @@ _BITS: dict[int, tuple[int, str]] = {
 }
 
 
-def load_model(path: Path) -> ModelProto:
-    """Read an ONNX file with its external data; nodes come back sorted, local functions inlined.
+@dataclass(frozen=True)
+class Loaded:
+    """A model of one image.
+
+    notes     what was done to it that the user should know
+    of_batch  the same with the file's own batch, if that is more than 1
+    """
+
+    model: ModelProto
+    notes: tuple[Note, ...] = ()
+    of_batch: ModelProto | None = None
+
+
+def load_model(path: Path) -> Loaded:
+    """Read an ONNX file with its external data; nodes come back sorted, local functions inlined, of one image.
 
     The ONNX checker has not seen it yet: `convert` asks it once it knows that all operators are supported.
 
@@ -73,9 +90,33 @@ def load_model(path: Path) -> ModelProto:
     if model.functions:
         model = run_tool("the function inliner", str(path), lambda: onnx.inliner.inline_local_functions(model))
     sort_nodes(model.graph, str(path))
+    model, of_opset = _of_a_known_opset(model, str(path))
     limits.check_sizes(model, str(path))
     drop_dead_nodes(model.graph)
-    return model
+    model, of_ends = rewrite_ends(model)
+    single, batch = to_one_image(model)
+    return Loaded(single, (*of_opset, *of_ends), model if batch > 1 else None)
+
+
+def notes_of(loaded: Loaded) -> tuple[Note, ...]:
+    """What to tell of a model that can be compiled.
+
+    raises  ModelError if it works on several images together
+    """
+    if loaded.of_batch is None:
+        return loaded.notes
+    return (*loaded.notes, check_images_are_apart(loaded.of_batch, loaded.model))
+
+
+def _of_a_known_opset(model: ModelProto, where: str) -> tuple[ModelProto, tuple[Note, ...]]:
+    """Files older than OLDEST_OPSET in its words."""
+    version = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if version >= OLDEST_OPSET:
+        return model, ()
+    found = run_tool("ONNX's version converter", where, lambda: to_known_opset(model))
+    sort_nodes(found.graph, where)
+    text = f"a file of opset {version}, converted to opset {OLDEST_OPSET} by ONNX's version converter"
+    return found, (Note("opset", model.graph.name, text),)
 
 
 def _parse(path: Path) -> ModelProto:
@@ -106,9 +147,9 @@ def _check_opsets(model: ModelProto, path: Path) -> None:
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not versions:
         raise ModelError("the model does not say which ONNX opset it uses", where=str(path), hint=EXPORT_AGAIN)
-    if not OLDEST_OPSET <= versions[0] <= newest:
+    if not 1 <= versions[0] <= newest:
         raise ModelError(
-            f"opset {versions[0]} is not supported (supported: {OLDEST_OPSET} to {newest})",
+            f"opset {versions[0]} is not supported (supported: 1 to {newest})",
             where=str(path),
             hint="export with opset 13 to 21, or convert with onnx.version_converter",
         )

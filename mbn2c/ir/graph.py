@@ -88,6 +88,11 @@ class Note:
     node: str
     text: str
 
+    @property
+    def is_of_file(self) -> bool:
+        """Whether it says that the network is not quite what the file says: every user must see it."""
+        return self.kind in ("batch", "choice", "input", "opset")
+
 
 @dataclass(frozen=True)
 class Graph:

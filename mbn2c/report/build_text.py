@@ -29,6 +29,7 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
     flash_parts = f"weights {flash.weights_bytes:,} + constants {flash.constants_bytes:,}"
     rows = [
         ("model", f"{model.file}: {size}"),
+        *(("", one.text) for one in folded.notes if one.is_of_file),
         ("target", report.target + (f", board {report.board}" if report.board else "")),
         ("calibration", f"{calibration.images or 'none'} {source}{_folders(calibration)}"),
         ("folded", f"{folds}, {folded.removed_channels} constant channels"),

@@ -1,4 +1,4 @@
-"""Outputs that end in a softmax or sigmoid -> the C functions that make it of the device's int8 values."""
+"""Outputs that end in what the importer splits off -> the C functions that make it of the device's int8 values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import CFunction, CValues
-from mbn2c.tasks.tails import TAILS
+from mbn2c.tasks.tails import TAILS, Tail
 
 
 def tail_functions(prefix: str, outputs: Sequence[Output], values: Sequence[CValues]) -> list[CFunction]:
@@ -16,29 +16,35 @@ def tail_functions(prefix: str, outputs: Sequence[Output], values: Sequence[CVal
         if output.tail:
             tail, words = TAILS[output.tail], output.tail.replace("_", " ")
             name = tail.function + (str(number) if len(outputs) > 1 else "")
+            table = {"table": tail.table(one.scale, one.zero_point)} if tail.table else {}
             found.append(
                 CFunction(
                     name,
-                    _declaration(prefix, name, words, "the output" if len(outputs) == 1 else one.outside, one.bytes),
-                    f"network/tasks/{tail.function}.c.j2",
+                    _declaration(
+                        prefix, name, words, "the output" if len(outputs) == 1 else one.outside, one.bytes, tail
+                    ),
+                    f"network/tasks/{tail.template}.c.j2",
                     {
                         "tail": words,
+                        "formula": tail.formula,
                         "function": name,
+                        "makes": tail.makes,
                         "offset": one.offset,
                         "count": one.bytes,
                         "scale": one.scale,
-                        "table": tail.table(one.scale, one.zero_point),
+                        "zero_point": one.zero_point,
+                        **table,
                     },
                 )
             )
     return found
 
 
-def _declaration(prefix: str, name: str, tail: str, what: str, count: int) -> str:
-    logarithms = " as logarithms" if tail == "log softmax" else ""
+def _declaration(prefix: str, name: str, words: str, what: str, count: int, tail: Tail) -> str:
+    logarithms = " as logarithms" if words == "log softmax" else ""
     return (
-        f"/* {tail} of {what}, as the original model ends: for the host or for display. `output` is what\n"
-        f" * {prefix}_run and {prefix}_finish fill; {count} probabilities are written{logarithms},"
+        f"/* {words} of {what}, as the original model ends: for the host or for display. `output` is what\n"
+        f" * {prefix}_run and {prefix}_finish fill; {count} {tail.makes} are written{logarithms},"
         f" in the output's order. */\n"
-        f"void {prefix}_{name}(const int8_t *output, float *probabilities);"
+        f"void {prefix}_{name}(const int8_t *output, float *{tail.makes});"
     )

@@ -193,11 +193,11 @@ def test_raw_pixels_go_through_the_tables(nets: tuple[ctypes.CDLL, dict[str, Net
     assert Context(library, net).run(pixels) == reference_of(net, net.tables[channels, pixels])
 
 
-TAILED = ["probable", "log_probable", "log_of_two", "multi_label", "two_tails", "two_sigmoids"]
+TAILED = ["probable", "log_probable", "log_of_two", "multi_label", "two_tails", "two_sigmoids", "two_vectors"]
 
 
 @pytest.mark.parametrize("prefix", TAILED)
-def test_softmax_and_sigmoid(nets: tuple[ctypes.CDLL, dict[str, Net]], prefix: str) -> None:
+def test_what_a_model_ends_with(nets: tuple[ctypes.CDLL, dict[str, Net]], prefix: str) -> None:
     """As float64 computes it, also where a probability is too small for float32, of each output in its own place."""
     library, by_name = nets
     graph = by_name[prefix].plan.graph
@@ -215,9 +215,26 @@ def test_softmax_and_sigmoid(nets: tuple[ctypes.CDLL, dict[str, Net]], prefix: s
             getattr(library, function)(pointer_to(output.astype(np.int8)), pointer_to(found))
             real = (output[place] - tensor.quant.zero_point) * float(tensor.quant.scale[0])
             logarithms = real - real.max() - np.log(np.exp(real - real.max()).sum())
-            expected = {"softmax": np.exp(logarithms), "log_softmax": logarithms, "sigmoid": 1 / (1 + np.exp(-real))}
+            expected = {
+                "softmax": np.exp(logarithms),
+                "log_softmax": logarithms,
+                "sigmoid": 1 / (1 + np.exp(-real)),
+                "tanh": np.tanh(real),
+                "l2_normalize": real / np.sqrt((real**2).sum()),
+            }
             assert np.allclose(found, expected[port.tail], rtol=1e-5, atol=1e-6), (function, port.tail)
             assert np.allclose(expected[port.tail], apply_tail(port.tail, real), rtol=1e-9), port.tail
+
+
+def test_a_vector_of_zeros_has_no_direction(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    library, by_name = nets
+    port = by_name["two_vectors"].plan.graph.outputs[0]
+    tensor = by_name["two_vectors"].plan.graph.tensors[port.tensor]
+    assert port.tail == "l2_normalize" and tensor.quant is not None
+    found = np.ones(tensor.size_bytes, np.float32)
+    codes = np.full(tensor.size_bytes, tensor.quant.zero_point, np.int8)
+    library.two_vectors_l2_normalize0(pointer_to(codes), pointer_to(found))
+    assert not found.any() and not apply_tail("l2_normalize", found * 0).any()
 
 
 def test_log_softmax_of_confident_logits(tmp_path: Path) -> None:

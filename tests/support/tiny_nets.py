@@ -1,4 +1,4 @@
-"""Tiny networks under C prefixes of their own: layers, streams, two outputs, raw pixels, softmax, sigmoid, labels."""
+"""Tiny networks under C prefixes of their own: layers, streams, two outputs, raw pixels, what ends them, labels."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def tiny_nets() -> dict[str, Net]:
         Net("log_of_two", streamed(with_tails(two, "log_softmax", ""))),
         Net("multi_label", streamed(with_tails(v2, "sigmoid"))),
         Net("two_tails", streamed(with_tails(two, "softmax", "sigmoid"))),
+        Net("two_vectors", streamed(with_tails(two, "l2_normalize", "tanh"))),
         Net("two_sigmoids", streamed(with_tails(two, "sigmoid", "sigmoid"))),
     )
     return {net.prefix: net for net in nets}

@@ -172,10 +172,11 @@ def format_inspection(result: ModelInspection) -> str:
     outputs = "".join(
         f"\noutput '{one['name']}' {'x'.join(map(str, one['shape']))}, {task.words(dict(one))}" for one in model.outputs
     )
+    notes = "".join(f"\n{printable(note.text)}" for note in result.folded if note.is_of_file)
     head = (
         f"{printable(model.file)}: {printable(model.architecture)}\n"
         f"input {shape.height}x{shape.width}x{shape.channels}, "
-        f"{model.macs:,} MACs, {model.parameters:,} parameters{outputs}"
+        f"{model.macs:,} MACs, {model.parameters:,} parameters{outputs}{notes}"
     )
     return "\n\n".join([head, table(rows), table(targets)])
 

@@ -117,11 +117,13 @@ def gather(call: OnnxCall) -> Value:
 def tail_over_classes(call: OnnxCall) -> Value:
     """A function over all classes at the end of the network, split off: the value stays what it was, marked.
 
-    source  ONNX operators; before opset 13 they run over all axes from `axis` on
+    source  ONNX operators; before opset 13 others than LpNormalization run over all axes from `axis` on
     """
     x = call.value(0)
     rank = len(x.shape)
-    if call.opset >= 13:
+    if call.op == "LpNormalization" and call.integer("p", 2) != 2:
+        raise call.refuse(f"LpNormalization with p = {call.integer('p', 2)} is not supported", "only with p = 2")
+    if call.opset >= 13 or call.op == "LpNormalization":
         normalised = x.groups[call.axis(rank, -1)]
     else:
         normalised = tuple(axis for group in x.groups[call.axis(rank, 1) :] for axis in group)

@@ -19,7 +19,7 @@ from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.convert import input_layouts, input_shape
 from mbn2c.frontend.fold_constants import bound_constants, fold_constants, shape_of
-from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_prequantized_operator, load_model
+from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_prequantized_operator, load_model, notes_of
 from mbn2c.frontend.nodes import describe, domain_of, view_of
 from mbn2c.frontend.operators import IN_ORDER, WEIGHTED, Importers, in_words, relabel
 from mbn2c.frontend.prequantized import quantizers, tails
@@ -86,7 +86,7 @@ def is_prequantized(path: Path) -> bool:
 
     raises  UsageError, ModelError as `load_model`
     """
-    return any(is_prequantized_operator(node.op_type) for node in load_model(path).graph.node)
+    return any(is_prequantized_operator(node.op_type) for node in load_model(path).model.graph.node)
 
 
 def import_prequantized(path: Path) -> PrequantizedModel:
@@ -95,18 +95,19 @@ def import_prequantized(path: Path) -> PrequantizedModel:
     raises  UsageError if there is no such file; ModelError if it is broken or not supported
     """
     loaded = load_model(path)
-    for node in loaded.graph.node:
+    for node in loaded.model.graph.node:
         if node.op_type in DYNAMICALLY_QUANTIZED:
             raise ModelError(
                 f"{node.op_type}: dynamically quantized models are not supported",
                 where=describe(node),
                 hint="give the float32 model with --calib, or quantize with fixed scales (quantize_static)",
             )
-    content = bytes(loaded.SerializeToString(deterministic=True))
-    bound_constants(loaded)
+    content = bytes(loaded.model.SerializeToString(deterministic=True))
+    bound_constants(loaded.model)
     fused = fused_model(content)
     try:
-        return _convert(onnx.load_model_from_string(fused), text_of(path.stem), content, fused)
+        found = _convert(onnx.load_model_from_string(fused), text_of(path.stem), content, fused)
+        return replace(found, graph=found.graph.rebuild(notes=notes_of(loaded)))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(
             f"the model cannot be understood ({type(error).__name__}: {str(error)[:200]})",

@@ -11,7 +11,7 @@ import numpy as np
 from mbn2c.files.typed_json import Count, Real
 from mbn2c.tasks.classification.outputs import CLASSES, LOGITS, SOFTMAXES, VECTOR, OutputSpec
 from mbn2c.tasks.statistics import clustered_share, decibel, mean_interval
-from mbn2c.tasks.tails import LARGEST_LOGIT
+from mbn2c.tasks.tails import LARGEST_LOGIT, TAILS, apply_tail
 
 Json = dict[str, Any]
 TOP1, BY_POSITION, SIGN, COSINE, SQNR = METRICS = (
@@ -46,6 +46,8 @@ def compare(output: OutputSpec, expected: np.ndarray, found: np.ndarray) -> Like
     wanted, got = expected.astype(np.float64), found.astype(np.float64)
     if output.tail in SOFTMAXES:
         wanted, got = (values - values.mean(axis=3, keepdims=True) for values in (wanted, got))
+    if output.tail and TAILS[output.tail].is_compared_after:
+        wanted, got = (apply_tail(output.tail, values) for values in (wanted, got))
     if output.tail == "sigmoid":
         got = np.clip(got, -LARGEST_LOGIT, LARGEST_LOGIT)
     signal, power, error = float((wanted**2).sum()), float((got**2).sum()), got - wanted

@@ -7,7 +7,8 @@ An output is one of three kinds:
   vector   numbers as they are: an embedding, a regression
 
 The kind is what the user says, or else follows from how the network ends and from the shape (`read_outputs`).
-Networks are compared (`likeness`) by what stands before a softmax or sigmoid, which is what the device returns.
+Networks are compared (`likeness`) by what stands before a softmax or sigmoid, which the device returns, and by what
+a tanh or an L2 normalization makes of that.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ def _deduced(tail: str, nhwc: Sequence[int]) -> tuple[str, str, bool]:
         return CLASSES, f"{tail} at the end", False
     if tail == "sigmoid":
         return LOGITS, "sigmoid at the end", False
+    if tail:
+        return VECTOR, f"{'L2 normalization' if tail == 'l2_normalize' else tail} at the end", False
     values = "one value" if nhwc[3] == 1 else f"{nhwc[3]} values"
     where = " at each position" if max(nhwc[1:3]) > 1 else ""
     return LOGITS if nhwc[3] == 1 else CLASSES, values + where, True

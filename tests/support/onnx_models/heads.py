@@ -148,3 +148,76 @@ def outputs_logits_and_embedding() -> Net:
     embedding = net.x
     net.then("Gemm", net.random(5, 4), transB=1).output()
     return net.output(embedding, [1, 4])
+
+
+@dialect(HEAD)
+def head_tanh() -> Net:
+    return features().head(4).then("Tanh").then("Identity")
+
+
+def _embedding(opset: int = 13) -> tuple[Net, str]:
+    """A net and the vector that it ends in."""
+    net = features(opset).head(4)
+    return net, net.x
+
+
+@dialect(HEAD)
+def l2_of_lp_normalization() -> Net:
+    return features().head(4).then("LpNormalization", axis=1, p=2)
+
+
+@dialect(HEAD)
+def l2_of_insightface() -> Net:
+    """torch.norm, then a division."""
+    net, vector = _embedding()
+    net.node("Div", vector, net.then("ReduceL2", axes=[1]).x)
+    return net
+
+
+@dialect(HEAD)
+def l2_of_torch_normalize() -> Net:
+    """F.normalize: the length is held above 1e-12 and expanded to the shape of the vector."""
+    net, vector = _embedding(18)
+    net.node("ReduceL2", vector, net.ints(-1))
+    net.then("Clip", net.weight(1e-12))
+    net.node("Expand", net.x, net.node("Shape", vector))
+    net.node("Div", vector, net.x)
+    return net
+
+
+@dialect(HEAD)
+def l2_of_keras() -> Net:
+    """tf.math.l2_normalize through tf2onnx: the root of the squares' sum, its reciprocal."""
+    net, vector = _embedding()
+    net.node("ReduceSum", net.node("Mul", vector, vector), net.ints(-1), keepdims=1)
+    net.then("Max", net.weight(1e-12)).then("Sqrt").then("Reciprocal")
+    net.node("Mul", vector, net.x)
+    return net
+
+
+@dialect(HEAD)
+def l2_of_powers() -> Net:
+    net, vector = _embedding()
+    net.node("ReduceSum", net.node("Pow", vector, net.weight(2.0)), net.ints(1), keepdims=1)
+    net.then("Sqrt").then("Add", net.weight(1e-6))
+    net.node("Div", vector, net.x)
+    return net
+
+
+@dialect("conv2d average_pool2d fully_connected fully_connected")
+def outputs_classes_and_embedding() -> Net:
+    """A classifier that gives its embedding away, too, of length 1."""
+    net = features().head(4, classes=6)
+    embedding = net.x
+    net.then("Gemm", net.random(5, 6), transB=1).then("Softmax", axis=1).output()
+    net.node("LpNormalization", embedding, axis=-1)
+    return net.output()
+
+
+@dialect("conv2d conv2d conv2d conv2d")
+def outputs_of_a_feature_pyramid() -> Net:
+    """Maps of three sizes."""
+    net = features(shape=(1, 3, 16, 16)).output()
+    net.conv(4, 6, strides=[2, 2]).then("Relu").output()
+    net.conv(6, 8, strides=[2, 2]).then("Relu").output()
+    return net.conv(8, 2, k=1).output()
