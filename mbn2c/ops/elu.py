@@ -78,7 +78,7 @@ class Elu(Elementwise):
     def turning_points(self, node: Node) -> tuple[float, ...]:
         return (0.0,)
 
-    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+    def spell_function(self, node: Node, graph: Graph) -> list[OnnxOp]:
         a: EluAttributes = node.attributes
         if a.gain == a.rate == 1:
             return [OnnxOp("Elu", node.inputs, node.outputs, {"alpha": a.alpha})]

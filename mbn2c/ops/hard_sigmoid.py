@@ -77,7 +77,14 @@ class HardSigmoid(Elementwise):
         y = self.function(node, x)
         return np.where((y > 0) & (y < node.attributes.top), node.attributes.alpha, 0).astype(x.dtype)
 
-    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+    def interval(self, node: Node) -> tuple[float, float]:
+        a: HardSigmoidAttributes = node.attributes
+        if a.alpha == 0:
+            return -np.inf, np.inf
+        low, high = sorted(((0 - a.beta) / a.alpha, (a.top - a.beta) / a.alpha))
+        return low, high
+
+    def spell_function(self, node: Node, graph: Graph) -> list[OnnxOp]:
         attributes: HardSigmoidAttributes = node.attributes
         if attributes.top == 1:
             numbers = {"alpha": attributes.alpha, "beta": attributes.beta}

@@ -60,13 +60,16 @@ class HardSwish(Elementwise):
     def slope(self, node: Node, x: np.ndarray) -> np.ndarray:
         return np.where(x <= -3, 0, np.where(x >= 3, 6, 2 * x + 3)).astype(x.dtype) * node.attributes.sixth
 
+    def interval(self, node: Node) -> tuple[float, float]:
+        return -3.0, np.inf
+
     def attributes_of(self, call: OnnxCall) -> HardSwishAttributes:
         return HardSwishAttributes()
 
     def turning_points(self, node: Node) -> tuple[float, ...]:
         return (-1.5,)
 
-    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+    def spell_function(self, node: Node, graph: Graph) -> list[OnnxOp]:
         """ONNX's HardSwish is newer than the opset of our models."""
         (x,), (y,), sixth = node.inputs, node.outputs, f"{node.outputs[0]}__sixth"
         number = {sixth: np.array(node.attributes.sixth, np.float32)}

@@ -73,7 +73,7 @@ class LeakyRelu(Elementwise):
     def turning_points(self, node: Node) -> tuple[float, ...]:
         return (0.0,)
 
-    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+    def spell_function(self, node: Node, graph: Graph) -> list[OnnxOp]:
         return [OnnxOp("LeakyRelu", node.inputs, node.outputs, {"alpha": node.attributes.alpha})]
 
     def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:

@@ -1,6 +1,6 @@
-"""lookup: any function of one int8 value, as a table of 256 results.
+"""lookup: any function of one int8 value, as a table of 256 results, or as one for each channel.
 
-input    x [1, H, W, C]
+inputs   x [1, H, W, C]; int8 [C * 256], the tables of the channels, where they have one each
 output   the same shape
 source   DequantizeLinear, Clip, QuantizeLinear in ONNX, Gather for other functions; the table holds every result
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mbn2c.ir.axes import Value
+from mbn2c.ir.axes import CHANNEL, NCHW, Value, labels_of
 from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
@@ -48,8 +48,9 @@ _POINTWISE = (
 
 @dataclass(frozen=True)
 class LookupAttributes:
-    """lookup, int8 only, input (x): out = table[x + 128], an elementwise function of one tensor.
+    """lookup, int8 only, inputs (x) or (x, tables): out = table[x + 128], an elementwise function of one tensor.
 
+    table       empty where each channel has its own
     activation  the clamp it stands for; None for another function
     function    the name of the operator it was in float32; "" for a clamp, and for a function of an imported model
     """
@@ -65,12 +66,27 @@ class LookupAttributes:
 
 
 PARAMS = Params("mbn_lookup_params", (*integers("channels"), (INT8_ARRAY, "table", "result for 0 first, for -1 last")))
+PARAMS_PER_CHANNEL = Params(
+    "mbn_lookup_per_channel_params",
+    (*integers("channels"), (INT8_ARRAY, "table", "256 results for each channel, for 0 first, for -1 last")),
+)
 
 
 def pack_lookup(node: Node, graph: Graph) -> Packed:
-    """The table in the order of the values' bytes: the result for 0 first, for -1 last."""
-    table = np.roll(np.array(node.attributes.table, np.int8), INT8_MIN)
+    """The tables in the order of the values' bytes: the result for 0 first, for -1 last."""
+    whole = graph.constant(node.inputs[1]) if is_per_channel(node) else np.array(node.attributes.table, np.int8)
+    table = np.roll(whole.reshape(-1, 256), INT8_MIN, axis=1).reshape(-1)
     return Packed({"channels": graph.tensors[node.outputs[0]].shape[3], "table": "table"}, {"table": table})
+
+
+def is_per_channel(node: Node) -> bool:
+    """Whether each channel has its own table."""
+    return len(node.inputs) == 2
+
+
+def has_one_table(node: Node, graph: Graph) -> bool:
+    """Whether all channels have the same table, as most kernels want it."""
+    return not is_per_channel(node)
 
 
 class Lookup(Operator):
@@ -90,30 +106,44 @@ class Lookup(Operator):
             ("", "Cast"): _import_cast,
             ("", "Gather"): _import_gather,
             **{("", op_type): pointwise_in_float for op_type in _POINTWISE},
+            ("", "Add"): _import_add,
         }
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
-        return shapes[0] if len(shapes) == 1 else None
+        return shapes[0] if list(shapes[1:]) in ([], [(256 * shapes[0][-1],)]) else None
 
     def cases(self) -> Mapping[str, Case]:
         quants = (Quant(np.array([0.02], np.float32), 3), Quant(np.array([0.05], np.float32), -7))
         mixed = tuple(37 * entry % 256 - 128 for entry in range(256))
-        return {"any table": Case(((1, 3, 4, 5),), LookupAttributes(mixed, None), quants=quants)}
+
+        def tables(generator: np.random.Generator) -> Sequence[np.ndarray]:
+            return (generator.integers(-128, 128, 5 * 256).astype(np.int8),)
+
+        return {
+            "any table": Case(((1, 3, 4, 5),), LookupAttributes(mixed, None), quants=quants),
+            "a table for each channel": Case(((1, 3, 4, 5),), LookupAttributes((), None), tables, quants),
+        }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("lookup", PARAMS, pack_lookup),)
+        return (
+            ScalarKernel("lookup", PARAMS, pack_lookup, has_one_table),
+            ScalarKernel("lookup_per_channel", PARAMS_PER_CHANNEL, pack_lookup),
+        )
 
     def is_channelwise(self, node: Node) -> bool:
         return True
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
         table = node.attributes.table
-        fits = len(table) == 256 and all(INT8_MIN <= entry <= INT8_MAX for entry in table)
+        length = 256 if has_one_table(node, graph) else 0
+        fits = len(table) == length and all(INT8_MIN <= entry <= INT8_MAX for entry in table)
         return "" if fits else "the table does not map int8 to int8"
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         x, output = node.inputs[0], node.outputs[0]
         activation = node.attributes.activation
+        if is_per_channel(node):
+            return _spell_tables(graph.constant(node.inputs[1]), x, output)
         if activation is None:
             return _spell_table(node.attributes.table, x, output)
         read, real = spell_dequantize(graph, x, node.name)
@@ -122,8 +152,10 @@ class Lookup(Operator):
         return [read, clip, spell_quantize(clamped, output, quant_of(graph, output))]
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        table = np.array(node.attributes.table, np.int8)
-        return table[inputs[0].astype(np.int64) - INT8_MIN]
+        index = inputs[0].astype(np.int64) - INT8_MIN
+        if is_per_channel(node):
+            return graph.constant(node.inputs[1])[index + 256 * np.arange(index.shape[-1])]
+        return np.array(node.attributes.table, np.int8)[index]
 
 
 def _spell_table(table: Sequence[int], x: str, output: str) -> list[OnnxOp]:
@@ -134,6 +166,22 @@ def _spell_table(table: Sequence[int], x: str, output: str) -> list[OnnxOp]:
         OnnxOp("Cast", (x,), (index,), {"to": _INT32}),
         OnnxOp("Gather", (*whole, index), (output,), {"axis": 0}, whole),
     ]
+
+
+def _spell_tables(tables: np.ndarray, x: str, output: str) -> list[OnnxOp]:
+    """The entry of each value in the table of its channel."""
+    whole, first = {f"{output}__tables": tables}, {f"{output}__starts": _starts(tables.size // 256)}
+    value, index = f"{output}__value", f"{output}__index"
+    return [
+        OnnxOp("Cast", (x,), (value,), {"to": _INT32}),
+        OnnxOp("Add", (value, *first), (index,), {}, first),
+        OnnxOp("Gather", (*whole, index), (output,), {"axis": 0}, whole),
+    ]
+
+
+def _starts(channels: int) -> np.ndarray:
+    """Where in the tables the entry for 0 of each channel lies: int32 [C, 1, 1]."""
+    return (256 * np.arange(channels, dtype=np.int32) - INT8_MIN).astype(np.int32).reshape(-1, 1, 1)
 
 
 # --- how ONNX files spell it ---
@@ -192,19 +240,52 @@ def _import_cast(call: PrequantizedCall) -> Value | Declined:
 
 def _import_gather(call: PrequantizedCall) -> Value | Declined:
     """Our own spelling: entries of a table of 256 by a tensor that was cast to int32; a reader says their scale."""
-    if not call.is_constant(0) or call.constant(0).shape != (256,) or call.is_constant(1):
+    if not call.is_constant(0) or call.is_constant(1) or call.constant(0).ndim != 1:
+        return Declined(f"{call.op} of something else than a table of 256 is not supported")
+    if [step.op_type for step in call.meaning(1).steps] == ["Cast", "Add"]:
+        return _import_tables(call)
+    if call.constant(0).shape != (256,):
         return Declined(f"{call.op} of something else than a table of 256 is not supported")
     whole, x, meaning = call.constant(0), call.value(1), call.meaning(1)
     if whole.dtype not in (np.int8, np.uint8) or [step.op_type for step in meaning.steps] != ["Cast"]:
         return Declined(f"{call.op} of something else than an int8 tensor is not supported")
     table = as_int8(whole if meaning.unsigned else np.roll(whole, -INT8_MIN))
+    return _emit_gathered(call, x, (), tuple(int(value) for value in table), whole.dtype == np.uint8)
+
+
+def _emit_gathered(
+    call: PrequantizedCall, x: Value, tables: tuple[str, ...], table: tuple[int, ...], unsigned: bool
+) -> Value:
     output = call.builder.activation(call.node.outputs[0], call.extents(x), call)
-    attributes = LookupAttributes(tuple(int(value) for value in table), None)
-    call.builder.nodes.append(Node(call.name, Lookup.name, (x.tensor,), (output,), attributes))
+    call.builder.nodes.append(
+        Node(call.name, Lookup.name, (x.tensor, *tables), (output,), LookupAttributes(table, None))
+    )
     made = replace(x, tensor=output)
-    call.builder.meanings[call.node.outputs[0]] = Meaning(False, whole.dtype == np.uint8)
-    call.builder.note_probe(call.node.outputs[0], made, whole.dtype == np.uint8)
+    call.builder.meanings[call.node.outputs[0]] = Meaning(False, unsigned)
+    call.builder.note_probe(call.node.outputs[0], made, unsigned)
     return made
+
+
+def _import_add(call: PrequantizedCall) -> Value | Declined:
+    """Our own spelling: where in the tables of all channels each channel's begins; or a function of real numbers."""
+    if call.is_constant(0) or not call.is_constant(1) or [step.op_type for step in call.meaning(0).steps] != ["Cast"]:
+        return pointwise_in_float(call)
+    x, meaning, starts = call.value(0), call.meaning(0), call.constant(1)
+    channels = call.extents(x)[CHANNEL]
+    is_ours = labels_of(x, (NCHW,)) is not None and starts.dtype == np.int32 and starts.shape == (channels, 1, 1)
+    if not is_ours or not np.array_equal(starts, _starts(channels)):
+        return Declined("Add of integers and a constant is not supported", FOLD_FIRST)
+    call.builder.meanings[call.node.outputs[0]] = replace(meaning, steps=(*meaning.steps, call.node))
+    return x
+
+
+def _import_tables(call: PrequantizedCall) -> Value | Declined:
+    """Our own spelling: entries of the table of each channel."""
+    tables, x, meaning = call.constant(0), call.value(1), call.meaning(1)
+    if tables.dtype != np.int8 or meaning.unsigned or tables.size != 256 * call.extents(x)[CHANNEL]:
+        return Declined(f"{call.op} of something else than a table of 256 for each channel is not supported")
+    name = call.builder.add_quantized(call.node.inputs[0], tables, None)
+    return _emit_gathered(call, x, (name,), (), False)
 
 
 def _emit_lookup(call: PrequantizedCall, x: Value, table: np.ndarray, y_in_file: FileQuant) -> Value:

@@ -34,5 +34,5 @@ class Sigmoid(Elementwise):
         y = self.function(node, x)
         return np.asarray(y * (1 - y))
 
-    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+    def spell_function(self, node: Node, graph: Graph) -> list[OnnxOp]:
         return [OnnxOp("Sigmoid", node.inputs, node.outputs)]

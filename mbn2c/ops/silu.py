@@ -72,7 +72,7 @@ class Silu(Elementwise):
     def turning_points(self, node: Node) -> tuple[float, ...]:
         return (_LOWEST_AT / node.attributes.beta,)
 
-    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+    def spell_function(self, node: Node, graph: Graph) -> list[OnnxOp]:
         """ONNX's Swish is newer than the opset of our models."""
         (x,), (y,) = node.inputs, node.outputs
         if node.attributes.beta != 1:
@@ -81,7 +81,7 @@ class Silu(Elementwise):
 
     def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:
         (x,), (y,), beta = node.inputs, node.outputs, node.attributes.beta
-        gate, *rest = reversed(self.spell_float(node, graph))
+        gate, *rest = reversed(self.spell_function(node, graph))
         return {
             "Sigmoid(x) * x": [*reversed(rest), replace(gate, inputs=gate.inputs[::-1])],
             "x * Sigmoid(x * beta)": _with_beta(x, y, beta),

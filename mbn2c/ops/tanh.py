@@ -32,5 +32,5 @@ class Tanh(Elementwise):
     def slope(self, node: Node, x: np.ndarray) -> np.ndarray:
         return np.asarray(1 - np.tanh(x) ** 2)
 
-    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+    def spell_function(self, node: Node, graph: Graph) -> list[OnnxOp]:
         return [OnnxOp("Tanh", node.inputs, node.outputs)]

@@ -14,6 +14,7 @@ import numpy as np
 from mbn2c.errors import ModelError, UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.limits import LARGEST_ACTIVATION, is_usable
+from mbn2c.ops import operator_of
 
 # A histogram this fine places a percentile within 1/2048 of the largest magnitude.
 _BINS = 4096
@@ -92,6 +93,20 @@ class Observed:
         moved._squares = self._squares + 2 * shift * self._sums + shift**2 * self._values
         return moved
 
+    def within(self, low: np.ndarray, high: np.ndarray) -> Observed:
+        """What the activation holds if channel c is clamped to [low[c], high[c]], the histogram to the widest."""
+        clamped = Observed(len(low))
+        clamped.channel_low, clamped.channel_high = (
+            np.clip(ends, low, high) for ends in (self.channel_low, self.channel_high)
+        )
+        clamped._values, clamped._sums, clamped._squares = self._values, self._sums, self._squares
+        clamped.limit = self.limit
+        centres = (np.arange(_BINS) + 0.5) * (2 * self.limit / _BINS) - self.limit
+        kept = np.clip(centres, max(clamped.low, -self.limit), min(clamped.high, self.limit))
+        bins = np.minimum(((kept + self.limit) * (_BINS / 2 / self.limit)).astype(np.int64), _BINS - 1)
+        clamped.counts = np.bincount(bins, weights=self.counts, minlength=_BINS).astype(np.int64)
+        return clamped
+
     def histogram(self) -> tuple[np.ndarray, np.ndarray]:
         """(centres, counts) of the bins that hold something."""
         edges = np.linspace(-self.limit, self.limit, _BINS + 1)
@@ -132,6 +147,24 @@ def observe(graph: Graph, run_float: RunFloat, images: Iterable[np.ndarray]) -> 
     if not seen:
         raise UsageError("no calibration images", hint="point --calib at a folder of images or an .npz file")
     return observed
+
+
+def what_matters(graph: Graph, observed: Mapping[str, Observed]) -> dict[str, Observed]:
+    """The same, clamped to what the readers tell apart: a hard-swish makes 0 of all values below -3.
+
+    Means and powers stay those of all values.
+    """
+    found = dict(observed)
+    for name, readers in graph.consumers.items():
+        if not readers or graph.is_output(name):
+            continue
+        ends = [operator_of(reader).useful_inputs(reader, graph) for reader in readers if reader.inputs[0] == name]
+        if len(ends) < len(readers):
+            continue
+        low, high = np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+        if np.isfinite(low).any() or np.isfinite(high).any():
+            found[name] = observed[name].within(low, high)
+    return found
 
 
 def calibrate(graph: Graph, run_float: RunFloat, images: Iterable[np.ndarray], percentile: float) -> dict[str, Range]:

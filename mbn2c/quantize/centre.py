@@ -42,6 +42,7 @@ def centre(graph: Graph, observed: Mapping[str, Observed]) -> tuple[Graph, dict[
             constants[maker.inputs[2]] = constants[maker.inputs[2]] + shift
         moves = dict(zip(group.tensors, sums @ shifts, strict=True))
         for reader in group.readers:
+            # Behind its input and what it multiplies it by: a layer's bias, the shift of a function.
             constants[reader.inputs[2]] = constants[reader.inputs[2]] - _carried(
                 reader, constants[reader.inputs[1]], moves[reader.inputs[0]]
             )
@@ -51,7 +52,9 @@ def centre(graph: Graph, observed: Mapping[str, Observed]) -> tuple[Graph, dict[
 
 
 def _can_move(graph: Graph, group: Group) -> bool:
-    """No clamp inside, and nobody reads a pad, which would stay at 0."""
+    """No clamp inside, no function makes it, and nobody reads a pad, which would stay at 0."""
+    if any(operator_of(maker).is_function for maker in group.makers):
+        return False
     inside = [graph.producer[name] for name in group.tensors]
     windows = [node for node in [*group.readers, *inside] if node not in group.makers]
     is_padded = any(any(operator_of(node).window(node).pad) for node in windows)
@@ -71,6 +74,8 @@ def _sums(graph: Graph, group: Group) -> np.ndarray:
 
 def _carried(reader: Node, weights: np.ndarray, move: np.ndarray) -> np.ndarray:
     """What a reader makes of its input's move [C]: float64 per output channel."""
+    if operator_of(reader).is_function:
+        return weights * move
     operator = weighted_of(reader)
     assert operator is not None
     return operator.contribution(reader, weights, move)

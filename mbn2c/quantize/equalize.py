@@ -5,6 +5,7 @@ by s[c] and the layers that read it divide theirs. One tensor-wide int8 range th
 Tensors that an add or a pool ties together share one s. A clamp at 6 stays a clamp at 6 for all channels, so it would
 cut channel c at 6 / s[c]: a channel that reaches 6 keeps s = 1, another one is scaled only so far that its observed
 maximum, with a margin, stays below. So nothing changes on the calibration images, which `search` measures.
+A function of each value with numbers per channel (`per_channel_functions`) makes and reads tensors that can be scaled.
 
 Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), here with observed
 activations and a noise model in place of weight ranges alone, and with clamps kept exact.
@@ -26,9 +27,10 @@ _LEVELS = 255
 _STEPS, _RATE = 80, 0.1
 # 2 to this is the exponent of the p-norm that stands for a maximum during the descent.
 _NORM_SQUARINGS = 4
-# A channel is never scaled more than this above the tensor's largest: one that was hardly seen at work, as the features
-# of classes that no calibration image shows, may reach as far as the others later.
-_LARGEST_GAIN = 4.0
+# A channel of one pixel's map is never scaled more than this above the tensor's largest: one that was hardly seen at
+# work, as the features of classes that no calibration image shows, may reach as far as the others later. Of a map of
+# many pixels more was seen.
+_LARGEST_GAIN, _SMALL_MAP = 4.0, 7
 # What fitting leaves of the noise of weights rounded to the nearest step.
 _WEIGHTS_LEFT = 0.15
 
@@ -56,7 +58,8 @@ def equalize(graph: Graph, observed: Mapping[str, Observed], gains: Mapping[str,
         upper = _upper_bounds(graph, group, observed, margin)
         if upper is None:
             continue
-        factors = _choose(_noise_model(graph, group, observed, gains, constants), upper)
+        largest = _largest_gain(graph, group)
+        factors = _choose(_noise_model(graph, group, observed, gains, constants), upper, largest)
         scale_channels(group, constants, factors)
     tensors = [Tensor(name, value.shape, "float32", value.astype(np.float32)) for name, value in constants.items()]
     return graph.rebuild(tensors=tensors)
@@ -77,7 +80,7 @@ def groups_of(graph: Graph) -> list[Group]:
         if operator.sums_channels:
             for name in operator.activations(node, graph):
                 parent[root(name)] = root(node.outputs[0])
-        elif not operator.has_weights:
+        elif not _scales_channels(node):
             fixed |= {*node.inputs, *node.outputs}
     fixed_roots = {root(name) for name in fixed}
     groups: dict[str, Group] = {}
@@ -85,12 +88,24 @@ def groups_of(graph: Graph) -> list[Group]:
         if root(name) not in fixed_roots:
             groups.setdefault(root(name), Group([])).tensors.append(name)
     for node in graph.nodes:
-        if operator_of(node).has_weights:
+        if _scales_channels(node):
             if root(node.outputs[0]) in groups:
                 groups[root(node.outputs[0])].makers.append(node)
             if root(node.inputs[0]) in groups:
                 groups[root(node.inputs[0])].readers.append(node)
     return list(groups.values())
+
+
+def _scales_channels(node: Node) -> bool:
+    """Whether the node has constants that can scale the channels of what it makes, and those of what it reads."""
+    operator = operator_of(node)
+    return operator.has_weights or (operator.is_function and len(node.inputs) > 1)
+
+
+def _largest_gain(graph: Graph, group: Group) -> float:
+    """By how much a channel may be scaled above the largest one, by the size of the smallest map of the group."""
+    pixels = min(graph.tensors[name].shape[1] * graph.tensors[name].shape[2] for name in group.tensors)
+    return _LARGEST_GAIN * max(1.0, float(np.sqrt(pixels)) / _SMALL_MAP)
 
 
 def _upper_bounds(graph: Graph, group: Group, observed: Mapping[str, Observed], margin: float) -> np.ndarray | None:
@@ -158,18 +173,18 @@ def _soft_max(values: np.ndarray, hard: bool) -> tuple[np.ndarray, np.ndarray]:
     powers = (values / largest[:, None]).astype(np.float32)
     for _ in range(_NORM_SQUARINGS):
         powers *= powers
-    total = powers.sum(axis=1)
+    total = np.maximum(powers.sum(axis=1), 1e-30)
     return largest * total ** (0.5**_NORM_SQUARINGS), powers / total[:, None]
 
 
-def _choose(noise: _Noise, upper: np.ndarray) -> np.ndarray:
+def _choose(noise: _Noise, upper: np.ndarray, largest: float) -> np.ndarray:
     """Factors [C] that make the noise small: gradient descent from a start at equal channel ranges."""
     extent = noise.extent.max(axis=0)
-    s = extent.max() / np.maximum(extent, extent.max() / _LARGEST_GAIN)
+    s = extent.max() / np.maximum(extent, extent.max() / largest)
     fixed = upper < 0
     if np.isfinite(upper).any():
         s = np.where(fixed, 1.0, np.minimum(s, np.where(np.isfinite(upper), upper, s)))
-    ceiling = np.where(fixed, 1.0, np.minimum(upper, _LARGEST_GAIN))
+    ceiling = np.where(fixed, 1.0, np.minimum(upper, largest))
     best, best_s = noise.total(s), s
     logs, velocity, spread = np.log(s), np.zeros(len(s)), np.zeros(len(s))
     for step in range(_STEPS):
@@ -219,11 +234,19 @@ def _at_least_mean(gain: np.ndarray) -> np.ndarray:
 def scale_channels(group: Group, constants: dict[str, np.ndarray], s: np.ndarray) -> None:
     """Multiply channel c of the group's activations by s[c], in the layers that make them; readers divide."""
     for node in group.makers:
+        if operator_of(node).is_function:
+            outer = node.inputs[3]
+            constants[outer] = constants[outer] * s
+            continue
         operator, (_, weights, bias) = weighted_of(node), node.inputs
         assert operator is not None
         constants[weights] = operator.scale_outputs(constants[weights], s)
         constants[bias] = constants[bias] * s
     for node in group.readers:
+        if operator_of(node).is_function:
+            inner = node.inputs[1]
+            constants[inner] = constants[inner] / s
+            continue
         operator, (_, weights, _) = weighted_of(node), node.inputs
         assert operator is not None
         constants[weights] = constants[weights] / operator.by_input(node, s, constants[weights])

@@ -18,11 +18,12 @@ from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph
 from mbn2c.ops import operator_of
 from mbn2c.progress import Progress
-from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe
+from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe, what_matters
 from mbn2c.quantize.centre import centre
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize
 from mbn2c.quantize.judge import Judged, judge
+from mbn2c.quantize.per_channel_functions import per_channel_functions
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges, output_ranges, widen
 from mbn2c.quantize.recipe import Recipe, Step, steps_of
@@ -114,12 +115,15 @@ class _Workshop:
         if margin not in self.memory:
             graph = self.graph
             if margin is not None:
-                graph, observed = centre(graph, self.equalized(None)[1])
-                graph = equalize(graph, observed, noise_gains(graph, self.images.batch(_GAIN_IMAGES)), margin)
+                batch, observed = self.images.batch(_GAIN_IMAGES), self.equalized(None)[1]
+                graph = per_channel_functions(graph, observed, noise_gains(graph, batch))
+                graph, observed = centre(graph, observed)
+                graph = equalize(graph, observed, noise_gains(graph, batch), margin)
             activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
             title = "calibrate" if margin is None else "calibrate, channels equalized"
             values = self.progress(self.images.values, title, len(self.images.values))
-            self.memory[margin] = (graph, observe(graph, self.run(graph, activations), values))
+            observed = what_matters(graph, observe(graph, self.run(graph, activations), values))
+            self.memory[margin] = (graph, observed)
         return self.memory[margin]
 
     def make(self, recipe: Recipe) -> tuple[Graph, Graph]:

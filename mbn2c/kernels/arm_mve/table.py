@@ -34,7 +34,7 @@ from mbn2c.kernels.arm_mve.depthwise import (
 from mbn2c.ops.add import pack_add
 from mbn2c.ops.base.packing import sum_bytes
 from mbn2c.ops.lookup import PARAMS as LOOKUP_PARAMS
-from mbn2c.ops.lookup import pack_lookup
+from mbn2c.ops.lookup import has_one_table, pack_lookup
 from mbn2c.ops.max_pool2d import PARAMS as MAX_POOL_PARAMS
 from mbn2c.ops.max_pool2d import needs_no_border
 from mbn2c.ops.max_pool2d import pack as pack_max_pool
@@ -180,7 +180,9 @@ KERNELS = (
         writes_slices=True,
     ),
     _row("mul", "mul_vector", "mul_vector", pack_mul_vector, accepts=accepts_mul_vector, rates=_MUL_RATES),
-    replace(_row("lookup", "lookup", "", pack_lookup, rates=_LOOKUP_RATES), params=LOOKUP_PARAMS.name),
+    replace(
+        _row("lookup", "lookup", "", pack_lookup, accepts=has_one_table, rates=_LOOKUP_RATES), params=LOOKUP_PARAMS.name
+    ),
     _row(
         "average_pool2d",
         "global_average_pool",

@@ -77,6 +77,8 @@ class Operator:
     is_padding            it surrounds x with attributes.value, attributes.pad (top, left, bottom, right) wide
     has_window            its attributes have a `window`, and pads before it may go there
     has_weights           it is a `Weighted`: inputs (x, weights, bias)
+    is_function           it is `Elementwise`: inputs (x), a function of each value, or (x, inner, shift, outer), one of
+                          scaled and moved channels
     mixes_channels        every output channel sees every input channel
     carries_activation    its attributes have an `activation`, where a clamp behind it may go
     sums_channels         output channel c is a sum or mean of pixels of the inputs' channels c: scaling channel c of
@@ -93,6 +95,7 @@ class Operator:
     is_padding: bool = False
     has_window: bool = False
     has_weights: bool = False
+    is_function: bool = False
     mixes_channels: bool = False
     carries_activation: bool = False
     sums_channels: bool = False
@@ -207,6 +210,11 @@ class Operator:
     def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
         """Between which values each channel of `run_float` stays, given those of each of `activations`."""
         raise AssertionError(f"{self.name} has no bounds")
+
+    def useful_inputs(self, node: Node, graph: Graph) -> Bounds:
+        """Of its only activation, between which values of each channel the result changes; beyond it is as there."""
+        channels = graph.tensors[node.inputs[0]].shape[3]
+        return np.full(channels, -np.inf), np.full(channels, np.inf)
 
     def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
         """The float32 operator in ONNX."""
