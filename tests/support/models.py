@@ -96,6 +96,9 @@ class Builder:
     def mul(self, a: str, b: str) -> str:
         return self._append("mul", (a, b), MulAttributes())
 
+    def function(self, op: str, x: str, attributes: object) -> str:
+        return self._append(op, (x,), attributes)
+
     def hard_swish(self, x: str) -> str:
         return self._append("hard_swish", (x,), HardSwishAttributes())
 
