@@ -12,7 +12,15 @@ from mbn2c.ir.graph import Graph, Node
 
 @dataclass(frozen=True)
 class ChannelStride:
-    """A param that the Plan decides: bytes between the channels of a tensor's planar rows, 0 for interleaved ones."""
+    """A param that the Plan decides: bytes between the channels of planar rows that a kernel reads."""
+
+    tensor: str
+
+
+@dataclass(frozen=True)
+class OutStride:
+    """A param that the Plan decides: bytes between the channels of planar rows that a kernel makes; of interleaved rows
+    minus the bytes between the pixels."""
 
     tensor: str
 
@@ -51,7 +59,7 @@ class Packed:
     int8_weights  how many bytes of the arrays are the weights themselves; None: those of the array "weights"
     """
 
-    fields: Mapping[str, int | str | ChannelStride | PixelStride | Parts]
+    fields: Mapping[str, int | str | ChannelStride | OutStride | PixelStride | Parts]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     int8_weights: int | None = None
 

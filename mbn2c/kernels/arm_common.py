@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ChannelStride, Kernel, Packed, Parts
+from mbn2c.ir.kernel import Kernel, OutStride, Packed, Parts
 from mbn2c.ir.window import Window
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
@@ -75,7 +75,7 @@ def conv_packed(
     """A convolution's stream of constants and its params struct.
 
     before  fields between the parts and the zero point
-    after   fields behind the channel stride
+    after   fields behind the stride of the output
     """
     return Packed(
         {
@@ -83,7 +83,7 @@ def conv_packed(
             "parts": parts,
             **before,
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
-            "channel_stride": ChannelStride(node.outputs[0]),
+            "out_stride": OutStride(node.outputs[0]),
             **(after or {}),
         },
         {"weights": stream},

@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.ir.kernel import Kernel, Packed, PixelStride
 from mbn2c.kernels.scalar.table import RATES
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.add import pack_add as pack_linear_add
 from mbn2c.ops.base.operator import quant_of
-from mbn2c.ops.base.packing import covers_input, folded_bias, sum_bytes, window_fields
+from mbn2c.ops.base.packing import covers_input, folded_bias, pixel_stride, sum_bytes, window_fields
 from mbn2c.ops.base.requantize import GuardedRequantize
 
 
@@ -49,9 +49,10 @@ def _pack_window(node: Node, graph: Graph, channel_axis: int) -> Packed:
         arrays["scale"] = float_sum.w_scale
         arrays["float_bias"] = float_sum.bias
         arrays["float_scales"] = np.array([float_sum.x_scale, float_sum.y_scale], np.float32)
-    fields: dict[str, int | str] = {
+    fields: dict[str, int | str | PixelStride] = {
         "in_channels": graph.tensors[node.inputs[0]].shape[3],
         "out_channels": graph.tensors[node.outputs[0]].shape[3],
+        **pixel_stride(node),
         **window_fields(OPERATORS[node.op].window(node)),
         "shift": requantize.shift,
         "in_zero_point": quant_of(graph, node.inputs[0]).zero_point,
@@ -99,6 +100,7 @@ def pack_average_pool2d(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": graph.tensors[node.outputs[0]].shape[3],
+            **pixel_stride(node),
             **window_fields(window),
             "shift": requantize.shift,
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
@@ -131,7 +133,17 @@ def _row(
     pack: Callable[[Node, Graph], Packed],
     accepts: Callable[[Node, Graph], bool] = is_guarded,
 ) -> Kernel:
-    return Kernel(op, "scalar", f"mbn_{function}_s8_scalar", params, f"scalar/{function}.c", pack, RATES, accepts)
+    return Kernel(
+        op,
+        "scalar",
+        f"mbn_{function}_s8_scalar",
+        params,
+        f"scalar/{function}.c",
+        pack,
+        RATES,
+        accepts,
+        writes_slices=True,
+    )
 
 
 KERNELS = (

@@ -20,7 +20,7 @@ from mbn2c.numerics import INT8_MIN, add_integer, fit_add, fit_add_with_correcti
 from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU, Case
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
-from mbn2c.ops.base.packing import integers
+from mbn2c.ops.base.packing import PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.layers import call_done, unfinished
 from mbn2c.ops.base.prequantized.tables import float_pairs, qlinear_pairs
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter, terms_of
@@ -41,7 +41,10 @@ class AddAttributes:
     shift: int = 0
 
 
-PARAMS = Params("mbn_add_params", integers("channels", "multiplier_a", "multiplier_b", "offset", "shift"))
+PARAMS = Params(
+    "mbn_add_params",
+    (*integers("channels"), PIXEL_STRIDE, *integers("multiplier_a", "multiplier_b", "offset", "shift")),
+)
 
 
 def pack_add(node: Node, graph: Graph) -> Packed:
@@ -50,6 +53,7 @@ def pack_add(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": graph.tensors[node.outputs[0]].shape[3],
+            **pixel_stride(node),
             "multiplier_a": attributes.multipliers[0],
             "multiplier_b": attributes.multipliers[1],
             "offset": attributes.offset,
@@ -105,7 +109,7 @@ class Add(Operator):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """Those with a third input have a kernel of their own in `kernels/guarded`."""
-        return (ScalarKernel("add", PARAMS, pack_add),)
+        return (ScalarKernel("add", PARAMS, pack_add, writes_slices=True),)
 
     def tie_quants(
         self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]

@@ -21,8 +21,8 @@ from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.levels import INT8_LEVELS, tabulated
-from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of
-from mbn2c.ops.base.packing import INT8_ARRAY, INT32_ARRAY, integers
+from mbn2c.ops.base.operator import Bounds, ChannelSlice, OnnxOp, Operator, Shape, quant_of, scale_of
+from mbn2c.ops.base.packing import INT8_ARRAY, INT32_ARRAY, PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
@@ -44,6 +44,7 @@ PARAMS = Params(
     "mbn_concat_params",
     (
         *integers("inputs"),
+        PIXEL_STRIDE,
         (INT32_ARRAY, "channels", "of each input"),
         (INT32_ARRAY, "starts", "where in tables the results for each input lie; -1 where it is copied"),
         (INT8_ARRAY, "tables", "256 results each, for -128 first; 0: there are none"),
@@ -63,8 +64,16 @@ def _pack(node: Node, graph: Graph) -> Packed:
     }
     if tables:
         arrays["tables"] = np.array(tables, np.int8).reshape(-1)
-    fields: dict[str, int | str] = {"inputs": len(node.inputs), "channels": "channels", "starts": "starts"}
-    return Packed({**fields, "tables": "tables" if tables else 0}, arrays)
+    return Packed(
+        {
+            "inputs": len(node.inputs),
+            **pixel_stride(node),
+            "channels": "channels",
+            "starts": "starts",
+            "tables": "tables" if tables else 0,
+        },
+        arrays,
+    )
 
 
 class Concat(Operator):
@@ -83,6 +92,13 @@ class Concat(Operator):
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         fits = shapes and all(len(shape) == 4 and shape[:3] == shapes[0][:3] for shape in shapes)
         return (*shapes[0][:3], sum(shape[3] for shape in shapes)) if fits else None
+
+    def slices(self, node: Node, graph: Graph) -> tuple[ChannelSlice, ...]:
+        """All inputs as they are, unless the values of one change."""
+        if any(table is not None for table in node.attributes.tables):
+            return ()
+        counts = [graph.tensors[name].shape[3] for name in node.inputs]
+        return tuple(ChannelSlice(n, 0, count, sum(counts[:n])) for n, count in enumerate(counts))
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
         tables = node.attributes.tables
@@ -126,17 +142,18 @@ class Concat(Operator):
     def tie_quants(
         self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
     ) -> Mapping[str, Quant]:
-        """An input that nobody else reads is rounded to the output's steps at once, and then copied. Not one that ends
-        in a clamp, which its own range does."""
+        """An input that nobody else reads is rounded to the output's steps at once, and then need not be copied. Not
+        one that ends in a clamp within the output's range, for its own range does that."""
+        quant = quants[node.outputs[0]]
         free = [
             name
             for name in node.inputs
             if len(graph.consumers[name]) == 1
             and name in graph.producer
             and not graph.is_output(name)
-            and getattr(graph.producer[name].attributes, "activation", None) is None
+            and _saturates_at(quant, getattr(graph.producer[name].attributes, "activation", None))
         ]
-        return dict.fromkeys(free, quants[node.outputs[0]])
+        return dict.fromkeys(free, quant)
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         tables = tuple(_table(quants[name], quants[node.outputs[0]]) for name in node.inputs)
@@ -157,7 +174,15 @@ class Concat(Operator):
         return [*(one for one, _ in read), concat, spell_quantize(real, output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("concat", PARAMS, _pack),)
+        return (ScalarKernel("concat", PARAMS, _pack, writes_slices=True),)
+
+
+def _saturates_at(quant: Quant, activation: Activation | None) -> bool:
+    """Whether nothing is left of a clamp to do for values that were rounded so."""
+    if activation is None:
+        return True
+    low, high = (limit / float(scale_of(quant)) + quant.zero_point for limit in (activation.low, activation.high))
+    return low < INT8_MIN + 0.5 and high > INT8_MAX - 0.5
 
 
 def _table(x: Quant, y: Quant, low: int = INT8_MIN, high: int = INT8_MAX) -> Table | None:

@@ -83,7 +83,7 @@ class DepthwiseConv2d(Weighted):
         }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("depthwise_conv2d", CONV_PARAMS, self.pack),)
+        return (ScalarKernel("depthwise_conv2d", CONV_PARAMS, self.pack, writes_slices=True),)
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         window = self.window(node)

@@ -75,7 +75,7 @@ class FullyConnected(Weighted):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """The 1x1 convolution's."""
-        return (ScalarKernel("conv2d", CONV_PARAMS, self.pack),)
+        return (ScalarKernel("conv2d", CONV_PARAMS, self.pack, writes_slices=True),)
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.asarray(x @ weights.T)

@@ -98,7 +98,7 @@ class GroupedConv2d(Weighted):
         }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("grouped_conv2d", PARAMS, self.pack),)
+        return (ScalarKernel("grouped_conv2d", PARAMS, self.pack, writes_slices=True),)
 
     def pack(self, node: Node, graph: Graph) -> Packed:
         """PARAMS; weights OHWI, as in the Graph, group behind group."""

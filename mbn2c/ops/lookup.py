@@ -20,7 +20,7 @@ from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
-from mbn2c.ops.base.packing import INT8_ARRAY, integers
+from mbn2c.ops.base.packing import INT8_ARRAY, PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.layers import call_done
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, lookup_table, pairs
 from mbn2c.ops.base.prequantized.values import FOLD_FIRST, FileQuant, Meaning, PrequantizedCall, PrequantizedImporter
@@ -65,7 +65,10 @@ class LookupAttributes:
         return self.function
 
 
-PARAMS = Params("mbn_lookup_params", (*integers("channels"), (INT8_ARRAY, "table", "result for 0 first, for -1 last")))
+PARAMS = Params(
+    "mbn_lookup_params",
+    (*integers("channels"), PIXEL_STRIDE, (INT8_ARRAY, "table", "result for 0 first, for -1 last")),
+)
 PARAMS_PER_CHANNEL = Params(
     "mbn_lookup_per_channel_params",
     (*integers("channels"), (INT8_ARRAY, "table", "256 results for each channel, for 0 first, for -1 last")),
@@ -73,10 +76,16 @@ PARAMS_PER_CHANNEL = Params(
 
 
 def pack_lookup(node: Node, graph: Graph) -> Packed:
-    """The tables in the order of the values' bytes: the result for 0 first, for -1 last."""
-    whole = graph.constant(node.inputs[1]) if is_per_channel(node) else np.array(node.attributes.table, np.int8)
-    table = np.roll(whole.reshape(-1, 256), INT8_MIN, axis=1).reshape(-1)
-    return Packed({"channels": graph.tensors[node.outputs[0]].shape[3], "table": "table"}, {"table": table})
+    """The table in the order of the values' bytes: the result for 0 first, for -1 last."""
+    table = np.roll(np.array(node.attributes.table, np.int8), INT8_MIN)
+    channels = graph.tensors[node.outputs[0]].shape[3]
+    return Packed({"channels": channels, **pixel_stride(node), "table": "table"}, {"table": table})
+
+
+def _pack_per_channel(node: Node, graph: Graph) -> Packed:
+    """Likewise, of each channel."""
+    tables = np.roll(graph.constant(node.inputs[1]).reshape(-1, 256), INT8_MIN, axis=1).reshape(-1)
+    return Packed({"channels": graph.tensors[node.outputs[0]].shape[3], "table": "table"}, {"table": tables})
 
 
 def is_per_channel(node: Node) -> bool:
@@ -126,8 +135,8 @@ class Lookup(Operator):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         return (
-            ScalarKernel("lookup", PARAMS, pack_lookup, has_one_table),
-            ScalarKernel("lookup_per_channel", PARAMS_PER_CHANNEL, pack_lookup),
+            ScalarKernel("lookup", PARAMS, pack_lookup, has_one_table, writes_slices=True),
+            ScalarKernel("lookup_per_channel", PARAMS_PER_CHANNEL, _pack_per_channel),
         )
 
     def is_channelwise(self, node: Node) -> bool:

@@ -23,7 +23,7 @@ from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName, OnnxNode
 from mbn2c.ops.base.case import Case, Constants
 from mbn2c.ops.base.levels import INT8_LEVELS, real_levels
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
-from mbn2c.ops.base.packing import INT8_ARRAY, INT32, INT32_ARRAY, integers
+from mbn2c.ops.base.packing import INT8_ARRAY, INT32, INT32_ARRAY, PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.layers import limits, unfinished
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, every_value, quantize_node
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
@@ -57,7 +57,9 @@ class PreluAttributes:
 PARAMS = Params(
     "mbn_prelu_params",
     (
-        *integers("channels", "zero_point_x", "multiplier"),
+        *integers("channels"),
+        PIXEL_STRIDE,
+        *integers("zero_point_x", "multiplier"),
         (INT32_ARRAY, "multipliers", "of values below zero, for each channel"),
         (INT32, "raised", "added to half a step"),
         *integers("shift", "zero_point"),
@@ -74,6 +76,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": graph.tensors[node.outputs[0]].shape[3],
+            **pixel_stride(node),
             "zero_point_x": quant_of(graph, node.inputs[0]).zero_point,
             "multiplier": attributes.multiplier,
             "multipliers": "multipliers",
@@ -200,7 +203,7 @@ class Prelu(Operator):
         return [read, self._spell(x, real, node, graph), spell_quantize(real, output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("prelu", PARAMS, _pack),)
+        return (ScalarKernel("prelu", PARAMS, _pack, writes_slices=True),)
 
 
 def _prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ops import OPERATORS
@@ -47,6 +49,8 @@ class Views:
 
 
 NO_VIEWS = Views()
+# Kernels reach eight pixels with offsets of 16 bits.
+_LONGEST_PIXEL_BYTES = 8191
 
 
 def views_of(graph: Graph, kernels: Mapping[str, Kernel]) -> Views:
@@ -88,12 +92,13 @@ def _may_lie_inside(name: str, place: PlaceInHost, node: Node, graph: Graph, ker
         return False
     if tensor.shape[1:3] != host.shape[1:3] or tensor.dtype != host.dtype or tensor.shape[3] == host.shape[3]:
         return False
+    if host.shape[3] * np.dtype(host.dtype).itemsize > _LONGEST_PIXEL_BYTES:
+        return False
     quant, wanted = quant_of(graph, name), quant_of(graph, place.host)
     if quant.zero_point != wanted.zero_point or (quant.scale != wanted.scale).any():
         return False
-    makers = [graph.producer[one] for one in (name, place.host) if one in graph.producer]
     readers = [*graph.consumers[name], *graph.consumers[place.host]]
-    if any(kernels[one.name].reads_planar for one in (*makers, *readers)):
+    if any(kernels[one.name].reads_planar for one in readers):
         return False
     if tensor.shape[2] == 1 and not any(any(OPERATORS[one.op].window(one).pad) for one in readers):
         return True  # With one pixel in a row it does not matter how far the next one is.

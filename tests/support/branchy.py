@@ -17,7 +17,7 @@ WINDOWS = (Window(), same_window(3, 1), same_window(5, 1), Window((3, 3), (1, 1)
 
 
 def fork(builder: Builder, x: str, draw: st.DrawFn) -> str:
-    """Two or three branches from x, which meet again in sums; the shortest may be x itself."""
+    """Two or three branches from x, which meet again in sums or in a concatenation; the shortest may be x itself."""
     channels = builder.tensors[x].shape[3]
     ends = []
     for _ in range(draw(st.integers(2, 3))):
@@ -33,6 +33,10 @@ def fork(builder: Builder, x: str, draw: st.DrawFn) -> str:
             case _:
                 y = builder.inverted_residual(y, channels, 2, window)
         ends.append(y)
+    if draw(st.booleans()):
+        # Two channels more or fewer in one of them, so that slices of several widths lie beside each other.
+        ends[0] = builder.conv2d(ends[0], max(1, channels + draw(st.sampled_from((-2, 2)))))
+        return builder.conv2d(builder.concat(*ends), channels, draw(st.sampled_from(WINDOWS)))
     y, *others = ends
     for other in others:
         y = builder.add(y, other)

@@ -17,6 +17,7 @@ from mbn2c.ops.base.case import RELU, RELU6, Case, same_window
 from mbn2c.ops.base.operator import LOWERED, Operator
 from mbn2c.ops.base.weighted import ConvAttributes
 from mbn2c.ops.clamp import ClampAttributes
+from mbn2c.ops.concat import ConcatAttributes
 from mbn2c.ops.fully_connected import FullyConnectedAttributes
 from mbn2c.ops.hard_sigmoid import HardSigmoidAttributes
 from mbn2c.ops.hard_swish import HardSwishAttributes
@@ -85,6 +86,9 @@ class Builder:
 
     def add(self, a: str, b: str) -> str:
         return self._append("add", (a, b), AddAttributes())
+
+    def concat(self, *inputs: str) -> str:
+        return self._append("concat", inputs, ConcatAttributes())
 
     def average_pool(self, x: str, window: Window | None = None) -> str:
         _, height, width, _ = self.tensors[x].shape

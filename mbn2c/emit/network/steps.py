@@ -11,7 +11,7 @@ from mbn2c.emit.network.c_tables import Row, reciprocal, wrapped
 from mbn2c.emit.network.c_values import int_literal
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Node, Tensor
-from mbn2c.ir.kernel import ChannelStride, Kernel, Packed, Parts, PixelStride
+from mbn2c.ir.kernel import ChannelStride, Kernel, OutStride, Packed, Parts, PixelStride
 from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
@@ -66,12 +66,14 @@ def _width(plan: Plan, call: Call) -> int:
     return plan.buffers[call.reads[0].tensor if call.accumulates else call.write].width
 
 
-def _field_value(plan: Plan, call: Call, value: int | str | ChannelStride | PixelStride | Parts) -> str:
+def _field_value(plan: Plan, call: Call, value: int | str | ChannelStride | OutStride | PixelStride | Parts) -> str:
     if isinstance(value, PixelStride):
         return str(plan.buffers[value.tensor].pixel_stride_bytes)
     if isinstance(value, ChannelStride):
+        return str(plan.buffers[value.tensor].columns)
+    if isinstance(value, OutStride):
         buffer = plan.buffers[value.tensor]
-        return str(buffer.columns if buffer.planar else 0)
+        return str(buffer.columns if buffer.planar else -buffer.pixel_stride_bytes)
     if isinstance(value, Parts):
         return f"&{{prefix}}_{value.name}"
     return f"{{prefix}}_step{call.step}_{value}" if isinstance(value, str) else int_literal(value)

@@ -20,7 +20,7 @@ from mbn2c.kernels.arm_common import (
     window_of,
 )
 from mbn2c.ops.base.operator import quant_of
-from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ops.base.packing import folded_bias, pixel_stride
 
 _LARGEST_BLOCK = 8
 # Three bytes with sign.
@@ -91,6 +91,7 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
             "channel_stride": ChannelStride(node.inputs[0]),
             "block": best_block(graph.tensors[node.outputs[0]].shape[2]),
+            **pixel_stride(node),
         },
         {"weights": np.ascontiguousarray(stream).view("<u4").reshape(-1)},
         weights.size,
@@ -143,6 +144,7 @@ def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
             "channels": weights.shape[2],
             "stride": window_of(node).stride[1],
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+            **pixel_stride(node),
         },
         {"weights": stream.reshape(-1).astype(np.uint32)},
         weights.size,
@@ -189,6 +191,7 @@ def pack_interleaved_5x5(node: Node, graph: Graph) -> Packed:
             "channels": channels,
             "stride": window_of(node).stride[1],
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+            **pixel_stride(node),
         },
         {"weights": stream.reshape(-1).astype(np.uint32)},
         weights.size,

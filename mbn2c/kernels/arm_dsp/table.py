@@ -48,7 +48,7 @@ from mbn2c.kernels.arm_dsp.depthwise import (
 )
 from mbn2c.kernels.armv7m.table import DEPTHWISE_RATES
 from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
-from mbn2c.ops.base.packing import sum_bytes
+from mbn2c.ops.base.packing import pixel_stride, sum_bytes
 from mbn2c.ops.max_pool2d import PARAMS as MAX_POOL_PARAMS
 from mbn2c.ops.max_pool2d import needs_no_border
 from mbn2c.ops.max_pool2d import pack as pack_max_pool
@@ -106,6 +106,7 @@ def pack_add(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": channels_out(node, graph),
+            **pixel_stride(node),
             "multiplier_a": multipliers[0],
             "multiplier_b": multipliers[1],
             "offset": offset,
@@ -172,6 +173,7 @@ def _row(op: str, name: str, params: str, pack: Any, source: str = "", rates: Ra
         pack,
         rates,
         headers=_HEADERS,
+        writes_slices=True,
         **more,
     )
 
@@ -298,7 +300,6 @@ KERNELS = (
         _row("max_pool2d", "max_pool2d", "", pack_max_pool, accepts=needs_no_border, rates=_MAX_POOL_RATES),
         params=MAX_POOL_PARAMS.name,
         reads_slices=True,
-        writes_slices=True,
     ),
     _row("mul", "mul_vector", "mul_vector", pack_mul_vector, accepts=accepts_mul_vector, rates=_MUL_RATES),
     _row(

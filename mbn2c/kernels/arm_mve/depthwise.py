@@ -22,7 +22,7 @@ from mbn2c.kernels.arm_common import (
 from mbn2c.kernels.arm_mve.conv import LARGEST_OFFSET, VECTOR_BYTES
 from mbn2c.numerics import INT8_MIN
 from mbn2c.ops.base.operator import quant_of
-from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ops.base.packing import folded_bias, pixel_stride
 
 _LONG_BLOCKS_S1 = (14, 12, 10, 8)
 _FEWEST_OUTPUTS = 5
@@ -68,6 +68,7 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
             "channel_stride": ChannelStride(node.inputs[0]),
             "block": best_block(graph.tensors[node.outputs[0]].shape[2], window_of(node).stride[1]),
+            **pixel_stride(node),
         },
         {"weights": np.ascontiguousarray(stream).view("<i4").reshape(-1).astype(np.int32)},
         weights.size,
@@ -137,6 +138,7 @@ def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
             "channels": channels,
             "stride": window_of(node).stride[1],
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+            **pixel_stride(node),
         },
         {"weights": stream.reshape(-1).astype(np.int32)},
         weights.size,

@@ -32,7 +32,7 @@ from mbn2c.kernels.arm_mve.depthwise import (
     scratch_depthwise,
 )
 from mbn2c.ops.add import pack_add
-from mbn2c.ops.base.packing import sum_bytes
+from mbn2c.ops.base.packing import pixel_stride, sum_bytes
 from mbn2c.ops.lookup import PARAMS as LOOKUP_PARAMS
 from mbn2c.ops.lookup import has_one_table, pack_lookup
 from mbn2c.ops.max_pool2d import PARAMS as MAX_POOL_PARAMS
@@ -62,6 +62,7 @@ def pack_mul_vector(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": channels_out(node, graph),
+            **pixel_stride(node),
             "zero_point_a": zero.a,
             "zero_point_b": zero.b,
             "multiplier": node.attributes.multiplier,
@@ -92,6 +93,7 @@ def _row(
         pack,  # type: ignore[arg-type]
         rates,
         headers=_HEADERS,
+        writes_slices=True,
         reads_past_bytes=_PAST_BYTES,
         **more,  # type: ignore[arg-type]
     )
@@ -177,7 +179,6 @@ KERNELS = (
         _row("max_pool2d", "max_pool2d", "", pack_max_pool, accepts=needs_no_border, rates=_MAX_POOL_RATES),
         params=MAX_POOL_PARAMS.name,
         reads_slices=True,
-        writes_slices=True,
     ),
     _row("mul", "mul_vector", "mul_vector", pack_mul_vector, accepts=accepts_mul_vector, rates=_MUL_RATES),
     replace(

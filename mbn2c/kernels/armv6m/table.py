@@ -7,7 +7,7 @@ pixels to a multiply, but stores a list of groups beside the weights; `conv2d_di
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels import lanes
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
-from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ops.base.packing import folded_bias, pixel_stride
 
 INTERLEAVE = 16  # outputs whose weights alternate; equals the bytes of one input's words, so one pointer serves both
 UNROLL = 8  # inputs per turn of the loop of `conv2d`
@@ -115,6 +115,7 @@ def _pack_weights(node: Node, graph: Graph, weights: np.ndarray, inputs: int) ->
             **lanes.window_fields(node, graph),
             "inputs": inputs,
             "outputs": len(requantize),
+            **pixel_stride(node),
         },
         {"weights": weights.reshape(-1), "requantize": requantize.reshape(-1)},
     )
@@ -189,6 +190,7 @@ def pack_conv2d_lanes(node: Node, graph: Graph) -> Packed:
             "inputs": inputs,
             "outputs": outputs,
             "most_groups": most,
+            **pixel_stride(node),
         },
         {
             "weights": _interleaved(weights, inputs).reshape(-1),
@@ -228,6 +230,7 @@ def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
             "rounding": rounding,
             **lanes.depthwise_fields(node),
             "channels": weights.shape[0],
+            **pixel_stride(node),
         },
         {"weights": weights.reshape(-1), "requantize": requantize.reshape(-1)},
     )
@@ -262,6 +265,7 @@ def _conv2d(
         scratch_bytes=scratch_bytes,
         more_sources=(f"armv6m/conv2d{variant}_core.c",),
         headers=_HEADERS,
+        writes_slices=True,
     )
 
 
@@ -296,4 +300,9 @@ LANES = (
 DIRECT = (_conv2d("conv2d", "_direct", "", pack_conv2d_direct, _no_scratch, _DIRECT_RATES),)
 LEAN = (_conv2d("conv2d", "_direct", "", pack_conv2d_direct, _no_scratch, _DIRECT_RATES, accepts_lean),)
 CONV2D = _conv2d("conv2d", "", "", pack_conv2d, conv2d_scratch_bytes, Rates(2.46, 25.5, 1015, 0, _MOVED, 3.2, 4))
-KERNELS = (CONV2D, FULLY_CONNECTED, *lanes.depthwise_rows(DEPTHWISE_CONV2D))
+# The assembly of the 3x3 windows has no register left for another distance between pixels.
+KERNELS = (
+    CONV2D,
+    FULLY_CONNECTED,
+    *(replace(row, writes_slices="_3x3_" not in row.function) for row in lanes.depthwise_rows(DEPTHWISE_CONV2D)),
+)

@@ -7,6 +7,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels import lanes
+from mbn2c.ops.base.packing import pixel_stride
 
 UNROLL = 8  # inputs per turn of the loop
 LANE_BITS = 24  # of the even pixel
@@ -45,6 +46,7 @@ def pack_conv2d(node: Node, graph: Graph) -> Packed:
             **lanes.window_fields(node, graph),
             "inputs": padded.shape[1],
             "outputs": outputs,
+            **pixel_stride(node),
         },
         {"weights": padded.reshape(-1), "requantize": lanes.as_int32(constants).reshape(-1)},
     )
@@ -67,6 +69,7 @@ def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
             "requantize": "requantize",
             **lanes.depthwise_fields(node),
             "channels": weights.shape[0],
+            **pixel_stride(node),
         },
         {"weights": weights.reshape(-1), "requantize": lanes.as_int32(constants).reshape(-1)},
     )
@@ -89,6 +92,7 @@ def _conv2d(op: str) -> Kernel:
         scratch_bytes=conv2d_scratch_bytes,
         more_sources=("armv7m/conv2d_core.c",),
         headers=_HEADERS,
+        writes_slices=True,
     )
 
 
@@ -102,5 +106,6 @@ DEPTHWISE_CONV2D = Kernel(
     DEPTHWISE_RATES,
     accepts=lanes.accepts_depthwise,
     headers=_HEADERS,
+    writes_slices=True,
 )
 KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), *lanes.depthwise_rows(DEPTHWISE_CONV2D))

@@ -8,7 +8,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels import lanes
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
-from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ops.base.packing import folded_bias, pixel_stride
 
 _HEADERS = ("rv32im/mbn_rv32im.h",)
 _LONG_BITS = 39  # of which 7 are shifted off the high word
@@ -66,6 +66,7 @@ def pack_conv2d(node: Node, graph: Graph) -> Packed:
             **lanes.window_fields(node, graph),
             "inputs": inputs,
             "outputs": outputs,
+            **pixel_stride(node),
         },
         {
             "weights": pairs.transpose(0, 2, 1).reshape(-1),
@@ -95,6 +96,7 @@ def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
             "requantize": "requantize",
             **lanes.depthwise_fields(node),
             "channels": weights.shape[0],
+            **pixel_stride(node),
         },
         {"weights": weights.reshape(-1), "requantize": _constants(node, graph).reshape(-1)},
     )
@@ -113,6 +115,7 @@ def _conv2d(op: str) -> Kernel:
         scratch_bytes=conv2d_scratch_bytes,
         more_sources=("rv32im/conv2d_core.c",),
         headers=_HEADERS,
+        writes_slices=True,
     )
 
 
@@ -126,5 +129,6 @@ DEPTHWISE_CONV2D = Kernel(
     Rates(3.75, 0, 80, 6.5, 2.0),
     accepts=accepts_depthwise_conv2d,
     headers=_HEADERS,
+    writes_slices=True,
 )
 KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), *lanes.depthwise_rows(DEPTHWISE_CONV2D))

@@ -42,8 +42,10 @@ from mbn2c.ops.base.operator import (
 )
 from mbn2c.ops.base.packing import (
     INT32,
+    PIXEL_STRIDE,
     covers_input,
     integers,
+    pixel_stride,
     requantize_fields,
     sum_bytes,
     window_fields,
@@ -58,7 +60,9 @@ from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
 PARAMS = Params(
     "mbn_pool_params",
     (
-        *integers("channels", "kernel_height", "kernel_width", "stride", "dilation", "shift", "zero_point"),
+        *integers("channels"),
+        PIXEL_STRIDE,
+        *integers("kernel_height", "kernel_width", "stride", "dilation", "shift", "zero_point"),
         (INT32, "bias", "minus the input zero point, once per summed pixel"),
         (INT32, "multiplier", ""),
     ),
@@ -71,6 +75,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": graph.tensors[node.outputs[0]].shape[3],
+            **pixel_stride(node),
             **window_fields(window),
             **requantize_fields(node, graph),
             "bias": -zero_point * window.kernel[0] * window.kernel[1],
@@ -164,8 +169,10 @@ class AveragePool2d(Operator):
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """A pool over the whole input sums rows up as they come."""
         summed = ScalarKernel("global_average_pool", PARAMS, _pack, covers_input, sum_bytes, accumulates=True)
-        border = ScalarKernel("average_pool2d_border", BORDER_PARAMS, pack_border, leaves_pads_out, wants_place=True)
-        return (summed, border, ScalarKernel("average_pool2d", PARAMS, _pack))
+        border = ScalarKernel(
+            "average_pool2d_border", BORDER_PARAMS, pack_border, leaves_pads_out, writes_slices=True, wants_place=True
+        )
+        return (summed, border, ScalarKernel("average_pool2d", PARAMS, _pack, writes_slices=True))
 
     def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         window = self.window(node)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed, Params
+from mbn2c.ir.kernel import Packed, Params, PixelStride
 from mbn2c.numerics import requantize_integer
 from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes, entries
 from mbn2c.ops.base.operator import quant_of
-from mbn2c.ops.base.packing import INT32, INT32_ARRAY, integers, requantize_fields
+from mbn2c.ops.base.packing import INT32, INT32_ARRAY, PIXEL_STRIDE, integers, pixel_stride, requantize_fields
 from mbn2c.ops.base.requantize import Requantize
 
 BORDER_PARAMS = Params(
     "mbn_border_pool_params",
     (
-        *integers("channels", "kernel_height", "kernel_width", "stride_height", "stride_width"),
+        *integers("channels"),
+        PIXEL_STRIDE,
+        *integers("kernel_height", "kernel_width", "stride_height", "stride_width"),
         *integers("dilation_height", "dilation_width", "top", "left"),
         (INT32, "first_row", "of those that count; negative where some pads do"),
         (INT32, "end_row", "one behind the last of them"),
@@ -35,7 +37,7 @@ def pack_border(node: Node, graph: Graph) -> Packed:
     multiplier = np.zeros(counts[-1], np.int32)
     assert attributes.requantize is not None
     multiplier[counts - 1] = attributes.requantize.multiplier
-    fields: dict[str, int | str] = {"channels": channels}
+    fields: dict[str, int | str | PixelStride] = {"channels": channels, **pixel_stride(node)}
     for name, pair in (("kernel", window.kernel), ("stride", window.stride), ("dilation", window.dilation)):
         fields |= {f"{name}_height": pair[0], f"{name}_width": pair[1]}
     return Packed(

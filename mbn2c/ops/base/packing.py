@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed, Params
+from mbn2c.ir.kernel import Packed, Params, PixelStride
 from mbn2c.ir.window import Window
 from mbn2c.ops.base.operator import quant_of, window_of
 from mbn2c.ops.base.requantize import Requantize
@@ -19,10 +19,15 @@ def integers(*names: str) -> tuple[tuple[str, str, str], ...]:
     return tuple((INT32, name, "") for name in names)
 
 
+# What `pixel_stride` fills in.
+PIXEL_STRIDE = (INT32, "pixel_stride", "bytes from an output pixel to the next")
+
 CONV_PARAMS = Params(
     "mbn_conv_params",
     (
-        *integers("in_channels", "out_channels", "kernel_height", "kernel_width", "stride", "dilation"),
+        *integers("in_channels", "out_channels"),
+        PIXEL_STRIDE,
+        *integers("kernel_height", "kernel_width", "stride", "dilation"),
         *integers("shift", "zero_point"),
         (INT8_ARRAY, "weights", ""),
         (INT32_ARRAY, "bias", "input zero point folded in"),
@@ -50,6 +55,11 @@ def requantize_fields(node: Node, graph: Graph) -> dict[str, int]:
     return {"shift": requantize.shift, "zero_point": quant_of(graph, node.outputs[0]).zero_point}
 
 
+def pixel_stride(node: Node) -> dict[str, PixelStride]:
+    """What every params struct says whose kernel can write a slice of wider pixels."""
+    return {"pixel_stride": PixelStride(node.outputs[0])}
+
+
 def window_fields(window: Window) -> dict[str, int]:
     """What every params struct of a window says of it."""
     return {
@@ -69,9 +79,10 @@ def pack_conv(node: Node, graph: Graph, channel_axis: int) -> Packed:
         "bias": folded_bias(node, graph, channel_axis),
         "multiplier": node.attributes.requantize.multiplier.astype(np.int32),
     }
-    fields: dict[str, int | str] = {
+    fields: dict[str, int | str | PixelStride] = {
         "in_channels": graph.tensors[node.inputs[0]].shape[3],
         "out_channels": graph.tensors[node.outputs[0]].shape[3],
+        **pixel_stride(node),
         **window_fields(window),
         **requantize_fields(node, graph),
         "weights": "weights",

@@ -25,7 +25,7 @@ from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU6, Case
 from mbn2c.ops.base.levels import real_levels
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
-from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
+from mbn2c.ops.base.packing import INT8_ARRAY, INT32, PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 from mbn2c.ops.mul.arithmetic import WHOLE_TABLE, MulAttributes, line_of, products_of, run_mul, without_ties
@@ -37,6 +37,7 @@ PARAMS = Params(
     "mbn_mul_params",
     (
         *integers("channels"),
+        PIXEL_STRIDE,
         (INT32, "is_vector", "rows[1] is one pixel, for all of rows[0]"),
         *integers("zero_point_a", "zero_point_b", "multiplier"),
         (INT32, "raised", "added to half a step"),
@@ -47,7 +48,9 @@ PARAMS = Params(
 VECTOR_PARAMS = Params(
     "mbn_mul_vector_params",
     (
-        *integers("channels", "zero_point_a", "zero_point_b"),
+        *integers("channels"),
+        PIXEL_STRIDE,
+        *integers("zero_point_a", "zero_point_b"),
         (INT32, "multiplier", "of a channel's number, below 2^23"),
         (INT32, "narrow", "bits that the product loses"),
         (INT32, "fraction", "bits behind the point of what is left, a channel's factor"),
@@ -63,6 +66,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": graph.tensors[node.outputs[0]].shape[3],
+            **pixel_stride(node),
             "is_vector": int(_is_vector(node, graph)),
             "zero_point_a": a,
             "zero_point_b": b,
@@ -99,6 +103,7 @@ def pack_vector(node: Node, graph: Graph, form: VectorForm | None) -> Packed:
     return Packed(
         {
             "channels": graph.tensors[node.outputs[0]].shape[3],
+            **pixel_stride(node),
             "zero_point_a": zero.a,
             "zero_point_b": zero.b,
             "multiplier": form.multiplier,
@@ -232,8 +237,8 @@ class Mul(Operator):
         return [read_a, read_b, mul, spell_quantize(real, output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        vector = ScalarKernel("mul_vector", VECTOR_PARAMS, _pack_vector, _has_vector_form)
-        return (vector, ScalarKernel("mul", PARAMS, _pack))
+        vector = ScalarKernel("mul_vector", VECTOR_PARAMS, _pack_vector, _has_vector_form, writes_slices=True)
+        return (vector, ScalarKernel("mul", PARAMS, _pack, writes_slices=True))
 
 
 def _ratio(quants: Mapping[str, Quant], node: Node) -> float:

@@ -18,7 +18,7 @@ from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ops.base.call import OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
-from mbn2c.ops.base.packing import FLOAT_ARRAY, INT32, INT32_ARRAY, integers
+from mbn2c.ops.base.packing import FLOAT_ARRAY, INT32, INT32_ARRAY, PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 from mbn2c.ops.sum.arithmetic import SumAttributes, guard_sum, run_sum
@@ -27,7 +27,9 @@ from mbn2c.ops.sum.prequantized import prequantized_imports
 PARAMS = Params(
     "mbn_sum_params",
     (
-        *integers("channels", "inputs", "shift", "band", "zero_point", "low", "high"),
+        *integers("channels"),
+        PIXEL_STRIDE,
+        *integers("inputs", "shift", "band", "zero_point", "low", "high"),
         (INT32, "bias_at", "the bias comes after so many inputs; 0: there is none"),
         (INT32_ARRAY, "multipliers", "of each input"),
         (INT32_ARRAY, "offsets", "input zero points, half a step and the bias; of each channel if there is a bias"),
@@ -54,6 +56,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": graph.tensors[node.outputs[0]].shape[3],
+            **pixel_stride(node),
             "inputs": len(node.inputs),
             "shift": attributes.shift,
             "band": attributes.band,
@@ -96,7 +99,7 @@ class Sum(Operator):
         return {"of three": case(3, None, 0), "of two and a bias": case(2, bias, 1)}
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("sum", PARAMS, _pack),)
+        return (ScalarKernel("sum", PARAMS, _pack, writes_slices=True),)
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         attributes: SumAttributes = node.attributes

@@ -12,7 +12,7 @@ static inline void run(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *
                        void *scratch, kernel *of_taps)
 {
     const mbn_conv2d_1x1_arm_dsp_params taps = {p->weights,      p->parts,      p->taps,
-                                                p->out_channels, p->zero_point, p->channel_stride};
+                                                p->out_channels, p->zero_point, p->out_stride};
     int8_t *columns = (int8_t *)scratch;
     const int8_t *const column_row[1] = {columns};
     for (int32_t done = 0; done < count; done += 4) {
@@ -26,7 +26,7 @@ static inline void run(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *
             }
         }
         of_taps(&taps, column_row, out, pixels, columns + 4 * p->taps);
-        out += pixels * (p->channel_stride != 0 ? 1 : p->out_channels);
+        out += pixels * (p->out_stride > 0 ? 1 : -p->out_stride);
     }
 }
 

@@ -23,8 +23,8 @@ static int32_t dot(const int8_t *in, int32_t channels, const uint32_t *w, int32_
 void mbn_conv2d_1x1_odd_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
                                    int32_t count, void *scratch)
 {
-    const int planar = p->channel_stride != 0;
-    const int32_t channel = planar ? p->channel_stride : 1, pixel = planar ? 1 : p->out_channels;
+    const int planar = p->out_stride > 0;
+    const int32_t channel = planar ? p->out_stride : 1, pixel = planar ? 1 : -p->out_stride;
     const int32_t pair_taps = 2 * ((p->in_channels + 3) >> 2);
     const uint32_t *w = p->weights + (p->out_channels >> 1) * (pair_taps + 4);
     const int8_t *in = rows[0];

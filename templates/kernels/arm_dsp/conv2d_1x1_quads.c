@@ -6,16 +6,16 @@ void mbn_conv2d_1x1_quads_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, con
                                      int32_t count, void *scratch)
 {
     const mbn_conv_parts_arm_dsp *parts = p->parts;
-    const int planar = p->channel_stride != 0;
+    const int planar = p->out_stride > 0;
     const mbn_conv_block_arm_dsp *quads = planar ? parts->planar : parts->interleaved;
     const int32_t in_channels = p->in_channels, out_channels = p->out_channels;
     const int32_t groups = in_channels >> 2;
-    const int32_t pixel = planar ? 1 : out_channels;
+    const int32_t pixel = planar ? 1 : -p->out_stride;
     const int8_t *in = rows[0];
     uint32_t *x = (uint32_t *)scratch;
     mbn_conv_block b;
     b.zero_point = p->zero_point;
-    b.out_stride = planar ? p->channel_stride : pixel;
+    b.out_stride = planar ? p->out_stride : pixel;
     b.x = x;
     b.weights = p->weights;
     b.weights_end = p->weights + (out_channels >> 2) * (4 * groups + 8);

@@ -7,14 +7,14 @@ void mbn_conv2d_3x3_s8_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int
                                int32_t count, void *scratch)
 {
     const mbn_conv_3x3_parts_arm_dsp *parts = p->parts;
-    const int planar = p->channel_stride != 0;
+    const int planar = p->out_stride > 0;
     const mbn_conv_block_arm_dsp *blocks = planar ? parts->planar : parts->interleaved;
-    const int32_t pixel = planar ? 1 : p->out_channels, pairs = p->pairs;
+    const int32_t pixel = planar ? 1 : -p->out_stride, pairs = p->pairs;
     uint32_t *x = (uint32_t *)scratch;
     mbn_gather g = {{rows[0], rows[1], rows[2]}, p->step, x};
     mbn_conv_block b;
     b.zero_point = p->zero_point;
-    b.out_stride = planar ? p->channel_stride : pixel;
+    b.out_stride = planar ? p->out_stride : pixel;
     b.x = x;
     b.weights = p->weights;
     b.weights_end = p->weights + (p->out_channels >> 1) * (pairs + 4);

@@ -5,19 +5,19 @@
  * the five weights of a kernel row of two channels lie in registers while its columns pass.
  *
  * Registers: sums r0 r1 (first pixel), r2 r3, r4 r5, weights r6 to r10, a column r11, r12 reads columns, lr is the step between
- * them. On the stack from sp: zero_point, out, channels, five rows, weights_end, weights. */
+ * them. On the stack from sp: zero_point, out, out_stride, channels, five rows, weights_end, weights. */
 #include "mbn_arm_asm.h"
 #include "mbn_arm_dsp.h"
 
 /* clang-format off */
 
 #define L(text) text "\n"
-#define OPEN MBN_SAVE_ALL L("ldm r0, {r1-r10}") L("push {r1-r10}") MBN_PUSHED(40) L("1:")
-#define BIAS L("ldr lr, [sp, #36]") L("ldm lr!, {r0, r1}") L("str lr, [sp, #36]")
+#define OPEN MBN_SAVE_ALL L("ldm r0, {r1-r11}") L("push {r1-r11}") MBN_PUSHED(44) L("1:")
+#define BIAS L("ldr lr, [sp, #40]") L("ldm lr!, {r0, r1}") L("str lr, [sp, #40]")
 #define BIAS_1 BIAS
 #define BIAS_2 BIAS L("mov r2, r0") L("mov r3, r1")
 #define BIAS_3 BIAS_2 L("mov r4, r0") L("mov r5, r1")
-#define ROW(at) L("ldr lr, [sp, #36]") L("ldr r12, [sp, #" at "]") L("ldm lr!, {r6-r10}") L("str lr, [sp, #36]") L("ldr lr, [sp, #8]")
+#define ROW(at) L("ldr lr, [sp, #40]") L("ldr r12, [sp, #" at "]") L("ldm lr!, {r6-r10}") L("str lr, [sp, #40]") L("ldr lr, [sp, #12]")
 #define LAST(half) L("ldr r11, [r12]") L("sxtb16 r11, r11" half)
 #define COLUMN(half) L("ldr r11, [r12]") L("add r12, r12, lr") L("sxtb16 r11, r11" half)
 #define TAP(w, a, b) L("smlabb " a ", r11, " w ", " a) L("smlatt " b ", r11, " w ", " b)
@@ -40,9 +40,9 @@
 #define S2_3(h) COLUMN(h) X(A) COLUMN(h) X(B) COLUMN(h) X(C) Y(A) COLUMN(h) X(D) Y(B) COLUMN(h) X(E) Y(C) Z(A) COLUMN(h) Y(D) Z(B) \
     COLUMN(h) Y(E) Z(C) COLUMN(h) Z(D) LAST(h) Z(E)
 #define ROWS(COLUMNS, h) \
-    ROW("12") COLUMNS(h) ROW("16") COLUMNS(h) ROW("20") COLUMNS(h) ROW("24") COLUMNS(h) ROW("28") COLUMNS(h)
+    ROW("16") COLUMNS(h) ROW("20") COLUMNS(h) ROW("24") COLUMNS(h) ROW("28") COLUMNS(h) ROW("32") COLUMNS(h)
 
-#define MULTIPLIERS L("ldr lr, [sp, #36]") L("ldm sp, {r8, r9, r10}") L("ldm lr!, {r6, r7}") L("str lr, [sp, #36]")
+#define MULTIPLIERS L("ldr lr, [sp, #40]") L("ldm sp, {r8, r9, r10}") L("ldm lr!, {r6, r7}") L("str lr, [sp, #40]")
 #define SCALE(a, b) L("smmlar " a ", " a ", r6, r8") L("smmlar " b ", " b ", r7, r8") L("ssat " a ", #8, " a) L("ssat " b ", #8, " b) \
     L("strb " a ", [r9]") L("strb " b ", [r9, #2]")
 #define NEXT_PIXEL L("add r9, r9, r10")
@@ -51,9 +51,9 @@
 #define STORE_3 STORE_2 NEXT_PIXEL SCALE("r4", "r5")
 #define KEEP_OUT L("str r11, [sp, #4]")
 #define NEXT_CHANNELS L("add r11, r11, #2") KEEP_OUT \
-    L("add r12, sp, #12") L("ldm r12, {r0-r5}") L("add r0, r0, #4") L("add r1, r1, #4") L("add r2, r2, #4") L("add r3, r3, #4") \
+    L("add r12, sp, #16") L("ldm r12, {r0-r5}") L("add r0, r0, #4") L("add r1, r1, #4") L("add r2, r2, #4") L("add r3, r3, #4") \
     L("add r4, r4, #4") L("stm r12, {r0-r4}") L("cmp lr, r5") L("bne 1b")
-#define CLOSE L("add sp, sp, #40") MBN_PUSHED(-40) MBN_RETURN
+#define CLOSE L("add sp, sp, #44") MBN_PUSHED(-44) MBN_RETURN
 #define FUNCTION(n, stride) \
     MBN_FUNCTION(mbn_depthwise_5x5_pixels##n##_s##stride##_arm_dsp, \
         OPEN BIAS_##n ROWS(S##stride##_##n, "") MULTIPLIERS STORE_##n KEEP_OUT \

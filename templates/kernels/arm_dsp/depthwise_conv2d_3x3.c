@@ -13,14 +13,14 @@ void mbn_depthwise_conv2d_3x3_s8_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_para
         const int32_t blocks = left / n;
         mbn_depthwise_block b;
         b.zero_point = p->zero_point;
-        b.out = out + done * p->channels;
-        b.out_stride = p->channels;
+        b.out = out + done * p->pixel_stride;
+        b.out_stride = p->pixel_stride;
         for (int i = 0; i < 3; i++) {
             b.rows[i] = rows[i] + done * p->stride;
         }
         b.blocks_left = b.blocks = blocks;
         b.row_skip = blocks == 1 ? p->channel_stride : p->channel_stride - blocks * n * p->stride;
-        b.out_back = 1 - blocks * n * p->channels;
+        b.out_back = 1 - blocks * n * p->pixel_stride;
         b.weights = p->weights;
         b.weights_end = p->weights + p->channels * 4;
         (blocks == 1 ? p->parts->once : p->parts->several)[n - 1](&b);

@@ -11,7 +11,8 @@ void mbn_depthwise_conv2d_3x3_interleaved_s8_arm_dsp(const mbn_depthwise_interle
     for (int32_t done = 0; done < count; done += 2) {
         const int32_t first = done * p->stride * channels;
         const mbn_depthwise_pixels b = {p->zero_point,
-                                        out + done * channels,
+                                        out + done * p->pixel_stride,
+                                        p->pixel_stride,
                                         channels,
                                         {rows[0] + first, rows[1] + first, rows[2] + first},
                                         p->weights + channels / 4 * 26,

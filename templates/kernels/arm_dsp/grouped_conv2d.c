@@ -24,14 +24,14 @@ static inline void copy_windows(const mbn_grouped_conv2d_arm_dsp_params *p, cons
 void mbn_grouped_conv2d_s8_arm_dsp(const mbn_grouped_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
                                    int32_t count, void *scratch)
 {
-    const int planar = p->channel_stride != 0;
+    const int planar = p->out_stride > 0;
     const mbn_conv_block_arm_dsp *blocks = planar ? p->parts->planar : p->parts->interleaved;
-    const int32_t quads = p->taps >> 2, out_channels = p->groups * p->group_outputs;
+    const int32_t quads = p->taps >> 2;
     int8_t *columns = (int8_t *)scratch;
     uint32_t *x = (uint32_t *)scratch + p->taps;
     mbn_conv_block b;
     b.zero_point = p->zero_point;
-    b.out_stride = planar ? p->channel_stride : out_channels;
+    b.out_stride = planar ? p->out_stride : -p->out_stride;
     b.x = x;
     b.skip = quads == 1 ? 4 : (1 - quads) & 3;
     /* The taps that fill up the last four stay zero. */
@@ -43,11 +43,11 @@ void mbn_grouped_conv2d_s8_arm_dsp(const mbn_grouped_conv2d_arm_dsp_params *p, c
         for (int32_t g = 0; g < p->groups; g++) {
             copy_windows(p, rows, done * p->step + g * p->group_inputs, pixels, columns);
             p->parts->widen[pixels - 1](columns, p->taps, x, columns + p->taps);
-            b.out = out + g * p->group_outputs * (planar ? p->channel_stride : 1);
+            b.out = out + g * p->group_outputs * (planar ? p->out_stride : 1);
             b.weights_end = b.weights + (p->group_outputs >> 1) * (2 * quads + 4);
             blocks[pixels - 1](&b);
             b.weights = b.weights_end;
         }
-        out += pixels * (planar ? 1 : out_channels);
+        out += pixels * (planar ? 1 : -p->out_stride);
     }
 }

@@ -2,7 +2,7 @@
 /* Constants and signatures of the Arm DSP kernels.
  *
  * Rows are interleaved, [pixel][channel], or planar, [channel][padded column]: depthwise kernels read planar rows, and
- * convolutions write them where channel_stride is not 0. A planar row is given by its first pixel of channel 0; kernels never write its padding. */
+ * convolutions write them where out_stride is positive. A planar row is given by its first pixel of channel 0; kernels never write its padding. */
 #ifndef MBN_ARM_DSP_H
 #define MBN_ARM_DSP_H
 
@@ -98,6 +98,7 @@ MBN_DEPTHWISE_FUNCTIONS(8)
 typedef struct {
     int32_t zero_point;
     int8_t *out;
+    int32_t out_stride; /* bytes between pixels */
     int32_t channels;
     const int8_t *rows[3];
     const uint32_t *weights_end;
@@ -114,6 +115,7 @@ void mbn_depthwise_two_s2_arm_dsp(const mbn_depthwise_pixels *b);
 typedef struct {
     int32_t zero_point;
     int8_t *out;
+    int32_t out_stride; /* bytes between pixels */
     int32_t channels;
     const int8_t *rows[5];
     const uint32_t *weights_end;
@@ -174,7 +176,7 @@ typedef struct {
     int32_t in_channels;
     int32_t out_channels;
     int32_t zero_point;
-    int32_t channel_stride; /* bytes between channels of a planar output row; 0: interleaved */
+    int32_t out_stride; /* bytes between channels of a planar output row; or minus those between interleaved pixels */
 } mbn_conv2d_1x1_arm_dsp_params;
 
 /* Any window as a 1x1 convolution over taps [kernel_height][kernel_width][channel]. */
@@ -184,7 +186,7 @@ typedef struct {
     int32_t taps; /* rounded up to a multiple of 4 */
     int32_t out_channels;
     int32_t zero_point;
-    int32_t channel_stride;
+    int32_t out_stride;
     int32_t kernel_height;
     int32_t row_bytes; /* of one kernel row: kernel_width * channels */
     int32_t step;      /* bytes between the windows of two output pixels: stride * channels */
@@ -199,7 +201,7 @@ typedef struct {
     int32_t group_inputs;
     int32_t group_outputs; /* even */
     int32_t zero_point;
-    int32_t channel_stride;
+    int32_t out_stride;
     int32_t kernel_height;
     int32_t kernel_width;
     int32_t column_bytes; /* between the taps of a kernel row: dilation * channels */
@@ -214,7 +216,7 @@ typedef struct {
     int32_t out_channels; /* even */
     int32_t step;         /* as above */
     int32_t zero_point;
-    int32_t channel_stride;
+    int32_t out_stride;
 } mbn_conv2d_3x3_arm_dsp_params;
 
 /* 3x3 depthwise convolution. */
@@ -226,6 +228,7 @@ typedef struct {
     int32_t zero_point;
     int32_t channel_stride; /* bytes between channels of the planar input rows */
     int32_t block;          /* outputs made at once */
+    int32_t pixel_stride;   /* bytes between output pixels */
 } mbn_depthwise_conv2d_arm_dsp_params;
 
 /* The same for interleaved rows. */
@@ -235,6 +238,7 @@ typedef struct {
     int32_t channels; /* a multiple of 4 */
     int32_t stride;
     int32_t zero_point;
+    int32_t pixel_stride; /* bytes between output pixels */
 } mbn_depthwise_interleaved_arm_dsp_params;
 
 /* 5x5 depthwise convolution, interleaved rows. */
@@ -245,11 +249,13 @@ typedef struct {
     int32_t channels; /* a multiple of 4 */
     int32_t stride;
     int32_t zero_point;
+    int32_t pixel_stride; /* bytes between output pixels */
 } mbn_depthwise_5x5_arm_dsp_params;
 
 /* out = saturate((offset + (a * multiplier_a >> 16) + (b * multiplier_b >> 16)) >> shift) */
 typedef struct {
     int32_t channels;
+    int32_t pixel_stride; /* bytes between output pixels */
     int32_t multiplier_a;
     int32_t multiplier_b;
     int32_t offset;
@@ -260,6 +266,7 @@ typedef struct {
  * + half) >> narrow; multiplier is below 2^23, offset makes up for both other zero points and rounds. */
 typedef struct {
     int32_t channels;
+    int32_t pixel_stride; /* bytes between output pixels */
     int32_t zero_point_a;
     int32_t zero_point_b;
     int32_t multiplier;

@@ -28,24 +28,26 @@ static inline uint32_t scaled4(uint32_t word, const channel *k)
 void mbn_mul_vector_s8_arm_dsp(const mbn_mul_vector_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch)
 {
-    const int32_t channels = p->channels;
+    const int32_t channels = p->channels, pixel = p->pixel_stride;
     int32_t c = 0;
     (void)scratch;
     for (; c + 4 <= channels; c += 4) {
         const int8_t *in = rows[0] + c;
-        int8_t *to = out + c, *const end = to + count * channels;
+        int8_t *to = out + c, *const end = to + count * pixel;
         channel k[4];
         for (int i = 0; i < 4; i++) {
             k[i] = channel_of(p, rows[1][c + i]);
         }
-        for (; to != end; in += channels, to += channels) {
+        for (; to != end; in += channels, to += pixel) {
             mbn_store4(to, scaled4(mbn_load4(in), k));
         }
     }
     for (; c < channels; c++) {
         const channel k = channel_of(p, rows[1][c]);
-        for (int32_t i = c; i < count * channels; i += channels) {
-            out[i] = (int8_t)mbn_ssat8(mbn_smlawb(k.factor, (uint32_t)rows[0][i] << 8, k.offset) >> 16);
+        const int8_t *in = rows[0] + c;
+        int8_t *to = out + c, *const end = to + count * pixel;
+        for (; to != end; in += channels, to += pixel) {
+            *to = (int8_t)mbn_ssat8(mbn_smlawb(k.factor, (uint32_t)*in << 8, k.offset) >> 16);
         }
     }
 }

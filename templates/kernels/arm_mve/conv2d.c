@@ -11,7 +11,7 @@ static inline void run(const mbn_conv2d_arm_mve_params *p, const int8_t *const *
                        void *scratch, kernel *of_taps)
 {
     const mbn_conv2d_1x1_arm_mve_params taps = {p->weights,      p->parts,      p->taps,
-                                                p->out_channels, p->zero_point, p->channel_stride};
+                                                p->out_channels, p->zero_point, p->out_stride};
     const int32_t row_bytes = p->row_bytes;
     int8_t *columns = (int8_t *)scratch;
     const int8_t *const column_row[1] = {columns};
@@ -30,7 +30,7 @@ static inline void run(const mbn_conv2d_arm_mve_params *p, const int8_t *const *
             }
         }
         of_taps(&taps, column_row, out, pixels, columns);
-        out += pixels * (p->channel_stride != 0 ? 1 : p->out_channels);
+        out += pixels * (p->out_stride > 0 ? 1 : -p->out_stride);
         done += pixels;
     }
 }

@@ -6,9 +6,9 @@ void mbn_conv2d_1x1_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int
                                int32_t count, void *scratch)
 {
     const mbn_conv_parts_arm_mve *parts = p->parts;
-    const int planar = p->channel_stride != 0;
+    const int planar = p->out_stride > 0;
     const int32_t in_channels = p->in_channels, out_channels = p->out_channels;
-    const int32_t channel = planar ? p->channel_stride : 1, pixel = planar ? 1 : out_channels;
+    const int32_t channel = planar ? p->out_stride : 1, pixel = planar ? 1 : -p->out_stride;
     const int32_t vectors = (in_channels + 15) >> 4;
     const int32_t pair_words = 12 + 8 * vectors;
     const int8_t *in = rows[0];

@@ -8,8 +8,8 @@
 void mbn_conv2d_1x1_odd_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
                                    int32_t count, void *scratch)
 {
-    const int planar = p->channel_stride != 0;
-    const int32_t channel = planar ? p->channel_stride : 1, pixel = planar ? 1 : p->out_channels;
+    const int planar = p->out_stride > 0;
+    const int32_t channel = planar ? p->out_stride : 1, pixel = planar ? 1 : -p->out_stride;
     const int32_t vectors = (p->in_channels + 15) >> 4;
     const int32_t *w = p->weights + (p->out_channels >> 1) * (12 + 8 * vectors);
     const int8_t *in = rows[0];

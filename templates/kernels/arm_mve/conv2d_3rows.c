@@ -8,9 +8,9 @@ void mbn_conv2d_3rows_s8_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_
                                  int32_t count, void *scratch)
 {
     const mbn_conv_parts_arm_mve *parts = p->parts;
-    const int planar = p->channel_stride != 0;
+    const int planar = p->out_stride > 0;
     const int32_t out_channels = p->out_channels, row_bytes = p->row_bytes, step = p->step;
-    const int32_t channel = planar ? p->channel_stride : 1, pixel = planar ? 1 : out_channels;
+    const int32_t channel = planar ? p->out_stride : 1, pixel = planar ? 1 : -p->out_stride;
     const int32_t vectors = (p->taps + 15) >> 4, column = 16 * vectors;
     const int8_t *r0 = rows[0], *r1 = rows[1], *r2 = rows[2];
     int8_t *x = (int8_t *)scratch;

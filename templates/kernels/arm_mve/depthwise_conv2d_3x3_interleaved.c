@@ -8,8 +8,8 @@ void mbn_depthwise_conv2d_3x3_interleaved_s8_arm_mve(const mbn_depthwise_interle
 {
     const int32_t channels = p->channels, read = (channels + 15) & ~15;
     const mbn_depthwise_pixels_mve b = {
-        {rows[0], rows[1], rows[2]}, channels,       p->zero_point, out, p->weights, count,
-        p->stride * channels - read, channels - read};
+        {rows[0], rows[1], rows[2]}, channels, p->zero_point, out, p->weights, count, p->stride * channels - read,
+        p->pixel_stride - read};
     (void)scratch;
     mbn_depthwise_pixels_arm_mve(&b);
 }

@@ -14,7 +14,7 @@ void mbn_depthwise_conv2d_5x5_interleaved_s8_arm_mve(const mbn_depthwise_interle
                                             p->weights,
                                             count,
                                             p->stride * channels - read,
-                                            channels - read};
+                                            p->pixel_stride - read};
     (void)scratch;
     mbn_depthwise_5x5_pixels_arm_mve(&b);
 }

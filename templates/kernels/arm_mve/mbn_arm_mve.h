@@ -2,7 +2,7 @@
 /* Constants and signatures of the Helium kernels.
  *
  * Rows are interleaved, [pixel][channel], or planar, [channel][padded column]: depthwise kernels read planar rows, and
- * convolutions write them where channel_stride is not 0. A planar row is given by its first pixel of channel 0; kernels never
+ * convolutions write them where out_stride is positive. A planar row is given by its first pixel of channel 0; kernels never
  * write its padding. Kernels may read up to 15 bytes past the last row they are given. */
 #ifndef MBN_ARM_MVE_H
 #define MBN_ARM_MVE_H
@@ -148,7 +148,7 @@ typedef struct {
     int32_t in_channels;
     int32_t out_channels;
     int32_t zero_point;
-    int32_t channel_stride; /* bytes between channels of a planar output row; 0: interleaved */
+    int32_t out_stride; /* bytes between channels of a planar output row; or minus those between interleaved pixels */
 } mbn_conv2d_1x1_arm_mve_params;
 
 /* Any window as a 1x1 convolution over taps [kernel_height][kernel_width][channel]. */
@@ -158,7 +158,7 @@ typedef struct {
     int32_t taps;
     int32_t out_channels;
     int32_t zero_point;
-    int32_t channel_stride;
+    int32_t out_stride;
     int32_t kernel_height;
     int32_t row_bytes; /* of one kernel row: kernel_width * channels */
     int32_t step;      /* bytes between the windows of two output pixels: stride * channels */
@@ -174,6 +174,7 @@ typedef struct {
     int32_t zero_point;
     int32_t channel_stride; /* bytes between channels of the planar input rows */
     int32_t block;          /* outputs made at once */
+    int32_t pixel_stride;   /* bytes between output pixels */
 } mbn_depthwise_conv2d_arm_mve_params;
 
 /* The same for interleaved rows, and 5x5. */
@@ -183,11 +184,13 @@ typedef struct {
     int32_t channels;
     int32_t stride;
     int32_t zero_point;
+    int32_t pixel_stride; /* bytes between output pixels */
 } mbn_depthwise_interleaved_arm_mve_params;
 
 /* out = saturate((a * multiplier_a + b * multiplier_b + offset) >> shift) */
 typedef struct {
     int32_t channels;
+    int32_t pixel_stride; /* bytes between output pixels */
     int32_t multiplier_a;
     int32_t multiplier_b;
     int32_t offset;
@@ -198,6 +201,7 @@ typedef struct {
  * their zero points. */
 typedef struct {
     int32_t channels;
+    int32_t pixel_stride; /* bytes between output pixels */
     int32_t zero_point_a;
     int32_t zero_point_b;
     int32_t multiplier;

@@ -19,7 +19,7 @@ void mbn_mul_vector_s8_arm_mve(const mbn_mul_vector_arm_mve_params *p, const int
         const int32x4_t b1 = vsubq_n_s32(vldrbq_gather_offset_s32(factors + 1, even), p->zero_point_b);
         const mve_pred16_t lanes = vctp16q((uint32_t)(channels - c));
         int8_t *to = out + c;
-        for (int32_t left = count; left != 0; left--, in += channels, to += channels) {
+        for (int32_t left = count; left != 0; left--, in += channels, to += p->pixel_stride) {
             const int32x4_t a0 = vsubq_n_s32(vldrbq_gather_offset_s32(in, even), zero_point_a);
             const int32x4_t a1 = vsubq_n_s32(vldrbq_gather_offset_s32(in + 1, even), zero_point_a);
             const int32x4_t v0 = vrmulhq_s32(vmulq_s32(a0, b0), multiplier);

@@ -55,7 +55,7 @@ void mbn_conv2d_s8_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const
         f.requantize = p->requantize;
         f.unused = 0;
         for (int32_t i = 0; i < PIXELS; i++) {
-            f.place[i] = i < n ? i * p->outputs : 0;
+            f.place[i] = i < n ? i * p->pixel_stride : 0;
         }
         f.weights = p->weights;
         f.out = out;
@@ -69,7 +69,7 @@ void mbn_conv2d_s8_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const
             f.weights += p->inputs * INTERLEAVE;
         }
         offset += n * p->step_bytes;
-        out += n * p->outputs;
+        out += n * p->pixel_stride;
         count -= n;
     }
 }

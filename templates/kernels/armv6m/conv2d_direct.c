@@ -31,7 +31,7 @@ static void four_pixels(const mbn_conv2d_armv6m_params *p, const int8_t *const *
             mbn_add_products_armv6m(d);
         }
         for (int32_t i = 0; i < 4; i++) {
-            out[i * p->outputs + o] = mbn_requantize_armv6m(d->sum[i], &stairs);
+            out[i * p->pixel_stride + o] = mbn_requantize_armv6m(d->sum[i], &stairs);
         }
         q += MBN_ARMV6M_WORDS;
     }
@@ -70,11 +70,11 @@ void mbn_conv2d_direct_s8_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t
     for (; count >= 4; count -= 4) {
         four_pixels(p, rows, offset, out, &d);
         offset += 4 * p->step_bytes;
-        out += 4 * p->outputs;
+        out += 4 * p->pixel_stride;
     }
     for (; count > 0; count--) {
         one_pixel(p, rows, offset, out, &d);
         offset += p->step_bytes;
-        out += p->outputs;
+        out += p->pixel_stride;
     }
 }

@@ -65,7 +65,7 @@ void mbn_conv2d_lanes_s8_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const i
         f.requantize = p->requantize;
         f.unused = 0;
         for (int32_t i = 0; i < PIXELS; i++) {
-            f.place[i] = i < n ? i * p->outputs : 0;
+            f.place[i] = i < n ? i * p->pixel_stride : 0;
         }
         f.weights = p->weights;
         f.groups = p->groups;
@@ -81,7 +81,7 @@ void mbn_conv2d_lanes_s8_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const i
             f.groups += p->most_groups * INTERLEAVE;
         }
         offset += n * p->step_bytes;
-        out += n * p->outputs;
+        out += n * p->pixel_stride;
         count -= n;
     }
 }

@@ -80,7 +80,7 @@ void mbn_depthwise_conv2d_3x3_s2_s8_armv6m(const mbn_depthwise_conv2d_armv6m_par
     }
 /* All columns of all channels, 5x5, 2 pixels together and what is left one by one. */
 #define ROWS_5X5(stride, COLUMNS)                                              \
-    const int32_t channels = p->channels;                                      \
+    const int32_t channels = p->channels, pixel = p->pixel_stride;             \
     const int8_t *w = p->weights;                                              \
     const int32_t *q = p->requantize;                                          \
     (void)scratch;                                                             \
@@ -92,16 +92,16 @@ void mbn_depthwise_conv2d_3x3_s2_s8_armv6m(const mbn_depthwise_conv2d_armv6m_par
             int32_t s0 = 0, s1 = 0;                                            \
             SUMS_5X5(COLUMNS)                                                  \
             *o = mbn_requantize_armv6m(s0, &stairs);                           \
-            o += channels;                                                     \
+            o += pixel;                                                        \
             *o = mbn_requantize_armv6m(s1, &stairs);                           \
-            o += channels;                                                     \
+            o += pixel;                                                        \
             offset += 2 * (stride)*channels;                                   \
         }                                                                      \
         for (; left >= 1; left -= 1) {                                         \
             int32_t s0 = 0;                                                    \
             SUMS_5X5(ONE_5X5)                                                  \
             *o = mbn_requantize_armv6m(s0, &stairs);                           \
-            o += channels;                                                     \
+            o += pixel;                                                        \
             offset += (stride)*channels;                                       \
         }                                                                      \
         w += 25;                                                               \
@@ -140,7 +140,7 @@ void mbn_depthwise_conv2d_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p,
                     in += channels;
                 }
             }
-            out[i * channels + c] = mbn_requantize_armv6m(sum, &stairs);
+            out[i * p->pixel_stride + c] = mbn_requantize_armv6m(sum, &stairs);
         }
         w += p->kernel_height * p->kernel_width;
         q += MBN_ARMV6M_WORDS;

@@ -32,6 +32,7 @@ typedef struct {
     uint16_t step_bytes; /* stride * input channels: from one output pixel to the next */
     uint16_t inputs;     /* kernel_height * row_bytes; for conv2d rounded up to 8 */
     uint16_t outputs;
+    uint16_t pixel_stride; /* bytes from an output pixel to the next */
 } mbn_conv2d_armv6m_params;
 
 typedef struct {
@@ -44,7 +45,8 @@ typedef struct {
     uint16_t step_bytes;
     uint16_t inputs; /* kernel_height * row_bytes, or one more */
     uint16_t outputs;
-    uint16_t most_groups; /* of any output */
+    uint16_t most_groups;  /* of any output */
+    uint16_t pixel_stride; /* bytes from an output pixel to the next */
 } mbn_conv2d_lanes_armv6m_params;
 
 typedef struct {
@@ -55,6 +57,7 @@ typedef struct {
     uint16_t kernel_width;
     uint16_t stride;
     uint16_t channels;
+    uint16_t pixel_stride; /* bytes from an output pixel to the next; with a 3x3 window: channels */
 } mbn_depthwise_conv2d_armv6m_params;
 
 /* scratch: 16 * inputs bytes, 4-aligned */

@@ -43,11 +43,11 @@ enum { LANE = 24 };
 #define BLOCK(pairs)                                                                                                \
     static inline void block##pairs(const mbn_conv2d_armv7m_params *p, const int32_t *a, int8_t *out, int32_t last) \
     {                                                                                                               \
-        const int32_t stride = p->outputs;                                                                          \
+        const int32_t stride = p->pixel_stride;                                                                     \
         const int32_t *a_end = a + p->inputs * (pairs);                                                             \
         const int8_t *w = p->weights;                                                                               \
         const int32_t *q = p->requantize;                                                                           \
-        const int8_t *out_end = out + stride;                                                                       \
+        const int8_t *out_end = out + p->outputs;                                                                   \
         do {                                                                                                        \
             int64_t s[3] = {1 << (LANE - 1), 1 << (LANE - 1), 1 << (LANE - 1)};                                     \
             mbn_dot##pairs##_armv7m(a, a_end, w, s);                                                                \
@@ -88,11 +88,12 @@ void mbn_conv2d_s8_armv7m(const mbn_conv2d_armv7m_params *p, const int8_t *const
         /* 7 and 8 pixels go better as 4 + 4 than as 6 + 2 */
         const int32_t pixels = count > 8 || count == 6 || count == 5 ? 6 : count > 4 ? 4 : count;
         const int32_t n = pixels < count ? pixels : count;
-        const int32_t last = (n - 1) * p->outputs;
+        const int32_t last = (n - 1) * p->pixel_stride;
         const int32_t *words = (const int32_t *)scratch;
         if (n > 4) {
             pack(p, rows, offset, n, a, 3);
-            const mbn_conv2d_frame_armv7m f = {words, words + p->inputs * 3, out, p->outputs, last, out + p->outputs};
+            const mbn_conv2d_frame_armv7m f = {words, words + p->inputs * 3, out, p->pixel_stride,
+                                               last,  out + p->outputs};
             mbn_conv2d_block3_armv7m(&f, p->weights, p->requantize);
         } else if (n > 2) {
             pack(p, rows, offset, n, a, 2);
@@ -102,7 +103,7 @@ void mbn_conv2d_s8_armv7m(const mbn_conv2d_armv7m_params *p, const int8_t *const
             block1(p, words, out, last);
         }
         offset += n * p->step_bytes;
-        out += n * p->outputs;
+        out += n * p->pixel_stride;
         count -= n;
     }
 }

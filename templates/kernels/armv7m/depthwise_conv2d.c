@@ -51,7 +51,7 @@
                                                         void *scratch)                                         \
     {                                                                                                          \
         (void)scratch;                                                                                         \
-        const int32_t channels = p->channels;                                                                  \
+        const int32_t channels = p->channels, pixel = p->pixel_stride;                                         \
         const int8_t *w = p->weights;                                                                          \
         const int32_t *q = p->requantize;                                                                      \
         for (int32_t c = 0; c < channels; c++) {                                                               \
@@ -61,17 +61,17 @@
             for (; left >= 3; left -= 3) {                                                                     \
                 int32_t s0 = 0, s1 = 0, s2 = 0;                                                                \
                 row(0) row(1) row(2) *o = mbn_requantize_armv7m(s0, q[0], q + 1);                              \
-                o += channels;                                                                                 \
+                o += pixel;                                                                                    \
                 *o = mbn_requantize_armv7m(s1, q[0], q + 1);                                                   \
-                o += channels;                                                                                 \
+                o += pixel;                                                                                    \
                 *o = mbn_requantize_armv7m(s2, q[0], q + 1);                                                   \
-                o += channels;                                                                                 \
+                o += pixel;                                                                                    \
                 offset += 3 * (stride)*channels;                                                               \
             }                                                                                                  \
             for (; left > 0; left--) {                                                                         \
                 int32_t s0 = 0;                                                                                \
                 ROW_ONE(0) ROW_ONE(1) ROW_ONE(2) *o = mbn_requantize_armv7m(s0, q[0], q + 1);                  \
-                o += channels;                                                                                 \
+                o += pixel;                                                                                    \
                 offset += (stride)*channels;                                                                   \
             }                                                                                                  \
             w += 9;                                                                                            \
@@ -115,10 +115,11 @@ ROWS_3X3(2, ROW_S2)
     }
 #define STORE_5X5(sum)                            \
     *o = mbn_requantize_armv7m(sum, q[0], q + 1); \
-    o += channels;
+    o += pixel;
 /* All columns of all channels, 5x5, 3 pixels together and what is left one by one. */
 #define ROWS_5X5(stride, COLUMNS)            \
     const int32_t channels = p->channels;    \
+    const int32_t pixel = p->pixel_stride;   \
     const int8_t *w = p->weights;            \
     const int32_t *q = p->requantize;        \
     (void)scratch;                           \
@@ -174,7 +175,7 @@ void mbn_depthwise_conv2d_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p,
                     in += channels;
                 }
             }
-            out[i * channels + c] = mbn_requantize_armv7m(sum, q[0], q + 1);
+            out[i * p->pixel_stride + c] = mbn_requantize_armv7m(sum, q[0], q + 1);
         }
         w += p->kernel_height * p->kernel_width;
         q += 3;

@@ -57,14 +57,14 @@ void mbn_conv2d_s8_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const
         /* 7 and 8 pixels go better as 4 + 4 than as 6 + 2 */
         const int32_t pixels = count > 8 || count == 6 || count == 5 ? 6 : 4;
         const int32_t n = pixels < count ? pixels : count;
-        const int32_t last = (n - 1) * p->outputs;
+        const int32_t last = (n - 1) * p->pixel_stride;
         const int32_t pairs = (n + 1) / 2;
         mbn_conv2d_frame_rv32im f = {words,
                                      words + p->inputs * pairs,
                                      p->requantize,
                                      out,
                                      out + (p->outputs & ~1),
-                                     p->outputs,
+                                     p->pixel_stride,
                                      1,
                                      last,
                                      p->weights,
@@ -85,7 +85,7 @@ void mbn_conv2d_s8_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const
             run_block(&f, pairs);
         }
         offset += n * p->step_bytes;
-        out += n * p->outputs;
+        out += n * p->pixel_stride;
         count -= n;
     }
 }

@@ -29,7 +29,7 @@
         before = last + PRODUCTS(1);              \
         last = PRODUCTS(0);                       \
         *o = requantize;                          \
-        o += channels;                            \
+        o += pixel;                               \
     } while (o != end);
 
 /* One channel, stride 2. */
@@ -50,7 +50,7 @@
             *o = requantize;    \
             sum = PRODUCTS(0);  \
         }                       \
-        o += channels;          \
+        o += pixel;             \
     } while (o != end);
 
 #define ROWS_3X3(name, columns)                                                                                   \
@@ -61,7 +61,7 @@
         if (count <= 0) {                                                                                         \
             return;                                                                                               \
         }                                                                                                         \
-        const int32_t channels = p->channels;                                                                     \
+        const int32_t channels = p->channels, pixel = p->pixel_stride;                                            \
         const int8_t *w = p->weights;                                                                             \
         const int32_t *q = p->requantize;                                                                         \
         for (int32_t c = 0; c < channels; c++) {                                                                  \
@@ -71,7 +71,7 @@
             const int32_t low = q[MBN_RV32IM_LOW], factor = q[MBN_RV32IM_FACTOR];                                 \
             const int32_t offset = q[MBN_RV32IM_OFFSET], span = q[MBN_RV32IM_SPAN];                               \
             int8_t *o = out + c;                                                                                  \
-            const int8_t *const end = o + count * channels;                                                       \
+            const int8_t *const end = o + count * pixel;                                                          \
             if (span != 0) {                                                                                      \
                 columns(mbn_requantize_short_rv32im(sum, low, factor, offset, span))                              \
             } else {                                                                                              \
@@ -127,33 +127,33 @@ ROWS_3X3(mbn_depthwise_conv2d_3x3_s2_s8_rv32im, COLUMNS_S2)
     }
 #define STORE_5X5(sum)                  \
     *o = mbn_requantize_rv32im(sum, q); \
-    o += channels;
+    o += pixel;
 /* All columns of all channels, 5x5, 4 pixels together and what is left one by one. */
-#define ROWS_5X5(stride, COLUMNS)                   \
-    const int32_t channels = p->channels;           \
-    const int8_t *w = p->weights;                   \
-    const int32_t *q = p->requantize;               \
-    (void)scratch;                                  \
-    for (int32_t c = 0; c < channels; c++) {        \
-        int32_t offset = c, left = count;           \
-        int8_t *o = out + c;                        \
-        for (; left >= 4; left -= 4) {              \
-            int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0; \
-            SUMS_5X5(COLUMNS)                       \
-            STORE_5X5(s0)                           \
-            STORE_5X5(s1)                           \
-            STORE_5X5(s2)                           \
-            STORE_5X5(s3)                           \
-            offset += 4 * (stride)*channels;        \
-        }                                           \
-        for (; left >= 1; left -= 1) {              \
-            int32_t s0 = 0;                         \
-            SUMS_5X5(ONE_5X5)                       \
-            STORE_5X5(s0)                           \
-            offset += (stride)*channels;            \
-        }                                           \
-        w += 25;                                    \
-        q += MBN_RV32IM_WORDS;                      \
+#define ROWS_5X5(stride, COLUMNS)                                  \
+    const int32_t channels = p->channels, pixel = p->pixel_stride; \
+    const int8_t *w = p->weights;                                  \
+    const int32_t *q = p->requantize;                              \
+    (void)scratch;                                                 \
+    for (int32_t c = 0; c < channels; c++) {                       \
+        int32_t offset = c, left = count;                          \
+        int8_t *o = out + c;                                       \
+        for (; left >= 4; left -= 4) {                             \
+            int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;                \
+            SUMS_5X5(COLUMNS)                                      \
+            STORE_5X5(s0)                                          \
+            STORE_5X5(s1)                                          \
+            STORE_5X5(s2)                                          \
+            STORE_5X5(s3)                                          \
+            offset += 4 * (stride)*channels;                       \
+        }                                                          \
+        for (; left >= 1; left -= 1) {                             \
+            int32_t s0 = 0;                                        \
+            SUMS_5X5(ONE_5X5)                                      \
+            STORE_5X5(s0)                                          \
+            offset += (stride)*channels;                           \
+        }                                                          \
+        w += 25;                                                   \
+        q += MBN_RV32IM_WORDS;                                     \
     }
 
 void mbn_depthwise_conv2d_5x5_s1_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
@@ -187,7 +187,7 @@ void mbn_depthwise_conv2d_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p,
                     in += channels;
                 }
             }
-            out[i * channels + c] = mbn_requantize_rv32im(sum, q);
+            out[i * p->pixel_stride + c] = mbn_requantize_rv32im(sum, q);
         }
         w += p->kernel_height * p->kernel_width;
         q += MBN_RV32IM_WORDS;

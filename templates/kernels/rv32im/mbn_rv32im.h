@@ -28,6 +28,7 @@ typedef struct {
     uint16_t step_bytes; /* stride * input channels: from one output pixel to the next */
     uint16_t inputs;     /* kernel_height * row_bytes */
     uint16_t outputs;
+    uint16_t pixel_stride; /* bytes from an output pixel to the next */
 } mbn_conv2d_rv32im_params;
 
 typedef struct {
@@ -37,6 +38,7 @@ typedef struct {
     uint16_t kernel_width;
     uint16_t stride;
     uint16_t channels;
+    uint16_t pixel_stride; /* bytes from an output pixel to the next */
 } mbn_depthwise_conv2d_rv32im_params;
 
 /* scratch: 4 * pairs * inputs bytes, 4-aligned, with as many pairs of pixels as fit count, at most 3 */

@@ -18,7 +18,8 @@ void mbn_average_pool2d_s8_scalar(const mbn_pool_params *p, const int8_t *const 
                     in += p->dilation * p->channels;
                 }
             }
-            *out++ = mbn_requantize(acc, p->multiplier, p->shift, p->zero_point);
+            out[c] = mbn_requantize(acc, p->multiplier, p->shift, p->zero_point);
         }
+        out += p->pixel_stride;
     }
 }

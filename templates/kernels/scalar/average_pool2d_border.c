@@ -33,7 +33,8 @@ void mbn_average_pool2d_border_s8_scalar(const mbn_border_pool_params *p, const 
                     in += p->dilation_width * p->channels;
                 }
             }
-            *out++ = mbn_requantize(acc, multiplier, p->shift, p->zero_point);
+            out[c] = mbn_requantize(acc, multiplier, p->shift, p->zero_point);
         }
+        out += p->pixel_stride;
     }
 }

@@ -84,7 +84,8 @@ void mbn_average_pool2d_guarded_s8_scalar(const mbn_guarded_pool_params *p, cons
                     in += p->dilation * p->channels;
                 }
             }
-            *out++ = output(p, rows, first, c, acc);
+            out[c] = output(p, rows, first, c, acc);
         }
+        out += p->pixel_stride;
     }
 }

@@ -21,7 +21,8 @@ void mbn_conv2d_s8_scalar(const mbn_conv_params *p, const int8_t *const *rows, i
                     in += p->dilation * p->in_channels;
                 }
             }
-            *out++ = mbn_requantize(acc, p->multiplier[o], p->shift, p->zero_point);
+            out[o] = mbn_requantize(acc, p->multiplier[o], p->shift, p->zero_point);
         }
+        out += p->pixel_stride;
     }
 }

@@ -105,6 +105,6 @@ void mbn_conv2d_guarded_s8_scalar(const mbn_guarded_params *p, const int8_t *con
                 out[from + k] = output(p, rows, first, from + k, acc[k] + p->bias[from + k]);
             }
         }
-        out += p->out_channels;
+        out += p->pixel_stride;
     }
 }

@@ -23,8 +23,9 @@ void mbn_depthwise_conv2d_s8_scalar(const mbn_conv_params *p, const int8_t *cons
                         w += p->out_channels;
                     }
                 }
-                *out++ = mbn_requantize(acc, p->multiplier[o], p->shift, p->zero_point);
+                out[o] = mbn_requantize(acc, p->multiplier[o], p->shift, p->zero_point);
             }
         }
+        out += p->pixel_stride;
     }
 }

@@ -67,11 +67,12 @@ void mbn_depthwise_conv2d_guarded_s8_scalar(const mbn_guarded_params *p, const i
                 int near;
                 const int32_t value =
                     mbn_guess(acc, p->multiplier[o], p->shift, p->band[o], p->zero_point, p->low, p->high, &near);
-                *out++ = near ? float_output(p, rows, first, o) : mbn_clamp(value, p->low, p->high);
+                out[o] = near ? float_output(p, rows, first, o) : mbn_clamp(value, p->low, p->high);
             } else {
-                *out++ = mbn_requantize_guarded(acc, p->multiplier[o], p->shift, p->band[o], p->scale[o], p->zero_point,
+                out[o] = mbn_requantize_guarded(acc, p->multiplier[o], p->shift, p->band[o], p->scale[o], p->zero_point,
                                                 p->low, p->high);
             }
         }
+        out += p->pixel_stride;
     }
 }

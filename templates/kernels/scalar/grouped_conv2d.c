@@ -10,6 +10,7 @@ void mbn_grouped_conv2d_s8_scalar(const mbn_grouped_conv_params *p, const int8_t
     (void)scratch;
     for (int32_t x = 0; x < count; x++) {
         const int8_t *w = p->weights;
+        int8_t *to = out;
         const int32_t *bias = p->bias, *multiplier = p->multiplier;
         const int32_t end = x * p->stride * p->in_channels + p->in_channels;
         for (int32_t first = end - p->in_channels; first < end; first += p->group_inputs) {
@@ -24,8 +25,9 @@ void mbn_grouped_conv2d_s8_scalar(const mbn_grouped_conv_params *p, const int8_t
                         in += apart;
                     }
                 }
-                *out++ = mbn_requantize(acc, *multiplier++, p->shift, p->zero_point);
+                *to++ = mbn_requantize(acc, *multiplier++, p->shift, p->zero_point);
             }
         }
+        out += p->pixel_stride;
     }
 }

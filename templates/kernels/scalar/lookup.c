@@ -16,14 +16,20 @@ static inline void lookup4(const int8_t *table, const int8_t *in, int8_t *out)
 void mbn_lookup_s8_scalar(const mbn_lookup_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                           void *scratch)
 {
-    const int32_t values = count * p->channels;
-    const int8_t *const table = p->table, *in = rows[0], *const end = in + values, *const eights = in + (values & ~7);
+    /* Pixels side by side are one long pixel. */
+    const int is_dense = p->pixel_stride == p->channels;
+    const int32_t values = is_dense ? count * p->channels : p->channels;
+    const int8_t *const table = p->table, *in = rows[0];
     (void)scratch;
-    for (; in != eights; in += 8, out += 8) {
-        lookup4(table, in, out);
-        lookup4(table, in + 4, out + 4);
-    }
-    for (; in != end; in++, out++) {
-        *out = table[(uint8_t)*in];
+    for (int32_t pixels = is_dense ? 1 : count; pixels > 0; pixels--) {
+        const int8_t *const end = in + values, *const eights = in + (values & ~7);
+        for (; in != eights; in += 8, out += 8) {
+            lookup4(table, in, out);
+            lookup4(table, in + 4, out + 4);
+        }
+        for (; in != end; in++, out++) {
+            *out = table[(uint8_t)*in];
+        }
+        out += p->pixel_stride - p->channels;
     }
 }

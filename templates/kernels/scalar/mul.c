@@ -20,7 +20,7 @@ void mbn_mul_s8_scalar(const mbn_mul_params *p, const int8_t *const *rows, int8_
             out[c] = (int8_t)value;
         }
         a += p->channels;
-        out += p->channels;
+        out += p->pixel_stride;
         if (!p->is_vector) {
             b += p->channels;
         }

@@ -18,7 +18,7 @@ void mbn_mul_vector_s8_scalar(const mbn_mul_vector_params *p, const int8_t *cons
             const int32_t value = (*in * factor + offset) >> fraction;
             *to = (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
             in += channels;
-            to += channels;
+            to += p->pixel_stride;
         }
     }
 }

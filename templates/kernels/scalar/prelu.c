@@ -21,6 +21,6 @@ void mbn_prelu_s8_scalar(const mbn_prelu_params *p, const int8_t *const *rows, i
             out[c] = (int8_t)value;
         }
         in += p->channels;
-        out += p->channels;
+        out += p->pixel_stride;
     }
 }

@@ -27,7 +27,7 @@ static int8_t float_output(const mbn_sum_params *p, const int8_t *const *rows, i
 void mbn_sum_s8_scalar(const mbn_sum_params *p, const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
 {
     const int32_t mask = ((int32_t)1 << p->shift) - 1;
-    int32_t i = 0;
+    int32_t i = 0; /* in the inputs */
     (void)scratch;
     for (int32_t x = 0; x < count; x++) {
         for (int32_t c = 0; c < p->channels; c++, i++) {
@@ -39,10 +39,11 @@ void mbn_sum_s8_scalar(const mbn_sum_params *p, const int8_t *const *rows, int8_
             value = (line >> p->shift) + p->zero_point;
             rest = line & mask;
             if ((rest < p->band || rest > mask - p->band) && value >= p->low - 1 && value <= p->high + 1) {
-                out[i] = float_output(p, rows, i, c);
+                out[c] = float_output(p, rows, i, c);
             } else {
-                out[i] = mbn_clamp(value, p->low, p->high);
+                out[c] = mbn_clamp(value, p->low, p->high);
             }
         }
+        out += p->pixel_stride;
     }
 }

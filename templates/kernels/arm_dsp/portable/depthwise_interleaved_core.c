@@ -15,7 +15,8 @@ static void pixels(const mbn_depthwise_pixels *b, int32_t count, int32_t stride)
                     const int32_t weight = k < 2 ? mbn_low16(pair) : mbn_high16(pair);
                     acc += weight * b->rows[tap / 3][(x * stride + tap % 3) * b->channels + c + k];
                 }
-                b->out[x * b->channels + c + k] = (int8_t)mbn_ssat8(mbn_smmlar(acc, (int32_t)w[22 + k], b->zero_point));
+                b->out[x * b->out_stride + c + k] =
+                    (int8_t)mbn_ssat8(mbn_smmlar(acc, (int32_t)w[22 + k], b->zero_point));
             }
         }
     }

@@ -6,7 +6,10 @@ void mbn_lookup_s8_arm_mve(const mbn_lookup_params *p, const int8_t *const *rows
                            void *scratch)
 {
     (void)scratch;
-    for (int32_t i = 0; i < count * p->channels; i++) {
-        out[i] = p->table[(uint8_t)rows[0][i]];
+    for (int32_t x = 0; x < count; x++) {
+        for (int32_t c = 0; c < p->channels; c++) {
+            out[c] = p->table[(uint8_t)rows[0][x * p->channels + c]];
+        }
+        out += p->pixel_stride;
     }
 }

@@ -7,8 +7,11 @@ void mbn_mul_vector_s8_arm_mve(const mbn_mul_vector_arm_mve_params *p, const int
                                int32_t count, void *scratch)
 {
     (void)scratch;
-    for (int32_t i = 0; i < count * p->channels; i++) {
-        const int32_t product = (rows[0][i] - p->zero_point_a) * (rows[1][i % p->channels] - p->zero_point_b);
-        out[i] = (int8_t)mbn_ssat8(mbn_smmlar(product, p->multiplier, p->zero_point));
+    for (int32_t x = 0; x < count; x++) {
+        for (int32_t c = 0; c < p->channels; c++) {
+            const int32_t a = rows[0][x * p->channels + c] - p->zero_point_a, b = rows[1][c] - p->zero_point_b;
+            out[c] = (int8_t)mbn_ssat8(mbn_smmlar(a * b, p->multiplier, p->zero_point));
+        }
+        out += p->pixel_stride;
     }
 }

@@ -1,0 +1,121 @@
+"""Kernels that write among other channels: what every operator makes, twice in one concatenation that copies nothing.
+
+For every table of kernels, on this machine and under sanitizers, each byte of the whole is the reference's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from host_c import SANITIZE, Net, first_difference, run_program
+from networks import int8_inputs, kernels_of, quantized
+from operator_cases import every_case, graph_of
+from test_operators_c import ISAS, TABLES
+
+from mbn2c.ir.graph import Graph, Node, Port, Tensor
+from mbn2c.ir.kernel import Kernel
+from mbn2c.ops.base.operator import LOWERED
+from mbn2c.ops.concat import ConcatAttributes
+from mbn2c.planner.layerwise import plan_layerwise
+from mbn2c.reference.run_graph import run_graph
+
+# Kernels whose output is copied, and why.
+COPIED = {
+    "mbn_depthwise_conv2d_3x3_s1_s8_armv6m": "no register is left",
+    "mbn_depthwise_conv2d_3x3_s2_s8_armv6m": "no register is left",
+}
+
+
+def twice(graph: Graph) -> Graph:
+    """An int8 Graph of one output, its last node made twice, and both behind each other."""
+    port = graph.outputs[0]
+    node, tensor = graph.producer[port.tensor], graph.tensors[port.tensor]
+    again = replace(node, name="again", outputs=("again",))
+    shape = (*tensor.shape[:3], 2 * tensor.shape[3])
+    both = Node("both", "concat", (port.tensor, "again"), ("both",), ConcatAttributes((None, None)))
+    made = (replace(tensor, name="again"), Tensor("both", shape, "int8", quant=tensor.quant))
+    outside = tuple(shape[axis] for axis in port.permutation)
+    return replace(
+        graph,
+        tensors={**graph.tensors, **{one.name: one for one in made}},
+        nodes=(*graph.nodes, again, both),
+        outputs=(Port("both", "both_out", outside, port.permutation),),
+    )
+
+
+def networks_of(names: Iterable[str]) -> dict[str, Graph]:
+    graphs = {}
+    for name in names:
+        operator, case = every_case()[name]
+        if case.quants:
+            graphs[name] = twice(graph_of(operator, case, name))
+        elif LOWERED in operator.stages:
+            graph = quantized(graph_of(operator, case, name))
+            graphs[name] = twice(without_after(graph))
+    return graphs
+
+
+def without_after(graph: Graph) -> Graph:
+    """Without the convolution that stands behind an operator's example."""
+    last = graph.nodes[-1]
+    if last.name == "case":
+        return graph
+    made, port = graph.tensors[last.inputs[0]], graph.outputs[0]
+    outside = tuple(made.shape[axis] for axis in port.permutation)
+    return graph.rebuild(
+        tensors=list(graph.tensors.values()),
+        nodes=list(graph.nodes[:-1]),
+        outputs=(Port(made.name, port.outside, outside, port.permutation),),
+    )
+
+
+@dataclass(frozen=True)
+class Sliced:
+    """A network for a table of kernels; `name`, of the operator's example."""
+
+    name: str
+    graph: Graph
+    isas: tuple[str, ...]
+
+    @property
+    def maker(self) -> Kernel:
+        """The kernel that writes both slices."""
+        return kernels_of(self.graph, self.isas)[self.graph.producer["again"].name]
+
+
+def check(folder: Path, networks: Sequence[Sliced]) -> None:
+    nets, inputs = [], []
+    for index, one in enumerate(networks):
+        plan = plan_layerwise(one.graph, kernels_of(one.graph, one.isas))
+        is_view = {call.node: call.is_view for call in plan.calls}
+        may_copy = one.maker.function in COPIED and one.graph.tensors["both"].shape[2] > 1
+        assert is_view["both"] or may_copy, f"{one.name}: {one.maker.function}"
+        nets.append(Net(f"n{index}", plan, isas=one.isas))
+        inputs.append(list(int8_inputs(one.graph, 4, seed=index)))
+    found = run_program(folder, nets, inputs, "gcc", SANITIZE)
+    for one, net, images, results in zip(networks, nets, inputs, found, strict=True):
+        for values, tensors in zip(images, results, strict=True):
+            reference = run_graph(one.graph, {"input": values})
+            seen = {tensor: rows for tensor, rows in reference.items() if not net.plan.buffers[tensor].is_slice}
+            assert first_difference(seen, tensors) == "", f"{one.name}: {one.maker.function}"
+
+
+def test_each_kernel_once(tmp_path: Path) -> None:
+    """With rows of several pixels, where there is such an example."""
+    graphs = networks_of(every_case())
+    found: dict[str, Sliced] = {}
+    for isas in TABLES["speed"]:
+        for name, graph in graphs.items():
+            one = Sliced(name, graph, isas)
+            if graph.tensors["both"].shape[2] > 1 or one.maker.function not in found:
+                found[one.maker.function] = one
+    check(tmp_path, list(found.values()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isas", ISAS)
+def test_all_cases(tmp_path: Path, isas: tuple[str, ...]) -> None:
+    check(tmp_path, [Sliced(name, graph, isas) for name, graph in networks_of(every_case()).items()])
