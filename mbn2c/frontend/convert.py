@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
@@ -18,7 +18,7 @@ from mbn2c.frontend.operators import IMPORTERS, SUPPORTED
 from mbn2c.frontend.tails import ends_of
 from mbn2c.frontend.unsupported import PASS_ON, hint_for, refuse_unsupported
 from mbn2c.ir.axes import CHANNEL, INPUT_LAYOUTS, LayoutError, Value, labeled, nhwc_shape, port_permutation
-from mbn2c.ir.graph import Graph, Port
+from mbn2c.ir.graph import Graph, Node, Port
 from mbn2c.ir.limits import MAX_ELEMENTS
 from mbn2c.ops.base.builder import Builder
 from mbn2c.ops.base.call import EXPORT_AGAIN, OnnxCall
@@ -202,10 +202,21 @@ def _finish(builder: Builder, graph: GraphProto, name: str, entrance: Port) -> G
     return Graph(
         name=name,
         tensors=builder.tensors,
-        nodes=tuple(builder.nodes),
+        nodes=live_nodes(builder.nodes, exits),
         inputs=(entrance,),
         outputs=tuple(exits),
     ).rebuild()
+
+
+def live_nodes(nodes: Sequence[Node], outputs: Iterable[Port]) -> tuple[Node, ...]:
+    """Without the nodes that no output needs: of a Split not all parts need be read."""
+    wanted = {port.tensor for port in outputs}
+    kept = []
+    for node in reversed(nodes):
+        if wanted.intersection(node.outputs):
+            kept.append(node)
+            wanted.update(node.inputs)
+    return tuple(reversed(kept))
 
 
 def bare_copy(model: ModelProto, live: list[NodeProto]) -> ModelProto:

@@ -36,6 +36,8 @@ class Value:
     tensor   the Graph's tensor
     shape    of the ONNX value, batch fixed to 1
     groups   for each ONNX axis the NHWC axes of extent > 1 it runs over, outermost first
+    factors  what a Reshape cut the channels into, as that of a channel shuffle does: extents, outermost first; axis
+             CHANNEL + k is factor k then. () if they are whole, as all but layout operators want them
     tail     applied to it in the file and split off, as `Port.tail`
     """
 
@@ -43,6 +45,7 @@ class Value:
     shape: tuple[int, ...]
     groups: Groups
     tail: str = ""
+    factors: tuple[int, ...] = ()
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -66,7 +69,7 @@ def nhwc_shape(shape: Sequence[int], labels: Sequence[int]) -> tuple[int, int, i
 
 def labels_of(value: Value, layouts: Sequence[tuple[int, ...]] = (NCHW, NHWC)) -> tuple[int, ...] | None:
     """The first of `layouts` the value's axes agree with, or None."""
-    for labels in layouts:
+    for labels in layouts if not value.factors else ():
         if len(labels) == len(value.groups) and all(
             group in ((), (label,)) for group, label in zip(value.groups, labels, strict=True)
         ):
@@ -84,24 +87,46 @@ def transposed(value: Value, permutation: Sequence[int]) -> Value:
 
 
 def reshaped(value: Value, shape: tuple[int, ...], extents: Sequence[int]) -> Value:
-    """What ONNX Reshape does, where the new axes are whole groups of the old ones.
+    """What ONNX Reshape does, where the new axes are whole groups of the old ones, or factors of the channels.
 
     shape    the new shape, already free of 0 and -1, with as many elements as before
     extents  the NHWC shape of value.tensor
-    raises   LayoutError if a new axis would have to cut an NHWC axis in two
+    raises   LayoutError if a new axis would have to cut another NHWC axis in two
     """
     rest = list(value.order)
-    groups: list[tuple[int, ...]] = []
+    sizes = [*extents[:CHANNEL], *(value.factors or extents[CHANNEL:])]
+    groups: list[list[int]] = []
     for extent in shape:
-        group: list[int] = []
+        groups.append([])
         covered = 1
         while covered < extent and rest:
-            group.append(rest.pop(0))
-            covered *= extents[group[-1]]
+            axis, missing = rest[0], extent // covered
+            if axis >= CHANNEL and covered * missing == extent and missing < sizes[axis] and sizes[axis] % missing == 0:
+                # The rest of the factor is one of its own, behind it.
+                sizes[axis : axis + 1] = [missing, sizes[axis] // missing]
+                groups = [[other + (other > axis) for other in group] for group in groups]
+                rest = [axis, axis + 1, *(other + (other > axis) for other in rest[1:])]
+            groups[-1].append(rest.pop(0))
+            covered *= sizes[axis]
         if covered != extent:
             raise LayoutError(f"a reshape of {list(value.shape)} to {list(shape)} that cuts or mixes axes")
-        groups.append(tuple(group))
-    return replace(value, shape=shape, groups=tuple(groups))
+    groups, factors = _merged(groups, sizes[CHANNEL:])
+    if factors and any(min(group) < CHANNEL <= max(group) for group in groups if group):
+        raise LayoutError(f"a reshape of {list(value.shape)} to {list(shape)} that cuts or mixes axes")
+    return replace(value, shape=shape, groups=tuple(map(tuple, groups)), factors=factors)
+
+
+def _merged(groups: list[list[int]], factors: list[int]) -> tuple[list[list[int]], tuple[int, ...]]:
+    """Factors of the channels that lie behind each other in one axis, in their order, are one; one is none."""
+    factor = 0
+    while factor + 1 < len(factors):
+        pair = [CHANNEL + factor, CHANNEL + factor + 1]
+        if not any(pair == group[at : at + 2] for group in groups for at in range(len(group))):
+            factor += 1
+            continue
+        factors[factor : factor + 2] = [factors[factor] * factors[factor + 1]]
+        groups = [[axis - (axis > pair[0]) for axis in group if axis != pair[1]] for group in groups]
+    return groups, tuple(factors) if len(factors) > 1 else ()
 
 
 def port_permutation(value: Value) -> tuple[int, ...]:
@@ -109,6 +134,8 @@ def port_permutation(value: Value) -> tuple[int, ...]:
 
     raises  LayoutError if an ONNX axis runs over several NHWC axes, or there are more than four
     """
+    if value.factors:
+        raise LayoutError(f"an output of shape {list(value.shape)} in which channels are cut into {value.factors}")
     if len(value.groups) > 4 or any(len(group) > 1 for group in value.groups):
         raise LayoutError(f"an output of shape {list(value.shape)} that is a flattened feature map")
     spare = [axis for axis in NCHW if axis not in value.order]

@@ -5,19 +5,17 @@ For every table of kernels, on this machine and under sanitizers, each byte of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from host_c import SANITIZE, Net, first_difference, run_program
-from networks import int8_inputs, kernels_of, quantized
-from operator_cases import every_case, graph_of
-from test_operators_c import ISAS, TABLES
+from networks import int8_inputs, kernels_of
+from test_operators_c import ISAS, TABLES, int8_networks
 
 from mbn2c.ir.graph import Graph, Node, Port, Tensor
 from mbn2c.ir.kernel import Kernel
-from mbn2c.ops.base.operator import LOWERED
 from mbn2c.ops.concat import ConcatAttributes
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
@@ -46,16 +44,8 @@ def twice(graph: Graph) -> Graph:
     )
 
 
-def networks_of(names: Iterable[str]) -> dict[str, Graph]:
-    graphs = {}
-    for name in names:
-        operator, case = every_case()[name]
-        if case.quants:
-            graphs[name] = twice(graph_of(operator, case, name))
-        elif LOWERED in operator.stages:
-            graph = quantized(graph_of(operator, case, name))
-            graphs[name] = twice(without_after(graph))
-    return graphs
+def networks() -> dict[str, Graph]:
+    return {name: twice(without_after(graph)) for name, graph in int8_networks().items()}
 
 
 def without_after(graph: Graph) -> Graph:
@@ -105,7 +95,7 @@ def check(folder: Path, networks: Sequence[Sliced]) -> None:
 
 def test_each_kernel_once(tmp_path: Path) -> None:
     """With rows of several pixels, where there is such an example."""
-    graphs = networks_of(every_case())
+    graphs = networks()
     found: dict[str, Sliced] = {}
     for isas in TABLES["speed"]:
         for name, graph in graphs.items():
@@ -118,4 +108,4 @@ def test_each_kernel_once(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("isas", ISAS)
 def test_all_cases(tmp_path: Path, isas: tuple[str, ...]) -> None:
-    check(tmp_path, [Sliced(name, graph, isas) for name, graph in networks_of(every_case()).items()])
+    check(tmp_path, [Sliced(name, graph, isas) for name, graph in networks().items()])

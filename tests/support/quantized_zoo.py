@@ -197,6 +197,18 @@ def pools() -> Net:
     return net.then("GlobalMaxPool").conv(8, 4, k=1)
 
 
+def shuffled() -> Net:
+    """A unit of ShuffleNetV2, and the split that follows."""
+    net = Net(shape=(1, 3, 12, 12)).conv(3, 8).then("Relu")
+    left = net.node("Split", net.x, net.ints(4, 4), outputs=2, axis=1)
+    net.x = f"{left}_1"
+    net.node("Concat", left, net.conv(4, 4, k=1).then("Relu").x, axis=1)
+    net.then("Reshape", net.ints(1, 2, 4, 12, 12)).then("Transpose", perm=[0, 2, 1, 3, 4])
+    net.then("Reshape", net.ints(1, 8, 12, 12))
+    net.then("Slice", net.ints(2), net.ints(7), net.ints(1))
+    return net.conv(5, 4, k=1)
+
+
 def split_batch_norm() -> Net:
     """A batch norm that nobody folded before quantizing."""
     return Net().conv(3, 8).batch_norm(8).conv(8, 4, k=1)
@@ -229,6 +241,7 @@ NETS: dict[str, Callable[[], Net]] = {
         joined,
         grouped,
         pools,
+        shuffled,
         split_batch_norm,
         split_pad,
     )

@@ -80,11 +80,6 @@ def _joined_inside() -> Net:
     return net.conv(4, 4).head(4)
 
 
-def _other_channel_order() -> Net:
-    net = Net()
-    return net.then("Gather", net.ints(2, 1, 0), axis=1).conv(3, 4).head(4)
-
-
 # What it is, the first line, the places, pieces of the hint, and the tensors to cut at.
 REFUSED: dict[str, tuple[Callable[[], Net], str, str, tuple[str, ...], list[str]]] = {
     "lp pools and softmax": (
@@ -160,13 +155,6 @@ REFUSED: dict[str, tuple[Callable[[], Net], str, str, tuple[str, ...], list[str]
         ("supported: convolution",),
         ["t1", "t2"],
     ),
-    "other channel order": (
-        _other_channel_order,
-        "Gather of an activation is not supported",
-        "node 'n0', operator Gather",
-        ("feed the image in that order",),
-        [],
-    ),
 }
 
 
@@ -205,7 +193,6 @@ def test_refused_with_its_own_place_and_hint(name: str, tmp_path: Path) -> None:
 # Files of ../shared/faults: the operator, its node, a piece of the hint.
 SHARED = {
     "seg_resize": ("Resize", "Resize_21", "['conv_68']"),
-    "bgr_gather": ("Gather", "Gather_0", "feed the image in that order"),
 }
 
 
@@ -227,6 +214,7 @@ def test_shared_file_is_refused(name: str, tmp_path: Path, capsys: pytest.Captur
 COMPILED = (
     "avgpool_ceil",
     "avgpool_pad_cip0",
+    "bgr_gather",
     "globalmaxpool",
     "group2",
     "leakyrelu",

@@ -156,21 +156,31 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
     "softmax over pixels": (_net(lambda n: n.conv(3, 4).then("Softmax", axis=1)), "does not run over the classes"),
     "softmax over nothing": (_net(lambda n: n.head(3).then("Softmax", axis=0)), "does not run over the classes"),
     "reshape that cuts axes": (
-        _net(lambda n: n.conv(3, 4).then("Reshape", n.ints(1, 2, 2, 144)).then("Relu")),
+        _net(lambda n: n.conv(3, 4).then("Reshape", n.ints(1, 4, 24, 6)).then("Relu")),
         "cuts or mixes axes",
     ),
     "reshape that does not divide": (_net(lambda n: n.then("Reshape", n.ints(-1, 7))), "is not possible"),
-    "channel shuffle": (
-        _net(
-            lambda n: (
-                n.conv(3, 4)
-                .then("Reshape", n.ints(1, 2, 2, 12, 12))
-                .then("Transpose", perm=[0, 2, 1, 3, 4])
-                .then("Reshape", n.ints(1, 4, 12, 12))
-            )
-        ),
-        "cuts or mixes axes",
+    "channels cut, at the end": (
+        _net(lambda n: n.conv(3, 4).then("Reshape", n.ints(1, 2, 2, 12, 12))),
+        "in which channels are cut into (2, 2)",
     ),
+    "layer on channels that are cut": (
+        _net(lambda n: n.conv(3, 4).then("Reshape", n.ints(1, 2, 2, 144)).then("Relu")),
+        "channels that a Reshape cut into 2 x 2",
+    ),
+    "split of rows": (
+        _net(lambda n: n.conv(3, 4).node("Split", n.x, n.ints(6, 6), outputs=2, axis=2)),
+        "over axis 2 is not supported",
+    ),
+    "split that does not fit": (
+        _net(lambda n: n.conv(3, 4).node("Split", n.x, n.ints(2, 3), outputs=2, axis=1)),
+        "is not possible",
+    ),
+    "slice of nothing": (
+        _net(lambda n: n.conv(3, 4).then("Slice", n.ints(2), n.ints(2), n.ints(1))),
+        "over axis 1 is not supported",
+    ),
+    "gather beyond the channels": (_net(lambda n: n.then("Gather", n.ints(0, 3), axis=1)), "indices beyond"),
     "wrong perm": (_net(lambda n: n.then("Transpose", perm=[0, 1, 2]).conv(3, 4)), "perm [0, 1, 2]"),
     "squeeze of a real axis": (_net(lambda n: n.then("Squeeze", n.ints(1))), "not all of extent 1"),
     "flattened map as output": (_net(lambda n: n.conv(3, 4).then("Flatten")), "flattened feature map"),
@@ -180,7 +190,7 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
     ),
     "transA": (_net(lambda n: n.then("Flatten").then("Gemm", n.random(1, 5), transA=1)), "transA"),
     "argmax": (_net(lambda n: n.head(3).then("ArgMax")), "operator ArgMax"),
-    "gather of some channels": (_net(lambda n: n.then("Gather", n.ints(0, 2), axis=1)), "Gather of an activation"),
+    "gather of some rows": (_net(lambda n: n.then("Gather", n.ints(0, 2), axis=2)), "over axis 2 is not supported"),
     "huge constant": (
         _net(lambda n: n.node("Conv", "x", n.node("ConstantOfShape", n.ints(2**40, 3, 1, 1)))),
         "too large",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
 from onnx import TensorProto
 
 from mbn2c.ir.axes import CHANNEL, Value, transposed
+from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.tasks import tails
 
@@ -52,7 +52,22 @@ def reshape(call: OnnxCall) -> Value:
                 "if the batch size is fixed inside the model, export it with batch 1",
             )
         shape[shape.index(-1)] = math.prod(x.shape) // known
-    return call.reshape(x, tuple(shape))
+    return _shuffled(call, call.reshape(x, tuple(shape)))
+
+
+def _shuffled(call: OnnxCall, value: Value) -> Value:
+    """Where an axis runs over all factors of the channels in another order, the channels are moved."""
+    every = range(CHANNEL, CHANNEL + len(value.factors))
+    place = next((at for at, group in enumerate(value.groups) if group and sorted(group) == list(every)), None)
+    if not value.factors or place is None:
+        return value
+    order = [axis - CHANNEL for axis in value.groups[place]]
+    whole = replace(value, groups=(*value.groups[:place], (CHANNEL,), *value.groups[place + 1 :]), factors=())
+    return next(
+        made
+        for operator in OPERATORS.values()
+        if (made := operator.import_shuffle(call, value, order, whole)) is not None
+    )
 
 
 def squeeze(call: OnnxCall) -> Value:
@@ -101,19 +116,6 @@ def cast(call: OnnxCall) -> Value:
     return call.value(0, after_tail=True)
 
 
-def gather(call: OnnxCall) -> Value:
-    """Gather that takes every entry once in order is a reshape (torch.as_strided exports so)."""
-    x = call.value(0)
-    axis = call.axis(len(x.shape), 0)
-    indices = call.constant(1)
-    if indices.size != x.shape[axis] or (indices.ravel() != np.arange(indices.size)).any():
-        hint = "only layers that use every channel compile"
-        if np.array_equal(np.sort(indices.ravel()), np.arange(x.shape[axis])):
-            hint = f"it only changes the order along axis {axis}: leave it out, and feed the image in that order"
-        raise call.refuse("Gather of an activation is not supported", hint)
-    return call.reshape(x, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
-
-
 def tail_over_classes(call: OnnxCall) -> Value:
     """A function over all classes at the end of the network, split off: the value stays what it was, marked.
 
@@ -141,7 +143,6 @@ RELABELS: dict[OnnxName, Importer] = {
     ("", "Cast"): cast,
     ("", "Dropout"): dropout,
     ("", "Flatten"): flatten,
-    ("", "Gather"): gather,
     ("", "Identity"): identity,
     ("", "Reshape"): reshape,
     ("", "Squeeze"): squeeze,

@@ -17,7 +17,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
-from mbn2c.frontend.convert import input_layouts, input_shape
+from mbn2c.frontend.convert import input_layouts, input_shape, live_nodes
 from mbn2c.frontend.fold_constants import bound_constants, fold_constants, shape_of
 from mbn2c.frontend.load import DYNAMICALLY_QUANTIZED, is_prequantized_operator, load_model, notes_of
 from mbn2c.frontend.nodes import describe, domain_of, view_of
@@ -210,20 +210,9 @@ def _finish(builder: PrequantizedBuilder, proto: GraphProto, name: str, entrance
         for layer in builder.float_layers
     ]
     graph = Graph(name, {**builder.tensors, **{t.name: t for t in activations}}, (), (entrance,), tuple(ports))
-    live = _live(graph.rebuild(nodes=builder.nodes, notes=notes))
+    live = graph.rebuild(nodes=live_nodes(builder.nodes, ports), notes=notes)
     # A sum that another one goes on with needs no node of its own.
     for node in live.nodes:
         if node.outputs[0] in builder.unfinished:
             raise unquantized("a layer computes float32 that nothing quantizes", f"node '{node.name}'")
     return live
-
-
-def _live(graph: Graph) -> Graph:
-    """Without the nodes that no output needs."""
-    wanted = {port.tensor for port in graph.outputs}
-    kept = []
-    for node in reversed(graph.nodes):
-        if wanted.intersection(node.outputs):
-            kept.append(node)
-            wanted.update(node.inputs)
-    return graph.rebuild(nodes=kept[::-1])

@@ -91,7 +91,7 @@ class OnnxCall:
         return self.has(index) and self.node.inputs[index] in self.builder.constants
 
     def value(self, index: int, *, after_tail: bool = False) -> Value:
-        """Input `index` as an activation."""
+        """Input `index` as an activation; after_tail: the node only looks at it in another way."""
         if not self.has(index):
             raise self.refuse(f"{self.op} lacks its input {index}", "export the model again; the file is damaged")
         name = self.node.inputs[index]
@@ -103,6 +103,11 @@ class OnnxCall:
                 "simplify the model with onnxsim, or export the inference graph without extra outputs",
             )
         value = self.builder.values[name]
+        if value.factors and not after_tail:
+            raise self.refuse(
+                f"{self.op} of channels that a Reshape cut into {' x '.join(map(str, value.factors))} is not supported",
+                "only a channel shuffle is: Reshape, Transpose, Reshape",
+            )
         if value.tail and not after_tail:
             raise self.refuse(
                 f"{self.op} after {value.tail} is not supported: it may only end the network",

@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Note, Quant, Tensor
 from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ir.window import Activation, Window
-from mbn2c.ops.base.call import Importer, OnnxName, OnnxNode
+from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName, OnnxNode
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 
@@ -111,6 +112,15 @@ class Operator:
         """How quantized files spell it, as ONNX Runtime has rewritten them; likewise."""
         return {}
 
+    def import_shuffle(self, call: OnnxCall, value: Value, order: Sequence[int], whole: Value) -> Value | None:
+        """What layout operators of a file make of channels that they cut, exchanged and put together again.
+
+        order    of the factors of `value`, the new outermost first
+        whole    the same value as one with whole channels in that order, its tensor not yet made
+        returns  None if another operator makes it
+        """
+        return None
+
     def clamp_of(self, step: OnnxNode, constants: Mapping[str, np.ndarray]) -> Activation | None:
         """The clamp that a float32 node of a quantized file is, where it is one of this operator's spellings.
 
@@ -154,6 +164,14 @@ class Operator:
     def slices(self, node: Node, graph: Graph) -> tuple[ChannelSlice, ...]:
         """Where the output's channels come from, if it only copies channels; else nothing."""
         return ()
+
+    def selected_channels(self, node: Node) -> tuple[int, ...] | None:
+        """Which channels of its one activation its output has, in its order, if it does nothing else."""
+        return None
+
+    def selecting(self, node: Node, channels: Sequence[int]) -> Node:
+        """The node with other `selected_channels`."""
+        raise AssertionError(f"{self.name} selects no channels")
 
     def constants(self, node: Node) -> tuple[str, ...]:
         """The inputs that must be constants in float32."""

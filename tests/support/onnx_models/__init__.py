@@ -8,6 +8,7 @@ from __future__ import annotations
 from onnx_models import (
     activations,
     batch_norms,
+    channel_orders,
     constant_channels,
     convolutions,
     furniture,
@@ -19,5 +20,15 @@ from onnx_models.heads import head_pool_flatten_gemm
 from onnx_models.net import DIALECTS, Net, dialect
 
 # The modules add themselves to DIALECTS.
-_MODULES = (activations, batch_norms, constant_channels, convolutions, furniture, heads, layouts, padding)
+_MODULES = (
+    activations,
+    batch_norms,
+    channel_orders,
+    constant_channels,
+    convolutions,
+    furniture,
+    heads,
+    layouts,
+    padding,
+)
 __all__ = ["DIALECTS", "Net", "dialect", "head_pool_flatten_gemm"]

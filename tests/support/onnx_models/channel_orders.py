@@ -1,0 +1,119 @@
+"""Channels taken apart, exchanged and put together again, as exporters and model zoos write it."""
+
+from __future__ import annotations
+
+from onnx_models.net import Net, dialect
+
+
+def _joined_again(net: Net, *parts: str) -> Net:
+    net.node("Concat", *parts, axis=1)
+    return net.conv(4, 4)
+
+
+@dialect("conv2d")
+def red_and_blue_exchanged() -> Net:
+    net = Net()
+    return net.then("Gather", net.ints(2, 1, 0), axis=1).conv(3, 4)
+
+
+@dialect("depthwise_conv2d conv2d")
+def red_and_blue_exchanged_before_a_depthwise_layer() -> Net:
+    net = Net(shape=(1, 9, 7, 3))
+    net.then("Gather", net.ints(-1, 1, 0), axis=3).then("Transpose", perm=[0, 3, 1, 2])
+    return net.conv(3, 3, group=3).conv(3, 4)
+
+
+@dialect("conv2d conv2d")
+def shuffle_of_two_groups() -> Net:
+    net = Net().conv(3, 6)
+    net.then("Reshape", net.ints(1, 2, 3, 12, 12)).then("Transpose", perm=[0, 2, 1, 3, 4])
+    return net.then("Reshape", net.ints(1, -1, 12, 12)).conv(6, 4)
+
+
+@dialect("conv2d conv2d")
+def shuffle_with_pixels_in_one_axis() -> Net:
+    net = Net().conv(3, 6)
+    net.then("Reshape", net.ints(1, 3, 2, 144)).then("Transpose", perm=[0, 2, 1, 3])
+    return net.then("Reshape", net.ints(1, 6, 12, 12)).conv(6, 4)
+
+
+@dialect("conv2d conv2d")
+def shuffle_of_channels_last() -> Net:
+    net = Net().conv(3, 6).then("Transpose", perm=[0, 2, 3, 1])
+    net.then("Reshape", net.ints(1, 12, 12, 2, 3)).then("Transpose", perm=[0, 1, 2, 4, 3])
+    return net.then("Reshape", net.ints(1, 12, 12, 6)).then("Transpose", perm=[0, 3, 1, 2]).conv(6, 4)
+
+
+@dialect("conv2d select_channels")
+def shuffle_at_the_end() -> Net:
+    net = Net().conv(3, 6)
+    net.then("Reshape", net.ints(1, 2, 3, 12, 12)).then("Transpose", perm=[0, 2, 1, 3, 4])
+    return net.then("Reshape", net.ints(1, 6, 12, 12))
+
+
+@dialect("conv2d conv2d")
+def channels_cut_and_not_moved() -> Net:
+    net = Net().conv(3, 6)
+    return net.then("Reshape", net.ints(1, 2, 3, 12, 12)).then("Reshape", net.ints(1, 6, 12, 12)).conv(6, 4)
+
+
+@dialect("conv2d select_channels select_channels conv2d concat conv2d")
+def shuffle_that_ends_in_two_halves() -> Net:
+    """As the authors of ShuffleNetV2 write it."""
+    net = Net().conv(3, 4)
+    net.then("Reshape", net.ints(2, 2, 144)).then("Transpose", perm=[1, 0, 2]).then(
+        "Reshape", net.ints(2, 1, 2, 12, 12)
+    )
+    whole = net.x
+    left = net.node("Gather", whole, net.ints(0), axis=0)
+    left = net.node("Squeeze", left, net.ints(0))
+    right = net.node("Gather", whole, net.weight(1, "int64"), axis=0)
+    net.x = right
+    return _joined_again(net, left, net.conv(2, 2).x)
+
+
+@dialect("conv2d select_channels select_channels conv2d concat conv2d")
+def split_in_halves() -> Net:
+    net = Net().conv(3, 4)
+    left = net.node("Split", net.x, net.ints(2, 2), outputs=2, axis=1)
+    net.x = f"{left}_1"
+    return _joined_again(net, left, net.conv(2, 2).x)
+
+
+@dialect("conv2d select_channels select_channels conv2d concat conv2d")
+def split_by_attribute() -> Net:
+    net = Net(opset=11).conv(3, 4)
+    left = net.node("Split", net.x, outputs=2, axis=-3, split=[1, 3])
+    net.x = f"{left}_1"
+    return _joined_again(net, left, net.conv(3, 3).x)
+
+
+@dialect("conv2d select_channels conv2d")
+def split_of_which_a_part_is_left() -> Net:
+    net = Net(opset=18).conv(3, 4)
+    net.x = net.node("Split", net.x, outputs=2, axis=1, num_outputs=2) + "_1"
+    return net.conv(2, 4)
+
+
+@dialect("conv2d select_channels select_channels conv2d concat conv2d")
+def slices_by_attributes() -> Net:
+    net = Net(opset=9).conv(3, 4)
+    whole = net.x
+    left = net.node("Slice", whole, axes=[1], starts=[0], ends=[-2])
+    net.x = net.node("Slice", whole, axes=[1], starts=[-2], ends=[2**31 - 1])
+    return _joined_again(net, left, net.conv(2, 2).x)
+
+
+@dialect("conv2d select_channels conv2d")
+def slice_of_every_other_channel() -> Net:
+    net = Net().conv(3, 5)
+    net.then("Slice", net.ints(-1, 0), net.ints(-6, 99), net.ints(1, 2), net.ints(-2, 1))
+    return net.conv(3, 4)
+
+
+@dialect("conv2d select_channels conv2d")
+def slice_of_a_slice() -> Net:
+    net = Net().conv(3, 6)
+    for start, end in ((1, 6), (1, 3)):
+        net.then("Slice", net.ints(start), net.ints(end), net.ints(1))
+    return net.conv(2, 4)
