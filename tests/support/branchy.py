@@ -43,6 +43,17 @@ def fork(builder: Builder, x: str, draw: st.DrawFn) -> str:
     return y
 
 
+def unit(builder: Builder, x: str, draw: st.DrawFn) -> str:
+    """A part of the channels stays, a layer works on the others, and both are shuffled, as in ShuffleNetV2."""
+    channels = builder.tensors[x].shape[3]
+    cut = draw(st.integers(1, channels - 1))
+    left, right = builder.select(x, *range(cut)), builder.select(x, *range(cut, channels))
+    window = draw(st.sampled_from(WINDOWS))
+    right = builder.depthwise(right, window) if draw(st.booleans()) else builder.conv2d(right, channels - cut, window)
+    joined = builder.concat(*draw(st.permutations((left, right))))
+    return builder.select(joined, *draw(st.permutations(range(channels)))) if draw(st.booleans()) else joined
+
+
 @st.composite
 def branchy_networks(draw: st.DrawFn, blocks: int = 2) -> Graph:
     """An int8 network of forks, with other layers between them; sometimes with heads of their own on one tensor."""
@@ -50,7 +61,8 @@ def branchy_networks(draw: st.DrawFn, blocks: int = 2) -> Graph:
     builder = Builder((height, width, draw(st.sampled_from((3, 1)))), draw(st.integers(0, 999)))
     x = builder.conv2d("input", draw(st.integers(1, 6)), same_window(3, draw(st.sampled_from((1, 2)))), RELU6)
     for _ in range(draw(st.integers(1, blocks))):
-        x = fork(builder, x, draw)
+        grow = unit if builder.tensors[x].shape[3] > 1 and draw(st.booleans()) else fork
+        x = grow(builder, x, draw)
         if draw(st.booleans()):
             x = builder.conv2d(x, draw(st.integers(1, 8)), activation=RELU6)
     match draw(st.sampled_from(("one", "two heads", "three heads", "map and vector"))):

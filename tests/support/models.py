@@ -22,6 +22,7 @@ from mbn2c.ops.fully_connected import FullyConnectedAttributes
 from mbn2c.ops.hard_sigmoid import HardSigmoidAttributes
 from mbn2c.ops.hard_swish import HardSwishAttributes
 from mbn2c.ops.mul import MulAttributes
+from mbn2c.ops.select_channels.reading import SelectAttributes
 
 NCHW = (0, 3, 1, 2)
 
@@ -89,6 +90,9 @@ class Builder:
 
     def concat(self, *inputs: str) -> str:
         return self._append("concat", inputs, ConcatAttributes())
+
+    def select(self, x: str, *channels: int) -> str:
+        return self._append("select_channels", (x,), SelectAttributes(channels))
 
     def average_pool(self, x: str, window: Window | None = None) -> str:
         _, height, width, _ = self.tensors[x].shape
