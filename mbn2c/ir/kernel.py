@@ -9,6 +9,9 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 
+# Of a tensor that others lie in: kernels reach eight pixels with offsets of 16 bits.
+LONGEST_PIXEL_BYTES = 8191
+
 
 @dataclass(frozen=True)
 class ChannelStride:
@@ -27,9 +30,13 @@ class OutStride:
 
 @dataclass(frozen=True)
 class PixelStride:
-    """A param that the Plan decides: bytes from one pixel of a tensor to the next, more than a pixel has in a slice."""
+    """A param that the Plan decides: bytes from one pixel of a tensor to the next, more than a pixel has in a slice.
+
+    pixels  or to the one so many pixels further
+    """
 
     tensor: str
+    pixels: int = 1
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,8 @@ def _no_scratch(node: Node, graph: Graph) -> int:
     return 0
 
 
-def _everything(node: Node, graph: Graph) -> bool:
+def always(node: Node, graph: Graph) -> bool:
+    """Of whatever node."""
     return True
 
 
@@ -135,10 +143,10 @@ class ScalarKernel:
     name: str
     params: Params
     pack: Callable[[Node, Graph], Packed]
-    accepts: Callable[[Node, Graph], bool] = _everything
+    accepts: Callable[[Node, Graph], bool] = always
     scratch_bytes: Callable[[Node, Graph], int] = _no_scratch
     accumulates: bool = False
-    reads_slices: bool = False
+    reads_slices: Callable[[Node, Graph], bool] = _never
     writes_slices: bool = False
     wants_place: bool = False
 
@@ -162,7 +170,8 @@ class Kernel:
                       calls of its tables of Parts
     reads_planar      wants its input rows as [channel][padded column], all others are [padded column][channel]
     writes_planar     whether it can write such rows of this node's output
-    reads_slices      whether the pixels of its inputs may lie further apart than they are long; it asks a `PixelStride`
+    reads_slices      whether the pixels of this node's inputs may lie further apart than they are long; it asks a
+                      `PixelStride`
     writes_slices     whether those of its output may
     wants_place       whether it is told, behind its other arguments, which output row it makes and which column comes
                       first, padding not counted
@@ -176,7 +185,7 @@ class Kernel:
     source: str
     pack: Callable[[Node, Graph], Packed]
     rates: Rates
-    accepts: Callable[[Node, Graph], bool] = _everything
+    accepts: Callable[[Node, Graph], bool] = always
     scratch_bytes: Callable[[Node, Graph], int] = _no_scratch
     accumulates: bool = False
     more_sources: tuple[str, ...] = ()
@@ -184,7 +193,7 @@ class Kernel:
     parts: Callable[[Node, Graph, Sequence[int], bool], frozenset[str]] = _no_parts
     reads_planar: bool = False
     writes_planar: Callable[[Node, Graph], bool] = _never
-    reads_slices: bool = False
+    reads_slices: Callable[[Node, Graph], bool] = _never
     writes_slices: bool = False
     wants_place: bool = False
     reads_past_bytes: int = 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, OutStride, Packed, Parts
+from mbn2c.ir.kernel import Kernel, OutStride, Packed, Parts, PixelStride
 from mbn2c.ir.window import Window
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
@@ -69,8 +69,8 @@ def conv_packed(
     graph: Graph,
     stream: np.ndarray,
     parts: Parts,
-    before: dict[str, int],
-    after: dict[str, int] | None = None,
+    before: Mapping[str, int | PixelStride],
+    after: Mapping[str, int] | None = None,
 ) -> Packed:
     """A convolution's stream of constants and its params struct.
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel
+from mbn2c.ir.kernel import LONGEST_PIXEL_BYTES, Kernel, PixelStride
 from mbn2c.kernels.staircase import Staircases
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
@@ -64,14 +64,20 @@ def matrix(node: Node, graph: Graph) -> np.ndarray:
     return np.asarray(weights.reshape(weights.shape[0], -1))
 
 
-def window_fields(node: Node, graph: Graph) -> dict[str, int | str]:
+def reads_slices(node: Node, graph: Graph) -> bool:
+    """Whether a row of the window is one pixel, so that `step_bytes` is all that is said of where the next one lies."""
+    window = OPERATORS[node.op].window(node)
+    return window.kernel[1] == 1 and window.stride[1] * LONGEST_PIXEL_BYTES <= _LARGEST_FIELD
+
+
+def window_fields(node: Node, graph: Graph) -> dict[str, int | str | PixelStride]:
     """Bytes of the window: rows, contiguous bytes of a row, bytes from one output pixel to the next."""
     channels = graph.tensors[node.inputs[0]].shape[3]
     window = OPERATORS[node.op].window(node)
     return {
         "kernel_height": window.kernel[0],
         "row_bytes": window.kernel[1] * channels,
-        "step_bytes": window.stride[1] * channels,
+        "step_bytes": PixelStride(node.inputs[0], window.stride[1]),
     }
 
 

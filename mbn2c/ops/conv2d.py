@@ -14,7 +14,7 @@ import numpy as np
 
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ScalarKernel
+from mbn2c.ir.kernel import ScalarKernel, always
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.add import add_values
 from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
@@ -101,7 +101,7 @@ class Conv2d(Weighted):
         }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("conv2d", CONV_PARAMS, self.pack, writes_slices=True),)
+        return (ScalarKernel("conv2d", CONV_PARAMS, self.pack, reads_slices=always, writes_slices=True),)
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         window = self.window(node)

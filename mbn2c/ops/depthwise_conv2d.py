@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ScalarKernel
+from mbn2c.ir.kernel import ScalarKernel, always
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.base.call import Declined, Importer, OnnxName
 from mbn2c.ops.base.case import RELU, RELU6, Case, layer, same_window
@@ -83,7 +83,7 @@ class DepthwiseConv2d(Weighted):
         }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("depthwise_conv2d", CONV_PARAMS, self.pack, writes_slices=True),)
+        return (ScalarKernel("depthwise_conv2d", CONV_PARAMS, self.pack, reads_slices=always, writes_slices=True),)
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         window = self.window(node)

@@ -15,7 +15,7 @@ import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, LayoutError, Value
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ScalarKernel
+from mbn2c.ir.kernel import ScalarKernel, always
 from mbn2c.ir.window import Activation, Window
 from mbn2c.numerics import onnx_scale
 from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
@@ -75,7 +75,7 @@ class FullyConnected(Weighted):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """The 1x1 convolution's."""
-        return (ScalarKernel("conv2d", CONV_PARAMS, self.pack, writes_slices=True),)
+        return (ScalarKernel("conv2d", CONV_PARAMS, self.pack, reads_slices=always, writes_slices=True),)
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.asarray(x @ weights.T)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed, Params, ScalarKernel
+from mbn2c.ir.kernel import Packed, Params, ScalarKernel, always
 from mbn2c.ir.window import Window
 from mbn2c.ops.base.call import Declined, Importer, OnnxName
 from mbn2c.ops.base.case import RELU6, Case, layer, same_window
@@ -98,7 +98,7 @@ class GroupedConv2d(Weighted):
         }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("grouped_conv2d", PARAMS, self.pack, writes_slices=True),)
+        return (ScalarKernel("grouped_conv2d", PARAMS, self.pack, reads_slices=always, writes_slices=True),)
 
     def pack(self, node: Node, graph: Graph) -> Packed:
         """PARAMS; weights OHWI, as in the Graph, group behind group."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from mbn2c.ir.axes import NCHW, Value, labeled
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
-from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel
+from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.window import Window
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
@@ -199,7 +199,7 @@ class MaxPool2d(Operator):
         return [read, pool, spell_quantize(largest, output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("max_pool2d", PARAMS, pack, reads_slices=True, writes_slices=True, wants_place=True),)
+        return (ScalarKernel("max_pool2d", PARAMS, pack, reads_slices=always, writes_slices=True, wants_place=True),)
 
 
 def needs_no_border(node: Node, graph: Graph) -> bool:

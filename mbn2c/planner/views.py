@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel
+from mbn2c.ir.kernel import LONGEST_PIXEL_BYTES, Kernel
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of
 
@@ -49,8 +49,6 @@ class Views:
 
 
 NO_VIEWS = Views()
-# Kernels reach eight pixels with offsets of 16 bits.
-_LONGEST_PIXEL_BYTES = 8191
 
 
 def views_of(graph: Graph, kernels: Mapping[str, Kernel]) -> Views:
@@ -61,8 +59,8 @@ def views_of(graph: Graph, kernels: Mapping[str, Kernel]) -> Views:
         wanted = _wanted(node, graph)
         if not wanted or not all(_may_lie_inside(name, place, node, graph, kernels) for name, place in wanted.items()):
             continue
-        touched = {*wanted, *(place.host for place in wanted.values())}
-        if any(name in inside or name in {place.host for place in inside.values()} for name in touched):
+        hosts, taken = {place.host for place in wanted.values()}, {place.host for place in inside.values()}
+        if any(name in inside or name in taken for name in wanted) or any(host in inside for host in hosts):
             continue
         inside |= wanted
         nodes.add(node.name)
@@ -92,7 +90,7 @@ def _may_lie_inside(name: str, place: PlaceInHost, node: Node, graph: Graph, ker
         return False
     if tensor.shape[1:3] != host.shape[1:3] or tensor.dtype != host.dtype or tensor.shape[3] == host.shape[3]:
         return False
-    if host.shape[3] * np.dtype(host.dtype).itemsize > _LONGEST_PIXEL_BYTES:
+    if host.shape[3] * np.dtype(host.dtype).itemsize > LONGEST_PIXEL_BYTES:
         return False
     quant, wanted = quant_of(graph, name), quant_of(graph, place.host)
     if quant.zero_point != wanted.zero_point or (quant.scale != wanted.scale).any():
@@ -105,5 +103,5 @@ def _may_lie_inside(name: str, place: PlaceInHost, node: Node, graph: Graph, ker
     others = [reader for reader in graph.consumers[name] if reader is not node]
     maker = graph.producer[name]
     return (maker is node or kernels[maker.name].writes_slices) and all(
-        kernels[reader.name].reads_slices for reader in others
+        kernels[reader.name].reads_slices(reader, graph) for reader in others
     )

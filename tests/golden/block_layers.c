@@ -30,30 +30,30 @@
 /* step 1 of 8: conv2d_0, conv2d 3x3 stride 2 relu6, from step 0
  * arena[      0..     35]  int8 [1, 3, 3, 4]  scale 0.0235524  zero_point -128 */
 static const mbn_conv_params step1_params = {
-    3 /* in_channels */, 4 /* out_channels */, 4 /* pixel_stride */, 3 /* kernel_height */, 3 /* kernel_width */, 2 /* stride */,
-    1 /* dilation */, 32 /* shift */, -128 /* zero_point */, block_layers_step1_weights /* weights */, block_layers_step1_bias /* bias */,
-    block_layers_step1_multiplier /* multiplier */};
+    3 /* in_channels */, 4 /* out_channels */, 3 /* in_bytes */, 4 /* pixel_stride */, 3 /* kernel_height */, 3 /* kernel_width */,
+    2 /* stride */, 1 /* dilation */, 32 /* shift */, -128 /* zero_point */, block_layers_step1_weights /* weights */,
+    block_layers_step1_bias /* bias */, block_layers_step1_multiplier /* multiplier */};
 
 /* step 2 of 8: conv2d_1, conv2d relu6, from step 1
  * arena[     64..    263]  int8 [1, 3, 3, 8]  scale 0.0235294  zero_point -128 */
 static const mbn_conv_params step2_params = {
-    4 /* in_channels */, 8 /* out_channels */, 8 /* pixel_stride */, 1 /* kernel_height */, 1 /* kernel_width */, 1 /* stride */,
-    1 /* dilation */, 32 /* shift */, -128 /* zero_point */, block_layers_step2_weights /* weights */, block_layers_step2_bias /* bias */,
-    block_layers_step2_multiplier /* multiplier */};
+    4 /* in_channels */, 8 /* out_channels */, 4 /* in_bytes */, 8 /* pixel_stride */, 1 /* kernel_height */, 1 /* kernel_width */,
+    1 /* stride */, 1 /* dilation */, 32 /* shift */, -128 /* zero_point */, block_layers_step2_weights /* weights */,
+    block_layers_step2_bias /* bias */, block_layers_step2_multiplier /* multiplier */};
 
 /* step 3 of 8: depthwise_conv2d_2, depthwise_conv2d 3x3 relu6, from step 2
  * arena[     40..    111]  int8 [1, 3, 3, 8]  scale 0.0235294  zero_point -128 */
 static const mbn_conv_params step3_params = {
-    8 /* in_channels */, 8 /* out_channels */, 8 /* pixel_stride */, 3 /* kernel_height */, 3 /* kernel_width */, 1 /* stride */,
-    1 /* dilation */, 22 /* shift */, -128 /* zero_point */, block_layers_step3_weights /* weights */, block_layers_step3_bias /* bias */,
-    block_layers_step3_multiplier /* multiplier */};
+    8 /* in_channels */, 8 /* out_channels */, 8 /* in_bytes */, 8 /* pixel_stride */, 3 /* kernel_height */, 3 /* kernel_width */,
+    1 /* stride */, 1 /* dilation */, 22 /* shift */, -128 /* zero_point */, block_layers_step3_weights /* weights */,
+    block_layers_step3_bias /* bias */, block_layers_step3_multiplier /* multiplier */};
 
 /* step 4 of 8: conv2d_3, conv2d, from step 3
  * arena[    112..    147]  int8 [1, 3, 3, 4]  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step4_params = {
-    8 /* in_channels */, 4 /* out_channels */, 4 /* pixel_stride */, 1 /* kernel_height */, 1 /* kernel_width */, 1 /* stride */,
-    1 /* dilation */, 32 /* shift */, -1 /* zero_point */, block_layers_step4_weights /* weights */, block_layers_step4_bias /* bias */,
-    block_layers_step4_multiplier /* multiplier */};
+    8 /* in_channels */, 4 /* out_channels */, 8 /* in_bytes */, 4 /* pixel_stride */, 1 /* kernel_height */, 1 /* kernel_width */,
+    1 /* stride */, 1 /* dilation */, 32 /* shift */, -1 /* zero_point */, block_layers_step4_weights /* weights */,
+    block_layers_step4_bias /* bias */, block_layers_step4_multiplier /* multiplier */};
 
 /* step 5 of 8: add_4, add, from steps 1 and 4
  * arena[     40..     75]  int8 [1, 3, 3, 4]  scale 0.0313726  zero_point -1 */
@@ -70,9 +70,9 @@ static const mbn_pool_params step6_params = {
 /* step 7 of 8: fully_connected_6, fully_connected, from step 6
  * arena[      0..      2]  int8 [1, 1, 1, 3]  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step7_params = {
-    4 /* in_channels */, 3 /* out_channels */, 3 /* pixel_stride */, 1 /* kernel_height */, 1 /* kernel_width */, 1 /* stride */,
-    1 /* dilation */, 22 /* shift */, -1 /* zero_point */, block_layers_step7_weights /* weights */, block_layers_step7_bias /* bias */,
-    block_layers_step7_multiplier /* multiplier */};
+    4 /* in_channels */, 3 /* out_channels */, 4 /* in_bytes */, 3 /* pixel_stride */, 1 /* kernel_height */, 1 /* kernel_width */,
+    1 /* stride */, 1 /* dilation */, 22 /* shift */, -1 /* zero_point */, block_layers_step7_weights /* weights */,
+    block_layers_step7_bias /* bias */, block_layers_step7_multiplier /* multiplier */};
 
 /* What each step makes, what it reads, and when it runs: see mbn_rows.h. */
 static const mbn_buffer buffers[8] = {

@@ -28,9 +28,9 @@
 /* step 1 of 6: conv2d_0, conv2d 3x3 stride (1, 2), from step 0
  * arena[      0..    119]  int8 [1, 8, 3, 5]  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step1_params = {
-    2 /* in_channels */, 5 /* out_channels */, 5 /* pixel_stride */, 3 /* kernel_height */, 3 /* kernel_width */, 2 /* stride */,
-    1 /* dilation */, 32 /* shift */, -1 /* zero_point */, two_outputs_step1_weights /* weights */, two_outputs_step1_bias /* bias */,
-    two_outputs_step1_multiplier /* multiplier */};
+    2 /* in_channels */, 5 /* out_channels */, 2 /* in_bytes */, 5 /* pixel_stride */, 3 /* kernel_height */, 3 /* kernel_width */,
+    2 /* stride */, 1 /* dilation */, 32 /* shift */, -1 /* zero_point */, two_outputs_step1_weights /* weights */,
+    two_outputs_step1_bias /* bias */, two_outputs_step1_multiplier /* multiplier */};
 
 /* step 2 of 6: clamp_1, lookup relu6, from step 1
  * arena[    120..    369]  int8 [1, 8, 3, 5]  scale 0.0235294  zero_point -128 */
@@ -52,9 +52,9 @@ static const mbn_pool_params step4_params = {
 /* step 5 of 6: fully_connected_4, fully_connected, from step 4
  * arena[    120..    122]  int8 [1, 1, 1, 3]  scale 0.0313726  zero_point -1 */
 static const mbn_conv_params step5_params = {
-    5 /* in_channels */, 3 /* out_channels */, 3 /* pixel_stride */, 1 /* kernel_height */, 1 /* kernel_width */, 1 /* stride */,
-    1 /* dilation */, 22 /* shift */, -1 /* zero_point */, two_outputs_step5_weights /* weights */, two_outputs_step5_bias /* bias */,
-    two_outputs_step5_multiplier /* multiplier */};
+    5 /* in_channels */, 3 /* out_channels */, 5 /* in_bytes */, 3 /* pixel_stride */, 1 /* kernel_height */, 1 /* kernel_width */,
+    1 /* stride */, 1 /* dilation */, 22 /* shift */, -1 /* zero_point */, two_outputs_step5_weights /* weights */,
+    two_outputs_step5_bias /* bias */, two_outputs_step5_multiplier /* multiplier */};
 
 /* What each step makes, what it reads, and when it runs: see mbn_rows.h. */
 static const mbn_buffer buffers[6] = {

@@ -1,4 +1,5 @@
-"""Kernels that write among other channels: what every operator makes, twice in one concatenation that copies nothing.
+"""Kernels that read and write among other channels: what every operator makes of a part of the input's channels, twice
+in one concatenation that copies nothing.
 
 For every table of kernels, on this machine and under sanitizers, each byte of the whole is the reference's.
 """
@@ -17,6 +18,7 @@ from test_operators_c import ISAS, TABLES, int8_networks
 from mbn2c.ir.graph import Graph, Node, Port, Tensor
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ops.concat import ConcatAttributes
+from mbn2c.ops.select_channels.reading import SelectAttributes
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
 
@@ -44,8 +46,27 @@ def twice(graph: Graph) -> Graph:
     )
 
 
+def of_a_part(graph: Graph) -> Graph:
+    """An int8 Graph that reads the middle channels of a wider input."""
+    (port,) = graph.inputs
+    source = graph.tensors["input"]
+    *size, channels = source.shape
+    part = Node("part", "select_channels", ("input",), ("part",), SelectAttributes(tuple(range(1, channels + 1))))
+    nodes = [
+        replace(node, inputs=tuple("part" if name == "input" else name for name in node.inputs)) for node in graph.nodes
+    ]
+    wide = replace(source, shape=(*size, channels + 3))
+    outside = tuple(wide.shape[axis] for axis in port.permutation)
+    return replace(
+        graph,
+        tensors={**graph.tensors, "input": wide, "part": replace(source, name="part")},
+        nodes=(part, *nodes),
+        inputs=(replace(port, shape=outside),),
+    )
+
+
 def networks() -> dict[str, Graph]:
-    return {name: twice(without_after(graph)) for name, graph in int8_networks().items()}
+    return {name: of_a_part(twice(without_after(graph))) for name, graph in int8_networks().items()}
 
 
 def without_after(graph: Graph) -> Graph:
@@ -79,10 +100,16 @@ class Sliced:
 def check(folder: Path, networks: Sequence[Sliced]) -> None:
     nets, inputs = [], []
     for index, one in enumerate(networks):
-        plan = plan_layerwise(one.graph, kernels_of(one.graph, one.isas))
+        kernels = kernels_of(one.graph, one.isas)
+        plan = plan_layerwise(one.graph, kernels)
         is_view = {call.node: call.is_view for call in plan.calls}
         may_copy = one.maker.function in COPIED and one.graph.tensors["both"].shape[2] > 1
         assert is_view["both"] or may_copy, f"{one.name}: {one.maker.function}"
+        readers = one.graph.consumers["part"]
+        read = all(kernels[node.name].reads_slices(node, one.graph) for node in readers)
+        # Of a single pixel it does not matter where the next one lies.
+        is_pixel = one.graph.tensors["part"].shape[2] == 1
+        assert is_view["part"] == read or is_pixel, f"{one.name}: {[kernels[node.name].function for node in readers]}"
         nets.append(Net(f"n{index}", plan, isas=one.isas))
         inputs.append(list(int8_inputs(one.graph, 4, seed=index)))
     found = run_program(folder, nets, inputs, "gcc", SANITIZE)

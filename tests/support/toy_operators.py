@@ -15,7 +15,7 @@ import numpy as np
 
 from mbn2c.emit.network import model
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
-from mbn2c.ir.kernel import Kernel, Packed, Params, PixelStride, ScalarKernel
+from mbn2c.ir.kernel import Kernel, Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.row_map import RowMap
 from mbn2c.kernels import TABLES
 from mbn2c.kernels.scalar import table
@@ -46,7 +46,7 @@ class Toy(Operator):
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         params = Params(f"mbn_{self.name}_params", integers(*PARAMS))
         one = ScalarKernel(
-            self.name, params, self.pack, reads_slices=True, writes_slices=True, wants_place=self.wants_place
+            self.name, params, self.pack, reads_slices=always, writes_slices=True, wants_place=self.wants_place
         )
         return (one,)
 
@@ -222,4 +222,4 @@ def toys() -> Iterator[None]:
 
 def anywhere(kernels: Mapping[str, Kernel]) -> dict[str, Kernel]:
     """The kernels as if each could find its pixels anywhere: so that judges see views that C has no kernel for yet."""
-    return {name: replace(kernel, reads_slices=True, writes_slices=True) for name, kernel in kernels.items()}
+    return {name: replace(kernel, reads_slices=always, writes_slices=True) for name, kernel in kernels.items()}

@@ -12,7 +12,7 @@ from models import Builder
 from networks import quantized
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Parts
+from mbn2c.ir.kernel import Parts, PixelStride
 from mbn2c.ir.window import Window
 from mbn2c.kernels import lanes
 from mbn2c.kernels.arm_common import pixel_blocks
@@ -420,7 +420,7 @@ def test_windows(window: Window, fits: bool) -> None:
     kernel, stride = window.kernel, window.stride[1]
     assert lanes.depthwise_fields(node) == {"kernel_height": kernel[0], "kernel_width": kernel[1], "stride": stride}
     assert lanes.window_fields(node, graph) == {
-        "kernel_height": kernel[0], "row_bytes": 4 * kernel[1], "step_bytes": 4 * stride,
+        "kernel_height": kernel[0], "row_bytes": 4 * kernel[1], "step_bytes": PixelStride("conv2d_0", stride),
     }  # fmt: skip
     width = graph.tensors[node.outputs[0]].shape[2]
     assert [lanes.pixels_at_once(node, graph, most) for most in (1, 2, 99)] == [1, min(2, width), width]

@@ -68,7 +68,7 @@ def _width(plan: Plan, call: Call) -> int:
 
 def _field_value(plan: Plan, call: Call, value: int | str | ChannelStride | OutStride | PixelStride | Parts) -> str:
     if isinstance(value, PixelStride):
-        return str(plan.buffers[value.tensor].pixel_stride_bytes)
+        return str(plan.buffers[value.tensor].pixel_stride_bytes * value.pixels)
     if isinstance(value, ChannelStride):
         return str(plan.buffers[value.tensor].columns)
     if isinstance(value, OutStride):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed, Parts
+from mbn2c.ir.kernel import Packed, Parts, PixelStride
 from mbn2c.kernels.arm_common import (
     accumulator_range,
     channels_in,
@@ -25,7 +25,7 @@ from mbn2c.kernels.arm_common import (
     taps_in_order,
     window_of,
 )
-from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ops.base.packing import folded_bias, in_bytes
 
 # The odd channel of a pair is accumulated times 256 and shifted back.
 _ODD_LIMIT = 2**23
@@ -109,7 +109,11 @@ def _with_whole_groups(taps: np.ndarray) -> np.ndarray:
 
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
     """The stream of `pack_taps`, inputs padded with zeros to a multiple of 4."""
-    fields = {"in_channels": channels_in(node, graph), "out_channels": channels_out(node, graph)}
+    fields: dict[str, int | PixelStride] = {
+        "in_channels": channels_in(node, graph),
+        **in_bytes(node),
+        "out_channels": channels_out(node, graph),
+    }
     return conv_packed(
         node, graph, _stream(node, graph, _with_whole_groups(taps_in_order(node, graph))), CONV_PARTS, fields
     )

@@ -20,7 +20,7 @@ from mbn2c.kernels.arm_common import (
     window_of,
 )
 from mbn2c.ops.base.operator import quant_of
-from mbn2c.ops.base.packing import folded_bias, pixel_stride
+from mbn2c.ops.base.packing import folded_bias, in_bytes, pixel_stride
 
 _LARGEST_BLOCK = 8
 # Three bytes with sign.
@@ -142,6 +142,7 @@ def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
             "weights": "weights",
             "parts": INTERLEAVED_PARTS[window_of(node).stride[1]],
             "channels": weights.shape[2],
+            **in_bytes(node),
             "stride": window_of(node).stride[1],
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
             **pixel_stride(node),
@@ -189,6 +190,7 @@ def pack_interleaved_5x5(node: Node, graph: Graph) -> Packed:
             "weights": "weights",
             "parts": INTERLEAVED_5X5_PARTS[window_of(node).stride[1]],
             "channels": channels,
+            **in_bytes(node),
             "stride": window_of(node).stride[1],
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
             **pixel_stride(node),

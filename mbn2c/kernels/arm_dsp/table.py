@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed, Rates
+from mbn2c.ir.kernel import Kernel, Packed, Rates, always
 from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool, with_odd_channels
 from mbn2c.kernels.arm_dsp.conv import (
     accepts_1x1,
@@ -189,6 +189,7 @@ def _one_by_one(op: str) -> Kernel:
         "conv2d_1x1",
         pack_conv_1x1,
         accepts=accepts_1x1,
+        reads_slices=always,
         more_sources=(_CONV_CORE,),
         scratch_bytes=scratch_1x1,
         parts=parts_1x1,
@@ -218,6 +219,7 @@ def _depthwise_interleaved() -> Kernel:
         pack_depthwise_interleaved,
         more_sources=("arm_dsp/depthwise_interleaved_core.c",),
         accepts=accepts_interleaved,
+        reads_slices=always,
         parts=parts_depthwise_interleaved,
         rates=_INTERLEAVED_RATES,
     )
@@ -231,6 +233,7 @@ def _depthwise_interleaved_5x5() -> Kernel:
         pack_interleaved_5x5,
         more_sources=("arm_dsp/depthwise_5x5_interleaved_core.c",),
         accepts=accepts_interleaved_5x5,
+        reads_slices=always,
         parts=parts_interleaved_5x5,
         rates=_INTERLEAVED_5X5_RATES,
     )
@@ -259,6 +262,7 @@ QUADS = (
         "conv2d_1x1",
         pack_quads,
         accepts=accepts_quads,
+        reads_slices=always,
         more_sources=(_CONV_CORE,),
         scratch_bytes=scratch_quads,
         parts=parts_quads,
@@ -299,7 +303,7 @@ KERNELS = (
     replace(
         _row("max_pool2d", "max_pool2d", "", pack_max_pool, accepts=needs_no_border, rates=_MAX_POOL_RATES),
         params=MAX_POOL_PARAMS.name,
-        reads_slices=True,
+        reads_slices=always,
     ),
     _row("mul", "mul_vector", "mul_vector", pack_mul_vector, accepts=accepts_mul_vector, rates=_MUL_RATES),
     _row(

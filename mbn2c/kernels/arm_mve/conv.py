@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed, Parts
+from mbn2c.ir.kernel import Packed, Parts, PixelStride
 from mbn2c.kernels.arm_common import (
     channels_in,
     channels_out,
@@ -25,7 +25,7 @@ from mbn2c.kernels.arm_common import (
     taps_in_order,
     window_of,
 )
-from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ops.base.packing import folded_bias, in_bytes
 
 VECTOR_BYTES = 16
 # Scatter stores have offsets of 16 bits.
@@ -85,7 +85,11 @@ def _stream(node: Node, graph: Graph) -> np.ndarray:
 
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
     """The stream of `pack_taps`, without a gather."""
-    before = {"in_channels": channels_in(node, graph), "out_channels": channels_out(node, graph)}
+    before: dict[str, int | PixelStride] = {
+        "in_channels": channels_in(node, graph),
+        **in_bytes(node),
+        "out_channels": channels_out(node, graph),
+    }
     return conv_packed(node, graph, _stream(node, graph), CONV_PARTS, before)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed, Rates
+from mbn2c.ir.kernel import Kernel, Packed, Rates, always
 from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool, with_odd_channels
 from mbn2c.kernels.arm_mve.conv import (
     VECTOR_BYTES,
@@ -106,6 +106,7 @@ def _one_by_one(op: str) -> Kernel:
         "conv2d_1x1",
         pack_conv_1x1,
         accepts=accepts_1x1,
+        reads_slices=always,
         more_sources=(_CONV_CORE,),
         parts=parts_conv,
         writes_planar=writes_planar,
@@ -178,7 +179,7 @@ KERNELS = (
     replace(
         _row("max_pool2d", "max_pool2d", "", pack_max_pool, accepts=needs_no_border, rates=_MAX_POOL_RATES),
         params=MAX_POOL_PARAMS.name,
-        reads_slices=True,
+        reads_slices=always,
     ),
     _row("mul", "mul_vector", "mul_vector", pack_mul_vector, accepts=accepts_mul_vector, rates=_MUL_RATES),
     replace(

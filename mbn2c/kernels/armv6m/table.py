@@ -265,6 +265,7 @@ def _conv2d(
         scratch_bytes=scratch_bytes,
         more_sources=(f"armv6m/conv2d{variant}_core.c",),
         headers=_HEADERS,
+        reads_slices=lanes.reads_slices,
         writes_slices=True,
     )
 

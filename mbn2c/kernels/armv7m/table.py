@@ -92,6 +92,7 @@ def _conv2d(op: str) -> Kernel:
         scratch_bytes=conv2d_scratch_bytes,
         more_sources=("armv7m/conv2d_core.c",),
         headers=_HEADERS,
+        reads_slices=lanes.reads_slices,
         writes_slices=True,
     )
 

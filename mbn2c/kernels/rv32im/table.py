@@ -115,6 +115,7 @@ def _conv2d(op: str) -> Kernel:
         scratch_bytes=conv2d_scratch_bytes,
         more_sources=("rv32im/conv2d_core.c",),
         headers=_HEADERS,
+        reads_slices=lanes.reads_slices,
         writes_slices=True,
     )
 

@@ -19,13 +19,15 @@ def integers(*names: str) -> tuple[tuple[str, str, str], ...]:
     return tuple((INT32, name, "") for name in names)
 
 
-# What `pixel_stride` fills in.
+# What `in_bytes` and `pixel_stride` fill in.
+IN_BYTES = (INT32, "in_bytes", "from an input pixel to the next")
 PIXEL_STRIDE = (INT32, "pixel_stride", "bytes from an output pixel to the next")
 
 CONV_PARAMS = Params(
     "mbn_conv_params",
     (
         *integers("in_channels", "out_channels"),
+        IN_BYTES,
         PIXEL_STRIDE,
         *integers("kernel_height", "kernel_width", "stride", "dilation"),
         *integers("shift", "zero_point"),
@@ -55,6 +57,11 @@ def requantize_fields(node: Node, graph: Graph) -> dict[str, int]:
     return {"shift": requantize.shift, "zero_point": quant_of(graph, node.outputs[0]).zero_point}
 
 
+def in_bytes(node: Node) -> dict[str, PixelStride]:
+    """What every params struct says whose kernel can read a slice of wider pixels."""
+    return {"in_bytes": PixelStride(node.inputs[0])}
+
+
 def pixel_stride(node: Node) -> dict[str, PixelStride]:
     """What every params struct says whose kernel can write a slice of wider pixels."""
     return {"pixel_stride": PixelStride(node.outputs[0])}
@@ -82,6 +89,7 @@ def pack_conv(node: Node, graph: Graph, channel_axis: int) -> Packed:
     fields: dict[str, int | str | PixelStride] = {
         "in_channels": graph.tensors[node.inputs[0]].shape[3],
         "out_channels": graph.tensors[node.outputs[0]].shape[3],
+        **in_bytes(node),
         **pixel_stride(node),
         **window_fields(window),
         **requantize_fields(node, graph),

@@ -15,13 +15,13 @@ import numpy as np
 
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
-from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel
+from mbn2c.ir.kernel import Packed, Params, ScalarKernel, always
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.levels import INT8_LEVELS, tabulated
 from mbn2c.ops.base.operator import Bounds, ChannelSlice, OnnxOp, Operator, Shape, quant_of
-from mbn2c.ops.base.packing import INT8_ARRAY, INT32, PIXEL_STRIDE, integers, pixel_stride
+from mbn2c.ops.base.packing import IN_BYTES, INT8_ARRAY, PIXEL_STRIDE, in_bytes, integers, pixel_stride
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 from mbn2c.ops.select_channels.reading import IMPORTS, NAME, SelectAttributes, selected, shuffle
@@ -30,7 +30,7 @@ PARAMS = Params(
     "mbn_select_channels_params",
     (
         *integers("channels"),
-        (INT32, "in_bytes", "from an input pixel to the next"),
+        IN_BYTES,
         PIXEL_STRIDE,
         ("const int16_t *", "indices", "for each channel of the output that of the input"),
         (INT8_ARRAY, "table", "of its value, for -128 first; 0: it stays"),
@@ -46,7 +46,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "channels": len(attributes.channels),
-            "in_bytes": PixelStride(node.inputs[0]),
+            **in_bytes(node),
             **pixel_stride(node),
             "indices": "indices",
             "table": "table" if attributes.table is not None else 0,
@@ -188,7 +188,7 @@ class SelectChannels(Operator):
         return [read, _spelt(node, real, chosen), spell_quantize(chosen, output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("select_channels", PARAMS, _pack, reads_slices=True, writes_slices=True),)
+        return (ScalarKernel("select_channels", PARAMS, _pack, reads_slices=always, writes_slices=True),)
 
 
 def _index(output: str, channels: Sequence[int]) -> dict[str, np.ndarray]:

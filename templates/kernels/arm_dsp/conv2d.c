@@ -11,7 +11,7 @@ typedef void kernel(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const 
 static inline void run(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                        void *scratch, kernel *of_taps)
 {
-    const mbn_conv2d_1x1_arm_dsp_params taps = {p->weights,      p->parts,      p->taps,
+    const mbn_conv2d_1x1_arm_dsp_params taps = {p->weights,      p->parts,      p->taps,      p->taps,
                                                 p->out_channels, p->zero_point, p->out_stride};
     int8_t *columns = (int8_t *)scratch;
     const int8_t *const column_row[1] = {columns};

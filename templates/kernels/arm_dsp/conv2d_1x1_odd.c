@@ -35,7 +35,7 @@ void mbn_conv2d_1x1_odd_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const
     for (; count > 0; count--) {
         const int32_t acc = dot(in, p->in_channels, w + 2, (int32_t)w[0]);
         *out = (int8_t)mbn_ssat8(mbn_smmlar(acc, (int32_t)w[2 + pair_taps], p->zero_point));
-        in += p->in_channels;
+        in += p->in_bytes;
         out += pixel;
     }
 }

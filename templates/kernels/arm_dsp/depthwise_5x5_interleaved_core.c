@@ -5,7 +5,7 @@
  * the five weights of a kernel row of two channels lie in registers while its columns pass.
  *
  * Registers: sums r0 r1 (first pixel), r2 r3, r4 r5, weights r6 to r10, a column r11, r12 reads columns, lr is the step between
- * them. On the stack from sp: zero_point, out, out_stride, channels, five rows, weights_end, weights. */
+ * them. On the stack from sp: zero_point, out, out_stride, in_bytes, five rows, weights_end, weights. */
 #include "mbn_arm_asm.h"
 #include "mbn_arm_dsp.h"
 

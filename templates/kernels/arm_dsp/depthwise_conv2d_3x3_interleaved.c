@@ -9,11 +9,11 @@ void mbn_depthwise_conv2d_3x3_interleaved_s8_arm_dsp(const mbn_depthwise_interle
     const int32_t channels = p->channels;
     (void)scratch;
     for (int32_t done = 0; done < count; done += 2) {
-        const int32_t first = done * p->stride * channels;
+        const int32_t first = done * p->stride * p->in_bytes;
         const mbn_depthwise_pixels b = {p->zero_point,
                                         out + done * p->pixel_stride,
                                         p->pixel_stride,
-                                        channels,
+                                        p->in_bytes,
                                         {rows[0] + first, rows[1] + first, rows[2] + first},
                                         p->weights + channels / 4 * 26,
                                         p->weights};

@@ -9,14 +9,14 @@ void mbn_depthwise_conv2d_5x5_interleaved_s8_arm_dsp(const mbn_depthwise_5x5_arm
     const int32_t channels = p->channels;
     (void)scratch;
     for (int32_t done = 0; done < count;) {
-        const int32_t left = count - done, first = done * p->stride * channels;
+        const int32_t left = count - done, first = done * p->stride * p->in_bytes;
         /* Two and two are less than three and one. */
         const int32_t n = left == 4 ? 2 : left >= 3 ? 3 : left;
         mbn_depthwise_5x5_pixels b;
         b.zero_point = p->zero_point;
         b.out = out + done * p->pixel_stride;
         b.out_stride = p->pixel_stride;
-        b.channels = channels;
+        b.in_bytes = p->in_bytes;
         for (int i = 0; i < 5; i++) {
             b.rows[i] = rows[i] + first;
         }

@@ -5,7 +5,7 @@
  * channels of a column, is extended to two pairs, as the weights lie in memory: channels 0 2 and channels 1 3.
  *
  * Registers: weights r8 r9, column r10 r11, r12 reads columns, lr reads weights. On the stack from sp: zero_point, out, out_stride,
- * channels, three rows, weights_end. */
+ * in_bytes, three rows, weights_end. */
 #include "mbn_arm_asm.h"
 #include "mbn_arm_dsp.h"
 

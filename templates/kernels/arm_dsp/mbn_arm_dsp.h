@@ -99,7 +99,7 @@ typedef struct {
     int32_t zero_point;
     int8_t *out;
     int32_t out_stride; /* bytes between pixels */
-    int32_t channels;
+    int32_t in_bytes;   /* the same of the rows */
     const int8_t *rows[3];
     const uint32_t *weights_end;
     const uint32_t *weights;
@@ -116,7 +116,7 @@ typedef struct {
     int32_t zero_point;
     int8_t *out;
     int32_t out_stride; /* bytes between pixels */
-    int32_t channels;
+    int32_t in_bytes;   /* the same of the rows */
     const int8_t *rows[5];
     const uint32_t *weights_end;
     const uint32_t *weights;
@@ -174,6 +174,7 @@ typedef struct {
     const uint32_t *weights; /* packed: see mbn_conv_block */
     const mbn_conv_parts_arm_dsp *parts;
     int32_t in_channels;
+    int32_t in_bytes; /* from an input pixel to the next */
     int32_t out_channels;
     int32_t zero_point;
     int32_t out_stride; /* bytes between channels of a planar output row; or minus those between interleaved pixels */
@@ -236,6 +237,7 @@ typedef struct {
     const uint32_t *weights; /* per 4 channels: biases, 9 taps of (w0 w2) (w1 w3) as int16, multipliers */
     const mbn_depthwise_interleaved_parts_arm_dsp *parts;
     int32_t channels; /* a multiple of 4 */
+    int32_t in_bytes; /* from an input pixel to the next */
     int32_t stride;
     int32_t zero_point;
     int32_t pixel_stride; /* bytes between output pixels */
@@ -247,6 +249,7 @@ typedef struct {
     const uint32_t *weights;
     const mbn_depthwise_5x5_interleaved_parts_arm_dsp *parts;
     int32_t channels; /* a multiple of 4 */
+    int32_t in_bytes; /* from an input pixel to the next */
     int32_t stride;
     int32_t zero_point;
     int32_t pixel_stride; /* bytes between output pixels */

@@ -7,7 +7,7 @@ void mbn_conv2d_1x1_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int
 {
     const mbn_conv_parts_arm_mve *parts = p->parts;
     const int planar = p->out_stride > 0;
-    const int32_t in_channels = p->in_channels, out_channels = p->out_channels;
+    const int32_t in_channels = p->in_channels, in_bytes = p->in_bytes, out_channels = p->out_channels;
     const int32_t channel = planar ? p->out_stride : 1, pixel = planar ? 1 : -p->out_stride;
     const int32_t vectors = (in_channels + 15) >> 4;
     const int32_t pair_words = 12 + 8 * vectors;
@@ -30,13 +30,13 @@ void mbn_conv2d_1x1_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int
         offsets[8] = (uint16_t)(lanes | lanes << 8);
         b.out = out;
         b.x0 = in;
-        b.x1 = pixels > 1 ? in + in_channels : in;
-        b.x2 = pixels > 2 ? in + 2 * in_channels : in;
-        b.x3 = in + (pixels - 1) * in_channels;
+        b.x1 = pixels > 1 ? in + in_bytes : in;
+        b.x2 = pixels > 2 ? in + 2 * in_bytes : in;
+        b.x3 = in + (pixels - 1) * in_bytes;
         b.weights = p->weights;
         b.weights_end = p->weights + (out_channels >> 1) * pair_words;
         (vectors == 1 && pixels >= 3 ? parts->short_blocks[pixels - 3] : parts->blocks[pixels - 1])(&b);
-        in += pixels * in_channels;
+        in += pixels * in_bytes;
         out += pixels * pixel;
         count -= pixels;
     }

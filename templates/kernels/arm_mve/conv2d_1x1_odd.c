@@ -23,7 +23,7 @@ void mbn_conv2d_1x1_odd_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const
             acc = mbn_dot16(acc, in + 16 * v, (const int8_t *)(w + 8 + 8 * v));
         }
         *out = mbn_requantize(acc, w[8 + 8 * vectors], 32, p->zero_point);
-        in += p->in_channels;
+        in += p->in_bytes;
         out += pixel;
     }
 }

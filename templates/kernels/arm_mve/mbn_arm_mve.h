@@ -146,6 +146,7 @@ typedef struct {
     const int32_t *weights; /* packed: see mbn_conv_block_mve */
     const mbn_conv_parts_arm_mve *parts;
     int32_t in_channels;
+    int32_t in_bytes; /* from an input pixel to the next */
     int32_t out_channels;
     int32_t zero_point;
     int32_t out_stride; /* bytes between channels of a planar output row; or minus those between interleaved pixels */

@@ -9,7 +9,7 @@ void mbn_depthwise_conv2d_s8_scalar(const mbn_conv_params *p, const int8_t *cons
     const int32_t multiplier = p->out_channels / p->in_channels;
     (void)scratch;
     for (int32_t x = 0; x < count; x++) {
-        const int32_t first = x * p->stride * p->in_channels;
+        const int32_t first = x * p->stride * p->in_bytes;
         for (int32_t i = 0; i < p->in_channels; i++) {
             for (int32_t m = 0; m < multiplier; m++) {
                 const int32_t o = i * multiplier + m;
@@ -19,7 +19,7 @@ void mbn_depthwise_conv2d_s8_scalar(const mbn_conv_params *p, const int8_t *cons
                     const int8_t *in = rows[ky] + first + i;
                     for (int32_t kx = 0; kx < p->kernel_width; kx++) {
                         acc += *in * *w;
-                        in += p->dilation * p->in_channels;
+                        in += p->dilation * p->in_bytes;
                         w += p->out_channels;
                     }
                 }

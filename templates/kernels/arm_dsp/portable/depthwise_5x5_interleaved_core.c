@@ -12,7 +12,7 @@ static void pixels(const mbn_depthwise_5x5_pixels *b, int32_t count, int32_t str
                 int32_t acc = (int32_t)w[k];
                 for (int32_t tap = 0; tap < 25; tap++) {
                     const int32_t weight = k == 0 ? mbn_low16(w[2 + tap]) : mbn_high16(w[2 + tap]);
-                    acc += weight * b->rows[tap / 5][(x * stride + tap % 5) * b->channels + c + 2 * k];
+                    acc += weight * b->rows[tap / 5][(x * stride + tap % 5) * b->in_bytes + c + 2 * k];
                 }
                 b->out[x * b->out_stride + c + 2 * k] =
                     (int8_t)mbn_ssat8(mbn_smmlar(acc, (int32_t)w[27 + k], b->zero_point));

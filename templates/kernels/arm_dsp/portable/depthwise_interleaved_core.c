@@ -13,7 +13,7 @@ static void pixels(const mbn_depthwise_pixels *b, int32_t count, int32_t stride)
                 for (int32_t tap = 0; tap < 9; tap++) {
                     const uint32_t pair = w[4 + 2 * tap + k % 2];
                     const int32_t weight = k < 2 ? mbn_low16(pair) : mbn_high16(pair);
-                    acc += weight * b->rows[tap / 3][(x * stride + tap % 3) * b->channels + c + k];
+                    acc += weight * b->rows[tap / 3][(x * stride + tap % 3) * b->in_bytes + c + k];
                 }
                 b->out[x * b->out_stride + c + k] =
                     (int8_t)mbn_ssat8(mbn_smmlar(acc, (int32_t)w[22 + k], b->zero_point));
