@@ -72,6 +72,19 @@ def shuffle_that_ends_in_two_halves() -> Net:
     return _joined_again(net, left, net.conv(2, 2).x)
 
 
+@dialect("conv2d conv2d concat select_channels select_channels conv2d concat conv2d")
+def unit_after_a_unit() -> Net:
+    net = Net()
+    first, second = net.conv(3, 6).then("Relu").x, net.node("Conv", "x", net.random(6, 3, 1, 1), net.random(6))
+    net.node("Concat", first, second, axis=1)
+    net.then("Reshape", net.ints(1, 2, 6, 12, 12)).then("Transpose", perm=[0, 2, 1, 3, 4])
+    net.then("Reshape", net.ints(1, 12, 12, 12))
+    left = net.node("Split", net.x, net.ints(6, 6), outputs=2, axis=1)
+    net.x = f"{left}_1"
+    net.node("Concat", left, net.conv(6, 2).x, axis=1)
+    return net.conv(8, 4)
+
+
 @dialect("conv2d select_channels select_channels conv2d concat conv2d")
 def split_in_halves() -> Net:
     net = Net().conv(3, 4)
