@@ -1,7 +1,8 @@
 """What files have before the first layer and behind the last, in another spelling that means the same to a device.
 
 A choice between classes at the end is left out: the device returns the classes' values. A vector divided by its
-length is one LpNormalization, however it is spelt. A uint8 image that is cast to float32 at once is a float32 one.
+length is one LpNormalization, however it is spelt, and x / (1 + |x|) is Softsign. A uint8 image that is cast to float32
+at once is a float32 one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def rewrite_ends(model: ModelProto) -> tuple[ModelProto, tuple[Note, ...]]:
     changed = ModelProto()
     changed.CopyFrom(model)
     notes = (*_without_choice(changed), *_without_cast(changed))
-    if not _join_norms(changed) and not notes:
+    if not _join_groups(changed) and not notes:
         return model, ()
     drop_dead_nodes(changed.graph)
     return changed, notes
@@ -85,11 +86,11 @@ def _without_choice(model: ModelProto) -> Iterator[Note]:
         yield Note("choice", port.name, CHOICES[node.op_type])
 
 
-# --- the length of a vector ----------------------------------------------------------------------
+# --- what is divided by a function of itself ----------------------------------------------------------------------
 
 
-def _join_norms(model: ModelProto) -> bool:
-    """Put LpNormalization where a tensor is divided by the root of the sum of its squares along an axis."""
+def _join_groups(model: ModelProto) -> bool:
+    """Put LpNormalization where a tensor is divided by its length along an axis, and Softsign where by 1 + |x|."""
     found = False
     for number in range(len(model.graph.node)):
         node, links = model.graph.node[number], _Links(model)
@@ -99,7 +100,21 @@ def _join_norms(model: ModelProto) -> bool:
             names = {"name": node.name, "axis": axis, "p": 2}
             _put(model, node, helper.make_node("LpNormalization", [source], node.output[:1], **names))
             found = True
+        elif _is_softsign(links, node):
+            _put(model, node, helper.make_node("Softsign", node.input[:1], node.output[:1], name=node.name))
+            found = True
     return found
+
+
+def _is_softsign(links: _Links, node: NodeProto) -> bool:
+    """Whether it divides x by 1 + |x|."""
+    add = links.makers.get(node.input[1]) if node.op_type == "Div" else None
+    if add is None or add.op_type != "Add":
+        return False
+    ones = [links.numbers(name) for name in add.input]
+    magnitudes = [links.makers.get(name) for name in add.input]
+    has_one = any(one is not None and (one == 1).all() for one in ones)
+    return has_one and any(m is not None and m.op_type == "Abs" and m.input[0] == node.input[0] for m in magnitudes)
 
 
 def _norm_of(links: _Links, node: NodeProto) -> tuple[str, int] | None:

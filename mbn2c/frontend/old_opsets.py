@@ -8,7 +8,7 @@ from mbn2c.frontend.limits import inferred
 
 # The oldest opset that importer and ONNX Runtime know.
 OLDEST_OPSET = 7
-_BROADCASTING = ("Add", "Sub", "Mul", "Div", "Pow")
+_BROADCASTING = ("Add", "Sub", "Mul", "Div", "Pow", "PRelu")
 
 
 def to_known_opset(model: ModelProto) -> ModelProto:
@@ -25,16 +25,20 @@ def to_known_opset(model: ModelProto) -> ModelProto:
 def _spread_constants(model: ModelProto) -> None:
     """Constants that are broadcast from an axis on get the axes behind it: the converter puts them elsewhere.
 
-    source  ONNX operators Add and others before opset 7, attributes axis and broadcast
+    source  ONNX operators Add and others before opset 7, attributes axis and broadcast; PRelu
     """
     ranks = {port.name: len(port.type.tensor_type.shape.dim) for port in (*model.graph.input, *inferred(model))}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        if node.op_type == "PRelu":
+            attributes["axis"] = 1  # its slopes are of the channels
         if node.op_type not in _BROADCASTING or "axis" not in attributes or node.input[1] not in constants:
             continue
         array, rank = numpy_helper.to_array(constants[node.input[1]]), ranks.get(node.input[0], 0)
         axis = attributes["axis"] + (rank if attributes["axis"] < 0 else 0)
+        if node.op_type == "PRelu" and array.size == 1:
+            continue
         missing = rank - axis - array.ndim
         if missing < 0:
             continue

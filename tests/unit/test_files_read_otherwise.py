@@ -56,6 +56,8 @@ def _of_opset(opset: int) -> ModelProto:
         "Mul", net.weight(scale if is_old else scale.reshape(4, 1, 1)), **_if(is_old, broadcast=1, axis=1)
     )
     net.batch_norm(4, **_if(is_old, is_test=1)).then("Relu").then("Dropout", **_if(is_old, is_test=1))
+    slopes = net.rng.normal(size=4)
+    net.conv(4, 4).then("PRelu", net.weight(slopes if is_old else slopes.reshape(4, 1, 1)))
     net.then("GlobalAveragePool").then("Flatten")
     return net.then("Gemm", net.random(5, 4), net.random(5), transB=1, **_if(is_old, broadcast=1)).model()
 

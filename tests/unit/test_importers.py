@@ -11,6 +11,7 @@ from mbn2c.errors import ModelError
 from mbn2c.frontend.operators import IN_ORDER, Importers
 from mbn2c.frontend.operators.relabel import RELABELS, TAILS
 from mbn2c.ir.axes import NCHW, Value, labeled
+from mbn2c.ir.graph import Node
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.builder import Builder
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName, OnnxNode
@@ -73,18 +74,20 @@ def test_what_only_quantized_graphs_have_comes_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "is_offered", "made", "tail"),
+    ("ends", "layers", "is_offered", "made", "tail"),
     [
-        (frozenset({"y"}), True, [], "sigmoid"),
-        (frozenset(), True, ["gate"], ""),
-        (frozenset(), False, [], "sigmoid"),
+        (frozenset({"y"}), ["layer"], True, ["layer"], "sigmoid"),
+        (frozenset({"y"}), [], True, ["gate"], ""),  # a network of nothing else
+        (frozenset(), ["layer"], True, ["layer", "gate"], ""),
+        (frozenset(), ["layer"], False, ["layer"], "sigmoid"),
     ],
 )
 def test_a_tail_is_split_off_at_the_end_and_where_no_operator_makes_it(
-    ends: frozenset[str], is_offered: bool, made: list[str], tail: str
+    ends: frozenset[str], layers: list[str], is_offered: bool, made: list[str], tail: str
 ) -> None:
     offers: list[Mapping[OnnxName, Importer]] = [{("", "Sigmoid"): make_gate}] if is_offered else []
     call = call_of("Sigmoid", "a", ends=ends)
+    call.builder.nodes.extend(Node(layer, layer, ("a",), ("a",)) for layer in layers)
     value = Importers([*offers, TAILS], RELABELS, TAILS).translate(call)
     assert ([node.op for node in call.builder.nodes], value.tail) == (made, tail)
 

@@ -63,7 +63,9 @@ class Importers(Generic[SomeCall]):
 
     def _in_turn(self, call: SomeCall) -> Sequence[Callable[[SomeCall], Value | Declined]]:
         name = (call.node.domain, call.op)
-        if name in self._at_the_end and call.node.outputs[0] in call.builder.ends:
+        is_end = name in self._at_the_end and call.node.outputs[0] in call.builder.ends
+        # A network of nothing else is a network all the same, if an operator takes it.
+        if is_end and call.builder.nodes:
             return [self._at_the_end[name]]
         return self._importers.get(name, [])
 
