@@ -15,25 +15,16 @@ from mbn2c.tasks.tails import BEHIND_OUTPUTS, TAIL_OF_OPERATOR, TAILS
 
 # Operators that only change how a tensor is looked at, so that they may stand behind a tail too.
 PASS_ON = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-_ENLARGE = "networks that enlarge a map are not supported yet"
 _HINTS = {
     **BEHIND_OUTPUTS,
     **{tail.operator: "it may only end the network" for tail in TAILS.values() if tail.over_classes},
-    "Resize": _ENLARGE,
-    "Upsample": _ENLARGE,
 }
 _OUTSIDE = "leave what is behind the last layer to your program"
-_ENLARGE_OUTSIDE = "let the small map be the output, and enlarge it in your program"
-_HINTS_AT_THE_END = {
-    **BEHIND_OUTPUTS,
-    "Resize": _ENLARGE_OUTSIDE,
-    "Upsample": _ENLARGE_OUTSIDE,
-}
 
 
 def hint_for(kind: str, at_the_end: bool = False) -> str:
     """What to do about an operator; at_the_end: no layer with weights comes after it."""
-    return _HINTS_AT_THE_END.get(kind, _OUTSIDE) if at_the_end else _HINTS.get(kind, SUPPORTED)
+    return BEHIND_OUTPUTS.get(kind, _OUTSIDE) if at_the_end else _HINTS.get(kind, SUPPORTED)
 
 
 def refuse_unsupported(nodes: Sequence[NodeProto], constants: Iterable[str]) -> None:

@@ -17,7 +17,6 @@ from mbn2c.targets import load_core
 
 # What a file that does not compile is refused with.
 REFUSED = {
-    "pt_legacy_op13_deeplabv3_97": "Resize",
     "pt_legacy_op13_ssdlite_v2": "Reshape: the axis order cannot be resolved",
 }
 FOLDER = SHARED / "models" / "exporters"

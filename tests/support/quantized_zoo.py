@@ -191,9 +191,10 @@ def grouped() -> Net:
 
 
 def pools() -> Net:
-    """Max pools whose pads could be the largest, and a global one."""
+    """Max pools whose pads could be the largest, and a global one; a map is enlarged in between."""
     net = Net(shape=(1, 3, 13, 12)).conv(3, 8).then("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     net.conv(8, 8).then("Relu").then("MaxPool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    net.then("Resize", "", net.weight([1.0, 1, 2, 3]), mode="nearest").conv(8, 8)
     return net.then("GlobalMaxPool").conv(8, 4, k=1)
 
 

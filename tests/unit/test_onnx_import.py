@@ -233,7 +233,6 @@ def test_refused(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("pt_legacy_op13_deeplabv3_97", "operator Resize is not supported"),
         ("ort_qdq_int8_perchannel_v2", "already quantized"),
         ("ort_qoperator_int8_perchannel_v2", "already quantized"),
         ("tflite_tf2onnx_op13_vww_int8_qdq", "already quantized"),

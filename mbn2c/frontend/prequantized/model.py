@@ -31,6 +31,7 @@ from mbn2c.ir.graph import Graph, Note, Port
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.call import MICROSOFT
 from mbn2c.ops.base.prequantized.float_layers import left_in_float
+from mbn2c.ops.base.prequantized.integer_sums import integer_sum_imports
 from mbn2c.ops.base.prequantized.values import (
     FOLD_FIRST,
     Meaning,
@@ -45,6 +46,7 @@ _RELABELS = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose"
 _PASS_ON = (*_RELABELS, "QuantizeLinear", "DequantizeLinear")
 _IMPORTERS: Importers[PrequantizedCall] = Importers(
     offers=[
+        integer_sum_imports(),
         {(domain, "QuantizeLinear"): quantizers.quantize for domain in ("", MICROSOFT)},
         *(operator.prequantized_imports() for operator in IN_ORDER),
     ],
@@ -122,7 +124,10 @@ def _convert(model: ModelProto, name: str, content: bytes, fused: bytes) -> Preq
     if len(entrances) != 1:
         raise ModelError(f"the model has {len(entrances)} inputs", where=f"model '{name}'", hint="one image input")
     in_float = {tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
-    unquantized_layers = [n for n in model.graph.node if n.op_type in WEIGHTED and in_float.intersection(n.input[1:2])]
+    # Whose sums are of integers: `integer_sums` takes what multiplies them from the right, or refuses it.
+    sums = {n.output[0] for n in model.graph.node if n.op_type == "MatMul" and n.input[0] in in_float}
+    layers = [n for n in model.graph.node if n.op_type in WEIGHTED and n.input[0] not in sums]
+    unquantized_layers = [n for n in layers if in_float.intersection(n.input[1:2])]
     if unquantized_layers:
         raise left_in_float([view_of(node) for node in unquantized_layers])
     entrance = entrances[0]

@@ -52,14 +52,12 @@ def dequantize(call: PrequantizedCall) -> Value:
 def quantize(call: PrequantizedCall) -> Value | Declined:
     """The end of real numbers: makes the float32 layer before it, or says what a tensor's int8 values stand for.
 
-    Declines a function between DequantizeLinear and QuantizeLinear, and a sum of integers.
+    Declines a function between DequantizeLinear and QuantizeLinear.
     """
     builder = call.builder
     x, meaning = call.value(0, after_tail=True), call.meaning(0)
     if not meaning.is_real:
         raise call.refuse("QuantizeLinear of integers")
-    if x.tensor in builder.sums:
-        return Declined()
     y_in_file = call.file_quant(1, 2)
     if x.tail:
         builder.meanings[call.node.outputs[0]] = Meaning(False, y_in_file.unsigned)

@@ -50,7 +50,7 @@ from mbn2c.ops.base.packing import (
     sum_bytes,
     window_fields,
 )
-from mbn2c.ops.base.prequantized.integer_sums import spell_integer_sum
+from mbn2c.ops.base.prequantized.integer_sums import spell_convolution_sum
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.reading import read_reduction
 from mbn2c.ops.base.requantize import first_channel, is_in_float
@@ -226,7 +226,7 @@ class AveragePool2d(Operator):
         if not node.attributes.counts_all:
             _, which = entries(node.attributes, height, width)
             multiplier = node.attributes.requantize.scale[which][None, None]
-            return spell_integer_sum(graph, x, output, (f"{output}__ones", ones), multiplier, attributes)
+            return spell_convolution_sum(graph, x, output, (f"{output}__ones", ones), multiplier, attributes)
         name = node.inputs[1]
         scales = np.full(channels, scale_of(quant_of(graph, name)), np.float32)
         return [spell_qlinear_conv(graph, x, output, (name, ones, scales), None, attributes)]

@@ -12,9 +12,9 @@ from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Activation, Window
 from mbn2c.numerics import INT8_MAX, INT8_MIN, search_requantize
 from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes, entries, read_average_pool
-from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
+from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName, OnnxNode
 from mbn2c.ops.base.guarded import guard_float_mean, guard_staircase
-from mbn2c.ops.base.prequantized.integer_sums import SUM, begin_sum, integer_sum_imports
+from mbn2c.ops.base.prequantized.integer_sums import begin_sum, constant_of, emit_sum
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, call_done, choose_requantize, limits, unfinished
 from mbn2c.ops.base.prequantized.orders import mean_order
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
@@ -36,8 +36,7 @@ def prequantized_imports() -> dict[OnnxName, PrequantizedImporter]:
         ("", "ReduceMean"): _float_average_pool,
         (MICROSOFT, "QLinearAveragePool"): _qlinear_average_pool,
         (MICROSOFT, "QLinearGlobalAveragePool"): _qlinear_global_average_pool,
-        ("", SUM): _integer_sum,
-        **integer_sum_imports(),
+        ("", "ConvInteger"): _integer_sum,
     }
 
 
@@ -224,21 +223,19 @@ def _integer_sum(call: PrequantizedCall) -> Value | Declined:
     if weights.shape[:2] != (channels, 1) or call.integer("group", 1) != channels or (weights != 1).any():
         return Declined(f"{call.op} of something else than ones is not supported")
     window = read_window(call, kernel_shape(call), height, width)
-    rows, columns = window.output_size(height, width)
-    extents = (1, rows, columns, channels)
-    output = call.builder.activation(call.node.outputs[0], extents, call)
+    size = window.output_size(height, width)
 
-    def finish(multiplier: np.ndarray, zero_point: int) -> Node:
-        factors = np.broadcast_to(multiplier, (1, 1, rows, columns))[0, 0]
+    def finish(end: PrequantizedCall, x: Value, steps: tuple[OnnxNode, ...], zero_point: int) -> Value:
+        factors = np.broadcast_to(constant_of(end, steps[-1], 1), (1, 1, *size))[0, 0]
         attributes, scale = _found_in(call, factors, window, height, width)
         bound = np.full(len(scale), 255 * window.kernel[0] * window.kernel[1])
         found = search_requantize(scale, zero_point, bound)
         if found is None:
             raise call.refuse(f"{call.op} with multipliers that no integers replace is not supported", GIVE_FLOAT)
         requantize = prove_requantize(scale, *found, zero_point, bound, call.where)
-        return Node(call.name, "average_pool2d", (x.tensor,), (output,), replace(attributes, requantize=requantize))
+        return emit_sum(end, "average_pool2d", x, (*size, channels), replace(attributes, requantize=requantize))
 
-    return begin_sum(call, _pooled(output, extents), finish)
+    return begin_sum(call, x, finish)
 
 
 def _found_in(

@@ -92,8 +92,21 @@ class FileQuant:
 
 # Completes a layer that the file computes in float32, once the QuantizeLinear behind it is known.
 Finish = Callable[[FileQuant, Activation | None], Node]
-# The node of a sum of integers, given its multipliers (float32, NCHW or broadcast to it) and its output's zero point.
-FinishSum = Callable[[np.ndarray, int], Node]
+# Makes the node of a sum of integers: (call of its QuantizeLinear, x, its steps, its output's zero point) -> output.
+FinishSum = Callable[["PrequantizedCall", Value, tuple[OnnxNode, ...], int], Value]
+
+
+@dataclass(frozen=True)
+class IntegerSum:
+    """A sum of the file that waits for its QuantizeLinear; see `integer_sums`.
+
+    steps     the nodes that make it, in order, so far
+    unsigned  its input is uint8 in the file
+    """
+
+    steps: tuple[OnnxNode, ...]
+    finish: FinishSum
+    unsigned: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +147,7 @@ class PrequantizedBuilder(Builder):
     meanings   by ONNX name, as `values`
     quants     of the Graph's activations, as far as known
     unfinished float layers that still wait for their QuantizeLinear, by output tensor
-    sums       likewise sums of integers, see `integer_sums`
+    sums       of integers, likewise, by ONNX name
     ties       of the Graph's activations: what must have the same quantization
     ends       ONNX names after which no layer comes, as `tails.ends_of`
     """
@@ -147,7 +160,7 @@ class PrequantizedBuilder(Builder):
     ties: dict[str, list[str]] = field(default_factory=dict)
     probes: dict[str, Probe] = field(default_factory=dict)
     unfinished: dict[str, Finish] = field(default_factory=dict)
-    sums: dict[str, FinishSum] = field(default_factory=dict)
+    sums: dict[str, IntegerSum] = field(default_factory=dict)
     dequantized_constants: dict[str, PrequantizedConstant] = field(default_factory=dict)
     float_layers: list[str] = field(default_factory=list)
 
