@@ -16,10 +16,10 @@ from mbn2c.ir.axes import NCHW, Value, labeled
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.window import Window
-from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.numerics import INT8_MIN
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case, same_window
-from mbn2c.ops.base.levels import INT8_LEVELS, tabulated
+from mbn2c.ops.base.copying import copy_table, is_table, looked_up, tied_input
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, onnx_window, quant_of, spread, taps, windowed_shape
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
@@ -92,9 +92,7 @@ class MaxPool2d(Operator):
         return True
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
-        table = node.attributes.table
-        fits = table is None or (len(table) == 256 and all(INT8_MIN <= entry <= INT8_MAX for entry in table))
-        return "" if fits else "the table does not map int8 to int8"
+        return "" if is_table(node.attributes.table) else "the table does not map int8 to int8"
 
     def cases(self) -> Mapping[str, Case]:
         def case(x: Shape, window: Window | None = None) -> Case:
@@ -155,25 +153,14 @@ class MaxPool2d(Operator):
     def tie_quants(
         self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
     ) -> Mapping[str, Quant]:
-        """An input that nobody else reads is rounded to the output's steps at once. Not one that ends in a clamp, which
-        its own range does, unless the output's range ends there, too."""
-        x, y = node.inputs[0], quants[node.outputs[0]]
-        if len(graph.consumers[x]) > 1 or x not in graph.producer or graph.is_output(x):
-            return {}
-        clamp = getattr(graph.producer[x].attributes, "activation", None)
-        is_relu = clamp is not None and (clamp.low, clamp.high) == (0, np.inf)
-        return {x: y} if clamp is None or (is_relu and y.zero_point == INT8_MIN) else {}
+        return tied_input(node, graph, quants)
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
-        table = tabulated(lambda real: real, quants[node.inputs[0]], quants[node.outputs[0]])
-        is_same = np.array_equal(table, INT8_LEVELS)
-        attributes = replace(node.attributes, table=None if is_same else tuple(int(entry) for entry in table))
-        return replace(node, attributes=attributes), []
+        table = copy_table(quants[node.inputs[0]], quants[node.outputs[0]])
+        return replace(node, attributes=replace(node.attributes, table=table)), []
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        largest = _largest(inputs[0], node.attributes.window, INT8_MIN)
-        table = node.attributes.table
-        return largest if table is None else np.array(table, np.int8)[largest.astype(np.int64) - INT8_MIN]
+        return looked_up(node.attributes.table, _largest(inputs[0], node.attributes.window, INT8_MIN))
 
     def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
         """The pads among the windows hold the zero point, which might be the largest: they are left out."""

@@ -16,10 +16,10 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel
 from mbn2c.ir.row_map import RowMap
-from mbn2c.numerics import INT8_MAX, INT8_MIN, prove_scales
+from mbn2c.numerics import prove_scales
 from mbn2c.ops.base.call import Importer, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.levels import INT8_LEVELS, tabulated
+from mbn2c.ops.base.copying import copy_table, is_table, looked_up, tied_input
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, INT32_ARRAY, integers, requantize_fields
 from mbn2c.ops.base.prequantized.integer_sums import spell_matrix_sum
@@ -140,11 +140,10 @@ class Resize2d(Operator):
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
         attributes = node.attributes
-        table, requantize = attributes.table, attributes.requantize
-        fits = table is None or (len(table) == 256 and all(INT8_MIN <= entry <= INT8_MAX for entry in table))
         is_linear = attributes.mode == LINEAR
         is_known = is_linear or attributes.mode == NEAREST
-        return "" if fits and is_known and is_linear == (requantize is not None) else "it cannot be resized so"
+        fits = is_known and is_table(attributes.table) and is_linear == (attributes.requantize is not None)
+        return "" if fits else "it cannot be resized so"
 
     def cases(self) -> Mapping[str, Case]:
         def case(x: Shape, size: tuple[int, int], mode: str, *how: str) -> Case:
@@ -227,20 +226,12 @@ class Resize2d(Operator):
     def tie_quants(
         self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
     ) -> Mapping[str, Quant]:
-        """An input that nobody else reads and that ends in no clamp is rounded to the output's steps at once."""
-        x = node.inputs[0]
-        if len(graph.consumers[x]) > 1 or x not in graph.producer or graph.is_output(x):
-            return {}
-        is_free = getattr(graph.producer[x].attributes, "activation", None) is None
-        return {x: quants[node.outputs[0]]} if is_free else {}
+        return tied_input(node, graph, quants)
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         x, y = quants[node.inputs[0]], quants[node.outputs[0]]
         if node.attributes.mode == NEAREST:
-            table = tabulated(lambda real: real, x, y)
-            is_same = np.array_equal(table, INT8_LEVELS)
-            entries = None if is_same else tuple(int(entry) for entry in table)
-            return replace(node, attributes=replace(node.attributes, table=entries)), []
+            return replace(node, attributes=replace(node.attributes, table=copy_table(x, y))), []
         parts = np.prod([axis.parts for axis in _axes(node, graph)])
         bound = np.array([255 * parts])
         proved = prove_scales(scale_of(x), np.array([1 / parts]), scale_of(y), y.zero_point, bound)
@@ -250,7 +241,7 @@ class Resize2d(Operator):
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         rows, columns = _axes(node, graph)
         if node.attributes.mode == NEAREST:
-            return _looked_up(node, inputs[0][:, rows.nearest][:, :, columns.nearest])
+            return looked_up(node.attributes.table, inputs[0][:, rows.nearest][:, :, columns.nearest])
         return self._blended(node, graph, inputs[0], rows.matrix, columns.matrix)
 
     def _blended(self, node: Node, graph: Graph, x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -261,7 +252,7 @@ class Resize2d(Operator):
     def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
         rows, columns = _axes(node, graph)
         if node.attributes.mode == NEAREST:
-            return _looked_up(node, windows[0][0, 0, columns.nearest])
+            return looked_up(node.attributes.table, windows[0][0, 0, columns.nearest])
         weight = rows.weights[y][1]
         two = np.array([[rows.parts - weight, weight]])
         return self._blended(node, graph, windows[0], two, columns.matrix)[0, 0]
@@ -281,8 +272,3 @@ class Resize2d(Operator):
         nearest = ScalarKernel("resize2d_nearest", NEAREST_PARAMS, _pack_nearest, _is_nearest)
         linear = ScalarKernel("resize2d_linear", LINEAR_PARAMS, _pack_linear, wants_place=True)
         return tuple(replace(kernel, reads_slices=True, writes_slices=True) for kernel in (nearest, linear))
-
-
-def _looked_up(node: Node, values: np.ndarray) -> np.ndarray:
-    table = node.attributes.table
-    return values if table is None else np.array(table, np.int8)[values.astype(np.int64) - INT8_MIN]
