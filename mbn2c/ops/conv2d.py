@@ -145,13 +145,14 @@ def _import_fused_conv(call: OnnxCall) -> Value | Declined:
     source  ONNX Runtime contrib operators, FusedConv
     """
     is_alone = not call.has(3) and call.text("activation", "") == ""
-    made = import_convolution(call, _layer_of_either, part="" if is_alone else "conv")
+    made = import_convolution(call, layer_of_any, part="" if is_alone else "conv")
     if isinstance(made, Declined):
         return made
     return _fused_activation(call, add_values(call, made, call.value(3), "add") if call.has(3) else made)
 
 
-def _layer_of_either(convolution: Convolution) -> Layer | Declined:
+def layer_of_any(convolution: Convolution) -> Layer | Declined:
+    """A convolution as a layer of the operator that takes it."""
     made = (operator.layer_of(convolution) for operator in (Conv2d(), DepthwiseConv2d(), GroupedConv2d()))
     return next(layer for layer in made if isinstance(layer, Layer))
 

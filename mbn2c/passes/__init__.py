@@ -17,11 +17,13 @@ from mbn2c.passes.fold_channel_order import fold_channel_order
 from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.passes.fuse_activation import fuse_activation
 from mbn2c.passes.lower_operators import lower_operators
+from mbn2c.passes.move_before_copies import move_before_copies
 from mbn2c.passes.recognise_operators import recognise_operators
 from mbn2c.passes.remove_constant_channels import remove_constant_channels
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     recognise_operators,  # before anything else takes one of the nodes that an operator is spelt in
+    move_before_copies,  # so that the layer before a rearrangement takes the batch norm and the clamp behind it
     fold_pad,  # now: a batch norm may move across a convolution only when its pads are known
     fold_batch_norm,  # before activations are fused: y = s * conv + t needs the bare convolution
     lower_operators,  # what could not be folded becomes a 1x1 depthwise convolution, ...

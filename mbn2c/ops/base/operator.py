@@ -82,6 +82,7 @@ class Operator:
                           scaled and moved channels
     mixes_channels        every output channel sees every input channel
     carries_activation    its attributes have an `activation`, where a clamp behind it may go
+    moves_values          its output holds values of its input and no others, see `of_input`
     sums_channels         output channel c is a sum or mean of pixels of the inputs' channels c: scaling channel c of
                           all inputs by s, of either sign, scales the output's by s, and without pads a shift of
                           each input shifts the output by the shifts' sum
@@ -99,6 +100,7 @@ class Operator:
     is_function: bool = False
     mixes_channels: bool = False
     carries_activation: bool = False
+    moves_values: bool = False
     sums_channels: bool = False
 
     # --- import ----------------------------------------------------------------------------------
@@ -248,6 +250,10 @@ class Operator:
         Asked of imported Graphs, float32 and int8; None if there is no such group.
         """
         return None
+
+    def of_input(self, node: Node, graph: Graph, values: np.ndarray) -> np.ndarray:
+        """A number for each channel of the output -> the same for those of the input, if it only moves values."""
+        raise AssertionError(f"{self.name} does not only move values")
 
     # --- rewriting -------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from onnx_models import (
     heads,
     layouts,
     padding,
+    sizes,
 )
 from onnx_models.heads import head_pool_flatten_gemm
 from onnx_models.net import DIALECTS, Net, dialect
@@ -30,5 +31,6 @@ _MODULES = (
     heads,
     layouts,
     padding,
+    sizes,
 )
 __all__ = ["DIALECTS", "Net", "dialect", "head_pool_flatten_gemm"]

@@ -1,0 +1,204 @@
+"""depth_to_space: the channels of a pixel become a block of pixels with fewer channels; the border may be cropped.
+
+input    x [1, H, W, C * block * block]
+output   [1, H * block - top - bottom, W * block - left - right, C]
+source   ONNX operator DepthToSpace, and a Slice over height and width behind it. ConvTranspose is a convolution that
+         makes all pixels of a block as channels, and this
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel
+from mbn2c.ir.row_map import RowMap
+from mbn2c.ops.base.call import Importer, OnnxName
+from mbn2c.ops.base.case import Case
+from mbn2c.ops.base.copying import copy_table, is_table, looked_up, tied_input
+from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of
+from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
+from mbn2c.ops.base.prequantized.values import PrequantizedImporter
+from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.crop2d import Crop2dAttributes, spell_crop
+from mbn2c.ops.depth_to_space.attributes import DepthToSpaceAttributes
+from mbn2c.ops.depth_to_space.reading import onnx_imports, prequantized_imports
+
+PARAMS = Params(
+    "mbn_depth_to_space_params",
+    (
+        (INT32, "channels", "of the output"),
+        (INT32, "in_bytes", "from an input pixel to the next"),
+        (INT32, "out_bytes", "from an output pixel to the next"),
+        *integers("block", "top", "left"),
+        (INT32, "part_step", "from the first channel of a pixel of the block to that of the next one"),
+        (INT32, "channel_step", "from a channel to the next one of the same pixel"),
+        (INT8_ARRAY, "table", "what each value becomes, for -128 first; 0: it stays itself"),
+    ),
+)
+
+
+def _pack(node: Node, graph: Graph) -> Packed:
+    attributes, x, output = node.attributes, node.inputs[0], node.outputs[0]
+    channels = graph.tensors[output].shape[3]
+    steps = (1, attributes.block**2) if attributes.is_channels_first else (channels, 1)
+    fields: dict[str, int | str | PixelStride] = {
+        "channels": channels,
+        "in_bytes": PixelStride(x),
+        "out_bytes": PixelStride(output),
+        "block": attributes.block,
+        "top": attributes.crop[0],
+        "left": attributes.crop[1],
+        "part_step": steps[0],
+        "channel_step": steps[1],
+    }
+    if attributes.table is None:
+        return Packed({**fields, "table": 0})
+    return Packed({**fields, "table": "table"}, {"table": np.array(attributes.table, np.int8)})
+
+
+class DepthToSpace(Operator):
+    """Channels become blocks of pixels."""
+
+    name = "depth_to_space"
+    in_words = "depth to space"
+    attributes = DepthToSpaceAttributes
+    moves_values = True
+
+    def onnx_imports(self) -> Mapping[OnnxName, Importer]:
+        return onnx_imports()
+
+    def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
+        return prequantized_imports()
+
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        block, (top, left, bottom, right) = node.attributes.block, node.attributes.crop
+        _, height, width, channels = shapes[0]
+        shape = (1, height * block - top - bottom, width * block - left - right, channels // block**2)
+        fits = len(shapes) == 1 and block >= 2 and channels % block**2 == 0 and min(node.attributes.crop) >= 0
+        return shape if fits and min(shape) >= 1 else None
+
+    def row_maps(self, node: Node, graph: Graph, number: int) -> tuple[RowMap, RowMap]:
+        """A row is made of a whole row."""
+        rows = RowMap(denominator=node.attributes.block, phase=node.attributes.crop[0])
+        return rows, RowMap(graph.tensors[node.inputs[0]].shape[2], 0)
+
+    def needs(self, node: Node, graph: Graph, number: int, axis: int, position: int) -> tuple[int, ...]:
+        if axis:
+            return tuple(range(graph.tensors[node.inputs[0]].shape[2]))
+        return ((position + node.attributes.crop[0]) // node.attributes.block,)
+
+    def check_attributes(self, node: Node, graph: Graph) -> str:
+        return "" if is_table(node.attributes.table) else "the table does not map int8 to int8"
+
+    def cases(self) -> Mapping[str, Case]:
+        def case(x: Shape, *how: object) -> Case:
+            return Case((x,), DepthToSpaceAttributes(*how))  # type: ignore[arg-type]
+
+        return {
+            "2x2": case((1, 3, 4, 12), 2),
+            "2x2, channels first": case((1, 3, 4, 12), 2, (0, 0, 0, 0), True),
+            "3x3, cropped": case((1, 3, 3, 18), 3, (1, 2, 0, 1)),
+            "2x2, cropped, channels first": case((1, 4, 3, 8), 2, (1, 1, 1, 0), True),
+        }
+
+    def recognise(self, node: Node, graph: Graph) -> Graph | None:
+        """A crop behind it."""
+        if not isinstance(node.attributes, Crop2dAttributes) or node.attributes.table is not None:
+            return None
+        before = graph.producer.get(node.inputs[0])
+        is_alone = len(graph.consumers[node.inputs[0]]) == 1 and not graph.is_output(node.inputs[0])
+        if before is None or before.op != self.name or not is_alone:
+            return None
+        top, left, bottom, right = (a + b for a, b in zip(before.attributes.crop, node.attributes.crop, strict=True))
+        attributes = replace(before.attributes, crop=(top, left, bottom, right))
+        whole = replace(before, outputs=node.outputs, attributes=attributes)
+        return graph.rebuild(nodes=[whole if one is before else one for one in graph.nodes if one is not node])
+
+    def of_input(self, node: Node, graph: Graph, values: np.ndarray) -> np.ndarray:
+        parts = node.attributes.block**2
+        return np.repeat(values, parts) if node.attributes.is_channels_first else np.tile(values, parts)
+
+    # --- float32 ---
+
+    def _moved(self, node: Node, x: np.ndarray) -> np.ndarray:
+        """Uncropped; any type."""
+        images, height, width, channels = x.shape
+        block = node.attributes.block
+        if node.attributes.is_channels_first:
+            parts = x.reshape(images, height, width, channels // block**2, block, block).transpose(0, 1, 4, 2, 5, 3)
+        else:
+            parts = x.reshape(images, height, width, block, block, channels // block**2).transpose(0, 1, 3, 2, 4, 5)
+        return parts.reshape(images, height * block, width * block, -1)
+
+    def _made(self, node: Node, x: np.ndarray) -> np.ndarray:
+        top, left, bottom, right = node.attributes.crop
+        moved = self._moved(node, x)
+        return np.ascontiguousarray(moved[:, top : moved.shape[1] - bottom, left : moved.shape[2] - right])
+
+    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        return self._made(node, inputs[0])
+
+    def gradient(
+        self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
+    ) -> Sequence[np.ndarray]:
+        """Each output goes back to where it came from."""
+        shape = inputs[0].shape[1:]
+        source = self._made(node, np.arange(np.prod(shape)).reshape(1, *shape)).reshape(-1)
+        found = np.zeros((len(gradient), int(np.prod(shape))), np.float32)
+        found[:, source] = gradient.reshape(len(gradient), -1)
+        return [found.reshape(-1, *shape)]
+
+    def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
+        low, high = (bound.reshape(1, 1, 1, -1) for bound in inputs[0])
+        return self._moved(node, low).min(axis=(0, 1, 2)), self._moved(node, high).max(axis=(0, 1, 2))
+
+    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        return self._spelled(node, graph, node.inputs[0], node.outputs[0])
+
+    def _spelled(self, node: Node, graph: Graph, x: str, output: str) -> list[OnnxOp]:
+        attributes, block = node.attributes, node.attributes.block
+        moved = f"{output}__uncropped" if any(attributes.crop) else output
+        mode = "CRD" if attributes.is_channels_first else "DCR"
+        made = OnnxOp("DepthToSpace", (x,), (moved,), {"blocksize": block, "mode": mode})
+        if moved == output:
+            return [made]
+        _, height, width, channels = graph.tensors[node.inputs[0]].shape
+        return [made, spell_crop(moved, output, (1, height * block, width * block, channels), attributes.crop)]
+
+    # --- int8 ---
+
+    def tie_ranges(self, node: Node) -> Mapping[str, str]:
+        return {node.outputs[0]: node.inputs[0]}
+
+    def tie_quants(
+        self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
+    ) -> Mapping[str, Quant]:
+        return tied_input(node, graph, quants)
+
+    def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
+        table = copy_table(quants[node.inputs[0]], quants[node.outputs[0]])
+        return replace(node, attributes=replace(node.attributes, table=table)), []
+
+    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        return looked_up(node.attributes.table, self._made(node, inputs[0]))
+
+    def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
+        moved = self._moved(node, windows[0])[0, (y + node.attributes.crop[0]) % node.attributes.block]
+        _, left, _, right = node.attributes.crop
+        return looked_up(node.attributes.table, moved[left : len(moved) - right])
+
+    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
+        x, output = node.inputs[0], node.outputs[0]
+        if node.attributes.table is None:
+            return self._spelled(node, graph, x, output)
+        read, real = spell_dequantize(graph, x, node.name)
+        moved = self._spelled(node, graph, real, f"{output}__real")
+        return [read, *moved, spell_quantize(f"{output}__real", output, quant_of(graph, output))]
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        kernel = ScalarKernel("depth_to_space", PARAMS, _pack, wants_place=True)
+        return (replace(kernel, reads_slices=True, writes_slices=True),)
