@@ -88,6 +88,12 @@ class MaxPool2d(Operator):
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         return windowed_shape(self.window(node), shapes[0], shapes[0][3]) if len(shapes) == 1 else None
 
+    def takes_zeros(self, node: Node, graph: Graph, source: str) -> bool:
+        """Where nothing is below 0, a zero is the largest no sooner than a pad is."""
+        maker = graph.producer.get(source)
+        clamp = None if maker is None else getattr(maker.attributes, "activation", None)
+        return clamp is not None and clamp.low >= 0
+
     def is_channelwise(self, node: Node) -> bool:
         return True
 

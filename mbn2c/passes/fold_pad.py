@@ -14,7 +14,8 @@ from mbn2c.passes.rewrite import reading, until_stable, with_nodes
 def fold_pad(graph: Graph) -> Graph:
     """Fold every pad, exactly.
 
-    raises  ModelError for a pad with another value than 0, or before anything but a convolution or a pool
+    raises  ModelError for a pad with another value than 0, or before anything but a convolution, an average pool, or a
+            max pool behind a ReLU
     """
     return until_stable(graph, _fold_one)
 
@@ -33,7 +34,7 @@ def _fold_one(graph: Graph) -> Graph | None:
         if operator_of(reader).is_padding and reader.attributes.value == 0:
             total = _sum(node.attributes.pad, reader.attributes.pad)
             attributes = replace(reader.attributes, pad=total)
-        elif operator_of(reader).has_window:
+        elif operator_of(reader).takes_zeros(reader, graph, source):
             window: Window = reader.attributes.window
             window = replace(window, pad=_sum(node.attributes.pad, window.pad))
             if any(pad >= span for pad, span in zip(window.pad, window.extent * 2, strict=True)):

@@ -144,6 +144,10 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
         _net(lambda n: n.then("Pad", n.ints(0, 0, 1, 0, 0, 0, 0, 0), mode="reflect").conv(3, 4)),
         "mode 'reflect'",
     ),
+    "zeros before a max pool": (
+        _net(lambda n: n.conv(3, 4).then("Pad", n.ints(0, 0, 1, 1, 0, 0, 1, 1)).then("MaxPool", kernel_shape=[3, 3])),
+        "padding before max_pool2d",
+    ),
     "max pool that sees padding only": (
         _net(lambda n: n.then("MaxPool", kernel_shape=[2, 2], dilations=[40, 40], pads=[20, 20, 20, 20])),
         "would see padding only",

@@ -76,7 +76,7 @@ class Operator:
     is_clamp              it is `activation(x)` and nothing else, so a layer before it may do it
     is_affine             it is x * scale + shift per channel, inputs (x, scale [C], shift [C])
     is_padding            it surrounds x with attributes.value, attributes.pad (top, left, bottom, right) wide
-    has_window            its attributes have a `window`, and pads before it may go there
+    has_window            its attributes have a `window`, whose pads are zeros
     has_weights           it is a `Weighted`: inputs (x, weights, bias)
     is_function           it is `Elementwise`: inputs (x), a function of each value, or (x, inner, shift, outer), one of
                           scaled and moved channels
@@ -158,6 +158,10 @@ class Operator:
         axis  0 for rows, 1 for columns
         """
         return self.window(node).places(axis, position)
+
+    def takes_zeros(self, node: Node, graph: Graph, source: str) -> bool:
+        """Whether zeros around `source`, which it reads with them, may become pads of its window."""
+        return self.has_window
 
     def activations(self, node: Node, graph: Graph) -> tuple[str, ...]:
         """The inputs that are not constants."""

@@ -37,3 +37,11 @@ def pad_of_a_single_pixel() -> Net:
     net = Net(shape=(1, 3, 3, 3)).conv(3, 4, pads=[0, 0, 0, 0])
     net.then("Pad", net.ints(0, 0, 1, 1, 0, 0, 1, 1))
     return net.conv(4, 4, group=4, pads=[0, 0, 0, 0])
+
+
+@dialect("conv2d max_pool2d")
+def pad_before_a_max_pool() -> Net:
+    """Zeros are pads there only because a ReLU came before."""
+    net = Net().conv(3, 4).then("Relu")
+    net.then("Pad", net.ints(0, 0, 1, 1, 0, 0, 1, 1))
+    return net.then("MaxPool", kernel_shape=[3, 3], strides=[2, 2])
