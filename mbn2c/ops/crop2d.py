@@ -14,7 +14,7 @@ import numpy as np
 
 from mbn2c.ir.axes import HEIGHT, WIDTH, Value, labels_of
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
-from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel
+from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
@@ -155,7 +155,7 @@ class Crop2d(Operator):
         return [read, spell_crop(real, made, shape, crop), spell_quantize(made, output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("crop2d", PARAMS, _pack, reads_slices=True, writes_slices=True),)
+        return (ScalarKernel("crop2d", PARAMS, _pack, reads_slices=always, writes_slices=True),)
 
 
 def spell_crop(x: str, output: str, shape: Shape, crop: tuple[int, int, int, int]) -> OnnxOp:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
-from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel
+from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ops.base.call import Importer, OnnxName
 from mbn2c.ops.base.case import Case
@@ -201,4 +201,4 @@ class DepthToSpace(Operator):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         kernel = ScalarKernel("depth_to_space", PARAMS, _pack, wants_place=True)
-        return (replace(kernel, reads_slices=True, writes_slices=True),)
+        return (replace(kernel, reads_slices=always, writes_slices=True),)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
-from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel
+from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.row_map import RowMap
 from mbn2c.numerics import prove_scales
 from mbn2c.ops.base.call import Importer, OnnxName
@@ -271,4 +271,4 @@ class Resize2d(Operator):
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         nearest = ScalarKernel("resize2d_nearest", NEAREST_PARAMS, _pack_nearest, _is_nearest)
         linear = ScalarKernel("resize2d_linear", LINEAR_PARAMS, _pack_linear, wants_place=True)
-        return tuple(replace(kernel, reads_slices=True, writes_slices=True) for kernel in (nearest, linear))
+        return tuple(replace(kernel, reads_slices=always, writes_slices=True) for kernel in (nearest, linear))
