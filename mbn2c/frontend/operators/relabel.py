@@ -119,17 +119,28 @@ def cast(call: OnnxCall) -> Value:
 def tail_over_classes(call: OnnxCall) -> Value:
     """A function over all classes at the end of the network, split off: the value stays what it was, marked.
 
-    source  ONNX operators; before opset 13 others than LpNormalization run over all axes from `axis` on
+    source  ONNX operators Softmax and LogSoftmax, which before opset 13 run over all axes from `axis` on
     """
     x = call.value(0)
     rank = len(x.shape)
-    if call.op == "LpNormalization" and call.integer("p", 2) != 2:
-        raise call.refuse(f"LpNormalization with p = {call.integer('p', 2)} is not supported", "only with p = 2")
-    if call.opset >= 13 or call.op == "LpNormalization":
-        normalised = x.groups[call.axis(rank, -1)]
-    else:
-        normalised = tuple(axis for group in x.groups[call.axis(rank, 1) :] for axis in group)
-    if normalised != ((CHANNEL,) if call.extents(x)[CHANNEL] > 1 else ()) or max(call.extents(x)[1:3]) > 1:
+    if call.opset >= 13:
+        return _tail_over(call, x, x.groups[call.axis(rank, -1)])
+    return _tail_over(call, x, tuple(axis for group in x.groups[call.axis(rank, 1) :] for axis in group))
+
+
+def l2_normalization(call: OnnxCall) -> Value:
+    """Likewise, the division of a vector by its length.
+
+    source  ONNX operator LpNormalization
+    """
+    x, power = call.value(0), call.integer("p", 2)
+    if power != 2:
+        raise call.refuse(f"LpNormalization with p = {power} is not supported", "only with p = 2")
+    return _tail_over(call, x, x.groups[call.axis(len(x.shape), -1)])
+
+
+def _tail_over(call: OnnxCall, x: Value, group: tuple[int, ...]) -> Value:
+    if group != ((CHANNEL,) if call.extents(x)[CHANNEL] > 1 else ()) or max(call.extents(x)[1:3]) > 1:
         raise call.refuse(f"{call.op} that does not run over the classes is not supported", "only over [1, classes]")
     return replace(x, tail=tails.TAIL_OF_OPERATOR[call.op])
 
@@ -151,4 +162,4 @@ RELABELS: dict[OnnxName, Importer] = {
 }
 TAILS: dict[OnnxName, Importer] = {
     ("", tail.operator): tail_over_classes if tail.over_classes else tail_of_each_value for tail in tails.TAILS.values()
-}
+} | {("", "LpNormalization"): l2_normalization}
