@@ -161,5 +161,9 @@ RELABELS: dict[OnnxName, Importer] = {
     ("", "Unsqueeze"): unsqueeze,
 }
 TAILS: dict[OnnxName, Importer] = {
-    ("", tail.operator): tail_over_classes if tail.over_classes else tail_of_each_value for tail in tails.TAILS.values()
-} | {("", "LpNormalization"): l2_normalization}
+    **{
+        ("", tail.operator): tail_over_classes if tail.over_classes else tail_of_each_value
+        for tail in tails.TAILS.values()
+    },
+    ("", "LpNormalization"): l2_normalization,
+}
