@@ -13,7 +13,7 @@ from mbn2c.ops import OPERATORS
 ROOT = Path(__file__).resolve().parents[2] / "mbn2c"
 ROOMS = sorted(path.name for path in ROOT.iterdir() if path.name not in ("ops", "kernels", "__pycache__"))
 # Words that mean something else, too: what a byte of a row is, what an output may end with, an option.
-ALSO_OTHER_WORDS = {"pad", "sigmoid", "resize"}
+ALSO_OTHER_WORDS = {"pad", "sigmoid", "tanh", "resize"}
 
 
 def names_said(tree: ast.Module) -> Iterator[tuple[int, str]]:
