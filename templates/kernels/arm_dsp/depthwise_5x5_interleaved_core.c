@@ -17,9 +17,16 @@
 #define BIAS_1 BIAS
 #define BIAS_2 BIAS L("mov r2, r0") L("mov r3, r1")
 #define BIAS_3 BIAS_2 L("mov r4, r0") L("mov r5, r1")
-#define ROW(at) L("ldr lr, [sp, #40]") L("ldr r12, [sp, #" at "]") L("ldm lr!, {r6-r10}") L("str lr, [sp, #40]") L("ldr lr, [sp, #12]")
-#define LAST(half) L("ldr r11, [r12]") L("sxtb16 r11, r11" half)
-#define COLUMN(half) L("ldr r11, [r12]") L("add r12, r12, lr") L("sxtb16 r11, r11" half)
+#define STEP L("ldr lr, [sp, #12]")
+#define ROW(at) L("ldr r11, [sp, #40]") L("ldr r12, [sp, #" at "]") L("ldm r11!, {r6-r10}") L("str r11, [sp, #40]")
+/* From r12 on the columns 0, 1, 2 and 4 can be read. */
+#define COLUMN(half, at) L("ldr r11, [r12" at "]") L("sxtb16 r11, r11" half)
+#define AT_0 ""
+#define AT_1 ", lr"
+#define AT_2 ", lr, lsl #1"
+#define AT_4 ", lr, lsl #2"
+#define GO_1 L("add r12, r12, lr")
+#define GO_2 L("add r12, r12, lr, lsl #1")
 #define TAP(w, a, b) L("smlabb " a ", r11, " w ", " a) L("smlatt " b ", r11, " w ", " b)
 #define X(w) TAP(w, "r0", "r1")
 #define Y(w) TAP(w, "r2", "r3")
@@ -30,15 +37,16 @@
 #define D "r9"
 #define E "r10"
 
-/* The columns of a kernel row: each goes to the pixels in whose windows it lies. */
-#define S1_1(h) COLUMN(h) X(A) COLUMN(h) X(B) COLUMN(h) X(C) COLUMN(h) X(D) LAST(h) X(E)
-#define S1_2(h) COLUMN(h) X(A) COLUMN(h) X(B) Y(A) COLUMN(h) X(C) Y(B) COLUMN(h) X(D) Y(C) COLUMN(h) X(E) Y(D) LAST(h) Y(E)
-#define S1_3(h) COLUMN(h) X(A) COLUMN(h) X(B) Y(A) COLUMN(h) X(C) Y(B) Z(A) COLUMN(h) X(D) Y(C) Z(B) COLUMN(h) X(E) Y(D) Z(C) \
-    COLUMN(h) Y(E) Z(D) LAST(h) Z(E)
-#define S2_1(h) S1_1(h)
-#define S2_2(h) COLUMN(h) X(A) COLUMN(h) X(B) COLUMN(h) X(C) Y(A) COLUMN(h) X(D) Y(B) COLUMN(h) X(E) Y(C) COLUMN(h) Y(D) LAST(h) Y(E)
-#define S2_3(h) COLUMN(h) X(A) COLUMN(h) X(B) COLUMN(h) X(C) Y(A) COLUMN(h) X(D) Y(B) COLUMN(h) X(E) Y(C) Z(A) COLUMN(h) Y(D) Z(B) \
-    COLUMN(h) Y(E) Z(C) COLUMN(h) Z(D) LAST(h) Z(E)
+/* The columns of a kernel row, in the order in which they are reached: each goes to the pixels in whose windows it lies. */
+#define S1_1(h) COLUMN(h, AT_0) X(A) COLUMN(h, AT_1) X(B) COLUMN(h, AT_2) X(C) COLUMN(h, AT_4) X(E) GO_1 COLUMN(h, AT_2) X(D)
+#define S1_2(h) COLUMN(h, AT_0) X(A) COLUMN(h, AT_1) X(B) Y(A) COLUMN(h, AT_2) X(C) Y(B) COLUMN(h, AT_4) X(E) Y(D) GO_1 \
+    COLUMN(h, AT_2) X(D) Y(C) COLUMN(h, AT_4) Y(E)
+#define S1_3(h) COLUMN(h, AT_0) X(A) COLUMN(h, AT_1) X(B) Y(A) COLUMN(h, AT_2) X(C) Y(B) Z(A) COLUMN(h, AT_4) X(E) Y(D) Z(C) GO_1 \
+    COLUMN(h, AT_2) X(D) Y(C) Z(B) COLUMN(h, AT_4) Y(E) Z(D) GO_1 COLUMN(h, AT_4) Z(E)
+#define S2_2(h) COLUMN(h, AT_0) X(A) COLUMN(h, AT_1) X(B) COLUMN(h, AT_2) X(C) Y(A) COLUMN(h, AT_4) X(E) Y(C) GO_1 \
+    COLUMN(h, AT_2) X(D) Y(B) COLUMN(h, AT_4) Y(D) GO_1 COLUMN(h, AT_4) Y(E)
+#define S2_3(h) COLUMN(h, AT_0) X(A) COLUMN(h, AT_1) X(B) COLUMN(h, AT_2) X(C) Y(A) COLUMN(h, AT_4) X(E) Y(C) Z(A) GO_1 \
+    COLUMN(h, AT_2) X(D) Y(B) COLUMN(h, AT_4) Y(D) Z(B) GO_2 COLUMN(h, AT_4) Z(D) GO_1 COLUMN(h, AT_2) Y(E) Z(C) COLUMN(h, AT_4) Z(E)
 #define ROWS(COLUMNS, h) \
     ROW("16") COLUMNS(h) ROW("20") COLUMNS(h) ROW("24") COLUMNS(h) ROW("28") COLUMNS(h) ROW("32") COLUMNS(h)
 
@@ -56,8 +64,8 @@
 #define CLOSE L("add sp, sp, #44") MBN_PUSHED(-44) MBN_RETURN
 #define FUNCTION(n, stride) \
     MBN_FUNCTION(mbn_depthwise_5x5_pixels##n##_s##stride##_arm_dsp, \
-        OPEN BIAS_##n ROWS(S##stride##_##n, "") MULTIPLIERS STORE_##n KEEP_OUT \
-        BIAS_##n ROWS(S##stride##_##n, ", ror #8") MULTIPLIERS STORE_##n NEXT_CHANNELS CLOSE)
+        OPEN BIAS_##n STEP ROWS(S##stride##_##n, "") MULTIPLIERS STORE_##n KEEP_OUT \
+        BIAS_##n STEP ROWS(S##stride##_##n, ", ror #8") MULTIPLIERS STORE_##n NEXT_CHANNELS CLOSE)
 
 /* One pixel is the same with any stride. */
 FUNCTION(1, 1);
