@@ -132,6 +132,51 @@ def test_quads_with_twins(tmp_path: Path, width: int, channels: int, how: str) -
     check_on_host(tmp_path, plan, "arm_dsp")
 
 
+FIVE = Window((5, 5), pad=(2, 2, 2, 2))
+FIVE_HALF = Window((5, 5), (2, 2), (2, 2, 2, 2))
+
+
+def fives(width: int, channels: int) -> Graph:
+    """5x5 depthwise layers whose rows become one column shorter each time; every second one reads a hard-swish."""
+    builder = Builder((2, width, 3), 6)
+    x = builder.conv2d("input", channels, activation=RELU6)
+    for count in range(width, 0, -1):
+        x = builder.depthwise(builder.hard_swish(x) if count % 2 else x, FIVE, RELU6)
+        x = builder.conv2d(x, channels, Window((1, min(2, count))), RELU6)
+    x = builder.squeeze_excite(builder.hard_swish(x), 4)
+    return quantized(builder.graph(builder.fully_connected(builder.average_pool(x), 3)))
+
+
+def halved(width: int, channels: int) -> Graph:
+    """5x5 depthwise layers of stride 2 until one column is left."""
+    builder = Builder((9, width, 3), 7)
+    x = builder.conv2d("input", channels, activation=RELU6)
+    while builder.tensors[x].shape[2] > 1:
+        x = builder.hard_swish(builder.conv2d(builder.depthwise(x, FIVE_HALF), channels))
+    return quantized(builder.graph(builder.squeeze_excite(x, 4)))
+
+
+def many_fives(isa: str) -> list[Plan]:
+    """Every size of block, as one block of a row and as several."""
+    graphs = [fives(8, 4), halved(27, 3), halved(11, 4), halved(9, 20)]
+    return [plan_of(graph, isa, how) for graph in graphs for how in ("layers", "pieces")]
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_five_by_five_with_twins(tmp_path: Path, isa: str) -> None:
+    plans = many_fives(isa)
+    nets = [Net(f"net{index}", plan, isas=ISAS[isa]) for index, plan in enumerate(plans)]
+    functions = {kernel.function for plan in plans for kernel in kernels_of_plan(plan, ISAS[isa]).values()}
+    wanted = {"arm_dsp": {"depthwise_conv2d_5x5", "depthwise_conv2d_5x5_interleaved", "lookup", "mul_vector"}}
+    wanted["arm_mve"] = wanted["arm_dsp"] - {"depthwise_conv2d_5x5"}
+    assert {f"mbn_{name}_s8_{isa}" for name in wanted[isa]} <= functions
+    inputs = [list(int8_inputs(plan.graph, 2, seed=3)) for plan in plans]
+    found = run_program(tmp_path, nets, inputs, "gcc", SANITIZE)
+    for plan, images, results in zip(plans, inputs, found, strict=True):
+        for values, tensors in zip(images, results, strict=True):
+            assert first_difference(run_graph(plan.graph, {"input": values}), tensors) == "", print_plan(plan)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("how", ["layers", "stream", "pieces"])
@@ -203,6 +248,13 @@ def test_networks_in_the_emulator(
 def test_quads_in_the_emulator(tmp_path: Path, width: int, pieces: tuple[int, ...]) -> None:
     need_tools("cortex-m4")
     check_in_emulator(tmp_path, plan_with_cuts(fours(width, 32), [], pieces, ISAS["arm_dsp"]), "cortex-m4")
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize(("make", "width"), [(fives, 8), (halved, 27)])
+def test_five_by_five_in_the_emulator(tmp_path: Path, core: str, make: Callable[[int, int], Graph], width: int) -> None:
+    need_tools(core)
+    check_in_emulator(tmp_path, plan_with_cuts(make(width, 4), [], (), isas_for(load_core(core).isas, "speed")), core)
 
 
 @pytest.mark.slow

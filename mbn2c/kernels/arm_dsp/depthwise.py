@@ -27,12 +27,19 @@ _LARGEST_BLOCK = 8
 _BIAS_LIMIT = 2**23
 
 
-def _several(outputs: int, stride: int) -> str:
-    return f"mbn_depthwise_block{outputs}_s{stride}_arm_dsp"
+_LARGEST_BLOCK_5X5 = 7
 
 
-def _once(outputs: int, stride: int) -> str:
-    return f"mbn_depthwise_block{outputs}_once_s{stride}_arm_dsp"
+def _several(outputs: int, stride: int, size: int = 3) -> str:
+    return f"mbn_depthwise_{_of_size(size)}block{outputs}_s{stride}_arm_dsp"
+
+
+def _once(outputs: int, stride: int, size: int = 3) -> str:
+    return f"mbn_depthwise_{_of_size(size)}block{outputs}_once_s{stride}_arm_dsp"
+
+
+def _of_size(size: int) -> str:
+    return "" if size == 3 else f"{size}x{size}_"
 
 
 _ONE = "mbn_depthwise_one_arm_dsp"
@@ -43,6 +50,15 @@ PLANAR_PARTS = {
         f"depthwise_s{stride}_parts_arm_dsp",
         "mbn_depthwise_parts_arm_dsp",
         (tuple(_several(n, stride) for n in _OUTPUTS), tuple(_once(n, stride) for n in _OUTPUTS)),
+    )
+    for stride in (1, 2)
+}
+_OUTPUTS_5X5 = range(1, _LARGEST_BLOCK_5X5 + 1)
+PLANAR_5X5_PARTS = {
+    stride: Parts(
+        f"depthwise_5x5_s{stride}_parts_arm_dsp",
+        "mbn_depthwise_5x5_parts_arm_dsp",
+        (tuple(_several(n, stride, 5) for n in _OUTPUTS_5X5), tuple(_once(n, stride, 5) for n in _OUTPUTS_5X5)),
     )
     for stride in (1, 2)
 }
@@ -76,21 +92,23 @@ def accepts_depthwise(node: Node, graph: Graph, size: int = 3) -> bool:
 
 
 def pack_depthwise(node: Node, graph: Graph) -> Packed:
-    """Per channel: nine weights, row by row, the bias in three bytes, the multiplier."""
+    """Per channel: 9 or 25 weights, row by row, the bias in three bytes, the multiplier."""
     weights = graph.constant(node.inputs[1]).transpose(2, 0, 1)
     channels = len(weights)
     bias = folded_bias(node, graph, 2).astype("<i4").reshape(channels, 1).view(np.int8)[:, :3]
     multipliers = high_word_multipliers(node).astype("<i4").reshape(channels, 1).view(np.int8)
-    stream = np.concatenate([weights.reshape(channels, 9), bias, multipliers], axis=1)
+    stream = np.concatenate([weights.reshape(channels, -1), bias, multipliers], axis=1)
+    stride, count = window_of(node).stride[1], graph.tensors[node.outputs[0]].shape[2]
+    is_small = window_of(node).kernel == (3, 3)
     return Packed(
         {
             "weights": "weights",
-            "parts": PLANAR_PARTS[window_of(node).stride[1]],
+            "parts": (PLANAR_PARTS if is_small else PLANAR_5X5_PARTS)[stride],
             "channels": channels,
-            "stride": window_of(node).stride[1],
+            "stride": stride,
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
             "channel_stride": ChannelStride(node.inputs[0]),
-            "block": best_block(graph.tensors[node.outputs[0]].shape[2]),
+            "block": best_block(count) if is_small else best_block_5x5(count, stride),
             **pixel_stride(node),
         },
         {"weights": np.ascontiguousarray(stream).view("<u4").reshape(-1)},
@@ -100,32 +118,50 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
 
 def best_block(count: int) -> int:
     """Outputs per block that make a row of `count` cheapest: 16 instructions an output, 16 a block, 60 for a rest."""
+    return _cheapest(count, _LARGEST_BLOCK, 16)
 
-    def instructions(block: int) -> int:
-        rest = count % block
-        return (16 * block + 16) * (count // block) + (16 * rest + 60 if rest else 0)
 
-    return min(range(1, _LARGEST_BLOCK + 1), key=instructions)
+def best_block_5x5(count: int, stride: int) -> int:
+    """The same for 5x5: 28 or 34 instructions an output."""
+    return _cheapest(count, _LARGEST_BLOCK_5X5, 28 if stride == 1 else 34, 50)
+
+
+def _cheapest(count: int, largest: int, output: int, block: int = 16) -> int:
+    def instructions(size: int) -> int:
+        rest = count % size
+        return (output * size + block) * (count // size) + (output * rest + 44 + block if rest else 0)
+
+    return min(range(1, largest + 1), key=instructions)
 
 
 def parts_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     """Of the core's functions those that planar rows of `counts` pixels need: several blocks, one block, the rest."""
-    stride = window_of(node).stride[1]
-    block = best_block(graph.tensors[node.outputs[0]].shape[2])
+    window, width = window_of(node), graph.tensors[node.outputs[0]].shape[2]
+    stride, size = window.stride[1], window.kernel[0]
+    block = best_block(width) if size == 3 else best_block_5x5(width, stride)
     found = set()
     for count in counts:
         if count // block > 1:
-            found.add(_several(block, stride))
+            found.add(_several(block, stride, size))
         elif count // block == 1:
-            found.add(_once(block, stride))
+            found.add(_once(block, stride, size))
         if count % block:
-            found.add(_once(count % block, stride))
+            found.add(_once(count % block, stride, size))
     return frozenset(found)
 
 
 def accepts_planar(node: Node, graph: Graph) -> bool:
     """As `accepts_depthwise`, if the folded biases fit the three bytes that `pack_depthwise` has for them."""
-    return accepts_depthwise(node, graph) and bool(np.abs(folded_bias(node, graph, 2)).max() < _BIAS_LIMIT)
+    return accepts_depthwise(node, graph) and _has_short_biases(node, graph)
+
+
+def accepts_planar_5x5(node: Node, graph: Graph) -> bool:
+    """The same for 5x5."""
+    return accepts_depthwise(node, graph, 5) and _has_short_biases(node, graph)
+
+
+def _has_short_biases(node: Node, graph: Graph) -> bool:
+    return bool(np.abs(folded_bias(node, graph, 2)).max() < _BIAS_LIMIT)
 
 
 def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:

@@ -5,6 +5,7 @@ Constants are packed as the assembly reads them: see templates/kernels/arm_dsp/m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed, Rates, always
+from mbn2c.ir.kernel import Kernel, OutStride, Packed, Rates, always
 from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool, with_odd_channels
 from mbn2c.kernels.arm_dsp.conv import (
     accepts_1x1,
@@ -39,6 +40,7 @@ from mbn2c.kernels.arm_dsp.depthwise import (
     accepts_interleaved,
     accepts_interleaved_5x5,
     accepts_planar,
+    accepts_planar_5x5,
     pack_depthwise,
     pack_depthwise_interleaved,
     pack_interleaved_5x5,
@@ -49,6 +51,7 @@ from mbn2c.kernels.arm_dsp.depthwise import (
 from mbn2c.kernels.armv7m.table import DEPTHWISE_RATES
 from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
 from mbn2c.ops.base.packing import pixel_stride, sum_bytes
+from mbn2c.ops.lookup import has_one_table, pack_lookup
 from mbn2c.ops.max_pool2d import PARAMS as MAX_POOL_PARAMS
 from mbn2c.ops.max_pool2d import needs_no_border
 from mbn2c.ops.max_pool2d import pack as pack_max_pool
@@ -152,14 +155,20 @@ _RATES = Rates(0.733, 6.3, 270, 0.2, 0.4, 0.147, 2)
 _PLANAR_RATES = Rates(1.95, 0, 40, 1.38, 0.4)
 _MUL_RATES = Rates(0, 6, 270, 0, 0.4)
 _MAX_POOL_RATES = Rates(0, 7.5, 150, 0, 0.4)
-_INTERLEAVED_5X5_RATES = Rates(2.2, 0, 120, 0, 0.4, 0.63, 3)
+_PLANAR_5X5_RATES = Rates(1.35, 0, 40, 1.0, 0.4)
+_INTERLEAVED_5X5_RATES = Rates(2.03, 0, 120, 0, 0.4, 0.6, 3)
+_LOOKUP_RATES = Rates(0, 3.6, 80, 0, 0.4)
 _INTERLEAVED_RATES = Rates(2.78, 0, 120, 0, 0.4, 0.46, 2)
 
 
-def _rates_in_strip(node: Node, graph: Graph) -> Rates:
+def _rates_in_strip(interleaved: Rates) -> Callable[[Node, Graph], Rates]:
     """Of a depthwise convolution on interleaved rows: of this table for channels in fours, else of the core's next."""
-    fits = channels_out(node, graph) % INTERLEAVED_CHANNELS == 0
-    return _INTERLEAVED_RATES if fits else replace(DEPTHWISE_RATES, moved=_RATES.moved)
+
+    def rates(node: Node, graph: Graph) -> Rates:
+        fits = channels_out(node, graph) % INTERLEAVED_CHANNELS == 0
+        return interleaved if fits else replace(DEPTHWISE_RATES, moved=_RATES.moved)
+
+    return rates
 
 
 def _row(op: str, name: str, params: str, pack: Any, source: str = "", rates: Rates = _RATES, **more: Any) -> Kernel:
@@ -250,8 +259,30 @@ def _depthwise() -> Kernel:
         parts=parts_depthwise,
         reads_planar=True,
         rates=_PLANAR_RATES,
-        rates_in_strip=_rates_in_strip,
+        rates_in_strip=_rates_in_strip(_INTERLEAVED_RATES),
     )
+
+
+def _depthwise_5x5() -> Kernel:
+    return _row(
+        "depthwise_conv2d",
+        "depthwise_conv2d_5x5",
+        "depthwise_conv2d_5x5",
+        pack_depthwise,
+        more_sources=("arm_dsp/depthwise_5x5_core.c",),
+        accepts=accepts_planar_5x5,
+        parts=parts_depthwise,
+        reads_planar=True,
+        rates=_PLANAR_5X5_RATES,
+        rates_in_strip=_rates_in_strip(_INTERLEAVED_5X5_RATES),
+    )
+
+
+def pack_planar_lookup(node: Node, graph: Graph) -> Packed:
+    """As the plain C has it, and how the output row lies."""
+    packed = pack_lookup(node, graph)
+    fields = {"channels": packed.fields["channels"], "out_stride": OutStride(node.outputs[0]), "table": "table"}
+    return Packed(fields, packed.arrays)
 
 
 # For speed: fewer cycles, more code, and weights are read more often.
@@ -298,7 +329,17 @@ KERNELS = (
     ),
     _depthwise(),
     _depthwise_interleaved(),
+    _depthwise_5x5(),
     _depthwise_interleaved_5x5(),
+    _row(
+        "lookup",
+        "lookup",
+        "lookup",
+        pack_planar_lookup,
+        accepts=has_one_table,
+        rates=_LOOKUP_RATES,
+        writes_planar=lambda node, graph: True,
+    ),
     _row("add", "add", "add", pack_add, accepts=accepts_add),
     replace(
         _row("max_pool2d", "max_pool2d", "", pack_max_pool, accepts=needs_no_border, rates=_MAX_POOL_RATES),

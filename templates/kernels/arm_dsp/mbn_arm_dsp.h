@@ -92,6 +92,35 @@ MBN_DEPTHWISE_FUNCTIONS(7)
 MBN_DEPTHWISE_FUNCTIONS(8)
 #undef MBN_DEPTHWISE_FUNCTIONS
 
+/* --- the 5x5 depthwise core, in assembly; depthwise_5x5_core_arm_dsp.c ------------------------------------------- */
+
+/* As mbn_depthwise_block. */
+typedef struct {
+    int32_t zero_point;
+    int32_t out_stride;
+    int8_t *out;
+    const int8_t *rows[5];
+    int32_t row_skip;
+    int32_t out_back;
+    const uint32_t *weights_end;
+    int32_t blocks_left, blocks;
+    const uint32_t *weights;
+} mbn_depthwise_5x5_block;
+
+#define MBN_DEPTHWISE_FUNCTIONS(outputs)                                                       \
+    void mbn_depthwise_5x5_block##outputs##_s1_arm_dsp(const mbn_depthwise_5x5_block *b);      \
+    void mbn_depthwise_5x5_block##outputs##_s2_arm_dsp(const mbn_depthwise_5x5_block *b);      \
+    void mbn_depthwise_5x5_block##outputs##_once_s1_arm_dsp(const mbn_depthwise_5x5_block *b); \
+    void mbn_depthwise_5x5_block##outputs##_once_s2_arm_dsp(const mbn_depthwise_5x5_block *b);
+MBN_DEPTHWISE_FUNCTIONS(1)
+MBN_DEPTHWISE_FUNCTIONS(2)
+MBN_DEPTHWISE_FUNCTIONS(3)
+MBN_DEPTHWISE_FUNCTIONS(4)
+MBN_DEPTHWISE_FUNCTIONS(5)
+MBN_DEPTHWISE_FUNCTIONS(6)
+MBN_DEPTHWISE_FUNCTIONS(7)
+#undef MBN_DEPTHWISE_FUNCTIONS
+
 /* --- the depthwise core for interleaved rows; depthwise_interleaved_core_arm_dsp.c ------------------------------- */
 
 /* One or two output pixels of every channel. The assembly knows the order of the members. */
@@ -135,6 +164,7 @@ void mbn_depthwise_5x5_pixels3_s2_arm_dsp(const mbn_depthwise_5x5_pixels *b);
 
 typedef void (*mbn_conv_block_arm_dsp)(const mbn_conv_block *b);
 typedef void (*mbn_depthwise_block_arm_dsp)(const mbn_depthwise_block *b);
+typedef void (*mbn_depthwise_5x5_block_arm_dsp)(const mbn_depthwise_5x5_block *b);
 typedef void (*mbn_depthwise_pixels_arm_dsp)(const mbn_depthwise_pixels *b);
 typedef void (*mbn_depthwise_5x5_pixels_arm_dsp)(const mbn_depthwise_5x5_pixels *b);
 
@@ -156,6 +186,12 @@ typedef struct {
     mbn_depthwise_block_arm_dsp several[8];
     mbn_depthwise_block_arm_dsp once[8];
 } mbn_depthwise_parts_arm_dsp;
+
+/* Likewise for 1 to 7 outputs. */
+typedef struct {
+    mbn_depthwise_5x5_block_arm_dsp several[7];
+    mbn_depthwise_5x5_block_arm_dsp once[7];
+} mbn_depthwise_5x5_parts_arm_dsp;
 
 typedef struct {
     mbn_depthwise_pixels_arm_dsp one;
@@ -243,7 +279,26 @@ typedef struct {
     int32_t pixel_stride; /* bytes between output pixels */
 } mbn_depthwise_interleaved_arm_dsp_params;
 
-/* 5x5 depthwise convolution, interleaved rows. */
+/* 5x5 depthwise convolution. */
+typedef struct {
+    const uint32_t *weights; /* per channel: 25 bytes of weights, bias of three bytes, multiplier */
+    const mbn_depthwise_5x5_parts_arm_dsp *parts;
+    int32_t channels;
+    int32_t stride;
+    int32_t zero_point;
+    int32_t channel_stride; /* bytes between channels of the planar input rows */
+    int32_t block;          /* outputs made at once */
+    int32_t pixel_stride;   /* bytes from an output pixel to the next */
+} mbn_depthwise_conv2d_5x5_arm_dsp_params;
+
+/* table: result for 0 first, for -1 last */
+typedef struct {
+    int32_t channels;
+    int32_t out_stride; /* bytes between channels of a planar output row; minus those between pixels of another */
+    const int8_t *table;
+} mbn_lookup_arm_dsp_params;
+
+/* The same for interleaved rows. */
 typedef struct {
     /* per channels 0 2 and 1 3 of four: biases, 25 taps of both as int16, multipliers */
     const uint32_t *weights;
@@ -307,6 +362,10 @@ void mbn_depthwise_conv2d_3x3_interleaved_s8_arm_dsp(const mbn_depthwise_interle
 void mbn_max_pool2d_s8_arm_dsp(const mbn_max_pool_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                                void *scratch);
 
+void mbn_depthwise_conv2d_5x5_s8_arm_dsp(const mbn_depthwise_conv2d_5x5_arm_dsp_params *p, const int8_t *const *rows,
+                                         int8_t *out, int32_t count, void *scratch);
+void mbn_lookup_s8_arm_dsp(const mbn_lookup_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                           void *scratch);
 void mbn_depthwise_conv2d_5x5_interleaved_s8_arm_dsp(const mbn_depthwise_5x5_arm_dsp_params *p,
                                                      const int8_t *const *rows, int8_t *out, int32_t count,
                                                      void *scratch);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: 0BSD */
+/* depthwise_conv2d 5x5 on Arm DSP cores, from planar rows to interleaved ones. */
+#include "mbn_arm_dsp.h"
+
+void mbn_depthwise_conv2d_5x5_s8_arm_dsp(const mbn_depthwise_conv2d_5x5_arm_dsp_params *p, const int8_t *const *rows,
+                                         int8_t *out, int32_t count, void *scratch)
+{
+    int32_t done = 0;
+    (void)scratch;
+    while (done < count) {
+        const int32_t left = count - done;
+        const int32_t n = left >= p->block ? p->block : left;
+        const int32_t blocks = left / n;
+        mbn_depthwise_5x5_block b;
+        b.zero_point = p->zero_point;
+        b.out = out + done * p->pixel_stride;
+        b.out_stride = p->pixel_stride;
+        for (int i = 0; i < 5; i++) {
+            b.rows[i] = rows[i] + done * p->stride;
+        }
+        b.blocks_left = b.blocks = blocks;
+        b.row_skip = blocks == 1 ? p->channel_stride : p->channel_stride - blocks * n * p->stride;
+        b.out_back = 1 - blocks * n * p->pixel_stride;
+        b.weights = p->weights;
+        b.weights_end = p->weights + p->channels * 8;
+        (blocks == 1 ? p->parts->once : p->parts->several)[n - 1](&b);
+        done += blocks * n;
+    }
+}
