@@ -39,12 +39,18 @@ void mbn_lookup_s8_arm_dsp(const mbn_lookup_arm_dsp_params *p, const int8_t *con
     }
     for (int32_t c = 0; c < channels; c++) {
         const int8_t *x = in + c;
-        int8_t *to = out + c * p->out_stride, *const end = to + count, *const fours = to + (count & ~3);
+        int8_t *to = out + c * p->out_stride, *const fours = to + (count & ~3);
         for (; to != fours; x += 4 * channels, to += 4) {
             lookup4(table, x, channels, to, 1);
         }
-        for (; to != end; x += channels, to++) {
-            *to = table[(uint8_t)*x];
+        if (count & 2) {
+            to[0] = table[(uint8_t)x[0]];
+            to[1] = table[(uint8_t)x[channels]];
+            x += 2 * channels;
+            to += 2;
+        }
+        if (count & 1) {
+            to[0] = table[(uint8_t)x[0]];
         }
     }
 }

@@ -34,10 +34,8 @@ void mbn_mul_vector_s8_arm_dsp(const mbn_mul_vector_arm_dsp_params *p, const int
     for (; c + 4 <= channels; c += 4) {
         const int8_t *in = rows[0] + c;
         int8_t *to = out + c, *const end = to + count * pixel;
-        channel k[4];
-        for (int i = 0; i < 4; i++) {
-            k[i] = channel_of(p, rows[1][c + i]);
-        }
+        const int8_t *const b = rows[1] + c;
+        const channel k[4] = {channel_of(p, b[0]), channel_of(p, b[1]), channel_of(p, b[2]), channel_of(p, b[3])};
         for (; to != end; in += channels, to += pixel) {
             mbn_store4(to, scaled4(mbn_load4(in), k));
         }
