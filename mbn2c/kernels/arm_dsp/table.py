@@ -124,7 +124,7 @@ def pack_add(node: Node, graph: Graph) -> Packed:
 _FRACTION = 24
 
 
-def _in_upper_halves(a: np.ndarray, factors: np.ndarray, form: VectorForm, zero: ZeroPoints) -> np.ndarray | None:
+def in_upper_halves(a: np.ndarray, factors: np.ndarray, form: VectorForm, zero: ZeroPoints) -> np.ndarray | None:
     """What mul_vector.c computes: SMLAW of a factor and 256 * a drops 16 bits, and the upper halfword is the result."""
     lost = (zero.a * 256 * factors) >> 16
     offsets = zero.y * 65536 + 32768 - lost
@@ -134,7 +134,7 @@ def _in_upper_halves(a: np.ndarray, factors: np.ndarray, form: VectorForm, zero:
 
 
 def _vector_form(node: Node, graph: Graph) -> VectorForm | None:
-    return vector_form(node.attributes, zero_points(node, graph), _in_upper_halves, _FRACTION)
+    return vector_form(node.attributes, zero_points(node, graph), in_upper_halves, _FRACTION)
 
 
 def accepts_mul_vector(node: Node, graph: Graph) -> bool:

@@ -101,7 +101,10 @@ static inline uint32_t mbn_ssat8x2(uint32_t pair)
 /* The low bytes of two pairs as a word: halves of `even` in bytes 0 and 2, of `odd` in bytes 1 and 3. */
 static inline uint32_t mbn_bytes4(uint32_t even, uint32_t odd)
 {
-    return (even & 0x00ff00ffu) | ((odd & 0x00ff00ffu) << 8);
+    uint32_t low, high;
+    __asm__("uxtb16 %0, %1" : "=r"(low) : "r"(even));
+    __asm__("uxtb16 %0, %1" : "=r"(high) : "r"(odd));
+    return low | high << 8;
 }
 
 /* Four values, low bytes, as a word. */
