@@ -283,7 +283,7 @@ DEPTHWISE_CONV2D = Kernel(
     pack_depthwise_conv2d,
     Rates(4.9, 0, 180, 11.5, _MOVED),
     accepts=accepts_depthwise_conv2d,
-    more_sources=("armv6m/depthwise_core.c",),
+    more_sources=("armv6m/depthwise_core.c", "armv6m/depthwise_5x5_core.c"),
     headers=_HEADERS,
 )
 FULLY_CONNECTED = _conv2d("fully_connected", "_direct", "", pack_conv2d_direct, _no_scratch, _DIRECT_RATES)

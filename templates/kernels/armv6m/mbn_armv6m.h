@@ -186,6 +186,26 @@ typedef struct {
 void mbn_depthwise_row_s1_armv6m(const mbn_depthwise_frame_armv6m *f);
 void mbn_depthwise_row_s2_armv6m(const mbn_depthwise_frame_armv6m *f);
 
+/* The same for 5x5. */
+typedef struct {
+    struct {
+        const int8_t *in;
+        int32_t w[5];
+    } row[5];                  /*   0 */
+    mbn_stairs_armv6m stairs;  /* 120 */
+    const int8_t *weights;     /* 140 */
+    const int32_t *requantize; /* 144 */
+    int8_t *out;               /* 148 */
+    int32_t row_bytes;         /* 152: from the first output pixel to behind the last */
+    int32_t channel;           /* 156 */
+    int32_t channels;          /* 160 */
+    int32_t rounding;          /* 164 */
+    int32_t step;              /* 168: bytes from the window of one pixel to the next one's */
+    int32_t pixel_stride;      /* 172: bytes from an output pixel to the next */
+    int32_t unused[4];         /* makes 48 words, copied by eight LDM of six */
+} mbn_depthwise_5x5_frame_armv6m;
+void mbn_depthwise_5x5_row_armv6m(const mbn_depthwise_5x5_frame_armv6m *f);
+
 #ifdef __cplusplus
 }
 #endif
