@@ -6,13 +6,15 @@
 void mbn_global_average_pool_s8_scalar(const mbn_pool_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                                        void *scratch)
 {
+    const int32_t channels = p->channels, values = count * channels;
     int32_t *sums = (int32_t *)scratch;
-    const int8_t *in = rows[0];
     (void)out;
-    for (int32_t x = 0; x < count; x++) {
-        for (int32_t c = 0; c < p->channels; c++) {
-            sums[c] += *in++;
+    for (int32_t c = 0; c < channels; c++) {
+        int32_t sum = sums[c];
+        for (int32_t i = c; i < values; i += channels) {
+            sum += rows[0][i];
         }
+        sums[c] = sum;
     }
 }
 
