@@ -165,27 +165,53 @@ def _has_short_biases(node: Node, graph: Graph) -> bool:
 
 
 def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:
-    """Per 4 channels: biases, 9 taps of channels (0, 2) and (1, 3) as int16, multipliers."""
-    weights = graph.constant(node.inputs[1])
-    groups = weights.shape[2] // 4
-    taps = weights.reshape(9, groups, 4).transpose(1, 0, 2).astype(np.int64)
-    words = (taps[..., :2] & 0xFFFF) | ((taps[..., 2:] & 0xFFFF) << 16)
-    bias = folded_bias(node, graph, 2).astype(np.int64).reshape(groups, 4)
-    multipliers = high_word_multipliers(node).reshape(groups, 4)
-    stream = np.concatenate([bias, words.reshape(groups, -1), multipliers], axis=1) & 0xFFFFFFFF
+    """The stream of `_fours`, for 3x3."""
+    stride = window_of(node).stride[1]
     return Packed(
         {
             "weights": "weights",
-            "parts": INTERLEAVED_PARTS[window_of(node).stride[1]],
-            "channels": weights.shape[2],
+            "parts": INTERLEAVED_PARTS[stride],
+            "channels": channels_out(node, graph),
             **in_bytes(node),
-            "stride": window_of(node).stride[1],
+            "stride": stride,
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
             **pixel_stride(node),
         },
-        {"weights": stream.reshape(-1).astype(np.uint32)},
-        weights.size,
+        {"weights": _fours(node, graph)},
+        graph.constant(node.inputs[1]).size,
     )
+
+
+def pack_any_window(node: Node, graph: Graph) -> Packed:
+    """The stream of `_fours`, and the window."""
+    window = window_of(node)
+    return Packed(
+        {
+            "weights": "weights",
+            "channels": channels_out(node, graph),
+            **in_bytes(node),
+            "kernel_height": window.kernel[0],
+            "kernel_width": window.kernel[1],
+            "stride": window.stride[1],
+            "dilation": window.dilation[1],
+            "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+            **pixel_stride(node),
+        },
+        {"weights": _fours(node, graph)},
+        graph.constant(node.inputs[1]).size,
+    )
+
+
+def _fours(node: Node, graph: Graph) -> np.ndarray:
+    """Per 4 channels: biases, taps of channels (0, 2) and (1, 3) as int16, multipliers; uint32."""
+    weights = graph.constant(node.inputs[1])
+    groups = weights.shape[2] // INTERLEAVED_CHANNELS
+    taps = weights.reshape(-1, groups, INTERLEAVED_CHANNELS).transpose(1, 0, 2).astype(np.int64)
+    words = (taps[..., :2] & 0xFFFF) | ((taps[..., 2:] & 0xFFFF) << 16)
+    bias = folded_bias(node, graph, 2).astype(np.int64).reshape(groups, INTERLEAVED_CHANNELS)
+    multipliers = high_word_multipliers(node).reshape(groups, INTERLEAVED_CHANNELS)
+    stream = np.concatenate([bias, words.reshape(groups, -1), multipliers], axis=1) & 0xFFFFFFFF
+    return np.asarray(stream.reshape(-1).astype(np.uint32))
 
 
 def parts_depthwise_interleaved(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
@@ -248,3 +274,9 @@ def parts_interleaved_5x5(node: Node, graph: Graph, counts: Sequence[int], write
     """Of the core's functions those that rows of `counts` pixels need."""
     stride = window_of(node).stride[1]
     return frozenset(_pixels_5x5(pixels, stride) for count in counts for pixels in pixel_counts_5x5(count))
+
+
+def accepts_any_window(node: Node, graph: Graph) -> bool:
+    """Channels in fours, one output for each, int8 weights in the high word form; any stride and dilation."""
+    is_plain = node.attributes.depth_multiplier == 1 and channels_out(node, graph) % INTERLEAVED_CHANNELS == 0
+    return is_plain and has_high_word_form(node) and has_int8_weights(node, graph)

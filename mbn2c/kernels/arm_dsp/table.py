@@ -37,10 +37,12 @@ from mbn2c.kernels.arm_dsp.conv import (
 )
 from mbn2c.kernels.arm_dsp.depthwise import (
     INTERLEAVED_CHANNELS,
+    accepts_any_window,
     accepts_interleaved,
     accepts_interleaved_5x5,
     accepts_planar,
     accepts_planar_5x5,
+    pack_any_window,
     pack_depthwise,
     pack_depthwise_interleaved,
     pack_interleaved_5x5,
@@ -157,6 +159,7 @@ _MUL_RATES = Rates(0, 6, 270, 0, 0.4)
 _MAX_POOL_RATES = Rates(0, 7.5, 150, 0, 0.4)
 _PLANAR_5X5_RATES = Rates(1.35, 0, 40, 1.0, 0.4)
 _INTERLEAVED_5X5_RATES = Rates(2.03, 0, 120, 0, 0.4, 0.6, 3)
+_ANY_WINDOW_RATES = Rates(3.6, 8, 120, 0, 0.4)
 _LOOKUP_RATES = Rates(0, 3.6, 80, 0, 0.4)
 _INTERLEAVED_RATES = Rates(2.78, 0, 120, 0, 0.4, 0.46, 2)
 
@@ -331,6 +334,15 @@ KERNELS = (
     _depthwise_interleaved(),
     _depthwise_5x5(),
     _depthwise_interleaved_5x5(),
+    _row(
+        "depthwise_conv2d",
+        "depthwise_conv2d_interleaved",
+        "depthwise_any",
+        pack_any_window,
+        accepts=accepts_any_window,
+        reads_slices=always,
+        rates=_ANY_WINDOW_RATES,
+    ),
     _row(
         "lookup",
         "lookup",

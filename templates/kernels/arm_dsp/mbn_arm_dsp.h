@@ -291,6 +291,19 @@ typedef struct {
     int32_t pixel_stride;   /* bytes from an output pixel to the next */
 } mbn_depthwise_conv2d_5x5_arm_dsp_params;
 
+/* Depthwise convolution of any window, interleaved rows. */
+typedef struct {
+    const uint32_t *weights; /* per 4 channels: biases, taps of (w0 w2) (w1 w3) as int16, multipliers */
+    int32_t channels;        /* a multiple of 4 */
+    int32_t in_bytes;        /* from an input pixel to the next */
+    int32_t kernel_height;
+    int32_t kernel_width;
+    int32_t stride;   /* in columns */
+    int32_t dilation; /* likewise */
+    int32_t zero_point;
+    int32_t pixel_stride; /* bytes from an output pixel to the next */
+} mbn_depthwise_any_arm_dsp_params;
+
 /* table: result for 0 first, for -1 last */
 typedef struct {
     int32_t channels;
@@ -364,6 +377,8 @@ void mbn_max_pool2d_s8_arm_dsp(const mbn_max_pool_params *p, const int8_t *const
 
 void mbn_depthwise_conv2d_5x5_s8_arm_dsp(const mbn_depthwise_conv2d_5x5_arm_dsp_params *p, const int8_t *const *rows,
                                          int8_t *out, int32_t count, void *scratch);
+void mbn_depthwise_conv2d_interleaved_s8_arm_dsp(const mbn_depthwise_any_arm_dsp_params *p, const int8_t *const *rows,
+                                                 int8_t *out, int32_t count, void *scratch);
 void mbn_lookup_s8_arm_dsp(const mbn_lookup_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                            void *scratch);
 void mbn_depthwise_conv2d_5x5_interleaved_s8_arm_dsp(const mbn_depthwise_5x5_arm_dsp_params *p,

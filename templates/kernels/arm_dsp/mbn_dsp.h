@@ -52,6 +52,21 @@ static inline int32_t mbn_smlad(uint32_t a, uint32_t b, int32_t acc)
     return r;
 }
 
+/* acc + the product of the low halves; _tt: of the high ones. */
+static inline int32_t mbn_smlabb(uint32_t a, uint32_t b, int32_t acc)
+{
+    int32_t r;
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
+    return r;
+}
+
+static inline int32_t mbn_smlatt(uint32_t a, uint32_t b, int32_t acc)
+{
+    int32_t r;
+    __asm__("smlatt %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
+    return r;
+}
+
 /* acc + (m * low half of x >> 16); _t: high half. */
 static inline int32_t mbn_smlawb(int32_t m, uint32_t x, int32_t acc)
 {

@@ -61,6 +61,16 @@ static inline int32_t mbn_smlad(uint32_t a, uint32_t b, int32_t c)
     return mbn_wrap_add(mbn_high16(a) * mbn_high16(b), mbn_wrap_add(mbn_low16(a) * mbn_low16(b), c));
 }
 
+static inline int32_t mbn_smlabb(uint32_t a, uint32_t b, int32_t acc)
+{
+    return mbn_wrap_add(mbn_low16(a) * mbn_low16(b), acc);
+}
+
+static inline int32_t mbn_smlatt(uint32_t a, uint32_t b, int32_t acc)
+{
+    return mbn_wrap_add(mbn_high16(a) * mbn_high16(b), acc);
+}
+
 static inline int32_t mbn_smlawb(int32_t m, uint32_t x, int32_t acc)
 {
     return mbn_wrap_add((int32_t)(((int64_t)m * mbn_low16(x)) >> 16), acc);
