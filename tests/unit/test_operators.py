@@ -13,10 +13,12 @@ import numpy as np
 import onnx
 import pytest
 from networks import OnnxModel, as_image, compare_with_onnx_runtime, int8_inputs, int8_model, quantized
+from onnx_models import Net
 from operator_cases import counterparts, every_case, graph_of
 
 import mbn2c
 from mbn2c.emit.network.model import runtime_headers
+from mbn2c.errors import ModelError
 from mbn2c.frontend import export, import_model
 from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
 from mbn2c.frontend.prequantized.model import is_prequantized
@@ -324,6 +326,37 @@ def test_int8_export_comes_back(name: str, tmp_path: Path) -> None:
         found = run_graph(back, {back.inputs[0].tensor: values})
         for key, expected in run_graph(graph, {"input": values}).items():
             assert key == "input" or np.array_equal(found[names[key]], expected), key
+
+
+MOVED = {
+    "max pool": lambda net: net.then("MaxPool", kernel_shape=[2, 2], strides=[2, 2]),
+    "resize": lambda net: net.then("Resize", "", net.weight([1.0, 1.0, 2.0, 2.0]), mode="nearest"),
+    "crop": lambda net: net.then("Slice", net.ints(1), net.ints(9), net.ints(2)),
+    "depth to space": lambda net: net.then("DepthToSpace", blocksize=2),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_a_scale_that_is_said_behind_an_operator_is_known_before_it(name: str, tmp_path: Path) -> None:
+    """Our own spelling of a function says no scale: that of what only moves its values is its own, too."""
+    net = MOVED[name](Net(opset=14).conv(3, 8).then("HardSwish")).then("Relu")
+    net.conv(2 if name == "depth to space" else 8, 4, k=1)
+    (tmp_path / "net.onnx").write_bytes(net.model().SerializeToString())
+    graph = quantized(import_lowered(tmp_path / "net.onnx"))
+    (tmp_path / "net.int8.onnx").write_bytes(to_onnx_int8(graph))
+    counterparts(graph, import_prequantized_lowered(tmp_path / "net.int8.onnx").graph)
+
+
+@pytest.mark.parametrize("constant", ["x_zero", "one", "row_matrix", "multiplier"])
+def test_a_sum_of_integers_that_is_not_ours_is_refused(constant: str, tmp_path: Path) -> None:
+    model = onnx.load_from_string(to_onnx_int8(int8_network("resize2d linear, corners")))
+    changed = next(tensor for tensor in model.graph.initializer if tensor.name.endswith(f"__{constant}"))
+    values = onnx.numpy_helper.to_array(changed).copy()
+    values.reshape(-1)[-1] += 1
+    changed.CopyFrom(onnx.numpy_helper.from_array(values, changed.name))
+    onnx.save(model, tmp_path / "net.int8.onnx")
+    with pytest.raises(ModelError):
+        import_prequantized_lowered(tmp_path / "net.int8.onnx")
 
 
 @pytest.mark.parametrize("name", INT8)

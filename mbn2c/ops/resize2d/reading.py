@@ -156,7 +156,9 @@ def _finish(call: PrequantizedCall, x: Value, steps: tuple[OnnxNode, ...], zero_
             break
     else:
         raise call.refuse("products with two matrices that resize nothing are not supported", _PLAIN)
-    scale, bound = constant_of(call, steps[-1], 1).reshape(-1)[:1], np.array([255 * axes[0].parts * axes[1].parts])
+    scale, bound = np.unique(constant_of(call, steps[-1], 1)), np.array([255 * axes[0].parts * axes[1].parts])
+    if len(scale) != 1:
+        raise call.refuse("a resize with several multipliers is not supported", _PLAIN)
     found = search_requantize(scale, zero_point, bound)
     if found is None:
         raise call.refuse("a resize with a multiplier that no integers replace is not supported", _PLAIN)
