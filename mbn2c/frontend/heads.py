@@ -7,7 +7,7 @@ at once is a float32 one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,16 @@ from mbn2c.tasks.tails import CHOICES
 
 # What may stand between a choice and the output.
 _LOOKS = ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+# One of these is in each group of nodes that is joined.
+_OF_GROUPS = ("Abs", "ReduceL2", "ReduceSum", "ReduceSumSquare")
 
 
 def rewrite_ends(model: ModelProto) -> tuple[ModelProto, tuple[Note, ...]]:
     """A copy of a model whose nodes are in order; names of inputs and outputs stay."""
+    kinds = {node.op_type for node in model.graph.node}
+    has_bytes = any(port.type.tensor_type.elem_type == TensorProto.UINT8 for port in model.graph.input)
+    if not has_bytes and not kinds.intersection(_OF_GROUPS) and not kinds.intersection(CHOICES):
+        return model, ()
     changed = ModelProto()
     changed.CopyFrom(model)
     notes = (*_without_choice(changed), *_without_cast(changed))
@@ -57,10 +63,9 @@ def _attributes(node: NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
-def _put(model: ModelProto, place: NodeProto, new: NodeProto) -> None:
-    """`new` where `place` stood; what only that needed is dropped at last."""
-    nodes = [new if node is place else node for node in model.graph.node]
-    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+def _put(model: ModelProto, new: Mapping[str, NodeProto]) -> None:
+    """Other nodes in place of those that make these tensors first; what only those needed is dropped at last."""
+    copies = [NodeProto.FromString(new.get(node.output[0], node).SerializeToString()) for node in model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(copies)
 
@@ -71,8 +76,8 @@ def _put(model: ModelProto, place: NodeProto, new: NodeProto) -> None:
 def _without_choice(model: ModelProto) -> Iterator[Note]:
     """An output that is the number of the largest class becomes the classes' values, under its own name."""
     ranks = {port.name: len(port.type.tensor_type.shape.dim) for port in inferred(model)}
+    links, new = _Links(model), {}
     for port in model.graph.output:
-        links = _Links(model)
         last = node = links.makers.get(port.name)
         while node is not None and node.op_type in _LOOKS:
             node = links.makers.get(node.input[0])
@@ -80,10 +85,11 @@ def _without_choice(model: ModelProto) -> Iterator[Note]:
             continue
         if _attributes(node).get("axis", 0) not in (1, -1):
             continue
-        _put(model, last, helper.make_node("Identity", node.input[:1], [port.name], name=node.name or port.name))
+        new[port.name] = helper.make_node("Identity", node.input[:1], [port.name], name=node.name or port.name)
         port.type.tensor_type.elem_type = TensorProto.FLOAT
         port.type.tensor_type.ClearField("shape")
         yield Note("choice", port.name, CHOICES[node.op_type])
+    _put(model, new)
 
 
 # --- what is divided by a function of itself ----------------------------------------------------------------------
@@ -91,19 +97,16 @@ def _without_choice(model: ModelProto) -> Iterator[Note]:
 
 def _join_groups(model: ModelProto) -> bool:
     """Put LpNormalization where a tensor is divided by its length along an axis, and Softsign where by 1 + |x|."""
-    found = False
-    for number in range(len(model.graph.node)):
-        node, links = model.graph.node[number], _Links(model)
-        joined = _norm_of(links, node)
-        if joined is not None:
-            source, axis = joined
-            names = {"name": node.name, "axis": axis, "p": 2}
-            _put(model, node, helper.make_node("LpNormalization", [source], node.output[:1], **names))
-            found = True
+    links, new = _Links(model), {}
+    for node in model.graph.node:
+        norm = _norm_of(links, node)
+        if norm is not None:
+            attributes = {"name": node.name, "axis": norm[1], "p": 2}
+            new[node.output[0]] = helper.make_node("LpNormalization", [norm[0]], node.output[:1], **attributes)
         elif _is_softsign(links, node):
-            _put(model, node, helper.make_node("Softsign", node.input[:1], node.output[:1], name=node.name))
-            found = True
-    return found
+            new[node.output[0]] = helper.make_node("Softsign", node.input[:1], node.output[:1], name=node.name)
+    _put(model, new)
+    return bool(new)
 
 
 def _is_softsign(links: _Links, node: NodeProto) -> bool:
@@ -190,9 +193,7 @@ def _without_cast(model: ModelProto) -> Iterator[Note]:
         is_cast = all(one.op_type == "Cast" and _attributes(one).get("to") == TensorProto.FLOAT for one in casts)
         if port.type.tensor_type.elem_type != TensorProto.UINT8 or not casts or not is_cast:
             continue
-        names = [one.output[0] for one in casts]
-        for name in names:
-            cast = next(node for node in model.graph.node if name in node.output)
-            _put(model, cast, helper.make_node("Identity", [port.name], [name], name=cast.name))
+        made = {one.output[0]: one.name for one in casts}
+        _put(model, {y: helper.make_node("Identity", [port.name], [y], name=name) for y, name in made.items()})
         port.type.tensor_type.elem_type = TensorProto.FLOAT
         yield Note("input", port.name, "the file's input is uint8 and cast to float32: its values are 0 to 255")

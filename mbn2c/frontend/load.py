@@ -93,7 +93,8 @@ def load_model(path: Path) -> Loaded:
     model, of_opset = _of_a_known_opset(model, str(path))
     limits.check_sizes(model, str(path))
     drop_dead_nodes(model.graph)
-    model, of_ends = rewrite_ends(model)
+    whole = model
+    model, of_ends = run_tool("reading its first and last nodes", str(path), lambda: rewrite_ends(whole))
     single, batch = to_one_image(model)
     return Loaded(single, (*of_opset, *of_ends), model if batch > 1 else None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnx import ModelProto, helper, numpy_helper, version_converter
+from onnx import ModelProto, checker, helper, numpy_helper, version_converter
 
 from mbn2c.frontend.limits import inferred
 
@@ -16,7 +16,11 @@ def to_known_opset(model: ModelProto) -> ModelProto:
 
     raises  whatever the converter does where it knows no way
     """
-    prepared = ModelProto()
+    checked, prepared = ModelProto(), ModelProto()
+    checked.CopyFrom(model)
+    for port in checked.graph.output:  # which the checker wants to have a shape; an empty one will do
+        port.type.tensor_type.shape.SetInParent()
+    checker.check_model(checked)  # before the converter's native code works on it
     prepared.CopyFrom(model)
     _spread_constants(prepared)
     return version_converter.convert_version(prepared, OLDEST_OPSET)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from onnx import ModelProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx_models import DIALECTS
 from refusals import assert_refused
 from shared import SHARED
@@ -43,6 +43,14 @@ def _cycle(model: ModelProto) -> None:
     model.graph.node[0].input[0] = model.graph.node[2].output[0]
 
 
+def _length_of_nothing(model: ModelProto) -> None:
+    """As an embedding ends, without what its length is of."""
+    last = model.graph.output[0].name
+    model.graph.node.append(helper.make_node("ReduceL2", [], ["length"], axes=[1]))
+    model.graph.node.append(helper.make_node("Div", [last, "length"], ["unit"]))
+    model.graph.output[0].name = "unit"
+
+
 def _external(location: str, **entries: str) -> Callable[[ModelProto], None]:
     def change(model: ModelProto) -> None:
         tensor = model.graph.initializer[0]
@@ -61,6 +69,7 @@ DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
     "zeros": (lambda: bytes(1000), "not an ONNX model"),
     "no nodes": (_damage(lambda m: m.graph.ClearField("node")), "no layers"),
     "no outputs": (_damage(lambda m: m.graph.ClearField("output")), "no layers"),
+    "the length of nothing": (_damage(_length_of_nothing), "reading its first and last nodes refuses"),
     "no opset": (_damage(lambda m: m.ClearField("opset_import")), "which ONNX opset"),
     "no input": (_damage(lambda m: m.graph.ClearField("input")), "'x' is made by no node"),
     "input without shape": (
