@@ -11,6 +11,7 @@ from networks import as_image, compare_with_onnx_runtime, int8_inputs, int8_mode
 from onnx_models import Net
 from onnx_models.families import EXPORTERS, FAMILIES, Family
 from shared import shared
+from shufflenets import shufflenet_v2
 
 from mbn2c.commands.inspect.architecture import architecture_of
 from mbn2c.network.network import import_lowered
@@ -46,6 +47,12 @@ def test_a_family_is_named_and_exact(name: str, exporter: str, tmp_path: Path) -
     (values,) = int8_inputs(graph, 1)
     reference = run_graph(graph, {graph.inputs[0].tensor: values})
     assert compare_with_onnx_runtime(graph, reference, int8_model(graph)(as_image(graph, values))) == ""
+
+
+@pytest.mark.parametrize("width", [0.5, pytest.param(1.0, marks=pytest.mark.slow)])
+def test_shufflenet_is_named(width: float, tmp_path: Path) -> None:
+    onnx.save(shufflenet_v2(width), tmp_path / "net.onnx")
+    assert architecture_of(import_lowered(tmp_path / "net.onnx")) == f"ShuffleNetV2, width {width}, 64x64"
 
 
 def _cousin(kernels: list[int], channels: int) -> Net:

@@ -26,6 +26,7 @@ BUILDS = {
     "test_Conv2d_padding": 39,
     "test_Conv2d_strided": 42,
     "test_ELU": 42,
+    "test_GLU": 44,
     "test_LeakyReLU": 42,
     "test_LeakyReLU_with_negval": 42,
     "test_Linear": 42,

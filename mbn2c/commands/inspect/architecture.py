@@ -49,6 +49,7 @@ _EFFICIENT = (
     _times((16, 1), (24, 2), (40, 2), (80, 3), (112, 3), (192, 4), (320, 1)),
 )
 _FACE = _times((128, 1), (64, 5), (128, 1), (128, 6), (128, 1), (128, 2))
+_SHUFFLED = {0.5: 192, 1.0: 464, 1.5: 704, 2.0: 976}  # channels of ShuffleNetV2's last stage
 # source  Howard et al. (2017), table 1; Sandler et al. (2018), table 2; Howard et al. (2019), tables 1 and 2;
 #         Qin et al. (2024), table 11; Tan et al. (2019), figure 7 (B1); Tan and Le (2019), table 1; Cui et al. (2021),
 #         table 1; Chen et al. (2018), table 1
@@ -101,7 +102,8 @@ def _name(graph: Graph) -> str:
         if width is not None and (family.has_width or width == 1):
             return family.name + (f", width {width}" if family.has_width else "")
     return (
-        _face_net(graph, depthwise, kernels, channels)
+        _shufflenet(graph, depthwise, kernels)
+        or _face_net(graph, depthwise, kernels, channels)
         or _squeezenet(graph, depthwise)
         or _described(graph, depthwise, kernels, adds)
     )
@@ -148,6 +150,24 @@ def _scales_channels(graph: Graph, node: Node) -> bool:
 
 
 # --- those that are known by something else ------------------------------------------------------
+
+
+def _shufflenet(graph: Graph, depthwise: Sequence[Node], kernels: Sequence[int]) -> str:
+    """16 units that put two halves together, of which the three that halve the map have a layer in both; else "".
+
+    source  Ma et al., ShuffleNet V2 (2018), table 5
+    """
+    joins = [node for node in graph.nodes if _joins_channels(graph, node)]
+    if len(joins) != 16 or kernels != (3,) * 19:
+        return ""
+    half = graph.tensors[depthwise[-1].outputs[0]].shape[3]
+    width = min(_SHUFFLED, key=lambda known: abs(_SHUFFLED[known] - 2 * half))
+    return f"ShuffleNetV2, width {width}" if abs(_SHUFFLED[width] - 2 * half) <= _STEP else ""
+
+
+def _joins_channels(graph: Graph, node: Node) -> bool:
+    channels = [graph.tensors[name].shape[3] for name in operator_of(node).activations(node, graph)]
+    return len(channels) > 1 and sum(channels) == graph.tensors[node.outputs[0]].shape[3]
 
 
 def _face_net(graph: Graph, depthwise: Sequence[Node], kernels: Sequence[int], channels: Sequence[int]) -> str:
