@@ -29,6 +29,9 @@ class OperatorRules(Protocol):
     def constants(self, node: Node) -> tuple[str, ...]:
         """Names of the inputs that must be constant."""
 
+    def takes_int16(self, node: Node) -> bool:
+        """Whether its activations may be int16."""
+
 
 Rules = Mapping[str, OperatorRules]
 Law = Callable[[Graph, Rules], Iterator[Complaint]]
@@ -172,15 +175,28 @@ def weights_are_constant_and_finite(graph: Graph, operators: Rules) -> Iterator[
                 yield node.name, f"'{name}' is not constant and finite"
 
 
-def activations_are_int8(graph: Graph, operators: Rules) -> Iterator[Complaint]:
-    """Activations are int8 with one scale and a zero point within int8."""
+def activations_are_int8_or_int16(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """Activations have one scale, and are int8 with a zero point within int8, or int16 with zero point 0."""
     for tensor in graph.tensors.values():
         if tensor.data is None:
-            if tensor.dtype != "int8":
-                yield tensor.name, f"activation of {tensor.dtype}"
             yield from _quant_complaints(tensor, channels=1)
-            if tensor.quant is not None and not -128 <= tensor.quant.zero_point <= 127:
-                yield tensor.name, f"zero point {tensor.quant.zero_point}"
+            if tensor.quant is None:
+                continue
+            if tensor.quant.bits not in (8, 16) or tensor.dtype != tensor.quant.dtype:
+                yield tensor.name, f"activation of {tensor.dtype} in {tensor.quant.bits} bits"
+            if not (-128 <= tensor.quant.zero_point <= 127) or (tensor.quant.bits == 16 and tensor.quant.zero_point):
+                yield tensor.name, f"zero point {tensor.quant.zero_point} of {tensor.dtype}"
+
+
+def int16_stands_where_it_may(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """Inputs and outputs of the network are int8, and only operators that take int16 read or make it."""
+    for port in graph.inputs + graph.outputs:
+        if graph.tensors[port.tensor].dtype != "int8":
+            yield port.outside, f"{graph.tensors[port.tensor].dtype} at the border of the network"
+    for node in graph.nodes:
+        touched = [graph.tensors[name] for name in node.inputs + node.outputs if graph.tensors[name].data is None]
+        if any(tensor.dtype == "int16" for tensor in touched) and not operators[node.op].takes_int16(node):
+            yield node.name, f"int16 at a {node.op}"
 
 
 def weights_are_int8(graph: Graph, operators: Rules) -> Iterator[Complaint]:
@@ -229,7 +245,8 @@ LAWS: dict[str, tuple[Law, ...]] = {
         *_STRUCTURE,
         operators_are_known("quantized"),
         shapes_agree,
-        activations_are_int8,
+        activations_are_int8_or_int16,
+        int16_stands_where_it_may,
         weights_are_int8,
     ),
 }

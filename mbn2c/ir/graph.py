@@ -2,7 +2,7 @@
 
 Activations are NHWC with N = 1, weights are OHWI (`conv2d`), HWC (`depthwise_conv2d`) or OI
 (`fully_connected`), from the importer on. The same classes serve before quantization (float32,
-no `quant`) and after it (int8 with `quant`). Everything is frozen; a pass builds a new Graph.
+no `quant`) and after it (int8, some int16, with `quant`). Everything is frozen; a pass builds a new Graph.
 """
 
 from __future__ import annotations
@@ -17,14 +17,31 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Quant:
-    """How int8 (or int32) values stand for real ones: real = scale * (q - zero_point).
+    """How int8, int16 (or int32) values stand for real ones: real = scale * (q - zero_point).
 
     scale       float32 [1] (per tensor) or [C] (per output channel)
-    zero_point  int, the same for all channels; 0 for weights and biases
+    zero_point  int, the same for all channels; 0 for weights, biases and int16 activations
+    bits        of an activation's values: 8, or 16 where 8 are not enough
     """
 
     scale: np.ndarray
     zero_point: int = 0
+    bits: int = 8
+
+    @property
+    def dtype(self) -> str:
+        """Of an activation's values: "int8" or "int16"."""
+        return f"int{self.bits}"
+
+    @property
+    def lowest(self) -> int:
+        """The least value of an activation: -128, or -32767."""
+        return -128 if self.bits == 8 else -32767
+
+    @property
+    def highest(self) -> int:
+        """The greatest: 127, or 32767."""
+        return 127 if self.bits == 8 else 32767
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +49,7 @@ class Tensor:
     """One value of the network.
 
     shape  activations (1, H, W, C); weights as the module says; never dynamic
-    dtype  "float32", "int8", "uint8" or "int32"
+    dtype  "float32", "int8", "uint8", "int16" or "int32"
     data   constant value, or None for an activation
     quant  None before quantization
     """

@@ -138,6 +138,7 @@ class ScalarKernel:
     """The plain C99 kernel of an operator, which runs on every core: what `Kernel` says, as far as it differs.
 
     name         the function is mbn_<name>_s8_scalar, in scalar/<name>.c; one that accumulates has a _finish beside it
+    takes_int16  activations of its nodes may be int16, and one is; then it is mbn_<name>_s16_scalar, in <name>_s16.c
     """
 
     name: str
@@ -146,6 +147,7 @@ class ScalarKernel:
     accepts: Callable[[Node, Graph], bool] = always
     scratch_bytes: Callable[[Node, Graph], int] = _no_scratch
     accumulates: bool = False
+    takes_int16: bool = False
     reads_slices: Callable[[Node, Graph], bool] = _never
     writes_slices: bool = False
     wants_place: bool = False
@@ -163,6 +165,7 @@ class Kernel:
     rates_in_strip    what the kernel costs that runs in its place where its input lies in a strip, which is never
                       planar; None if it runs there itself
     accepts           whether the kernel can do this node; the next row of the table is asked otherwise
+    takes_int16       for nodes with an int16 activation, and no others
     scratch_bytes     working memory of one call
     more_sources      other C files it calls
     headers           headers below templates/kernels; the first declares the kernel
@@ -188,6 +191,7 @@ class Kernel:
     accepts: Callable[[Node, Graph], bool] = always
     scratch_bytes: Callable[[Node, Graph], int] = _no_scratch
     accumulates: bool = False
+    takes_int16: bool = False
     more_sources: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     parts: Callable[[Node, Graph, Sequence[int], bool], frozenset[str]] = _no_parts

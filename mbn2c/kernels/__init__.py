@@ -80,9 +80,12 @@ def kernels_of_plan(plan: Plan, isas: Sequence[str]) -> dict[str, Kernel]:
 
 
 def _accepting(node: Node, graph: Graph, isas: Sequence[str]) -> list[Kernel]:
+    touched = (graph.tensors[name] for name in node.inputs + node.outputs)
+    has_int16 = any(tensor.dtype == "int16" for tensor in touched if tensor.data is None)
     # What only imported models have comes first: no other row asks whether it can do that.
     for rows in (guarded.KERNELS, [kernel for isa in isas for kernel in TABLES[isa]]):
-        found = [kernel for kernel in rows if kernel.op == node.op and kernel.accepts(node, graph)]
+        fitting = (kernel for kernel in rows if kernel.op == node.op and kernel.takes_int16 == has_int16)
+        found = [kernel for kernel in fitting if kernel.accepts(node, graph)]
         if found:
             return found
     return []

@@ -17,6 +17,7 @@ from mbn2c.errors import QuantError
 
 INT8_MIN, INT8_MAX = -128, 127
 WEIGHT_MAX = 127
+INT16_MAX = 2**15 - 1
 INT32_MAX = 2**31 - 1
 
 # Fraction bits of an integer multiplier. 255 output levels times 2^22 leave one bit of 32 free; with 2^32 the

@@ -12,11 +12,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mbn2c.errors import QuantError
 from mbn2c.ir.axes import LayoutError, Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.window import Activation
-from mbn2c.numerics import INT8_MIN, add_integer, fit_add, fit_add_with_corrections, prove_add, snap_add_scale
+from mbn2c.numerics import (
+    INT8_MAX,
+    INT8_MIN,
+    INT16_MAX,
+    INT32_MAX,
+    add_integer,
+    fit_add,
+    fit_add_with_corrections,
+    prove_add,
+    snap_add_scale,
+)
 from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU, Case
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
@@ -25,26 +36,34 @@ from mbn2c.ops.base.prequantized.layers import call_done, unfinished
 from mbn2c.ops.base.prequantized.tables import float_pairs, qlinear_pairs
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter, terms_of
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
+from mbn2c.ops.base.wide import as_codes, clamp_codes, is_wide, spell_by, spell_cast, spell_floored
 
 
 @dataclass(frozen=True)
 class AddAttributes:
     """add, inputs (a, b) of equal shape; an imported add may have a third input, int8 [8192].
 
-    multipliers  int8 form: out = (a * multipliers[0] + b * multipliers[1] + offset) >> shift, saturated; where bit
+    multipliers  integer form: out = (a * multipliers[0] + b * multipliers[1] + offset) >> shift, clamped; where bit
                  b % 8 of byte (a * 256 + b) / 8 of the third input is set (a and b counted from -128), one less
+    low, high    of the output's type, or, of int16, where its activation lies
     """
 
     activation: Activation | None = None
     multipliers: tuple[int, int] = (0, 0)
     offset: int = 0
     shift: int = 0
+    low: int = INT8_MIN
+    high: int = INT8_MAX
 
 
 PARAMS = Params(
     "mbn_add_params",
     (*integers("channels"), PIXEL_STRIDE, *integers("multiplier_a", "multiplier_b", "offset", "shift")),
 )
+
+
+_FORM = ("multiplier_a", "multiplier_b", "offset", "shift")
+S16_PARAMS = Params("mbn_add_s16_params", integers("channels", *_FORM, "low", "high", "wide_a", "wide_b", "wide_out"))
 
 
 def pack_add(node: Node, graph: Graph) -> Packed:
@@ -60,6 +79,14 @@ def pack_add(node: Node, graph: Graph) -> Packed:
             "shift": attributes.shift,
         }
     )
+
+
+def _pack_wide(node: Node, graph: Graph) -> Packed:
+    attributes, linear = node.attributes, pack_add(node, graph).fields
+    touched = zip(("wide_a", "wide_b", "wide_out"), (*node.inputs, *node.outputs), strict=True)
+    wide = {word: int(quant_of(graph, name).bits == 16) for word, name in touched}
+    form = {name: linear[name] for name in ("channels", *_FORM)}
+    return Packed({**form, "low": attributes.low, "high": attributes.high, **wide})
 
 
 class Add(Operator):
@@ -87,6 +114,9 @@ class Add(Operator):
         fits = len(shapes) == 2 or list(shapes[2:]) == [(8192,)]
         return shapes[0] if fits and shapes[0] == shapes[1] else None
 
+    def takes_int16(self, node: Node) -> bool:
+        return len(node.inputs) == 2
+
     def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         return np.asarray(inputs[0] + self.sign * inputs[1])
 
@@ -109,13 +139,16 @@ class Add(Operator):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """Those with a third input have a kernel of their own in `kernels/guarded`."""
-        return (ScalarKernel("add", PARAMS, pack_add, writes_slices=True),)
+        wide = ScalarKernel("add", S16_PARAMS, _pack_wide, takes_int16=True)
+        return (ScalarKernel("add", PARAMS, pack_add, writes_slices=True), wide)
 
     def tie_quants(
         self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
     ) -> Mapping[str, Quant]:
         """The scales of the two inputs move up to a ratio of the output's scale that leaves no ties, so that one
-        integer form equals every float evaluation order."""
+        integer form equals every float evaluation order. With int16 the exported model leaves no order to chance."""
+        if is_wide(quants[name] for name in (*node.inputs, *node.outputs)):
+            return {}
         output_scale = scale_of(quants[node.outputs[0]])
         return {
             name: with_scale(name, snap_add_scale(float(scale_of(quants[name])), output_scale)[0])
@@ -135,6 +168,8 @@ class Add(Operator):
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         output = node.outputs[0]
+        if is_wide(quant_of(graph, name) for name in (*node.inputs, output)):
+            return _spell_wide(node, graph)
         read_a, real_a = spell_dequantize(graph, node.inputs[0], f"{node.name}__a")
         read_b, real_b = spell_dequantize(graph, node.inputs[1], f"{node.name}__b")
         real = f"{output}__real"
@@ -143,6 +178,8 @@ class Add(Operator):
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         involved = [quants[name] for name in (*node.inputs, node.outputs[0])]
+        if is_wide(involved):
+            return replace(node, attributes=_wide_form(node.attributes, involved)), []
         multipliers, offset, shift = prove_add(
             tuple(scale_of(quant) for quant in involved), tuple(quant.zero_point for quant in involved), self.sign
         )
@@ -151,12 +188,56 @@ class Add(Operator):
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         a, b = inputs
-        attributes = node.attributes
+        attributes, y_quant = node.attributes, quant_of(graph, node.outputs[0])
+        if is_wide(quant_of(graph, name) for name in (*node.inputs, *node.outputs)):
+            terms = (x.astype(np.int64) * m for x, m in zip(inputs, attributes.multipliers, strict=True))
+            total = (sum(terms) + attributes.offset) >> attributes.shift
+            return as_codes(total, attributes.low, attributes.high, y_quant)
         total = add_integer(a, b, attributes.multipliers, attributes.offset, attributes.shift)
         if len(node.inputs) == 2:
             return total
         is_lower = np.unpackbits(graph.constant(node.inputs[2]).view(np.uint8), bitorder="little")
         return total - is_lower[(a.astype(np.int64) - INT8_MIN) * 256 + b - INT8_MIN].astype(np.int8)
+
+
+# --- with int16 ---
+
+
+def _wide_form(attributes: AddAttributes, quants: Sequence[Quant]) -> AddAttributes:
+    """The finest integer form whose terms fit 32 bits together, and whose factors of int16 fit a halfword.
+
+    quants  of a, b and the output
+    """
+    *inputs, y = quants
+    ratios = [float(scale_of(x)) / float(scale_of(y)) for x in inputs]
+    for shift in range(30, 0, -1):
+        factors = [round(ratio * (1 << shift)) for ratio in ratios]
+        offset = (y.zero_point << shift) + (1 << (shift - 1))
+        offset -= sum(x.zero_point * factor for x, factor in zip(inputs, factors, strict=True))
+        reach = sum(max(-x.lowest, x.highest) * factor for x, factor in zip(inputs, factors, strict=True))
+        fits_halfword = all(x.bits == 8 or factor <= INT16_MAX for x, factor in zip(inputs, factors, strict=True))
+        if fits_halfword and reach + abs(offset) <= INT32_MAX:
+            low, high = clamp_codes(y, attributes.activation)
+            multipliers = (factors[0], factors[1])
+            return replace(attributes, multipliers=multipliers, offset=offset, shift=shift, low=low, high=high)
+    raise QuantError(
+        f"the scales of an add, {ratios[0]:.3g} and {ratios[1]:.3g} of its output's, are too far apart for int16",
+        hint="leave it in int8",
+    )
+
+
+def _spell_wide(node: Node, graph: Graph) -> list[OnnxOp]:
+    """The integer form in float64, which holds each of its numbers."""
+    output, attributes = node.outputs[0], node.attributes
+    spelled = []
+    for x, letter, factor in zip(node.inputs, "ab", attributes.multipliers, strict=True):
+        term = f"{output}__{letter}"
+        spelled.append(spell_cast(x, f"{term}__whole", np.float64))
+        spelled.append(spell_by(f"{term}__whole", term, "Mul", np.float64(factor)))
+    spelled.append(OnnxOp("Add", (f"{output}__a", f"{output}__b"), (f"{output}__sum",)))
+    spelled.append(spell_by(f"{output}__sum", f"{output}__moved", "Add", np.float64(attributes.offset)))
+    spelled.append(spell_by(f"{output}__moved", f"{output}__scaled", "Mul", np.ldexp(1.0, -attributes.shift)))
+    return spelled + spell_floored(graph, f"{output}__scaled", output, (attributes.low, attributes.high))
 
 
 # --- how ONNX files spell it ---

@@ -14,7 +14,7 @@ import numpy as np
 
 from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ScalarKernel, always
+from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops.add import add_values
 from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
@@ -23,7 +23,7 @@ from mbn2c.ops.base.convolution import Convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.layer import Layer, import_convolution
 from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
-from mbn2c.ops.base.packing import CONV_PARAMS
+from mbn2c.ops.base.packing import scalar_convolutions
 from mbn2c.ops.base.prequantized.convolution import convolution_imports
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
@@ -101,7 +101,7 @@ class Conv2d(Weighted):
         }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("conv2d", CONV_PARAMS, self.pack, reads_slices=always, writes_slices=True),)
+        return scalar_convolutions("conv2d", self.pack)
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         window = self.window(node)

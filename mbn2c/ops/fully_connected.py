@@ -15,7 +15,7 @@ import numpy as np
 
 from mbn2c.ir.axes import CHANNEL, LayoutError, Value
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import ScalarKernel, always
+from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.window import Activation, Window
 from mbn2c.numerics import onnx_scale
 from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
@@ -23,11 +23,11 @@ from mbn2c.ops.base.case import RELU, Case, layer
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.layer import Layer, emit_float
 from mbn2c.ops.base.operator import Shape
-from mbn2c.ops.base.packing import CONV_PARAMS
+from mbn2c.ops.base.packing import scalar_convolutions
 from mbn2c.ops.base.prequantized.float_layers import float_layer
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, bias_of, integer_layer, weights_of
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
-from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
+from mbn2c.ops.base.requantize import AnyRequantize
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
 from mbn2c.ops.conv2d import Conv2d
 
@@ -37,7 +37,7 @@ class FullyConnectedAttributes:
     """fully_connected, inputs (x [1, 1, 1, I], weights OI, bias O)."""
 
     activation: Activation | None = None
-    requantize: Requantize | GuardedRequantize | None = None
+    requantize: AnyRequantize | None = None
 
 
 class FullyConnected(Weighted):
@@ -75,7 +75,7 @@ class FullyConnected(Weighted):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """The 1x1 convolution's."""
-        return (ScalarKernel("conv2d", CONV_PARAMS, self.pack, reads_slices=always, writes_slices=True),)
+        return scalar_convolutions("conv2d", self.pack)
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.asarray(x @ weights.T)

@@ -1,4 +1,4 @@
-"""Float Graph and ranges -> int8 Graph whose every requantization is proved exact.
+"""Float Graph and ranges -> int8 Graph, int16 where that is asked for, whose every requantization is proved exact.
 
 Activations get their scales first, operators that tie scales have their say, then each operator rounds its
 weights. Source: design.md, section 3.
@@ -6,7 +6,7 @@ weights. Source: design.md, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 import numpy as np
@@ -15,16 +15,17 @@ from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Quant, Tensor
 from mbn2c.ops import operator_of
 from mbn2c.quantize.calibrate import Range
-from mbn2c.quantize.scheme import activation_quant, quant_with_scale
+from mbn2c.quantize.scheme import activation_quant, int16_quant, quant_with_scale
 
 
-def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
+def quantize(graph: Graph, ranges: Mapping[str, Range], int16: Set[str] = frozenset()) -> Graph:
     """The int8 Graph.
 
     ranges  of every activation of `graph`
+    int16   names of those that are int16
     raises  QuantError naming the layer that cannot be proved exact
     """
-    quants = activation_quants(graph, ranges)
+    quants = activation_quants(graph, ranges, int16)
     nodes, constants = [], []
     for node in graph.nodes:
         try:
@@ -34,15 +35,15 @@ def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
         nodes.append(quantized)
         constants += tensors
     activations = [
-        replace(tensor, dtype="int8", quant=quants[name])
+        replace(tensor, dtype=quants[name].dtype, quant=quants[name])
         for name, tensor in graph.tensors.items()
         if tensor.data is None
     ]
     return graph.rebuild(tensors=[*activations, *_distinct(constants)], nodes=nodes)
 
 
-def activation_quants(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Quant]:
-    """Scale and zero point of every activation.
+def activation_quants(graph: Graph, ranges: Mapping[str, Range], int16: Set[str] = frozenset()) -> dict[str, Quant]:
+    """Scale and zero point of every activation; int16: names of those that are int16.
 
     From the first operator to the last, each may tie the range of its output to that of an input. Then, from the last
     to the first, it may tie the scales of its inputs to that of its output.
@@ -50,7 +51,10 @@ def activation_quants(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Qu
     tied = dict(ranges)
     for node in graph.nodes:
         tied |= {name: tied[other] for name, other in operator_of(node).tie_ranges(node).items()}
-    quants = {name: activation_quant(found.low, found.high) for name, found in tied.items()}
+    quants = {
+        name: (int16_quant if name in int16 else activation_quant)(found.low, found.high)
+        for name, found in tied.items()
+    }
 
     def with_scale(name: str, scale: np.float32) -> Quant:
         return quant_with_scale(scale, tied[name].low)

@@ -1,4 +1,4 @@
-"""Ranges -> scale and zero_point: the asymmetric int8 scheme of activations.
+"""Ranges -> scale and zero_point: the asymmetric int8 scheme of activations, and the symmetric int16 one.
 
 Source: ONNX operator QuantizeLinear; design.md, section 3.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.ir.graph import Quant
-from mbn2c.numerics import INT8_MAX, INT8_MIN
+from mbn2c.numerics import INT8_MAX, INT8_MIN, INT16_MAX
 
 _LEVELS = INT8_MAX - INT8_MIN
 
@@ -28,3 +28,9 @@ def quant_with_scale(scale: np.float32, low: float) -> Quant:
     """The quantization with a given scale whose lowest int8 value stands for about `low` (at most 0)."""
     zero_point = int(np.clip(np.rint(INT8_MIN - min(low, 0.0) / float(scale)), INT8_MIN, INT8_MAX))
     return Quant(np.array([scale], np.float32), zero_point)
+
+
+def int16_quant(low: float, high: float) -> Quant:
+    """The quantization whose int16 values cover [low, high], with zero point 0; without extent, [-1, 1]."""
+    reach = max(-low, high)
+    return Quant(np.array([(reach if reach > 1e-30 else 1.0) / INT16_MAX], np.float32), 0, 16)

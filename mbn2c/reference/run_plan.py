@@ -267,10 +267,10 @@ class _Machine:
         source = self.plan.buffers[call.reads[0].tensor]
         node = self.graph.producer[call.write]
         centred = sums.astype(np.int64) - quant_of(self.graph, source.tensor).zero_point * source.height * source.width
-        pixel = run_requantize(node.attributes.requantize, centred, quant_of(self.graph, call.write).zero_point)
+        pixel = run_requantize(node.attributes.requantize, centred, quant_of(self.graph, call.write))
         self.values[call.write][0, 0, 0] = pixel
         owners, out = self.pixels.owners(call.write, 0, 0, 1), in_slot(now.output, 0, 0, 1)
-        self.arena.write(out, pixel, owners, where)
+        self.arena.write(out, pixel.view(np.int8), owners, where)
         self.arena.read(places, owner, f"{where} writes over its scratch")
         self.arena.poison(places)
         self.arena.poison(out[self.readings[owners] == 0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -50,10 +50,11 @@ def as_int8(graph: Graph) -> Graph:
     return graph.rebuild(tensors=[replace(tensor, dtype="int8") for tensor in activations])
 
 
-def quantized(graph: Graph, images: int = 3) -> Graph:
-    """The int8 Graph, calibrated on noise."""
+def quantized(graph: Graph, images: int = 3, int16: Set[str] = frozenset()) -> Graph:
+    """The int8 Graph, calibrated on noise; int16: names of the activations that are int16."""
     run_float = OnnxModel(graph, to_onnx_float(graph))
-    return quantize(graph, calibrate(graph, run_float, random_images(graph.inputs[0].shape, images), 100))
+    ranges = calibrate(graph, run_float, random_images(graph.inputs[0].shape, images), 100)
+    return quantize(graph, ranges, int16)
 
 
 def int8_inputs(graph: Graph, count: int, seed: int = 0) -> Iterator[np.ndarray]:

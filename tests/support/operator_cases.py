@@ -42,6 +42,22 @@ def graph_of(operator: Operator, case: Case, name: str) -> Graph:
     )
 
 
+def network_around(operator: Operator, case: Case, name: str) -> Graph:
+    """A float network in which 1x1 convolutions make what the case reads, and read what it makes."""
+    grown = _Grown(True, case)
+    names = [grown.pointwise("input", case.shapes[0][3], "made0")]
+    for index, shape in enumerate(case.shapes[1:], 1):
+        names.append(names[0] if case.repeats else grown.pointwise("input", shape[3], f"made{index}"))
+    constants = [
+        grown.constant(f"case.{index}", data)
+        for index, data in enumerate(case.constants(np.random.default_rng(sum(map(sum, case.shapes)))))
+    ]
+    made = grown.append(operator.name, (*names, *constants), case.attributes, name="case")
+    made = grown.pointwise(made, 3, "after")
+    ports = (_port("input", "image", case.shapes[0]), _port(made, f"{made}_out", grown.tensors[made].shape))
+    return Graph(name, grown.tensors, tuple(grown.nodes), ports[:1], ports[1:])
+
+
 def _port(tensor: str, outside: str, shape: Shape) -> Port:
     return Port(tensor, outside, tuple(shape[axis] for axis in NCHW), NCHW)
 

@@ -11,17 +11,19 @@ RATES = Rates(1.0, 7.0, 140.0, 0.1, 0.5)
 
 def row_of(op: str, kernel: ScalarKernel) -> Kernel:
     """The table row of an operator's own C kernel."""
+    dtype, suffix = ("s16", "_s16") if kernel.takes_int16 else ("s8", "")
     return Kernel(
         op,
         "scalar",
-        f"mbn_{kernel.name}_s8_scalar",
+        f"mbn_{kernel.name}_{dtype}_scalar",
         kernel.params.name,
-        f"scalar/{kernel.name}.c",
+        f"scalar/{kernel.name}{suffix}.c",
         kernel.pack,
         RATES,
         accepts=kernel.accepts,
         scratch_bytes=kernel.scratch_bytes,
         accumulates=kernel.accumulates,
+        takes_int16=kernel.takes_int16,
         reads_slices=kernel.reads_slices,
         writes_slices=kernel.writes_slices,
         wants_place=kernel.wants_place,

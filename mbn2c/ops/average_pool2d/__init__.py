@@ -43,20 +43,24 @@ from mbn2c.ops.base.operator import (
 from mbn2c.ops.base.packing import (
     INT32,
     PIXEL_STRIDE,
+    WIDE_FIELDS,
     covers_input,
     integers,
     pixel_stride,
     requantize_fields,
     sum_bytes,
+    wide_fields,
     window_fields,
 )
 from mbn2c.ops.base.prequantized.integer_sums import spell_convolution_sum
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.reading import read_reduction
-from mbn2c.ops.base.requantize import first_channel, is_in_float
+from mbn2c.ops.base.requantize import AnyRequantize, WideRequantize, first_channel, is_in_float
 from mbn2c.ops.base.spelling import spell_qlinear_conv
 from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
+from mbn2c.ops.base.wide import choose_wide_scales, is_wide, spell_wide_conv, wide_requantize
 
+_WINDOW = integers("channels", "kernel_height", "kernel_width", "stride", "dilation")
 PARAMS = Params(
     "mbn_pool_params",
     (
@@ -69,15 +73,19 @@ PARAMS = Params(
 )
 
 
+S16_PARAMS = Params("mbn_pool_s16_params", (*_WINDOW, *WIDE_FIELDS, *PARAMS.members[-2:]))
+
+
 def _pack(node: Node, graph: Graph) -> Packed:
     window: Window = node.attributes.window
     zero_point = quant_of(graph, node.inputs[0]).zero_point
+    is_wide = isinstance(node.attributes.requantize, WideRequantize)
     return Packed(
         {
             "channels": graph.tensors[node.outputs[0]].shape[3],
-            **pixel_stride(node),
+            **({} if is_wide else pixel_stride(node)),
             **window_fields(window),
-            **requantize_fields(node, graph),
+            **(wide_fields if is_wide else requantize_fields)(node, graph),
             "bias": -zero_point * window.kernel[0] * window.kernel[1],
             "multiplier": int(node.attributes.requantize.multiplier[0]),
         }
@@ -121,6 +129,9 @@ class AveragePool2d(Operator):
 
     def is_channelwise(self, node: Node) -> bool:
         return True
+
+    def takes_int16(self, node: Node) -> bool:
+        return bool(node.attributes.counts_all)
 
     def cases(self) -> Mapping[str, Case]:
         def case(x: Shape, window: Window | None = None, uncounted: Pad = (0, 0, 0, 0)) -> Case:
@@ -172,7 +183,9 @@ class AveragePool2d(Operator):
         border = ScalarKernel(
             "average_pool2d_border", BORDER_PARAMS, pack_border, leaves_pads_out, writes_slices=True, wants_place=True
         )
-        return (summed, border, ScalarKernel("average_pool2d", PARAMS, _pack, writes_slices=True))
+        plain = ScalarKernel("average_pool2d", PARAMS, _pack, writes_slices=True)
+        wide = [replace(one, params=S16_PARAMS, takes_int16=True, writes_slices=False) for one in (summed, plain)]
+        return (summed, border, plain, *wide)
 
     def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         window = self.window(node)
@@ -223,11 +236,15 @@ class AveragePool2d(Operator):
         _, height, width, channels = graph.tensors[x].shape
         ones = np.ones((channels, 1, *self.window(node).kernel), np.int8)
         attributes = {**onnx_window(self.window(node)), "group": channels}
+        requantize = node.attributes.requantize
         if not node.attributes.counts_all:
             _, which = entries(node.attributes, height, width)
-            multiplier = node.attributes.requantize.scale[which][None, None]
+            multiplier = requantize.scale[which][None, None]
             return spell_convolution_sum(graph, x, output, (f"{output}__ones", ones), multiplier, attributes)
         name = node.inputs[1]
+        if isinstance(requantize, WideRequantize):
+            bias = np.zeros(channels, np.int32)
+            return spell_wide_conv(graph, (x, output), (name, ones), bias, attributes, requantize)
         scales = np.full(channels, scale_of(quant_of(graph, name)), np.float32)
         return [spell_qlinear_conv(graph, x, output, (name, ones, scales), None, attributes)]
 
@@ -237,10 +254,15 @@ class AveragePool2d(Operator):
         bound = acc_bound(ones, np.zeros(1, np.int64), x_quant, channel_axis=2)
         counts, _ = entries(node.attributes, *graph.tensors[node.inputs[0]].shape[1:3])
         wanted, bound = 1 / counts, np.repeat(bound, len(counts))
-        proved = prove_scales(scale_of(x_quant), wanted, scale_of(y_quant), y_quant.zero_point, bound)
-        requantize = prove_requantize(
-            proved.scale, proved.multiplier, proved.shift, y_quant.zero_point, bound, node.name
-        )
+        requantize: AnyRequantize
+        if is_wide((x_quant, y_quant)):
+            proved = choose_wide_scales(x_quant, wanted, y_quant, bound)
+            requantize = wide_requantize(proved, y_quant, None, bound, node.name)
+        else:
+            proved = prove_scales(scale_of(x_quant), wanted, scale_of(y_quant), y_quant.zero_point, bound)
+            requantize = prove_requantize(
+                proved.scale, proved.multiplier, proved.shift, y_quant.zero_point, bound, node.name
+            )
         quantized = replace(node, attributes=replace(node.attributes, requantize=requantize))
         if not node.attributes.counts_all:
             return quantized, []
@@ -257,11 +279,11 @@ class AveragePool2d(Operator):
             columns = np.stack([view.reshape(-1)[positions] for view in taps(centred, window)], axis=-1)
             return columns, np.ones_like(columns)
 
-        y_zero_point = quant_of(graph, node.outputs[0]).zero_point
+        y_quant = quant_of(graph, node.outputs[0])
         if node.attributes.counts_all:
-            return run_requantize(node.attributes.requantize, accumulated, y_zero_point, terms)
+            return run_requantize(node.attributes.requantize, accumulated, y_quant, terms)
         _, which = entries(node.attributes, *inputs[0].shape[1:3])
-        return at_the_border(node, accumulated, which, y_zero_point)
+        return at_the_border(node, accumulated, which, y_quant.zero_point)
 
     def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
         if node.attributes.counts_all:

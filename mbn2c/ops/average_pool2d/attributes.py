@@ -9,7 +9,7 @@ import numpy as np
 from mbn2c.ir.window import Window
 from mbn2c.ops.base.call import OnnxCall
 from mbn2c.ops.base.reading import read_pool_window
-from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
+from mbn2c.ops.base.requantize import AnyRequantize
 
 Pad = tuple[int, int, int, int]
 
@@ -26,7 +26,7 @@ class AveragePool2dAttributes:
     """
 
     window: Window = Window()
-    requantize: Requantize | GuardedRequantize | None = None
+    requantize: AnyRequantize | None = None
     uncounted: Pad = (0, 0, 0, 0)
 
     @property

@@ -187,6 +187,10 @@ class Operator:
         """Whether there is one activation, and output channel c depends on its channel c only."""
         return False
 
+    def takes_int16(self, node: Node) -> bool:
+        """Whether each of its activations may be int16."""
+        return False
+
     def check_attributes(self, node: Node, graph: Graph) -> str:
         """What is wrong with an int8 Node's attributes, whatever file they come from; "" if nothing is."""
         return ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed, Params, PixelStride
+from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.window import Window
 from mbn2c.ops.base.operator import quant_of, window_of
-from mbn2c.ops.base.requantize import Requantize
+from mbn2c.ops.base.requantize import Requantize, WideRequantize
 
 INT32, INT8_ARRAY, INT32_ARRAY = "int32_t", "const int8_t *", "const int32_t *"
 FLOAT_ARRAY = "const float *"
@@ -38,6 +40,18 @@ CONV_PARAMS = Params(
 )
 
 
+WIDE_FIELDS = integers("shift", "zero_point", "low", "high", "wide_in", "wide_out")
+# One of input and output is int16.
+CONV_S16_PARAMS = Params(
+    "mbn_conv_s16_params",
+    (
+        *integers("in_channels", "out_channels", "kernel_height", "kernel_width", "stride", "dilation"),
+        *WIDE_FIELDS,
+        *CONV_PARAMS.members[-3:],
+    ),
+)
+
+
 def folded_bias(node: Node, graph: Graph, channel_axis: int) -> np.ndarray:
     """Bias minus zero_point * sum(w), int32 [C]: kernels multiply raw int8 inputs.
 
@@ -49,6 +63,15 @@ def folded_bias(node: Node, graph: Graph, channel_axis: int) -> np.ndarray:
     folded = graph.constant(bias).astype(np.int64) - quant_of(graph, x).zero_point * values.sum(axis=others)
     assert np.abs(folded).max() < 2**31, f"bias of {node.name} leaves int32"
     return np.asarray(folded.astype(np.int32))
+
+
+def wide_fields(node: Node, graph: Graph) -> dict[str, int]:
+    """What every params struct of a layer with int16 says of its input and output, in the order of WIDE_FIELDS."""
+    requantize: WideRequantize = node.attributes.requantize
+    x, y = quant_of(graph, node.inputs[0]), quant_of(graph, node.outputs[0])
+    ends = {"low": requantize.low, "high": requantize.high}
+    wide = {"wide_in": int(x.bits == 16), "wide_out": int(y.bits == 16)}
+    return {"shift": requantize.shift, "zero_point": y.zero_point, **ends, **wide}
 
 
 def requantize_fields(node: Node, graph: Graph) -> dict[str, int]:
@@ -78,8 +101,8 @@ def window_fields(window: Window) -> dict[str, int]:
 
 
 def pack_conv(node: Node, graph: Graph, channel_axis: int) -> Packed:
-    """CONV_PARAMS of a layer; weights as in the Graph."""
-    window = window_of(node)
+    """CONV_PARAMS of a layer, or CONV_S16_PARAMS; weights as in the Graph."""
+    window, is_wide = window_of(node), isinstance(node.attributes.requantize, WideRequantize)
     weights = graph.constant(node.inputs[1])
     arrays = {
         "weights": weights.reshape(-1),
@@ -89,15 +112,20 @@ def pack_conv(node: Node, graph: Graph, channel_axis: int) -> Packed:
     fields: dict[str, int | str | PixelStride] = {
         "in_channels": graph.tensors[node.inputs[0]].shape[3],
         "out_channels": graph.tensors[node.outputs[0]].shape[3],
-        **in_bytes(node),
-        **pixel_stride(node),
+        **({} if is_wide else {**in_bytes(node), **pixel_stride(node)}),
         **window_fields(window),
-        **requantize_fields(node, graph),
+        **(wide_fields if is_wide else requantize_fields)(node, graph),
         "weights": "weights",
         "bias": "bias",
         "multiplier": "multiplier",
     }
     return Packed(fields, arrays)
+
+
+def scalar_convolutions(name: str, pack: Callable[[Node, Graph], Packed]) -> tuple[ScalarKernel, ...]:
+    """The plain C of a layer with weights: for int8, and with int16."""
+    wide = ScalarKernel(name, CONV_S16_PARAMS, pack, takes_int16=True)
+    return (ScalarKernel(name, CONV_PARAMS, pack, reads_slices=always, writes_slices=True), wide)
 
 
 def covers_input(node: Node, graph: Graph) -> bool:

@@ -92,14 +92,39 @@ class GuardedRequantize:
     float_mean: FloatMean | None = None
 
 
-def is_in_float(requantize: Requantize | GuardedRequantize) -> bool:
+@dataclass(frozen=True, eq=False)
+class WideRequantize:
+    """How the int32 accumulator of a layer that reads or makes int16 becomes its output; see `wide`.
+
+    multiplier  int64 [C], positive, below 2^21
+    shift       out = ((acc * M + 2^(shift - 1)) >> shift) + zero_point, clamped to low and high
+    low, high   of the output's type, or where its clamp lies
+    """
+
+    multiplier: np.ndarray
+    shift: int
+    low: int
+    high: int
+
+    @property
+    def scale(self) -> np.ndarray:
+        """float32 [C], output steps per unit of the accumulator."""
+        return np.asarray(np.ldexp(self.multiplier.astype(np.float64), -self.shift).astype(np.float32))
+
+
+AnyRequantize = Requantize | GuardedRequantize | WideRequantize
+
+
+def is_in_float(requantize: AnyRequantize) -> bool:
     """Whether ONNX Runtime sums or averages in float32 before it."""
     return isinstance(requantize, GuardedRequantize) and (
         requantize.float_sum is not None or requantize.float_mean is not None
     )
 
 
-def first_channel(requantize: Requantize | GuardedRequantize) -> Requantize | GuardedRequantize:
+def first_channel(requantize: AnyRequantize) -> AnyRequantize:
     """That of the first output channel, for an operator that has one for all."""
+    if isinstance(requantize, WideRequantize):
+        return replace(requantize, multiplier=requantize.multiplier[:1])
     first = replace(requantize, scale=requantize.scale[:1], multiplier=requantize.multiplier[:1])
     return replace(first, band=first.band[:1]) if isinstance(first, GuardedRequantize) else first

@@ -30,13 +30,16 @@ from mbn2c.numerics import (
 from mbn2c.ops.base.guarded import Terms, run_guarded
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, onnx_window, quant_of, scale_of, with_padding
 from mbn2c.ops.base.packing import pack_conv
-from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
+from mbn2c.ops.base.requantize import AnyRequantize, GuardedRequantize, Requantize, WideRequantize
 from mbn2c.ops.base.spelling import spell_clip, spell_qlinear_conv
+from mbn2c.ops.base.wide import as_codes, choose_wide_scales, is_wide, run_wide, spell_wide_conv, wide_requantize
 
 # A larger one would leave less than 24 bits to bias and products together, which the kernels that multiply for two
 # channels at once need. Where that coarsens the weights, they are so small beside the bias that rounding one of them
 # moves the output by less than a hundredth of a step.
 LARGEST_BIAS = 2**22
+# Of layers that read int16, whose sums are that much larger.
+LARGEST_WIDE_BIAS = 2**29
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class ConvAttributes:
     window: Window = Window()
     depth_multiplier: int = 1
     activation: Activation | None = None
-    requantize: Requantize | GuardedRequantize | None = None
+    requantize: AnyRequantize | None = None
     groups: int = 1
 
 
@@ -98,6 +101,10 @@ class Weighted(Operator):
     def group(self, node: Node, graph: Graph) -> int:
         """Groups of channels that see only each other, as ONNX's Conv counts them."""
         return 1
+
+    def takes_int16(self, node: Node) -> bool:
+        """But for groups."""
+        return int(getattr(node.attributes, "groups", 1)) == 1
 
     # --- structure and counts ---
 
@@ -206,6 +213,11 @@ class Weighted(Operator):
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         x, weights, bias = node.inputs
+        requantize = node.attributes.requantize
+        if isinstance(requantize, WideRequantize):
+            values = self.onnx_weights(graph.constant(weights))
+            names, attributes = (x, node.outputs[0]), self._conv_attributes(node, graph)
+            return spell_wide_conv(graph, names, (weights, values), graph.constant(bias), attributes, requantize)
         onnx_weights = (weights, self.onnx_weights(graph.constant(weights)), quant_of(graph, weights).scale)
         onnx_bias = (bias, graph.constant(bias))
         attributes = self._conv_attributes(node, graph)
@@ -232,9 +244,12 @@ class Weighted(Operator):
         largest = np.abs(weights).max(axis=others) if clip is None else clip
         x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
         x_scale, y_scale = scale_of(x_quant), scale_of(y_quant)
-        wanted = np.maximum(largest / WEIGHT_MAX, np.abs(bias) / (float(x_scale) * LARGEST_BIAS))
+        largest_bias = LARGEST_BIAS if x_quant.bits == 8 else LARGEST_WIDE_BIAS
+        wanted = np.maximum(largest / WEIGHT_MAX, np.abs(bias) / (float(x_scale) * largest_bias))
         wanted = np.maximum(wanted, 1e-30)
         bound = acc_bound(*self.round_nearest(weights, bias, wanted, x_scale), x_quant, self.channel_axis)
+        if is_wide((x_quant, y_quant)):
+            return choose_wide_scales(x_quant, wanted, y_quant, bound)
         return prove_scales(x_scale, wanted, y_scale, y_quant.zero_point, bound)
 
     def quantize_with(
@@ -245,14 +260,14 @@ class Weighted(Operator):
         raises  QuantError if they reach accumulators for which the scales are not proved
         """
         x, weights_name, bias_name = node.inputs
-        requantize = prove_requantize(
-            proved.scale,
-            proved.multiplier,
-            proved.shift,
-            quants[node.outputs[0]].zero_point,
-            acc_bound(weights, bias, quants[x], self.channel_axis),
-            node.name,
-        )
+        y_quant, bound = quants[node.outputs[0]], acc_bound(weights, bias, quants[x], self.channel_axis)
+        requantize: AnyRequantize
+        if is_wide((quants[x], y_quant)):
+            requantize = wide_requantize(proved, y_quant, node.attributes.activation, bound, node.name)
+        else:
+            requantize = prove_requantize(
+                proved.scale, proved.multiplier, proved.shift, y_quant.zero_point, bound, node.name
+            )
         tensors = [
             Tensor(weights_name, weights.shape, "int8", weights, Quant(proved.w_scale)),
             Tensor(bias_name, bias.shape, "int32", bias, Quant(scale_of(quants[x]) * proved.w_scale)),
@@ -273,11 +288,11 @@ class Weighted(Operator):
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         x_name, weights, bias = node.inputs
-        zero_point, y_zero_point = quant_of(graph, x_name).zero_point, quant_of(graph, node.outputs[0]).zero_point
+        zero_point = quant_of(graph, x_name).zero_point
         weight_values = graph.constant(weights)
         accumulated = self.accumulate(node, inputs[0], weight_values, zero_point) + graph.constant(bias)
         terms = self.products(node, inputs[0], weight_values, zero_point)
-        return run_requantize(node.attributes.requantize, accumulated, y_zero_point, terms)
+        return run_requantize(node.attributes.requantize, accumulated, quant_of(graph, node.outputs[0]), terms)
 
     def run_fast(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         x_quant, y_quant = quant_of(graph, node.inputs[0]), quant_of(graph, node.outputs[0])
@@ -289,6 +304,9 @@ class Weighted(Operator):
         result *= scale
         result += offset
         np.rint(result, out=result)
+        requantize = node.attributes.requantize
+        if isinstance(requantize, WideRequantize):
+            return as_codes(result, requantize.low, requantize.high, y_quant)
         np.clip(result, INT8_MIN, INT8_MAX, out=result)
         return result.astype(np.int8)
 
@@ -296,7 +314,7 @@ class Weighted(Operator):
 def acc_bound(weights: np.ndarray, bias: np.ndarray, x_quant: Quant, channel_axis: int) -> np.ndarray:
     """The largest magnitude an accumulator can have, whatever the input; int64 [C]."""
     others = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
-    reach = max(INT8_MAX - x_quant.zero_point, x_quant.zero_point - INT8_MIN)
+    reach = max(x_quant.highest - x_quant.zero_point, x_quant.zero_point - x_quant.lowest)
     return np.asarray(np.abs(weights.astype(np.int64)).sum(axis=others) * reach + np.abs(bias.astype(np.int64)))
 
 
@@ -321,9 +339,12 @@ def prove_requantize(
 
 
 def run_requantize(
-    requantize: Requantize | GuardedRequantize, accumulated: np.ndarray, zero_point: int, terms: Terms | None = None
+    requantize: AnyRequantize, accumulated: np.ndarray, y_quant: Quant, terms: Terms | None = None
 ) -> np.ndarray:
-    """Accumulators to int8 in the proved form; `terms` as in `run_guarded`."""
+    """Accumulators to the output's values in the proved form; `terms` as in `run_guarded`."""
+    if isinstance(requantize, WideRequantize):
+        return run_wide(requantize, accumulated, y_quant)
+    zero_point = y_quant.zero_point
     if isinstance(requantize, GuardedRequantize):
         return run_guarded(requantize, accumulated, zero_point, terms)
     return requantize_integer(accumulated, requantize.multiplier, requantize.shift, zero_point)

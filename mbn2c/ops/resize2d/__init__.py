@@ -247,7 +247,7 @@ class Resize2d(Operator):
     def _blended(self, node: Node, graph: Graph, x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         centred = x.astype(np.int64) - quant_of(graph, node.inputs[0]).zero_point
         sums = np.einsum("yh,nhwc,xw->nyxc", rows, centred, columns, optimize=True)
-        return run_requantize(node.attributes.requantize, sums, quant_of(graph, node.outputs[0]).zero_point)
+        return run_requantize(node.attributes.requantize, sums, quant_of(graph, node.outputs[0]))
 
     def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
         rows, columns = _axes(node, graph)

@@ -1,0 +1,83 @@
+"""int16 activations in C on this machine, for every table of kernels: each byte is the reference's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+from host_c import SANITIZE, Net, first_difference, run_program
+from int16_cases import int16_networks, kinds, small_network, some_int16
+from networks import int8_inputs, kernels_of, plan_with_cuts, quantized
+
+from mbn2c.ir.graph import Graph
+from mbn2c.ir.plan import Plan
+from mbn2c.planner.layerwise import plan_layerwise
+from mbn2c.planner.overlap import check_overlaps
+from mbn2c.reference.run_graph import run_graph
+from mbn2c.reference.run_plan import run_plan
+
+ISAS = [("scalar",)]
+
+
+@cache
+def small_networks() -> tuple[Graph, ...]:
+    """Four with other int16 activations each."""
+    graph = small_network()
+    return tuple(quantized(graph, int16=some_int16(graph, seed)) for seed in (22, 26, 27, 29))
+
+
+def plans(isas: tuple[str, ...]) -> list[Plan]:
+    """Layer by layer, in a stream, in a stream of pieces, and in two streams."""
+    cuts: list[list[bool]] = [[], [], [False] * 6 + [True]]
+    made = [plan_layerwise(small_networks()[0], kernels_of(small_networks()[0], isas))]
+    for graph, cut, pieces in zip(small_networks()[1:], cuts, ((), (3,), (2, 0)), strict=True):
+        made.append(plan_with_cuts(graph, cut, pieces, isas))
+    return made
+
+
+def test_the_small_networks_have_every_kind() -> None:
+    found = set().union(*map(kinds, small_networks()))
+    for op in ("conv2d", "depthwise_conv2d", "average_pool2d"):
+        assert found >= {(op, x, y) for x in ("int8", "int16") for y in ("int8", "int16")}, op
+    assert ("fully_connected", "int16", "int16") in found
+    assert len([kind for kind in found if kind[0] == "add" and "int16" in kind]) == 7
+
+
+@pytest.mark.parametrize("isas", ISAS, ids="+".join)
+def test_plans_keep_int16_rows_apart(isas: tuple[str, ...]) -> None:
+    for plan in plans(isas):
+        check_overlaps(plan)
+        values = next(int8_inputs(plan.graph, 1, seed=3))
+        reference = run_graph(plan.graph, {"input": values})
+        assert first_difference(reference, run_plan(plan, {"input": values})) == ""
+
+
+@pytest.mark.parametrize("isas", ISAS, ids="+".join)
+def test_c_is_the_reference(tmp_path: Path, need_tool: Callable[[str], str], isas: tuple[str, ...]) -> None:
+    need_tool("gcc")
+    compare(tmp_path, {str(index): plan for index, plan in enumerate(plans(isas))}, isas)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isas", ISAS, ids="+".join)
+def test_c_of_every_case_is_the_reference(
+    tmp_path: Path, need_tool: Callable[[str], str], isas: tuple[str, ...]
+) -> None:
+    need_tool("gcc")
+    compare(
+        tmp_path,
+        {name: plan_layerwise(graph, kernels_of(graph, isas)) for name, graph in int16_networks().items()},
+        isas,
+    )
+
+
+def compare(folder: Path, made: Mapping[str, Plan], isas: tuple[str, ...]) -> None:
+    """Every tensor of every Plan, in C, under sanitizers."""
+    nets = [Net(f"n{index}", plan, isas=isas) for index, plan in enumerate(made.values())]
+    inputs = [list(int8_inputs(plan.graph, 4, seed=index)) for index, plan in enumerate(made.values())]
+    found = run_program(folder, nets, inputs, "gcc", SANITIZE)
+    for (name, plan), images, results in zip(made.items(), inputs, found, strict=True):
+        for values, tensors in zip(images, results, strict=True):
+            assert first_difference(run_graph(plan.graph, {"input": values}), tensors) == "", name
