@@ -31,6 +31,7 @@ from mbn2c.errors import UsageError
 from mbn2c.files.typed_json import to_plain
 from mbn2c.network.network import RANDOM
 from mbn2c.planner.streaming import OPTIMIZE
+from mbn2c.quantize.int16 import MOST_RAM_GROWTH
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.report.build_text import build_text
 from mbn2c.targets import Core, load_core
@@ -97,6 +98,12 @@ def add_build(commands: Any) -> None:
         default=100.0,
         metavar="P",
         help="keep this share of each tensor's values inside its int8 range (default: found by search)",
+    )
+    parser.add_argument(
+        "--int16",
+        metavar="auto|LAYER,...",
+        help="activations in 16 bits: the outputs of these layers, or of those whose rounding costs most, for at most "
+        f"{100 * MOST_RAM_GROWTH:.0f} %% more RAM",
     )
     parser.add_argument(
         "--max-drop",
@@ -176,6 +183,7 @@ def _build(options: argparse.Namespace) -> int:
             resize=options.resize,
             percentile=options.percentile,
             effort=options.quantize,
+            int16=tuple(options.int16.split(",")) if options.int16 is not None else (),
             max_drop=options.max_drop,
             calib_labels=options.calib_labels,
             min_sqnr=options.min_sqnr,

@@ -22,7 +22,7 @@ from mbn2c.network.file import graph_to_bytes
 from mbn2c.network.inputs import pixel_tables
 from mbn2c.network.network import read_network
 from mbn2c.network.stress_inputs import choose_stress
-from mbn2c.planner.choice import choose_plan
+from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.plan_file import PLAN, PlanSubject, plan_to_bytes
 from mbn2c.progress import Progress, no_progress
 from mbn2c.report.html import report_page
@@ -45,8 +45,12 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     check_emits(options.emit, options.core)
     prefix = check_prefix(options.name) if options.name else prefix_of(options.model.stem)
     labels = read_class_names(options.labels) if options.labels else ()
-    network = read_network(options, labels, progress)
-    choice = choose_plan(network.graph, options.core, options.optimize, options.ram_limit, options.board)
+
+    def planned(graph: Graph) -> Choice:
+        return choose_plan(graph, options.core, options.optimize, options.ram_limit, options.board)
+
+    network = read_network(options, labels, progress, lambda graph: planned(graph).plan)
+    choice = planned(network.graph)
     tables = None
     if options.input_kind == "uint8":
         tables = pixel_tables(network.graph, options.preprocess or Preprocess())
@@ -55,7 +59,7 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     code = c_files(choice.plan, choice.kernels, names, options.core, options.board, beside=options.beside)
     alone = model_files(choice.plan, choice.kernels, names) if options.beside else code
     record = replace(
-        build_record(options, network, choice, names),
+        build_record(options, network, choice, names, planned(network.int8_only) if network.int8_only else None),
         stress=tuple(choose_stress(network.graph, tables, progress)),
         sources=tuple(sorted(path for path in alone if "/" not in path and path.endswith(".c"))),
     )

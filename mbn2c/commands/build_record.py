@@ -20,9 +20,10 @@ from mbn2c.network.inputs import RANDOM_IMAGES
 from mbn2c.network.network import MODEL_FLOAT32, RANDOM, Network
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
-from mbn2c.ops.base.requantize import GuardedRequantize, Requantize
+from mbn2c.ops.base.requantize import GuardedRequantize, Requantize, WideRequantize
 from mbn2c.planner.choice import Choice
-from mbn2c.planner.cost import executed_macs, weight_bytes_read
+from mbn2c.planner.cost import executed_macs, plan_instructions, weight_bytes_read
+from mbn2c.quantize.int16 import int16_layers
 from mbn2c.report.record import (
     SCHEMA,
     BufferFacts,
@@ -32,6 +33,7 @@ from mbn2c.report.record import (
     FlashBytes,
     FoldedFacts,
     InputFacts,
+    Int16Facts,
     LayerFacts,
     LoopFacts,
     ModelFacts,
@@ -51,8 +53,10 @@ _WORST_LAYERS = 5
 _BINS_PER_CALL = 8
 
 
-def build_record(options: BuildOptions, network: Network, choice: Choice, names: Names) -> BuildRecord:
-    """All but stress set, sources and what a compiler tells."""
+def build_record(
+    options: BuildOptions, network: Network, choice: Choice, names: Names, int8_only: Choice | None = None
+) -> BuildRecord:
+    """All but stress set, sources and what a compiler tells; int8_only: the network without int16, if it has any."""
     plan, graph = choice.plan, choice.plan.graph
     constants = packed_constants(plan, choice.kernels)
     layers = tuple(_layer(network, choice, call, constants.get(call.step)) for call in plan.calls if call.node)
@@ -88,7 +92,7 @@ def build_record(options: BuildOptions, network: Network, choice: Choice, names:
         timeline=_timeline(plan),
         trade_offs=_trade_offs(choice),
         folded=_folded(graph),
-        quantization=_quantization(network, layers),
+        quantization=_quantization(network, layers, _int16(choice, int8_only)),
     )
 
 
@@ -175,7 +179,20 @@ def _folded(graph: Graph) -> FoldedFacts:
     return FoldedFacts(counts["batch_norm"], counts["activation"], counts["pad"], counts["channel"], graph.notes)
 
 
-def _quantization(network: Network, layers: tuple[LayerFacts, ...]) -> QuantizationFacts:
+def _int16(choice: Choice, int8_only: Choice | None) -> Int16Facts | None:
+    if int8_only is None:
+        return None
+    instructions = [round(plan_instructions(one.plan, one.kernels)) for one in (choice, int8_only)]
+    return Int16Facts(
+        int16_layers(choice.plan.graph),
+        choice.plan.arena_bytes,
+        instructions[0],
+        int8_only.plan.arena_bytes,
+        instructions[1],
+    )
+
+
+def _quantization(network: Network, layers: tuple[LayerFacts, ...], int16: Int16Facts | None) -> QuantizationFacts:
     paths = _channels_per_path(network.graph)
     known = [(layer.noise_share, layer) for layer in layers if layer.noise_share is not None]
     worst = sorted(known, key=lambda one: -one[0])[:_WORST_LAYERS]
@@ -183,6 +200,7 @@ def _quantization(network: Network, layers: tuple[LayerFacts, ...]) -> Quantizat
     return QuantizationFacts(
         weights="as given" if is_prequantized else "int8 per output channel, symmetric",
         activations="as given" if is_prequantized else "int8 per tensor, asymmetric",
+        int16=int16,
         proved_channels=sum(paths.values()),
         channels_per_path=paths,
         tried=from_plain(to_plain(network.tried), tuple[TriedFacts, ...]),
@@ -197,6 +215,7 @@ def _quantization(network: Network, layers: tuple[LayerFacts, ...]) -> Quantizat
 def _channels_per_path(graph: Graph) -> Mapping[str, int]:
     """How many output channels are requantized in which form; all are exact.
 
+    chosen         integers that the exported model spells too, of layers with int16
     guarded        integers, and ONNX Runtime's float32 arithmetic where the result is near a step
     guarded_float  the same for layers that ONNX Runtime sums in float32
     """
@@ -205,6 +224,8 @@ def _channels_per_path(graph: Graph) -> Mapping[str, int]:
         requantize = getattr(node.attributes, "requantize", None)
         if isinstance(requantize, Requantize):
             paths[requantize.form[0]] += len(requantize.multiplier)
+        elif isinstance(requantize, WideRequantize):
+            paths["chosen"] += len(requantize.multiplier)
         elif isinstance(requantize, GuardedRequantize):
             paths["guarded_float" if requantize.float_sum else "guarded"] += len(requantize.multiplier)
     return dict(sorted(paths.items()))

@@ -12,8 +12,7 @@ from mbn2c.frontend.export import onnx_names, to_onnx_float, with_outputs
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph, Quant
 from mbn2c.network.inputs import Inputs, quantize_input
-from mbn2c.numerics import quantize_linear
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.operator import codes_of, quant_of, scale_of
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.statistics import decibel
 from mbn2c.tasks.tails import apply_tail
@@ -80,8 +79,7 @@ def compare_with_oracle(graph: Graph, quantized: Graph, int8_model: bytes, input
             quant = quant_of(quantized, tensor)
             signal[tensor] += float((real[name].astype(np.float64) ** 2).sum())
             noise[tensor] += _squared_error(ours, quant, real[name])
-            rounded = quantize_linear(real[name], scale_of(quant), quant.zero_point)
-            rounding[tensor] += _squared_error(rounded, quant, real[name])
+            rounding[tensor] += _squared_error(codes_of(quant, real[name]), quant, real[name])
     return Sqnr(
         {tensor: decibel(signal[tensor], noise[tensor]) for tensor in names},
         {tensor: decibel(signal[tensor], rounding[tensor]) for tensor in names},

@@ -27,8 +27,9 @@ from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.passes.recognise_operators import recognise_operators
 from mbn2c.progress import Progress
 from mbn2c.quantize.calibrate import calibrate
+from mbn2c.quantize.int16 import AUTO, ChooseInt16, PlanOf, named, within_ram
 from mbn2c.quantize.judge import judge
-from mbn2c.quantize.quality import noise_shares, weights_sqnr
+from mbn2c.quantize.quality import activation_shares, noise_shares, weights_sqnr
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.recipe import Recipe
 from mbn2c.quantize.search import Found, Images, search
@@ -62,6 +63,7 @@ class NetworkOptions:
     calib_labels  CSV with the classes of the calibration images
     min_sqnr    dB that each output must have against the float model on images held back; None: no gate
     output_kinds  what the user says of an output, by name: one of `tasks.registry.all_kinds`
+    int16         names of layers whose outputs are int16, or ("auto",): those that are worth their RAM
     """
 
     model: Path
@@ -76,6 +78,7 @@ class NetworkOptions:
     calib_labels: Path | None = None
     min_sqnr: float | None = None
     output_kinds: Mapping[str, str] = field(default_factory=dict)
+    int16: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Network:
     prequantized  `PrequantizedFacts` as JSON for a prequantized model
     tried    quantization methods that were tried, for the report
     weights_sqnr  dB by layer
+    int8_only  about what the Graph would be without int16, for its size; None if it has none
     """
 
     graph: Graph
@@ -103,6 +107,7 @@ class Network:
     prequantized: Mapping[str, object] | None = None
     tried: tuple[Mapping[str, object], ...] = ()
     weights_sqnr: Mapping[str, float | None] = field(default_factory=dict)
+    int8_only: Graph | None = None
 
     @property
     def int8_model(self) -> bytes:
@@ -110,17 +115,30 @@ class Network:
         return self.models[MODEL_INT8]
 
 
-def read_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
+def read_network(
+    options: NetworkOptions, labels: Sequence[str], progress: Progress, plan_of: PlanOf | None = None
+) -> Network:
     """The int8 network of a float model or of a prequantized one.
 
-    labels  class names; empty: not known
+    labels   class names; empty: not known
+    plan_of  int8 Graph -> how it will be planned; `int16` "auto" asks how much RAM it takes
 
     raises  Mbn2cError subclasses; see the exit codes in `errors`
     """
     # One thread for numpy's products: threads that wait for each other cost more than they save on matrices of this
     # size, and sums would be rounded another way on a machine with more cores.
     with threadpool_limits(limits=1, user_api="blas"):
-        return (_prequantized_network if is_prequantized(options.model) else _own_network)(options, labels, progress)
+        if is_prequantized(options.model):
+            return _prequantized_network(options, labels, progress)
+        return _own_network(options, labels, progress, _int16(options, plan_of))
+
+
+def _int16(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseInt16 | None:
+    """Who says which activations are int16; None: nobody, all are int8."""
+    if options.int16 != (AUTO,):
+        return named(options.int16) if options.int16 else None
+    assert plan_of is not None, "nobody says what a plan takes"
+    return within_ram(plan_of)
 
 
 def import_lowered(model: Path) -> Graph:
@@ -135,7 +153,9 @@ def import_prequantized_lowered(model: Path) -> PrequantizedModel:
     return replace(found, graph=refuse_long_plans(check(graph, "quantized", OPERATORS)))
 
 
-def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
+def _own_network(
+    options: NetworkOptions, labels: Sequence[str], progress: Progress, int16: ChooseInt16 | None
+) -> Network:
     """A float model, quantized."""
     graph = import_lowered(options.model)
     spec = input_spec(graph)
@@ -147,7 +167,7 @@ def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
     _check_gates(options, limits, labels, samples, task)
     inputs = Inputs(spec, options.preprocess or Preprocess(), samples)
     float_model = model_bytes(options.model)
-    found = _quantize(options, graph, task, inputs, float_model, progress)
+    found = _quantize(options, graph, task, inputs, float_model, progress, int16)
     batch = np.concatenate([spec.to_nhwc(values) for values in inputs.first(_COSTED_IMAGES)])
     costs = noise_shares(found.float_graph, found.graph, batch)
     held_back = _held_back(options, limits, labels, task, inputs, found, progress)
@@ -165,6 +185,7 @@ def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
         held_back,
         tried=tuple(one.as_json() for one in found.tried),
         weights_sqnr=weights_sqnr(found.float_graph, found.graph),
+        int8_only=found.int8_only,
     )
 
 
@@ -174,6 +195,12 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
     graph = found.graph
     spec, task = input_spec(graph), recognise(outputs_of(graph), options.output_kinds, len(labels))
     task.check_class_names(labels)
+    if options.int16:
+        raise UsageError(
+            "--int16 chooses how activations are quantized, and this model is prequantized",
+            where=str(options.model),
+            hint="build without --int16, or from the float model",
+        )
     if options.max_drop is not None or options.calib_labels is not None or options.min_sqnr is not None:
         gate = "--max-drop" if options.min_sqnr is None else "--min-sqnr"
         raise UsageError(
@@ -242,17 +269,25 @@ def _quantize(
     inputs: Inputs,
     float_model: bytes,
     progress: Progress,
+    int16: ChooseInt16 | None,
 ) -> Found:
     compare_float(graph, Oracle(to_onnx_float(graph)), Oracle(float_model), inputs)
     if inputs.samples is None:
         # Noise says nothing about accuracy, so there is nothing to search.
         activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
         ranges = calibrate(graph, runner(graph, activations), inputs, options.percentile)
-        return Found(graph, check(quantize(graph, ranges), "quantized", OPERATORS), Recipe(), ())
+        recipe = Recipe()
+        if int16 is not None:
+            int8_graph, batch = quantize(graph, ranges), np.concatenate(list(map(inputs.spec.to_nhwc, inputs.first(1))))
+            shares = activation_shares(graph, int8_graph, batch)
+            recipe = Recipe(int16=int16(graph, int8_graph, shares, lambda names: quantize(graph, ranges, names)))
+        quantized = check(quantize(graph, ranges, recipe.int16), "quantized", OPERATORS)
+        int8_only = quantize(graph, ranges) if recipe.int16 else None
+        return Found(graph, quantized, recipe, (), int8_only=int8_only)
     chosen = evenly_spaced(len(inputs.samples), _SEARCH_IMAGES)
     values = [inputs.samples[position].model_input(inputs.spec, inputs.preprocess) for position in chosen]
     images = Images(values, inputs.spec.to_nhwc)
-    found = search(graph, images, task, options.effort, options.percentile, runner, progress)
+    found = search(graph, images, task, options.effort, options.percentile, runner, progress, int16)
     check(found.graph, "quantized", OPERATORS)
     return found
 

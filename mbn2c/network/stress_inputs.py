@@ -165,7 +165,8 @@ def _values_seen(graph: Graph, recipe: StressRecipe, tables: np.ndarray | None) 
 
 def _histogram(values: np.ndarray) -> np.ndarray:
     channels = values.shape[-1]
-    places = values.reshape(-1, channels).view(np.uint8) + _BYTES * np.arange(channels)
+    codes = values if values.dtype == np.int8 else (values >> 8).astype(np.int8)  # of int16, the upper half
+    places = codes.reshape(-1, channels).view(np.uint8) + _BYTES * np.arange(channels)
     seen = np.zeros(channels * _BYTES, bool)
     seen[places.reshape(-1)] = True
     return seen.reshape(channels, _BYTES)

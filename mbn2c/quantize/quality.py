@@ -31,17 +31,20 @@ def weights_sqnr(graph: Graph, int8_graph: Graph) -> dict[str, float | None]:
 
 
 def noise_shares(graph: Graph, int8_graph: Graph, images: np.ndarray) -> dict[str, float]:
-    """The share of each layer's rounded output in the noise that all activations cause at the network's outputs.
+    """`activation_shares` of each layer's output by node name; of the network's input by its tensor's."""
+    producer = graph.producer
+    shares = activation_shares(graph, int8_graph, images)
+    return {producer[name].name if name in producer else name: share for name, share in shares.items()}
+
+
+def activation_shares(graph: Graph, int8_graph: Graph, images: np.ndarray) -> dict[str, float]:
+    """The share of rounding each activation in the noise that all activations cause at the network's outputs.
 
     images   float32 [N, H, W, C], as the network sees them
-    returns  by node name; the network's input by its tensor's
     """
     # Rounding to a step is off by a twelfth of its square in the mean.
-    producer = graph.producer
     noise = {
-        producer[name].name if name in producer else name: float(scale_of(quant_of(int8_graph, name))) ** 2
-        / 12
-        * float(gain.sum())
+        name: float(scale_of(quant_of(int8_graph, name))) ** 2 / 12 * float(gain.sum())
         for name, gain in noise_gains(graph, images).items()
     }
     total = sum(noise.values())

@@ -18,6 +18,7 @@ class Recipe:
     margin    of `equalize`, None: channels are not equalized
     bias      correct biases analytically
     fit       fit weights and biases layer by layer, None: round to nearest
+    int16     names of the activations that are int16
     """
 
     ranges: str = "min-max"
@@ -25,6 +26,7 @@ class Recipe:
     margin: float | None = None
     bias: bool = False
     fit: Fit | None = None
+    int16: frozenset[str] = frozenset()
 
 
 Step = tuple[str, Callable[[Recipe], Recipe]]

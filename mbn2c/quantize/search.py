@@ -9,7 +9,7 @@ Nothing is random and nothing is timed to decide, so the same images give the sa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe, what_ma
 from mbn2c.quantize.centre import centre
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize
+from mbn2c.quantize.int16 import ChooseInt16
 from mbn2c.quantize.judge import Judged, judge
 from mbn2c.quantize.per_channel_functions import per_channel_functions
+from mbn2c.quantize.quality import activation_shares
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges, output_ranges, widen
 from mbn2c.quantize.recipe import Recipe, Step, steps_of
@@ -43,8 +45,10 @@ _SMALLEST_GAIN_DB, _FIT_GAIN_DB = 0.05, -0.2
 _EXACT_DB = 200.0
 # Values of the largest activation over all images that are kept in memory while layers are fitted (float32 and int8).
 _FIT_VALUES = 80_000_000
-# Images that say what noise in each channel costs.
-_GAIN_IMAGES = 16
+# Images that say what noise in each channel costs, and in each activation.
+_GAIN_IMAGES, _SHARE_IMAGES = 16, 4
+# What images still to come may hold: one of 16 bits.
+_INT16_HEADROOM = 2.0
 
 Runner = Callable[[Graph, Sequence[str]], RunFloat]
 
@@ -72,6 +76,7 @@ class Found:
     """float_graph  what `graph` (int8) was made from; it computes what the given Graph does
     judged       images by their number among those given; each by a network made without it, of the same recipe
     folds        networks made to judge them; 0: too few images to hold any back, `graph` judges those it is made from
+    int8_only    about what `graph` would be without int16, for its size; None if it has none
     """
 
     float_graph: Graph
@@ -80,6 +85,7 @@ class Found:
     tried: tuple[Tried, ...]
     judged: tuple[Judged, ...] = ()
     folds: int = 0
+    int8_only: Graph | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,8 @@ class _Workshop:
         """(float Graph, int8 Graph)."""
         graph, observed = self.equalized(recipe.margin)
         ranges = widen(graph, find_ranges(observed, _range_method(recipe.ranges)), recipe.headroom)
-        int8_graph = quantize(graph, {**ranges, **output_ranges(graph, observed)})
+        wide = widen(graph, find_ranges({name: observed[name] for name in recipe.int16}, by_minmax), _INT16_HEADROOM)
+        int8_graph = quantize(graph, {**ranges, **output_ranges(graph, observed), **wide}, recipe.int16)
         if recipe.fit is not None:
             largest = max(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
             batch = self.images.batch(max(1, _FIT_VALUES // largest))
@@ -138,6 +145,16 @@ class _Workshop:
         if recipe.bias:
             int8_graph = correct_bias(graph, int8_graph, observed)
         return graph, int8_graph
+
+    def choose_int16(self, int16: ChooseInt16, recipe: Recipe, made: tuple[Graph, Graph]) -> frozenset[str]:
+        """The activations that `int16` takes; made: float and int8 Graph of the recipe."""
+
+        def graph_with(names: frozenset[str]) -> Graph:
+            # What weights are does not matter to who asks, only what reads and makes int16.
+            return self.make(replace(recipe, int16=names, bias=False, fit=None))[1]
+
+        shares = activation_shares(*made, self.images.batch(_SHARE_IMAGES))
+        return int16(*made, shares, graph_with)
 
 
 def search(
@@ -148,12 +165,15 @@ def search(
     percentile: float,
     run: Runner,
     progress: Progress,
+    int16: ChooseInt16 | None = None,
 ) -> Found:
     """Quantize as well as `effort` allows.
 
     task        what the Graph's outputs mean
     percentile  100 lets the range method be searched, less fixes it to this percentile
     run         Graph, float or int8, and activations -> a function that runs it: one image -> their real values
+    int16       says which activations are int16, once the methods for int8 are found; the network is made anew with
+                them, so that its weights are fitted to what they read
     """
     folds = _folds(graph, images, task, run, progress)
     made: tuple[Graph, Graph] | None = None
@@ -178,11 +198,20 @@ def search(
         tried.append(seen)
         if seen.kept:
             recipe, best, judged, made = candidate, seen, answers, graphs
+    assert best is not None and made is not None
+    int8_only: Graph | None = None
+    if int16 is not None:
+        workshop = folds[-1].workshop
+        names = workshop.choose_int16(int16, recipe, made)
+        if names:
+            int8_only = made[1]
+            recipe = replace(recipe, int16=names)
+            seen, judged, made = _look(f"{len(names)} activations in int16", recipe, folds, best, -_EXACT_DB)
+            tried.append(seen)
     is_split = len(images.values) >= _FEWEST_TO_SPLIT
     if is_split:
         made = _Workshop(graph, images, run, progress, {}).make(recipe)
-    assert made is not None
-    return Found(*made, recipe, tuple(tried), judged, len(folds) if is_split else 0)
+    return Found(*made, recipe, tuple(tried), judged, len(folds) if is_split else 0, int8_only)
 
 
 @dataclass(frozen=True)

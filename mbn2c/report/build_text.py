@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mbn2c.report.record import BuildRecord, CalibrationFacts, QuantizationFacts, TriedFacts
+from mbn2c.report.record import BuildRecord, CalibrationFacts, Int16Facts, QuantizationFacts, TriedFacts
 from mbn2c.report.table import table
 from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.registry import task_named
 
 _COSTLY_LAYERS = 3
 _NAMED_FOLDERS = 6
+_INT16_LAYERS = 8
 # Of the quantization methods that were tried: those kept after the first one, those dropped.
 _KEPT_METHODS, _DROPPED_METHODS = 6, 4
 
@@ -34,6 +35,7 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
         ("calibration", f"{calibration.images or 'none'} {source}{_folders(calibration)}"),
         ("folded", f"{folds}, {folded.removed_channels} constant channels"),
         *_tried_rows(report.quantization.tried),
+        *_int16_rows(report.quantization.int16),
         *_quality_rows(report.quantization, task_named(report.build.task)),
         ("requantization", f"{report.quantization.proved_channels} channels proved exact: {paths}"),
         ("RAM", f"{_bytes(ram.total_bytes)} = {ram_parts}"),
@@ -71,6 +73,24 @@ def _tried_rows(tried: Sequence[TriedFacts]) -> list[tuple[str, str]]:
         more = len(others) - _DROPPED_METHODS
         rows.append(("", f"dropped: {names}" + (f"; and {more} more in report.json" if more > 0 else "")))
     return rows
+
+
+def _int16_rows(int16: Int16Facts | None) -> list[tuple[str, str]]:
+    """Which layers' outputs are int16, and what they cost."""
+    if int16 is None:
+        return []
+    arena, instructions = int16.arena_bytes, int16.instructions
+    ram = f"{arena - int16.int8_arena_bytes:+,} B of arena ({_growth(arena, int16.int8_arena_bytes)})"
+    time = (
+        f"{instructions - int16.int8_instructions:+,} instructions ({_growth(instructions, int16.int8_instructions)})"
+    )
+    layers = int16.layers
+    names = ", ".join(layers[:_INT16_LAYERS]) + (", ... in report.json" if len(layers) > _INT16_LAYERS else "")
+    return [("int16", f"{len(layers)} layers for {ram} and, as estimated, {time}"), ("", names)]
+
+
+def _growth(value: int, before: int) -> str:
+    return f"{100 * (value / before - 1):+.1f} %"
 
 
 def _quality_rows(quantization: QuantizationFacts, task: type[Task]) -> list[tuple[str, str]]:

@@ -230,15 +230,33 @@ class WorstLayer:
 
 
 @dataclass(frozen=True)
+class Int16Facts:
+    """The layers whose outputs are int16, and what the network takes with and without them.
+
+    instructions         of one inference, as the planner estimates them
+    int8_arena_bytes,    of the same network in int8 alone, planned likewise
+    int8_instructions
+    """
+
+    layers: tuple[str, ...]
+    arena_bytes: int
+    instructions: int
+    int8_arena_bytes: int
+    int8_instructions: int
+
+
+@dataclass(frozen=True)
 class QuantizationFacts:
     """How values are int8, and what that costs.
 
+    int16              None where no layer's output is
     channels_per_path  how many output channels are requantized in which form; all are exact
     held_back          on images that the network was made without, as its task tells; None where nothing was held back
     """
 
     weights: str
     activations: str
+    int16: Int16Facts | None
     proved_channels: int
     channels_per_path: Mapping[str, int]
     tried: tuple[TriedFacts, ...]

@@ -13,6 +13,7 @@ import mbn2c
 from mbn2c.commands import api, demo
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.errors import UsageError
+from mbn2c.report.build_text import build_text
 
 
 def test_the_import_is_light() -> None:
@@ -44,9 +45,16 @@ def test_build_and_verify(tmp_path: Path) -> None:
         effort="fast",
         input_kind="uint8",
         name="digits",
+        int16=("auto",),
     )
     assert record == OutputFolder(tmp_path / "out").record
     assert record.ram.total_bytes is not None and record.prefix == "digits"
+    int16 = record.quantization.int16
+    assert int16 is not None and set(int16.layers) < {layer.name for layer in record.layers}
+    assert int16.arena_bytes == record.ram.arena_bytes <= 1.15 * int16.int8_arena_bytes
+    assert int16.instructions > int16.int8_instructions
+    text = build_text(record, "out", "")
+    assert f"int16           {len(int16.layers)} layers for +" in text and int16.layers[0] in text
     found = mbn2c.verify(tmp_path / "out", demo.TEST_FOLDER, labels=demo.TEST_LABELS, limit=5, layers=True)
     assert found.is_exact and found.images == 5 and found.board == "host"
     assert json.dumps(dict(found.result)) and found.result["top1_device"] >= 0.8

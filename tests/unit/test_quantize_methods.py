@@ -13,16 +13,20 @@ from hypothesis import strategies as st
 from models import RELU6, Builder, same_window, tiny_mobilenet_v1, tiny_mobilenet_v2, tiny_two_outputs
 from networks import OnnxModel, as_image, compare_with_onnx_runtime, int8_inputs, int8_model, quantized
 
+from mbn2c.errors import UsageError
 from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
+from mbn2c.ir.plan import Plan
 from mbn2c.ir.text import print_graph
 from mbn2c.numerics import WEIGHT_MAX
 from mbn2c.ops import OPERATORS
+from mbn2c.planner.choice import choose_plan
 from mbn2c.quantize.calibrate import Observed, Range, observe, random_images
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize, groups_of, scale_channels
+from mbn2c.quantize.int16 import ChooseInt16, int16_layers, may_be_int16, named, within_ram
 from mbn2c.quantize.layers import run_float, run_int8
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges
@@ -30,6 +34,7 @@ from mbn2c.quantize.reconstruct import Fit, descend, reconstruct, round_with_fee
 from mbn2c.quantize.search import EFFORTS, Found, Images, search
 from mbn2c.quantize.sensitivity import noise_gains
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.targets import load_core
 from mbn2c.tasks.outputs import outputs_of
 from mbn2c.tasks.registry import recognise
 
@@ -243,7 +248,9 @@ def test_fitted_weights_and_corrected_biases_are_nearer_to_float() -> None:
 # --- search --------------------------------------------------------------------------------------
 
 
-def searched(graph: Graph, effort: str, percentile: float = 100.0, count: int = 12) -> Found:
+def searched(
+    graph: Graph, effort: str, percentile: float = 100.0, count: int = 12, int16: ChooseInt16 | None = None
+) -> Found:
     def run(made: Graph, tensors: Sequence[str]) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
         is_int8 = made.tensors[made.inputs[0].tensor].quant is not None
         model = OnnxModel(made, to_onnx_int8(made) if is_int8 else to_onnx_float(made))
@@ -256,7 +263,7 @@ def searched(graph: Graph, effort: str, percentile: float = 100.0, count: int = 
 
     images = Images(images_of(graph, count), lambda values: values.transpose(0, 2, 3, 1))
     task = recognise(outputs_of(graph), {})
-    return search(graph, images, task, effort, percentile, run, lambda items, title, total: items)
+    return search(graph, images, task, effort, percentile, run, lambda items, title, total: items, int16)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
@@ -291,3 +298,70 @@ def test_a_given_percentile_is_kept() -> None:
 
 def test_search_with_one_image() -> None:
     check_against_onnx_runtime(searched(tiny_mobilenet_v2(), "default", count=1).graph)
+
+
+# --- int16 ---------------------------------------------------------------------------------------
+
+
+def arena_of(graph: Graph) -> Plan:
+    return choose_plan(graph, load_core("cortex-m7"), "balanced").plan
+
+
+def test_named_layers_are_int16_and_help() -> None:
+    graph = tiny_mobilenet_v2()
+    layers = [node.name for node in graph.nodes if may_be_int16(graph, node.outputs[0])]
+    assert len(layers) == len(graph.nodes) - 1
+    found = searched(graph, "default", int16=named(layers))
+    assert int16_layers(check(found.graph, "quantized", OPERATORS)) == tuple(layers)
+    check_against_onnx_runtime(found.graph)
+    best = max(one.sqnr_db for one in found.tried[:-1])
+    assert found.tried[-1].method == f"{len(layers)} activations in int16" and found.tried[-1].sqnr_db > best + 3
+    assert found.int8_only is not None and int16_layers(found.int8_only) == ()
+
+
+@pytest.mark.parametrize(
+    ("layer", "complaint"),
+    [
+        ("nobody", "no layer 'nobody'"),
+        ("fully_connected_4", "makes an output of the network"),
+        ("conv2d_0", "clamp \\('clamp_1'\\) takes int8 only"),
+    ],
+)
+def test_layers_that_stay_int8_are_named(layer: str, complaint: str) -> None:
+    graph = tiny_two_outputs()
+    graph = replace(graph, outputs=graph.outputs[1:])
+    with pytest.raises(UsageError, match=complaint):
+        named([layer])(graph, graph, {}, lambda names: graph)
+
+
+@pytest.mark.parametrize("growth", [0.0, 0.1, 0.5])
+def test_int16_stays_within_the_ram(growth: float) -> None:
+    """And the noisiest activation of those that cost nothing is always taken."""
+    graph = tiny_mobilenet_v2(24, 24)
+    shares = {name: 0.01 for name, tensor in graph.tensors.items() if tensor.data is None}
+    last = graph.nodes[-2].outputs[0]
+    int8_graph = quantized(graph)
+    names = within_ram(arena_of, growth)(
+        graph, int8_graph, {**shares, last: 0.5}, lambda names: quantized(graph, int16=names)
+    )
+    assert last in names
+    limit = arena_of(int8_graph).arena_bytes * (1 + growth)
+    assert arena_of(quantized(graph, int16=names)).arena_bytes <= limit
+    if growth == 0.5:
+        assert len(names) > len(
+            within_ram(arena_of, 0.0)(graph, int8_graph, shares, lambda names: quantized(graph, int16=names))
+        )
+
+
+def test_int16_gives_up_what_the_plan_has_no_room_for() -> None:
+    """Live bytes promise more than this planner keeps: one activation after the other goes, the least useful first."""
+    graph = tiny_mobilenet_v2()
+    int8_graph = quantized(graph)
+    shares = {name: 0.1 + 0.01 * index for index, name in enumerate(node.outputs[0] for node in graph.nodes)}
+
+    def plan(made: Graph) -> Plan:
+        count = len(int16_layers(made))
+        return replace(arena_of(int8_graph), arena_bytes=100_000 * (1 + (count > 2)))
+
+    names = within_ram(plan)(graph, int8_graph, shares, lambda names: quantized(graph, int16=names))
+    assert len(names) == 2

@@ -25,6 +25,7 @@ from mbn2c.ir.graph import Graph, Node, Note, Quant, Tensor
 from mbn2c.ir.kernel import ScalarKernel
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ir.window import Activation, Window
+from mbn2c.numerics import quantize_linear
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName, OnnxNode
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
@@ -342,6 +343,13 @@ def quant_of(graph: Graph, tensor: str) -> Quant:
 def scale_of(quant: Quant) -> np.float32:
     """The one scale of a per-tensor quantization."""
     return np.float32(quant.scale.reshape(-1)[0])
+
+
+def codes_of(quant: Quant, real: np.ndarray) -> np.ndarray:
+    """The nearest value of an activation, ties to even, saturated: QuantizeLinear, also to int16."""
+    if quant.bits == 8:
+        return quantize_linear(real, scale_of(quant), quant.zero_point)
+    return np.clip(np.rint(real / float(scale_of(quant))), quant.lowest, quant.highest).astype(quant.dtype)
 
 
 def clamped(result: np.ndarray, activation: Activation | None) -> np.ndarray:
