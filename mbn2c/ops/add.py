@@ -81,7 +81,8 @@ def pack_add(node: Node, graph: Graph) -> Packed:
     )
 
 
-def _pack_wide(node: Node, graph: Graph) -> Packed:
+def pack_wide(node: Node, graph: Graph) -> Packed:
+    """Params of an add with int16, in the order of S16_PARAMS; no arrays."""
     attributes, linear = node.attributes, pack_add(node, graph).fields
     touched = zip(("wide_a", "wide_b", "wide_out"), (*node.inputs, *node.outputs), strict=True)
     wide = {word: int(quant_of(graph, name).bits == 16) for word, name in touched}
@@ -139,7 +140,7 @@ class Add(Operator):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """Those with a third input have a kernel of their own in `kernels/guarded`."""
-        wide = ScalarKernel("add", S16_PARAMS, _pack_wide, takes_int16=True)
+        wide = ScalarKernel("add", S16_PARAMS, pack_wide, takes_int16=True)
         return (ScalarKernel("add", PARAMS, pack_add, writes_slices=True), wide)
 
     def tie_quants(

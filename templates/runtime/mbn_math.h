@@ -10,6 +10,13 @@
 #error "mbn_math.h is of another version of mbn2c: take all files from one build"
 #endif
 
+/* A function whose constant arguments shall make another one each. */
+#if defined(__GNUC__)
+#define MBN_TEMPLATE static inline __attribute__((always_inline))
+#else
+#define MBN_TEMPLATE static inline
+#endif
+
 static inline int8_t mbn_saturate(int32_t value)
 {
     return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);

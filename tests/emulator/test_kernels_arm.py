@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from emulated import check_in_emulator
 from firmware import missing_tool
 from host_c import SANITIZE, STRICT, Net, compile_c, first_difference, run_program
 from hypothesis import Phase, given, settings
@@ -16,15 +16,11 @@ from networks import cut_lists, int8_inputs, kernels_of, networks, piece_lists, 
 from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.model import Names
 from mbn2c.files.bundle import write_bundle
-from mbn2c.firmware import toolchain
 from mbn2c.ir.graph import Graph
-from mbn2c.ir.plan import Plan, in_memory
+from mbn2c.ir.plan import Plan
 from mbn2c.ir.text import print_graph, print_plan
 from mbn2c.ir.window import Window
 from mbn2c.kernels import isas_for, kernels_of_plan
-from mbn2c.link.session import EMULATED, Session
-from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.reference.run_graph import run_graph
@@ -205,23 +201,8 @@ def need_tools(core: str) -> None:
         pytest.skip(f"not installed: {lacking}")
 
 
-def check_in_emulator(folder: Path, plan: Plan, core_name: str) -> None:
-    """Each step's rows, compared by CRC, and the outputs."""
-    core, board = load_core(core_name), load_board(BOARDS[core_name])
-    graph, names = plan.graph, Names("net", "a test", bytes(range(32)))
-    isas = isas_for(core.isas, "speed")
-    write_bundle(c_files(plan, kernels_of_plan(plan, isas), names, core, board), folder)
-    elf = toolchain.build(folder, "net", core, board).path
-    with EmulatedBoard(board, elf) as transport:
-        session = Session(transport, digest=names.digest, timing=EMULATED)
-        for values in int8_inputs(graph, 3, seed=2):
-            expected = run_graph(graph, {graph.inputs[0].tensor: values})
-            digests = session.layer_digests(values.tobytes())
-            for call in plan.calls:
-                buffer, zero_point = plan.buffers[call.write], quant_of(graph, call.write).zero_point
-                rows = in_memory(buffer, expected[call.write], zero_point)
-                assert digests[call.step] == zlib.crc32(rows.tobytes()), f"step {call.step}\n{print_plan(plan)}"
-            assert session.run(values.tobytes()) == b"".join(expected[p.tensor].tobytes() for p in graph.outputs)
+def check(folder: Path, plan: Plan, core: str) -> None:
+    check_in_emulator(folder, plan, core, BOARDS[core], isas_for(load_core(core).isas, "speed"))
 
 
 @pytest.mark.parametrize("core", BOARDS)
@@ -231,13 +212,13 @@ def test_networks_in_the_emulator(
 ) -> None:
     need_tools(core)
     graph = chain(width, channels, image)
-    check_in_emulator(tmp_path, plan_with_cuts(graph, [], pieces, isas_for(load_core(core).isas, "speed")), core)
+    check(tmp_path, plan_with_cuts(graph, [], pieces, isas_for(load_core(core).isas, "speed")), core)
 
 
 @pytest.mark.parametrize(("width", "pieces"), [(6, ()), (12, (2,))])
 def test_quads_in_the_emulator(tmp_path: Path, width: int, pieces: tuple[int, ...]) -> None:
     need_tools("cortex-m4")
-    check_in_emulator(tmp_path, plan_with_cuts(fours(width, 32), [], pieces, ISAS["arm_dsp"]), "cortex-m4")
+    check(tmp_path, plan_with_cuts(fours(width, 32), [], pieces, ISAS["arm_dsp"]), "cortex-m4")
 
 
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
@@ -257,7 +238,7 @@ def test_every_width_in_the_emulator(tmp_path: Path, core: str, width: int) -> N
     need_tools(core)
     graph = chain(width, 1 + width * 7 % 19, 1 + 2 * (width % 2), seed=width)
     pieces = () if width % 2 else (2,)
-    check_in_emulator(tmp_path, plan_with_cuts(graph, [], pieces, isas_for(load_core(core).isas, "speed")), core)
+    check(tmp_path, plan_with_cuts(graph, [], pieces, isas_for(load_core(core).isas, "speed")), core)
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from host_c import SANITIZE, Net, first_difference, run_program
+from host_c import SANITIZE, STRICT, Net, compile_c, first_difference, run_program, write_c
 from int16_cases import int16_networks, kinds, small_network, some_int16
 from networks import int8_inputs, kernels_of, plan_with_cuts, quantized
 
@@ -18,7 +18,7 @@ from mbn2c.planner.overlap import check_overlaps
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
 
-ISAS = [("scalar",)]
+ISAS = [("scalar",), ("arm_dsp", "armv7m", "scalar")]
 
 
 @cache
@@ -58,6 +58,15 @@ def test_plans_keep_int16_rows_apart(isas: tuple[str, ...]) -> None:
 def test_c_is_the_reference(tmp_path: Path, need_tool: Callable[[str], str], isas: tuple[str, ...]) -> None:
     need_tool("gcc")
     compare(tmp_path, {str(index): plan for index, plan in enumerate(plans(isas))}, isas)
+
+
+@pytest.mark.parametrize("isas", ISAS, ids="+".join)
+def test_c_is_clean(tmp_path: Path, need_tool: Callable[[str], str], isas: tuple[str, ...]) -> None:
+    need_tool("gcc")
+    sources = write_c(tmp_path, [Net("net", plans(isas)[1], isas=isas)])
+    kernels = [source for source in sources if "_s16_" in source]
+    assert len(kernels) >= 4
+    compile_c(tmp_path, kernels, *STRICT, "-c")
 
 
 @pytest.mark.slow

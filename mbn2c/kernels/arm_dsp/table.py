@@ -50,6 +50,7 @@ from mbn2c.kernels.arm_dsp.depthwise import (
     parts_depthwise_interleaved,
     parts_interleaved_5x5,
 )
+from mbn2c.kernels.arm_dsp.int16 import KERNELS as INT16_KERNELS
 from mbn2c.kernels.armv7m.table import DEPTHWISE_RATES
 from mbn2c.numerics import INT8_MAX, INT8_MIN, add_integer
 from mbn2c.ops.base.packing import pixel_stride, sum_bytes
@@ -304,6 +305,7 @@ QUADS = (
 )
 
 KERNELS = (
+    *INT16_KERNELS,
     *with_odd_channels(_one_by_one("conv2d")),
     *with_odd_channels(_one_by_one("fully_connected")),
     _three_by_three(3),

@@ -323,6 +323,31 @@ typedef struct {
     int32_t pixel_stride; /* bytes between output pixels */
 } mbn_depthwise_5x5_arm_dsp_params;
 
+/* Layers whose input or output is int16: out = clamp(((acc << lift) * multiplier + (rounding << 32)) >> 32 >> shift). */
+typedef struct {
+    /* per channel pair: biases, per four taps a word of each, taps 0 2 1 3; multipliers */
+    const uint32_t *weights;
+    int32_t taps; /* rounded up to a multiple of 4 */
+    int32_t out_channels;
+    int32_t kernel_height;
+    int32_t row_values; /* of one kernel row: kernel_width * channels */
+    int32_t step;       /* values between the windows of two output pixels: stride * channels */
+    int32_t is_direct;  /* the window is a pixel of int16: it is read where it lies */
+    int32_t lift, shift, rounding, low, high;
+    int32_t wide_in, wide_out;
+} mbn_conv2d_s16_arm_dsp_params;
+
+/* Likewise; depthwise, interleaved rows. */
+typedef struct {
+    /* per four channels: biases, per tap the pairs 0 1 and 2 3 as int16, of int8 inputs 0 2 and 1 3; multipliers */
+    const uint32_t *weights;
+    int32_t channels;
+    int32_t kernel_height, kernel_width;
+    int32_t stride, dilation;
+    int32_t lift, shift, rounding, low, high;
+    int32_t wide_in, wide_out;
+} mbn_depthwise_s16_arm_dsp_params;
+
 /* out = saturate((offset + (a * multiplier_a >> 16) + (b * multiplier_b >> 16)) >> shift) */
 typedef struct {
     int32_t channels;
@@ -386,6 +411,12 @@ void mbn_depthwise_conv2d_5x5_interleaved_s8_arm_dsp(const mbn_depthwise_5x5_arm
                                                      void *scratch);
 void mbn_add_s8_arm_dsp(const mbn_add_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                         void *scratch);
+void mbn_conv2d_s16_arm_dsp(const mbn_conv2d_s16_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                            int32_t count, void *scratch);
+void mbn_depthwise_conv2d_s16_arm_dsp(const mbn_depthwise_s16_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                      int32_t count, void *scratch);
+void mbn_add_s16_arm_dsp(const mbn_add_s16_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                         void *scratch);
 void mbn_mul_vector_s8_arm_dsp(const mbn_mul_vector_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch);
 

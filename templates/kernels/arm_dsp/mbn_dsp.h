@@ -52,7 +52,7 @@ static inline int32_t mbn_smlad(uint32_t a, uint32_t b, int32_t acc)
     return r;
 }
 
-/* acc + the product of the low halves; _tt: of the high ones. */
+/* acc + the product of the low halves; _tt: of the high halves */
 static inline int32_t mbn_smlabb(uint32_t a, uint32_t b, int32_t acc)
 {
     int32_t r;
@@ -64,6 +64,21 @@ static inline int32_t mbn_smlatt(uint32_t a, uint32_t b, int32_t acc)
 {
     int32_t r;
     __asm__("smlatt %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
+    return r;
+}
+
+/* The low (high) halves of two words as a pair, that of `low` in its low half. */
+static inline uint32_t mbn_low_halves(uint32_t low, uint32_t high)
+{
+    uint32_t r;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(r) : "r"(low), "r"(high));
+    return r;
+}
+
+static inline uint32_t mbn_high_halves(uint32_t low, uint32_t high)
+{
+    uint32_t r;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(r) : "r"(high), "r"(low));
     return r;
 }
 
@@ -87,6 +102,14 @@ static inline int32_t mbn_smmlar(int32_t a, int32_t b, int32_t c)
 {
     int32_t r;
     __asm__("smmlar %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+    return r;
+}
+
+/* (a * b + (c << 32)) >> 32 */
+static inline int32_t mbn_smmla(int32_t a, int32_t b, int32_t c)
+{
+    int32_t r;
+    __asm__("smmla %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(c));
     return r;
 }
 

@@ -61,14 +61,24 @@ static inline int32_t mbn_smlad(uint32_t a, uint32_t b, int32_t c)
     return mbn_wrap_add(mbn_high16(a) * mbn_high16(b), mbn_wrap_add(mbn_low16(a) * mbn_low16(b), c));
 }
 
-static inline int32_t mbn_smlabb(uint32_t a, uint32_t b, int32_t acc)
+static inline int32_t mbn_smlabb(uint32_t a, uint32_t b, int32_t c)
 {
-    return mbn_wrap_add(mbn_low16(a) * mbn_low16(b), acc);
+    return mbn_wrap_add(mbn_low16(a) * mbn_low16(b), c);
 }
 
-static inline int32_t mbn_smlatt(uint32_t a, uint32_t b, int32_t acc)
+static inline int32_t mbn_smlatt(uint32_t a, uint32_t b, int32_t c)
 {
-    return mbn_wrap_add(mbn_high16(a) * mbn_high16(b), acc);
+    return mbn_wrap_add(mbn_high16(a) * mbn_high16(b), c);
+}
+
+static inline uint32_t mbn_low_halves(uint32_t low, uint32_t high)
+{
+    return mbn_pair16(mbn_low16(low), mbn_low16(high));
+}
+
+static inline uint32_t mbn_high_halves(uint32_t low, uint32_t high)
+{
+    return mbn_pair16(mbn_high16(low), mbn_high16(high));
 }
 
 static inline int32_t mbn_smlawb(int32_t m, uint32_t x, int32_t acc)
@@ -84,6 +94,12 @@ static inline int32_t mbn_smlawt(int32_t m, uint32_t x, int32_t acc)
 static inline int32_t mbn_smmlar(int32_t a, int32_t b, int32_t c)
 {
     const uint64_t sum = ((uint64_t)(uint32_t)c << 32) + (uint64_t)((int64_t)a * b) + UINT64_C(0x80000000);
+    return (int32_t)(uint32_t)(sum >> 32);
+}
+
+static inline int32_t mbn_smmla(int32_t a, int32_t b, int32_t c)
+{
+    const uint64_t sum = ((uint64_t)(uint32_t)c << 32) + (uint64_t)((int64_t)a * b);
     return (int32_t)(uint32_t)(sum >> 32);
 }
 

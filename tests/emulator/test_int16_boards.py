@@ -1,0 +1,32 @@
+"""int16 activations on emulated boards, by the kernels of their cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from emulated import check_in_emulator
+from firmware import missing_tool
+from int16_cases import small_network, some_int16
+from networks import plan_with_cuts, quantized
+
+from mbn2c.kernels import isas_for
+from mbn2c.targets import load_board, load_core
+
+# Each core, a board that runs its code, and which activations are int16.
+BOARDS = {
+    "cortex-m7": ("qemu-mps2-an500", 22),
+    "cortex-m55": ("qemu-mps3-an547", 26),
+    "cortex-m0plus": ("qemu-mps2-an385", 27),
+    "rv32imc": ("qemu-riscv32-virt", 29),
+}
+
+
+@pytest.mark.parametrize("core", BOARDS)
+def test_every_step_is_the_reference(tmp_path: Path, core: str) -> None:
+    board, seed = BOARDS[core]
+    if lacking := missing_tool(load_core(core), load_board(board)):
+        pytest.skip(f"not installed: {lacking}")
+    graph, isas = small_network(), isas_for(load_core(core).isas, "balanced")
+    plan = plan_with_cuts(quantized(graph, int16=some_int16(graph, seed)), [], (3,), isas)
+    check_in_emulator(tmp_path, plan, core, board, isas)
