@@ -1,6 +1,6 @@
 """Accuracy of int8 against float32 on real models: mbn2c beside ONNX Runtime's own quantizer, in one run.
 
-    .venv/bin/python benchmarks/accuracy.py [MODEL ...] [--quantize fast default best] [--limit N] [--renew]
+    .venv/bin/python benchmarks/accuracy.py [MODEL ...] [--quantize fast default best] [--int16] [--limit N] [--renew]
 
 Calibrates on evenly spaced images of a folder of ../shared and judges on its other images only. Prints a table in
 Markdown, with 95 % intervals (Wilson). --renew renews the rows it measured, and leaves the others, between
@@ -25,8 +25,11 @@ from tqdm import tqdm
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.network.inputs import input_spec
 from mbn2c.network.network import NetworkOptions, import_lowered, read_network
+from mbn2c.planner.choice import choose_plan
 from mbn2c.progress import no_progress
+from mbn2c.quantize.int16 import AUTO
 from mbn2c.quantize.search import EFFORTS
+from mbn2c.targets import load_core
 from mbn2c.tasks.classification.csv_labels import read_labels
 from mbn2c.tasks.images import evenly_spaced, open_samples
 from mbn2c.tasks.inputs import Preprocess
@@ -36,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 PAGES = ("docs/benchmarks.md", "docs/quantization.md")
 HEAD = ("model", "int8 by", "top-1 % (95 %)", "same top-1 as float32 % (95 %)", "CPU s")
+_INT16_WAY = "mbn2c --int16 auto"
 
 
 @dataclass(frozen=True)
@@ -112,16 +116,18 @@ def predict(model: Path | bytes, images: Sequence[np.ndarray], title: str) -> np
     return np.array([oracle.run({oracle.input_names[0]: x})[oracle.output_names[0]].argmax() for x in bar])
 
 
-def by_mbn2c(name: str, case: Case, effort: str) -> bytes:
-    """model.int8.onnx of a build, calibrated on the same images."""
+def by_mbn2c(name: str, case: Case, effort: str, int16: tuple[str, ...] = ()) -> bytes:
+    """model.int8.onnx of a build, calibrated on the same images; with int16, of one for Cortex-M7."""
     options = NetworkOptions(
         model=model_file(name),
         calib=str(SHARED / "data" / case.images),
         calib_limit=case.calibration,
         preprocess=case.preprocess,
         effort=effort,
+        int16=int16,
     )
-    return read_network(options, (), no_progress).int8_model
+    core = load_core("cortex-m7")
+    return read_network(options, (), no_progress, lambda graph: choose_plan(graph, core, "balanced").plan).int8_model
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -163,7 +169,7 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def rows(name: str, efforts: Sequence[str], limit: int | None) -> Iterator[list[str]]:
+def rows(name: str, efforts: Sequence[str], limit: int | None, int16: bool) -> Iterator[list[str]]:
     case = CASES[name]
     images = load(name, case, limit)
     floats = predict(model_file(name), images.judged, "float32")
@@ -172,6 +178,8 @@ def rows(name: str, efforts: Sequence[str], limit: int | None) -> Iterator[list[
     ways = {"ONNX Runtime quantize_static": lambda: by_onnx_runtime(name, images.calibration)}
     for effort in efforts:
         ways[f"mbn2c --quantize {effort}"] = lambda effort=effort: by_mbn2c(name, case, effort)  # type: ignore[misc]
+    if int16:
+        ways[_INT16_WAY] = lambda: by_mbn2c(name, case, "default", (AUTO,))
     for way, make in ways.items():
         started = cpu_seconds()
         model = make()
@@ -194,7 +202,12 @@ def renew_rows(page: Path, measured: Sequence[Sequence[str]]) -> None:
         raise SystemExit(f"{page} has no marker for 'accuracy'")
     old = [[cell.strip() for cell in row.strip("|").split("|")] for row in found.group(2).splitlines()[2:]]
     known = {(row[0], row[1]): row for row in [*old, *measured]}
-    ways = ["float32", "ONNX Runtime quantize_static", *(f"mbn2c --quantize {effort}" for effort in EFFORTS)]
+    ways = [
+        "float32",
+        "ONNX Runtime quantize_static",
+        *(f"mbn2c --quantize {effort}" for effort in EFFORTS),
+        _INT16_WAY,
+    ]
     lines = [line(HEAD), line(["---"] * len(HEAD))]
     lines += [line(known[name, way]) for name in CASES for way in ways if (name, way) in known]
     page.write_text(text[: found.start(2)] + "\n".join(lines) + "\n" + text[found.start(3) :], encoding="utf-8")
@@ -204,13 +217,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(CASES)} (default all)")
     parser.add_argument("--quantize", nargs="+", choices=EFFORTS, default=["default"])
+    parser.add_argument("--int16", action="store_true", help="measure --int16 auto, too")
     parser.add_argument("--limit", type=int, help="judge on so many of the other images")
     parser.add_argument("--renew", action="store_true", help=f"renew the rows in {' and '.join(PAGES)}")
     options = parser.parse_args()
     print(line(HEAD), line(["---"] * len(HEAD)), sep="\n", flush=True)
     for name in options.models or CASES:
         measured = []
-        for row in rows(name, options.quantize, options.limit):
+        for row in rows(name, options.quantize, options.limit, options.int16):
             print(line(row), flush=True)
             measured.append(row)
         if options.renew:

@@ -2,8 +2,8 @@
 
 What rounding an activation to 8 bits adds to the noise at the outputs is known (`quality.noise_shares`), and so is how
 many bytes it keeps alive and when. Activations are taken in the order of that noise as long as the fullest moment
-stays within the limit; then a Plan of the network with them is made, and while that is larger, the least useful
-activation alive at its fullest moment goes.
+stays within the limit; then a Plan of the network with them is made. If that is larger, the least useful activation
+alive at its fullest moment goes; if it leaves room, more are taken.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ AUTO = "auto"
 MOST_RAM_GROWTH = 0.15
 # Of the noise of all activations at the outputs: less is not worth a slower kernel.
 _LEAST_SHARE = 0.005
-# Plans made before the rest of the activations at the fullest moment is given up.
+# Plans made before the rest is given up.
 _MOST_PLANS = 12
 
 PlanOf = Callable[[Graph], Plan]
@@ -75,28 +75,33 @@ def within_ram(plan_of: PlanOf, growth: float = MOST_RAM_GROWTH) -> ChooseInt16:
         plan = plan_of(int8_graph)
         limit = int(plan.arena_bytes * (1 + growth))
         worth = {name: share for name, share in shares.items() if share >= _LEAST_SHARE and may_be_int16(graph, name)}
-        chosen = _within_live_bytes(plan, sorted(worth, key=lambda name: -worth[name]), limit)
+        left = sorted(worth, key=lambda name: -worth[name])
+        chosen: frozenset[str] = frozenset()
         for _ in range(_MOST_PLANS):
-            if not chosen:
+            added = _within_live_bytes(plan, left, limit)
+            if not added:
                 break
             try:
-                wide = plan_of(graph_with(frozenset(chosen)))
+                wide = plan_of(graph_with(chosen | added))
             except (FitError, QuantError):
-                chosen.remove(min(chosen, key=lambda name: worth[name]))
+                left.remove(min(added, key=lambda name: worth[name]))
                 continue
             if wide.arena_bytes <= limit:
-                return frozenset(chosen)
-            chosen -= {_least_useful(wide, chosen, worth)}
-        return frozenset()
+                # Another plan, whose fullest moment may leave room for more.
+                chosen, plan = chosen | added, wide
+                left = [name for name in left if name not in chosen]
+            else:
+                left.remove(_least_useful(wide, added, worth))
+        return chosen
 
     return choose
 
 
-def _within_live_bytes(plan: Plan, names: Sequence[str], limit: int) -> set[str]:
-    """Of these, in order, those that leave the fullest moment below the limit: each lives as long as in the int8 Plan,
-    and takes as much again."""
+def _within_live_bytes(plan: Plan, names: Sequence[str], limit: int) -> Set[str]:
+    """Of these int8 activations, in order, those that leave the fullest moment below the limit: each lives as long as
+    in the Plan, and takes as much again."""
     live = np.array(plan.live_by_moment, np.int64)
-    chosen = set()
+    chosen: set[str] = set()
     for name in names:
         buffer = plan.buffers[name]
         more = np.zeros_like(live)
