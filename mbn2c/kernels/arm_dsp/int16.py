@@ -24,8 +24,8 @@ _WORD_OF_TAPS = (0, 2, 1, 3)
 # Of the last pixel: up to three channels of int16 that are not there.
 _READS_PAST_BYTES = 6
 
-_CONV_RATES = Rates(1.41, 22, 200, 0.2, 0.4, 1.4, 2)
-_DEPTHWISE_RATES = Rates(4.2, 20, 120, 0, 0.4)
+_CONV_RATES = Rates(1.1, 24, 200, 0.2, 0.4, 1.1, 2)
+_DEPTHWISE_RATES = Rates(3.0, 20, 120, 0, 0.4)
 _ADD_RATES = Rates(0, 11, 120, 0, 0.4)
 
 

@@ -53,40 +53,29 @@ MBN_TEMPLATE void make(const mbn_conv2d_s16_arm_dsp_params *p, const ending e, c
                        int8_t *out_a, int8_t *out_b)
 {
     const int32_t outputs = p->out_channels, bytes = 2 * p->taps;
-    const uint32_t *w = p->weights;
+    mbn_two_by_two s;
+    s.w = p->weights;
     for (int32_t o = 0; o < outputs; o += 2) {
-        int32_t even_a = (int32_t)w[0], even_b = (int32_t)w[0];
-        int32_t odd_a = (int32_t)w[1], odd_b = (int32_t)w[1];
         const int8_t *const end = a + bytes;
-        w += 2;
-        do {
-            const uint32_t even = *w++, odd = *w++;
-            const uint32_t even01 = mbn_sxtb16(even), odd01 = mbn_sxtb16(odd);
-            uint32_t word = mbn_load4(a);
-            even_a = mbn_smlad(even01, word, even_a);
-            odd_a = mbn_smlad(odd01, word, odd_a);
-            word = mbn_load4(b);
-            even_b = mbn_smlad(even01, word, even_b);
-            odd_b = mbn_smlad(odd01, word, odd_b);
-            const uint32_t even23 = mbn_sxtb16_ror8(even), odd23 = mbn_sxtb16_ror8(odd);
-            word = mbn_load4(a + 4);
-            even_a = mbn_smlad(even23, word, even_a);
-            odd_a = mbn_smlad(odd23, word, odd_a);
-            word = mbn_load4(b + 4);
-            even_b = mbn_smlad(even23, word, even_b);
-            odd_b = mbn_smlad(odd23, word, odd_b);
-            a += 8;
-            b += 8;
-        } while (a != end);
-        a -= bytes;
-        b -= bytes;
-        put(e, out_a, o, even_a, w[0]);
-        put(e, out_b, o, even_b, w[0]);
-        if (o + 1 < outputs) {
-            put(e, out_a, o + 1, odd_a, w[1]);
-            put(e, out_b, o + 1, odd_b, w[1]);
+        s.even_a = s.even_b = (int32_t)s.w[0];
+        s.odd_a = s.odd_b = (int32_t)s.w[1];
+        s.a = a;
+        s.b = b;
+        s.w += 2;
+        if (bytes & 8) {
+            mbn_four_taps(&s);
         }
-        w += 2;
+        while (s.a != end) {
+            mbn_four_taps(&s);
+            mbn_four_taps(&s);
+        }
+        put(e, out_a, o, s.even_a, s.w[0]);
+        put(e, out_b, o, s.even_b, s.w[0]);
+        if (o + 1 < outputs) {
+            put(e, out_a, o + 1, s.odd_a, s.w[1]);
+            put(e, out_b, o + 1, s.odd_b, s.w[1]);
+        }
+        s.w += 2;
     }
 }
 
