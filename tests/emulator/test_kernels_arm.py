@@ -228,7 +228,7 @@ def test_five_by_five_in_the_emulator(
 ) -> None:
     need_tools(core)
     isas = isas_for(load_core(core).isas, "speed")
-    check_in_emulator(tmp_path, plan_with_cuts(fives(width, 4, stride), [], pieces, isas), core)
+    check(tmp_path, plan_with_cuts(fives(width, 4, stride), [], pieces, isas), core)
 
 
 @pytest.mark.slow
