@@ -27,4 +27,7 @@ def test_a_family_in_c_is_the_reference(name: str, tmp_path: Path, need_tool: Ca
     inputs = list(int8_inputs(graph, 3))
     found = run_program(tmp_path, [Net("family", choice.plan, isas=load_core("host").isas)], [inputs], "gcc", SANITIZE)
     for values, tensors in zip(inputs, found[0], strict=True):
-        assert first_difference(run_graph(graph, {graph.inputs[0].tensor: values}), tensors) == ""
+        reference = run_graph(graph, {graph.inputs[0].tensor: values})
+        # What lies as a slice in another is seen there.
+        seen = {name: made for name, made in reference.items() if not choice.plan.buffers[name].is_slice}
+        assert first_difference(seen, tensors) == ""
