@@ -146,10 +146,12 @@ def hard_swish() -> Net:
 
 
 def smooth() -> Net:
-    """Tables of the functions that PyTorch calls SiLU, Tanh and ELU, and a PReLU of one slope."""
+    """Tables of the functions that PyTorch calls SiLU, Tanh and ELU, and a PReLU of one slope; two differences."""
     net = Net().conv(3, 8)
+    features = net.x
     net.node("Mul", net.x, net.node("Sigmoid", net.x))
-    net.conv(8, 8, k=1).then("Tanh").conv(8, 8, k=1).then("Elu", alpha=0.5)
+    net.node("Sub", net.conv(8, 8, k=1).x, features)
+    net.conv(8, 8, k=1).then("Tanh").conv(8, 8, k=1).then("Sub", net.weight(0.5)).conv(8, 8, k=1).then("Elu", alpha=0.5)
     return net.conv(8, 8, k=1).then("PRelu", net.weight([0.2])).conv(8, 4, k=1)
 
 
@@ -158,14 +160,6 @@ def prelu_face() -> Net:
     net = Net(shape=(1, 3, 12, 12)).conv(3, 8, strides=[2, 2])
     net.then("PRelu", net.random(8, 1, 1)).conv(8, 8, group=8).then("PRelu", net.random(8, 1, 1))
     return net.conv(8, 8, k=6, group=8, pads=[0] * 4).conv(8, 4, k=1)
-
-
-def differences() -> Net:
-    """A difference of two tensors, and one with a constant."""
-    net = Net(shape=(1, 3, 12, 12)).conv(3, 8, strides=[2, 2])
-    features = net.x
-    net.node("Sub", net.conv(8, 8, k=1).x, features)
-    return net.conv(8, 8, k=1).then("Sub", net.weight(0.5)).conv(8, 4, k=1)
 
 
 def gated() -> Net:
@@ -237,7 +231,6 @@ NETS: dict[str, Callable[[], Net]] = {
         hard_swish,
         smooth,
         prelu_face,
-        differences,
         gated,
         joined,
         grouped,
