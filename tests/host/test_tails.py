@@ -17,6 +17,9 @@ from mbn2c.frontend.runtime import Oracle
 from mbn2c.network.inputs import input_spec, quantize_input
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.tasks.classification.likeness import compare
+from mbn2c.tasks.classification.outputs import read_outputs
+from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.tails import apply_tail
 
 
@@ -87,3 +90,20 @@ def test_what_ends_a_model_is_left_to_the_host(name: str, tmp_path: Path) -> Non
     metrics = {"sigmoid": ("sign_agreement",), "softmax": ("top1_agreement",)}
     for one in output.report["outputs"]:
         assert one["metric"] in metrics.get(one["tail"], ("cosine",)), one
+
+
+@pytest.mark.parametrize(
+    ("tail", "device", "file", "noise"),
+    [
+        ("l2_normalize", [3.0, 0.0, 4.0], [0.6, 0.0, 0.8], 0.0),  # a length that the file does not tell
+        ("l2_normalize", [3.0, 4.0, 0.0], [0.6, 0.0, 0.8], 1.28),
+        ("tanh", [9.0, 0.0, -20.0], [1.0, 0.0, -1.0], 0.0),  # where a tanh tells nothing any more
+        ("tanh", [0.0, 0.0, -20.0], [1.0, 0.0, -1.0], 1.0),
+    ],
+)
+def test_vectors_are_compared_as_the_file_ends(tail: str, device: list[float], file: list[float], noise: float) -> None:
+    (output,) = read_outputs([Output("y", (1, 3), (0, 3), tail)], {})
+    assert (output.kind, output.is_assumed) == ("vector", False)
+    found = compare(output, output.before_tail(np.array([file])), np.array(device).reshape(1, 1, 1, 3))
+    assert found.noise == pytest.approx(noise, abs=1e-4)
+    assert found.signal == pytest.approx((np.array(file) ** 2).sum(), rel=1e-3)

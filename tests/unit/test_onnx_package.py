@@ -50,17 +50,23 @@ BUILDS = {
     "test_operator_reduced_mean_keepdim": 44,
     "test_operator_selu": 44,
 }
+# Classifiers with constant weights, whose recorded outputs are all alike; activations of the others reach 1e15, or they
+# have LRN.
+LIGHT = {"light_densenet121": 34, "light_inception_v2": 100, "light_shufflenet": 100, "light_squeezenet": 100}
 # Of what the table leaves out, once an operator that it needs is there.
 _LEAST = 30
 MODELS = package_models()
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if not name.startswith("light_")])
+_EACH = [pytest.param(name, marks=pytest.mark.slow if name.startswith("light_") else ()) for name in MODELS]
+
+
+@pytest.mark.parametrize("name", _EACH)
 def test_it_agrees_with_its_recorded_outputs_or_is_refused(name: str) -> None:
     try:
         sqnr_db = sqnr_against_recorded(MODELS[name])
     except ModelError as error:
-        assert name not in BUILDS, error
-        assert error.what and error.where and error.hint
+        assert name not in BUILDS | LIGHT, error
+        assert error.what and error.hint
     else:
-        assert sqnr_db >= BUILDS.get(name, _LEAST)
+        assert sqnr_db >= (BUILDS | LIGHT).get(name, _LEAST)
