@@ -71,7 +71,11 @@ PARAMS = Params(
 )
 PARAMS_PER_CHANNEL = Params(
     "mbn_lookup_per_channel_params",
-    (*integers("channels"), (INT8_ARRAY, "table", "256 results for each channel, for 0 first, for -1 last")),
+    (
+        *integers("channels"),
+        PIXEL_STRIDE,
+        (INT8_ARRAY, "table", "256 results for each channel, for 0 first, for -1 last"),
+    ),
 )
 
 
@@ -85,7 +89,8 @@ def pack_lookup(node: Node, graph: Graph) -> Packed:
 def _pack_per_channel(node: Node, graph: Graph) -> Packed:
     """Likewise, of each channel."""
     tables = np.roll(graph.constant(node.inputs[1]).reshape(-1, 256), INT8_MIN, axis=1).reshape(-1)
-    return Packed({"channels": graph.tensors[node.outputs[0]].shape[3], "table": "table"}, {"table": tables})
+    channels = graph.tensors[node.outputs[0]].shape[3]
+    return Packed({"channels": channels, **pixel_stride(node), "table": "table"}, {"table": tables})
 
 
 def is_per_channel(node: Node) -> bool:
@@ -136,7 +141,7 @@ class Lookup(Operator):
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         return (
             ScalarKernel("lookup", PARAMS, pack_lookup, has_one_table, writes_slices=True),
-            ScalarKernel("lookup_per_channel", PARAMS_PER_CHANNEL, _pack_per_channel),
+            ScalarKernel("lookup_per_channel", PARAMS_PER_CHANNEL, _pack_per_channel, writes_slices=True),
         )
 
     def is_channelwise(self, node: Node) -> bool:

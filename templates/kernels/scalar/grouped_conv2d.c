@@ -15,7 +15,7 @@ static inline void mbn_two_dots(const mbn_grouped_conv_params *p, const int8_t *
                 acc0 += in[i] * w[0];
                 acc1 += in[i] * w[taps];
             }
-            in += p->dilation * p->in_channels;
+            in += p->dilation * p->in_bytes;
         }
     }
     acc[0] = acc0;
@@ -27,8 +27,8 @@ void mbn_grouped_conv2d_s8_scalar(const mbn_grouped_conv_params *p, const int8_t
 {
     const int32_t taps = p->kernel_height * p->kernel_width * p->group_inputs;
     (void)scratch;
-    for (int32_t x = 0; x < count; x++, out += p->out_channels) {
-        int32_t first = x * p->stride * p->in_channels;
+    for (int32_t x = 0; x < count; x++, out += p->pixel_stride) {
+        int32_t first = x * p->stride * p->in_bytes;
         for (int32_t group = 0; group < p->out_channels; group += p->group_outputs, first += p->group_inputs) {
             for (int32_t k = 0; k < p->group_outputs; k += 2) {
                 const int32_t o = group + k, is_alone = k + 1 == p->group_outputs, other = is_alone ? o : o + 1;

@@ -10,8 +10,9 @@ void mbn_lookup_per_channel_s8_scalar(const mbn_lookup_per_channel_params *p, co
     for (int32_t pixel = 0; pixel < count; pixel++) {
         const int8_t *table = p->table;
         for (int32_t c = 0; c < p->channels; c++) {
-            *out++ = table[(uint8_t)*in++];
+            out[c] = table[(uint8_t)*in++];
             table += 256;
         }
+        out += p->pixel_stride;
     }
 }
