@@ -22,7 +22,12 @@ BOARDS = {
 }
 
 
-@pytest.mark.parametrize("core", BOARDS)
+SLOW = ("cortex-m55", "rv32imc")
+
+
+@pytest.mark.parametrize(
+    "core", [pytest.param(core, marks=pytest.mark.slow if core in SLOW else ()) for core in BOARDS]
+)
 def test_every_step_is_the_reference(tmp_path: Path, core: str) -> None:
     board, seed = BOARDS[core]
     if lacking := missing_tool(load_core(core), load_board(board)):
