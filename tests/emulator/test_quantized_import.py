@@ -132,10 +132,13 @@ def check_c(folder: Path, cases: list[tuple[str, Dialect]]) -> None:
     nets = [Net(f"n{number}", plan_layerwise(graph, kernels_of(graph))) for number, graph in enumerate(graphs)]
     inputs = [list(int8_inputs(graph, 4, seed=number)) for number, graph in enumerate(graphs)]
     results = run_program(folder, nets, inputs, "gcc", SANITIZE)
-    for case, graph, images, found in zip(cases, graphs, inputs, results, strict=True):
+    for case, net, images, found in zip(cases, nets, inputs, results, strict=True):
+        graph = net.plan.graph
         for values, tensors in zip(images, found, strict=True):
             reference = run_graph(graph, {graph.inputs[0].tensor: values})
-            assert first_difference(reference, tensors) == "", named(case)
+            # What lies as a slice in another is seen there.
+            seen = {name: made for name, made in reference.items() if not net.plan.buffers[name].is_slice}
+            assert first_difference(seen, tensors) == "", named(case)
 
 
 def test_c_is_the_reference_under_sanitizers(tmp_path: Path) -> None:
