@@ -23,13 +23,21 @@ def fork(builder: Builder, x: str, draw: st.DrawFn) -> str:
     for _ in range(draw(st.integers(2, 3))):
         y = x
         window = draw(st.sampled_from(WINDOWS))
-        match draw(st.sampled_from(("conv2d", "depthwise", "both", "long"))):
+        match draw(st.sampled_from(("conv2d", "depthwise", "both", "long", "pools", "there and back", "blocks"))):
             case "conv2d":
                 y = builder.conv2d(y, channels, window)
             case "depthwise":
                 y = builder.depthwise(y, window, RELU6)
             case "both":
                 y = builder.conv2d(builder.depthwise(y, window), channels, activation=RELU6)
+            case "pools":
+                y = builder.average_pool(builder.max_pool(y, window), same_window(3, 1), uncounted=(1, 1, 1, 1))
+            case "there and back":
+                y = builder.resize(
+                    builder.max_pool(y, same_window(3, 2)), y, draw(st.sampled_from(("nearest", "linear")))
+                )
+            case "blocks":
+                y = builder.in_blocks(builder.conv2d(y, 4 * channels, Window((2, 2), (2, 2), (1, 1, 1, 1))), y)
             case _:
                 y = builder.inverted_residual(y, channels, 2, window)
         ends.append(y)

@@ -18,10 +18,13 @@ from mbn2c.ops.base.operator import LOWERED, Operator
 from mbn2c.ops.base.weighted import ConvAttributes
 from mbn2c.ops.clamp import ClampAttributes
 from mbn2c.ops.concat import ConcatAttributes
+from mbn2c.ops.depth_to_space.attributes import DepthToSpaceAttributes
 from mbn2c.ops.fully_connected import FullyConnectedAttributes
 from mbn2c.ops.hard_sigmoid import HardSigmoidAttributes
 from mbn2c.ops.hard_swish import HardSwishAttributes
+from mbn2c.ops.max_pool2d import MaxPool2dAttributes
 from mbn2c.ops.mul import MulAttributes
+from mbn2c.ops.resize2d.attributes import Resize2dAttributes
 from mbn2c.ops.select_channels.reading import SelectAttributes
 
 NCHW = (0, 3, 1, 2)
@@ -94,9 +97,27 @@ class Builder:
     def select(self, x: str, *channels: int) -> str:
         return self._append("select_channels", (x,), SelectAttributes(channels))
 
-    def average_pool(self, x: str, window: Window | None = None) -> str:
+    def average_pool(
+        self, x: str, window: Window | None = None, uncounted: tuple[int, int, int, int] = (0, 0, 0, 0)
+    ) -> str:
         _, height, width, _ = self.tensors[x].shape
-        return self._append("average_pool2d", (x,), AveragePool2dAttributes(window or Window((height, width))))
+        attributes = AveragePool2dAttributes(window or Window((height, width)), uncounted=uncounted)
+        return self._append("average_pool2d", (x,), attributes)
+
+    def max_pool(self, x: str, window: Window) -> str:
+        return self._append("max_pool2d", (x,), MaxPool2dAttributes(window))
+
+    def resize(self, x: str, like: str, mode: str) -> str:
+        """x as high and wide as another tensor."""
+        _, height, width, _ = self.tensors[like].shape
+        return self._append("resize2d", (x,), Resize2dAttributes((height, width), mode))
+
+    def in_blocks(self, x: str, like: str) -> str:
+        """Four channels of x as 2 x 2 pixels, cropped to the height and width of another tensor."""
+        _, height, width, _ = self.tensors[x].shape
+        _, wanted_height, wanted_width, _ = self.tensors[like].shape
+        crop = (1, 1, 2 * height - wanted_height - 1, 2 * width - wanted_width - 1)
+        return self._append("depth_to_space", (x,), DepthToSpaceAttributes(2, crop))
 
     def clamp(self, x: str, activation: Activation) -> str:
         return self._append("clamp", (x,), ClampAttributes(activation))
