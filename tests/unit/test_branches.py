@@ -9,14 +9,14 @@ import pytest
 from branchy import branchy_networks, strips_of_several
 from host_c import first_difference
 from hypothesis import given, settings
-from models import RELU6, Builder, same_window
+from models import RELU, RELU6, Builder, same_window
 from networks import cut_lists, int8_inputs, piece_lists, plan_with_cuts, quantized
 
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan
 from mbn2c.ir.text import print_plan
-from mbn2c.ir.window import Window
+from mbn2c.ir.window import Activation, Window
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
@@ -86,3 +86,26 @@ def test_a_strip_keeps_what_the_slowest_reader_wants(strip: tuple[Plan, str]) ->
             with pytest.raises(InternalError):
                 check(broken)
                 pytest.fail(f"nobody sees {what}")
+
+
+# --- concatenations ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("activations", "tables"),
+    [((None, None), 0), ((RELU, RELU), 0), ((RELU, None), 1), ((RELU6, RELU), 1), ((RELU6, RELU6), 0)],
+)
+def test_a_clamp_that_the_outputs_range_does_not_do_keeps_its_own(
+    activations: tuple[Activation | None, Activation | None], tables: int
+) -> None:
+    builder = Builder((6, 6, 3), 4)
+    x = builder.conv2d("input", 8)
+    # The second reaches beyond 6, and below 0 where nothing clamps it.
+    wide = builder.conv2d(x, 4, activation=activations[1])
+    builder.tensors[f"{wide}.weight"] = replace(
+        builder.tensors[f"{wide}.weight"], data=20 * builder.tensors[f"{wide}.weight"].data
+    )
+    joined = builder.concat(builder.conv2d(x, 4, activation=activations[0]), wide)
+    graph = quantized(builder.graph(joined))
+    found = graph.producer[joined].attributes.tables
+    assert sum(table is not None for table in found) == tables and found[1] is None

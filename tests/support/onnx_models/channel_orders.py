@@ -44,6 +44,14 @@ def shuffle_of_channels_last() -> Net:
     return net.then("Reshape", net.ints(1, 12, 12, 6)).then("Transpose", perm=[0, 3, 1, 2]).conv(6, 4)
 
 
+@dialect("conv2d conv2d")
+def shuffle_after_two_cuts() -> Net:
+    net = Net().conv(3, 12)
+    net.then("Reshape", net.ints(1, 2, 2, 3, 144)).then("Reshape", net.ints(1, 4, 3, 12, 12))
+    net.then("Transpose", perm=[0, 2, 1, 3, 4])
+    return net.then("Reshape", net.ints(1, 12, 12, 12)).conv(12, 4)
+
+
 @dialect("conv2d select_channels")
 def shuffle_at_the_end() -> Net:
     net = Net().conv(3, 6)
