@@ -19,6 +19,7 @@ WORDS = re.compile(
 # (files that begin with, words, why)
 ALLOWED = [
     ("mbn2c/planner/memory.py", ("argmax",), "of the bytes alive at each moment"),
+    ("mbn2c/quantize/int16.py", ("argmax",), "of the bytes alive at each moment"),
     ("mbn2c/ops/max_pool2d.py", ("argmax",), "of the pixels of a window, which has the gradient"),
     ("mbn2c/commands/demo/train_digits.py", ("argmax",), "the demo's model is a classifier, and is trained here"),
     ("mbn2c/commands/pytest_plugin.py", ("top1",), "the example in its docstring tests a classifier"),

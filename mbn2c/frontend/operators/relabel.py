@@ -119,7 +119,7 @@ def cast(call: OnnxCall) -> Value:
 def tail_over_classes(call: OnnxCall) -> Value:
     """A function over all classes at the end of the network, split off: the value stays what it was, marked.
 
-    source  ONNX operators Softmax and LogSoftmax, which before opset 13 run over all axes from `axis` on
+    source  ONNX operators of `tasks.tails`, which before opset 13 run over all axes from `axis` on
     """
     x = call.value(0)
     rank = len(x.shape)
