@@ -35,6 +35,7 @@ from mbn2c.network.file import graph_to_bytes
 from mbn2c.network.network import Network, NetworkOptions, read_network
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.progress import Progress
+from mbn2c.quantize.int16 import PlanOf
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.report.json import to_json
 from mbn2c.targets import load_board, load_core
@@ -57,11 +58,13 @@ ONE, OTHER = 1, 0  # class that switches the LED on or wakes the second network,
 _networks: dict[Any, Any] = {}
 
 
-def quantized_once(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:
+def quantized_once(
+    options: NetworkOptions, labels: Sequence[str], progress: Progress, plan_of: PlanOf | None = None
+) -> Network:
     """`read_network`, but the examples share what comes of the same images."""
     key = (options.model, options.calib, options.preprocess, options.input_kind)
     if key not in _networks:
-        _networks[key] = read_network(options, labels, progress)
+        _networks[key] = read_network(options, labels, progress, plan_of)
     return cast(Network, _networks[key])
 
 

@@ -46,6 +46,9 @@ def test_c_is_the_reference(tmp_path: Path, need_tool: Callable[[str], str], isa
     nets = [Net(f"n{index}", plan, isas=isas) for index, plan in enumerate(plans)]
     inputs = [list(int8_inputs(graph, 4, seed=index)) for index, graph in enumerate(graphs.values())]
     found = run_program(tmp_path, nets, inputs, "gcc", SANITIZE)
-    for (name, graph), images, results in zip(graphs.items(), inputs, found, strict=True):
+    for (name, graph), plan, images, results in zip(graphs.items(), plans, inputs, found, strict=True):
         for values, tensors in zip(images, results, strict=True):
-            assert first_difference(run_graph(graph, {"input": values}), tensors) == "", name
+            # What lies as a slice in another is seen there.
+            made = run_graph(graph, {"input": values})
+            seen = {tensor: rows for tensor, rows in made.items() if not plan.buffers[tensor].is_slice}
+            assert first_difference(seen, tensors) == "", name

@@ -15,6 +15,8 @@ from mbn2c.files.bundle import Bundle
 from mbn2c.resources.render import render
 
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
+# One network's choice of a type in a header; what the header says without it suits every network in the same file.
+_CHOSEN_TYPE = re.compile(r"^#define MBN_COLUMN .*\n", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)")
 _MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
 _PRIVATE = re.compile(r"^static\b[^;={(\[]*?\b(\w+)\s*[(\[=;]|^\} (\w+);|^(?:struct|enum) (\w+) \{", re.MULTILINE)
@@ -29,6 +31,7 @@ def single_header(name: str, code: Mapping[str, bytes]) -> Bundle:
     """
     texts = {path: content.decode() for path, content in sorted(code.items())}
     sources = [path for path in texts if path.endswith(".c")]
+    texts |= {path: _CHOSEN_TYPE.sub("", texts[path]) for path in sources}
     private = Counter(word for path in sources for word in _private_names(texts[path]))
     seen = {f"{name}.h"}
     parts = []
