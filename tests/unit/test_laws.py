@@ -77,6 +77,20 @@ def zero_point(name: str, value: int) -> Change:
     return lambda graph: tensor(name, quant=replace(graph.tensors[name].quant, zero_point=value))(graph)
 
 
+def in_bits(name: str, bits: int, dtype: str, zero: int = 0) -> Change:
+    return lambda graph: tensor(
+        name, dtype=dtype, quant=replace(graph.tensors[name].quant, bits=bits, zero_point=zero)
+    )(graph)
+
+
+def largest_of_int16(graph: Graph) -> Graph:
+    """A pool that takes int8 only, of the convolution in 16 bits."""
+    old = next(one for one in graph.nodes if one.name == POOL)
+    attributes = OPERATORS["max_pool2d"].attributes(old.attributes.window)
+    pool = node(POOL, op="max_pool2d", inputs=old.inputs[:1], attributes=attributes)(graph)
+    return in_bits(CONV, 16, "int16")(pool)
+
+
 def another(name: str, like: str) -> Change:
     """A node more that reads what `like` reads and whose output nobody reads."""
 
@@ -178,19 +192,24 @@ BROKEN: list[tuple[str, str, tuple[str, str], Change]] = [
         (CONV, f"'{WEIGHT}' is not constant and finite"), data(WEIGHT, (5, 2, 2, 2), NAN),
     ),
     ("lowered", "weights_are_constant_and_finite", (CONV, f"'{BIAS}' is not"), data(BIAS, (0,), -INFINITY)),
-    ("quantized", "activations_are_int8", (CONV, "activation of int16"), tensor(CONV, dtype="int16")),
-    ("quantized", "activations_are_int8", (CONV, "no quant"), tensor(CONV, quant=None)),
-    ("quantized", "activations_are_int8", (CONV, "zero point 128"), zero_point(CONV, 128)),
-    ("quantized", "activations_are_int8", (CONV, "zero point -129"), zero_point(CONV, -129)),
-    ("quantized", "activations_are_int8", (CONV, "scale float32 (6,) for 1 channels"), scale(CONV, *[1.0] * 6)),
+    ("quantized", "activations_are_int8_or_int16", (CONV, "activation of int16 in 8"), tensor(CONV, dtype="int16")),
+    ("quantized", "activations_are_int8_or_int16", (CONV, "activation of int8 in 16 bits"), in_bits(CONV, 16, "int8")),
+    ("quantized", "activations_are_int8_or_int16", (CONV, "activation of int4 in 4 bits"), in_bits(CONV, 4, "int4")),
+    ("quantized", "activations_are_int8_or_int16", (CONV, "zero point 1 of int16"), in_bits(CONV, 16, "int16", 1)),
+    ("quantized", "activations_are_int8_or_int16", (CONV, "no quant"), tensor(CONV, quant=None)),
+    ("quantized", "activations_are_int8_or_int16", (CONV, "zero point 128"), zero_point(CONV, 128)),
+    ("quantized", "activations_are_int8_or_int16", (CONV, "zero point -129"), zero_point(CONV, -129)),
+    ("quantized", "activations_are_int8_or_int16", (CONV, "scale float32 (6,) for 1 "), scale(CONV, *[1.0] * 6)),
     (
-        "quantized", "activations_are_int8",
+        "quantized", "activations_are_int8_or_int16",
         (CONV, "scale float64 (1,) for 1 channels"), scale(CONV, 1.0, dtype=np.float64),
     ),
     *(
-        ("quantized", "activations_are_int8", (CONV, "a scale that is not positive and finite"), scale(CONV, value))
+        ("quantized", "activations_are_int8_or_int16", (CONV, "a scale that is not positive"), scale(CONV, value))
         for value in (0.0, -1.0, NAN, INFINITY)
     ),
+    ("quantized", "int16_stands_where_it_may", ("image", "int16 at the border"), in_bits("input", 16, "int16")),
+    ("quantized", "int16_stands_where_it_may", (POOL, "int16 at a max_pool2d"), largest_of_int16),
     ("quantized", "weights_are_int8", (WEIGHT, "expected constant int8, found int32"), tensor(WEIGHT, dtype="int32")),
     (
         "quantized", "weights_are_int8",
@@ -225,6 +244,7 @@ ALLOWED: dict[str, tuple[str, Change]] = {
     "the smallest weight": ("quantized", data(WEIGHT, (0, 0, 0, 0), -127)),
     "the smallest zero point": ("quantized", zero_point(CONV, -128)),
     "the largest zero point": ("quantized", zero_point(CONV, 127)),
+    "an activation of 16 bits": ("quantized", in_bits(CONV, 16, "int16")),
 }  # fmt: skip
 
 
