@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 from models import Builder, same_window
-from networks import kernels_of
+from networks import as_int8, kernels_of
 from toy_operators import ToyAttributes, anywhere
 
 from mbn2c.ir.graph import Graph
@@ -95,5 +95,6 @@ def toy_plan(
             segments.append([])
     segments = [segment for segment in segments if segment]
     wanted = [Pieces(pieces[index % len(pieces)], index % 3) for index in range(len(segments))] if pieces else []
-    kernels = anywhere(kernels_of(graph, isas))
+    # The toys' kernels are for int8; how numbers of any type lie and move does not depend on them.
+    kernels = anywhere(kernels_of(as_int8(graph), isas))
     return allocate(make_schedule(graph, kernels, segments, wanted, rows_per_run=many), "cuts")
