@@ -228,6 +228,11 @@ def _tensors(plan: Plan, rows: dict[str, list[bytes]]) -> Tensors:
     return tensors
 
 
+def own_rows(plan: Plan, tensors: Tensors) -> Tensors:
+    """The tensors without those that lie as slices in others, where they are seen."""
+    return {name: values for name, values in tensors.items() if not plan.buffers[name].is_slice}
+
+
 def first_difference(reference: Tensors, found: Tensors) -> str:
     """ "" if all tensors are equal, else the name of the first that is not."""
     for name, values in reference.items():
