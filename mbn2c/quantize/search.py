@@ -122,7 +122,8 @@ class _Workshop:
             graph = self.graph
             if margin is not None:
                 batch, observed = self.images.batch(_GAIN_IMAGES), self.equalized(None)[1]
-                graph = per_channel_functions(graph, observed, noise_gains(graph, batch))
+                if any(operator_of(node).is_function for node in graph.nodes):
+                    graph = per_channel_functions(graph, observed, noise_gains(graph, batch))
                 graph, observed = centre(graph, observed)
                 graph = equalize(graph, observed, noise_gains(graph, batch), margin)
             activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
