@@ -18,7 +18,7 @@ from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.copying import Table, copy_table, is_table, looked_up, tied_input
+from mbn2c.ops.base.copying import Table, copy_table, is_table, looked_up, packed_with_table, tied_input
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
@@ -55,9 +55,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
         "in_bytes": PixelStride(x),
         "out_bytes": PixelStride(output),
     }
-    if table is None:
-        return Packed({**fields, "table": 0})
-    return Packed({**fields, "table": "table"}, {"table": np.array(table, np.int8)})
+    return packed_with_table(fields, table)
 
 
 class Crop2d(Operator):

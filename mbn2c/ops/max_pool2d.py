@@ -19,7 +19,7 @@ from mbn2c.ir.window import Window
 from mbn2c.numerics import INT8_MIN
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case, same_window
-from mbn2c.ops.base.copying import copy_table, is_table, looked_up, tied_input
+from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, onnx_window, quant_of, spread, taps, windowed_shape
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
@@ -67,9 +67,7 @@ def pack(node: Node, graph: Graph) -> Packed:
     for name, pair in (("kernel", window.kernel), ("stride", window.stride), ("dilation", window.dilation)):
         fields |= {f"{name}_height": pair[0], f"{name}_width": pair[1]}
     fields |= {"top": window.pad[0], "left": window.pad[1]}
-    if node.attributes.table is None:
-        return Packed({**fields, "table": 0})
-    return Packed({**fields, "table": "table"}, {"table": np.array(node.attributes.table, np.int8)})
+    return packed_with_table(fields, node.attributes.table)
 
 
 class MaxPool2d(Operator):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Quant
+from mbn2c.ir.kernel import Packed, PixelStride
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.levels import INT8_LEVELS, tabulated
 
@@ -27,6 +28,15 @@ def looked_up(table: Sequence[int] | None, values: np.ndarray) -> np.ndarray:
 def is_table(table: Sequence[int] | None) -> bool:
     """Whether it maps int8 to int8, or there is none."""
     return table is None or (len(table) == 256 and all(INT8_MIN <= entry <= INT8_MAX for entry in table))
+
+
+def packed_with_table(
+    fields: Mapping[str, int | str | PixelStride], table: Table | None, arrays: Mapping[str, np.ndarray] | None = None
+) -> Packed:
+    """The constants of a kernel whose last field is such a table, 0 where there is none."""
+    if table is None:
+        return Packed({**fields, "table": 0}, arrays or {})
+    return Packed({**fields, "table": "table"}, {**(arrays or {}), "table": np.array(table, np.int8)})
 
 
 def tied_input(node: Node, graph: Graph, quants: Mapping[str, Quant]) -> Mapping[str, Quant]:

@@ -18,7 +18,7 @@ from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ops.base.call import Importer, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.copying import copy_table, is_table, looked_up, tied_input
+from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
@@ -55,9 +55,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
         "part_step": steps[0],
         "channel_step": steps[1],
     }
-    if attributes.table is None:
-        return Packed({**fields, "table": 0})
-    return Packed({**fields, "table": "table"}, {"table": np.array(attributes.table, np.int8)})
+    return packed_with_table(fields, attributes.table)
 
 
 class DepthToSpace(Operator):

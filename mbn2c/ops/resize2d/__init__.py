@@ -19,7 +19,7 @@ from mbn2c.ir.row_map import RowMap
 from mbn2c.numerics import prove_scales
 from mbn2c.ops.base.call import Importer, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.copying import copy_table, is_table, looked_up, tied_input
+from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, INT32_ARRAY, integers, requantize_fields
 from mbn2c.ops.base.prequantized.integer_sums import spell_matrix_sum
@@ -73,10 +73,7 @@ def _pixel_fields(node: Node, graph: Graph) -> dict[str, int | str | PixelStride
 def _pack_nearest(node: Node, graph: Graph) -> Packed:
     table = node.attributes.table
     arrays = {"columns": np.array(_axes(node, graph)[1].nearest, np.int32)}
-    if table is not None:
-        arrays["table"] = np.array(table, np.int8)
-    fields = _pixel_fields(node, graph) | {"columns": "columns", "table": 0 if table is None else "table"}
-    return Packed(fields, arrays)
+    return packed_with_table({**_pixel_fields(node, graph), "columns": "columns"}, table, arrays)
 
 
 def _pack_linear(node: Node, graph: Graph) -> Packed:
