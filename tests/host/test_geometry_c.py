@@ -66,9 +66,16 @@ def test_random_branches_under_sanitizers(tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.slow
+@settings(max_examples=30, phases=[Phase.generate])
+@given(st.lists(branchy_networks(3), min_size=10, max_size=10))
+def test_300_random_branches_under_sanitizers(tmp_path_factory: pytest.TempPathFactory, graphs: list[Graph]) -> None:
+    check(tmp_path_factory.mktemp("nets"), graphs)
+
+
+@pytest.mark.slow
 @settings(max_examples=10, phases=[Phase.generate])
-@given(st.lists(st.one_of(branchy_networks(3), toy_networks(5)), min_size=10, max_size=10))
-def test_100_random_branches_under_sanitizers(tmp_path_factory: pytest.TempPathFactory, graphs: list[Graph]) -> None:
+@given(st.lists(toy_networks(5), min_size=10, max_size=10))
+def test_100_random_toys_under_sanitizers(tmp_path_factory: pytest.TempPathFactory, graphs: list[Graph]) -> None:
     check(tmp_path_factory.mktemp("nets"), graphs)
 
 
