@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from networks import int8_inputs
 
 from mbn2c.emit.c_files import c_files
@@ -22,6 +23,22 @@ from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core
 
 
+def first_wrong_step(session: Session, plan: Plan, values: np.ndarray) -> str:
+    """ "" if each step's rows and the outputs are the reference's, else what differs first.
+
+    values  int8 NHWC, what the network starts from
+    """
+    graph = plan.graph
+    expected = run_graph(graph, {graph.inputs[0].tensor: values})
+    digests = session.layer_digests(values.tobytes())
+    for call in plan.calls:
+        rows = in_memory(plan.buffers[call.write], expected[call.write], quant_of(graph, call.write).zero_point)
+        if digests[call.step] != zlib.crc32(rows.tobytes()):
+            return f"step {call.step}, {call.node}"
+    same = session.run(values.tobytes()) == b"".join(expected[port.tensor].tobytes() for port in graph.outputs)
+    return "" if same else "the outputs"
+
+
 def check_in_emulator(folder: Path, plan: Plan, core_name: str, board_name: str, isas: Sequence[str]) -> None:
     """Raises AssertionError naming the first step that differs."""
     core, board = load_core(core_name), load_board(board_name)
@@ -31,10 +48,4 @@ def check_in_emulator(folder: Path, plan: Plan, core_name: str, board_name: str,
     with EmulatedBoard(board, elf) as transport:
         session = Session(transport, digest=names.digest, timing=EMULATED)
         for values in int8_inputs(graph, 3, seed=2):
-            expected = run_graph(graph, {graph.inputs[0].tensor: values})
-            digests = session.layer_digests(values.tobytes())
-            for call in plan.calls:
-                buffer, zero_point = plan.buffers[call.write], quant_of(graph, call.write).zero_point
-                rows = in_memory(buffer, expected[call.write], zero_point)
-                assert digests[call.step] == zlib.crc32(rows.tobytes()), f"step {call.step}\n{print_plan(plan)}"
-            assert session.run(values.tobytes()) == b"".join(expected[p.tensor].tobytes() for p in graph.outputs)
+            assert first_wrong_step(session, plan, values) == "", print_plan(plan)

@@ -9,9 +9,8 @@ import pytest
 from _pytest.mark import ParameterSet
 from networks import as_image, compare_with_onnx_runtime, int8_inputs, int8_model, quantized
 from onnx_models import Net
-from onnx_models.families import EXPORTERS, FAMILIES, Family
+from onnx_models.families import EXPORTERS, FAMILIES, Family, shufflenet_v2
 from shared import shared
-from shufflenets import shufflenet_v2
 
 from mbn2c.commands.inspect.architecture import architecture_of
 from mbn2c.network.network import import_lowered
@@ -20,6 +19,8 @@ from mbn2c.reference.run_graph import run_graph
 _PAPERS = "inverted residual network with kernels of 3, 5 and 7 (as ProxylessNAS and MCUNet)"
 _BLOCKS = "inverted residual network (MobileNetV2 blocks)"
 _WITHOUT_WIDTH = ("EfficientNet-Lite0", "SqueezeNet 1.0", "SqueezeNet 1.1")
+# The others have 0.25.
+_WIDTHS = {"EfficientNet-Lite0": 1.0, "ShuffleNetV2": 0.5}
 
 
 def named(folder: Path, net: Net) -> str:
@@ -46,9 +47,11 @@ _EACH = [
 
 @pytest.mark.parametrize(("name", "exporter"), _EACH)
 def test_a_family_is_named_and_exact(name: str, exporter: str, tmp_path: Path) -> None:
-    width = 1.0 if name == "EfficientNet-Lite0" else 0.25
+    width = _WIDTHS.get(name, 0.25)
     expected = _PAPERS if name == "ProxylessNAS" else name if name in _WITHOUT_WIDTH else f"{name}, width {width}"
-    size = 64 if name.startswith(("MobileNetV3", "PP-LCNet")) else 32  # a map of one pixel cannot be told from its mean
+    size = (
+        64 if name.startswith(("MobileNetV3", "PP-LCNet", "ShuffleNet")) else 32
+    )  # a map of one pixel cannot be told from its mean
     onnx.save(FAMILIES[name](width, size, EXPORTERS[exporter]).model(), tmp_path / "net.onnx")
     lowered = import_lowered(tmp_path / "net.onnx")
     assert architecture_of(lowered) == f"{expected}, {size}x{size}"
@@ -60,8 +63,7 @@ def test_a_family_is_named_and_exact(name: str, exporter: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("width", [0.5, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_shufflenet_is_named(width: float, tmp_path: Path) -> None:
-    onnx.save(shufflenet_v2(width), tmp_path / "net.onnx")
-    assert architecture_of(import_lowered(tmp_path / "net.onnx")) == f"ShuffleNetV2, width {width}, 64x64"
+    assert named(tmp_path, shufflenet_v2(width, 64, EXPORTERS["tf2onnx"])) == f"ShuffleNetV2, width {width}, 64x64"
 
 
 def _cousin(kernels: list[int], channels: int) -> Net:

@@ -264,6 +264,40 @@ def _squeezenet(version: str) -> Callable[[float, int, Exporter], Net]:
     return build
 
 
+# Channels after each stage and the last convolution; the first has 24.
+_SHUFFLE = {0.5: (48, 96, 192, 1024), 1.0: (116, 232, 464, 1024)}
+
+
+def shufflenet_v2(width: float, size: int, exporter: Exporter, units: tuple[int, ...] = (4, 8, 4)) -> Net:
+    """The channel shuffles as Reshape, Transpose, Reshape; source  Ma et al., ShuffleNetV2 (2018), table 5
+
+    units  of each stage; fewer for a small network
+    """
+    *stages, last = _SHUFFLE[width]
+    one = Family(exporter, size).conv(24, 3, 2, "relu")
+    one.net.then("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    side = size // 4
+
+    def right(half: int, stride: int) -> str:
+        return one.conv(half, act="relu").depthwise(3, stride).conv(half, act="relu").net.x
+
+    for cout, count in zip(stages, units, strict=False):
+        half, entry, before = cout // 2, one.net.x, one.channels
+        side //= 2
+        for index in range(count):
+            if index == 0:
+                left = one.depthwise(3, 2).conv(half, act="relu").net.x
+                one.net.x, one.channels = entry, before
+            else:
+                left = one.net.split(half, half)
+                one.net.x, one.channels = f"{left}_1", half
+            one.net.node("Concat", left, right(half, 1 if index else 2), axis=1)
+            one.net.then("Reshape", one.net.ints(1, 2, half, side, side)).then("Transpose", perm=[0, 2, 1, 3, 4])
+            one.net.then("Reshape", one.net.ints(1, cout, side, side))
+            one.channels = cout
+    return one.conv(last, act="relu").head()
+
+
 FAMILIES: dict[str, Callable[[float, int, Exporter], Net]] = {
     "MobileNetV1": mobilenet_v1,
     "MobileNetV2": _rows(32, _V2, "relu6", 1280),
@@ -277,6 +311,7 @@ FAMILIES: dict[str, Callable[[float, int, Exporter], Net]] = {
     "ProxylessNAS": _rows(32, _PROXYLESS, "relu6", 1280),
     "PP-LCNet": pp_lcnet,
     "MobileFaceNet": mobile_face_net,
+    "ShuffleNetV2": shufflenet_v2,
     "SqueezeNet 1.0": _squeezenet("1.0"),
     "SqueezeNet 1.1": _squeezenet("1.1"),
 }

@@ -66,6 +66,12 @@ class Net:
     def relu6(self) -> Net:
         return self.then("Clip", self.weight(0.0), self.weight(6.0))
 
+    def split(self, *channels: int) -> str:
+        """Cut the last node's channels; the other parts have the first one's name and _1, _2 behind it."""
+        if self.opset < 13:
+            return self.node("Split", self.x, outputs=len(channels), axis=1, split=channels)
+        return self.node("Split", self.x, self.ints(*channels), outputs=len(channels), axis=1)
+
     def head(self, channels: int, classes: int = 5) -> Net:
         self.then("GlobalAveragePool").then("Flatten")
         return self.then("Gemm", self.random(classes, channels), self.random(classes), transB=1)
