@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from int16_cases import int16_networks, touched
+from int16_cases import int16_networks
 from models import tiny_mobilenet_v2
 from networks import as_image, compare_with_onnx_runtime, int8_inputs, int8_model, quantized
 from operator_cases import network_around
 
 from mbn2c.errors import InternalError
 from mbn2c.ir.check import check
-from mbn2c.ir.graph import Graph, Quant
-from mbn2c.ir.window import Activation
+from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.case import Case
+from mbn2c.ops.base.requantize import WideRequantize
 from mbn2c.ops.base.weighted import ConvAttributes
 from mbn2c.reference.run_graph import run_graph
 
@@ -42,18 +41,57 @@ def test_the_result_is_onnx_runtime_s(networks: dict[str, Graph]) -> None:
             assert compare_with_onnx_runtime(graph, reference, model(as_image(graph, values))) == "", name
 
 
-def test_sums_beyond_float32_are_onnx_runtime_s() -> None:
-    """512 products of 22 bits each, which cancel in part, and fine steps: a float32 sum would end on another one."""
-    signs = np.random.default_rng(6).choice([-1.0, 1.0], (8, 1, 1, 512))
-    case = Case(
-        ((1, 6, 6, 512),), ConvAttributes(activation=Activation(-20.0, 20.0)), lambda generator: (signs, np.zeros(8))
-    )
-    graph = network_around(OPERATORS["conv2d"], case, "sums")
-    graph = quantized(graph, int16=set(touched(graph)))
+@pytest.mark.parametrize(
+    ("made", "channels", "value", "shifts"),
+    [(Quant(ONE, 0, 16), 512, 30_000, (20, 24)), (Quant(ONE, -128), 2048, 128, (26, 21))],
+    ids=["int16", "int8"],
+)
+def test_sums_beyond_float32_are_onnx_runtime_s(
+    made: Quant, channels: int, value: int, shifts: tuple[int, int]
+) -> None:
+    """Sums near 2^30, and 2^25, whose bias takes them back to where a step of the output is 16 of theirs, and 2:
+    float32 holds every 128th there, and every second, so that the halves of the exported model are needed."""
+    graph = _large_sums(made, channels, value, shifts)
     model = int8_model(graph)
-    for values in int8_inputs(graph, 6):
+    for values in int8_inputs(graph, 4):
         reference = run_graph(graph, {"input": values})
+        assert len(np.unique(reference["summed"])) > 2
         assert compare_with_onnx_runtime(graph, reference, model(as_image(graph, values))) == ""
+
+
+def _large_sums(made: Quant, channels: int, value: int, shifts: tuple[int, int]) -> Graph:
+    """Three 1x1 convolutions: channels near a value above the zero point, their weighted sums, and an int8 output."""
+    generator = np.random.default_rng(6)
+    tensors = {"input": Tensor("input", (1, 6, 6, 4), "int8", quant=Quant(ONE, 0))}
+    nodes: list[Node] = []
+
+    def conv(x: str, name: str, weights: np.ndarray, bias: np.ndarray, quant: Quant, shift: int) -> None:
+        requantize = WideRequantize(np.full(len(weights), 2**20), shift, quant.lowest, quant.highest)
+        tensors[name] = Tensor(name, (1, 6, 6, len(weights)), quant.dtype, quant=quant)
+        for part, data in (("weight", weights.astype(np.int8)), ("bias", bias.astype(np.int32))):
+            tensors[f"{name}.{part}"] = Tensor(f"{name}.{part}", data.shape, str(data.dtype), data, Quant(ONE))
+        inputs = (x, f"{name}.weight", f"{name}.bias")
+        nodes.append(Node(name, "conv2d", inputs, (name,), ConvAttributes(requantize=requantize)))
+
+    conv(
+        "input",
+        "made",
+        generator.integers(-1, 2, (channels, 1, 1, 4)),
+        np.full(channels, value << shifts[0] - 20),
+        made,
+        shifts[0],
+    )
+    weights, wide = generator.integers(64, 128, (8, 1, 1, channels)), Quant(ONE, 0, 16)
+    conv("made", "summed", weights, -value * weights.sum(axis=(1, 2, 3)), wide, shifts[1])
+    conv("summed", "after", generator.integers(-127, 128, (3, 1, 1, 8)), np.zeros(3), Quant(ONE, 0), 34)
+    ports = (_port("input", (1, 4, 6, 6)), _port("after", (1, 3, 6, 6)))
+    graph = Graph("sums", tensors, tuple(nodes), ports[:1], ports[1:])
+    check(graph, "quantized", OPERATORS)
+    return graph
+
+
+def _port(tensor: str, shape: tuple[int, ...]) -> Port:
+    return Port(tensor, f"{tensor}_outside", shape, (0, 3, 1, 2))
 
 
 def _with(graph: Graph, name: str, dtype: str, quant: Quant) -> Graph:
