@@ -10,6 +10,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from mbn2c.errors import ModelError
+from mbn2c.frontend.ceil_mode import leave_out_windows_in_pads
 from mbn2c.frontend.fold_constants import fold_constants, shape_of
 from mbn2c.frontend.limits import SHORT
 from mbn2c.frontend.load import run_tool
@@ -243,6 +244,7 @@ def _cross_check(builder: Builder, graph: GraphProto, bare: ModelProto) -> None:
                 dim.dim_value = extent
     for port in bare.graph.output:
         port.type.tensor_type.ClearField("shape")
+    leave_out_windows_in_pads(bare, {name: value.shape for name, value in builder.values.items()})
     # Propagated data takes a hundred bytes for each value, and shapes are short.
     lists = [array for array in builder.constants.values() if array.dtype.kind in "iu" and array.ndim <= 1]
     data_prop = all(array.size <= SHORT for array in lists)
