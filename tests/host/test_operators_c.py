@@ -12,7 +12,8 @@ from networks import int8_inputs, kernels_of, quantized
 from operator_cases import every_case, graph_of
 
 from mbn2c.ir.graph import Graph
-from mbn2c.kernels import isas_for
+from mbn2c.ir.kernel import Kernel
+from mbn2c.kernels import isas_for, select
 from mbn2c.ops.base.operator import LOWERED
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
@@ -21,10 +22,8 @@ from mbn2c.targets import all_cores
 CASES = every_case()
 GOALS = ("speed", "balanced", "ram", "lean", "smallest")
 TABLES = {goal: {isas_for(core.isas, goal) for core in all_cores()} for goal in GOALS}
-ISAS = [
-    pytest.param(isas, id="+".join(isas), marks=() if isas in TABLES["speed"] else pytest.mark.slow)
-    for isas in sorted(set.union(*TABLES.values()))
-]
+# Those for speed first, and of them the shortest: what others have in common with them is not compiled again.
+ISAS = sorted(set.union(*TABLES.values()), key=lambda isas: (isas not in TABLES["speed"], len(isas), isas))
 
 
 @cache
@@ -38,10 +37,25 @@ def int8_networks() -> dict[str, Graph]:
     return graphs
 
 
-@pytest.mark.parametrize("isas", ISAS)
+@cache
+def networks_by_table() -> dict[tuple[str, ...], dict[str, Graph]]:
+    """Each example for the first table that has its kernel; what else is in its network, other examples ask for."""
+    found: dict[tuple[str, ...], dict[str, Graph]] = {isas: {} for isas in ISAS}
+    for name, graph in int8_networks().items():
+        node = next(node for node in graph.nodes if node.name == "case")
+        seen: set[Kernel] = set()
+        for isas in ISAS:
+            kernel = select(node, graph, isas)
+            if kernel not in seen:
+                seen.add(kernel)
+                found[isas][name] = graph
+    return {isas: graphs for isas, graphs in found.items() if graphs}
+
+
+@pytest.mark.parametrize("isas", networks_by_table(), ids="+".join)
 def test_c_is_the_reference(tmp_path: Path, need_tool: Callable[[str], str], isas: tuple[str, ...]) -> None:
     need_tool("gcc")
-    graphs = int8_networks()
+    graphs = networks_by_table()[isas]
     plans = [plan_layerwise(graph, kernels_of(graph, isas)) for graph in graphs.values()]
     nets = [Net(f"n{index}", plan, isas=isas) for index, plan in enumerate(plans)]
     inputs = [list(int8_inputs(graph, 4, seed=index)) for index, graph in enumerate(graphs.values())]

@@ -132,6 +132,6 @@ def test_each_kernel_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("isas", ISAS)
+@pytest.mark.parametrize("isas", ISAS, ids="+".join)
 def test_all_cases(tmp_path: Path, isas: tuple[str, ...]) -> None:
     check(tmp_path, [Sliced(name, graph, isas) for name, graph in networks().items()])
