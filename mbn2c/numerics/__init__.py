@@ -9,6 +9,7 @@ Source: ONNX operator QLinearConv; onnxruntime MlasRequantizeOutput; design.md, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,9 @@ LONGEST_SEARCH = 1000
 # Denominator of the scale ratios of an add. Odd, so no sum of two int8 values lies on a tie between two
 # output values: the distance is at least 1 / (2 * 1023) = 4.9e-4, far above what float32 rounding can move.
 ADD_RATIO_DENOMINATOR = 1023
+# Inputs up to so many times coarser than the output keep it: what two float32 terms that cancel have lost by rounding
+# grows with the ratio, so beyond that the distance grows with it, by a smaller denominator.
+LARGEST_FINE_RATIO = 8
 
 
 def onnx_scale(x_scale: np.float32, w_scale: np.ndarray, y_scale: np.float32) -> np.ndarray:
@@ -202,13 +206,25 @@ def _w_scale_for(x_scale: np.float32, scale: np.ndarray, y_scale: np.float32) ->
     return np.asarray(stacked[best, np.arange(len(start))])
 
 
-def snap_add_scale(input_scale: float, output_scale: np.float32) -> tuple[np.float32, int]:
-    """Move the scale of an add's input up to the next ratio n / 1023 of the output's scale.
+def add_denominator(input_scales: Iterable[float], output_scale: np.float32) -> int:
+    """The odd denominator of the ratios of both inputs' scales to the output's: 1023, less where the output is fine."""
+    ratio = max(float(scale) / float(output_scale) for scale in input_scales)
+    if ratio <= LARGEST_FINE_RATIO:
+        return ADD_RATIO_DENOMINATOR
+    largest = int(ADD_RATIO_DENOMINATOR * LARGEST_FINE_RATIO / ratio)
+    return max(1, largest - (largest % 2 == 0))
 
-    returns  (float32 scale, n); n is at least 1
+
+def snap_add_scale(
+    input_scale: float, output_scale: np.float32, denominator: int = ADD_RATIO_DENOMINATOR
+) -> tuple[np.float32, int]:
+    """Move the scale of an add's input up to the next ratio n / denominator of the output's scale.
+
+    denominator  of `add_denominator`, the same for both inputs
+    returns      (float32 scale, n); n is at least 1
     """
-    numerator = max(1, int(np.ceil(float(input_scale) / float(output_scale) * ADD_RATIO_DENOMINATOR - 1e-4)))
-    return np.float32(float(output_scale) * numerator / ADD_RATIO_DENOMINATOR), numerator
+    numerator = max(1, int(np.ceil(float(input_scale) / float(output_scale) * denominator - 1e-4)))
+    return np.float32(float(output_scale) * numerator / denominator), numerator
 
 
 def add_float(

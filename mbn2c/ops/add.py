@@ -22,6 +22,7 @@ from mbn2c.numerics import (
     INT8_MIN,
     INT16_MAX,
     INT32_MAX,
+    add_denominator,
     add_integer,
     fit_add,
     fit_add_with_corrections,
@@ -151,9 +152,11 @@ class Add(Operator):
         if is_wide(quants[name] for name in (*node.inputs, *node.outputs)):
             return {}
         output_scale = scale_of(quants[node.outputs[0]])
+        scales = {name: float(scale_of(quants[name])) for name in node.inputs}
+        denominator = add_denominator(scales.values(), output_scale)
         return {
-            name: with_scale(name, snap_add_scale(float(scale_of(quants[name])), output_scale)[0])
-            for name in dict.fromkeys(node.inputs)
+            name: with_scale(name, snap_add_scale(scale, output_scale, denominator)[0])
+            for name, scale in scales.items()
         }
 
     def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:

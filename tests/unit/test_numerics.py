@@ -9,13 +9,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from places import VECTORS
 
 from mbn2c.errors import QuantError
 from mbn2c.numerics import (
+    ADD_RATIO_DENOMINATOR,
+    add_denominator,
     add_float,
     add_integer,
     equal_staircases,
@@ -204,6 +206,31 @@ def test_add_is_onnx_runtime_on_all_pairs(
     for scale, before in zip(scales, wanted, strict=False):
         # At most one part in 1023 of the output's scale.
         assert -1e-6 * before <= float(scale) - before <= float(output) / 1023 * 1.001
+    check_add(scales, zeros)
+
+
+@given(
+    ratios=st.tuples(st.floats(0.001, 1), st.floats(8, 4000)),
+    y_scale=st.floats(1e-5, 0.01),
+    zeros=st.tuples(zero_points, zero_points, zero_points),
+)
+@example(ratios=(0.984, 52.9), y_scale=7.4e-05, zeros=(-106, 11, 69))
+@example(ratios=(0.996, 170.7), y_scale=0.00461, zeros=(30, 85, 65))
+def test_add_whose_output_is_much_finer_than_its_inputs(
+    ratios: tuple[float, float], y_scale: float, zeros: tuple[int, int, int]
+) -> None:
+    """Terms that cancel have lost more to rounding than 1 / 2046 of the output's scale."""
+    output = np.float32(y_scale)
+    wanted = (y_scale * ratios[0] * ratios[1], y_scale * ratios[1])
+    denominator = add_denominator(wanted, output)
+    assert denominator % 2 == 1 and denominator * ratios[1] <= 8.001 * ADD_RATIO_DENOMINATOR
+    scales = (*(snap_add_scale(scale, output, denominator)[0] for scale in wanted), output)
+    # The larger one moves by less than a part in 2048.
+    assert -1e-6 <= float(scales[1]) / wanted[1] - 1 <= 1 / 2048
+    check_add(scales, zeros)
+
+
+def check_add(scales: tuple[np.float32, ...], zeros: tuple[int, ...]) -> None:
     multipliers, offset, shift = prove_add(scales, zeros)
     integer = add_integer(*PAIRS, multipliers, offset, shift)
     assert np.array_equal(integer, add_float(*PAIRS, scales, zeros))
