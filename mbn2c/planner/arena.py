@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from math import inf
 
 from mbn2c.planner.lifetimes import Block, distance_above
 
@@ -54,26 +55,33 @@ def _improve(order: Sequence[int], sizes: Sequence[int], distances: Distances, e
     choose = random.Random(0)
     order = list(order)
     size, offsets = _first_fit(order, sizes, distances)
-    best_size, best = size, offsets
+    best, tops = offsets, _tops(order, sizes, offsets)
     for _ in range(_TRIES):
-        if best_size <= enough:
+        if size <= enough:
             break
         trial = list(order)
         # The block on top is the culprit, or one of those below it.
-        tops = sorted(trial, key=lambda index: -(offsets[index] + sizes[index]))
         culprit = tops[min(int(choose.expovariate(0.7)), len(tops) - 1)]
         position = trial.index(culprit)
         trial.remove(culprit)
-        trial.insert(choose.randrange(position + 1), culprit)
+        changed = choose.randrange(position + 1)
+        trial.insert(changed, culprit)
         if choose.random() < 0.3:
             a, b = choose.randrange(len(trial)), choose.randrange(len(trial))
             trial[a], trial[b] = trial[b], trial[a]
-        found, trial_offsets = _first_fit(trial, sizes, distances)
+            changed = min(changed, a, b)
+        found, trial_offsets = _first_fit(trial, sizes, distances, offsets, changed, size)
+        if found < size:
+            best = trial_offsets
         if found <= size:
             size, order, offsets = found, trial, trial_offsets
-        if found < best_size:
-            best_size, best = found, trial_offsets
+            tops = _tops(order, sizes, offsets)
     return best
+
+
+def _tops(order: Sequence[int], sizes: Sequence[int], offsets: Sequence[int]) -> list[int]:
+    """The blocks, those that end highest first."""
+    return sorted(order, key=lambda index: -(offsets[index] + sizes[index]))
 
 
 def _distances(blocks: Sequence[Block]) -> Distances:
@@ -84,25 +92,42 @@ def _distances(blocks: Sequence[Block]) -> Distances:
             if spans[a][0] > spans[b][1] or spans[b][0] > spans[a][1]:
                 continue
             below, above = distance_above(low, high), distance_above(high, low)
-            distances[a].append((b, above, below))
-            distances[b].append((a, below, above))
+            # Forbidden: closer than `above` on the upper side and closer than `below` on the lower side at once.
+            if above > -below:
+                distances[a].append((b, above, below))
+                distances[b].append((a, below, above))
     return distances
 
 
-def _first_fit(order: Sequence[int], sizes: Sequence[int], distances: Distances) -> tuple[int, list[int]]:
-    """Each block at the lowest offset that keeps its distance to all placed ones; (size in total, offsets)."""
+def _first_fit(
+    order: Sequence[int],
+    sizes: Sequence[int],
+    distances: Distances,
+    placed: Sequence[int] = (),
+    count: int = 0,
+    most: float = inf,
+) -> tuple[int, list[int]]:
+    """Each block at the lowest offset that keeps its distance to all placed ones; (size in total, offsets).
+
+    placed  offsets of which those of the first `count` blocks of the order are known to be right
+    most    no more is placed once the size in total is above this
+    """
     offsets = [-1] * len(sizes)
     total = 0
-    for block in order:
+    for block in order[:count]:
+        offsets[block] = placed[block]
+        total = max(total, placed[block] + sizes[block])
+    for block in order[count:]:
         forbidden = []
         for other, above, below in distances[block]:
             offset = offsets[other]
-            # Forbidden: closer than `above` on the upper side and closer than `below` on the lower side at once.
-            if offset >= 0 and above > -below:
+            if offset >= 0:
                 forbidden.append((offset - below, offset + above))
         offset = _lowest_allowed(forbidden)
         offsets[block] = offset
         total = max(total, offset + sizes[block])
+        if total > most:
+            break
     return aligned(total), offsets
 
 
