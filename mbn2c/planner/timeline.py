@@ -6,13 +6,13 @@ loop that can make a row (or a piece of one), the one deepest in the loop does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mbn2c.errors import InternalError
-from mbn2c.ir.plan import Call, Read, Rows
+from mbn2c.ir.plan import Call, Rows
 from mbn2c.planner.schedule import Schedule
 
 
@@ -34,157 +34,230 @@ class Timeline:
     last_run: Mapping[int, int]
 
 
-def simulate(schedule: Schedule) -> Timeline:
+def simulate(schedule: Schedule, known: dict[int, CallRuns] | None = None) -> Timeline:
     """Play the schedule by its one rule.
 
+    known   by step what calls do, run by run: found here and added to, so that schedules of the same calls in whole
+            rows, some of them left out, work it out once
     raises  InternalError if a loop stops before its rows are complete, or if a strip has lost columns that are read
     """
-    player = _Player(schedule)
+    known = {} if known is None else known
+    calls = [call for loop in schedule.loops for call in loop.calls]
+    runs = {call.step: known.get(call.step) or known.setdefault(call.step, _runs(schedule, call)) for call in calls}
+    made_here = {call.write for call in calls}
+    # Pixels made of each tensor, row by row: row * columns + column.
+    made = {name: 0 if name in made_here else schedule.rows(name) * schedule.columns(name) for name in schedule.pads}
+    ran: list[int] = []
     for loop in schedule.loops:
-        player.play(loop)
-    moments = len(player.ran)
-    written = {name: np.array(rows, np.int64) for name, rows in player.written.items()}
-    last_read = {name: np.array(rows, np.int64) for name, rows in player.last_read.items()}
+        _play(loop, runs, made, ran)
+    moments = _moments(ran, calls)
+    for call in calls:
+        for number, strip in runs[call.step].strips.items():
+            _check_strip(call, number, strip, moments, runs)
+    written, last_read = _lives(schedule, calls, runs, moments)
     for port in schedule.graph.outputs:
-        last_read[port.tensor][:] = moments
-    first_run: dict[int, int] = {}
-    last_run: dict[int, int] = {}
-    for moment, step in enumerate(player.ran):
-        first_run.setdefault(step, moment)
-        last_run[step] = moment
-    return Timeline(written, last_read, tuple(player.ran), first_run, last_run)
+        last_read[port.tensor][:] = len(ran)
+    # In the order in which they run first.
+    started = sorted(moments, key=lambda step: int(moments[step][0]))
+    first_run = {step: int(moments[step][0]) for step in started}
+    last_run = {step: int(moments[step][-1]) for step in started}
+    return Timeline(written, last_read, tuple(ran), first_run, last_run)
+
+
+# --- what a call does, run by run ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _StripRead:
+    """A read of a tensor that streams in pieces.
+
+    runs          numbers of the runs that read pixels
+    rows          the row that each of them finds in the strip
+    first_column  the first column that each of them reads of it
+    columns       of the tensor, padding counted
+    kept          as in `Strip`
+    """
+
+    runs: np.ndarray
+    rows: np.ndarray
+    first_column: np.ndarray
+    columns: int
+    kept: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class CallRuns:
+    """All runs of one call in their order; a run makes a row, some rows, or a piece of one.
+
+    makes                 tensor
+    count                 of runs
+    needs                 for each read: the pixels of its tensor that must have been made before each run
+    made                  pixels of the tensor that it makes that there are after each run
+    first_run, last_run   int [rows made]: number of the run that makes a row's first piece, and its last; of a call
+                          that sums up, those of its only row
+    read_rows, read_runs  for each read: rows that are read, and by which run for the last time
+    strips                by number of the read
+    """
+
+    makes: str
+    count: int
+    needs: tuple[list[int], ...]
+    made: list[int]
+    first_run: np.ndarray
+    last_run: np.ndarray
+    read_rows: tuple[np.ndarray, ...]
+    read_runs: tuple[np.ndarray, ...]
+    strips: dict[int, _StripRead]
+
+
+def _runs(schedule: Schedule, call: Call) -> CallRuns:
+    top, left, _, right = schedule.pads[call.write]
+    height = schedule.graph.tensors[call.write].shape[1]
+    rows = schedule.runs(call)
+    makes_pixels = not (call.accumulates or call.is_view)
+    is_inner = [not makes_pixels or 0 <= row - top < height for row in range(rows)]
+    # Of each run the first row and how many; padding rows are made one by one.
+    starts, sizes, row = [], [], 0
+    while row < rows:
+        size = min(call.rows_per_run, top + height - row) if is_inner[row] and call.rows_per_run > 1 else 1
+        starts.append(row)
+        sizes.append(size)
+        row += size
+    # The row it makes, padding not counted; a padding row waits for its nearest neighbour.
+    y = [min(max(row - top, 0), height - 1) if makes_pixels else row for row in starts]
+    last_y = [one + size - 1 for one, size in zip(y, sizes, strict=True)]
+    source = call.reads[0].tensor if call.accumulates else call.write
+    width = schedule.graph.tensors[source].shape[2]
+    left = 0 if call.accumulates else left
+    ends = call.pieces or (left + width + right,)
+    stops = [min(end - left, width) for end in ends]
+    pieces = len(ends)
+    first_run = np.repeat(np.arange(len(starts)) * pieces, sizes)
+    last_run = first_run + pieces - 1
+    inner_runs = np.array([is_inner[row] for row in starts])
+    needs, read_rows, read_runs, strips = [], [], [], {}
+    for number, read in enumerate(call.reads):
+        columns = schedule.columns(read.tensor)
+        strip = schedule.strips.get(read.tensor)
+        # Only from a strip a piece is taken before the row is complete.
+        wanted = np.array([columns if strip is None else read.column_map.needed(stop - 1) for stop in stops])
+        rows_before = np.array([read.row_map.needed(one) - 1 for one in last_y])
+        # Padding above waits for the first piece alone.
+        by_piece = np.where(np.array(starts)[:, None] < top, wanted[:1], wanted)
+        needs.append((rows_before[:, None] * columns + by_piece).ravel().tolist())
+        last: dict[int, int] = {}
+        for one, size, run in zip(y, sizes, range(len(starts)), strict=True):
+            if inner_runs[run]:
+                for each in range(one, one + size):
+                    last |= dict.fromkeys(read.row_map.rows(each), run)
+        read_rows.append(np.fromiter(last.keys(), np.int64, len(last)))
+        read_runs.append(np.fromiter(last.values(), np.int64, len(last)) * pieces + pieces - 1)
+        if strip is not None:
+            first_columns = [read.column_map.first(start) for start in (0, *stops[:-1])]
+            strips[number] = _StripRead(
+                np.flatnonzero(np.repeat(inner_runs, pieces)),
+                np.repeat(np.array([read.row_map.needed(one) - 1 for one in y])[inner_runs], pieces),
+                np.tile(first_columns, int(inner_runs.sum())),
+                columns,
+                np.array(strip.kept),
+            )
+    if call.accumulates:
+        made = [0] * (len(starts) * pieces - 1) + [schedule.columns(call.write)]
+        first_run = last_run = last_run[-1:]
+    else:
+        columns = schedule.columns(call.write)
+        rows_made = np.array(starts) + np.array(sizes) - 1
+        made = (rows_made[:, None] * columns + np.array(call.pieces or (columns,))).ravel().tolist()
+    return CallRuns(
+        call.write, len(made), tuple(needs), made, first_run, last_run, tuple(read_rows), tuple(read_runs), strips
+    )
+
+
+# --- the order of all runs -----------------------------------------------------------------------
 
 
 @dataclass(eq=False)
 class _PlayedCall:
     """One call while its loop is played.
 
-    row, piece  what it makes next
-    needs       for each piece and each read: (columns the piece needs of the window's last row, first column it reads)
-    deepest     position of the deepest call that reads what it makes, or its own
+    reads    of the tensors that are not complete yet: name, and the pixels each run needs
+    deepest  position of the deepest call that reads what it makes, or its own
+    done     runs that are over
     """
 
     call: Call
-    rows: int
-    pieces: int
-    top: int
-    height: int
-    needs: list[list[tuple[int, int]]]
+    runs: CallRuns
+    reads: list[tuple[str, list[int]]]
     deepest: int
-    row: int = 0
-    piece: int = 0
-
-    def output_row(self) -> int:
-        """The row it makes next, padding not counted; a padding row waits for its nearest neighbour."""
-        if self.call.accumulates or self.call.is_view:
-            return self.row
-        return min(max(self.row - self.top, 0), self.height - 1)
-
-    def run_rows(self) -> int:
-        """How many rows its next run makes."""
-        if self.call.rows_per_run == 1 or self.is_padding():
-            return 1
-        return min(self.call.rows_per_run, self.top + self.height - self.row)
-
-    def is_padding(self) -> bool:
-        return not (self.call.accumulates or self.call.is_view) and not 0 <= self.row - self.top < self.height
+    done: int = 0
 
 
-class _Player:
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
-        self.columns = {name: schedule.columns(name) for name in schedule.pads}
-        rows = {name: schedule.rows(name) for name in schedule.pads}
-        made_here = {call.write for loop in schedule.loops for call in loop.calls}
-        # Pixels made of each tensor, row by row: row * columns + column.
-        self.made = {name: 0 if name in made_here else rows[name] * self.columns[name] for name in rows}
-        self.written = {name: [0] * count for name, count in rows.items()}
-        self.last_read = {name: [0] * count for name, count in rows.items()}
-        self.newest_piece: dict[str, int] = {}
-        self.ran: list[int] = []
-
-    def play(self, loop: Rows) -> None:
-        states = self._states(loop)
-        position = len(states) - 1
-        while position >= 0:
-            state = states[position]
-            if state.row == state.rows or not self._is_ready(state):
+def _play(loop: Rows, runs: Mapping[int, CallRuns], made: dict[str, int], ran: list[int]) -> None:
+    """Play one loop to its end: `made` and `ran` grow."""
+    deepest = {read.tensor: position for position, call in enumerate(loop.calls) for read in call.reads}
+    states = []
+    for position, call in enumerate(loop.calls):
+        own = runs[call.step]
+        needs = [(read.tensor, least) for read, least in zip(call.reads, own.needs, strict=True)]
+        waited_for = [(tensor, least) for tensor, least in needs if made[tensor] < max(least)]
+        states.append(_PlayedCall(call, own, waited_for, deepest.get(call.write, position)))
+    position = len(states) - 1
+    while position >= 0:
+        state = states[position]
+        done = state.done
+        if done == state.runs.count:
+            position -= 1
+            continue
+        for tensor, least in state.reads:
+            if made[tensor] < least[done]:
                 position -= 1
-                continue
-            self._run(state)
+                break
+        else:
+            made[state.call.write] = state.runs.made[done]
+            ran.append(state.call.step)
+            state.done = done + 1
             # Only a reader of what was made can have become ready, and it stands deeper.
             position = state.deepest
-        if any(state.row != state.rows for state in states):
-            raise InternalError("a loop cannot complete its rows", where=f"steps {[c.step for c in loop.calls]}")
+    if any(state.done != state.runs.count for state in states):
+        raise InternalError("a loop cannot complete its rows", where=f"steps {[c.step for c in loop.calls]}")
 
-    def _states(self, loop: Rows) -> list[_PlayedCall]:
-        deepest = {read.tensor: position for position, call in enumerate(loop.calls) for read in call.reads}
-        states = []
-        for position, call in enumerate(loop.calls):
-            pad = self.schedule.pads[call.write]
-            source = call.reads[0].tensor if call.accumulates else call.write
-            width = self.schedule.graph.tensors[source].shape[2]
-            left = 0 if call.accumulates else pad[1]
-            needs = []
-            start = 0
-            for end in call.pieces or (left + width + pad[3],):
-                stop = min(end - left, width)
-                needs.append([(self._columns_needed(read, stop), read.column_map.first(start)) for read in call.reads])
-                start = stop
-            states.append(
-                _PlayedCall(
-                    call,
-                    self.schedule.runs(call),
-                    len(needs),
-                    pad[0],
-                    self.schedule.graph.tensors[call.write].shape[1],
-                    needs,
-                    deepest.get(call.write, position),
-                )
-            )
-        return states
 
-    def _columns_needed(self, read: Read, count: int) -> int:
-        """Columns of the window's last row: only from a strip a piece is taken before the row is complete."""
-        is_strip = read.tensor in self.schedule.strips
-        return read.column_map.needed(count - 1) if is_strip else self.columns[read.tensor]
+def _moments(ran: Sequence[int], calls: Sequence[Call]) -> dict[int, np.ndarray]:
+    """By step the moments of its runs."""
+    steps = np.array(ran, np.int64)
+    order = np.argsort(steps, kind="stable")
+    numbers = [call.step for call in calls]
+    begins = np.searchsorted(steps[order], numbers, side="left")
+    ends = np.searchsorted(steps[order], numbers, side="right")
+    return {step: order[begin:end] for step, begin, end in zip(numbers, begins, ends, strict=True)}
 
-    def _is_ready(self, state: _PlayedCall) -> bool:
-        y = state.output_row() + state.run_rows() - 1
-        needs = state.needs[0 if state.row < state.top else state.piece]
-        for read, (columns, _) in zip(state.call.reads, needs, strict=True):
-            if self.made[read.tensor] < (read.row_map.needed(y) - 1) * self.columns[read.tensor] + columns:
-                return False
-        return True
 
-    def _run(self, state: _PlayedCall) -> None:
-        call, moment = state.call, len(self.ran)
-        y, made = state.output_row(), state.run_rows()
-        if not state.is_padding():
-            for read, (_, first_column) in zip(call.reads, state.needs[state.piece], strict=True):
-                rows = self.last_read[read.tensor]
-                for row in (row for one in range(y, y + made) for row in read.row_map.rows(one)):
-                    rows[row] = moment
-                if read.tensor in self.schedule.strips:
-                    self._check_strip(call, read.tensor, read.row_map.needed(y) - 1, first_column)
-        is_last = state.piece == state.pieces - 1
-        if not call.accumulates:
-            if state.piece == 0:
-                self.written[call.write][state.row : state.row + made] = [moment] * made
-            end = call.pieces[state.piece] if call.pieces else self.columns[call.write]
-            self.made[call.write] = (state.row + made - 1) * self.columns[call.write] + end
-            self.last_read[call.write][state.row : state.row + made] = [moment] * made
-            self.newest_piece[call.write] = state.piece
-        elif is_last and state.row == state.rows - 1:
-            self.written[call.write][0] = self.last_read[call.write][0] = moment
-            self.made[call.write] = self.columns[call.write]
-        self.ran.append(call.step)
-        state.piece += 1
-        if is_last:
-            state.piece = 0
-            state.row += made
+def _lives(
+    schedule: Schedule, calls: Sequence[Call], runs: Mapping[int, CallRuns], moments: Mapping[int, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """When each row of each tensor is written, and when it is read for the last time."""
+    written = {name: np.zeros(schedule.rows(name), np.int64) for name in schedule.pads}
+    last_read = {name: np.zeros(schedule.rows(name), np.int64) for name in schedule.pads}
+    for call in calls:
+        own, mine = runs[call.step], moments[call.step]
+        rows = len(own.first_run)
+        written[call.write][:rows] = mine[own.first_run]
+        last_read[call.write][:rows] = mine[own.last_run]
+        for read, read_rows, read_runs in zip(call.reads, own.read_rows, own.read_runs, strict=True):
+            last = last_read[read.tensor]
+            last[read_rows] = np.maximum(last[read_rows], mine[read_runs])
+    return written, last_read
 
-    def _check_strip(self, call: Call, tensor: str, row: int, first_column: int) -> None:
-        newest = (self.made[tensor] - 1) // self.columns[tensor]
-        if row != newest or first_column < self.schedule.strips[tensor].kept[self.newest_piece[tensor]]:
-            raise InternalError(f"row {row} of {tensor} has left its strip", where=f"step {call.step}, {call.node}")
+
+def _check_strip(
+    call: Call, number: int, strip: _StripRead, moments: Mapping[int, np.ndarray], runs: Mapping[int, CallRuns]
+) -> None:
+    """Whether each run finds the columns that it reads in the strip."""
+    tensor = call.reads[number].tensor
+    maker = next(step for step, own in runs.items() if own.makes == tensor)
+    newest = np.searchsorted(moments[maker], moments[call.step][strip.runs]) - 1
+    row = (np.array(runs[maker].made)[newest] - 1) // strip.columns
+    lost = (strip.rows != row) | (strip.first_column < strip.kept[newest % len(strip.kept)])
+    if lost.any():
+        gone = strip.rows[lost][0]
+        raise InternalError(f"row {gone} of {tensor} has left its strip", where=f"step {call.step}, {call.node}")
