@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from mbn2c.ir.plan import Call, Read
+from mbn2c.ir.row_map import RowMap
 
 # Of a row: each is a call, and has an entry in a table of the C. Rows of up to 1,024 columns are cut at will.
 MAX_PIECES = 512
@@ -55,16 +57,22 @@ class Strip:
 
 
 def cut_into_pieces(
-    calls: Sequence[Call], extents: Mapping[str, Extent], inner: Set[str], wanted: Pieces
+    calls: Sequence[Call],
+    extents: Mapping[str, Extent],
+    inner: Set[str],
+    wanted: Pieces,
+    ancestors: Mapping[str, Set[str]] | None = None,
 ) -> tuple[list[Call], dict[str, Strip]]:
     """The calls with `pieces`, and the strips of the tensors that stream in pieces.
 
     A strip may have any number of readers in the segment.
 
-    inner  tensors that are read in this segment only
+    inner      tensors that are read in this segment only
+    ancestors  `ancestors_of` the segment, where that is known and some of its first calls, which make whole rows, are
+               left out of `calls`
     """
     readers = _readers(calls)
-    ancestors = _ancestors(calls)
+    ancestors = ancestors_of(calls) if ancestors is None else ancestors
     pieced: list[Call] = []
     ends: dict[str, tuple[int, ...]] = {}
     strips: dict[str, Strip] = {}
@@ -73,8 +81,8 @@ def cut_into_pieces(
         may_strip = position >= wanted.first and call.write in inner
         wants_strip = may_strip and _slides(call) and _can_stream(call, readers[call.write], ancestors, ends)
         if source is not None:
-            pieces = _following(source, ends[source.tensor], extents[source.tensor], _made(call, extents))
-            kept = _kept(source, ends[source.tensor], _made(call, extents).width)
+            pieces = _following(source.column_map, ends[source.tensor], extents[source.tensor], _made(call, extents))
+            kept = _kept(source.column_map, ends[source.tensor], _made(call, extents).width)
             strips[source.tensor] = _strip(ends[source.tensor], kept, source, strips.get(source.tensor))
         elif wants_strip and not call.accumulates:
             stride = max(
@@ -103,7 +111,7 @@ def _readers(calls: Sequence[Call]) -> dict[str, list[Call]]:
     return readers
 
 
-def _ancestors(calls: Sequence[Call]) -> dict[str, set[str]]:
+def ancestors_of(calls: Sequence[Call]) -> dict[str, set[str]]:
     """For each tensor made here all tensors it is made of."""
     ancestors: dict[str, set[str]] = {}
     for call in calls:
@@ -120,7 +128,7 @@ def _slides(call: Call) -> bool:
 
 
 def _can_stream(
-    call: Call, readers: Sequence[Call], ancestors: Mapping[str, set[str]], ends: Mapping[str, tuple[int, ...]]
+    call: Call, readers: Sequence[Call], ancestors: Mapping[str, Set[str]], ends: Mapping[str, tuple[int, ...]]
 ) -> bool:
     """Whether each reader of the tensor can always follow at once, and so takes its newest row from the strip.
 
@@ -130,7 +138,7 @@ def _can_stream(
     return bool(readers) and all(_follows(call, reader, ancestors, ends) for reader in readers)
 
 
-def _follows(call: Call, reader: Call, ancestors: Mapping[str, set[str]], ends: Mapping[str, tuple[int, ...]]) -> bool:
+def _follows(call: Call, reader: Call, ancestors: Mapping[str, Set[str]], ends: Mapping[str, tuple[int, ...]]) -> bool:
     others = [read.tensor for read in reader.reads if read.tensor != call.write]
     return (
         _slides(reader)
@@ -155,21 +163,23 @@ def _even(extent: Extent, piece_columns: int) -> tuple[int, ...]:
     return (*ends, extent.columns)
 
 
-def _following(source: Read, source_ends: Sequence[int], source_extent: Extent, extent: Extent) -> tuple[int, ...]:
+@lru_cache(maxsize=4096)
+def _following(source: RowMap, source_ends: tuple[int, ...], source_extent: Extent, extent: Extent) -> tuple[int, ...]:
     """As many columns as each piece of the source makes possible."""
     ends: list[int] = []
     for end in source_ends:
-        possible = extent.width if end == source_extent.columns else source.column_map.possible(end, extent.width)
+        possible = extent.width if end == source_extent.columns else source.possible(end, extent.width)
         if possible and (not ends or possible > ends[-1] - extent.left):
             ends.append(extent.left + possible)
     ends[-1] = extent.columns
     return tuple(ends)
 
 
-def _kept(source: Read, source_ends: Sequence[int], width: int) -> tuple[int, ...]:
+@lru_cache(maxsize=4096)
+def _kept(source: RowMap, source_ends: tuple[int, ...], width: int) -> tuple[int, ...]:
     """For each piece of the source, the first column that this reader still wants of the strip when it is made."""
     # What the next window starts with, after all windows have been served that could be.
-    wanted = [source.column_map.first(source.column_map.possible(made, width)) for made in (0, *source_ends[:-1])]
+    wanted = [source.first(source.possible(made, width)) for made in (0, *source_ends[:-1])]
     return tuple(min(pair) for pair in zip(wanted, (0, *source_ends[:-1]), strict=True))
 
 
