@@ -111,9 +111,31 @@ def reshaped(value: Value, shape: tuple[int, ...], extents: Sequence[int]) -> Va
         if covered != extent:
             raise LayoutError(f"a reshape of {list(value.shape)} to {list(shape)} that cuts or mixes axes")
     groups, factors = _merged(groups, sizes[CHANNEL:])
-    if factors and any(min(group) < CHANNEL <= max(group) for group in groups if group):
+    made = replace(value, shape=shape, groups=tuple(map(tuple, groups)), factors=factors)
+    if factors and any(min(group) < CHANNEL <= max(group) for group in groups if group) and blocks_of(made) is None:
         raise LayoutError(f"a reshape of {list(value.shape)} to {list(shape)} that cuts or mixes axes")
-    return replace(value, shape=shape, groups=tuple(map(tuple, groups)), factors=factors)
+    return made
+
+
+def blocks_of(value: Value) -> tuple[int, bool] | None:
+    """Of a value whose rows and columns run over a factor of the channels each, as the last Reshape of a pixel shuffle
+    makes it: the extent of these factors, and whether the channels that remain are the outermost factor. Else None.
+    """
+    found = {group for group in value.groups if group}
+    for outermost in (1, 0):
+        rows = CHANNEL + outermost
+        # Where one channel remains, it is no factor.
+        rest = {(CHANNEL if outermost else CHANNEL + 2,)} if len(value.factors) == 3 else set()
+        if found == {(HEIGHT, rows), (WIDTH, rows + 1), *rest} and len(value.factors) == 2 + len(rest):
+            block, columns = value.factors[outermost : outermost + 2]
+            return (block, bool(outermost)) if block == columns else None
+    return None
+
+
+def unblocked(value: Value, tensor: str) -> Value:
+    """Such a value as one of a tensor whose pixels are moved."""
+    labels = [group[0] if group and group[0] < CHANNEL else CHANNEL for group in value.groups]
+    return replace(labeled(tensor, value.shape, labels), tail=value.tail)
 
 
 def _merged(groups: list[list[int]], factors: list[int]) -> tuple[list[list[int]], tuple[int, ...]]:

@@ -204,6 +204,13 @@ def shuffled() -> Net:
     return net.conv(5, 4, k=1)
 
 
+def in_blocks() -> Net:
+    """Channels that become blocks of pixels, as torch writes it in pieces."""
+    net = Net(shape=(1, 3, 12, 12)).conv(3, 8).then("Relu")
+    net.then("Reshape", net.ints(1, 2, 2, 2, 12, 12)).then("Transpose", perm=[0, 1, 4, 2, 5, 3])
+    return net.then("Reshape", net.ints(1, 2, 24, 24)).conv(2, 4, k=1)
+
+
 def split_batch_norm() -> Net:
     """A batch norm that nobody folded before quantizing."""
     return Net().conv(3, 8).batch_norm(8).conv(8, 4, k=1)
@@ -236,6 +243,7 @@ NETS: dict[str, Callable[[], Net]] = {
         grouped,
         pools,
         shuffled,
+        in_blocks,
         split_batch_norm,
         split_pad,
     )

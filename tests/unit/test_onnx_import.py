@@ -163,6 +163,17 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
         _net(lambda n: n.conv(3, 4).then("Reshape", n.ints(1, 4, 24, 6)).then("Relu")),
         "cuts or mixes axes",
     ),
+    "blocks of pixels whose columns come first": (
+        _net(
+            lambda n: (
+                n.conv(3, 8)
+                .then("Reshape", n.ints(1, 2, 2, 2, 12, 12))
+                .then("Transpose", perm=[0, 1, 4, 3, 5, 2])
+                .then("Reshape", n.ints(1, 2, 24, 24))
+            )
+        ),
+        "cuts or mixes axes",
+    ),
     "reshape that does not divide": (_net(lambda n: n.then("Reshape", n.ints(-1, 7))), "is not possible"),
     "channels cut, at the end": (
         _net(lambda n: n.conv(3, 4).then("Reshape", n.ints(1, 2, 2, 12, 12))),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 from onnx import TensorProto
 
-from mbn2c.ir.axes import CHANNEL, Value, transposed
+from mbn2c.ir.axes import CHANNEL, Value, blocks_of, transposed
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.tasks import tails
@@ -52,7 +53,11 @@ def reshape(call: OnnxCall) -> Value:
                 "if the batch size is fixed inside the model, export it with batch 1",
             )
         shape[shape.index(-1)] = math.prod(x.shape) // known
-    return _shuffled(call, call.reshape(x, tuple(shape)))
+    value = call.reshape(x, tuple(shape))
+    blocks = blocks_of(value)
+    if blocks is None:
+        return _shuffled(call, value)
+    return _first(operator.import_blocks(call, value, *blocks) for operator in OPERATORS.values())
 
 
 def _shuffled(call: OnnxCall, value: Value) -> Value:
@@ -63,11 +68,11 @@ def _shuffled(call: OnnxCall, value: Value) -> Value:
         return value
     order = [axis - CHANNEL for axis in value.groups[place]]
     whole = replace(value, groups=(*value.groups[:place], (CHANNEL,), *value.groups[place + 1 :]), factors=())
-    return next(
-        made
-        for operator in OPERATORS.values()
-        if (made := operator.import_shuffle(call, value, order, whole)) is not None
-    )
+    return _first(operator.import_shuffle(call, value, order, whole) for operator in OPERATORS.values())
+
+
+def _first(made: Iterable[Value | None]) -> Value:
+    return next(value for value in made if value is not None)
 
 
 def squeeze(call: OnnxCall) -> Value:

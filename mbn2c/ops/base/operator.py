@@ -124,6 +124,16 @@ class Operator:
         """
         return None
 
+    def import_blocks(self, call: OnnxCall, value: Value, block: int, is_channels_first: bool) -> Value | None:
+        """What layout operators of a file make of channels that they cut and put among rows and columns.
+
+        value              its rows and columns run over a factor of the channels each (`ir.axes.blocks_of`)
+        block              extent of these factors
+        is_channels_first  whether the channels that remain were outermost
+        returns            None if another operator makes it
+        """
+        return None
+
     def clamp_of(self, step: OnnxNode, constants: Mapping[str, np.ndarray]) -> Activation | None:
         """The clamp that a float32 node of a quantized file is, where it is one of this operator's spellings.
 

@@ -2,7 +2,8 @@
 
 input    x [1, H, W, C * block * block]
 output   [1, H * block - top - bottom, W * block - left - right, C]
-source   ONNX operator DepthToSpace, and a Slice over height and width behind it. ConvTranspose is a convolution that
+source   ONNX operator DepthToSpace, also spelt as Reshape, Transpose, Reshape, and a Slice over height and width behind
+         it. ConvTranspose is a convolution that
          makes all pixels of a block as channels, and this
 """
 
@@ -13,10 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.row_map import RowMap
-from mbn2c.ops.base.call import Importer, OnnxName
+from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of
@@ -25,7 +27,7 @@ from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 from mbn2c.ops.crop2d import Crop2dAttributes, spell_crop
 from mbn2c.ops.depth_to_space.attributes import DepthToSpaceAttributes
-from mbn2c.ops.depth_to_space.reading import onnx_imports, prequantized_imports
+from mbn2c.ops.depth_to_space.reading import import_blocks, onnx_imports, prequantized_imports
 
 PARAMS = Params(
     "mbn_depth_to_space_params",
@@ -71,6 +73,9 @@ class DepthToSpace(Operator):
 
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
         return prequantized_imports()
+
+    def import_blocks(self, call: OnnxCall, value: Value, block: int, is_channels_first: bool) -> Value:
+        return import_blocks(call, value, block, is_channels_first)
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         block, (top, left, bottom, right) = node.attributes.block, node.attributes.crop

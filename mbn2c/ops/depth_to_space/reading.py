@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from mbn2c.ir.axes import NCHW, Value, labeled
+from mbn2c.ir.axes import NCHW, Value, labeled, unblocked
 from mbn2c.ir.graph import Node
 from mbn2c.ir.window import Window
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
@@ -42,8 +43,8 @@ def _read(call: OnnxCall, x: Value) -> tuple[DepthToSpaceAttributes, tuple[int, 
 
 def _import(call: OnnxCall) -> Value:
     x = call.value(0)
-    attributes, extents = _read(call, x)
-    return call.emit_nchw(DEPTH_TO_SPACE, [x], extents, attributes)
+    attributes, (height, width, channels) = _read(call, x)
+    return _moved(call, x, attributes, labeled("", (1, channels, height, width), NCHW))
 
 
 def _import_prequantized(call: PrequantizedCall) -> Value | Declined:
@@ -52,13 +53,30 @@ def _import_prequantized(call: PrequantizedCall) -> Value | Declined:
     if meaning.is_real and len(meaning.steps) != 1:
         return Declined(f"{call.op} in float32 of something that is not quantized is not supported")
     attributes, (height, width, channels) = _read(call, x)
-    output = call.builder.activation(call.node.outputs[0], (1, height, width, channels), call)
+    return _moved(call, x, attributes, labeled("", (1, channels, height, width), NCHW))
+
+
+def import_blocks(call: OnnxCall, value: Value, block: int, is_channels_first: bool) -> Value:
+    """Reshape, Transpose and Reshape, of which `value` is what the last one makes."""
+    return _moved(call, value, DepthToSpaceAttributes(block, is_channels_first=is_channels_first), unblocked(value, ""))
+
+
+def _moved(call: OnnxCall, x: Value, attributes: DepthToSpaceAttributes, made: Value) -> Value:
+    """`made` with the tensor that the node makes of x."""
+    block, (_, height, width, channels) = attributes.block, call.extents(x)
+    name, shape = call.node.outputs[0], (1, height * block, width * block, channels // block**2)
+    if isinstance(call, PrequantizedCall):
+        output = call.builder.activation(name, shape, call)
+    else:
+        output = call.builder.add_activation(name, shape)
     call.builder.nodes.append(Node(call.name, DEPTH_TO_SPACE, (x.tensor,), (output,), attributes))
-    call.builder.tie(call, x.tensor, output)
-    call.builder.meanings[call.node.outputs[0]] = meaning
-    made = labeled(output, (1, channels, height, width), NCHW)
-    if not meaning.is_real:
-        call.builder.note_probe(call.node.outputs[0], made, meaning.unsigned)
+    made = replace(made, tensor=output)
+    if isinstance(call, PrequantizedCall):
+        meaning = call.meaning(0)
+        call.builder.tie(call, x.tensor, output)
+        call.builder.meanings[name] = meaning
+        if not meaning.is_real:
+            call.builder.note_probe(name, made, meaning.unsigned)
     return made
 
 

@@ -138,3 +138,37 @@ def slice_of_a_slice() -> Net:
     for start, end in ((1, 6), (1, 3)):
         net.then("Slice", net.ints(start), net.ints(end), net.ints(1))
     return net.conv(2, 4)
+
+
+# --- channels that become blocks of pixels ---
+
+
+def _in_blocks(net: Net, shape: list[int], perm: list[int], whole: list[int]) -> Net:
+    return net.then("Reshape", net.ints(*shape)).then("Transpose", perm=perm).then("Reshape", net.ints(*whole))
+
+
+@dialect("conv2d depth_to_space conv2d")
+def pixel_shuffle_in_pieces() -> Net:
+    """As torch exports it where it knows no DepthToSpace."""
+    net = Net().conv(3, 8)
+    return _in_blocks(net, [1, 2, 2, 2, 12, 12], [0, 1, 4, 2, 5, 3], [1, 2, 24, 24]).conv(2, 4)
+
+
+@dialect("conv2d depth_to_space conv2d")
+def blocks_with_channels_last() -> Net:
+    net = Net().conv(3, 18).then("Transpose", perm=[0, 2, 3, 1])
+    _in_blocks(net, [-1, 12, 12, 3, 3, 2], [0, 1, 3, 2, 4, 5], [-1, 36, 36, 2])
+    return net.then("Transpose", perm=[0, 3, 1, 2]).conv(2, 4)
+
+
+@dialect("conv2d depth_to_space conv2d")
+def blocks_of_pixels_first() -> Net:
+    """As DepthToSpace of mode DCR is defined."""
+    net = Net().conv(3, 8)
+    return _in_blocks(net, [0, 2, 2, 2, 12, 12], [0, 3, 4, 1, 5, 2], [0, 2, 24, 24]).conv(2, 4)
+
+
+@dialect("conv2d depth_to_space")
+def blocks_of_one_channel_at_the_end() -> Net:
+    net = Net().conv(3, 4)
+    return _in_blocks(net, [1, 1, 2, 2, 12, 12], [0, 1, 4, 2, 5, 3], [1, 1, 24, 24])
