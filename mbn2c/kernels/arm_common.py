@@ -147,7 +147,7 @@ def padded_width(tensor: str, graph: Graph) -> int:
 
 
 def pixel_blocks(count: int, groups: int = 0) -> Iterator[int]:
-    """How the convolution kernels split `count` pixels: as next_pixels in conv2d_1x1.c.
+    """How the convolution kernels split `count` pixels: as mbn_next_pixels in mbn_arm_dsp.h.
 
     groups  of 4 input channels; 0 where the kernel does not look at them
     """

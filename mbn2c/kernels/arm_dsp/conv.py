@@ -41,7 +41,8 @@ def _quad(pixels: int, writes_planar: bool) -> str:
     return f"mbn_conv_quad{pixels}_{'planar' if writes_planar else 'interleaved'}_arm_dsp"
 
 
-def _widen(pixels: int) -> str:
+def widen_function(pixels: int) -> str:
+    """What makes int16 pairs of so many int8 pixels."""
     return f"mbn_widen{pixels}_arm_dsp"
 
 
@@ -52,9 +53,11 @@ def _gather(pixels: int, channels: int) -> str:
 _BLOCKS = tuple(tuple(_block(pixels, planar) for pixels in _PIXELS) for planar in (True, False))
 _QUADS = tuple((_quad(1, planar), _quad(2, planar), "", "") for planar in (True, False))
 CONV_PARTS = Parts(
-    "conv_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_BLOCKS, tuple(_widen(pixels) for pixels in _PIXELS))
+    "conv_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_BLOCKS, tuple(widen_function(pixels) for pixels in _PIXELS))
 )
-QUAD_PARTS = Parts("quad_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_QUADS, (_widen(1), _widen(2), "", "")))
+QUAD_PARTS = Parts(
+    "quad_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_QUADS, (widen_function(1), widen_function(2), "", ""))
+)
 GATHER_PARTS = {
     channels: Parts(
         f"conv_3x3x{channels}_parts_arm_dsp",
@@ -135,7 +138,7 @@ def parts_1x1(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bo
     groups, channels = _taps(node, graph) // 4, channels_out(node, graph)
     found = set()
     for pixels in {pixels for count in counts for pixels in pixel_blocks(count, groups)}:
-        found.add(_widen(pixels))
+        found.add(widen_function(pixels))
         if channels > 1:
             found.add(_block(pixels, writes_planar))
     return frozenset(found)
@@ -172,7 +175,7 @@ def scratch_quads(node: Node, graph: Graph) -> int:
 def parts_quads(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     """Two pixels at a time, and one at the end of odd rows."""
     pixels = {2 for count in counts if count > 1} | {1 for count in counts if count % 2}
-    return frozenset({_widen(n) for n in pixels} | {_quad(n, writes_planar) for n in pixels})
+    return frozenset({widen_function(n) for n in pixels} | {_quad(n, writes_planar) for n in pixels})
 
 
 def pack_conv(node: Node, graph: Graph) -> Packed:

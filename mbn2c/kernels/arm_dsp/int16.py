@@ -2,78 +2,96 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed, Rates
-from mbn2c.kernels.arm_common import channels_in, channels_out, columns_are_adjacent, taps_in_order, window_of
+from mbn2c.ir.kernel import Kernel, Packed, Parts, Rates
+from mbn2c.kernels.arm_common import (
+    channels_in,
+    channels_out,
+    columns_are_adjacent,
+    pixel_blocks,
+    taps_in_order,
+    window_of,
+)
+from mbn2c.kernels.arm_dsp.conv import widen_function
 from mbn2c.numerics import INT32_MAX
 from mbn2c.ops.add import S16_PARAMS, pack_wide
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias
 from mbn2c.ops.base.requantize import WideRequantize
 from mbn2c.ops.base.weighted import acc_bound
-from mbn2c.ops.base.wide import MULTIPLIER_BITS
 
 _HEADERS = ("arm_dsp/mbn_arm_dsp.h", "arm_dsp/mbn_dsp.h", "arm/mbn_arm_asm.h")
-# Multipliers are moved up to 31 bits.
-_MULTIPLIER_LIFT = 31 - MULTIPLIER_BITS
+# The second has what widens int8.
+_CONV_CORES = ("arm_dsp/conv_s16_core.c", "arm_dsp/conv_core.c")
 _WORD_OF_TAPS = (0, 2, 1, 3)
 # Of the last pixel: up to three channels of int16 that are not there.
 _READS_PAST_BYTES = 6
 
-_CONV_RATES = Rates(1.1, 24, 200, 0.2, 0.4, 1.1, 2)
+
+def _block(pixels: int, is_wide: bool) -> str:
+    return f"mbn_conv_s16_block{pixels}_{'wide' if is_wide else 'narrow'}_arm_dsp"
+
+
+_PIXELS = (1, 2, 3, 4)
+CONV_S16_PARTS = Parts(
+    "conv_s16_parts_arm_dsp",
+    "mbn_conv_s16_parts_arm_dsp",
+    (
+        *(tuple(_block(pixels, is_wide) for pixels in _PIXELS) for is_wide in (True, False)),
+        tuple(widen_function(pixels) for pixels in _PIXELS),
+    ),
+)
+
+_CONV_RATES = Rates(0.84, 9, 250, 0.05, 0.4, 0.4, 4)
 _DEPTHWISE_RATES = Rates(3.0, 20, 120, 0, 0.4)
 _ADD_RATES = Rates(0, 11, 120, 0, 0.4)
 
 
 @dataclass(frozen=True)
 class HighWord:
-    """The form ((acc << lift) * multiplier + (rounding << 32)) >> 32 >> shift of a layer's requantization.
+    """The form (((acc << lift) * multiplier + 2^31) >> 32) + zero_point of a layer's requantization.
 
     multiplier  int64 [C], below 2^31
     """
 
     multiplier: np.ndarray
     lift: int
-    shift: int
-    rounding: int
 
 
-def high_word(requantize: WideRequantize, zero_point: int) -> HighWord:
+def high_word(requantize: WideRequantize) -> HighWord:
     """The same integers as `run_wide`'s, from the high word of one product."""
-    multiplier = requantize.multiplier << _MULTIPLIER_LIFT
-    shift = requantize.shift + _MULTIPLIER_LIFT - 32
-    lift = max(0, 1 - shift)
-    shift += lift
-    return HighWord(multiplier, lift, shift, (zero_point << shift) + (1 << (shift - 1)))
+    missing = 32 - requantize.shift
+    lift = max(0, int(requantize.multiplier.max()).bit_length() + missing - 31)
+    return HighWord(requantize.multiplier << (missing - lift), lift)
 
 
-def _form(node: Node, graph: Graph) -> HighWord:
-    return high_word(node.attributes.requantize, quant_of(graph, node.outputs[0]).zero_point)
+def _form(node: Node) -> HighWord:
+    return high_word(node.attributes.requantize)
 
 
 def _fits(node: Node, graph: Graph, channel_axis: int) -> bool:
-    """Whether every accumulator of raw inputs leaves room for the lift, and the rounding is a word."""
-    form, x = _form(node, graph), quant_of(graph, node.inputs[0])
+    """Whether every accumulator of raw inputs leaves room for the lift."""
+    form, x = _form(node), quant_of(graph, node.inputs[0])
     weights = graph.constant(node.inputs[1])
     bias = folded_bias(node, graph, channel_axis)
     bound = acc_bound(weights, graph.constant(node.inputs[2]), x, channel_axis)
     raw = np.abs(weights.astype(np.int64)).sum(axis=tuple(a for a in range(weights.ndim) if a != channel_axis))
     reach = np.maximum(bound << form.lift, np.abs(bias.astype(np.int64)) + raw * max(-x.lowest, x.highest))
-    return bool((reach <= INT32_MAX).all()) and abs(form.rounding) <= INT32_MAX // 2
+    return bool((reach <= INT32_MAX).all())
 
 
 def _ends(node: Node, graph: Graph) -> dict[str, int]:
     """What both params structs say behind the window."""
-    form, requantize = _form(node, graph), node.attributes.requantize
+    requantize = node.attributes.requantize
     x, y = quant_of(graph, node.inputs[0]), quant_of(graph, node.outputs[0])
     return {
-        "lift": form.lift,
-        "shift": form.shift,
-        "rounding": form.rounding,
+        "lift": _form(node).lift,
+        "zero_point": y.zero_point,
         "low": requantize.low,
         "high": requantize.high,
         "wide_in": int(x.bits == 16),
@@ -90,7 +108,9 @@ def accepts_conv(node: Node, graph: Graph) -> bool:
 
 
 def _is_direct(node: Node, graph: Graph) -> bool:
-    return window_of(node).kernel == (1, 1) and quant_of(graph, node.inputs[0]).bits == 16
+    """Whether the window is a pixel, of int16 or of whole words."""
+    is_wide_in = quant_of(graph, node.inputs[0]).bits == 16
+    return window_of(node).kernel == (1, 1) and (is_wide_in or channels_in(node, graph) % 4 == 0)
 
 
 def _taps(node: Node, graph: Graph) -> int:
@@ -98,25 +118,28 @@ def _taps(node: Node, graph: Graph) -> int:
 
 
 def conv_scratch_bytes(node: Node, graph: Graph) -> int:
-    """The windows of two pixels as int16."""
-    return 0 if _is_direct(node, graph) else 2 * 2 * _taps(node, graph)
+    """Four windows as pairs of int16, and as they are where they are gathered first."""
+    gathered = 0 if _is_direct(node, graph) else quant_of(graph, node.inputs[0]).bits // 8
+    return (8 + 4 * gathered) * _taps(node, graph)
 
 
 def pack_conv(node: Node, graph: Graph) -> Packed:
-    """Per channel pair: biases, per four taps a word of each channel, multipliers."""
+    """Per channel pair: biases, per two taps a word of bytes even odd even odd, multipliers."""
     weights, taps = taps_in_order(node, graph), _taps(node, graph)
     pairs = -(-len(weights) // 2)
     padded = np.zeros((2 * pairs, taps), np.int8)
     padded[: len(weights), : weights.shape[1]] = weights
-    words = padded.reshape(pairs, 2, taps // 4, 4)[..., _WORD_OF_TAPS]
-    words = np.ascontiguousarray(words.transpose(0, 2, 1, 3)).view("<u4").reshape(pairs, -1)
+    order = (0, 1, 2, 3) if quant_of(graph, node.inputs[0]).bits == 16 else _WORD_OF_TAPS
+    ordered = padded.reshape(pairs, 2, taps // 4, 4)[..., order].reshape(pairs, 2, taps)
+    words = np.ascontiguousarray(ordered.transpose(0, 2, 1)).reshape(pairs, -1).view("<u4")
     stream = np.concatenate(
-        [_pairs(folded_bias(node, graph, 0), pairs), words, _pairs(_form(node, graph).multiplier, pairs)], axis=1
+        [_pairs(folded_bias(node, graph, 0), pairs), words, _pairs(_form(node).multiplier, pairs)], axis=1
     )
     window, channels = window_of(node), channels_in(node, graph)
     return Packed(
         {
             "weights": "weights",
+            "parts": CONV_S16_PARTS,
             "taps": taps,
             "out_channels": len(weights),
             "kernel_height": window.kernel[0],
@@ -128,6 +151,18 @@ def pack_conv(node: Node, graph: Graph) -> Packed:
         {"weights": stream.reshape(-1)},
         graph.constant(node.inputs[1]).size,
     )
+
+
+def parts_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """Of the core's functions those that rows of `counts` pixels need."""
+    is_wide_in, is_wide_out = (quant_of(graph, name).bits == 16 for name in (node.inputs[0], node.outputs[0]))
+    found = set()
+    for pixels in {pixels for count in counts for pixels in pixel_blocks(count, _taps(node, graph) // 4)}:
+        if channels_out(node, graph) > 1:
+            found.add(_block(pixels, is_wide_out))
+        if not is_wide_in:
+            found.add(widen_function(pixels))
+    return frozenset(found)
 
 
 def _pairs(values: np.ndarray, pairs: int) -> np.ndarray:
@@ -156,7 +191,7 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     words = padded.reshape(len(weights), groups, 4)[..., order].transpose(1, 0, 2)
     words = np.ascontiguousarray(words).view("<u4").reshape(groups, -1)
     bias = _pairs(folded_bias(node, graph, 2), 2 * groups).reshape(groups, 4)
-    multiplier = _pairs(_form(node, graph).multiplier, 2 * groups).reshape(groups, 4)
+    multiplier = _pairs(_form(node).multiplier, 2 * groups).reshape(groups, 4)
     return Packed(
         {
             "weights": "weights",
@@ -194,6 +229,8 @@ def _conv_row(op: str) -> Kernel:
         _CONV_RATES,
         accepts=accepts_conv,
         scratch_bytes=conv_scratch_bytes,
+        more_sources=_CONV_CORES,
+        parts=parts_conv,
         takes_int16=True,
         headers=_HEADERS,
         reads_past_bytes=_READS_PAST_BYTES,

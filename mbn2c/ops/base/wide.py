@@ -28,8 +28,8 @@ from mbn2c.ops.base.operator import OnnxOp, quant_of, scale_of
 from mbn2c.ops.base.requantize import WideRequantize
 
 MULTIPLIER_BITS = 21
-# What float64 rounds, beyond 2^53 units of 2^-shift, so lies outside of int8, where it is clamped.
-_LONGEST_SHIFT = 45
+# The high word of a product is the result. Multipliers with fewer bits only scale weights that are small beside a step.
+_LONGEST_SHIFT = 32
 # float32 and float64 hold every whole number below.
 _FLOAT32_WHOLE, _FLOAT64_WHOLE = 2**24, 2**53
 # Where a layer's weights could carry the accumulator beyond 32 bits, they are made so much smaller than they must be:

@@ -3,16 +3,6 @@
 #include "mbn_arm_dsp.h"
 #include "mbn_dsp.h"
 
-/* How many of the `count` pixels left the next block takes. Three pixels cost fewer instructions per multiplication than
- * four, four cost fewer per output; one or two are expensive. */
-static int32_t next_pixels(int32_t count, int32_t groups)
-{
-    if (count <= 4) {
-        return count;
-    }
-    return count == 5 || count == 6 || (groups >= 8 && count % 3 == 0) ? 3 : 4;
-}
-
 /* The last one to three channels as a group filled up with zeros, as pairs of int16. */
 static void widen_rest(const int8_t *in, int32_t channels, int32_t in_bytes, int32_t pixels, uint32_t *x)
 {
@@ -46,7 +36,7 @@ void mbn_conv2d_1x1_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int
     b.weights_end = p->weights + (out_channels >> 1) * (2 * groups + 4);
     b.skip = groups == 1 ? 4 : (1 - groups) & 3;
     while (count > 0) {
-        const int32_t pixels = next_pixels(count, groups);
+        const int32_t pixels = mbn_next_pixels(count, groups);
         if (whole != 0) {
             parts->widen[pixels - 1](in, in_bytes, x, in + whole);
         }

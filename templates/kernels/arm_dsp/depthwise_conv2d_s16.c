@@ -6,13 +6,13 @@
 
 /* What makes an output of an accumulator; a copy of its own, which no store of an output can change. */
 typedef struct {
-    int32_t lift, shift, rounding, low, high, wide;
+    int32_t lift, zero_point, low, high, wide;
 } ending;
 
 MBN_TEMPLATE void put(const ending e, int8_t *out, int32_t i, int32_t acc, uint32_t multiplier)
 {
     const int32_t lifted = (int32_t)((uint32_t)acc << e.lift);
-    const int32_t value = mbn_smmla(lifted, (int32_t)multiplier, e.rounding) >> e.shift;
+    const int32_t value = mbn_smmlar(lifted, (int32_t)multiplier, e.zero_point);
     mbn_store(out, i, value < e.low ? e.low : value > e.high ? e.high : value, e.wide);
 }
 
@@ -90,8 +90,8 @@ void mbn_depthwise_conv2d_s16_arm_dsp(const mbn_depthwise_s16_arm_dsp_params *p,
                                       int32_t count, void *scratch)
 {
     const int32_t step = p->stride * p->channels, pixel = p->channels * (p->wide_out ? 2 : 1);
-    const ending wide = {p->lift, p->shift, p->rounding, p->low, p->high, 1};
-    const ending narrow = {p->lift, p->shift, p->rounding, p->low, p->high, 0};
+    const ending wide = {p->lift, p->zero_point, p->low, p->high, 1};
+    const ending narrow = {p->lift, p->zero_point, p->low, p->high, 0};
     (void)scratch;
     for (int32_t x = 0; x < count; x++) {
         int8_t *const to = out + x * pixel;

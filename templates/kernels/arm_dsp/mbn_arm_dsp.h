@@ -61,6 +61,43 @@ void mbn_conv_quad1_interleaved_arm_dsp(const mbn_conv_block *b);
 void mbn_conv_quad2_planar_arm_dsp(const mbn_conv_block *b);
 void mbn_conv_quad2_interleaved_arm_dsp(const mbn_conv_block *b);
 
+/* How many of the `count` pixels left the next block takes. Three pixels cost fewer instructions per multiplication than
+ * four, four cost fewer per output; one or two are expensive. */
+static inline int32_t mbn_next_pixels(int32_t count, int32_t groups)
+{
+    if (count <= 4) {
+        return count;
+    }
+    return count == 5 || count == 6 || (groups >= 8 && count % 3 == 0) ? 3 : 4;
+}
+
+/* --- the same where the input or the output is int16; conv_s16_core_arm_dsp.c ------------------------------------ */
+
+/* The assembly knows the order of the members. */
+typedef struct {
+    int32_t lift; /* of a sum, to the left, before it is multiplied */
+    int32_t zero_point;
+    uint32_t low, high; /* twice, in both halves */
+    int8_t *out;
+    int32_t out_stride; /* bytes between pixels */
+    const uint32_t *x;  /* inputs [pair of taps][pixel], two int16 each */
+    const uint32_t *weights_end;
+    const uint32_t *x_end;
+    int32_t skip; /* steps of 4 taps to skip in the first pass of the loop over four, 0..4 */
+    /* per channel pair: biases, per pair of taps a word of bytes even odd even odd, multipliers */
+    const uint32_t *weights;
+} mbn_conv_s16_block;
+
+/* The output is int16 where it is wide, else int8. */
+#define MBN_CONV_FUNCTIONS(pixels)                                               \
+    void mbn_conv_s16_block##pixels##_wide_arm_dsp(const mbn_conv_s16_block *b); \
+    void mbn_conv_s16_block##pixels##_narrow_arm_dsp(const mbn_conv_s16_block *b);
+MBN_CONV_FUNCTIONS(1)
+MBN_CONV_FUNCTIONS(2)
+MBN_CONV_FUNCTIONS(3)
+MBN_CONV_FUNCTIONS(4)
+#undef MBN_CONV_FUNCTIONS
+
 /* --- the depthwise core, in assembly; depthwise_core_arm_dsp.c --------------------------------------------------- */
 
 /* One or more blocks of outputs of every channel. The assembly knows the order of the members. */
@@ -203,6 +240,13 @@ typedef struct {
     mbn_depthwise_5x5_pixels_arm_dsp pixels[3];
 } mbn_depthwise_5x5_interleaved_parts_arm_dsp;
 
+/* For 1, 2, 3, 4 pixels. */
+typedef struct {
+    void (*wide[4])(const mbn_conv_s16_block *b);
+    void (*narrow[4])(const mbn_conv_s16_block *b);
+    void (*widen[4])(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end);
+} mbn_conv_s16_parts_arm_dsp;
+
 /* --- the kernels -------------------------------------------------------------------------------------------------- */
 
 /* 1x1 convolution and fully connected layer. */
@@ -323,17 +367,17 @@ typedef struct {
     int32_t pixel_stride; /* bytes between output pixels */
 } mbn_depthwise_5x5_arm_dsp_params;
 
-/* Layers whose input or output is int16: out = clamp(((acc << lift) * multiplier + (rounding << 32)) >> 32 >> shift). */
+/* Layers whose input or output is int16: out = clamp((((acc << lift) * multiplier + 2^31) >> 32) + zero_point). */
 typedef struct {
-    /* per channel pair: biases, per four taps a word of each, taps 0 2 1 3; multipliers */
-    const uint32_t *weights;
+    const uint32_t *weights; /* packed: see mbn_conv_s16_block; inputs of int8 are paired as in mbn_conv_block */
+    const mbn_conv_s16_parts_arm_dsp *parts;
     int32_t taps; /* rounded up to a multiple of 4 */
     int32_t out_channels;
     int32_t kernel_height;
     int32_t row_values; /* of one kernel row: kernel_width * channels */
     int32_t step;       /* values between the windows of two output pixels: stride * channels */
-    int32_t is_direct;  /* the window is a pixel of int16: it is read where it lies */
-    int32_t lift, shift, rounding, low, high;
+    int32_t is_direct;  /* the window is a pixel, which is read where it lies */
+    int32_t lift, zero_point, low, high;
     int32_t wide_in, wide_out;
 } mbn_conv2d_s16_arm_dsp_params;
 
@@ -344,7 +388,7 @@ typedef struct {
     int32_t channels;
     int32_t kernel_height, kernel_width;
     int32_t stride, dilation;
-    int32_t lift, shift, rounding, low, high;
+    int32_t lift, zero_point, low, high;
     int32_t wide_in, wide_out;
 } mbn_depthwise_s16_arm_dsp_params;
 

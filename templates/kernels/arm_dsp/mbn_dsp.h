@@ -105,14 +105,6 @@ static inline int32_t mbn_smmlar(int32_t a, int32_t b, int32_t c)
     return r;
 }
 
-/* (a * b + (c << 32)) >> 32 */
-static inline int32_t mbn_smmla(int32_t a, int32_t b, int32_t c)
-{
-    int32_t r;
-    __asm__("smmla %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(c));
-    return r;
-}
-
 static inline int32_t mbn_ssat8(int32_t v)
 {
     int32_t r;
@@ -161,41 +153,6 @@ static inline uint32_t mbn_max4(uint32_t a, uint32_t b)
     uint32_t r;
     __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(r) : "r"(a), "r"(b) : "cc");
     return r;
-}
-
-/* Two pixels a and b, int16, times two output channels: what their sums are made of. */
-typedef struct {
-    int32_t even_a, odd_a, even_b, odd_b;
-    const int8_t *a, *b;
-    const uint32_t *w; /* of four taps a word of the even channel and one of the odd: bytes 0 2 1 3 */
-} mbn_two_by_two;
-
-/* The next four taps. One piece, since its 13 registers are all there are. */
-static inline void mbn_four_taps(mbn_two_by_two *s)
-{
-    uint32_t even, odd, even01, odd01, x;
-    __asm__("ldrd %[even], %[odd], [%[w]], #8\n\t"
-            "ldr %[x], [%[a]], #4\n\t"
-            "sxtb16 %[even01], %[even]\n\t"
-            "sxtb16 %[odd01], %[odd]\n\t"
-            "smlad %[even_a], %[even01], %[x], %[even_a]\n\t"
-            "smlad %[odd_a], %[odd01], %[x], %[odd_a]\n\t"
-            "ldr %[x], [%[b]], #4\n\t"
-            "sxtb16 %[even], %[even], ror #8\n\t"
-            "sxtb16 %[odd], %[odd], ror #8\n\t"
-            "smlad %[even_b], %[even01], %[x], %[even_b]\n\t"
-            "smlad %[odd_b], %[odd01], %[x], %[odd_b]\n\t"
-            "ldr %[x], [%[a]], #4\n\t"
-            "ldr %[even01], [%[b]], #4\n\t"
-            "smlad %[even_a], %[even], %[x], %[even_a]\n\t"
-            "smlad %[odd_a], %[odd], %[x], %[odd_a]\n\t"
-            "smlad %[even_b], %[even], %[even01], %[even_b]\n\t"
-            "smlad %[odd_b], %[odd], %[even01], %[odd_b]"
-            : [even_a] "+r"(s->even_a), [odd_a] "+r"(s->odd_a), [even_b] "+r"(s->even_b), [odd_b] "+r"(s->odd_b),
-              [a] "+r"(s->a), [b] "+r"(s->b), [w] "+r"(s->w), [even] "=&r"(even), [odd] "=&r"(odd),
-              [even01] "=&r"(even01), [odd01] "=&r"(odd01), [x] "=&r"(x)
-            :
-            : "memory");
 }
 
 static inline void mbn_store4(int8_t *p, uint32_t w)

@@ -97,12 +97,6 @@ static inline int32_t mbn_smmlar(int32_t a, int32_t b, int32_t c)
     return (int32_t)(uint32_t)(sum >> 32);
 }
 
-static inline int32_t mbn_smmla(int32_t a, int32_t b, int32_t c)
-{
-    const uint64_t sum = ((uint64_t)(uint32_t)c << 32) + (uint64_t)((int64_t)a * b);
-    return (int32_t)(uint32_t)(sum >> 32);
-}
-
 static inline int32_t mbn_ssat8(int32_t v)
 {
     return v < -128 ? -128 : v > 127 ? 127 : v;
@@ -137,28 +131,6 @@ static inline uint32_t mbn_max4(uint32_t a, uint32_t b)
         r |= (uint32_t)(uint8_t)(x > y ? x : y) << i;
     }
     return r;
-}
-
-/* Two pixels a and b, int16, times two output channels: what their sums are made of. */
-typedef struct {
-    int32_t even_a, odd_a, even_b, odd_b;
-    const int8_t *a, *b;
-    const uint32_t *w; /* of four taps a word of the even channel and one of the odd: bytes 0 2 1 3 */
-} mbn_two_by_two;
-
-static inline void mbn_four_taps(mbn_two_by_two *s)
-{
-    for (int ror = 0; ror <= 8; ror += 8) {
-        const uint32_t even = mbn_sxtb16(s->w[0] >> ror), odd = mbn_sxtb16(s->w[1] >> ror);
-        const uint32_t a = mbn_load4(s->a), b = mbn_load4(s->b);
-        s->even_a = mbn_smlad(even, a, s->even_a);
-        s->odd_a = mbn_smlad(odd, a, s->odd_a);
-        s->even_b = mbn_smlad(even, b, s->even_b);
-        s->odd_b = mbn_smlad(odd, b, s->odd_b);
-        s->a += 4;
-        s->b += 4;
-    }
-    s->w += 2;
 }
 
 static inline void mbn_store4(int8_t *p, uint32_t w)
