@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,6 +48,7 @@ CONV_S16_PARTS = Parts(
 )
 
 _CONV_RATES = Rates(0.84, 9, 250, 0.05, 0.4, 0.4, 4)
+_DEPTHWISE_3X3_RATES = Rates(2.0, 9, 150, 0, 0.4)
 _DEPTHWISE_RATES = Rates(3.0, 20, 120, 0, 0.4)
 _ADD_RATES = Rates(0, 11, 120, 0, 0.4)
 
@@ -207,6 +208,36 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     )
 
 
+def _from_to(is_wide_in: bool, is_wide_out: bool) -> str:
+    words = ("narrow", "wide")
+    return f"mbn_depthwise_s16_{words[is_wide_in]}_to_{words[is_wide_out]}_arm_dsp"
+
+
+DEPTHWISE_S16_PARTS = Parts(
+    "depthwise_s16_parts_arm_dsp",
+    "mbn_depthwise_s16_parts_arm_dsp",
+    (_from_to(True, True), _from_to(True, False), _from_to(False, True)),
+)
+
+
+def accepts_depthwise_3x3(node: Node, graph: Graph) -> bool:
+    """Whole groups of four channels."""
+    is_whole = channels_out(node, graph) % 4 == 0
+    return is_whole and window_of(node).kernel == (3, 3) and accepts_depthwise(node, graph)
+
+
+def pack_depthwise_3x3(node: Node, graph: Graph) -> Packed:
+    """As `pack_depthwise`."""
+    packed = pack_depthwise(node, graph)
+    fields = {name: value for name, value in packed.fields.items() if name not in ("kernel_height", "kernel_width")}
+    return replace(packed, fields={"weights": fields.pop("weights"), "parts": DEPTHWISE_S16_PARTS, **fields})
+
+
+def parts_depthwise_3x3(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """One function for what the layer reads and makes."""
+    return frozenset({_from_to(*(quant_of(graph, name).bits == 16 for name in (node.inputs[0], node.outputs[0])))})
+
+
 # --- add ---
 
 
@@ -240,6 +271,21 @@ def _conv_row(op: str) -> Kernel:
 KERNELS = (
     _conv_row("conv2d"),
     _conv_row("fully_connected"),
+    Kernel(
+        "depthwise_conv2d",
+        "arm_dsp",
+        "mbn_depthwise_conv2d_3x3_s16_arm_dsp",
+        "mbn_depthwise_3x3_s16_arm_dsp_params",
+        "arm_dsp/depthwise_conv2d_3x3_s16.c",
+        pack_depthwise_3x3,
+        _DEPTHWISE_3X3_RATES,
+        accepts=accepts_depthwise_3x3,
+        more_sources=("arm_dsp/depthwise_s16_core.c",),
+        parts=parts_depthwise_3x3,
+        takes_int16=True,
+        headers=_HEADERS,
+        reads_past_bytes=_READS_PAST_BYTES,
+    ),
     Kernel(
         "depthwise_conv2d",
         "arm_dsp",

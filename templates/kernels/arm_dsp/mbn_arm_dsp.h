@@ -98,6 +98,24 @@ MBN_CONV_FUNCTIONS(3)
 MBN_CONV_FUNCTIONS(4)
 #undef MBN_CONV_FUNCTIONS
 
+/* --- the 3x3 depthwise core where the input or the output is int16; depthwise_s16_core_arm_dsp.c ----------------- */
+
+/* A pixel of all channels. The assembly knows the order of the members. */
+typedef struct {
+    const int8_t *rows[3];
+    int32_t lift;
+    int32_t zero_point;
+    uint32_t low, high; /* twice, in both halves */
+    int8_t *out;
+    int32_t column; /* bytes between the taps of a row */
+    const uint32_t *weights_end;
+    const uint32_t *weights; /* packed: see mbn_depthwise_s16_arm_dsp_params */
+} mbn_depthwise_s16_pixel;
+
+void mbn_depthwise_s16_wide_to_wide_arm_dsp(const mbn_depthwise_s16_pixel *b);
+void mbn_depthwise_s16_wide_to_narrow_arm_dsp(const mbn_depthwise_s16_pixel *b);
+void mbn_depthwise_s16_narrow_to_wide_arm_dsp(const mbn_depthwise_s16_pixel *b);
+
 /* --- the depthwise core, in assembly; depthwise_core_arm_dsp.c --------------------------------------------------- */
 
 /* One or more blocks of outputs of every channel. The assembly knows the order of the members. */
@@ -247,6 +265,14 @@ typedef struct {
     void (*widen[4])(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end);
 } mbn_conv_s16_parts_arm_dsp;
 
+typedef void (*mbn_depthwise_s16_pixel_arm_dsp)(const mbn_depthwise_s16_pixel *b);
+
+typedef struct {
+    mbn_depthwise_s16_pixel_arm_dsp wide_to_wide;
+    mbn_depthwise_s16_pixel_arm_dsp wide_to_narrow;
+    mbn_depthwise_s16_pixel_arm_dsp narrow_to_wide;
+} mbn_depthwise_s16_parts_arm_dsp;
+
 /* --- the kernels -------------------------------------------------------------------------------------------------- */
 
 /* 1x1 convolution and fully connected layer. */
@@ -392,6 +418,16 @@ typedef struct {
     int32_t wide_in, wide_out;
 } mbn_depthwise_s16_arm_dsp_params;
 
+/* The same for 3x3 and a multiple of four channels. */
+typedef struct {
+    const uint32_t *weights;
+    const mbn_depthwise_s16_parts_arm_dsp *parts;
+    int32_t channels;
+    int32_t stride, dilation;
+    int32_t lift, zero_point, low, high;
+    int32_t wide_in, wide_out;
+} mbn_depthwise_3x3_s16_arm_dsp_params;
+
 /* out = saturate((offset + (a * multiplier_a >> 16) + (b * multiplier_b >> 16)) >> shift) */
 typedef struct {
     int32_t channels;
@@ -459,6 +495,8 @@ void mbn_conv2d_s16_arm_dsp(const mbn_conv2d_s16_arm_dsp_params *p, const int8_t
                             int32_t count, void *scratch);
 void mbn_depthwise_conv2d_s16_arm_dsp(const mbn_depthwise_s16_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
                                       int32_t count, void *scratch);
+void mbn_depthwise_conv2d_3x3_s16_arm_dsp(const mbn_depthwise_3x3_s16_arm_dsp_params *p, const int8_t *const *rows,
+                                          int8_t *out, int32_t count, void *scratch);
 void mbn_add_s16_arm_dsp(const mbn_add_s16_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                          void *scratch);
 void mbn_mul_vector_s8_arm_dsp(const mbn_mul_vector_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
