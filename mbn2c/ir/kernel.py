@@ -151,6 +151,7 @@ class ScalarKernel:
     reads_slices: Callable[[Node, Graph], bool] = _never
     writes_slices: bool = False
     wants_place: bool = False
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ result that happens to be right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from mbn2c.errors import InternalError
 from mbn2c.ir.plan import Buffer, Plan, Rows
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of
-from mbn2c.ops.base.weighted import run_requantize
 from mbn2c.reference.pixels import Pixels
 from mbn2c.reference.progress import Progress, where_of
 from mbn2c.reference.simulated_arena import NOBODY, POISON, Arena, bytes_of, in_slot, in_strip, padding_columns
@@ -139,7 +138,7 @@ class _Machine:
             dtype = self.plan.buffers[read.tensor].dtype
             windows.append(self.arena.read(places, owners, where).reshape(end - first, -1).view(dtype))
         if call.accumulates:
-            self._accumulate(now, windows[0])
+            self._accumulate(now, windows)
         elif call.is_view:
             self._view(now, windows)
         else:
@@ -253,21 +252,19 @@ class _Machine:
             node = self.graph.producer[now.call.write]
             self.values[now.call.write][0, y] = OPERATORS[node.op].run_row(node, self.graph, windows, y, 0)
 
-    def _accumulate(self, now: Progress, pixels: np.ndarray) -> None:
-        """Add a piece of an input row to the int32 sums in scratch; make the output of them after the last."""
+    def _accumulate(self, now: Progress, pixels: Sequence[np.ndarray]) -> None:
+        """Add a piece of a row of each input to what is kept in scratch; make the output of that after the last."""
         call, where = now.call, where_of(now.call)
         places, owner = bytes_of(self.plan.scratch[call.step]), -call.step
         if now.row == now.piece == 0:
             self.arena.write(places, 0, owner, where)
-        sums = self.arena.read(places, owner, f"{where} reads its scratch").view("<i4")
-        sums += pixels.sum(axis=0, dtype=np.int32)
-        self.arena.write(places, sums.view(np.int8), owner, where)
+        node = self.graph.producer[call.write]
+        operator, kept = OPERATORS[node.op], self.arena.read(places, owner, f"{where} reads its scratch")
+        operator.collect(node, self.graph, kept, pixels)
+        self.arena.write(places, kept, owner, where)
         if not now.is_last:
             return
-        source = self.plan.buffers[call.reads[0].tensor]
-        node = self.graph.producer[call.write]
-        centred = sums.astype(np.int64) - quant_of(self.graph, source.tensor).zero_point * source.height * source.width
-        pixel = run_requantize(node.attributes.requantize, centred, quant_of(self.graph, call.write))
+        pixel = operator.collected(node, self.graph, kept)
         self.values[call.write][0, 0, 0] = pixel
         owners, out = self.pixels.owners(call.write, 0, 0, 1), in_slot(now.output, 0, 0, 1)
         self.arena.write(out, pixel.view(np.int8), owners, where)

@@ -72,12 +72,14 @@ def reals(graph: Graph, seed: int = 0) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
 def test_every_operator_has_its_answers(operator: Operator) -> None:
-    assert operator.cases(), f"{operator.name} has no case"
+    # What stands behind the exported model is compared with no ONNX Runtime; test_ssd asks it.
+    assert operator.cases() or operator.is_postprocessing, f"{operator.name} has no case"
     missing = [
         f"{operator.name} may stand in a Graph of stage {stage} and does not say {answer}"
         for stage in sorted(operator.stages)
         for answer in NEEDED[stage]
         if getattr(type(operator), answer) is getattr(Operator, answer)
+        and not (operator.is_postprocessing and answer == "spell_int8")
     ]
     assert missing == []
 

@@ -27,6 +27,7 @@ def row_of(op: str, kernel: ScalarKernel) -> Kernel:
         reads_slices=kernel.reads_slices,
         writes_slices=kernel.writes_slices,
         wants_place=kernel.wants_place,
+        headers=kernel.headers,
     )
 
 

@@ -285,6 +285,15 @@ class AveragePool2d(Operator):
         _, which = entries(node.attributes, *inputs[0].shape[1:3])
         return at_the_border(node, accumulated, which, y_quant.zero_point)
 
+    def collect(self, node: Node, graph: Graph, scratch: np.ndarray, pixels: Sequence[np.ndarray]) -> None:
+        sums = scratch.view("<i4")
+        sums += pixels[0].sum(axis=0, dtype=np.int32)
+
+    def collected(self, node: Node, graph: Graph, scratch: np.ndarray) -> np.ndarray:
+        _, height, width, _ = graph.tensors[node.inputs[0]].shape
+        centred = scratch.view("<i4").astype(np.int64) - quant_of(graph, node.inputs[0]).zero_point * height * width
+        return run_requantize(node.attributes.requantize, centred, quant_of(graph, node.outputs[0]))
+
     def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
         if node.attributes.counts_all:
             return super().run_row(node, graph, windows, y, x)

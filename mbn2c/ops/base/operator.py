@@ -87,6 +87,8 @@ class Operator:
     sums_channels         output channel c is a sum or mean of pixels of the inputs' channels c: scaling channel c of
                           all inputs by s, of either sign, scales the output's by s, and without pads a shift of
                           each input shifts the output by the shifts' sum
+    is_postprocessing     what it makes are no numbers with a scale but a task's records: it stands behind the exported
+                          model, and ONNX has no word for it
     """
 
     name: str
@@ -103,6 +105,7 @@ class Operator:
     carries_activation: bool = False
     moves_values: bool = False
     sums_channels: bool = False
+    is_postprocessing: bool = False
 
     # --- import ----------------------------------------------------------------------------------
 
@@ -322,6 +325,18 @@ class Operator:
             tight = replace(window, stride=(1, window.stride[1]), pad=(0, 0, 0, 0), dilation=(1, window.dilation[1]))
             node = replace(node, attributes=replace(node.attributes, window=tight))
         return self.run(node, graph, windows)[0, 0]
+
+    def collect(self, node: Node, graph: Graph, scratch: np.ndarray, pixels: Sequence[np.ndarray]) -> None:
+        """Add some pixels to what a kernel that accumulates keeps.
+
+        scratch  int8, as many bytes as the kernel asks for, zero before the first pixels; changed in place
+        pixels   int8 [columns, C], one per `activations`, in order from the first row on
+        """
+        raise AssertionError(f"{self.name} does not accumulate")
+
+    def collected(self, node: Node, graph: Graph, scratch: np.ndarray) -> np.ndarray:
+        """The one pixel that it makes when all are in: int8 [C]."""
+        raise AssertionError(f"{self.name} does not accumulate")
 
     def run_fast(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """`run` for a batch, which may differ where float32 rounds large sums: good for choosing weights only."""

@@ -1,0 +1,131 @@
+"""ssd_boxes: candidates of all levels of a detector -> the boxes that remain of them.
+
+inputs   for each level the records of `ssd_candidates`, [1, 1, 1, most * 10]
+output   [1, 1, 1, boxes * 12]: records of int16 x0, y0, x1, y1, label, score; a score of 0 where there is none
+source   none in ONNX: what comes behind the exported model; NonMaxSuppression of ONNX drops by the same rule
+
+`arithmetic` says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Packed, Params, ScalarKernel
+from mbn2c.ops.base.operator import QUANTIZED, Operator, Shape
+from mbn2c.ops.base.packing import INT32, INT32_ARRAY, integers
+from mbn2c.ops.ssd_boxes.arithmetic import (
+    BOX,
+    LONGEST,
+    ONE,
+    POWERS,
+    SsdBoxesAttributes,
+    SsdLevel,
+    boxes_to_bytes,
+    find_boxes,
+)
+from mbn2c.ops.ssd_candidates.records import RECORD
+
+MOST_LEVELS = 8
+PARAMS = Params(
+    "mbn_ssd_boxes_params",
+    (
+        *integers("levels"),
+        (INT32, "is_centred", "offsets are of centres and logarithms of sizes, not of corners"),
+        (INT32, "per_class", "only boxes of the same label drop each other"),
+        *integers("width", "height", "most", "boxes"),
+        (INT32, "iou_threshold", "of 65,536"),
+        (INT32_ARRAY, "order", "which offset belongs to x0, y0, x1, y1 or centre, width and height"),
+        (INT32_ARRAY, "level_facts", "records, width, anchors, step_x, step_y, zero_point, rank_step of each"),
+        (INT32_ARRAY, "anchors", "of each level's anchors four places and four steps, 16 bits behind the point"),
+        (INT32_ARRAY, "powers", "2 ** (i / 64), 15 bits behind the point"),
+    ),
+)
+
+
+class SsdBoxes(Operator):
+    """Decoding, and what overlaps a better box is dropped."""
+
+    name = "ssd_boxes"
+    stages = frozenset((QUANTIZED,))
+    attributes = SsdBoxesAttributes
+    is_postprocessing = True
+
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        a: SsdBoxesAttributes = node.attributes
+        fits = len(shapes) == len(a.levels) and all(
+            shape[:3] == (1, 1, 1) and shape[3] % RECORD.itemsize == 0 for shape in shapes
+        )
+        return (1, 1, 1, a.boxes * BOX.itemsize) if fits else None
+
+    def check_attributes(self, node: Node, graph: Graph) -> str:
+        a: SsdBoxesAttributes = node.attributes
+        if not 1 <= len(a.levels) <= MOST_LEVELS or sorted(a.order) != [0, 1, 2, 3]:
+            return f"{len(a.levels)} levels, offsets in the order {a.order}"
+        if min(a.most, a.boxes, a.height, a.width) < 1 or max(a.height, a.width) >= 2**11:
+            return f"{a.boxes} boxes of {a.most} candidates on {a.height}x{a.width} pixels"
+        return next((wrong for level in a.levels if (wrong := _wrong_with(a, level))), "")
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        return (ScalarKernel(self.name, PARAMS, _pack, headers=("scalar/mbn_ssd.h",)),)
+
+    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        a: SsdBoxesAttributes = node.attributes
+        found = [boxes_to_bytes(find_boxes(a, lists), a.boxes) for lists in zip(*inputs, strict=True)]
+        return np.stack(found)[:, None, None]
+
+
+def _wrong_with(a: SsdBoxesAttributes, level: SsdLevel) -> str:
+    """What could leave int32; "" if nothing can."""
+    if min(level.height, level.width) < 1 or not level.anchors or len(level.anchors) != len(level.offset_steps):
+        return f"a level of {level.height}x{level.width} with {len(level.anchors)} anchors"
+    if not -128 <= level.zero_point <= 127 or not 0 < level.rank_step < 2**22:
+        return f"zero point {level.zero_point}, rank step {level.rank_step}"
+    reach = max(abs(level.step_x) * level.width, abs(level.step_y) * level.height)
+    for anchor, steps in zip(level.anchors, level.offset_steps, strict=True):
+        if len(anchor) != 4 or len(steps) != 4:
+            return f"anchor {anchor}, steps {steps}"
+        if max(map(abs, anchor)) + 255 * max(map(abs, steps)) + reach >= LONGEST:
+            return f"anchor {anchor} with steps {steps}"
+        if a.is_centred and min(anchor[2:]) < 0:
+            return f"an anchor {anchor[2] / ONE} wide and {anchor[3] / ONE} high"
+    return ""
+
+
+def _pack(node: Node, graph: Graph) -> Packed:
+    a: SsdBoxesAttributes = node.attributes
+    counts = [graph.tensors[name].shape[3] // RECORD.itemsize for name in node.inputs]
+    arrays = {
+        "order": np.array(a.order, np.int32),
+        "level_facts": np.array(
+            [
+                (count, one.width, len(one.anchors), one.step_x, one.step_y, one.zero_point, one.rank_step)
+                for count, one in zip(counts, a.levels, strict=True)
+            ],
+            np.int32,
+        ).reshape(-1),
+        "anchors": np.array(
+            [
+                (*anchor, *steps)
+                for one in a.levels
+                for anchor, steps in zip(one.anchors, one.offset_steps, strict=True)
+            ],
+            np.int32,
+        ).reshape(-1),
+        "powers": np.array(POWERS, np.int32),
+    }
+    names: dict[str, int | str] = {name: name for name in arrays}
+    numbers = {
+        "levels": len(a.levels),
+        "is_centred": int(a.is_centred),
+        "per_class": int(a.per_class),
+        "width": a.width,
+        "height": a.height,
+        "most": a.most,
+        "boxes": a.boxes,
+        "iou_threshold": a.iou_threshold,
+    }
+    return Packed({**numbers, **names}, arrays)

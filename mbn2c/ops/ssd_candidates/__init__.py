@@ -1,0 +1,148 @@
+"""ssd_candidates: the best candidates among the anchors of one level of a detector, collected row by row.
+
+inputs   scores int8 [1, H, W, anchors * classes], offsets int8 [1, H, W, anchors * values]
+output   [1, 1, 1, most * 10]: records of `records`, the best first; a place is (y * W + x) * anchors + anchor
+source   none in ONNX: what comes behind the exported model; `tasks.detection` puts it behind the heads
+
+The rank of a candidate is an integer that grows with its score. With a sigmoid each class has one: its code minus the
+zero point. With a softmax over a background and one class it is the difference of their codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Packed, Params, ScalarKernel
+from mbn2c.ops.base.operator import QUANTIZED, Operator, Shape, quant_of
+from mbn2c.ops.base.packing import INT32, integers
+from mbn2c.ops.ssd_candidates.records import EMPTY_RANK, RECORD, as_bytes, best_of
+
+_COUNTERS = np.dtype([("places", "<i4"), ("count", "<i4")])
+PARAMS = Params(
+    "mbn_ssd_candidates_params",
+    (
+        *integers("anchors", "classes"),
+        (INT32, "background", "the class that is none, whose code is the other's zero; -1: there is none"),
+        (INT32, "zero_point", "of the scores, without a background"),
+        (INT32, "values", "of an anchor among the offsets; the first four count"),
+        (INT32, "threshold", "the least rank of a candidate"),
+        (INT32, "most", "candidates that are kept"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class SsdCandidatesAttributes:
+    """What lies in a pixel of scores and offsets, and what counts.
+
+    anchors     of a pixel
+    classes     scores of an anchor
+    background  the class that is none, of a softmax over two; -1: a sigmoid makes each class's score
+    values      of an anchor among the offsets, the four of its box first
+    threshold   the least rank of a candidate
+    most        candidates that are kept
+    """
+
+    anchors: int
+    classes: int
+    background: int
+    values: int
+    threshold: int
+    most: int
+
+
+class SsdCandidates(Operator):
+    """The best of a level."""
+
+    name = "ssd_candidates"
+    stages = frozenset((QUANTIZED,))
+    attributes = SsdCandidatesAttributes
+    is_postprocessing = True
+
+    def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        a: SsdCandidatesAttributes = node.attributes
+        if len(shapes) != 2 or shapes[0][:3] != shapes[1][:3]:
+            return None
+        fits = shapes[0][3] == a.anchors * a.classes and shapes[1][3] == a.anchors * a.values
+        places = shapes[0][1] * shapes[0][2] * a.anchors
+        return (1, 1, 1, a.most * RECORD.itemsize) if fits and places <= 2**16 else None
+
+    def check_attributes(self, node: Node, graph: Graph) -> str:
+        a: SsdCandidatesAttributes = node.attributes
+        is_softmax = a.background in (0, 1) and a.classes == 2
+        if min(a.anchors, a.classes, a.most) < 1 or a.classes > 2**15 or a.values < 4:
+            return f"{a.anchors} anchors of {a.classes} classes and {a.values} values"
+        if not (is_softmax or a.background == -1) or a.threshold <= EMPTY_RANK:
+            return f"background {a.background} of {a.classes} classes, threshold {a.threshold}"
+        return ""
+
+    def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
+        headers = ("scalar/mbn_ssd.h",)
+        return (
+            ScalarKernel(self.name, PARAMS, _pack, scratch_bytes=_scratch_bytes, accumulates=True, headers=headers),
+        )
+
+    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        found = [
+            as_bytes(
+                best_of(self._candidates(node, graph, scores, offsets, 0), node.attributes.most), node.attributes.most
+            )
+            for scores, offsets in zip(*inputs, strict=True)
+        ]
+        return np.stack(found)[:, None, None]
+
+    def collect(self, node: Node, graph: Graph, scratch: np.ndarray, pixels: Sequence[np.ndarray]) -> None:
+        counters, records = _parts(node, scratch)
+        scores, offsets = pixels
+        found = self._candidates(node, graph, scores, offsets, int(counters["places"][0]))
+        kept = best_of(np.concatenate([records[: counters["count"][0]], found]), node.attributes.most)
+        records[: len(kept)] = kept
+        counters["count"], counters["places"] = len(kept), counters["places"] + len(pixels[0]) * node.attributes.anchors
+
+    def collected(self, node: Node, graph: Graph, scratch: np.ndarray) -> np.ndarray:
+        counters, records = _parts(node, scratch)
+        return as_bytes(records[: counters["count"][0]], node.attributes.most)
+
+    def _candidates(self, node: Node, graph: Graph, scores: np.ndarray, offsets: np.ndarray, first: int) -> np.ndarray:
+        """RECORD [N], all that reach the threshold; first: the place of the first anchor of these pixels."""
+        a: SsdCandidatesAttributes = node.attributes
+        codes = scores.reshape(-1, a.classes).astype(np.int16)
+        if a.background < 0:
+            ranks = codes - quant_of(graph, node.inputs[0]).zero_point
+        else:
+            ranks = codes[:, 1 - a.background, None] - codes[:, a.background, None]
+        places, labels = np.nonzero(ranks >= a.threshold)
+        found = np.zeros(len(places), RECORD)
+        found["rank"], found["place"], found["label"] = ranks[places, labels], first + places, labels
+        found["offsets"] = offsets.reshape(-1, a.values)[places, :4]
+        return found
+
+
+def _parts(node: Node, scratch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The counters [1] and the records in scratch."""
+    end = _COUNTERS.itemsize + node.attributes.most * RECORD.itemsize
+    return scratch[: _COUNTERS.itemsize].view(_COUNTERS), scratch[_COUNTERS.itemsize : end].view(RECORD)
+
+
+def _scratch_bytes(node: Node, graph: Graph) -> int:
+    """Two counters and a heap of records, in whole words."""
+    return -(-(_COUNTERS.itemsize + node.attributes.most * RECORD.itemsize) // 4) * 4
+
+
+def _pack(node: Node, graph: Graph) -> Packed:
+    a: SsdCandidatesAttributes = node.attributes
+    return Packed(
+        {
+            "anchors": a.anchors,
+            "classes": a.classes,
+            "background": a.background,
+            "zero_point": quant_of(graph, node.inputs[0]).zero_point,
+            "values": a.values,
+            "threshold": a.threshold,
+            "most": a.most,
+        }
+    )

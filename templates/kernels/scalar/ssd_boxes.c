@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: 0BSD */
+/* Candidates of all levels of a detector -> boxes, in plain C99. Lengths have 16 bits behind the point and are pixels of
+ * the input, corners of boxes have 4. At most `most` candidates are decoded, each compared with at most `boxes` others. */
+#include "mbn_ssd.h"
+
+#include <stddef.h>
+
+#include "mbn_kernels.h"
+#include "mbn_math.h"
+
+#define MBN_MOST_LEVELS 8
+#define MBN_LEVEL_FACTS 7
+#define MBN_LONGEST ((int32_t)1 << 29)
+
+/* A found object, as it lies in the output. */
+typedef struct {
+    int16_t corners[4];
+    int16_t label;
+    int16_t score;
+} mbn_box;
+
+/* 2 ** (exponent / 65536) is this, with 15 bits behind the point, times 2 ** (exponent >> 16). */
+static int32_t mbn_mantissa(const int32_t *powers, int32_t exponent)
+{
+    const int32_t fraction = exponent & 0xFFFF, low = powers[fraction >> 10], high = powers[(fraction >> 10) + 1];
+    return low + (((high - low) * (fraction & 1023)) >> 10);
+}
+
+static int32_t mbn_times_power_of_2(const int32_t *powers, int32_t length, int32_t exponent)
+{
+    const int32_t right = 15 - (exponent >> 16);
+    if (right <= 0) {
+        return MBN_LONGEST;
+    }
+    const int64_t product = ((int64_t)length * mbn_mantissa(powers, exponent)) >> (right < 62 ? right : 62);
+    return product < MBN_LONGEST ? (int32_t)product : MBN_LONGEST;
+}
+
+/* 1 / (1 + 2 ** -(odds / 65536)) of 32768 */
+static int16_t mbn_score(const int32_t *powers, int32_t odds)
+{
+    const int32_t exponent = odds < 0 ? odds : -odds, right = -(exponent >> 16);
+    const uint32_t below = 32768u + (uint32_t)(mbn_mantissa(powers, exponent) >> (right < 31 ? right : 31));
+    int32_t score = (int32_t)(((1u << 30) + (below >> 1)) / below);
+    score = odds < 0 ? 32768 - score : score;
+    return (int16_t)(score < 1 ? 1 : score > 32767 ? 32767 : score);
+}
+
+static void mbn_decode(const mbn_ssd_boxes_params *p, const int32_t *facts, const int32_t *anchors,
+                       const mbn_candidate *candidate, int16_t *corners)
+{
+    const int32_t width = facts[1], count = facts[2], zero_point = facts[5];
+    const int32_t pixel = candidate->place / count;
+    const int32_t *const anchor = anchors + 8 * (candidate->place % count);
+    const int32_t shift[2] = {pixel % width * facts[3], pixel / width * facts[4]};
+    int32_t at[4];
+    for (int i = 0; i < 4; i++) {
+        at[i] = (candidate->offsets[p->order[i]] - zero_point) * anchor[4 + i];
+    }
+    if (p->is_centred) {
+        for (int i = 0; i < 2; i++) {
+            const int32_t centre = anchor[i] + shift[i] + at[i];
+            const int32_t half = mbn_times_power_of_2(p->powers, anchor[2 + i], at[2 + i]) >> 1;
+            at[i] = centre - half;
+            at[2 + i] = centre + half;
+        }
+    } else {
+        for (int i = 0; i < 4; i++) {
+            at[i] += anchor[i] + shift[i & 1];
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        const int32_t end = (i & 1 ? p->height : p->width) << 4, rounded = (at[i] + (1 << 11)) >> 12;
+        corners[i] = (int16_t)(rounded < 0 ? 0 : rounded > end ? end : rounded);
+    }
+}
+
+static uint32_t mbn_area(const int16_t *corners)
+{
+    return (uint32_t)(corners[2] - corners[0]) * (uint32_t)(corners[3] - corners[1]);
+}
+
+/* Whether intersection over union is more than threshold / 65536. */
+static int mbn_overlaps(const int16_t *a, const int16_t *b, int32_t threshold)
+{
+    const int32_t width = (a[2] < b[2] ? a[2] : b[2]) - (a[0] > b[0] ? a[0] : b[0]);
+    const int32_t height = (a[3] < b[3] ? a[3] : b[3]) - (a[1] > b[1] ? a[1] : b[1]);
+    if (width <= 0 || height <= 0) {
+        return 0;
+    }
+    const uint32_t shared = (uint32_t)width * (uint32_t)height;
+    return ((uint64_t)shared << 16) > (uint64_t)(uint32_t)threshold * (mbn_area(a) + mbn_area(b) - shared);
+}
+
+static int mbn_is_dropped(const mbn_ssd_boxes_params *p, const mbn_box *kept, int32_t count, const mbn_box *box)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if ((kept[i].label == box->label || !p->per_class) &&
+            mbn_overlaps(box->corners, kept[i].corners, p->iou_threshold)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void mbn_ssd_boxes_s8_scalar(const mbn_ssd_boxes_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                             void *scratch)
+{
+    mbn_box *const kept = (mbn_box *)(void *)out;
+    int32_t next[MBN_MOST_LEVELS] = {0}, found = 0;
+    (void)count;
+    (void)scratch;
+    for (int32_t seen = 0; seen < p->most && found < p->boxes; seen++) {
+        /* the best candidate that is left, of the first of several levels */
+        const int32_t *best_facts = NULL, *best_anchors = NULL, *anchors = p->anchors;
+        const mbn_candidate *best = NULL;
+        int32_t best_odds = 0, best_level = 0;
+        for (int32_t level = 0; level < p->levels; level++) {
+            const int32_t *const facts = p->level_facts + MBN_LEVEL_FACTS * level;
+            const mbn_candidate *const one = (const mbn_candidate *)(const void *)rows[level] + next[level];
+            if (next[level] < facts[0] && one->rank != MBN_NO_CANDIDATE) {
+                const int32_t odds = one->rank * facts[6];
+                if (best == NULL || odds > best_odds) {
+                    best = one;
+                    best_odds = odds;
+                    best_level = level;
+                    best_facts = facts;
+                    best_anchors = anchors;
+                }
+            }
+            anchors += 8 * facts[2];
+        }
+        if (best == NULL) {
+            break;
+        }
+        next[best_level]++;
+        mbn_box box;
+        mbn_decode(p, best_facts, best_anchors, best, box.corners);
+        box.label = (int16_t)best->label;
+        box.score = mbn_score(p->powers, best_odds);
+        const int is_empty = box.corners[0] >= box.corners[2] || box.corners[1] >= box.corners[3];
+        if (!is_empty && !mbn_is_dropped(p, kept, found, &box)) {
+            kept[found++] = box;
+        }
+    }
+    for (; found < p->boxes; found++) {
+        const mbn_box none = {{0, 0, 0, 0}, 0, 0};
+        kept[found] = none;
+    }
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: 0BSD */
+/* The best candidates of a level of a detector, in plain C99: a heap whose root is the worst one that is kept. A row
+ * costs a comparison for each score, and at most two swaps for each level of the heap where a candidate is kept. */
+#include "mbn_ssd.h"
+
+#include "mbn_kernels.h"
+#include "mbn_math.h"
+
+/* What lies in scratch; zero before the first row. */
+typedef struct {
+    int32_t places; /* anchors seen so far */
+    int32_t count;  /* candidates in the heap */
+    mbn_candidate heap[];
+} mbn_ssd_found;
+
+static int mbn_is_better(const mbn_candidate *a, const mbn_candidate *b)
+{
+    if (a->rank != b->rank) {
+        return a->rank > b->rank;
+    }
+    return a->place != b->place ? a->place < b->place : a->label < b->label;
+}
+
+/* Lets a candidate sink from a free place of the heap to where both below it are better. */
+static void mbn_sink(mbn_candidate *heap, int32_t count, int32_t at, const mbn_candidate *candidate)
+{
+    const mbn_candidate sinking = *candidate;
+    for (int32_t below = 2 * at + 1; below < count; below = 2 * at + 1) {
+        if (below + 1 < count && mbn_is_better(&heap[below], &heap[below + 1])) {
+            below++;
+        }
+        if (!mbn_is_better(&sinking, &heap[below])) {
+            break;
+        }
+        heap[at] = heap[below];
+        at = below;
+    }
+    heap[at] = sinking;
+}
+
+static void mbn_keep(mbn_ssd_found *found, int32_t most, const mbn_candidate *candidate)
+{
+    mbn_candidate *const heap = found->heap;
+    if (found->count == most) {
+        if (mbn_is_better(candidate, &heap[0])) {
+            mbn_sink(heap, most, 0, candidate);
+        }
+        return;
+    }
+    int32_t at = found->count++;
+    while (at > 0 && mbn_is_better(&heap[(at - 1) / 2], candidate)) {
+        heap[at] = heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    heap[at] = *candidate;
+}
+
+void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8_t *const *rows, int8_t *out,
+                                  int32_t count, void *scratch)
+{
+    mbn_ssd_found *const found = (mbn_ssd_found *)scratch;
+    const int8_t *scores = rows[0];
+    const int32_t anchors = count * p->anchors, classes = p->classes, values = p->values;
+    const int32_t labels = p->background < 0 ? classes : 1;
+    const int32_t object = p->background < 0 ? 0 : 1 - p->background;
+    /* Once the list is full, only what beats its worst rank can enter: of equal ranks the earlier place is better. */
+    int32_t least =
+        found->count == p->most && found->heap[0].rank >= p->threshold ? found->heap[0].rank + 1 : p->threshold;
+    (void)out;
+    for (int32_t i = 0; i < anchors; i++) {
+        const int32_t zero = p->background < 0 ? p->zero_point : scores[p->background];
+        for (int32_t label = 0; label < labels; label++) {
+            const int32_t rank = scores[object + label] - zero;
+            if (rank >= least) {
+                const int8_t *const offsets = rows[1] + i * values;
+                const mbn_candidate candidate = {(int16_t)rank,
+                                                 (uint16_t)(found->places + i),
+                                                 (uint16_t)label,
+                                                 {offsets[0], offsets[1], offsets[2], offsets[3]}};
+                mbn_keep(found, p->most, &candidate);
+                if (found->count == p->most) {
+                    least = found->heap[0].rank + 1;
+                }
+            }
+        }
+        scores += classes;
+    }
+    found->places += anchors;
+}
+
+/* Sorts the heap into `out`: the worst goes to the end, and so on. */
+void mbn_ssd_candidates_s8_scalar_finish(const mbn_ssd_candidates_params *p, int8_t *out, const void *scratch)
+{
+    const mbn_ssd_found *const found = (const mbn_ssd_found *)scratch;
+    mbn_candidate *const best = (mbn_candidate *)(void *)out;
+    for (int32_t i = 0; i < p->most; i++) {
+        const mbn_candidate none = {MBN_NO_CANDIDATE, 0, 0, {0, 0, 0, 0}};
+        best[i] = i < found->count ? found->heap[i] : none;
+    }
+    for (int32_t left = found->count - 1; left > 0; left--) {
+        const mbn_candidate last = best[left];
+        best[left] = best[0];
+        mbn_sink(best, left, 0, &last);
+    }
+}

@@ -1,0 +1,122 @@
+"""Detectors without a network before them: an int8 image whose channels are scores and offsets of every level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mbn2c.ir.check import check
+from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.ssd_boxes import SsdBoxesAttributes, SsdLevel
+from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes
+
+NHWC = (0, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Rows and columns of the image that the level has, and what its channels mean."""
+
+    height: int
+    width: int
+    candidates: SsdCandidatesAttributes
+    boxes: SsdLevel
+
+
+def detector(levels: Sequence[Level], boxes: SsdBoxesAttributes) -> Graph:
+    """The image has the largest level's size, and of each level some channels, which are cut to its size."""
+    a = [level.candidates for level in levels]
+    channels = [one.anchors * (one.classes + one.values) for one in a]
+    height, width = max(one.height for one in levels), max(one.width for one in levels)
+    tensors: dict[str, Tensor] = {}
+    nodes: list[Node] = []
+
+    def add(
+        name: str, shape: tuple[int, ...], op: str = "", inputs: tuple[str, ...] = (), attributes: object = None
+    ) -> str:
+        tensors[name] = Tensor(name, shape, "int8", quant=Quant(np.array([0.1], np.float32), 5))
+        if op:
+            nodes.append(Node(f"{name}_node", op, inputs, (name,), attributes))
+        return name
+
+    add("input", (1, height, width, sum(channels)))
+    lists, first = [], 0
+    for number, (level, one) in enumerate(zip(levels, a, strict=True)):
+        cut = add(
+            f"cut{number}",
+            (1, level.height, level.width, sum(channels)),
+            "crop2d",
+            ("input",),
+            OPERATORS["crop2d"].attributes((0, 0, height - level.height, width - level.width)),
+        )
+        parts = []
+        for what, count in (("scores", one.classes), ("offsets", one.values)):
+            chosen = tuple(range(first, first + one.anchors * count))
+            first += len(chosen)
+            attributes = OPERATORS["select_channels"].attributes(chosen)
+            shape = (1, level.height, level.width, len(chosen))
+            parts.append(add(f"{what}{number}", shape, "select_channels", (cut,), attributes))
+        shape = (1, 1, 1, one.most * 10)
+        lists.append(add(f"found{number}", shape, "ssd_candidates", tuple(parts), one))
+    attributes = replace(boxes, levels=tuple(level.boxes for level in levels))
+    add("boxes", (1, 1, 1, boxes.boxes * 12), "ssd_boxes", tuple(lists), attributes)
+    shapes = {name: tensors[name].shape for name in ("input", "boxes")}
+    ports = [Port(name, f"{name}_outside", shape, NHWC) for name, shape in shapes.items()]
+    graph = Graph("detector", tensors, tuple(nodes), (ports[0],), (ports[1],))
+    for node in nodes:
+        assert OPERATORS[node.op].check_attributes(node, graph) == ""
+    return check(graph, "quantized", OPERATORS)
+
+
+def random_detector(seed: int, side: int = 7, most: int = 12) -> Graph:
+    """One to three levels, of all kinds of heads."""
+    generator = np.random.default_rng(seed)
+    is_centred, per_class = bool(generator.integers(2)), bool(generator.integers(2))
+    background = int(generator.choice([-1, -1, 0, 1]))
+    values = int(generator.choice([4, 6]))
+    classes = 2 if background >= 0 else int(generator.integers(1, 4))
+    levels = []
+    for number in range(int(generator.integers(1, 4))):
+        height, width = (max(1, side >> number), max(1, (side + int(generator.integers(3))) >> number))
+        anchors = int(generator.integers(1, 4))
+        threshold = int(generator.integers(-255, 120))
+        kept = int(generator.integers(1, most + 1))
+        candidates = SsdCandidatesAttributes(anchors, classes, background, values, threshold, kept)
+        levels.append(Level(height, width, candidates, random_level(generator, height, width, anchors, is_centred)))
+    order = tuple(int(one) for one in generator.permutation(4))
+    extents = [int(one) for one in generator.integers(16, 200, 2)]
+    iou = int(generator.choice([0, 1 << 14, 1 << 15, 1 << 16]))
+    attributes = SsdBoxesAttributes(
+        (),
+        order,
+        is_centred,
+        extents[0],
+        extents[1],
+        int(generator.integers(1, 30)),
+        8,
+        iou,
+        per_class,  # type: ignore[arg-type]
+    )
+    return detector(levels, attributes)
+
+
+def random_level(generator: np.random.Generator, height: int, width: int, anchors: int, is_centred: bool) -> SsdLevel:
+    """Anchors of all sizes around a grid, some of them empty or far outside."""
+    step = 1 << int(generator.integers(16, 22))
+    places = generator.integers(-(1 << 22), 1 << 23, (anchors, 4))
+    if is_centred:
+        places[:, 2:] = np.abs(places[:, 2:])
+    steps = generator.integers(1 << 4, 1 << int(generator.integers(10, 21)), (anchors, 4))
+    return SsdLevel(
+        height,
+        width,
+        step,
+        step + 3,
+        int(generator.integers(-128, 128)),
+        int(generator.integers(1, 1 << int(generator.integers(8, 22)))),
+        tuple(tuple(int(one) for one in row) for row in places),
+        tuple(tuple(int(one) for one in row) for row in steps),
+    )
