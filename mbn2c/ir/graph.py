@@ -108,7 +108,7 @@ class Note:
     @property
     def is_of_file(self) -> bool:
         """Whether it says that the network is not quite what the file says: every user must see it."""
-        return self.kind in ("batch", "choice", "input", "opset")
+        return self.kind in ("batch", "choice", "input", "opset", "scale")
 
 
 @dataclass(frozen=True)

@@ -349,6 +349,60 @@ def test_a_scale_that_is_said_behind_an_operator_is_known_before_it(name: str, t
     counterparts(graph, import_prequantized_lowered(tmp_path / "net.int8.onnx").graph)
 
 
+BORDER = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}
+UNSAID = {
+    "function, sum": lambda net: net.then("HardSwish").then("AveragePool", **BORDER),
+    "function, resize": lambda net: net.then("HardSwish").then("Resize", "", net.weight([1.0, 1, 2, 2]), mode="linear"),
+    "function, function": lambda net: net.then("HardSwish").then("HardSwish"),
+    "sum, function, pixels moved, sum": lambda net: (
+        net.then("AveragePool", **BORDER)
+        .then("HardSwish")
+        .then("DepthToSpace", blocksize=2)
+        .then("AveragePool", **BORDER)
+    ),
+}
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("name", UNSAID)
+def test_what_no_scale_counts_for_comes_back(name: str, ends: bool, tmp_path: Path) -> None:
+    """Functions and integer sums that read each other: our own spelling says zero points, where they count."""
+    net = UNSAID[name](Net(opset=14).conv(3, 8))
+    if not ends:
+        net.conv(2 if "moved" in name else 8, 4, k=1)
+    (tmp_path / "net.onnx").write_bytes(net.model().SerializeToString())
+    graph = quantized(import_lowered(tmp_path / "net.onnx"))
+    model = onnx.load_model_from_string(to_onnx_int8(graph))
+    if ends:  # with the integers themselves, whose scale the file says nowhere
+        last = [model.graph.node.pop() for _ in range(2)]
+        assert [node.op_type for node in last] == ["Identity", "DequantizeLinear"]
+        model.graph.output[0].name = last[1].input[0]
+        model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.INT8
+    (tmp_path / "net.int8.onnx").write_bytes(model.SerializeToString())
+    back = import_prequantized_lowered(tmp_path / "net.int8.onnx").graph
+    assert [note.node for note in back.notes if note.kind == "scale"] == [port.outside for port in back.outputs] * ends
+    for values in int8_inputs(graph, 4):
+        found, expected = run_graph(back, {back.inputs[0].tensor: values}), run_graph(graph, {"x": values})
+        for one, other in zip(back.outputs, graph.outputs, strict=True):
+            assert np.array_equal(found[one.tensor], expected[other.tensor])
+
+
+def test_a_zero_point_that_no_reader_agrees_with_is_refused(tmp_path: Path) -> None:
+    net = Net(opset=14).conv(3, 8).then("HardSwish")
+    whole = net.x
+    pools = [net.node("AveragePool", whole, **BORDER) for _ in range(2)]
+    for pool in pools:
+        net.output(pool)
+    (tmp_path / "net.onnx").write_bytes(net.model().SerializeToString())
+    model = onnx.load_model_from_string(to_onnx_int8(quantized(import_lowered(tmp_path / "net.onnx"))))
+    one = next(node for node in model.graph.node if node.op_type == "ConvInteger")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(77, np.int8), "other"))
+    one.input[2] = "other"
+    (tmp_path / "net.int8.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="with zero point"):
+        import_prequantized_lowered(tmp_path / "net.int8.onnx")
+
+
 @pytest.mark.parametrize("constant", ["x_zero", "one", "row_matrix", "multiplier"])
 def test_a_sum_of_integers_that_is_not_ours_is_refused(constant: str, tmp_path: Path) -> None:
     model = onnx.load_from_string(to_onnx_int8(int8_network("resize2d linear, corners")))

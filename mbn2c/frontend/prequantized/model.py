@@ -204,7 +204,7 @@ def _finish(builder: PrequantizedBuilder, proto: GraphProto, name: str, entrance
         except LayoutError as error:
             raise ModelError(f"the output is {error}", where=f"output '{port.name}'", hint="end with classes") from None
     activations = [
-        replace(tensor, dtype="int8", quant=builder.quants.get(key))
+        replace(tensor, dtype="int8", quant=builder.quant_of(key))
         for key, tensor in builder.tensors.items()
         if tensor.data is None
     ]
@@ -213,6 +213,11 @@ def _finish(builder: PrequantizedBuilder, proto: GraphProto, name: str, entrance
     notes += [
         Note("float32", layer, "ONNX Runtime computes this layer in float32; so does mbn2c where a rounding is near")
         for layer in builder.float_layers
+    ]
+    notes += [
+        Note("scale", port.outside, "the file does not say what scale its int8 has; 1 is assumed")
+        for port in ports
+        if port.tensor not in builder.quants
     ]
     graph = Graph(name, {**builder.tensors, **{t.name: t for t in activations}}, (), (entrance,), tuple(ports))
     live = graph.rebuild(nodes=live_nodes(builder.nodes, ports), notes=notes)

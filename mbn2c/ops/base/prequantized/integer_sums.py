@@ -98,8 +98,6 @@ def _spell_end(graph: Graph, total: str, output: str, multiplier: np.ndarray) ->
 
 def begin_sum(call: PrequantizedCall, x: Value, finish: FinishSum) -> Value:
     """Note the first node of a sum; its Graph node is made when its QuantizeLinear comes."""
-    if x.tensor not in call.builder.quants:
-        raise call.refuse(f"{call.op} of a tensor whose scale nobody says is not supported")
     call.builder.sums[call.node.outputs[0]] = IntegerSum((call.node,), finish, call.meaning(0).unsigned)
     call.builder.meanings[call.node.outputs[0]] = Meaning(True)
     return x
@@ -138,9 +136,12 @@ def _end(call: PrequantizedCall) -> Value | Declined:
     x, kinds = call.value(index), tuple(step.op_type for step in sums.steps)
     # ONNX Runtime removes the subtraction of 0.
     is_known = kinds in (_CONVOLVED, _MULTIPLIED, (_MULTIPLIED[0], *_MULTIPLIED[2:]))
-    if not is_known or y_in_file.scale != 1 or _zero_point(call, sums.steps) != _zero_point_of(call, x):
+    zero_point = _zero_point(call, sums.steps) - (UNSIGNED_SHIFT if sums.unsigned else 0) if is_known else 0.5
+    if y_in_file.scale != 1 or zero_point != int(zero_point):
         raise call.refuse(f"{', '.join(kinds)} and QuantizeLinear with scale {y_in_file.scale:g} are not supported")
+    call.builder.set_zero_point(call, x.tensor, int(zero_point))
     made = sums.finish(call, x, sums.steps, y_in_file.quant.zero_point)
+    call.builder.set_zero_point(call, made.tensor, y_in_file.quant.zero_point)
     call.builder.meanings[call.node.outputs[0]] = Meaning(False, y_in_file.unsigned)
     call.builder.note_probe(call.node.outputs[0], made, y_in_file.unsigned)
     return made
@@ -151,11 +152,6 @@ def _zero_point(call: PrequantizedCall, steps: tuple[OnnxNode, ...]) -> float:
     if steps[0].op_type == "ConvInteger":
         return float(constant_of(call, steps[0], 2).reshape(-1)[0])
     return float(constant_of(call, steps[1], 1).reshape(-1)[0]) if steps[1].op_type == "Sub" else 0.0
-
-
-def _zero_point_of(call: PrequantizedCall, x: Value) -> float:
-    unsigned = call.builder.sums[call.node.inputs[0]].unsigned
-    return float(call.builder.quants[x.tensor].zero_point + (UNSIGNED_SHIFT if unsigned else 0))
 
 
 def constant_of(call: PrequantizedCall, step: OnnxNode, index: int) -> np.ndarray:

@@ -148,6 +148,7 @@ class PrequantizedBuilder(Builder):
     quants     of the Graph's activations, as far as known
     unfinished float layers that still wait for their QuantizeLinear, by output tensor
     sums       of integers, likewise, by ONNX name
+    zero_points of those of which only that is known so far: a sum of integers takes it off
     ties       of the Graph's activations: what must have the same quantization
     ends       ONNX names after which no layer comes, as `tails.ends_of`
     """
@@ -157,6 +158,7 @@ class PrequantizedBuilder(Builder):
     ends: Set[str] = frozenset()
     meanings: dict[str, Meaning] = field(default_factory=dict)
     quants: dict[str, Quant] = field(default_factory=dict)
+    zero_points: dict[str, int] = field(default_factory=dict)
     ties: dict[str, list[str]] = field(default_factory=dict)
     probes: dict[str, Probe] = field(default_factory=dict)
     unfinished: dict[str, Finish] = field(default_factory=dict)
@@ -187,10 +189,32 @@ class PrequantizedBuilder(Builder):
                 f"it was made with {known.scale[0]:.9g}, {known.zero_point}",
                 "quantize the model again: both ends of a tensor must agree",
             )
-
+        self.set_zero_point(call, tensor, known.zero_point)
         if is_news:
             for other in self.ties.get(tensor, ()):
                 self.set_quant(call, other, in_file)
+
+    def set_zero_point(self, call: OnnxCall, tensor: str, zero_point: int) -> None:
+        """Likewise, where the scale does not count.
+
+        zero_point  that int8 has
+        raises      ModelError if another one is known
+        """
+        is_news = tensor not in self.zero_points
+        known = self.quants[tensor].zero_point if tensor in self.quants else zero_point
+        if self.zero_points.setdefault(tensor, known) != zero_point or known != zero_point:
+            raise call.refuse(
+                f"{call.op} reads '{tensor}' with zero point {zero_point}; another reader or its maker has "
+                f"{self.zero_points[tensor] if known == zero_point else known}",
+                "quantize the model again: both ends of a tensor must agree",
+            )
+        if is_news:
+            for other in self.ties.get(tensor, ()):
+                self.set_zero_point(call, other, zero_point)
+
+    def quant_of(self, tensor: str) -> Quant:
+        """Any scale where nobody says one: then only functions and sums of integers make and read the tensor."""
+        return self.quants.get(tensor) or Quant(np.ones(1, np.float32), self.zero_points.get(tensor, 0))
 
     def tie(self, call: OnnxCall, one: str, other: str) -> None:
         """Two activations have the same quantization, as soon as anybody says one of them.
@@ -202,6 +226,8 @@ class PrequantizedBuilder(Builder):
         for known, unknown in ((one, other), (other, one)):
             if known in self.quants:
                 self.set_quant(call, unknown, FileQuant(self.quants[known], False))
+            elif known in self.zero_points:
+                self.set_zero_point(call, unknown, self.zero_points[known])
 
     def note_probe(self, name: str, value: Value, unsigned: bool) -> None:
         """Where ONNX Runtime's value of a tensor is found; the first place counts."""
