@@ -11,6 +11,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import isas_for, kernels_of_plan, packed_constants, select
+from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.streaming import OPTIMIZE, TradeOff, cheapest_within, choose, trade_offs
 from mbn2c.targets import Board, Core
@@ -50,7 +51,12 @@ class Limit:
 
 
 def choose_plan(
-    graph: Graph, core: Core, optimize: str, ram_limit: int | None = None, board: Board | None = None
+    graph: Graph,
+    core: Core,
+    optimize: str,
+    ram_limit: int | None = None,
+    board: Board | None = None,
+    known: Geometries | None = None,
 ) -> Choice:
     """Kernels and Plan of an int8 Graph for a core: what `optimize` asks for, or the cheapest that fits.
 
@@ -59,8 +65,10 @@ def choose_plan(
     ram_limit  bytes of RAM in all; the cheapest plan that keeps it is taken, whatever `optimize` says
     board      its RAM is a limit too, for a plan that does not fit it could not be linked; and so is its flash, as far
                as it is known before compilation
+    known      what plans of this Graph for other cores have worked out
     raises     FitError if no plan fits the RAM, with the smallest possible and the layer that makes it
     """
+    known = known or Geometries(graph)
     limits = _limits(graph, ram_limit, board)
     tightest = min(limits, key=lambda limit: limit.left_bytes, default=None)
     wish: Plan | None = None
@@ -68,7 +76,7 @@ def choose_plan(
     too_long: list[tuple[int, Choice]] = []
     for isas in dict.fromkeys(isas_for(core.isas, goal) for goal in (optimize, *_FALLBACKS)):
         kernels = {node.name: select(node, graph, isas) for node in graph.nodes}
-        curve = trade_offs(graph, kernels, ram_limit=tightest.left_bytes if tightest else None)
+        curve = trade_offs(graph, kernels, ram_limit=tightest.left_bytes if tightest else None, known=known)
         wanted = choose(curve, optimize).plan
         wish = wish or wanted
         plan: Plan | None = wanted

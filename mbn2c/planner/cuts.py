@@ -1,7 +1,7 @@
-"""Calls of a network -> how the rows of everything from some call on are cut into pieces, and what that costs.
+"""Calls of a network -> how the rows of everything from some call on are cut into pieces.
 
 A cut that begins at a call is the same for all segments that begin above it, unless one of its calls reads what is
-made between the two; so each is made and priced once.
+made between the two; so each is made once.
 """
 
 from __future__ import annotations
@@ -9,25 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from mbn2c.ir.graph import Graph
-from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call
 from mbn2c.planner.columns import Extent, Pieces, Strip, ancestors_of, cut_into_pieces
-from mbn2c.planner.cost import Surroundings, call_instructions
 
 
 @dataclass(frozen=True, eq=False)
 class CutCalls:
-    """All calls of a network from one on; those that make pieces, and what all of them cost.
+    """How the calls of a network from one on are cut.
 
-    strips        by name of the tensors that stream in pieces
-    roots         by step of each call that works in pieces the first step of the chain it belongs to
-    instructions  by step, where it is not what the call costs that makes whole rows
+    touched  those that make pieces, or read or write a strip
+    strips   by name of the tensors that stream in pieces
+    roots    by step of each call that works in pieces the first step of the chain it belongs to
     """
 
+    touched: tuple[Call, ...]
     strips: Mapping[str, Strip]
     roots: Mapping[int, int]
-    instructions: Mapping[int, float]
 
 
 class Cuts:
@@ -36,11 +33,8 @@ class Cuts:
     made  how many cuts were worked out
     """
 
-    def __init__(
-        self, graph: Graph, kernels: Mapping[str, Kernel], calls: Sequence[Call], extents: Mapping[str, Extent]
-    ) -> None:
-        self.graph, self.kernels, self.calls, self.extents = graph, kernels, calls, extents
-        self.whole = [call_instructions(call, Surroundings(graph, kernels, extents, {})) for call in calls]
+    def __init__(self, calls: Sequence[Call], extents: Mapping[str, Extent]) -> None:
+        self.calls, self.extents = calls, extents
         self.made = 0
         self._step = {call.write: call.step for call in calls}
         self._ancestors = ancestors_of(calls)
@@ -77,17 +71,16 @@ class Cuts:
         pieces = tuple((call.step, call.pieces) for call in calls if call.pieces)
         alike = (pieces, tuple(strips.items()))
         if alike not in self._alike:
-            self._alike[alike] = CutCalls(strips, _piece_roots(calls), self._instructions(calls, strips))
+            self._alike[alike] = CutCalls(_touched(calls, strips), strips, _piece_roots(calls))
         return self._alike[alike]
 
-    def _instructions(self, calls: Sequence[Call], strips: Mapping[str, Strip]) -> dict[int, float]:
-        around = Surroundings(self.graph, self.kernels, self.extents, strips)
-        touched = [
-            call
-            for call in calls
-            if call.pieces or call.write in strips or any(read.tensor in strips for read in call.reads)
-        ]
-        return {call.step: call_instructions(call, around) for call in touched}
+
+def _touched(calls: Sequence[Call], strips: Mapping[str, Strip]) -> tuple[Call, ...]:
+    return tuple(
+        call
+        for call in calls
+        if call.pieces or call.write in strips or any(read.tensor in strips for read in call.reads)
+    )
 
 
 def _piece_roots(calls: Sequence[Call]) -> dict[int, int]:

@@ -8,20 +8,18 @@ as if the whole row went through at once, which is never too little.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
 
+from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
-from mbn2c.ir.plan import Call, Rows
-from mbn2c.planner.columns import Extent, Pieces, Strip
-from mbn2c.planner.cuts import CutCalls, Cuts
-from mbn2c.planner.lifetimes import shared, slots_needed
-from mbn2c.planner.schedule import Pad, Schedule, extents_of, inner_tensors, make_call, pads_of
-from mbn2c.planner.timeline import CallRuns, Timeline, simulate
-from mbn2c.planner.views import Views, views_of
+from mbn2c.planner.columns import Pieces, Strip
+from mbn2c.planner.cost import Surroundings, call_instructions
+from mbn2c.planner.cuts import CutCalls
+from mbn2c.planner.geometry import Geometries, Geometry, Life, Suffix
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Segments:
 
 @dataclass(frozen=True)
 class Work:
-    """How often the expensive steps were done, for tests.
+    """How often the expensive steps were done, for tests; nothing that was known before counts.
 
     moments   runs of calls that were played
     cuts      ways to cut calls into pieces that were worked out
@@ -54,151 +52,107 @@ class Work:
 
 
 def measure_segments(
-    graph: Graph, kernels: Mapping[str, Kernel], scratch: Mapping[str, int], pieces: Sequence[Pieces]
+    graph: Graph,
+    kernels: Mapping[str, Kernel],
+    scratch: Mapping[str, int],
+    pieces: Sequence[Pieces],
+    known: Geometries | None = None,
 ) -> Segments:
-    """Peaks and costs of all segments; scratch: `schedule.scratch_sizes`."""
+    """Peaks and costs of all segments.
+
+    scratch  `schedule.scratch_sizes`
+    known    what other kernels for this Graph were measured with
+    """
     count = len(graph.nodes)
     peaks = np.full((count, count + 1, len(pieces)), np.inf)
     costs = np.full((count, count + 1, len(pieces)), np.inf)
-    network = _network(graph, kernels, scratch)
-    moments = measured = 0
+    if known is not None and known.graph is not graph:
+        raise InternalError("what is known is of another Graph", where=graph.name)
+    geometry = (known or Geometries(graph)).of(kernels)
+    played, cuts, measured = geometry.moments, geometry.cuts.made, 0
+    prices = _Prices(geometry, kernels)
     for first in range(count):
-        suffix = _Suffix(network, first)
-        for option, wanted in enumerate(pieces):
-            peaks[first, first + 1 :, option], costs[first, first + 1 :, option] = suffix.measure(wanted)
-        moments += len(suffix.ran)
-        measured += len(suffix.measured) * (count - first)
-    return Segments(tuple(pieces), peaks, costs, Work(moments, network.cuts.made, measured))
-
-
-@dataclass(frozen=True, eq=False)
-class _Network:
-    """What is the same for all segments.
-
-    calls        of the input and of all nodes; call i is step i, and runs node i - 1
-    maker        by tensor the number of the node that makes it, -1 for the input; of one that others lie in the first
-    last_reader  likewise of the last that reads it; the number of nodes if that is the caller
-    runs         what the calls do, as far as they were played
-    """
-
-    graph: Graph
-    kernels: Mapping[str, Kernel]
-    scratch: Mapping[str, int]
-    views: Views
-    pads: Mapping[str, Pad]
-    extents: Mapping[str, Extent]
-    calls: Sequence[Call]
-    cuts: Cuts
-    maker: Mapping[str, int]
-    last_reader: Mapping[str, int]
-    runs: dict[int, CallRuns]
-
-
-def _network(graph: Graph, kernels: Mapping[str, Kernel], scratch: Mapping[str, int]) -> _Network:
-    views = views_of(graph, kernels)
-    pads = pads_of(graph, views)
-    extents = extents_of(graph, pads)
-    calls = [Call(0, "", (), graph.inputs[0].tensor)]
-    calls += [make_call(step, node, graph, pads, kernels[node.name], views) for step, node in enumerate(graph.nodes, 1)]
-    numbers = {node.name: index for index, node in enumerate(graph.nodes)}
-    maker = {name: numbers[graph.producer[name].name] if name in graph.producer else -1 for name in pads}
-    last_reader = {name: max((numbers[reader.name] for reader in graph.consumers[name]), default=-1) for name in pads}
-    last_reader |= {port.tensor: len(graph.nodes) for port in graph.outputs}
-    for host, names in views.sharing().items():
-        maker[host] = min(maker[name] for name in names)
-        last_reader[host] = max(last_reader[name] for name in names)
-    cuts = Cuts(graph, kernels, calls, extents)
-    return _Network(graph, kernels, scratch, views, pads, extents, calls, cuts, maker, last_reader, {})
-
-
-class _Suffix:
-    """Everything from node `first` on as one loop over whole rows."""
-
-    def __init__(self, network: _Network, first: int) -> None:
-        self.network, self.first = network, first
-        self.first_step = first + 1 if first else 0
-        self.calls = network.calls[self.first_step :]
-        graph, views = network.graph, network.views
-        self.inner = inner_tensors(graph, [node.name for node in graph.nodes[first:]], views)
-        loops = (Rows(tuple(self.calls)),)
-        self.schedule = Schedule(graph, loops, network.pads, network.kernels, network.scratch, views=views)
-        timeline = simulate(self.schedule, network.runs)
-        self.timeline = shared(timeline, views.sharing())
-        self.ran = np.array(timeline.ran)
-        self.lives = _Lives(self.timeline, self.ran)
-        self.measured: dict[CutCalls, tuple[np.ndarray, np.ndarray]] = {}
-        hosts = {views.host(name) for name in network.pads}
-        # Tensors made above that are read here, or later: by the node that reads them for the last time.
-        self.waiting: dict[int, list[str]] = {}
-        for name in hosts if first else ():
-            if network.maker[name] < first <= network.last_reader[name]:
-                self.waiting.setdefault(network.last_reader[name], []).append(name)
-
-    def measure(self, wanted: Pieces) -> tuple[np.ndarray, np.ndarray]:
-        """Peak bytes and instructions of the segments that end after node first, first + 1, ..."""
+        suffix = geometry.suffix(first)
         # Narrow rows are cut in few ways, however wide the pieces shall be.
-        cut = self.network.cuts.cut(self.first_step, wanted, self.inner)
-        if cut not in self.measured:
-            self.measured[cut] = self._peaks(cut), self._instructions(cut)
-        return self.measured[cut]
+        found: dict[CutCalls, tuple[np.ndarray, np.ndarray]] = {}
+        for option, wanted in enumerate(pieces):
+            cut = geometry.cuts.cut(suffix.calls[0].step, wanted, suffix.inner)
+            if cut not in found:
+                found[cut] = _peaks(geometry, suffix, cut, scratch), prices.instructions(suffix, cut)
+            peaks[first, first + 1 :, option], costs[first, first + 1 :, option] = found[cut]
+        measured += len(found) * (count - first)
+    work = Work(geometry.moments - played, geometry.cuts.made - cuts, measured)
+    return Segments(tuple(pieces), peaks, costs, work)
 
-    def _instructions(self, cut: CutCalls) -> np.ndarray:
-        whole = self.network.cuts.whole
-        each = [cut.instructions.get(call.step, whole[call.step]) for call in self.calls]
-        return np.array(list(accumulate(each))[1 if self.first == 0 else 0 :])
 
-    def _peaks(self, cut: CutCalls) -> np.ndarray:
-        network = self.network
-        lives = self.lives.within(cut, self.calls)
-        # Changes of live bytes by moment; tensors that are still being read later grow, and give nothing back.
-        live = np.zeros(len(self.ran) + 2, np.int64)
-        growing: dict[str, int] = {}
-        ending: dict[int, list[str]] = {}
-        working = _Interval()
-        constant = sum(self._full_bytes(name) for names in self.waiting.values() for name in names)
-        peaks = []
-        for call in self.calls:
-            host = network.views.host(call.write)
-            if host not in growing and network.maker[host] >= self.first - (self.first == 0):
-                growing[host] = self.schedule.row_bytes(host)
-                np.add.at(live, lives[host].written, growing[host])
-                ending.setdefault(max(network.last_reader[host], call.step - 1), []).append(host)
-            if not call.node:
-                continue
-            scratch = network.scratch[call.node]
-            if scratch:
-                start, end = self.timeline.first_run[call.step], self.timeline.last_run[call.step] + 1
-                if call.accumulates:
-                    live[start] += scratch
-                    live[end] -= scratch
-                else:
-                    working.include(start, end, scratch)
-            number = call.step - 1
-            for name in ending.pop(number, ()):
-                np.add.at(live, lives[name].written, -growing[name])
-                self._add_inner(live, lives[name], name, cut.strips.get(name))
-            for name in self.waiting.get(number, ()):
-                constant -= self._full_bytes(name)
-                live[0] += self._full_bytes(name)
-                np.add.at(live, lives[name].last_read + 1, -self.schedule.row_bytes(name))
-            alive = np.cumsum(live)
-            most = int(alive.max())
-            if working.size_bytes:
-                most = max(most, int(alive[working.start : working.end].max()) + working.size_bytes)
-            peaks.append(constant + most)
-        return np.array(peaks, float)
+class _Prices:
+    """What calls cost with some kernels, in whole rows and in pieces."""
 
-    def _full_bytes(self, name: str) -> int:
-        return self.schedule.rows(name) * self.schedule.row_bytes(name)
+    def __init__(self, geometry: Geometry, kernels: Mapping[str, Kernel]) -> None:
+        self.geometry = geometry
+        self.whole = Surroundings(geometry.graph, kernels, geometry.extents, {})
+        self.of_whole = [call_instructions(call, self.whole) for call in geometry.calls]
+        self._of_cuts: dict[CutCalls, dict[int, float]] = {}
 
-    def _add_inner(self, live: np.ndarray, life: _Life, name: str, strip: Strip | None) -> None:
-        row_bytes = self.schedule.row_bytes(name)
-        if strip is None:
-            size = life.slots * row_bytes
-        else:
-            size = strip.slots * row_bytes + strip.columns * self.schedule.pixel_bytes(name)
-        live[life.birth] += size
-        live[life.death + 1] -= size
+    def instructions(self, suffix: Suffix, cut: CutCalls) -> np.ndarray:
+        """Of the segments that end after each node of the suffix."""
+        if cut not in self._of_cuts:
+            around = replace(self.whole, strips=cut.strips)
+            self._of_cuts[cut] = {call.step: call_instructions(call, around) for call in cut.touched}
+        of_cut = self._of_cuts[cut]
+        each = [of_cut.get(call.step, self.of_whole[call.step]) for call in suffix.calls]
+        return np.array(list(accumulate(each))[1 if suffix.first == 0 else 0 :])
+
+
+def _peaks(geometry: Geometry, suffix: Suffix, cut: CutCalls, scratch: Mapping[str, int]) -> np.ndarray:
+    """Peak bytes of the segments that end after each node of the suffix."""
+    lives, timeline = suffix.lives.within(cut, suffix.calls), suffix.timeline
+    # Changes of live bytes by moment; tensors that are still being read later grow, and give nothing back.
+    live = np.zeros(len(timeline.ran) + 2, np.int64)
+    growing: dict[str, int] = {}
+    ending: dict[int, list[str]] = {}
+    working = _Interval()
+    constant = sum(geometry.full_bytes[name] for names in suffix.waiting.values() for name in names)
+    peaks = []
+    for call in suffix.calls:
+        host = geometry.views.host(call.write)
+        if host not in growing and geometry.maker[host] >= suffix.first - (suffix.first == 0):
+            growing[host] = geometry.row_bytes[host]
+            np.add.at(live, lives[host].written, growing[host])
+            ending.setdefault(max(geometry.last_reader[host], call.step - 1), []).append(host)
+        if not call.node:
+            continue
+        if scratch[call.node]:
+            start, end = timeline.first_run[call.step], timeline.last_run[call.step] + 1
+            if call.accumulates:
+                live[start] += scratch[call.node]
+                live[end] -= scratch[call.node]
+            else:
+                working.include(start, end, scratch[call.node])
+        number = call.step - 1
+        for name in ending.pop(number, ()):
+            life = lives[name]
+            size_bytes = _inner_bytes(geometry, life, name, cut.strips.get(name))
+            np.add.at(live, life.written, -growing[name])
+            live[life.birth] += size_bytes
+            live[life.death + 1] -= size_bytes
+        for name in suffix.waiting.get(number, ()):
+            constant -= geometry.full_bytes[name]
+            live[0] += geometry.full_bytes[name]
+            np.add.at(live, lives[name].last_read + 1, -geometry.row_bytes[name])
+        alive = np.cumsum(live)
+        most = int(alive.max())
+        if working.size_bytes:
+            most = max(most, int(alive[working.start : working.end].max()) + working.size_bytes)
+        peaks.append(constant + most)
+    return np.array(peaks, float)
+
+
+def _inner_bytes(geometry: Geometry, life: Life, name: str, strip: Strip | None) -> int:
+    """Of a tensor that is made and read for the last time in one segment."""
+    if strip is None:
+        return life.slots * geometry.row_bytes[name]
+    return strip.slots * geometry.row_bytes[name] + strip.columns * geometry.schedule.pixel_bytes(name)
 
 
 @dataclass(eq=False)
@@ -213,62 +167,3 @@ class _Interval:
         """Add a call."""
         self.start, self.end = min(self.start, start), max(self.end, end)
         self.size_bytes = max(self.size_bytes, size_bytes)
-
-
-class _Life:
-    """Moments by row of one tensor."""
-
-    def __init__(self, written: np.ndarray, last_read: np.ndarray) -> None:
-        self.written, self.last_read = written, last_read
-        self.birth, self.death = int(written.min()), int(last_read.max())
-        self.slots = slots_needed(written, last_read)
-
-
-class _Lives:
-    """Written and last read, stretched to whole rounds for calls that work in pieces.
-
-    A piece of a row goes through all pieced calls before the next one starts. So rows they read last until the next
-    run of a call at or above the first pieced one, and rows they write begin with its run before.
-    """
-
-    def __init__(self, timeline: Timeline, ran: np.ndarray) -> None:
-        self.timeline, self.ran = timeline, ran
-        self._rounds: dict[int, np.ndarray] = {}
-        # By tensor, the root of the call that writes it, and step and root of each that reads it in pieces.
-        self._lives: dict[tuple[str, int, tuple[tuple[int, int], ...]], _Life] = {}
-
-    def within(self, cut: CutCalls, calls: Sequence[Call]) -> dict[str, _Life]:
-        """Of all tensors, as they live with a cut."""
-        writers: dict[str, int] = {}
-        readers: dict[str, tuple[tuple[int, int], ...]] = {}
-        for call in calls:
-            root = cut.roots.get(call.step)
-            if root is not None:
-                writers[call.write] = root
-                for read in call.reads:
-                    readers[read.tensor] = (*readers.get(read.tensor, ()), (call.step, root))
-        return {name: self._life(name, writers.get(name, -1), readers.get(name, ())) for name in self.timeline.written}
-
-    def _life(self, name: str, writer: int, readers: tuple[tuple[int, int], ...]) -> _Life:
-        key = (name, writer, readers)
-        if key not in self._lives:
-            written, last = self.timeline.written[name], self.timeline.last_read[name]
-            if writer >= 0:
-                starts = self._starts(writer)
-                written = starts[np.maximum(np.searchsorted(starts, written, side="right") - 1, 0)]
-            for step, root in readers:
-                last = self._until_next_round(last, step, self._starts(root))
-            self._lives[key] = _Life(written, last)
-        return self._lives[key]
-
-    def _until_next_round(self, last: np.ndarray, step: int, starts: np.ndarray) -> np.ndarray:
-        ran = self.ran
-        ends = np.append(starts[1:] - 1, len(ran) - 1)
-        mine = (ran[np.minimum(last, len(ran) - 1)] == step) & (last < len(ran))
-        position = np.maximum(np.searchsorted(starts, last, side="right") - 1, 0)
-        return np.where(mine, np.maximum(ends[position], last), last)
-
-    def _starts(self, root: int) -> np.ndarray:
-        if root not in self._rounds:
-            self._rounds[root] = np.flatnonzero(self.ran <= root)
-        return self._rounds[root]

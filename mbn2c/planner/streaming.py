@@ -18,6 +18,7 @@ from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
 from mbn2c.planner.columns import Pieces
 from mbn2c.planner.cost import plan_instructions
+from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.schedule import make_schedule, scratch_sizes
@@ -66,12 +67,15 @@ class Way:
     instructions: float
 
 
-def trade_offs(graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | None = None) -> list[TradeOff]:
+def trade_offs(
+    graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | None = None, known: Geometries | None = None
+) -> list[TradeOff]:
     """The curve from minimum RAM to fewest instructions, and the plan layer by layer at its end for comparison.
 
     ram_limit  bytes of arena near which plans are looked for most closely
+    known      what plans of this Graph with other kernels have worked out
     """
-    search = Search(graph, kernels)
+    search = Search(graph, kernels, known=known)
     curve = _without_worse(search.trade_off(way) for way in _chosen(search.front(), ram_limit))
     layerwise = plan_layerwise(graph, kernels, search.scratch)
     return [*curve, TradeOff(layerwise, plan_instructions(layerwise, kernels))]
@@ -129,10 +133,16 @@ def _without_worse(points: Iterable[TradeOff]) -> list[TradeOff]:
 class Search:
     """Ways through one network."""
 
-    def __init__(self, graph: Graph, kernels: Mapping[str, Kernel], pieces: Sequence[Pieces] = PIECES) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        kernels: Mapping[str, Kernel],
+        pieces: Sequence[Pieces] = PIECES,
+        known: Geometries | None = None,
+    ) -> None:
         self.graph, self.kernels = graph, kernels
         self.scratch = scratch_sizes(graph, kernels)
-        self.segments: Segments = measure_segments(graph, kernels, self.scratch, pieces)
+        self.segments: Segments = measure_segments(graph, kernels, self.scratch, pieces, known)
         self.count = len(graph.nodes)
         self.least_bytes = self._least_peak(self.segments.peak_bytes.min(axis=2))
         self.costs = self._costs()

@@ -9,8 +9,10 @@ from mobilenets import mobilenet_v3_small
 from models import RELU6, Builder, same_window, tiny_mobilenet_v2, tiny_two_outputs
 from networks import kernels_of, quantized
 
+from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph
 from mbn2c.planner import timeline
+from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.schedule import scratch_sizes
 from mbn2c.planner.segments import measure_segments
 from mbn2c.planner.streaming import PIECES
@@ -62,3 +64,18 @@ def test_cuts_that_are_shared_measure_the_same(make: Callable[[], Graph]) -> Non
         alone = measure_segments(graph, kernels, scratch, [pieces])
         assert (alone.peak_bytes[:, :, 0] == together.peak_bytes[:, :, number]).all(), pieces
         assert (alone.instructions[:, :, 0] == together.instructions[:, :, number]).all(), pieces
+
+
+def test_what_cores_have_in_common_is_worked_out_once() -> None:
+    graph = quantized(tiny_mobilenet_v2(24, 8))
+    known = Geometries(graph)
+    for number, isas in enumerate((("scalar",), ("armv7m", "scalar"), ("arm_dsp", "scalar"))):
+        kernels = kernels_of(graph, isas)
+        scratch = scratch_sizes(graph, kernels)
+        alone = measure_segments(graph, kernels, scratch, PIECES)
+        found = measure_segments(graph, kernels, scratch, PIECES, known)
+        assert (found.peak_bytes == alone.peak_bytes).all()
+        assert (found.instructions == alone.instructions).all()
+        assert (found.work.moments, found.work.cuts) == ((0, 0) if number else (alone.work.moments, alone.work.cuts))
+    with pytest.raises(InternalError, match="another Graph"):
+        measure_segments(quantized(tiny_two_outputs()), {}, {}, PIECES, known)

@@ -18,6 +18,7 @@ from mbn2c.network.inputs import input_spec
 from mbn2c.network.network import import_lowered, import_prequantized_lowered
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import choose_plan
+from mbn2c.planner.geometry import Geometries
 from mbn2c.printable import printable
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
@@ -131,12 +132,13 @@ def _quantized(graph: Graph) -> Graph:
 
 def _targets(quantized: Graph) -> tuple[InspectedTarget, ...]:
     """One plan for all cores that run the same kernels: planning takes nearly all of the time."""
+    known = Geometries(quantized)
     sizes: dict[Kernels, tuple[Plan, int]] = {}
     rows = []
     for core in all_cores():
         kernels = _kernels(quantized, core)
         if kernels not in sizes:
-            choice = choose_plan(quantized, core, _GOAL)
+            choice = choose_plan(quantized, core, _GOAL, known=known)
             constants = [choice.kernels[node.name].pack(node, quantized).size_bytes for node in quantized.nodes]
             sizes[kernels] = (choice.plan, sum(constants))
         plan, flash = sizes[kernels]
