@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,11 @@ from shared import SHARED, shared
 from mbn2c.commands.build import BuildOptions
 from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import Mbn2cError, ModelError
+from mbn2c.ir.graph import Graph
+from mbn2c.ir.kernel import Kernel
 from mbn2c.network.network import RANDOM
+from mbn2c.planner import choice, streaming
+from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.targets import load_core
 
 # What a file that does not compile is refused with.
@@ -28,8 +33,20 @@ def options_for(model: Path) -> BuildOptions:
     return BuildOptions(model=model, core=load_core("host"), calib=RANDOM, name="net")
 
 
+def layer_by_layer(
+    graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | None = None
+) -> list[streaming.TradeOff]:
+    """Instead of `trade_offs`: exporters differ in what is imported, and the search takes longer than all else."""
+    return [streaming.TradeOff(plan_layerwise(graph, kernels), 1.0)]
+
+
+@pytest.mark.parametrize("is_searched", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "searched"])
 @pytest.mark.parametrize("name", FILES)
-def test_exporter_file_is_bit_exact_or_refused(name: str, tmp_path: Path) -> None:
+def test_exporter_file_is_bit_exact_or_refused(
+    name: str, is_searched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not is_searched:
+        monkeypatch.setattr(choice, "trade_offs", layer_by_layer)
     model = shared(f"models/exporters/{name}.onnx")
     if name in REFUSED:
         with pytest.raises(ModelError, match=REFUSED[name]) as raised:

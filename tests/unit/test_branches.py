@@ -28,6 +28,7 @@ def check_plan(plan: Plan) -> None:
     assert first_difference(run_graph(plan.graph, inputs), run_plan(plan, inputs)) == "", print_plan(plan)
 
 
+@settings(max_examples=25)
 @given(branchy_networks(), cut_lists, piece_lists)
 def test_random_branches(graph: Graph, cuts: list[bool], pieces: list[int]) -> None:
     check_plan(plan_with_cuts(graph, cuts))
