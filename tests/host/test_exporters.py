@@ -40,7 +40,7 @@ def layer_by_layer(
     return [streaming.TradeOff(plan_layerwise(graph, kernels), 1.0)]
 
 
-@pytest.mark.parametrize("is_searched", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "searched"])
+@pytest.mark.parametrize("is_searched", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["layers", "searched"])
 @pytest.mark.parametrize("name", FILES)
 def test_exporter_file_is_bit_exact_or_refused(
     name: str, is_searched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,9 @@ from mbn2c.resources.folders import templates
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 # Warnings are another test's business. Not -O1: with sanitizers it takes twice as long to compile, and takes away
 # some of what they look for.
-SANITIZE = ("-O0", "-w", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZE_ANY = ("-O0", "-w", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+# gcc calls a function for each check of an address; a third less to compile than the check in place.
+SANITIZE = (*SANITIZE_ANY, "--param=asan-instrumentation-with-call-threshold=0")
 Tensors = dict[str, np.ndarray]
 
 
