@@ -17,8 +17,8 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node, Tensor
 from mbn2c.ops import operator_of
 from mbn2c.quantize.calibrate import Observed
+from mbn2c.quantize.scheme import rounding_noise, step_of
 
-_LEVELS = 255
 _TABLE_BYTES = 256
 # All tables of a network: 16 channels of the first layer at least, and so much per byte of weights.
 _LEAST_BYTES, _PART_OF_WEIGHTS = 16 * 1024, 1 / 32
@@ -66,5 +66,4 @@ def _chosen(graph: Graph, observed: Mapping[str, Observed], gains: Mapping[str, 
 
 def _noise(seen: Observed, gain: np.ndarray) -> float:
     """What rounding an activation to int8 costs at the outputs."""
-    step = (max(seen.high, 0.0) - min(seen.low, 0.0)) / _LEVELS
-    return float(step**2 / 12 * gain.sum())
+    return rounding_noise(step_of(seen.low, seen.high)) * float(gain.sum())

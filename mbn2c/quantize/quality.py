@@ -7,6 +7,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph
 from mbn2c.ops import weighted_of
 from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.quantize.scheme import rounding_noise
 from mbn2c.quantize.sensitivity import noise_gains
 
 
@@ -42,9 +43,8 @@ def activation_shares(graph: Graph, int8_graph: Graph, images: np.ndarray) -> di
 
     images   float32 [N, H, W, C], as the network sees them
     """
-    # Rounding to a step is off by a twelfth of its square in the mean.
     noise = {
-        name: float(scale_of(quant_of(int8_graph, name))) ** 2 / 12 * float(gain.sum())
+        name: rounding_noise(float(scale_of(quant_of(int8_graph, name)))) * float(gain.sum())
         for name, gain in noise_gains(graph, images).items()
     }
     total = sum(noise.values())

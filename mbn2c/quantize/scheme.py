@@ -11,6 +11,18 @@ from mbn2c.ir.graph import Quant
 from mbn2c.numerics import INT8_MAX, INT8_MIN, INT16_MAX
 
 _LEVELS = INT8_MAX - INT8_MIN
+# Finer ones are those of a range without extent.
+_SMALLEST_STEP = 1e-30 / _LEVELS
+
+
+def step_of(low: float, high: float) -> float:
+    """Between two int8 values, if 256 of them cover [low, high] and 0."""
+    return (max(high, 0.0) - min(low, 0.0)) / _LEVELS
+
+
+def rounding_noise(step: float) -> float:
+    """The mean square of what rounding to a step is off by."""
+    return step**2 / 12
 
 
 def activation_quant(low: float, high: float) -> Quant:
@@ -18,10 +30,8 @@ def activation_quant(low: float, high: float) -> Quant:
 
     A range without extent (a tensor that is always 0) gets scale 1/255: any scale is exact for it.
     """
-    low, high = min(low, 0.0), max(high, 0.0)
-    if high - low < 1e-30:
-        high = low + 1.0
-    return quant_with_scale(np.float32((high - low) / _LEVELS), low)
+    step = step_of(low, high)
+    return quant_with_scale(np.float32(step if step > _SMALLEST_STEP else 1 / _LEVELS), low)
 
 
 def quant_with_scale(scale: np.float32, low: float) -> Quant:
