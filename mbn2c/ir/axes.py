@@ -117,19 +117,23 @@ def reshaped(value: Value, shape: tuple[int, ...], extents: Sequence[int]) -> Va
     return made
 
 
-def blocks_of(value: Value) -> tuple[int, bool] | None:
+def blocks_of(value: Value) -> tuple[tuple[int, int], bool] | None:
     """Of a value whose rows and columns run over a factor of the channels each, as the last Reshape of a pixel shuffle
-    makes it: the extent of these factors, and whether the channels that remain are the outermost factor. Else None.
+    makes it: the extents of these factors, and whether the channels that remain are the outermost factor. Else None.
     """
-    found = {group for group in value.groups if group}
-    for outermost in (1, 0):
-        rows = CHANNEL + outermost
-        # Where one channel remains, it is no factor.
-        rest = {(CHANNEL if outermost else CHANNEL + 2,)} if len(value.factors) == 3 else set()
-        if found == {(HEIGHT, rows), (WIDTH, rows + 1), *rest} and len(value.factors) == 2 + len(rest):
-            block, columns = value.factors[outermost : outermost + 2]
-            return (block, bool(outermost)) if block == columns else None
-    return None
+    of_pixels = {group[0]: group[1:] for group in value.groups if group and group[0] < CHANNEL}
+    others = [group for group in value.groups if group and group[0] >= CHANNEL]
+    inner = [*of_pixels.get(HEIGHT, ()), *of_pixels.get(WIDTH, ())]
+    is_outermost = others == [(CHANNEL,)]
+    # Where one channel remains, or a pixel stays one high or wide, there is no factor for it.
+    first = CHANNEL + is_outermost
+    is_known = len(others) <= 1 and len(value.factors) == len(inner) + len(others)
+    if not inner or not is_known or inner != list(range(first, first + len(inner))):
+        return None
+    rows, columns = (
+        value.factors[of_pixels[axis][0] - CHANNEL] if of_pixels.get(axis) else 1 for axis in (HEIGHT, WIDTH)
+    )
+    return (rows, columns), is_outermost
 
 
 def unblocked(value: Value, tensor: str) -> Value:

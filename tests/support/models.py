@@ -117,7 +117,7 @@ class Builder:
         _, height, width, _ = self.tensors[x].shape
         _, wanted_height, wanted_width, _ = self.tensors[like].shape
         crop = (1, 1, 2 * height - wanted_height - 1, 2 * width - wanted_width - 1)
-        return self._append("depth_to_space", (x,), DepthToSpaceAttributes(2, crop))
+        return self._append("depth_to_space", (x,), DepthToSpaceAttributes((2, 2), crop))
 
     def clamp(self, x: str, activation: Activation) -> str:
         return self._append("clamp", (x,), ClampAttributes(activation))

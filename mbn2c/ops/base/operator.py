@@ -127,11 +127,13 @@ class Operator:
         """
         return None
 
-    def import_blocks(self, call: OnnxCall, value: Value, block: int, is_channels_first: bool) -> Value | None:
+    def import_blocks(
+        self, call: OnnxCall, value: Value, block: tuple[int, int], is_channels_first: bool
+    ) -> Value | None:
         """What layout operators of a file make of channels that they cut and put among rows and columns.
 
         value              its rows and columns run over a factor of the channels each (`ir.axes.blocks_of`)
-        block              extent of these factors
+        block              extents of these factors
         is_channels_first  whether the channels that remain were outermost
         returns            None if another operator makes it
         """

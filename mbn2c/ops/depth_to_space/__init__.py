@@ -1,7 +1,7 @@
 """depth_to_space: the channels of a pixel become a block of pixels with fewer channels; the border may be cropped.
 
-input    x [1, H, W, C * block * block]
-output   [1, H * block - top - bottom, W * block - left - right, C]
+input    x [1, H, W, C * pixels of the block]
+output   [1, H * rows of the block - top - bottom, W * columns of the block - left - right, C]
 source   ONNX operator DepthToSpace, also spelt as Reshape, Transpose, Reshape, and a Slice over height and width behind
          it. ConvTranspose is a convolution that
          makes all pixels of a block as channels, and this
@@ -35,7 +35,7 @@ PARAMS = Params(
         (INT32, "channels", "of the output"),
         (INT32, "in_bytes", "from an input pixel to the next"),
         (INT32, "out_bytes", "from an output pixel to the next"),
-        *integers("block", "top", "left"),
+        *integers("block_height", "block_width", "top", "left"),
         (INT32, "part_step", "from the first channel of a pixel of the block to that of the next one"),
         (INT32, "channel_step", "from a channel to the next one of the same pixel"),
         (INT8_ARRAY, "table", "what each value becomes, for -128 first; 0: it stays itself"),
@@ -46,12 +46,13 @@ PARAMS = Params(
 def _pack(node: Node, graph: Graph) -> Packed:
     attributes, x, output = node.attributes, node.inputs[0], node.outputs[0]
     channels = graph.tensors[output].shape[3]
-    steps = (1, attributes.block**2) if attributes.is_channels_first else (channels, 1)
+    steps = (1, attributes.parts) if attributes.is_channels_first else (channels, 1)
     fields: dict[str, int | str | PixelStride] = {
         "channels": channels,
         "in_bytes": PixelStride(x),
         "out_bytes": PixelStride(output),
-        "block": attributes.block,
+        "block_height": attributes.block[0],
+        "block_width": attributes.block[1],
         "top": attributes.crop[0],
         "left": attributes.crop[1],
         "part_step": steps[0],
@@ -74,25 +75,26 @@ class DepthToSpace(Operator):
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
         return prequantized_imports()
 
-    def import_blocks(self, call: OnnxCall, value: Value, block: int, is_channels_first: bool) -> Value:
+    def import_blocks(self, call: OnnxCall, value: Value, block: tuple[int, int], is_channels_first: bool) -> Value:
         return import_blocks(call, value, block, is_channels_first)
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
-        block, (top, left, bottom, right) = node.attributes.block, node.attributes.crop
-        _, height, width, channels = shapes[0]
-        shape = (1, height * block - top - bottom, width * block - left - right, channels // block**2)
-        fits = len(shapes) == 1 and block >= 2 and channels % block**2 == 0 and min(node.attributes.crop) >= 0
+        (rows, columns), (top, left, bottom, right) = node.attributes.block, node.attributes.crop
+        (_, height, width, channels), parts = shapes[0], node.attributes.parts
+        shape = (1, height * rows - top - bottom, width * columns - left - right, channels // parts)
+        is_block = min(rows, columns) >= 1 and parts >= 2 and channels % parts == 0
+        fits = len(shapes) == 1 and is_block and min(node.attributes.crop) >= 0
         return shape if fits and min(shape) >= 1 else None
 
     def row_maps(self, node: Node, graph: Graph, number: int) -> tuple[RowMap, RowMap]:
         """A row is made of a whole row."""
-        rows = RowMap(denominator=node.attributes.block, phase=node.attributes.crop[0])
+        rows = RowMap(denominator=node.attributes.block[0], phase=node.attributes.crop[0])
         return rows, RowMap(graph.tensors[node.inputs[0]].shape[2], 0)
 
     def needs(self, node: Node, graph: Graph, number: int, axis: int, position: int) -> tuple[int, ...]:
         if axis:
             return tuple(range(graph.tensors[node.inputs[0]].shape[2]))
-        return ((position + node.attributes.crop[0]) // node.attributes.block,)
+        return ((position + node.attributes.crop[0]) // node.attributes.block[0],)
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
         return "" if is_table(node.attributes.table) else "the table does not map int8 to int8"
@@ -102,10 +104,12 @@ class DepthToSpace(Operator):
             return Case((x,), DepthToSpaceAttributes(*how))  # type: ignore[arg-type]
 
         return {
-            "2x2": case((1, 3, 4, 12), 2),
-            "2x2, channels first": case((1, 3, 4, 12), 2, (0, 0, 0, 0), True),
-            "3x3, cropped": case((1, 3, 3, 18), 3, (1, 2, 0, 1)),
-            "2x2, cropped, channels first": case((1, 4, 3, 8), 2, (1, 1, 1, 0), True),
+            "2x2": case((1, 3, 4, 12), (2, 2)),
+            "2x2, channels first": case((1, 3, 4, 12), (2, 2), (0, 0, 0, 0), True),
+            "3x3, cropped": case((1, 3, 3, 18), (3, 3), (1, 2, 0, 1)),
+            "2x2, cropped, channels first": case((1, 4, 3, 8), (2, 2), (1, 1, 1, 0), True),
+            "3x2": case((1, 2, 3, 12), (3, 2)),
+            "1x3, cropped, channels first": case((1, 4, 3, 6), (1, 3), (1, 2, 0, 1), True),
         }
 
     def recognise(self, node: Node, graph: Graph) -> Graph | None:
@@ -122,7 +126,7 @@ class DepthToSpace(Operator):
         return graph.rebuild(nodes=[whole if one is before else one for one in graph.nodes if one is not node])
 
     def of_input(self, node: Node, graph: Graph, values: np.ndarray) -> np.ndarray:
-        parts = node.attributes.block**2
+        parts = node.attributes.parts
         return np.repeat(values, parts) if node.attributes.is_channels_first else np.tile(values, parts)
 
     # --- float32 ---
@@ -130,12 +134,13 @@ class DepthToSpace(Operator):
     def _moved(self, node: Node, x: np.ndarray) -> np.ndarray:
         """Uncropped; any type."""
         images, height, width, channels = x.shape
-        block = node.attributes.block
+        rows, columns = node.attributes.block
+        made = channels // node.attributes.parts
         if node.attributes.is_channels_first:
-            parts = x.reshape(images, height, width, channels // block**2, block, block).transpose(0, 1, 4, 2, 5, 3)
+            parts = x.reshape(images, height, width, made, rows, columns).transpose(0, 1, 4, 2, 5, 3)
         else:
-            parts = x.reshape(images, height, width, block, block, channels // block**2).transpose(0, 1, 3, 2, 4, 5)
-        return parts.reshape(images, height * block, width * block, -1)
+            parts = x.reshape(images, height, width, rows, columns, made).transpose(0, 1, 3, 2, 4, 5)
+        return parts.reshape(images, height * rows, width * columns, made)
 
     def _made(self, node: Node, x: np.ndarray) -> np.ndarray:
         top, left, bottom, right = node.attributes.crop
@@ -163,14 +168,13 @@ class DepthToSpace(Operator):
         return self._spelled(node, graph, node.inputs[0], node.outputs[0])
 
     def _spelled(self, node: Node, graph: Graph, x: str, output: str) -> list[OnnxOp]:
-        attributes, block = node.attributes, node.attributes.block
+        attributes, shape = node.attributes, graph.tensors[node.inputs[0]].shape
         moved = f"{output}__uncropped" if any(attributes.crop) else output
-        mode = "CRD" if attributes.is_channels_first else "DCR"
-        made = OnnxOp("DepthToSpace", (x,), (moved,), {"blocksize": block, "mode": mode})
+        made = _spell_blocks(attributes, shape, x, moved)
         if moved == output:
-            return [made]
-        _, height, width, channels = graph.tensors[node.inputs[0]].shape
-        return [made, spell_crop(moved, output, (1, height * block, width * block, channels), attributes.crop)]
+            return made
+        whole = (1, shape[1] * attributes.block[0], shape[2] * attributes.block[1], shape[3] // attributes.parts)
+        return [*made, spell_crop(moved, output, whole, attributes.crop)]
 
     # --- int8 ---
 
@@ -190,7 +194,7 @@ class DepthToSpace(Operator):
         return looked_up(node.attributes.table, self._made(node, inputs[0]))
 
     def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
-        moved = self._moved(node, windows[0])[0, (y + node.attributes.crop[0]) % node.attributes.block]
+        moved = self._moved(node, windows[0])[0, (y + node.attributes.crop[0]) % node.attributes.block[0]]
         _, left, _, right = node.attributes.crop
         return looked_up(node.attributes.table, moved[left : len(moved) - right])
 
@@ -205,3 +209,28 @@ class DepthToSpace(Operator):
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         kernel = ScalarKernel("depth_to_space", PARAMS, _pack, wants_place=True)
         return (replace(kernel, reads_slices=always, writes_slices=True),)
+
+
+def _spell_blocks(attributes: DepthToSpaceAttributes, shape: Shape, x: str, output: str) -> list[OnnxOp]:
+    """DepthToSpace; ONNX's knows square blocks only, so others are Reshape, Transpose, Reshape.
+
+    shape  NHWC of x
+    """
+    rows, columns = attributes.block
+    if rows == columns:
+        mode = "CRD" if attributes.is_channels_first else "DCR"
+        return [OnnxOp("DepthToSpace", (x,), (output,), {"blocksize": rows, "mode": mode})]
+    _, height, width, channels = shape
+    made = channels // attributes.parts
+    if attributes.is_channels_first:
+        factors, order = (made, rows, columns), (0, 1, 4, 2, 5, 3)
+    else:
+        factors, order = (rows, columns, made), (0, 3, 4, 1, 5, 2)
+    cut: dict[str, np.ndarray] = {f"{output}__cut": np.array([1, *factors, height, width], np.int64)}
+    joined: dict[str, np.ndarray] = {f"{output}__joined": np.array([1, made, height * rows, width * columns], np.int64)}
+    names = f"{output}__parts", f"{output}__turned"
+    return [
+        OnnxOp("Reshape", (x, *cut), names[:1], {}, cut),
+        OnnxOp("Transpose", names[:1], names[1:], {"perm": order}),
+        OnnxOp("Reshape", (names[1], *joined), (output,), {}, joined),
+    ]

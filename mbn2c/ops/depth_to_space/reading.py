@@ -37,7 +37,7 @@ def _read(call: OnnxCall, x: Value) -> tuple[DepthToSpaceAttributes, tuple[int, 
     height, width, channels = call.as_nchw(x)
     if block < 2 or channels % block**2 or mode not in ("DCR", "CRD"):
         raise call.refuse(f"DepthToSpace by {block}, mode {mode}, of {channels} channels is not supported")
-    attributes = DepthToSpaceAttributes(block, is_channels_first=mode == "CRD")
+    attributes = DepthToSpaceAttributes((block, block), is_channels_first=mode == "CRD")
     return attributes, (height * block, width * block, channels // block**2)
 
 
@@ -56,15 +56,15 @@ def _import_prequantized(call: PrequantizedCall) -> Value | Declined:
     return _moved(call, x, attributes, labeled("", (1, channels, height, width), NCHW))
 
 
-def import_blocks(call: OnnxCall, value: Value, block: int, is_channels_first: bool) -> Value:
+def import_blocks(call: OnnxCall, value: Value, block: tuple[int, int], is_channels_first: bool) -> Value:
     """Reshape, Transpose and Reshape, of which `value` is what the last one makes."""
     return _moved(call, value, DepthToSpaceAttributes(block, is_channels_first=is_channels_first), unblocked(value, ""))
 
 
 def _moved(call: OnnxCall, x: Value, attributes: DepthToSpaceAttributes, made: Value) -> Value:
     """`made` with the tensor that the node makes of x."""
-    block, (_, height, width, channels) = attributes.block, call.extents(x)
-    name, shape = call.node.outputs[0], (1, height * block, width * block, channels // block**2)
+    (rows, columns), (_, height, width, channels) = attributes.block, call.extents(x)
+    name, shape = call.node.outputs[0], (1, height * rows, width * columns, channels // attributes.parts)
     if isinstance(call, PrequantizedCall):
         output = call.builder.activation(name, shape, call)
     else:
@@ -102,51 +102,53 @@ def _import_conv_transpose(call: OnnxCall) -> Value:
     if bias.shape != (outputs,):
         raise call.refuse(f"ConvTranspose: bias of shape {list(bias.shape)} for {outputs} output channels")
     begin, sizes = _borders(call, kernel, stride, (height, width))
-    taps = [-(-size // stride) for size in kernel]
-    made = [-(-(size + before) // stride) for size, before in zip(sizes, begin, strict=True)]
+    taps = [-(-size // step) for size, step in zip(kernel, stride, strict=True)]
+    made = [-(-(size + before) // step) for size, before, step in zip(sizes, begin, stride, strict=True)]
     pads = [extent - have for extent, have in zip(made, (height, width), strict=True)]
-    if not all(0 <= pad < tap for pad, tap in zip(pads, taps, strict=True)):
+    if min(pads) < 0:
         raise call.refuse("ConvTranspose with pads as wide as its window is not supported", "use smaller pads")
+    # Taps of zero for pixels that output_padding adds beyond what any input pixel reaches.
+    taps = [max(tap, pad + 1) for tap, pad in zip(taps, pads, strict=True)]
     is_channels_first = group > 1
     window = Window((taps[0], taps[1]), pad=(taps[0] - 1, taps[1] - 1, pads[0], pads[1]))
     phases = _by_phase(weights, group, stride, taps, is_channels_first)
-    spread = np.repeat(bias, stride**2) if is_channels_first else np.tile(bias, stride**2)
-    blocks = (made[0], made[1], outputs * stride**2)
+    attributes = DepthToSpaceAttributes(stride, is_channels_first=is_channels_first)
+    spread = np.repeat(bias, attributes.parts) if is_channels_first else np.tile(bias, attributes.parts)
+    blocks = (made[0], made[1], outputs * attributes.parts)
     layer = layer_of_any(Convolution(x, phases, group, window, blocks))
     assert isinstance(layer, Layer)
-    part = "" if stride == 1 and tuple(made) == tuple(sizes) and not any(begin) else "conv"
+    part = "" if attributes.parts == 1 and tuple(made) == tuple(sizes) and not any(begin) else "conv"
     value = emit_float(call, layer, x, spread, part)
     if not part:
         return value
-    ends = [extent * stride - before - size for extent, before, size in zip(made, begin, sizes, strict=True)]
-    crop = (begin[0], begin[1], ends[0], ends[1])
-    if stride == 1:
+    ends = [have * step - before - size for have, step, before, size in zip(made, stride, begin, sizes, strict=True)]
+    if attributes.parts == 1:
         raise call.refuse("ConvTranspose without stride that crops is not supported", "use a convolution")
-    attributes = DepthToSpaceAttributes(stride, crop, is_channels_first)
-    return call.emit_nchw(DEPTH_TO_SPACE, [value], (sizes[0], sizes[1], outputs), attributes)
+    cropped = replace(attributes, crop=(begin[0], begin[1], ends[0], ends[1]))
+    return call.emit_nchw(DEPTH_TO_SPACE, [value], (sizes[0], sizes[1], outputs), cropped)
 
 
-def _stride(call: OnnxCall) -> int:
+def _stride(call: OnnxCall) -> tuple[int, int]:
     strides = [int(number) for number in call.attributes.get("strides", (1, 1))]
     dilations = [int(number) for number in call.attributes.get("dilations", (1, 1))]
-    if len(strides) != 2 or strides[0] != strides[1] or strides[0] < 1 or dilations != [1, 1]:
+    if len(strides) != 2 or min(strides) < 1 or dilations != [1, 1]:
         raise call.refuse(
-            f"ConvTranspose with strides {strides}, dilations {dilations} is not supported",
-            "use one stride for both directions, and no dilation",
+            f"ConvTranspose with strides {strides}, dilations {dilations} is not supported", "use no dilation"
         )
-    return strides[0]
+    return strides[0], strides[1]
 
 
 def _borders(
-    call: OnnxCall, kernel: tuple[int, int], stride: int, extents: tuple[int, int]
+    call: OnnxCall, kernel: tuple[int, int], stride: tuple[int, int], extents: tuple[int, int]
 ) -> tuple[list[int], list[int]]:
     """What is cropped at (top, left), and (height, width) of the output."""
     more = [int(number) for number in call.attributes.get("output_padding", (0, 0))]
     wanted = [int(number) for number in call.attributes.get("output_shape", ())][-2:]
     auto_pad = call.text("auto_pad", "NOTSET")
-    full = [stride * (size - 1) + span + add for size, span, add in zip(extents, kernel, more, strict=True)]
+    spans = zip(extents, kernel, stride, more, strict=True)
+    full = [step * (size - 1) + span + add for size, span, step, add in spans]
     if auto_pad in ("SAME_UPPER", "SAME_LOWER") and not wanted:
-        wanted = [stride * size for size in extents]
+        wanted = [step * size for step, size in zip(stride, extents, strict=True)]
     if wanted:
         total = [max(size - want, 0) for size, want in zip(full, wanted, strict=True)]
         begin = [one // 2 if auto_pad == "SAME_UPPER" else one - one // 2 for one in total]
@@ -161,12 +163,15 @@ def _borders(
     return pads[:2], sizes
 
 
-def _by_phase(weights: np.ndarray, group: int, stride: int, taps: list[int], is_channels_first: bool) -> np.ndarray:
+def _by_phase(
+    weights: np.ndarray, group: int, stride: tuple[int, int], taps: list[int], is_channels_first: bool
+) -> np.ndarray:
     """Weights [I, O / group, KH, KW] -> OIHW of a convolution whose output channels are the phases, too."""
     inputs, outputs, height, width = weights.shape
-    whole = np.zeros((inputs, outputs, taps[0] * stride, taps[1] * stride))
+    whole = np.zeros((inputs, outputs, taps[0] * stride[0], taps[1] * stride[1]))
     whole[:, :, :height, :width] = weights
     # [group, input, output, tap, phase, tap, phase], the last tap first: it sees the input pixel furthest back.
-    split = whole.reshape(group, inputs // group, outputs, taps[0], stride, taps[1], stride)[:, :, :, ::-1, :, ::-1]
+    split = whole.reshape(group, inputs // group, outputs, taps[0], stride[0], taps[1], stride[1])
+    split = split[:, :, :, ::-1, :, ::-1]
     order = (0, 2, 4, 6, 1, 3, 5) if is_channels_first else (0, 4, 6, 2, 1, 3, 5)
     return np.ascontiguousarray(split.transpose(order)).reshape(-1, inputs // group, *taps)

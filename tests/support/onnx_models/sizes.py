@@ -43,6 +43,21 @@ def conv_transpose_stride_3() -> Net:
     return _transposed(2, 3, 5, strides=[3, 3], pads=[0, 2, 1, 1])
 
 
+@dialect("conv2d depth_to_space")
+def conv_transpose_unequal_strides() -> Net:
+    return _transposed(2, 3, 4, strides=[3, 2], pads=[0, 1, 2, 1], output_padding=[1, 0]).then("Relu")
+
+
+@dialect("grouped_conv2d depth_to_space")
+def conv_transpose_one_row_at_a_time() -> Net:
+    return _transposed(4, 6, 3, group=2, strides=[1, 2])
+
+
+@dialect("conv2d depth_to_space")
+def conv_transpose_padded_beyond_its_window() -> Net:
+    return _transposed(3, 3, 3, strides=[3, 3], pads=[1, 1, 1, 1], output_padding=[2, 2])
+
+
 @dialect("depthwise_conv2d depth_to_space")
 def conv_transpose_depthwise() -> Net:
     return _transposed(4, 4, 4, group=4, strides=[2, 2], pads=[1, 1, 1, 1]).batch_norm(4)
