@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.version_converter
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from tqdm import tqdm
@@ -141,10 +143,16 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 
 
 def by_onnx_runtime(name: str, images: Sequence[np.ndarray]) -> bytes:
-    """ONNX Runtime's static quantization with its best usual settings: QDQ, int8, per channel, min-max."""
+    """ONNX Runtime's static quantization with its best usual settings: QDQ, int8, per channel, min-max.
+
+    A file below opset 13, which has no scale per channel, is converted to it first.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        prepared, quantized = f"{folder}/prepared.onnx", f"{folder}/quantized.onnx"
-        quant_pre_process(str(model_file(name)), prepared, skip_symbolic_shape=True)
+        source, prepared, quantized = (f"{folder}/{name}.onnx" for name in ("source", "prepared", "quantized"))
+        model = onnx.load(model_file(name))
+        opset = next(entry.version for entry in model.opset_import if not entry.domain)
+        onnx.save(onnx.version_converter.convert_version(model, 13) if opset < 13 else model, source)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
         reader = _Reader(Oracle(model_file(name)).input_names[0], images)
         quantize_static(
             prepared,
