@@ -25,11 +25,13 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from tqdm import tqdm
 
 from mbn2c.frontend.runtime import Oracle
+from mbn2c.ir.graph import Graph
 from mbn2c.network.inputs import input_spec
 from mbn2c.network.network import NetworkOptions, import_lowered, read_network
 from mbn2c.planner.choice import choose_plan
+from mbn2c.planner.cost import node_instructions
 from mbn2c.progress import no_progress
-from mbn2c.quantize.int16 import AUTO
+from mbn2c.quantize.int16 import AUTO, Planned
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.targets import load_core
 from mbn2c.tasks.classification.csv_labels import read_labels
@@ -129,7 +131,12 @@ def by_mbn2c(name: str, case: Case, effort: str, int16: tuple[str, ...] = ()) ->
         int16=int16,
     )
     core = load_core("cortex-m7")
-    return read_network(options, (), no_progress, lambda graph: choose_plan(graph, core, "balanced").plan).int8_model
+
+    def planned(graph: Graph) -> Planned:
+        choice = choose_plan(graph, core, "balanced")
+        return Planned(choice.plan, node_instructions(choice.plan, choice.kernels))
+
+    return read_network(options, (), no_progress, planned).int8_model
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

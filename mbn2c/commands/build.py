@@ -23,8 +23,10 @@ from mbn2c.network.inputs import pixel_tables
 from mbn2c.network.network import read_network
 from mbn2c.network.stress_inputs import choose_stress
 from mbn2c.planner.choice import Choice, choose_plan
+from mbn2c.planner.cost import node_instructions
 from mbn2c.planner.plan_file import PLAN, PlanSubject, plan_to_bytes
 from mbn2c.progress import Progress, no_progress
+from mbn2c.quantize.int16 import Planned
 from mbn2c.report.html import report_page
 from mbn2c.report.json import to_json
 from mbn2c.report.record import BuildFacts, BuildRecord
@@ -49,7 +51,11 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     def planned(graph: Graph) -> Choice:
         return choose_plan(graph, options.core, options.optimize, options.ram_limit, options.board)
 
-    network = read_network(options, labels, progress, lambda graph: planned(graph).plan)
+    def planned_with_costs(graph: Graph) -> Planned:
+        choice = planned(graph)
+        return Planned(choice.plan, node_instructions(choice.plan, choice.kernels))
+
+    network = read_network(options, labels, progress, planned_with_costs)
     choice = planned(network.graph)
     tables = None
     if options.input_kind == "uint8":

@@ -46,6 +46,15 @@ def plan_instructions(plan: Plan, kernels: Mapping[str, Kernel], slow: float = 0
     return sum(call_instructions(call, around) for call in plan.calls)
 
 
+def node_instructions(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[str, float]:
+    """`plan_instructions` of each node, by name."""
+    around = surroundings_of(plan, kernels)
+    found: dict[str, float] = {}
+    for call in plan.calls:
+        found[call.node] = found.get(call.node, 0.0) + call_instructions(call, around)
+    return found
+
+
 def surroundings_of(plan: Plan, kernels: Mapping[str, Kernel]) -> Surroundings:
     """Of all calls of a Plan."""
     buffers = plan.buffers.items()

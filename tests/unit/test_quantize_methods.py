@@ -18,15 +18,15 @@ from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
-from mbn2c.ir.plan import Plan
 from mbn2c.ir.text import print_graph
 from mbn2c.numerics import WEIGHT_MAX
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import choose_plan
+from mbn2c.planner.cost import node_instructions
 from mbn2c.quantize.calibrate import Observed, Range, observe, random_images
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize, groups_of, scale_channels
-from mbn2c.quantize.int16 import ChooseInt16, int16_layers, may_be_int16, named, within_ram
+from mbn2c.quantize.int16 import ChooseInt16, Planned, int16_layers, may_be_int16, named, within_ram
 from mbn2c.quantize.layers import run_float, run_int8
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges
@@ -303,8 +303,14 @@ def test_search_with_one_image() -> None:
 # --- int16 ---------------------------------------------------------------------------------------
 
 
-def arena_of(graph: Graph) -> Plan:
-    return choose_plan(graph, load_core("cortex-m7"), "balanced").plan
+def planned(graph: Graph) -> Planned:
+    choice = choose_plan(graph, load_core("cortex-m7"), "balanced")
+    return Planned(choice.plan, node_instructions(choice.plan, choice.kernels))
+
+
+def without_costs(graph: Graph) -> Planned:
+    """Its RAM, and instructions that do not grow."""
+    return replace(planned(graph), instructions={node.name: 1.0 for node in graph.nodes})
 
 
 def test_named_layers_are_int16_and_help() -> None:
@@ -341,15 +347,15 @@ def test_int16_stays_within_the_ram(growth: float) -> None:
     shares = {name: 0.01 for name, tensor in graph.tensors.items() if tensor.data is None}
     last = graph.nodes[-2].outputs[0]
     int8_graph = quantized(graph)
-    names = within_ram(arena_of, growth)(
+    names = within_ram(without_costs, growth)(
         graph, int8_graph, {**shares, last: 0.5}, lambda names: quantized(graph, int16=names)
     )
     assert last in names
-    limit = arena_of(int8_graph).arena_bytes * (1 + growth)
-    assert arena_of(quantized(graph, int16=names)).arena_bytes <= limit
+    limit = planned(int8_graph).plan.arena_bytes * (1 + growth)
+    assert planned(quantized(graph, int16=names)).plan.arena_bytes <= limit
     if growth == 0.5:
         assert len(names) > len(
-            within_ram(arena_of, 0.0)(graph, int8_graph, shares, lambda names: quantized(graph, int16=names))
+            within_ram(without_costs, 0.0)(graph, int8_graph, shares, lambda names: quantized(graph, int16=names))
         )
 
 
@@ -359,9 +365,32 @@ def test_int16_gives_up_what_the_plan_has_no_room_for() -> None:
     int8_graph = quantized(graph)
     shares = {name: 0.1 + 0.01 * index for index, name in enumerate(node.outputs[0] for node in graph.nodes)}
 
-    def plan(made: Graph) -> Plan:
-        count = len(int16_layers(made))
-        return replace(arena_of(int8_graph), arena_bytes=100_000 * (1 + (count > 2)))
+    def plan(made: Graph) -> Planned:
+        count, found = len(int16_layers(made)), planned(int8_graph)
+        return replace(found, plan=replace(found.plan, arena_bytes=100_000 * (1 + (count > 2))))
 
     names = within_ram(plan)(graph, int8_graph, shares, lambda names: quantized(graph, int16=names))
     assert len(names) == 2
+
+
+def test_int16_is_not_taken_where_it_costs_more_than_it_gains() -> None:
+    """Each node takes 100 instructions, 10 more with int16, but for two of them: 50 more. What is between these is
+    not worth it for a tenth of the noise; for most of it, it is."""
+    graph = tiny_mobilenet_v2()
+    int8_graph = quantized(graph)
+    expensive = {graph.nodes[2].name, graph.nodes[3].name}
+
+    def plan(made: Graph) -> Planned:
+        wide = set(int16_layers(made))
+        wide |= {node.name for node in made.nodes if any(made.tensors[x].dtype == "int16" for x in node.inputs)}
+        more = {name: 50.0 if name in expensive else 10.0 for name in wide}
+        found = replace(planned(int8_graph).plan, arena_bytes=100_000)
+        return Planned(found, {node.name: 100.0 + more.get(node.name, 0.0) for node in made.nodes})
+
+    def chosen(share: float) -> frozenset[str]:
+        shares = {node.outputs[0]: 0.02 for node in graph.nodes}
+        shares[graph.nodes[2].outputs[0]] = share
+        return within_ram(plan, 9.0)(graph, int8_graph, shares, lambda names: quantized(graph, int16=names))
+
+    assert graph.nodes[2].outputs[0] not in chosen(0.1)
+    assert graph.nodes[2].outputs[0] in chosen(0.8)
