@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mbn2c.ir.graph import Quant
-from mbn2c.kernels.arm_dsp.int16 import high_word
+from mbn2c.kernels.arm_wide import high_word
 from mbn2c.ops.base.requantize import WideRequantize
 from mbn2c.ops.base.wide import run_wide
 

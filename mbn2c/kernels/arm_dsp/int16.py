@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,12 +18,10 @@ from mbn2c.kernels.arm_common import (
     window_of,
 )
 from mbn2c.kernels.arm_dsp.conv import widen_function
-from mbn2c.numerics import INT32_MAX
+from mbn2c.kernels.arm_wide import channel_pairs, ending, fits_lifted, form_of
 from mbn2c.ops.add import S16_PARAMS, pack_wide
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias
-from mbn2c.ops.base.requantize import WideRequantize
-from mbn2c.ops.base.weighted import acc_bound
 
 _HEADERS = ("arm_dsp/mbn_arm_dsp.h", "arm_dsp/mbn_dsp.h", "arm/mbn_arm_asm.h")
 # The second has what widens int8.
@@ -53,59 +51,12 @@ _DEPTHWISE_RATES = Rates(3.0, 20, 120, 0, 0.4)
 _ADD_RATES = Rates(0, 11, 120, 0, 0.4)
 
 
-@dataclass(frozen=True)
-class HighWord:
-    """The form (((acc << lift) * multiplier + 2^31) >> 32) + zero_point of a layer's requantization.
-
-    multiplier  int64 [C], below 2^31
-    """
-
-    multiplier: np.ndarray
-    lift: int
-
-
-def high_word(requantize: WideRequantize) -> HighWord:
-    """The same integers as `run_wide`'s, from the high word of one product."""
-    missing = 32 - requantize.shift
-    lift = max(0, int(requantize.multiplier.max()).bit_length() + missing - 31)
-    return HighWord(requantize.multiplier << (missing - lift), lift)
-
-
-def _form(node: Node) -> HighWord:
-    return high_word(node.attributes.requantize)
-
-
-def _fits(node: Node, graph: Graph, channel_axis: int) -> bool:
-    """Whether every accumulator of raw inputs leaves room for the lift."""
-    form, x = _form(node), quant_of(graph, node.inputs[0])
-    weights = graph.constant(node.inputs[1])
-    bias = folded_bias(node, graph, channel_axis)
-    bound = acc_bound(weights, graph.constant(node.inputs[2]), x, channel_axis)
-    raw = np.abs(weights.astype(np.int64)).sum(axis=tuple(a for a in range(weights.ndim) if a != channel_axis))
-    reach = np.maximum(bound << form.lift, np.abs(bias.astype(np.int64)) + raw * max(-x.lowest, x.highest))
-    return bool((reach <= INT32_MAX).all())
-
-
-def _ends(node: Node, graph: Graph) -> dict[str, int]:
-    """What both params structs say behind the window."""
-    requantize = node.attributes.requantize
-    x, y = quant_of(graph, node.inputs[0]), quant_of(graph, node.outputs[0])
-    return {
-        "lift": _form(node).lift,
-        "zero_point": y.zero_point,
-        "low": requantize.low,
-        "high": requantize.high,
-        "wide_in": int(x.bits == 16),
-        "wide_out": int(y.bits == 16),
-    }
-
-
 # --- conv2d, fully_connected ---
 
 
 def accepts_conv(node: Node, graph: Graph) -> bool:
     """Whether kernel rows are pieces of memory."""
-    return columns_are_adjacent(window_of(node)) and _fits(node, graph, 0)
+    return columns_are_adjacent(window_of(node)) and fits_lifted(node, graph, 0)
 
 
 def _is_direct(node: Node, graph: Graph) -> bool:
@@ -133,9 +84,11 @@ def pack_conv(node: Node, graph: Graph) -> Packed:
     order = (0, 1, 2, 3) if quant_of(graph, node.inputs[0]).bits == 16 else _WORD_OF_TAPS
     ordered = padded.reshape(pairs, 2, taps // 4, 4)[..., order].reshape(pairs, 2, taps)
     words = np.ascontiguousarray(ordered.transpose(0, 2, 1)).reshape(pairs, -1).view("<u4")
-    stream = np.concatenate(
-        [_pairs(folded_bias(node, graph, 0), pairs), words, _pairs(_form(node).multiplier, pairs)], axis=1
+    biases, multipliers = (
+        channel_pairs(folded_bias(node, graph, 0), pairs),
+        channel_pairs(form_of(node).multiplier, pairs),
     )
+    stream = np.concatenate([biases, words, multipliers], axis=1)
     window, channels = window_of(node), channels_in(node, graph)
     return Packed(
         {
@@ -147,7 +100,7 @@ def pack_conv(node: Node, graph: Graph) -> Packed:
             "row_values": window.kernel[1] * channels,
             "step": window.stride[1] * channels,
             "is_direct": int(_is_direct(node, graph)),
-            **_ends(node, graph),
+            **ending(node, graph),
         },
         {"weights": stream.reshape(-1)},
         graph.constant(node.inputs[1]).size,
@@ -166,19 +119,12 @@ def parts_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: b
     return frozenset(found)
 
 
-def _pairs(values: np.ndarray, pairs: int) -> np.ndarray:
-    """uint32 [pairs, 2] of int32 [C], zeros at its end."""
-    padded = np.zeros(2 * pairs, np.int64)
-    padded[: len(values)] = values
-    return (padded & 0xFFFFFFFF).astype(np.uint32).reshape(pairs, 2)
-
-
 # --- depthwise_conv2d ---
 
 
 def accepts_depthwise(node: Node, graph: Graph) -> bool:
     """One output channel per input channel."""
-    return node.attributes.depth_multiplier == 1 and _fits(node, graph, 2)
+    return node.attributes.depth_multiplier == 1 and fits_lifted(node, graph, 2)
 
 
 def pack_depthwise(node: Node, graph: Graph) -> Packed:
@@ -191,8 +137,8 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     order = (0, 1, 2, 3) if quant_of(graph, node.inputs[0]).bits == 16 else _WORD_OF_TAPS
     words = padded.reshape(len(weights), groups, 4)[..., order].transpose(1, 0, 2)
     words = np.ascontiguousarray(words).view("<u4").reshape(groups, -1)
-    bias = _pairs(folded_bias(node, graph, 2), 2 * groups).reshape(groups, 4)
-    multiplier = _pairs(_form(node).multiplier, 2 * groups).reshape(groups, 4)
+    bias = channel_pairs(folded_bias(node, graph, 2), 2 * groups).reshape(groups, 4)
+    multiplier = channel_pairs(form_of(node).multiplier, 2 * groups).reshape(groups, 4)
     return Packed(
         {
             "weights": "weights",
@@ -201,7 +147,7 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
             "kernel_width": window.kernel[1],
             "stride": window.stride[1],
             "dilation": window.dilation[1],
-            **_ends(node, graph),
+            **ending(node, graph),
         },
         {"weights": np.concatenate([bias, words, multiplier], axis=1).reshape(-1)},
         weights.size,
