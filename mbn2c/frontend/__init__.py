@@ -12,6 +12,7 @@ from pathlib import Path
 from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.cut import convert_or_cut
+from mbn2c.frontend.detectors import cut_decoding, read_decoding
 from mbn2c.frontend.load import load_model, notes_of
 from mbn2c.ir.graph import Graph
 
@@ -27,8 +28,13 @@ def import_model(path: Path) -> Graph:
     """
     try:
         loaded = load_model(path)
-        graph = convert_or_cut(loaded.model, text_of(path.stem))
-        return graph.rebuild(notes=notes_of(loaded))
+        cut = cut_decoding(loaded.model)
+        graph = convert_or_cut(cut.model if cut else loaded.model, text_of(path.stem))
+        graph = graph.rebuild(notes=notes_of(loaded))
+        if cut is None:
+            return graph
+        decoding, note = read_decoding(cut, graph)
+        return graph.rebuild(decoding=decoding, notes=[note])
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
             f"the model cannot be understood ({type(error).__name__}: {str(error)[:200]})",
@@ -38,5 +44,7 @@ def import_model(path: Path) -> Graph:
 
 
 def model_bytes(path: Path) -> bytes:
-    """The user's own model as one serialized file, external weights included."""
-    return bytes(load_model(path).model.SerializeToString(deterministic=True))
+    """The user's own model as one serialized file, external weights included; of a detector, up to the heads' maps."""
+    model = load_model(path).model
+    cut = cut_decoding(model)
+    return bytes((cut.model if cut else model).SerializeToString(deterministic=True))

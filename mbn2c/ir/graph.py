@@ -97,6 +97,20 @@ class Port:
     tail: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Decoding:
+    """What a file makes of its last layers' numbers that is no network: the importer cuts it off, a task remakes it.
+
+    task    name of the task that knows what this says
+    facts   JSON
+    arrays  constants, by name
+    """
+
+    task: str
+    facts: str
+    arrays: Mapping[str, np.ndarray]
+
+
 @dataclass(frozen=True)
 class Note:
     """One thing a pass did that the report should tell: kind ("batch_norm", "activation", "channel", ...)."""
@@ -108,12 +122,16 @@ class Note:
     @property
     def is_of_file(self) -> bool:
         """Whether it says that the network is not quite what the file says: every user must see it."""
-        return self.kind in ("batch", "choice", "input", "opset", "scale")
+        return self.kind in ("batch", "choice", "decoding", "input", "opset", "scale")
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A network. `tensors` holds activations and constants, `nodes` stand in execution order."""
+    """A network. `tensors` holds activations and constants, `nodes` stand in execution order.
+
+    heads     where a task's operators stand behind the network: the ports that the exported model ends with
+    decoding  what the file had behind them; None: nothing
+    """
 
     name: str
     tensors: Mapping[str, Tensor]
@@ -121,6 +139,8 @@ class Graph:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     notes: tuple[Note, ...] = field(default=())
+    heads: tuple[Port, ...] = ()
+    decoding: Decoding | None = None
 
     @cached_property
     def producer(self) -> dict[str, Node]:

@@ -1,0 +1,123 @@
+"""A detector's file -> its network, which ends with the heads' maps, and what the file makes of them.
+
+Each family of heads is a module with `match`; what it finds is compared with the file, number by number, before it is
+believed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TensorProto, helper
+
+from mbn2c.errors import ModelError
+from mbn2c.frontend.detectors import concatenated
+from mbn2c.frontend.detectors.cut import Ends
+from mbn2c.frontend.fold_constants import bound_constants
+from mbn2c.frontend.load import run_tool
+from mbn2c.frontend.order import drop_dead_nodes
+from mbn2c.frontend.runtime import Oracle
+from mbn2c.ir.graph import Decoding, Graph, Note
+from mbn2c.tasks.detection.detector import SOFTMAX, Detector, DetectorFacts, HeadLevel
+
+FAMILIES = (concatenated.match,)
+# Two evaluations of the same float32 network differ by their rounding only.
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A file whose decoding is cut off.
+
+    model  the network
+    file   all of it
+    """
+
+    model: ModelProto
+    file: ModelProto
+    ends: Ends
+
+
+def cut_decoding(model: ModelProto) -> Cut | None:
+    """The network of a detector, with the heads' maps as outputs; None for any other file, which stays as it is."""
+    ends = next((found for match in FAMILIES if (found := match(model)) is not None), None)
+    if ends is None:
+        return None
+    network = ModelProto()
+    network.CopyFrom(model)
+    del network.graph.output[:]
+    for name in ends.maps:
+        network.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    drop_dead_nodes(network.graph)
+    return Cut(network, model, ends)
+
+
+def read_decoding(cut: Cut, graph: Graph) -> tuple[Decoding, Note]:
+    """What was cut off, as data, and in words.
+
+    graph   of `cut.model`
+    raises  ModelError if the file does not make of the maps what was understood
+    """
+    ends, levels = cut.ends, []
+    shapes = {port.outside: port.shape for port in graph.outputs}
+    found = _outputs(cut, graph)
+    anchors = found[ends.anchors].reshape(-1, found[ends.anchors].shape[-1])
+    scores, offsets = (found[head.output] for head in (ends.scores, ends.offsets))
+    classes, values = scores.shape[-1], offsets.reshape(len(anchors), -1).shape[-1]
+    for score_map, offset_map in zip(ends.scores.maps, ends.offsets.maps, strict=True):
+        _, channels, height, width = shapes[score_map]
+        levels.append(HeadLevel(height, width, channels // classes))
+        if shapes[offset_map][1:] != (channels // classes * values, height, width) or channels % classes:
+            raise _misread(cut, f"a level of {shapes[score_map]} scores and {shapes[offset_map]} offsets")
+    is_softmax = ends.scores.score == SOFTMAX
+    facts = DetectorFacts(
+        ends.family,
+        tuple(levels),
+        classes,
+        0 if is_softmax else -1,
+        values,
+        ends.scores.score,
+        ends.coder,
+        ends.order,
+        ends.scales,
+        ends.scores.passed + ends.offsets.passed,
+    )
+    if anchors.shape != (sum(level.places for level in levels), 4):
+        raise _misread(cut, f"anchors of shape {anchors.shape}")
+    for head, count in ((ends.scores, classes), (ends.offsets, values)):
+        rows = [found[name].transpose(0, 2, 3, 1).reshape(-1, count) for name in head.maps]
+        wanted, joined = found[head.output].reshape(-1, count), np.concatenate(rows)
+        if head.score:
+            exponents = np.exp(joined - joined.max(axis=1, keepdims=True))
+            joined = exponents / exponents.sum(axis=1, keepdims=True) if is_softmax else 1 / (1 + np.exp(-joined))
+        if joined.shape != wanted.shape or np.abs(joined - wanted).max() > _TOLERANCE * max(1, np.abs(wanted).max()):
+            raise _misread(cut, f"output '{head.output}' is not made of its maps as they lie")
+    sizes = ", ".join(f"{one.height}x{one.width}x{one.anchors}" for one in levels)
+    text = (
+        f"{ends.family}: {len(anchors)} anchors ({sizes}), {classes} classes by {ends.scores.score}; "
+        f"{len(facts.cut)} nodes are cut off and made again on the device: {facts.cut[0]} to {facts.cut[-1]}"
+    )
+    return Detector(facts, anchors.astype(np.float64)).to_decoding(), Note("decoding", graph.name, text)
+
+
+def _outputs(cut: Cut, graph: Graph) -> dict[str, np.ndarray]:
+    """The file's outputs and the heads' maps, of a random image."""
+    where = f"model '{graph.name}'"
+    whole = ModelProto()
+    whole.CopyFrom(cut.file)
+    for name in cut.ends.maps:
+        whole.graph.output.append(helper.make_empty_tensor_value_info(name))
+    bound_constants(whole)
+    run_tool("the ONNX checker", where, lambda: onnx.checker.check_model(cut.file))
+    image = np.random.default_rng(0).normal(size=graph.inputs[0].shape).astype(np.float32)
+    return Oracle(whole.SerializeToString()).run({graph.inputs[0].outside: image})
+
+
+def _misread(cut: Cut, what: str) -> ModelError:
+    return ModelError(
+        f"a detector's head, read as {cut.ends.family}, is something else: {what}",
+        where=f"outputs '{cut.ends.scores.output}' and '{cut.ends.offsets.output}'",
+        hint="cut the model before its Reshape nodes: onnx.utils.extract_model",
+    )

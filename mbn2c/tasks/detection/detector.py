@@ -1,0 +1,81 @@
+"""A detector's heads: what their numbers mean, as the importer found it in the file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbn2c.files.typed_json import read_json, to_plain
+from mbn2c.ir.graph import Decoding
+
+NAME = "detection"
+SOFTMAX, SIGMOID = "softmax", "sigmoid"
+CORNERS, CENTRES = "corners", "centres"
+
+
+@dataclass(frozen=True)
+class HeadLevel:
+    """Rows, columns, and anchors of each pixel."""
+
+    height: int
+    width: int
+    anchors: int
+
+    @property
+    def places(self) -> int:
+        """Anchors in all."""
+        return self.height * self.width * self.anchors
+
+
+@dataclass(frozen=True)
+class DetectorFacts:
+    """What the heads' numbers mean.
+
+    family      how the head was recognised, in words
+    levels      in the order of the anchors; of each the scores are an output of the network, then the offsets
+    classes     scores of an anchor, the background among them
+    background  the class that is none; -1: there is none
+    values      offsets of an anchor, the four of its box first
+    score       SOFTMAX over the classes, or SIGMOID of each
+    coder       CORNERS: by which parts of the anchor's width and height its corners move; CENTRES: its centre, and
+                logarithms of its size
+    order       which offset is of x0, y0, x1 and y1, or of centre x and y, width and height
+    scales      that the offsets are divided by, in that order
+    cut         the nodes of the file that this says in other words
+    """
+
+    family: str
+    levels: tuple[HeadLevel, ...]
+    classes: int
+    background: int
+    values: int
+    score: str
+    coder: str
+    order: tuple[int, int, int, int]
+    scales: tuple[float, float, float, float]
+    cut: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """facts    see there
+    anchors  float64 [A, 4]: x0, y0, x1, y1 of each, in parts of the image
+    """
+
+    facts: DetectorFacts
+    anchors: np.ndarray
+
+    def to_decoding(self) -> Decoding:
+        """As the Graph carries it."""
+        return Decoding(NAME, json.dumps(to_plain(self.facts)), {"anchors": self.anchors})
+
+    @classmethod
+    def from_decoding(cls, decoding: Decoding) -> Detector:
+        """The inverse of `to_decoding`. Raises ValueError for what that has not made."""
+        facts = read_json(decoding.facts, DetectorFacts)
+        anchors = decoding.arrays["anchors"]
+        if anchors.shape != (sum(level.places for level in facts.levels), 4) or not np.isfinite(anchors).all():
+            raise ValueError(f"anchors of shape {anchors.shape}")
+        return cls(facts, anchors.astype(np.float64))
