@@ -12,8 +12,10 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import guarded
+from mbn2c.kernels.arm_dotprod import table as arm_dotprod
 from mbn2c.kernels.arm_dsp import table as arm_dsp
 from mbn2c.kernels.arm_mve import table as arm_mve
+from mbn2c.kernels.arm_neon import table as arm_neon
 from mbn2c.kernels.armv6m import table as armv6m
 from mbn2c.kernels.armv7m import table as armv7m
 from mbn2c.kernels.rv32im import table as rv32im
@@ -22,9 +24,11 @@ from mbn2c.ops import OPERATORS
 
 TABLES: dict[str, tuple[Kernel, ...]] = {
     "scalar": scalar.KERNELS,
+    "arm_dotprod": arm_dotprod.KERNELS,
     "arm_dsp": arm_dsp.KERNELS,
     "arm_dsp_quads": arm_dsp.QUADS,
     "arm_mve": arm_mve.KERNELS,
+    "arm_neon": arm_neon.KERNELS,
     "armv6m": armv6m.KERNELS,
     "armv6m_direct": armv6m.DIRECT,
     "armv6m_lanes": armv6m.LANES,

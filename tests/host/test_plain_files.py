@@ -32,7 +32,10 @@ PLAIN = sorted(
 CHECK = re.compile(r"#if MBN_VERSION != (\d+)\n#error \"(\w+\.h) is of another version")
 CHECKING = {
     *("runtime/mbn_guard.h", "runtime/mbn_math.h", "runtime/mbn_rows.h"),
-    *(f"kernels/{isa}/mbn_{isa}.h" for isa in ("arm_mve", "arm_dsp", "armv6m", "armv7m", "rv32im")),
+    *(
+        f"kernels/{isa}/mbn_{isa}.h"
+        for isa in ("arm_mve", "arm_dsp", "arm_dotprod", "arm_neon", "armv6m", "armv7m", "rv32im")
+    ),
 }
 
 
@@ -92,6 +95,8 @@ KERNEL_CORES = {
     "armv7m": "cortex-m3",
     "arm_dsp": "cortex-m4",
     "arm_mve": "cortex-m55",
+    "arm_neon": "aarch64",
+    "arm_dotprod": "aarch64-dotprod",
     "rv32im": "rv32imc",
     "scalar": "host",
 }
@@ -113,14 +118,14 @@ BOARDS = {
 def clang_flags(core: str) -> list[str]:
     """As GCC compiles for the core, with its C library; clang has not all of GCC's attributes."""
     facts = load_core(core)
-    if facts.hosted:
+    if facts.hosted and not facts.prefix:
         return []
-    target = "arm-none-eabi" if facts.startup == "arm_m" else "riscv32"
+    target = "arm-none-eabi" if facts.startup == "arm_m" else facts.prefix[:-1] if facts.hosted else "riscv32"
     own = [flag for flag in facts.cflags if not flag.startswith(("--specs", "-fno-schedule", "-mcmodel"))]
     command = [find_compiler(facts), *facts.cflags, "-xc", "-E", "-v", "/dev/null"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     words = said.split("search starts here:\n")[-1].split("End of search list")[0].split()
-    folders = [folder for word in words if "/gcc/" not in (folder := str(Path(word).resolve()))]
+    folders = [folder for word in words if "/gcc" not in (folder := str(Path(word).resolve()))]
     return [f"--target={target}", "-Wno-unknown-attributes", *own, *(f"-isystem{folder}" for folder in folders)]
 
 
@@ -136,7 +141,7 @@ def test_clang_parses_the_kernels(tmp_path: Path, path: str, need_tool: Callable
     need_tool("clang")
     write_bundle(generated_headers(), tmp_path)
     kernels, isa, source = templates() / "kernels", path.split("/")[1], templates() / path
-    folders = [source.parent, kernels / isa, kernels / "arm", tmp_path]
+    folders = [source.parent, kernels / isa, kernels / "arm", kernels / "arm_neon", tmp_path]
     if source.parent.name == "portable":
         parse(source, "host", source.parent, kernels / "arm_dsp" / "portable", *folders)
     else:

@@ -46,10 +46,11 @@ class Net:
         return files_of([self])
 
 
-def files_of(nets: Sequence[Net]) -> dict[str, bytes]:
+def files_of(nets: Sequence[Net], *, twins: bool = True) -> dict[str, bytes]:
     """The C of all nets, which share their kernels."""
     first, *others = [net.planned for net in nets]
-    return with_twins(model_files(first.plan, first.kernels, first.names, others))
+    files = model_files(first.plan, first.kernels, first.names, others)
+    return with_twins(files) if twins else files
 
 
 def with_twins(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -63,9 +64,9 @@ def with_twins(files: dict[str, bytes]) -> dict[str, bytes]:
     return {**files, **twins}
 
 
-def write_c(folder: Path, nets: Sequence[Net]) -> list[str]:
+def write_c(folder: Path, nets: Sequence[Net], *, twins: bool = True) -> list[str]:
     """All files of all nets in one folder; returns the .c files."""
-    files = files_of(nets)
+    files = files_of(nets, twins=twins)
     write_bundle(files, folder)
     return sorted(path for path in files if path.endswith(".c"))
 
@@ -175,13 +176,22 @@ static void run_{name}(FILE *in, FILE *out, int count)
 
 
 def run_program(
-    folder: Path, nets: Sequence[Net], inputs: Sequence[Sequence[np.ndarray]], compiler: str, flags: Sequence[str]
+    folder: Path,
+    nets: Sequence[Net],
+    inputs: Sequence[Sequence[np.ndarray]],
+    compiler: str,
+    flags: Sequence[str],
+    *,
+    twins: bool = True,
+    runner: Sequence[str] = (),
 ) -> list[list[Tensors]]:
     """Compile nets and driver into one program and run every net on its inputs (the same number for all).
 
+    twins    compile what is in assembly or intrinsics in plain C
+    runner   command that runs programs of another machine
     returns  for each net and input every int8 tensor, NHWC; the outputs as `run` wrote them
     """
-    sources = write_c(folder, nets)
+    sources = write_c(folder, nets, twins=twins)
     count = len(inputs[0])
     calls = "".join(f"    run_{net.prefix}(in, out, {count});\n" for net in nets)
     driver = _DRIVER_HEAD + "".join(_DRIVER_NET.format(name=n.prefix, NAME=n.prefix.upper()) for n in nets)
@@ -192,7 +202,7 @@ def run_program(
     (folder / "driver.c").write_text(driver)
     (folder / "inputs.bin").write_bytes(b"".join(values.tobytes() for row in inputs for values in row))
     compile_c(folder, [*sources, "driver.c"], *flags, "-o", "program", "-lm", compiler=compiler, standard="-std=gnu11")
-    done = subprocess.run([str(folder / "program")], cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*runner, str(folder / "program")], cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stderr[:4000]}"
     return _parse((folder / "outputs.bin").read_bytes(), nets, count)
 

@@ -76,7 +76,8 @@ PARAMS = Params(
 S16_PARAMS = Params("mbn_pool_s16_params", (*_WINDOW, *WIDE_FIELDS, *PARAMS.members[-2:]))
 
 
-def _pack(node: Node, graph: Graph) -> Packed:
+def pack(node: Node, graph: Graph) -> Packed:
+    """PARAMS of a pool, or S16_PARAMS; no arrays."""
     window: Window = node.attributes.window
     zero_point = quant_of(graph, node.inputs[0]).zero_point
     is_wide = isinstance(node.attributes.requantize, WideRequantize)
@@ -179,11 +180,11 @@ class AveragePool2d(Operator):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """A pool over the whole input sums rows up as they come."""
-        summed = ScalarKernel("global_average_pool", PARAMS, _pack, covers_input, sum_bytes, accumulates=True)
+        summed = ScalarKernel("global_average_pool", PARAMS, pack, covers_input, sum_bytes, accumulates=True)
         border = ScalarKernel(
             "average_pool2d_border", BORDER_PARAMS, pack_border, leaves_pads_out, writes_slices=True, wants_place=True
         )
-        plain = ScalarKernel("average_pool2d", PARAMS, _pack, writes_slices=True)
+        plain = ScalarKernel("average_pool2d", PARAMS, pack, writes_slices=True)
         wide = [replace(one, params=S16_PARAMS, takes_int16=True, writes_slices=False) for one in (summed, plain)]
         return (summed, border, plain, *wide)
 

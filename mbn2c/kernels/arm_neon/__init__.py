@@ -1,0 +1,1 @@
+"""64-bit Arm with Advanced SIMD: node -> kernel, packed constants, rates."""

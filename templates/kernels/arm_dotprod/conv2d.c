@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: 0BSD */
+/* conv2d with any window and SDOT: the windows of four pixels are copied to columns [pixel][taps], and what is left
+ * is a 1x1 convolution. */
+#include "mbn_arm_dotprod.h"
+#include "mbn_neon_math.h"
+
+void mbn_conv2d_s8_arm_dotprod(const mbn_conv2d_arm_dotprod_params *p, const int8_t *const *rows, int8_t *out,
+                               int32_t count, void *scratch)
+{
+    const int32_t column = p->in_bytes;
+    int8_t *columns = (int8_t *)scratch;
+    const int8_t *const column_row[1] = {columns};
+    for (int32_t done = 0; done < count; done += 4) {
+        const int32_t pixels = count - done < 4 ? count - done : 4;
+        mbn_gather(rows, done, p->step, pixels, p->kernel_height, p->row_bytes, columns, column);
+        mbn_conv2d_1x1_s8_arm_dotprod(p, column_row, out, pixels, NULL);
+        out += pixels * p->pixel_stride;
+    }
+}
