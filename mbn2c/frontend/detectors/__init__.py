@@ -28,7 +28,7 @@ _TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutFile:
     """A file whose decoding is cut off.
 
     model  the network
@@ -40,7 +40,7 @@ class Cut:
     ends: Ends
 
 
-def cut_decoding(model: ModelProto) -> Cut | None:
+def cut_decoding(model: ModelProto) -> CutFile | None:
     """The network of a detector, with the heads' maps as outputs; None for any other file, which stays as it is."""
     ends = next((found for match in FAMILIES if (found := match(model)) is not None), None)
     if ends is None:
@@ -51,10 +51,10 @@ def cut_decoding(model: ModelProto) -> Cut | None:
     for name in ends.maps:
         network.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     drop_dead_nodes(network.graph)
-    return Cut(network, model, ends)
+    return CutFile(network, model, ends)
 
 
-def read_decoding(cut: Cut, graph: Graph) -> tuple[Decoding, Note]:
+def read_decoding(cut: CutFile, graph: Graph) -> tuple[Decoding, Note]:
     """What was cut off, as data, and in words.
 
     graph   of `cut.model`
@@ -102,7 +102,7 @@ def read_decoding(cut: Cut, graph: Graph) -> tuple[Decoding, Note]:
     return Detector(facts, anchors.astype(np.float64)).to_decoding(), Note("decoding", graph.name, text)
 
 
-def _outputs(cut: Cut, graph: Graph) -> dict[str, np.ndarray]:
+def _outputs(cut: CutFile, graph: Graph) -> dict[str, np.ndarray]:
     """The file's outputs and the heads' maps, of a random image."""
     where = f"model '{graph.name}'"
     whole = ModelProto()
@@ -115,7 +115,7 @@ def _outputs(cut: Cut, graph: Graph) -> dict[str, np.ndarray]:
     return Oracle(whole.SerializeToString()).run({graph.inputs[0].outside: image})
 
 
-def _misread(cut: Cut, what: str) -> ModelError:
+def _misread(cut: CutFile, what: str) -> ModelError:
     return ModelError(
         f"a detector's head, read as {cut.ends.family}, is something else: {what}",
         where=f"outputs '{cut.ends.scores.output}' and '{cut.ends.offsets.output}'",
