@@ -180,6 +180,8 @@ def _soft_max(values: np.ndarray, hard: bool) -> tuple[np.ndarray, np.ndarray]:
 def _choose(noise: _Noise, upper: np.ndarray, largest: float) -> np.ndarray:
     """Factors [C] that make the noise small: gradient descent from a start at equal channel ranges."""
     extent = noise.extent.max(axis=0)
+    if not extent.any():  # 0 on every image: a gate that none of them opens
+        return np.ones_like(extent)
     s = extent.max() / np.maximum(extent, extent.max() / largest)
     fixed = upper < 0
     if np.isfinite(upper).any():

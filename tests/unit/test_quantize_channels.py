@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,3 +123,17 @@ def test_noise_gain_is_the_squared_derivative() -> None:
             ends.append(float(model(moved)[output].reshape(-1)[0]))
         squares[place] = ((ends[0] - ends[1]) / (2 * step)) ** 2
     np.testing.assert_allclose(gains["input"], squares.sum(axis=(0, 2, 3)), rtol=0.02)
+
+
+def test_channels_that_are_0_on_every_image_keep_their_scale() -> None:
+    """As a gate's that no calibration image opens."""
+    builder = Builder((8, 8, 3), 2)
+    dead = builder.conv2d(builder.conv2d("input", 4, activation=RELU6), 5, activation=RELU6)
+    builder.tensors[f"{dead}.bias"] = replace(builder.tensors[f"{dead}.bias"], data=np.full(5, -1e4, np.float32))
+    graph = builder.graph(builder.conv2d(dead, 3))
+    images = np.concatenate(list(random_images(graph.inputs[0].shape, 2))).transpose(0, 2, 3, 1)
+    observed = observed_of(graph)
+    assert not observed[dead].channel_high.any()
+    found = equalize(graph, observed, noise_gains(graph, images), 1.0)
+    assert np.array_equal(found.constant(f"{dead}.bias"), graph.constant(f"{dead}.bias"))
+    assert all(np.isfinite(found.constant(name)).all() for node in found.nodes for name in node.inputs[1:])
