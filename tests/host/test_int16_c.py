@@ -18,7 +18,7 @@ from mbn2c.planner.overlap import check_overlaps
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
 
-ISAS = [("scalar",), ("arm_dsp", "armv7m", "scalar")]
+ISAS = [("scalar",), ("arm_dsp", "armv7m", "scalar"), ("arm_mve", "arm_dsp", "armv7m", "scalar")]
 
 
 @cache

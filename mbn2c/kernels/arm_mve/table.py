@@ -31,6 +31,7 @@ from mbn2c.kernels.arm_mve.depthwise import (
     parts_depthwise,
     scratch_depthwise,
 )
+from mbn2c.kernels.arm_mve.int16 import KERNELS as INT16_KERNELS
 from mbn2c.ops.add import pack_add
 from mbn2c.ops.base.packing import pixel_stride, sum_bytes
 from mbn2c.ops.lookup import PARAMS as LOOKUP_PARAMS
@@ -130,6 +131,7 @@ def _depthwise() -> Kernel:
 
 
 KERNELS = (
+    *INT16_KERNELS,
     *with_odd_channels(_one_by_one("conv2d")),
     *with_odd_channels(_one_by_one("fully_connected")),
     _row(

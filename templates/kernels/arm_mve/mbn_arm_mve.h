@@ -188,6 +188,31 @@ typedef struct {
     int32_t pixel_stride; /* bytes between output pixels */
 } mbn_depthwise_interleaved_arm_mve_params;
 
+/* Layers whose input or output is int16: out = clamp((((acc << lift) * multiplier + 2^31) >> 32) + zero_point). */
+typedef struct {
+    /* per channel pair: biases, per eight taps their bytes of the even and of the odd channel, multipliers */
+    const int32_t *weights;
+    int32_t taps; /* rounded up to a multiple of 8 */
+    int32_t out_channels;
+    int32_t kernel_height;
+    int32_t row_values; /* of one kernel row: kernel_width * channels */
+    int32_t step;       /* values between the windows of two output pixels: stride * channels */
+    int32_t is_direct;  /* the window is a pixel, which is read where it lies */
+    int32_t lift, zero_point, low, high;
+    int32_t wide_in, wide_out;
+} mbn_conv2d_s16_arm_mve_params;
+
+/* Likewise; depthwise, interleaved rows. */
+typedef struct {
+    /* per eight channels, 0 2 4 6 and 1 3 5 7: biases; per tap their bytes; multipliers as biases */
+    const int32_t *weights;
+    int32_t channels;
+    int32_t kernel_height, kernel_width;
+    int32_t stride, dilation;
+    int32_t lift, zero_point, low, high;
+    int32_t wide_in, wide_out;
+} mbn_depthwise_s16_arm_mve_params;
+
 /* out = saturate((a * multiplier_a + b * multiplier_b + offset) >> shift) */
 typedef struct {
     int32_t channels;
@@ -244,6 +269,13 @@ void mbn_mul_vector_s8_arm_mve(const mbn_mul_vector_arm_mve_params *p, const int
                                int32_t count, void *scratch);
 void mbn_add_s8_arm_mve(const mbn_add_arm_mve_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                         void *scratch);
+
+void mbn_conv2d_s16_arm_mve(const mbn_conv2d_s16_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                            int32_t count, void *scratch);
+void mbn_depthwise_conv2d_s16_arm_mve(const mbn_depthwise_s16_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                      int32_t count, void *scratch);
+void mbn_add_s16_arm_mve(const mbn_add_s16_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                         void *scratch);
 
 /* Adds one input row to the sums in scratch (int32 per channel, zero at first); _finish makes the output pixel of them. */
 void mbn_global_average_pool_s8_arm_mve(const mbn_pool_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
