@@ -79,6 +79,7 @@ class DepthwiseConv2d(Weighted):
             "dilation 2": case((1, 9, 9, 3), Window((3, 3), (1, 1), (4, 0, 1, 3), (2, 2))),
             "dilation 3, 8 channels": case((1, 7, 8, 8), Window((3, 3), (1, 2), (3, 3, 3, 3), (3, 3)), RELU6),
             "7x7, 4 channels": case((1, 4, 6, 4), same_window(7, 2)),
+            "7x7, 20 channels": case((1, 5, 8, 20), same_window(7, 1), RELU6),
             "multiplier 3": case((1, 5, 4, 3), same_window(3, 1), RELU, 3),
             "1 channel": case((1, 5, 4, 1), same_window(3, 1)),
             "1x1": case((1, 3, 4, 5), Window()),

@@ -6,6 +6,7 @@ Constants are packed as the assembly reads them: see templates/kernels/arm_mve/m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -154,6 +155,23 @@ def accepts_depthwise_interleaved(node: Node, graph: Graph, size: int = 3) -> bo
 def accepts_interleaved_5x5(node: Node, graph: Graph) -> bool:
     """The same for 5x5."""
     return accepts_depthwise_interleaved(node, graph, 5)
+
+
+def accepts_any_window(node: Node, graph: Graph) -> bool:
+    """One output per input channel, and two products fit 16 bits."""
+    is_plain = node.attributes.depth_multiplier == 1 and has_high_word_form(node) and has_int8_weights(node, graph)
+    return is_plain and int(graph.constant(node.inputs[1]).min()) > INT8_MIN
+
+
+def pack_any_window(node: Node, graph: Graph) -> Packed:
+    """As `pack_depthwise_interleaved`, and the window."""
+    packed, window = pack_depthwise_interleaved(node, graph), window_of(node)
+    shape = {
+        "kernel_height": window.kernel[0],
+        "kernel_width": window.kernel[1],
+        "column_bytes": window.dilation[1] * channels_out(node, graph),
+    }
+    return replace(packed, fields={**packed.fields, **shape})
 
 
 def scratch_depthwise(node: Node, graph: Graph) -> int:

@@ -23,9 +23,11 @@ from mbn2c.kernels.arm_mve.conv import (
     writes_planar,
 )
 from mbn2c.kernels.arm_mve.depthwise import (
+    accepts_any_window,
     accepts_depthwise,
     accepts_depthwise_interleaved,
     accepts_interleaved_5x5,
+    pack_any_window,
     pack_depthwise,
     pack_depthwise_interleaved,
     parts_depthwise,
@@ -76,6 +78,7 @@ _RATES = Rates(0.107, 3.0, 355, 0.04, 0.4, 0.015, 4)
 _PLANAR_RATES = Rates(0.65, 0, 380, 0, 0.4, 0.36, 4)
 _MAX_POOL_RATES = Rates(0, 3.5, 150, 0, 0.4)
 _INTERLEAVED_5X5_RATES = Rates(0.74, 0, 160, 0, 0.4)
+_ANY_WINDOW_RATES = Rates(0.95, 5, 160, 0, 0.4)
 _MUL_RATES = Rates(0, 2.3, 160, 0, 0.4)
 _LOOKUP_RATES = Rates(0, 0.4, 170, 0, 0.4)
 _INTERLEAVED_RATES = Rates(0.84, 0, 160, 0, 0.4)
@@ -176,6 +179,14 @@ KERNELS = (
         more_sources=("arm_mve/depthwise_5x5_interleaved_core.c",),
         accepts=accepts_interleaved_5x5,
         rates=_INTERLEAVED_5X5_RATES,
+    ),
+    _row(
+        "depthwise_conv2d",
+        "depthwise_conv2d_interleaved",
+        "depthwise_any",
+        pack_any_window,
+        accepts=accepts_any_window,
+        rates=_ANY_WINDOW_RATES,
     ),
     _row("add", "add", "add", pack_add, accepts=accepts_add),
     replace(

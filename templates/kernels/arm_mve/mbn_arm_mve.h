@@ -188,6 +188,17 @@ typedef struct {
     int32_t pixel_stride; /* bytes between output pixels */
 } mbn_depthwise_interleaved_arm_mve_params;
 
+/* Likewise, of any window. */
+typedef struct {
+    const int32_t *weights;
+    int32_t channels;
+    int32_t stride;
+    int32_t zero_point;
+    int32_t pixel_stride;
+    int32_t kernel_height, kernel_width;
+    int32_t column_bytes; /* between the taps of a kernel row: dilation * channels */
+} mbn_depthwise_any_arm_mve_params;
+
 /* Layers whose input or output is int16: out = clamp((((acc << lift) * multiplier + 2^31) >> 32) + zero_point). */
 typedef struct {
     /* per channel pair: biases, per eight taps their bytes of the even and of the odd channel, multipliers */
@@ -263,6 +274,8 @@ void mbn_max_pool2d_s8_arm_mve(const mbn_max_pool_params *p, const int8_t *const
 void mbn_depthwise_conv2d_5x5_interleaved_s8_arm_mve(const mbn_depthwise_interleaved_arm_mve_params *p,
                                                      const int8_t *const *rows, int8_t *out, int32_t count,
                                                      void *scratch);
+void mbn_depthwise_conv2d_interleaved_s8_arm_mve(const mbn_depthwise_any_arm_mve_params *p, const int8_t *const *rows,
+                                                 int8_t *out, int32_t count, void *scratch);
 void mbn_lookup_s8_arm_mve(const mbn_lookup_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                            void *scratch);
 void mbn_mul_vector_s8_arm_mve(const mbn_mul_vector_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
