@@ -29,7 +29,7 @@ from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, EMITS
 from mbn2c.errors import UsageError
 from mbn2c.files.typed_json import to_plain
-from mbn2c.network.network import RANDOM
+from mbn2c.network.network import RANDOM, RAW
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.int16 import MOST_RAM_GROWTH
 from mbn2c.quantize.search import EFFORTS
@@ -119,6 +119,7 @@ def add_build(commands: Any) -> None:
         "changed answer counts as lost)",
     )
     add_output_options(parser)
+    _add_detection(parser)
     parser.add_argument(
         "--preprocess", choices=("unit", "pm1", "imagenet"), help="RGB/255; RGB/127.5-1; ImageNet's mean and std"
     )
@@ -188,6 +189,8 @@ def _build(options: argparse.Namespace) -> int:
             calib_labels=options.calib_labels,
             min_sqnr=options.min_sqnr,
             output_kinds=output_kinds(options),
+            task=options.task,
+            task_options=_detection(options),
             input_kind=options.input,
             optimize=options.optimize,
             ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
@@ -207,6 +210,27 @@ def _build(options: argparse.Namespace) -> int:
         complain(f"warning: {note}")
     show(options, built.report, text)
     return 0
+
+
+# Options of a detector, by what they are called in `DetectorLimits`.
+_DETECTION = {
+    "max_boxes": (COUNT, "N", "boxes that an image can have (default 32)"),
+    "max_candidates": (COUNT, "N", "anchors that may become a box (default 64)"),
+    "score_threshold": (decimal, "S", "from 0 to 1: scores below are no candidates (default 0.1)"),
+    "iou_threshold": (decimal, "S", "from 0 to 1: boxes that overlap a better one more are dropped (default 0.5)"),
+}
+
+
+def _add_detection(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("detectors")
+    group.add_argument("--task", choices=(RAW,), default="", help="raw: the device returns the heads, not boxes")
+    for name, (kind, what, words) in _DETECTION.items():
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=what, help=words)
+
+
+def _detection(options: argparse.Namespace) -> dict[str, float]:
+    given = {name: getattr(options, name) for name in _DETECTION}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _beside(options: argparse.Namespace, core: Core) -> tuple[PlannedNetwork, ...]:

@@ -32,9 +32,8 @@ from mbn2c.report.json import to_json
 from mbn2c.report.record import BuildFacts, BuildRecord
 from mbn2c.tasks.class_names import read_class_names
 from mbn2c.tasks.inputs import Preprocess
-from mbn2c.tasks.outputs import outputs_of
 from mbn2c.tasks.protocol import Task
-from mbn2c.tasks.registry import recognise
+from mbn2c.tasks.registry import task_of_graph
 
 NETWORK, REPORT, REPORT_PAGE = "network.npz", "report.json", "report.html"
 
@@ -97,7 +96,7 @@ def task_of(graph: Graph, facts: BuildFacts, kinds: Mapping[str, str]) -> Task:
     kinds  what the user says of an output by name, beside what the build was told
     raises UsageError if the build's task does not know a kind, or does not take the outputs any more
     """
-    return recognise(outputs_of(graph), {**facts.output_kinds, **kinds}, len(facts.labels), facts.task)
+    return task_of_graph(graph, {**facts.output_kinds, **kinds}, len(facts.labels), facts.task)
 
 
 def preprocess_of(facts: BuildFacts) -> Preprocess:

@@ -79,7 +79,7 @@ def build_record(
         input=_input(graph, graph.inputs[0]),
         outputs=tuple(
             {**to_plain(_input(graph, port)), "tail": port.tail, **described}
-            for port, described in zip(graph.outputs, network.task.described(), strict=True)
+            for port, described in zip(graph.heads or graph.outputs, network.task.described(), strict=True)
         ),
         ram=_ram(plan, options.core.bits),
         flash=_flash(constants, names),

@@ -166,6 +166,18 @@ class Graph:
         assert data is not None, f"{tensor} is not a constant"
         return data
 
+    @cached_property
+    def network(self) -> Graph:
+        """The Graph without the operators that a task has put behind it: what the exported model computes."""
+        if not self.heads:
+            return self
+        needed, kept = {port.tensor for port in self.heads}, []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.outputs):
+                needed.update(node.inputs)
+                kept.append(node)
+        return self.rebuild(nodes=kept[::-1], outputs=self.heads, heads=())
+
     def rebuild(
         self,
         *,

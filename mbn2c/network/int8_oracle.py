@@ -52,6 +52,7 @@ class ExportedModel:
     """Our own model.int8.onnx."""
 
     def __init__(self, graph: Graph, model: bytes) -> None:
+        graph = graph.network
         self._names = onnx_names(graph)
         self._oracle = Oracle(with_outputs(model, self._names.values()))
         self._input, self._outputs = graph.inputs[0].outside, [port.tensor for port in graph.outputs]

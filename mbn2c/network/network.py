@@ -36,11 +36,10 @@ from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.images import Samples, evenly_spaced
 from mbn2c.tasks.inputs import InputSpec, Preprocess
-from mbn2c.tasks.outputs import outputs_of
 from mbn2c.tasks.protocol import HeldBack, Json, Limits, Task
-from mbn2c.tasks.registry import recognise
+from mbn2c.tasks.registry import task_of_graph
 
-RANDOM = "random"
+RANDOM, RAW = "random", "raw"
 MODEL_INT8, MODEL_FLOAT32 = "model.int8.onnx", "model.float32.onnx"
 # Only for a prequantized model: what ONNX Runtime makes of it, whose inner tensors are compared.
 MODEL_FUSED = "model.fused.onnx"
@@ -63,6 +62,8 @@ class NetworkOptions:
     calib_labels  CSV with the classes of the calibration images
     min_sqnr    dB that each output must have against the float model on images held back; None: no gate
     output_kinds  what the user says of an output, by name: one of `tasks.registry.all_kinds`
+    task          "raw": what a file decodes is left to the user, and the device returns the heads; "": as found
+    task_options  what the user says of the task, by name
     int16         names of layers whose outputs are int16, or ("auto",): those that are worth their RAM
     """
 
@@ -79,6 +80,8 @@ class NetworkOptions:
     min_sqnr: float | None = None
     output_kinds: Mapping[str, str] = field(default_factory=dict)
     int16: tuple[str, ...] = ()
+    task: str = ""
+    task_options: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,9 @@ def _own_network(
     """A float model, quantized."""
     graph = import_lowered(options.model)
     spec = input_spec(graph)
-    task = recognise(outputs_of(graph), options.output_kinds, len(labels))
+    if options.task == RAW:
+        graph = replace(graph, decoding=None)
+    task = task_of_graph(graph, options.output_kinds, len(labels)).with_options(options.task_options)
     task.check_class_names(labels)
     samples = _open_calibration(options, task, spec)
     _check_preprocess(options, spec, samples)
@@ -176,7 +181,7 @@ def _own_network(
     int8_model = to_onnx_int8(found.graph)
     sqnr = compare_with_oracle(found.float_graph, found.graph, int8_model, inputs)
     return Network(
-        found.graph,
+        task.on_device(found.graph),
         task,
         {MODEL_INT8: int8_model, MODEL_FLOAT32: float_model},
         samples,
@@ -193,7 +198,7 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
     """A prequantized model: its scales are kept, and images only serve to compare with ONNX Runtime."""
     found = import_prequantized_lowered(options.model)
     graph = found.graph
-    spec, task = input_spec(graph), recognise(outputs_of(graph), options.output_kinds, len(labels))
+    spec, task = input_spec(graph), task_of_graph(graph, options.output_kinds, len(labels))
     task.check_class_names(labels)
     if options.int16:
         raise UsageError(

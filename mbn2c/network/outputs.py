@@ -42,5 +42,5 @@ def device_answers(
     return Answers(
         int8=real_values(graph, split_outputs(graph, got)),
         float32=None if floats is None else [output.before_tail(floats[output.name]) for output in task.outputs],
-        oracle=real_values(graph, int8),
+        oracle=real_values(graph.network, int8),
     )

@@ -46,5 +46,6 @@ class Output:
 
 
 def outputs_of(graph: Graph) -> tuple[Output, ...]:
-    """One for each output Port, in order."""
-    return tuple(Output(port.outside, port.shape, port.permutation, port.tail) for port in graph.outputs)
+    """One for each output Port of the network, in order; of a detector they are the heads."""
+    ports = graph.heads or graph.outputs
+    return tuple(Output(port.outside, port.shape, port.permutation, port.tail) for port in ports)

@@ -22,6 +22,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from mbn2c.errors import UsageError
+from mbn2c.ir.graph import Decoding, Graph
 from mbn2c.tasks.images import Samples, open_samples
 from mbn2c.tasks.inputs import InputSpec
 from mbn2c.tasks.outputs import Output
@@ -108,7 +110,7 @@ class CValues:
     """What the C of an output's function may be made from.
 
     outside  the output's name, safe in a comment
-    offset   of its first byte in what `run` fills
+    offset   of its first byte in what `run` fills; arena_offset: in the arena, until the next inference
     bytes    one for each value
     """
 
@@ -117,6 +119,7 @@ class CValues:
     bytes: int
     scale: float
     zero_point: int
+    arena_offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,29 @@ class Task(ABC):
         kinds        by name of the output: what the user says, only kinds of this task; not empty: it is this task
         class_names  how many the user gave; 0: none
         """
+
+    @classmethod
+    def of_decoding(cls, outputs: Sequence[Output], decoding: Decoding, height: int, width: int) -> Self:
+        """The task that makes again what the importer cut off.
+
+        outputs        the heads, what is left of the file
+        height, width  of the network's input
+        raises         ValueError for what the importer has not made
+        """
+        raise ValueError(f"nothing is decoded by {cls.name}")
+
+    def with_options(self, options: Mapping[str, float]) -> Self:
+        """With what the user says of it, by name. Raises UsageError for what it does not know."""
+        if options:
+            raise UsageError(
+                f"--{next(iter(options)).replace('_', '-')} is of detection, and this is {self.name}",
+                hint="leave it out",
+            )
+        return self
+
+    def on_device(self, graph: Graph) -> Graph:
+        """The int8 Graph with the operators of the task behind its outputs, which become `heads`."""
+        return graph
 
     @abstractmethod
     def described(self) -> list[Json]:

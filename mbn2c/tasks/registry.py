@@ -9,7 +9,8 @@ from functools import cache
 
 import mbn2c.tasks
 from mbn2c.errors import UsageError
-from mbn2c.tasks.outputs import Output
+from mbn2c.ir.graph import Graph
+from mbn2c.tasks.outputs import Output, outputs_of
 from mbn2c.tasks.protocol import Task
 
 _added: list[type[Task]] = []
@@ -52,6 +53,15 @@ def task_named(name: str) -> type[Task]:
             return task
     known = ", ".join(task.name for task in all_tasks())
     raise UsageError(f"no task is called '{name}'", where="what the outputs mean", hint=f"this mbn2c has {known}")
+
+
+def task_of_graph(graph: Graph, kinds: Mapping[str, str], class_names: int = 0, name: str = "") -> Task:
+    """The task of a Graph, float32 or int8; arguments and errors as of `recognise`."""
+    outputs = outputs_of(graph)
+    if graph.decoding is None or kinds:
+        return recognise(outputs, kinds, class_names, name)
+    _, height, width, _ = graph.tensors[graph.inputs[0].tensor].shape
+    return task_named(graph.decoding.task).of_decoding(outputs, graph.decoding, height, width)
 
 
 def recognise(outputs: Sequence[Output], kinds: Mapping[str, str], class_names: int = 0, name: str = "") -> Task:

@@ -112,7 +112,7 @@ REFUSED = [
     ({"heat": "boxes"}, "", "no kind of output is called 'boxes'"),
     ({"heat": "heat"}, "classification", "no kind of output is called 'heat'"),
     ({"smoke": "heat"}, "", "no output is called 'smoke'"),
-    ({}, "detection", "no task is called 'detection'"),
+    ({}, "weather", "no task is called 'weather'"),
 ]
 
 
@@ -123,7 +123,7 @@ def test_what_fits_no_task_is_refused(kinds: dict[str, str], name: str, said: st
 
 
 def test_tasks_have_names_of_their_own() -> None:
-    assert [task.name for task in all_tasks()] == ["beacon", "classification"]
+    assert [task.name for task in all_tasks()] == ["beacon", "detection", "classification"]
     assert all_kinds() == ["there", "heat", "classes", "logits", "vector"]
     with pytest.raises(ValueError, match="there is a task called 'beacon'"):
         register(Beacon)

@@ -15,6 +15,8 @@ ROOMS = sorted(path.name for path in ROOT.iterdir() if path.name not in ("ops", 
 # Words that mean something else, too: what a byte of a row is, what an output may end with, an option.
 ALSO_OTHER_WORDS = {"pad", "sigmoid", "tanh", "resize"}
 
+OF_TASKS = [name for name, operator in OPERATORS.items() if operator.is_postprocessing]
+
 
 def names_said(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, what) of each operator that a file knows."""
@@ -36,7 +38,10 @@ def names_said(tree: ast.Module) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize("room", ROOMS)
 def test_room_names_no_operator(room: str) -> None:
     files = [ROOT / room] if room.endswith(".py") else sorted((ROOT / room).rglob("*.py"))
-    assert [f"{path}:{line}: {what}" for path in files for line, what in names_said(ast.parse(path.read_text()))] == []
+    said = [(path, line, what) for path in files for line, what in names_said(ast.parse(path.read_text()))]
+    if room == "tasks":  # which put their own operators behind the network
+        said = [one for one in said if not any(name in one[2] for name in OF_TASKS)]
+    assert [f"{path}:{line}: {what}" for path, line, what in said] == []
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,7 @@ from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.report.table import shortened, table
 from mbn2c.targets import Core, all_cores
-from mbn2c.tasks.outputs import outputs_of
-from mbn2c.tasks.registry import recognise, task_named
+from mbn2c.tasks.registry import task_named, task_of_graph
 
 Kernels = tuple[Kernel, ...]
 _GOAL = "balanced"
@@ -92,7 +91,7 @@ def inspect_model(path: Path) -> ModelInspection:
     """
     prequantized = is_prequantized(path)
     graph = import_prequantized_lowered(path).graph if prequantized else import_lowered(path)
-    spec, task = input_spec(graph), recognise(outputs_of(graph), {})
+    spec, task = input_spec(graph), task_of_graph(graph, {})
     layers = tuple(_layer(graph, node) for node in graph.nodes)
     model = InspectedModel(
         file=text_of(path.name),

@@ -17,7 +17,7 @@ from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.network.memory_map import drawing
 from mbn2c.emit.network.steps import buffer_row, piece_rows, pixel_counts, read_rows, step_row, step_values
 from mbn2c.files.bundle import Bundle
-from mbn2c.ir.graph import Graph, Tensor
+from mbn2c.ir.graph import Tensor
 from mbn2c.ir.kernel import Kernel, Packed, Parts
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import packed_constants
@@ -25,9 +25,8 @@ from mbn2c.kernels.scalar.table import functions, params_structs
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.resources.render import file_text, plain_text, render
-from mbn2c.tasks.outputs import outputs_of
 from mbn2c.tasks.protocol import CFunction, CValues, Task
-from mbn2c.tasks.registry import recognise
+from mbn2c.tasks.registry import task_of_graph
 
 RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h", "mbn_version.h")
 
@@ -100,7 +99,7 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
     plan, kernels, names = network.plan, network.kernels, network.names
     constants = packed_constants(plan, kernels)
     values = _common_values(plan, names) | _step_values(plan, kernels, names, constants)
-    prefix, functions = names.prefix, _task_functions(plan.graph, names)
+    prefix, functions = names.prefix, _task_functions(plan, names)
     values |= {"functions": functions, "part_tables": _part_tables(network, constants)}
     files = {
         f"{prefix}.h": render("network/model.h.j2", values),
@@ -115,13 +114,15 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
     return files
 
 
-def _task_functions(graph: Graph, names: Names) -> list[CFunction]:
+def _task_functions(plan: Plan, names: Names) -> list[CFunction]:
     """What the task offers beside the network."""
-    task, outputs, offset = names.task or recognise(outputs_of(graph), {}), [], 0
+    graph = plan.graph
+    task, outputs, offset = names.task or task_of_graph(graph, {}), [], 0
     for port in graph.outputs:
         tensor, quant = graph.tensors[port.tensor], quant_of(graph, port.tensor)
         scale = float(scale_of(quant))
-        outputs.append(CValues(comment(port.outside), offset, tensor.size_bytes, scale, quant.zero_point))
+        at = plan.buffers[port.tensor].offset
+        outputs.append(CValues(comment(port.outside), offset, tensor.size_bytes, scale, quant.zero_point, at))
         offset += tensor.size_bytes
     return task.c_functions(names.prefix, outputs)
 

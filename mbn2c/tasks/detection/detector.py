@@ -30,6 +30,22 @@ class HeadLevel:
 
 
 @dataclass(frozen=True)
+class DetectorLimits:
+    """What is looked for, and how much of it.
+
+    max_boxes        that an image can have
+    max_candidates   anchors that may become one, of each level and of all
+    score_threshold  from 0 to 1: what counts as a candidate
+    iou_threshold    from 0 to 1: what overlaps a better box of its class more is dropped
+    """
+
+    max_boxes: int = 32
+    max_candidates: int = 64
+    score_threshold: float = 0.1
+    iou_threshold: float = 0.5
+
+
+@dataclass(frozen=True)
 class DetectorFacts:
     """What the heads' numbers mean.
 
@@ -56,6 +72,12 @@ class DetectorFacts:
     order: tuple[int, int, int, int]
     scales: tuple[float, float, float, float]
     cut: tuple[str, ...]
+    limits: DetectorLimits = DetectorLimits()
+
+    @property
+    def labels(self) -> int:
+        """Classes without the background."""
+        return self.classes - (self.background >= 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,305 @@
+"""Detection: boxes with a label and a score, made on the device of a detector's heads.
+
+`detector` says what the heads' numbers mean, `device` what stands behind them in the int8 Graph, `decode` the same in
+floating point; `labels` and `average_precision` judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from mbn2c.errors import GateError, UsageError
+from mbn2c.ir.graph import Decoding, Graph
+from mbn2c.ops.ssd_boxes.arithmetic import BOX, CORNER_BITS, ONE_SCORE
+from mbn2c.tasks.detection.average_precision import AP50, COCO, drop_with_bound, with_interval
+from mbn2c.tasks.detection.decode import FoundBox, decode_heads, from_device, iou
+from mbn2c.tasks.detection.detector import NAME, Detector
+from mbn2c.tasks.detection.device import with_boxes, with_limits
+from mbn2c.tasks.detection.labels import Placement, placement, read_truths
+from mbn2c.tasks.gates import check_has_float, check_sqnr, most_costly, noisiest
+from mbn2c.tasks.images import Samples, open_samples
+from mbn2c.tasks.inputs import InputSpec
+from mbn2c.tasks.outputs import Output
+from mbn2c.tasks.protocol import Answers, CFunction, Costs, CValues, HeldBack, Json, Labels, Limits, Rows, Task
+from mbn2c.tasks.statistics import decibel
+
+# Boxes that agree overlap by this much.
+_SAME = 0.5
+# Boxes and candidates.
+_MOST = 1000
+
+
+@dataclass(frozen=True)
+class DetectionRecord:
+    """What was found of one image.
+
+    int8, oracle, float32        boxes of each of `Answers`; None where there is none
+    signal, noise, largest_error of each head against the float model's; [] without one
+    """
+
+    int8: list[FoundBox]
+    oracle: list[FoundBox] | None
+    float32: list[FoundBox] | None
+    signal: list[float]
+    noise: list[float]
+    largest_error: list[float]
+
+
+@dataclass(frozen=True)
+class Detection(Task):
+    """outputs     the heads: of each level scores, then offsets
+    detector    what they mean
+    placements  where image files lie in the network's input, by name, as far as they have been opened
+    """
+
+    detector: Detector
+    placements: dict[str, Placement] = field(default_factory=dict, compare=False)
+    size: list[int] = field(default_factory=list, compare=False)
+
+    name = NAME
+    about = "boxes with a label and a score: SSD heads, decoded on the device"
+    record = DetectionRecord
+    figures = ("ap50_device", "box_agreement")
+
+    @classmethod
+    def recognise(cls, outputs: Sequence[Output], kinds: Mapping[str, str], class_names: int) -> Self | None:
+        return None  # not by the outputs: by what the importer cut off behind them
+
+    @classmethod
+    def of_decoding(cls, outputs: Sequence[Output], decoding: Decoding, height: int, width: int) -> Self:
+        detector = Detector.from_decoding(decoding)
+        return cls(tuple(outputs), f"the file ends in {detector.facts.family}", detector, size=[height, width])
+
+    def with_options(self, options: Mapping[str, float]) -> Self:
+        for name, value in options.items():
+            option = f"--{name.replace('_', '-')}"
+            if name.endswith("threshold") and not 0 <= value <= 1:
+                raise UsageError(f"{option} {value:g} is not from 0 to 1", hint="a share, such as 0.5")
+            if name.startswith("max") and value > _MOST:
+                raise UsageError(f"{option} {value} is more than {_MOST}", hint="the board keeps them all in RAM")
+        return replace(self, detector=with_limits(self.detector, **options)) if options else self
+
+    def on_device(self, graph: Graph) -> Graph:
+        return with_boxes(graph, self.detector)
+
+    def described(self) -> list[Json]:
+        facts = self.detector.facts
+        return [
+            {
+                "name": one.name,
+                "shape": list(one.nhwc),
+                "kind": ("scores", "offsets")[number % 2],
+                "anchors": facts.levels[number // 2].anchors,
+            }
+            for number, one in enumerate(self.outputs)
+        ]
+
+    @classmethod
+    def words(cls, described: Json) -> str:
+        return f"{described['kind']} of {described['anchors']} anchors at each position"
+
+    def check_class_names(self, names: Sequence[str]) -> None:
+        labels = self.detector.facts.labels
+        if names and len(names) != labels:
+            raise UsageError(
+                f"{len(names)} class names for {labels} classes",
+                where="--labels",
+                hint="one name per class, in order, without the background",
+            )
+
+    # --- images ----------------------------------------------------------------------------------
+
+    def open_samples(self, path: Path, spec: InputSpec, *, resize: str = "crop", limit: int | None = None) -> Samples:
+        samples = open_samples(path, spec, resize=resize, limit=limit)
+        if samples.are_pixels:
+            for name, file in zip(samples.names, samples.files, strict=True):
+                try:
+                    self.placements[name] = placement(file, spec.height, spec.width, resize)
+                except OSError:
+                    continue  # reading its pixels will say what is wrong
+        return samples
+
+    def find_labels(
+        self, names: Sequence[str], folders: Sequence[str], file: Path | None, class_names: Sequence[str]
+    ) -> Labels:
+        if file is None:
+            return Labels()
+        missing = [name for name in names if name not in self.placements]
+        if missing:
+            what = f"true boxes need image files; '{missing[0]}' is none"
+            raise UsageError(what, where=str(file), hint="give a folder of images")
+        truths = read_truths(file, names, self.placements, self.detector.facts.labels, class_names)
+        return Labels(truths, file.suffix.lower().lstrip("."), f"{sum(map(len, truths))} true boxes")
+
+    def compare(self, answers: Answers) -> DetectionRecord:
+        heads = answers.oracle or answers.int8
+        pairs = list(zip(answers.float32, heads, strict=True)) if answers.float32 is not None else []
+        return DetectionRecord(
+            self._boxes(answers.int8),
+            self._boxes(answers.oracle) if answers.oracle is not None else None,
+            self._boxes(answers.float32) if answers.float32 is not None else None,
+            [float((wanted.astype(float) ** 2).sum()) for wanted, _ in pairs],
+            [float(((wanted - got).astype(float) ** 2).sum()) for wanted, got in pairs],
+            [float(np.abs(wanted - got).max()) for wanted, got in pairs],
+        )
+
+    def _boxes(self, values: Sequence[np.ndarray]) -> list[FoundBox]:
+        """Of a device's bytes, or of the heads' numbers."""
+        if len(values) == 1:
+            return from_device(values[0])
+        return decode_heads(self.detector, values, self.size[0], self.size[1])
+
+    def is_possible(self, record: DetectionRecord, has_float: bool) -> bool:
+        most, labels = self.detector.facts.limits.max_boxes, self.detector.facts.labels
+        lists = [one for one in (record.int8, record.oracle, record.float32) if one is not None]
+        return (
+            (record.float32 is not None) is has_float
+            and len(record.noise) == (len(self.outputs) if has_float else 0)
+            and all(len(one) <= most and all(0 <= box.label < labels for box in one) for one in lists)
+        )
+
+    # --- all images ------------------------------------------------------------------------------
+
+    def agreement(self, records: Sequence[DetectionRecord]) -> float | None:
+        return _agreement(records)
+
+    def judge_held_back(self, held_back: HeldBack) -> Json:
+        records = [record for record in held_back.records if record.float32 is not None]
+        return {**self._against(records, held_back.labels, "int8"), "outputs": self._noise(records)}
+
+    def judge_verified(self, records: Sequence[DetectionRecord], labels: Labels, has_float: bool) -> Json:
+        outputs = self._noise(records)
+        noisy = noisiest(outputs)
+        boxes = sum(len(record.int8) for record in records)
+        return {
+            **self._against(records, labels, "device"),
+            "detections_compared": boxes,
+            "sqnr_db": noisy["sqnr_db"] if noisy else None,
+            "outputs": outputs,
+        }
+
+    def _against(self, records: Sequence[DetectionRecord], labels: Labels, side: str) -> Json:
+        """Average precision of int8 and float model, and how many boxes they have in common."""
+        judged: Json = {"box_agreement": _agreement(records)}
+        sides = {side: [record.int8 for record in records]}
+        if all(record.float32 is not None for record in records):
+            sides["ort_float32"] = [record.float32 or [] for record in records]
+        truths = labels.truths
+        for name in (side, "ort_float32"):
+            known = name in sides and truths is not None and None not in truths
+            for metric, thresholds in (("ap50", AP50), ("ap", COCO)):
+                found = with_interval(sides[name], truths or [], thresholds) if known else None
+                judged[f"{metric}_{name}"] = found[0] if found else None
+                judged[f"{metric}_{name}_interval_95"] = list(found[1]) if found else None
+        both = truths is not None and "ort_float32" in sides and None not in truths
+        drop = drop_with_bound(sides["ort_float32"], sides[side], truths or []) if both else None
+        judged["drop"], judged["drop_upper_95"] = drop or (None, None)
+        return judged
+
+    def _noise(self, records: Sequence[DetectionRecord]) -> list[Json]:
+        judged = [record for record in records if record.noise]
+        return [
+            {
+                **one,
+                "sqnr_db": decibel(sum(r.signal[number] for r in judged), sum(r.noise[number] for r in judged)),
+                "largest_error": max((r.largest_error[number] for r in judged), default=None),
+            }
+            for number, one in enumerate(self.described())
+        ]
+
+    @classmethod
+    def check_held_back(cls, judged: Json, limits: Limits, costs: Costs) -> None:
+        _check(judged, limits, costs, "--calib-labels")
+
+    @classmethod
+    def check_verified(cls, judged: Mapping[str, Any], limits: Limits, costs: Costs) -> None:
+        if limits != Limits():
+            check_has_float(judged["outputs"][0]["largest_error"], "--max-drop or --min-sqnr")
+        _check(judged, limits, costs, "--labels")
+
+    @classmethod
+    def held_back_rows(cls, judged: Mapping[str, Any]) -> Rows:
+        return [("", text) for text in _lines(judged, "int8")]
+
+    @classmethod
+    def verified_rows(cls, judged: Mapping[str, Any]) -> Rows:
+        rows = [("boxes", text) for text in _lines(judged, "device")]
+        return [("boxes of the device", str(judged["detections_compared"])), *rows]
+
+    # --- C ---------------------------------------------------------------------------------------
+
+    def c_functions(self, prefix: str, outputs: Sequence[CValues]) -> list[CFunction]:
+        """The boxes of a finished inference, which lie in the arena."""
+        if len(outputs) != 1 or outputs[0].bytes % BOX.itemsize:
+            return []  # the heads themselves are the outputs
+        return [
+            CFunction(
+                "boxes",
+                _DECLARATION.format(prefix=prefix, unit=1 << CORNER_BITS, one=ONE_SCORE),
+                "network/tasks/boxes.c.j2",
+                {"count": outputs[0].bytes // BOX.itemsize, "at": outputs[0].arena_offset},
+            )
+        ]
+
+
+_DECLARATION = """/* A found object: corners in 1/{unit} of a pixel of the input, the score of {one}. */
+typedef struct {{
+    int16_t x0, y0, x1, y1;
+    int16_t label;
+    int16_t score;
+}} {prefix}_box_t;
+
+/* Writes the boxes of the last inference, the best first, and returns how many: at most `max`, and 0 before the first
+ * {prefix}_finish or {prefix}_run and while one is running. They stay until the next {prefix}_begin. */
+int {prefix}_boxes(const {prefix}_t *net, {prefix}_box_t *boxes, int max);"""
+
+
+def _agreement(records: Sequence[DetectionRecord]) -> float | None:
+    """Boxes that int8 and float model have in common, of all that one of them has; None if there is none."""
+    same = every = 0
+    for record in records:
+        if record.float32 is None:
+            continue
+        free = list(record.float32)
+        for box in record.int8:
+            match = next(
+                (one for one in free if one.label == box.label and iou(box.corners, one.corners) >= _SAME), None
+            )
+            if match is not None:
+                free.remove(match)
+                same += 1
+        every += len(record.int8) + len(free)
+    return same / every if every else None
+
+
+def _lines(judged: Mapping[str, Any], side: str) -> list[str]:
+    lines = []
+    if judged["box_agreement"] is not None:
+        lines.append(f"{100 * judged['box_agreement']:.1f} % the same as the float model's, at IoU {_SAME}")
+    for name, words in ((side, side), ("ort_float32", "float model")):
+        if judged[f"ap50_{name}"] is not None:
+            low, high = judged[f"ap50_{name}_interval_95"]
+            ap50, ap = 100 * judged[f"ap50_{name}"], 100 * judged[f"ap_{name}"]
+            lines.append(f"AP50 of the {words} {ap50:.1f} (95 %: {100 * low:.1f} to {100 * high:.1f}), AP {ap:.1f}")
+    if judged["drop"] is not None:
+        lines.append(f"AP50 drops by {100 * judged['drop']:.2f}, at most {100 * judged['drop_upper_95']:.2f} (95 %)")
+    return lines
+
+
+def _check(judged: Mapping[str, Any], limits: Limits, costs: Costs, option: str) -> None:
+    if limits.max_drop is not None:
+        if judged["drop_upper_95"] is None:
+            raise GateError("--max-drop needs true boxes", hint=f"{option} FILE: CSV of file,class,x1,y1,x2,y2")
+        if not 100 * judged["drop_upper_95"] <= limits.max_drop:
+            what = f"AP50 drops by {100 * judged['drop']:.2f}, at most {100 * judged['drop_upper_95']:.2f} (95 %)"
+            raise GateError(f"{what}; {limits.max_drop:g} is allowed", where=most_costly(costs))
+    if limits.min_sqnr is not None:
+        check_sqnr(judged["outputs"], limits.min_sqnr, costs)
+
+
+TASK = Detection

@@ -1,0 +1,98 @@
+"""Real numbers of a detector's heads -> boxes, as the file's own program would make them: in floating point.
+
+What a device finds is compared with this; it has no bound of candidates, and rounds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbn2c.ops.ssd_boxes.arithmetic import CORNER_BITS, ONE_SCORE, boxes_from_bytes
+from mbn2c.tasks.detection.detector import CENTRES, SIGMOID, Detector
+
+
+@dataclass(frozen=True)
+class FoundBox:
+    """Corners in pixels of the network's input, score from 0 to 1."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    label: int
+    score: float
+
+    @property
+    def corners(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1"""
+        return self.x0, self.y0, self.x1, self.y1
+
+
+def found_box(corners: Sequence[float], label: int, score: float) -> FoundBox:
+    """corners: x0, y0, x1, y1"""
+    x0, y0, x1, y1 = corners
+    return FoundBox(x0, y0, x1, y1, label, score)
+
+
+def from_device(values: np.ndarray) -> list[FoundBox]:
+    """What a device returns: bytes, as whole numbers of any type."""
+    unit = 1 << CORNER_BITS
+    return [
+        found_box([corner / unit for corner in box.corners], box.label, box.score / ONE_SCORE)
+        for box in boxes_from_bytes(values.astype(np.int8))
+    ]
+
+
+def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, width: int) -> list[FoundBox]:
+    """heads: of each level scores and offsets, [1, H, W, C]; the boxes that remain, the best first."""
+    facts, limits = detector.facts, detector.facts.limits
+    scores = np.concatenate([one.reshape(-1, facts.classes) for one in heads[::2]])
+    offsets = np.concatenate([one.reshape(-1, facts.values) for one in heads[1::2]])[:, list(facts.order)]
+    corners = _corners(detector, offsets) * [width, height, width, height]
+    corners = np.clip(corners, 0, [width, height, width, height])
+    shares = _shares(detector, scores)
+    places, labels = np.nonzero(shares >= limits.score_threshold)
+    has_area = (corners[places, 2:] > corners[places, :2]).all(axis=1)
+    places, labels = places[has_area], labels[has_area]
+    order = np.argsort(-shares[places, labels], kind="stable")
+    kept: list[FoundBox] = []
+    for place, label in zip(places[order], labels[order], strict=True):
+        box = found_box(corners[place].tolist(), int(label), float(shares[place, label]))
+        if all(box.label != one.label or iou(box.corners, one.corners) <= limits.iou_threshold for one in kept):
+            kept.append(box)
+        if len(kept) == limits.max_boxes:
+            break
+    return kept
+
+
+def _shares(detector: Detector, scores: np.ndarray) -> np.ndarray:
+    """Probabilities of the classes, without the background."""
+    facts = detector.facts
+    if facts.score == SIGMOID:
+        return np.asarray(1 / (1 + np.exp(-scores)))
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.delete(powers / powers.sum(axis=1, keepdims=True), facts.background, axis=1)
+
+
+def _corners(detector: Detector, offsets: np.ndarray) -> np.ndarray:
+    """In parts of the image."""
+    anchors, sizes = detector.anchors, detector.anchors[:, 2:] - detector.anchors[:, :2]
+    moved = offsets / np.array(detector.facts.scales)
+    if detector.facts.coder == CENTRES:
+        centres = (anchors[:, :2] + anchors[:, 2:]) / 2 + moved[:, :2] * sizes
+        halves = sizes * np.exp(np.minimum(moved[:, 2:], 50)) / 2
+        return np.concatenate([centres - halves, centres + halves], axis=1)
+    return np.asarray(anchors + moved * np.tile(sizes, 2))
+
+
+def iou(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union of two boxes with an area; corners x0, y0, x1, y1."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return width * height / (sum(areas) - width * height)

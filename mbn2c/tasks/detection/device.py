@@ -1,0 +1,139 @@
+"""A detector's heads, quantized -> the operators behind them that make boxes on the device."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from mbn2c.errors import ModelError
+from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
+from mbn2c.ops import OPERATORS
+from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.ssd_boxes import MOST_LEVELS
+from mbn2c.ops.ssd_boxes.arithmetic import BOX, ONE, SsdBoxesAttributes, SsdLevel
+from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes
+from mbn2c.ops.ssd_candidates.records import RECORD
+from mbn2c.tasks.detection.detector import CENTRES, Detector, HeadLevel
+
+BOXES = "boxes"
+# Pixels of the input that an anchor may lie beside its grid.
+_OFF_GRID = 1 / 64
+_LOWEST_RANK = -256
+
+
+def with_boxes(graph: Graph, detector: Detector) -> Graph:
+    """The int8 Graph whose one output are boxes, its own outputs being `heads`.
+
+    raises  ModelError for a head that the device cannot decode
+    """
+    facts, limits = detector.facts, detector.facts.limits
+    _check(detector, graph.name)
+    _, height, width, _ = graph.tensors[graph.inputs[0].tensor].shape
+    tensors, nodes, lists, levels, first = [], [], [], [], 0
+    for number, level in enumerate(facts.levels):
+        scores, offsets = (graph.outputs[2 * number + side].tensor for side in (0, 1))
+        most = min(limits.max_candidates, level.places * facts.labels)
+        threshold = _least_rank(limits.score_threshold, float(scale_of(quant_of(graph, scores))))
+        kept = SsdCandidatesAttributes(level.anchors, facts.classes, facts.background, facts.values, threshold, most)
+        lists.append(f"candidates_{number}")
+        tensors.append(_records(lists[-1], most * RECORD.itemsize))
+        nodes.append(Node(lists[-1], "ssd_candidates", (scores, offsets), (lists[-1],), kept))
+        anchors = detector.anchors[first : first + level.places] * [width, height, width, height]
+        levels.append(_level(detector, level, anchors, graph, scores, offsets))
+        first += level.places
+    tensors.append(_records(BOXES, limits.max_boxes * BOX.itemsize))
+    attributes = SsdBoxesAttributes(
+        tuple(levels),
+        facts.order,
+        facts.coder == CENTRES,
+        height,
+        width,
+        limits.max_candidates,
+        limits.max_boxes,
+        round(limits.iou_threshold * ONE),
+        True,
+    )
+    nodes.append(Node(BOXES, "ssd_boxes", tuple(lists), (BOXES,), attributes))
+    port = Port(BOXES, BOXES, tensors[-1].shape, (0, 1, 2, 3))
+    found = graph.rebuild(
+        tensors=tensors,
+        nodes=[*graph.nodes, *nodes],
+        outputs=(port,),
+        heads=graph.outputs,
+        decoding=detector.to_decoding(),
+    )
+    for node in nodes:
+        if wrong := OPERATORS[node.op].check_attributes(node, found):
+            raise ModelError(f"a head that the device cannot decode: {wrong}", where=f"'{node.name}'", hint=_HINT)
+    return found
+
+
+_HINT = "--task raw builds the heads' numbers as outputs"
+
+
+def _records(name: str, size_bytes: int) -> Tensor:
+    """Bytes that are no numbers: as int8 with scale 1 they pass through every stage unchanged."""
+    return Tensor(name, (1, 1, 1, size_bytes), "int8", quant=Quant(np.ones(1, np.float32)))
+
+
+def _check(detector: Detector, where: str) -> None:
+    facts = detector.facts
+    if facts.background >= 0 and facts.classes != 2:
+        what = f"a softmax over {facts.classes} classes; the device compares codes of a background and one class"
+        raise ModelError(what, where=where, hint=_HINT)
+    if len(facts.levels) > MOST_LEVELS:
+        raise ModelError(f"{len(facts.levels)} levels, at most {MOST_LEVELS} are supported", where=where, hint=_HINT)
+
+
+def _least_rank(score: float, scale: float) -> int:
+    """The least rank whose score is at least this."""
+    if not 0 < score < 1:
+        return _LOWEST_RANK if score <= 0 else -_LOWEST_RANK
+    return max(_LOWEST_RANK, min(-_LOWEST_RANK, math.ceil(math.log(score / (1 - score)) / scale - 1e-9)))
+
+
+def _level(
+    detector: Detector, level: HeadLevel, anchors: np.ndarray, graph: Graph, scores: str, offsets: str
+) -> SsdLevel:
+    """anchors: x0, y0, x1, y1 in pixels of the input, [places, 4]."""
+    facts, quant = detector.facts, quant_of(graph, offsets)
+    grid = anchors.reshape(level.height, level.width, level.anchors, 4)
+    steps = [
+        float(np.mean(grid[0, -1, :, ::2] - grid[0, 0, :, ::2])) / max(1, level.width - 1),
+        float(np.mean(grid[-1, 0, :, 1::2] - grid[0, 0, :, 1::2])) / max(1, level.height - 1),
+    ]
+    y, x = np.mgrid[: level.height, : level.width]
+    expected = grid[0, 0] + np.stack([x * steps[0], y * steps[1]] * 2, axis=-1)[:, :, None]
+    off = float(np.abs(expected - grid).max())
+    if off > _OFF_GRID:
+        what = f"the anchors of the level of {level.height}x{level.width} lie up to {off:.2f} pixels beside a grid"
+        raise ModelError(what, where=graph.name, hint=_HINT)
+    first = grid[0, 0]
+    sizes = np.concatenate([first[:, 2:] - first[:, :2]] * 2, axis=1)
+    places = first
+    moves = sizes * float(scale_of(quant)) / np.array(facts.scales)
+    if facts.coder == CENTRES:
+        places = np.concatenate([(first[:, :2] + first[:, 2:]) / 2, sizes[:, :2]], axis=1)
+        moves[:, 2:] = float(scale_of(quant)) / np.array(facts.scales[2:]) * math.log2(math.e)
+    return SsdLevel(
+        level.height,
+        level.width,
+        round(steps[0] * ONE),
+        round(steps[1] * ONE),
+        quant.zero_point,
+        max(1, round(float(scale_of(quant_of(graph, scores))) * math.log2(math.e) * ONE)),
+        _integers(places),
+        _integers(moves),
+    )
+
+
+def _integers(values: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(round(float(one) * ONE) for one in row) for row in values)
+
+
+def with_limits(detector: Detector, **limits: float) -> Detector:
+    """The detector with other limits."""
+    facts = replace(detector.facts, limits=replace(detector.facts.limits, **limits))  # type: ignore[arg-type]
+    return Detector(facts, detector.anchors)

@@ -1,0 +1,137 @@
+"""A small detector from its file to boxes of a device: what is cut off, what verify compares, what the C offers."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from host_c import STRICT
+from onnx_models.detectors import ssd
+
+from mbn2c.cli import main
+from mbn2c.errors import ModelError
+from mbn2c.frontend import import_model
+from mbn2c.frontend.runtime import Oracle
+from mbn2c.tasks.detection.decode import iou
+from mbn2c.tasks.detection.detector import Detector
+
+IMAGES = 6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("detector")
+    onnx.save(ssd().model(), folder / "ssd.onnx")
+    images = np.random.default_rng(3).normal(0, 1, (IMAGES, 3, 32, 32)).astype(np.float32)
+    np.savez(folder / "images.npz", images)
+    assert build(folder, "out", "--score-threshold", "0.3", "--max-boxes", "12") == 0
+    return folder
+
+
+def build(folder: Path, out: str, *words: str) -> int:
+    fixed = ["--calib", str(folder / "images.npz"), "--quantize", "fast", "--name", "net", "--board", "host"]
+    return main(["build", str(folder / "ssd.onnx"), *fixed, "-o", str(folder / out), *words])
+
+
+def test_the_decoding_is_cut_off_and_told(folder: Path) -> None:
+    graph = import_model(folder / "ssd.onnx")
+    assert graph.decoding is not None and len(graph.outputs) == 6
+    facts = Detector.from_decoding(graph.decoding).facts
+    assert [(one.height, one.width, one.anchors) for one in facts.levels] == [(8, 8, 2), (4, 4, 2), (1, 1, 2)]
+    [note] = [note for note in graph.notes if note.kind == "decoding"]
+    assert "162 anchors (8x8x2, 4x4x2, 1x1x2), 2 classes by softmax" in note.text
+
+
+def test_heads_that_are_something_else_are_refused(tmp_path: Path) -> None:
+    """Offsets whose rows are turned round before they are joined are not what lies in the maps."""
+    model = ssd().model()
+    reshape = next(node for node in model.graph.node if node.op_type == "Reshape")
+    before = next(one for one in model.graph.initializer if one.name == reshape.input[1])
+    before.CopyFrom(onnx.numpy_helper.from_array(np.array([1, 64, 4], np.int64), before.name))
+    concat = next(node for node in model.graph.node if node.op_type == "Concat")
+    for other in model.graph.node:
+        if other.op_type == "Reshape" and other.output[0] in concat.input[1:]:
+            shape = next(one for one in model.graph.initializer if one.name == other.input[1])
+            values = onnx.numpy_helper.to_array(shape)
+            shape.CopyFrom(onnx.numpy_helper.from_array(np.array([1, values[1] // 2, 4], np.int64), shape.name))
+    onnx.save(model, tmp_path / "ssd.onnx")
+    with pytest.raises(ModelError, match=r"a detector's head, read as .* is something else"):
+        import_model(tmp_path / "ssd.onnx")
+
+
+def test_verify_finds_the_same_boxes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--host", "--images", str(folder / "images.npz"), "--json", "--layers"]
+    assert main(["verify", str(folder / "out"), *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["task"] == "detection" and found["outputs_compared"] == IMAGES * 12 * 12
+    assert (found["device_vs_reference_mismatches"], found["reference_vs_ort_int8_mismatches"]) == (0, 0)
+    assert found["detections_compared"] > IMAGES and found["box_agreement"] > 0.5
+
+
+def test_c_returns_what_the_float_model_finds(folder: Path) -> None:
+    """The C of OUT in this process, beside the file's own scores, offsets and anchors decoded here, without mbn2c."""
+    (folder / "caller.c").write_text('#include "net.h"\nnet_t net;\nnet_arena_t arena;\n')
+    sources = [str(path) for path in (folder / "out" / "src").glob("*.c")] or [
+        str(path) for path in (folder / "out").rglob("*.c") if "firmware" not in str(path)
+    ]
+    include = str(Path(sources[0]).parent)
+    command = ["gcc", "-std=c99", "-O1", *STRICT, "-fPIC", "-shared", f"-I{include}", "-o", str(folder / "net.so")]
+    subprocess.run([*command, str(folder / "caller.c"), *sources], check=True)
+    library = ctypes.CDLL(str(folder / "net.so"))
+    net, arena = (ctypes.c_char.in_dll(library, name) for name in ("net", "arena"))
+    boxes = np.zeros((50, 6), np.int16)
+
+    def found() -> np.ndarray:
+        count = library.net_boxes(ctypes.byref(net), boxes.ctypes.data_as(ctypes.c_void_p), 50)
+        return boxes[:count]
+
+    assert len(found()) == 0  # before init
+    report = json.loads((folder / "out" / "report.json").read_text())
+    assert library.net_init(ctypes.byref(net), ctypes.byref(arena), report["ram"]["arena_bytes"]) == 0
+    graph_input = report["inputs"][0] if "inputs" in report else report["input"]
+    oracle = Oracle(folder / "ssd.onnx")
+    same = total = 0
+    for image in np.load(folder / "images.npz")["arr_0"]:
+        codes = np.clip(np.rint(image / graph_input["scale"]) + graph_input["zero_point"], -128, 127).astype(np.int8)
+        codes = np.ascontiguousarray(codes.transpose(1, 2, 0))
+        output = np.zeros(12 * 12, np.int8)
+        pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (codes, output)]
+        assert library.net_run(ctypes.byref(net), *pointers) == 0
+        assert output.view(np.int16).reshape(-1, 6)[: len(found())].tolist() == found().tolist()
+        scores, offsets, anchors = oracle.run({"x": image[None]}).values()
+        sizes = np.tile(anchors[0, :, 2:] - anchors[0, :, :2], 2)
+        corners = np.clip((anchors[0] + offsets[0] * sizes) * 32, 0, 32)
+        best = int(np.argmax(scores[0, :, 1] * ((corners[:, 2:] > corners[:, :2]).all(axis=1))))
+        total += 1
+        same += any(iou(corners[best], box[:4] / 16) > 0.5 for box in found())
+    assert total == IMAGES and same >= IMAGES - 1
+
+
+def test_raw_builds_the_heads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(folder, "raw", "--task", "raw") == 0
+    report = json.loads((folder / "raw" / "report.json").read_text())
+    assert report["build"]["task"] == "classification" and len(report["outputs"]) == 6
+    assert main(["verify", str(folder / "raw"), "--host", "--images", str(folder / "images.npz"), "--limit", "1"]) == 0
+
+
+# (words, what is said)
+REFUSED = [
+    (["--iou-threshold", "1.5"], "not from 0 to 1"),
+    (["--max-candidates", "5000"], "more than 1000"),
+    (["--labels", "CLASSES"], "2 class names for 1 classes"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), REFUSED)
+def test_options_that_do_not_fit_are_refused(
+    folder: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "classes.txt").write_text("person\ncar\n")
+    words = [str(folder / "classes.txt") if word == "CLASSES" else word for word in words]
+    assert build(folder, "refused", *words) == 2
+    assert said in capsys.readouterr().err
