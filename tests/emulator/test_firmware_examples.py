@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import onnx
 import pytest
 from models import tiny_mobilenet_v1, tiny_mobilenet_v2
 from networks import quantized
+from onnx_models.detectors import ssd
 from places import ROOT
 from records import record_of
 from shared import shared
@@ -33,6 +36,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.file import graph_to_bytes
 from mbn2c.network.network import Network, NetworkOptions, read_network
+from mbn2c.ops.ssd_boxes.arithmetic import boxes_from_bytes
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.progress import Progress
 from mbn2c.quantize.int16 import PlanOf
@@ -154,6 +158,31 @@ def test_camera_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for position in range(3):
             frame, scores = image(output, position)
             assert [int(word) for word in answer(line, frame).split()] == scores.tolist()
+
+
+def test_detection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A small detector with random weights; then verify on the emulated board, whose boxes are the reference's."""
+    onnx.save(ssd().model(), tmp_path / "ssd.onnx")
+    follow("detection", tmp_path, monkeypatch, {"images/": str(demo.CALIBRATION_FOLDER)})
+    output = OutputFolder(tmp_path / "out")
+    printed = 0
+    with running(output.path / "detection" / "person.elf") as line:
+        for position in range(3):
+            frame, found = image(output, position)
+            boxes = [
+                (*(corner // 16 for corner in one.corners), one.label, one.score * 100 // 32768)
+                for one in boxes_from_bytes(found)
+            ][:16]
+            said = answer(line, frame, len(boxes) + 1).splitlines()
+            assert [tuple(map(int, one.split())) for one in said[:-1]] == boxes and said[-1] == ""
+            printed += len(boxes)
+    assert printed > 3, "nothing was found, so nothing was compared"
+    capsys.readouterr()
+    words = ["--board", "qemu-mps2-an500", "--images", str(demo.TEST_FOLDER), "--limit", "3", "--json"]
+    assert main(["verify", str(output.path), *words]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["device_vs_reference_mismatches"], result["reference_vs_ort_int8_mismatches"]) == (0, 0)
+    assert result["detections_compared"] > 3 and result["instructions_per_inference"] > 0
 
 
 def test_two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
