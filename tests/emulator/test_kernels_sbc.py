@@ -22,6 +22,8 @@ from mbn2c.targets import load_core
 
 # Core, and the oldest CPU that has its instructions.
 EMULATED = {"aarch64": "cortex-a53", "aarch64-dotprod": "cortex-a76"}
+# Core, and what /proc/cpuinfo says of a CPU that has them.
+NATIVE = {"x86-64-vnni": {"avx512bw", "avx512vl", "avx512_vnni"}}
 SAME, HALF = Window((3, 3), pad=(1, 1, 1, 1)), Window((3, 3), (2, 2), (1, 1, 1, 1))
 
 
@@ -44,10 +46,20 @@ def chain(width: int, channels: int, image: int) -> Graph:
 SHAPES = ((11, 5, 1), (17, 8, 3), (6, 36, 3), (4, 17, 2))
 
 
-@pytest.mark.parametrize("name", EMULATED)
+def runner_of(name: str, need_tool: Callable[[str], str]) -> list[str]:
+    """The command before a program for the core, or a skip in words."""
+    if name in EMULATED:
+        return [need_tool("qemu-aarch64"), "-cpu", EMULATED[name]]
+    flags = Path("/proc/cpuinfo")
+    if lacking := NATIVE[name] - set(flags.read_text().split() if flags.exists() else ()):
+        pytest.skip(f"this CPU lacks {', '.join(sorted(lacking))}")
+    return []
+
+
+@pytest.mark.parametrize("name", [*EMULATED, *NATIVE])
 def test_intrinsics_are_the_reference(tmp_path: Path, need_tool: Callable[[str], str], name: str) -> None:
     core = load_core(name)
-    compiler, runner = need_tool(f"{core.prefix}gcc"), [need_tool("qemu-aarch64"), "-cpu", EMULATED[name]]
+    compiler, runner = need_tool(f"{core.prefix}gcc"), runner_of(name, need_tool)
     graphs = [chain(*shape) for shape in SHAPES]
     plans = [
         plan_with_cuts(graph, [], (), core.isas) if index % 2 else plan_layerwise(graph, kernels_of(graph, core.isas))
@@ -62,7 +74,7 @@ def test_intrinsics_are_the_reference(tmp_path: Path, need_tool: Callable[[str],
             assert first_difference(run_graph(plan.graph, {"input": values}), tensors) == "", print_plan(plan)
 
 
-@pytest.mark.parametrize("name", EMULATED)
+@pytest.mark.parametrize("name", [*EMULATED, *NATIVE])
 def test_c_is_clean(tmp_path: Path, need_tool: Callable[[str], str], name: str) -> None:
     core = load_core(name)
     compiler = need_tool(f"{core.prefix}gcc")

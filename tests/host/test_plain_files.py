@@ -97,6 +97,7 @@ KERNEL_CORES = {
     "arm_mve": "cortex-m55",
     "arm_neon": "aarch64",
     "arm_dotprod": "aarch64-dotprod",
+    "x86_avx512_vnni": "x86-64-vnni",
     "rv32im": "rv32imc",
     "scalar": "host",
 }

@@ -1,0 +1,182 @@
+"""Kernels for x86-64 with AVX-512 (F, BW, VL) and VNNI.
+
+Constants are packed as the C reads them: see templates/kernels/x86_avx512_vnni/mbn_x86_avx512_vnni.h.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.kernel import Kernel, Packed, PixelStride, Rates, always
+from mbn2c.kernels.arm_common import channels_out, is_linear_add, taps_in_order, window_of
+from mbn2c.kernels.arm_neon.table import accepts_pool, conv_fields
+from mbn2c.kernels.float_epilogue import accepts_1x1, accepts_conv, bias_and_scale, column_bytes
+from mbn2c.kernels.float_epilogue import accepts_depthwise as accepts_float_depthwise
+from mbn2c.kernels.lanes import as_int32
+from mbn2c.ops.add import PARAMS as ADD_PARAMS
+from mbn2c.ops.add import pack_add
+from mbn2c.ops.average_pool2d import PARAMS as POOL_PARAMS
+from mbn2c.ops.average_pool2d import pack as pack_pool
+from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.packing import folded_bias, in_bytes, pixel_stride, sum_bytes
+
+_OUTPUTS = 16
+_CHANNELS = 64
+# What is added to int8 inputs so that they are unsigned.
+_OFFSET = 128
+# Pixels whose windows are gathered together, and what the copying of a row writes behind the last one.
+_PIXELS, _PAST_BYTES = 12, 16
+_MOST_TAPS = 48
+_HEADERS = tuple(f"x86_avx512_vnni/{name}.h" for name in ("mbn_x86_avx512_vnni", "mbn_avx512", "mbn_avx512_math"))
+
+_RATES = Rates(0.025, 0.4, 100, 0.0, 0.1, 0.01, 6)
+_DEPTHWISE_RATES = Rates(0.1, 0.5, 100, 0.0, 0.1)
+_ADD_RATES = Rates(0, 0.8, 100, 0.0, 0.1)
+
+
+def pack_taps(taps: np.ndarray) -> np.ndarray:
+    """The order in which the convolution reads its weights.
+
+    taps     int8 [O, K] in the order of the inputs
+    returns  int8, flat: per 16 outputs, per 4 taps the 4 bytes of each output; what is filled up is 0
+    """
+    taps = np.pad(taps, ((0, -len(taps) % _OUTPUTS), (0, -taps.shape[1] % 4)))
+    return taps.reshape(-1, _OUTPUTS, taps.shape[1] // 4, 4).transpose(0, 2, 1, 3).reshape(-1)
+
+
+def _unsigned_bias(node: Node, graph: Graph, channel_axis: int) -> np.ndarray:
+    """The folded bias of inputs that are 128 too large, int32 [C] modulo 2^32, as accumulators are."""
+    weights = np.moveaxis(graph.constant(node.inputs[1]).astype(np.int64), channel_axis, 0)
+    sums = weights.reshape(len(weights), -1).sum(axis=1)
+    return as_int32(folded_bias(node, graph, channel_axis).astype(np.int64) - _OFFSET * sums)
+
+
+def pack_conv(node: Node, graph: Graph) -> Packed:
+    """Any window: pixels are columns of all taps, which the kernel gathers."""
+    return _packed(node, graph, _column(node, graph))
+
+
+def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
+    """The same where the input's pixels are read in place."""
+    return _packed(node, graph, in_bytes(node)["in_bytes"])
+
+
+def _packed(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
+    taps, bias = taps_in_order(node, graph), _unsigned_bias(node, graph, 0)
+    arrays = {
+        "weights": pack_taps(taps),
+        **bias_and_scale(node, graph, 0, _OUTPUTS),
+        "bias": np.pad(bias, (0, -len(bias) % _OUTPUTS)),
+    }
+    return Packed(conv_fields(node, graph, column, arrays), arrays, taps.size)
+
+
+def _column(node: Node, graph: Graph) -> int:
+    """Bytes of the taps of one pixel, in whole words."""
+    return -(-taps_in_order(node, graph).shape[1] // 4) * 4
+
+
+def scratch_conv(node: Node, graph: Graph) -> int:
+    """The columns that are gathered together, and what the last copy writes behind them."""
+    return _PIXELS * _column(node, graph) + _PAST_BYTES
+
+
+def accepts_depthwise(node: Node, graph: Graph) -> bool:
+    """Whether the taps are not too many for the kernel's list of them."""
+    height, width = window_of(node).kernel
+    return height * width <= _MOST_TAPS and accepts_float_depthwise(node, graph)
+
+
+def _in_lanes(values: np.ndarray) -> np.ndarray:
+    """Numbers of channels, [..., 64 n], in the order in which interleaving brings them into lanes: [..., n, 64]."""
+    groups = values.reshape(*values.shape[:-1], -1, 4, 4, 4)
+    return np.ascontiguousarray(groups.swapaxes(-3, -2)).reshape(*values.shape[:-1], -1, _CHANNELS)
+
+
+def pack_depthwise(node: Node, graph: Graph) -> Packed:
+    """64 channels at a time, or of as many pixels side by side as have 64."""
+    window, channels = window_of(node), channels_out(node, graph)
+    period = math.lcm(channels, _CHANNELS) if window.stride[1] == 1 else 0
+    length = period or -(-channels // _CHANNELS) * _CHANNELS
+    # Behind the last channel of a pixel lies the next one's first, which is masked where there is no such pixel.
+    order = np.arange(length) % channels
+    taps = graph.constant(node.inputs[1]).reshape(-1, channels)[:, order]
+    taps = np.pad(taps, ((0, -len(taps) % 4), (0, 0)))
+    by_four = _in_lanes(taps).reshape(len(taps) // 4, 4, -1, _CHANNELS)
+    scale = np.broadcast_to(node.attributes.requantize.scale.astype(np.float32), channels)
+    arrays = {
+        "weights": np.ascontiguousarray(by_four.transpose(2, 0, 3, 1)).reshape(-1),
+        "bias": _in_lanes(_unsigned_bias(node, graph, 2)[order]).reshape(-1),
+        "scale": _in_lanes(scale[order]).reshape(-1),
+    }
+    fields: dict[str, int | str | PixelStride] = {
+        **{name: name for name in arrays},
+        "period": period,
+        "channels": channels,
+        **column_bytes(node, graph),
+        **pixel_stride(node),
+        "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+    }
+    return Packed(fields, arrays, graph.constant(node.inputs[1]).size)
+
+
+def accepts_add(node: Node, graph: Graph) -> bool:
+    """Whether two products and a shift are all of it."""
+    return is_linear_add(node)
+
+
+def _row(op: str, name: str, params: str, pack: object, rates: Rates = _RATES, **more: object) -> Kernel:
+    return Kernel(
+        op,
+        "x86_avx512_vnni",
+        f"mbn_{name}_s8_x86_avx512_vnni",
+        params,
+        f"x86_avx512_vnni/{name}.c",
+        pack,  # type: ignore[arg-type]
+        rates,
+        headers=_HEADERS,
+        writes_slices=True,
+        reads_past_bytes=_PAST_BYTES - 1,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+_CONV_PARAMS = "mbn_conv2d_x86_avx512_vnni_params"
+
+KERNELS = (
+    *(
+        _row(op, "conv2d_1x1", _CONV_PARAMS, pack_conv_1x1, accepts=accepts_1x1, reads_slices=always)
+        for op in ("conv2d", "fully_connected")
+    ),
+    _row(
+        "conv2d",
+        "conv2d",
+        _CONV_PARAMS,
+        pack_conv,
+        accepts=accepts_conv,
+        more_sources=("x86_avx512_vnni/conv2d_1x1.c",),
+        scratch_bytes=scratch_conv,
+    ),
+    _row(
+        "depthwise_conv2d",
+        "depthwise_conv2d",
+        "mbn_depthwise_conv2d_x86_avx512_vnni_params",
+        pack_depthwise,
+        _DEPTHWISE_RATES,
+        accepts=accepts_depthwise,
+    ),
+    _row("add", "add", ADD_PARAMS.name, pack_add, _ADD_RATES, accepts=accepts_add),
+    _row(
+        "average_pool2d",
+        "global_average_pool",
+        POOL_PARAMS.name,
+        pack_pool,
+        _ADD_RATES,
+        accepts=accepts_pool,
+        scratch_bytes=sum_bytes,
+        accumulates=True,
+    ),
+)
