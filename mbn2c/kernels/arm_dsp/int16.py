@@ -45,7 +45,7 @@ CONV_S16_PARTS = Parts(
     ),
 )
 
-_CONV_RATES = Rates(0.84, 9, 250, 0.05, 0.4, 0.4, 4)
+_CONV_RATES = Rates(0.8, 10, 250, 0.05, 0.4, 0.2, 4)
 _DEPTHWISE_3X3_RATES = Rates(2.0, 9, 150, 0, 0.4)
 _DEPTHWISE_RATES = Rates(3.0, 20, 120, 0, 0.4)
 _ADD_RATES = Rates(0, 11, 120, 0, 0.4)
@@ -167,9 +167,8 @@ DEPTHWISE_S16_PARTS = Parts(
 
 
 def accepts_depthwise_3x3(node: Node, graph: Graph) -> bool:
-    """Whole groups of four channels."""
-    is_whole = channels_out(node, graph) % 4 == 0
-    return is_whole and window_of(node).kernel == (3, 3) and accepts_depthwise(node, graph)
+    """3x3, and at least a group of four channels."""
+    return channels_out(node, graph) >= 4 and window_of(node).kernel == (3, 3) and accepts_depthwise(node, graph)
 
 
 def pack_depthwise_3x3(node: Node, graph: Graph) -> Packed:

@@ -418,7 +418,7 @@ typedef struct {
     int32_t wide_in, wide_out;
 } mbn_depthwise_s16_arm_dsp_params;
 
-/* The same for 3x3 and a multiple of four channels. */
+/* The same for 3x3 and four channels at least. */
 typedef struct {
     const uint32_t *weights;
     const mbn_depthwise_s16_parts_arm_dsp *parts;
