@@ -9,14 +9,32 @@
 
 typedef mbn_conv2d_s16_arm_dsp_params params;
 
+/* Few bytes, mostly: a call of memcpy would take longer. */
+MBN_TEMPLATE void copy(int8_t *to, const int8_t *from, int32_t bytes)
+{
+    for (; bytes >= 4; bytes -= 4) {
+        mbn_store4(to, mbn_load4(from));
+        to += 4;
+        from += 4;
+    }
+    if ((bytes & 2) != 0) {
+        memcpy(to, from, 2);
+        to += 2;
+        from += 2;
+    }
+    if ((bytes & 1) != 0) {
+        *to = *from;
+    }
+}
+
 /* The windows of some pixels from output pixel x on, each in `taps` values, of which the last are zeros already. */
 static void gather(const params *p, const int8_t *const *rows, int32_t x, int32_t pixels, int32_t size, int8_t *to)
 {
-    const size_t row_bytes = (size_t)(p->row_values * size);
+    const int32_t row_bytes = p->row_values * size;
     for (int32_t i = 0; i < pixels; i++) {
         int8_t *at = to + i * p->taps * size;
         for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-            memcpy(at, rows[ky] + (x + i) * p->step * size, row_bytes);
+            copy(at, rows[ky] + (x + i) * p->step * size, row_bytes);
             at += row_bytes;
         }
     }
