@@ -17,16 +17,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ecosystems import CMAKE, STUBS
+from int16_cases import small_network, some_int16
 from models import tiny_mobilenet_v2
-from networks import quantized
+from networks import plan_with_cuts, quantized
 from places import ROOT
 
 from mbn2c.cli import main
 from mbn2c.commands import demo
 from mbn2c.emit.network.model import Names, model_files
 from mbn2c.emit.packages.packagings import EMITS, PACKAGINGS, check_emits, package_folder
+from mbn2c.emit.packages.single_header import single_header
 from mbn2c.errors import UsageError
 from mbn2c.files.bundle import Bundle, write_bundle
+from mbn2c.kernels import isas_for, kernels_of_plan
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_core
@@ -133,6 +136,20 @@ def test_single_header_of_every_kernel_family(core: str, tmp_path: Path) -> None
     compiled([*compiler, "-c", "other.c", "examples/classify/main.c"], folder)
     words = ["-melf32lriscv"] if core == "rv32imc" else []
     compiled([f"{facts.prefix}ld", *words, "-r", "-o", "both.o", "other.o", "main.o"], folder)
+
+
+@pytest.mark.parametrize(("core", "seed"), [("cortex-m7", 22), ("cortex-m55", 26)])
+def test_single_header_of_int16_kernels(core: str, seed: int, tmp_path: Path) -> None:
+    """What they define inside of themselves has the same names in several files."""
+    facts, graph = load_core(core), small_network()
+    isas = isas_for(facts.isas, "balanced")
+    plan = plan_with_cuts(quantized(graph, int16=some_int16(graph, seed)), [], (3,), isas)
+    files = model_files(plan, kernels_of_plan(plan, isas), Names(NAME, "a test", bytes(range(32))))
+    code = {Path(path).name: data for path, data in files.items() if path.endswith((".c", ".h"))}
+    assert len([path for path in code if "_s16_" in path]) >= 3
+    write_bundle(single_header(NAME, code), tmp_path)
+    (tmp_path / "one.c").write_text(f'#define {NAME.upper()}_IMPLEMENTATION\n#include "{NAME}.h"\n')
+    compiled([f"{facts.prefix}gcc", *facts.cflags, *STRICT, "-I.", "-c", "one.c"], tmp_path)
 
 
 @pytest.mark.parametrize("emit", PACKAGINGS)

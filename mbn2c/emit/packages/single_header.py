@@ -19,7 +19,10 @@ _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
 _CHOSEN_TYPE = re.compile(r"^#define MBN_COLUMN .*\n", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)")
 _MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
-_PRIVATE = re.compile(r"^static\b[^;={(\[]*?\b(\w+)\s*[(\[=;]|^\} (\w+);|^(?:struct|enum) (\w+) \{", re.MULTILINE)
+_PRIVATE = re.compile(
+    r"^(?:static|MBN_TEMPLATE)\b[^;={(\[]*?\b(\w+)\s*[(\[=;]|^\} (\w+);|^(?:struct|enum) (\w+) \{|^typedef \w+ (\w+);",
+    re.MULTILINE,
+)
 _ENUM = re.compile(r"^enum (?:\w+ )?\{(.*?)\}", re.MULTILINE | re.DOTALL)
 _ENUM_CONSTANT = re.compile(r"(?:^|,)\s*(\w+)")
 
