@@ -102,8 +102,8 @@ def add_build(commands: Any) -> None:
     parser.add_argument(
         "--int16",
         metavar="auto|LAYER,...",
-        help="activations in 16 bits: the outputs of these layers, or of those whose rounding costs most, for at most "
-        f"{100 * MOST_RAM_GROWTH:.0f} %% more RAM",
+        help="activations in 16 bits: the outputs of these layers, or of those whose rounding costs most for what they "
+        f"add to the instructions, for at most {100 * MOST_RAM_GROWTH:.0f} %% more RAM",
     )
     parser.add_argument(
         "--max-drop",
