@@ -78,13 +78,14 @@ def random_detector(seed: int, side: int = 7, most: int = 12) -> Graph:
     background = int(generator.choice([-1, -1, 0, 1]))
     values = int(generator.choice([4, 6]))
     classes = 2 if background >= 0 else int(generator.integers(1, 4))
+    skipped = int(generator.integers(classes)) if background < 0 else 0
     levels = []
     for number in range(int(generator.integers(1, 4))):
         height, width = (max(1, side >> number), max(1, (side + int(generator.integers(3))) >> number))
         anchors = int(generator.integers(1, 4))
         threshold = int(generator.integers(-255, 120))
         kept = int(generator.integers(1, most + 1))
-        candidates = SsdCandidatesAttributes(anchors, classes, background, values, threshold, kept)
+        candidates = SsdCandidatesAttributes(anchors, classes, background, values, threshold, kept, skipped)
         levels.append(Level(height, width, candidates, random_level(generator, height, width, anchors, is_centred)))
     order = tuple(int(one) for one in generator.permutation(4))
     extents = [int(one) for one in generator.integers(16, 200, 2)]

@@ -27,6 +27,7 @@ PARAMS = Params(
     (
         *integers("anchors", "classes"),
         (INT32, "background", "the class that is none, whose code is the other's zero; -1: there is none"),
+        (INT32, "skipped", "classes before the first that counts, without a background"),
         (INT32, "zero_point", "of the scores, without a background"),
         (INT32, "values", "of an anchor among the offsets; the first four count"),
         (INT32, "threshold", "the least rank of a candidate"),
@@ -45,6 +46,7 @@ class SsdCandidatesAttributes:
     values      of an anchor among the offsets, the four of its box first
     threshold   the least rank of a candidate
     most        candidates that are kept
+    skipped     of sigmoids, so many classes at the front are none
     """
 
     anchors: int
@@ -53,6 +55,7 @@ class SsdCandidatesAttributes:
     values: int
     threshold: int
     most: int
+    skipped: int = 0
 
 
 class SsdCandidates(Operator):
@@ -76,6 +79,8 @@ class SsdCandidates(Operator):
         is_softmax = a.background in (0, 1) and a.classes == 2
         if min(a.anchors, a.classes, a.most) < 1 or a.classes > 2**15 or a.values < 4:
             return f"{a.anchors} anchors of {a.classes} classes and {a.values} values"
+        if not 0 <= a.skipped < a.classes or (is_softmax and a.skipped):
+            return f"{a.skipped} of {a.classes} classes do not count"
         if not (is_softmax or a.background == -1) or a.threshold <= EMPTY_RANK:
             return f"background {a.background} of {a.classes} classes, threshold {a.threshold}"
         return ""
@@ -112,7 +117,7 @@ class SsdCandidates(Operator):
         a: SsdCandidatesAttributes = node.attributes
         codes = scores.reshape(-1, a.classes).astype(np.int16)
         if a.background < 0:
-            ranks = codes - quant_of(graph, node.inputs[0]).zero_point
+            ranks = codes[:, a.skipped :] - quant_of(graph, node.inputs[0]).zero_point
         else:
             ranks = codes[:, 1 - a.background, None] - codes[:, a.background, None]
         places, labels = np.nonzero(ranks >= a.threshold)
@@ -140,6 +145,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
             "anchors": a.anchors,
             "classes": a.classes,
             "background": a.background,
+            "skipped": a.skipped,
             "zero_point": quant_of(graph, node.inputs[0]).zero_point,
             "values": a.values,
             "threshold": a.threshold,

@@ -72,9 +72,11 @@ def _shares(detector: Detector, scores: np.ndarray) -> np.ndarray:
     """Probabilities of the classes, without the background."""
     facts = detector.facts
     if facts.score == SIGMOID:
-        return np.asarray(1 / (1 + np.exp(-scores)))
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.delete(powers / powers.sum(axis=1, keepdims=True), facts.background, axis=1)
+        shares = np.asarray(1 / (1 + np.exp(-scores)))
+    else:
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        shares = powers / powers.sum(axis=1, keepdims=True)
+    return shares if facts.background < 0 else np.delete(shares, facts.background, axis=1)
 
 
 def _corners(detector: Detector, offsets: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ class DetectorFacts:
     family      how the head was recognised, in words
     levels      in the order of the anchors; of each the scores are an output of the network, then the offsets
     classes     scores of an anchor, the background among them
-    background  the class that is none; -1: there is none
+    background  the class that is none, of sigmoids the first; -1: there is none
     values      offsets of an anchor, the four of its box first
     score       SOFTMAX over the classes, or SIGMOID of each
     coder       CORNERS: by which parts of the anchor's width and height its corners move; CENTRES: its centre, and

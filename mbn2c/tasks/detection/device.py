@@ -15,7 +15,7 @@ from mbn2c.ops.ssd_boxes import MOST_LEVELS
 from mbn2c.ops.ssd_boxes.arithmetic import BOX, ONE, SsdBoxesAttributes, SsdLevel
 from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes
 from mbn2c.ops.ssd_candidates.records import RECORD
-from mbn2c.tasks.detection.detector import CENTRES, Detector, HeadLevel
+from mbn2c.tasks.detection.detector import CENTRES, SOFTMAX, Detector, HeadLevel
 
 BOXES = "boxes"
 # Pixels of the input that an anchor may lie beside its grid.
@@ -36,7 +36,16 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
         scores, offsets = (graph.outputs[2 * number + side].tensor for side in (0, 1))
         most = min(limits.max_candidates, level.places * facts.labels)
         threshold = _least_rank(limits.score_threshold, float(scale_of(quant_of(graph, scores))))
-        kept = SsdCandidatesAttributes(level.anchors, facts.classes, facts.background, facts.values, threshold, most)
+        is_softmax = facts.score == SOFTMAX
+        kept = SsdCandidatesAttributes(
+            level.anchors,
+            facts.classes,
+            facts.background if is_softmax else -1,
+            facts.values,
+            threshold,
+            most,
+            0 if is_softmax else facts.background + 1,
+        )
         lists.append(f"candidates_{number}")
         tensors.append(_records(lists[-1], most * RECORD.itemsize))
         nodes.append(Node(lists[-1], "ssd_candidates", (scores, offsets), (lists[-1],), kept))
@@ -80,7 +89,7 @@ def _records(name: str, size_bytes: int) -> Tensor:
 
 def _check(detector: Detector, where: str) -> None:
     facts = detector.facts
-    if facts.background >= 0 and facts.classes != 2:
+    if facts.score == SOFTMAX and (facts.background < 0 or facts.classes != 2):
         what = f"a softmax over {facts.classes} classes; the device compares codes of a background and one class"
         raise ModelError(what, where=where, hint=_HINT)
     if len(facts.levels) > MOST_LEVELS:

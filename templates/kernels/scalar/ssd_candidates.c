@@ -61,8 +61,8 @@ void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8
     mbn_ssd_found *const found = (mbn_ssd_found *)scratch;
     const int8_t *scores = rows[0];
     const int32_t anchors = count * p->anchors, classes = p->classes, values = p->values;
-    const int32_t labels = p->background < 0 ? classes : 1;
-    const int32_t object = p->background < 0 ? 0 : 1 - p->background;
+    const int32_t labels = p->background < 0 ? classes - p->skipped : 1;
+    const int32_t object = p->background < 0 ? p->skipped : 1 - p->background;
     /* Once the list is full, only what beats its worst rank can enter: of equal ranks the earlier place is better. */
     int32_t least =
         found->count == p->most && found->heap[0].rank >= p->threshold ? found->heap[0].rank + 1 : p->threshold;
