@@ -191,6 +191,7 @@ def _build(options: argparse.Namespace) -> int:
             output_kinds=output_kinds(options),
             task=options.task,
             task_options=_detection(options),
+            anchors=options.anchors,
             input_kind=options.input,
             optimize=options.optimize,
             ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
@@ -224,6 +225,12 @@ _DETECTION = {
 def _add_detection(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("detectors")
     group.add_argument("--task", choices=(RAW,), default="", help="raw: the device returns the heads, not boxes")
+    group.add_argument(
+        "--anchors",
+        type=Path,
+        metavar="FILE.npy",
+        help="of a model without them: [N, 4], centre y and x, height and width in parts of the image",
+    )
     for name, (kind, what, words) in _DETECTION.items():
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=what, help=words)
 

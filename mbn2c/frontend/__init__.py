@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.cut import convert_or_cut
@@ -16,24 +18,29 @@ from mbn2c.frontend.detectors import cut_decoding, read_decoding
 from mbn2c.frontend.load import load_model, notes_of
 from mbn2c.ir.graph import Graph
 
+_NO_HEAD = "docs/detection.md lists the heads that are recognised; build without --anchors returns raw outputs"
+
 __all__ = ["import_model", "model_bytes"]
 
 
-def import_model(path: Path) -> Graph:
+def import_model(path: Path, anchors: np.ndarray | None = None) -> Graph:
     """Read a float MobileNet from an ONNX file.
 
     path    the .onnx file; external weights must lie in its folder
+    anchors of a detector whose file has none: x0, y0, x1, y1 of each in parts of the image
     returns the Graph, stage "imported" of `ir.check`; named after the file
     raises  UsageError if there is no such file; ModelError if the model is broken or not supported
     """
     try:
         loaded = load_model(path)
-        cut = cut_decoding(loaded.model)
+        cut = cut_decoding(loaded.model, anchors is not None)
         graph = convert_or_cut(cut.model if cut else loaded.model, text_of(path.stem))
         graph = graph.rebuild(notes=notes_of(loaded))
+        if cut is None and anchors is not None:
+            raise ModelError("no head is recognised that wants anchors", where=str(path), hint=_NO_HEAD)
         if cut is None:
             return graph
-        decoding, note = read_decoding(cut, graph)
+        decoding, note = read_decoding(cut, graph, anchors)
         return graph.rebuild(decoding=decoding, notes=[note])
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
@@ -43,8 +50,8 @@ def import_model(path: Path) -> Graph:
         ) from error
 
 
-def model_bytes(path: Path) -> bytes:
+def model_bytes(path: Path, has_anchors: bool = False) -> bytes:
     """The user's own model as one serialized file, external weights included; of a detector, up to the heads' maps."""
     model = load_model(path).model
-    cut = cut_decoding(model)
+    cut = cut_decoding(model, has_anchors)
     return bytes((cut.model if cut else model).SerializeToString(deterministic=True))

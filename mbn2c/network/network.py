@@ -34,6 +34,7 @@ from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.recipe import Recipe
 from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.tasks.detection.anchors import read_anchors
 from mbn2c.tasks.images import Samples, evenly_spaced
 from mbn2c.tasks.inputs import InputSpec, Preprocess
 from mbn2c.tasks.protocol import HeldBack, Json, Limits, Task
@@ -64,6 +65,7 @@ class NetworkOptions:
     output_kinds  what the user says of an output, by name: one of `tasks.registry.all_kinds`
     task          "raw": what a file decodes is left to the user, and the device returns the heads; "": as found
     task_options  what the user says of the task, by name
+    anchors       .npy of a detector whose file has none
     int16         names of layers whose outputs are int16, or ("auto",): those that are worth their RAM
     """
 
@@ -82,6 +84,7 @@ class NetworkOptions:
     int16: tuple[str, ...] = ()
     task: str = ""
     task_options: Mapping[str, float] = field(default_factory=dict)
+    anchors: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,9 @@ def _int16(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseInt16 | Non
     return within_ram(plan_of)
 
 
-def import_lowered(model: Path) -> Graph:
-    """The float Graph of an ONNX file after all passes."""
-    return run_passes(import_model(model))
+def import_lowered(model: Path, anchors: np.ndarray | None = None) -> Graph:
+    """The float Graph of an ONNX file after all passes; anchors: of a detector whose file has none."""
+    return run_passes(import_model(model, anchors))
 
 
 def import_prequantized_lowered(model: Path) -> PrequantizedModel:
@@ -160,7 +163,8 @@ def _own_network(
     options: NetworkOptions, labels: Sequence[str], progress: Progress, int16: ChooseInt16 | None
 ) -> Network:
     """A float model, quantized."""
-    graph = import_lowered(options.model)
+    anchors = None if options.anchors is None else read_anchors(options.anchors)
+    graph = import_lowered(options.model, anchors)
     spec = input_spec(graph)
     if options.task == RAW:
         graph = replace(graph, decoding=None)
@@ -171,7 +175,7 @@ def _own_network(
     limits = Limits(options.max_drop, options.min_sqnr)
     _check_gates(options, limits, labels, samples, task)
     inputs = Inputs(spec, options.preprocess or Preprocess(), samples)
-    float_model = model_bytes(options.model)
+    float_model = model_bytes(options.model, anchors is not None)
     found = _quantize(options, graph, task, inputs, float_model, progress, int16)
     batch = np.concatenate([spec.to_nhwc(values) for values in inputs.first(_COSTED_IMAGES)])
     costs = noise_shares(found.float_graph, found.graph, batch)

@@ -41,9 +41,12 @@ class CutFile:
     ends: Ends
 
 
-def cut_decoding(model: ModelProto) -> CutFile | None:
-    """The network of a detector, with the heads' maps as outputs; None for any other file, which stays as it is."""
-    ends = next((found for match in FAMILIES if (found := match(model)) is not None), None)
+def cut_decoding(model: ModelProto, has_anchors: bool = False) -> CutFile | None:
+    """The network of a detector, with the heads' maps as outputs; None for any other file, which stays as it is.
+
+    has_anchors  the user gives the anchors of a file that has none
+    """
+    ends = next((found for match in FAMILIES if (found := match(model, has_anchors)) is not None), None)
     if ends is None:
         return None
     network = ModelProto()
@@ -55,18 +58,20 @@ def cut_decoding(model: ModelProto) -> CutFile | None:
     return CutFile(network, model, ends)
 
 
-def read_decoding(cut: CutFile, graph: Graph) -> tuple[Decoding, Note]:
+def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -> tuple[Decoding, Note]:
     """What was cut off, as data, and in words.
 
     graph   of `cut.model`
+    given   anchors of a file that has none: x0, y0, x1, y1 of each in parts of the image
     raises  ModelError if the file does not make of the maps what was understood
     """
     ends, levels = cut.ends, []
     shapes = {port.outside: port.shape for port in graph.outputs}
     found = _outputs(cut, graph)
-    anchors = found[ends.anchors].reshape(-1, found[ends.anchors].shape[-1])
+    anchors = found[ends.anchors] if given is None else given
+    anchors = anchors.reshape(-1, anchors.shape[-1])
     scores, offsets = (found[head.output] for head in (ends.scores, ends.offsets))
-    classes, values = scores.shape[-1], offsets.reshape(len(anchors), -1).shape[-1]
+    classes, values = scores.shape[-1], offsets.shape[-1]
     for score_map, offset_map in zip(ends.scores.maps, ends.offsets.maps, strict=True):
         _, channels, height, width = shapes[score_map]
         levels.append(HeadLevel(height, width, channels // classes))
@@ -77,7 +82,7 @@ def read_decoding(cut: CutFile, graph: Graph) -> tuple[Decoding, Note]:
         ends.family,
         tuple(levels),
         classes,
-        0 if is_softmax else -1,
+        0 if classes > 1 and (is_softmax or not ends.scores.is_applied) else -1,
         values,
         ends.scores.score,
         ends.coder,
@@ -90,14 +95,16 @@ def read_decoding(cut: CutFile, graph: Graph) -> tuple[Decoding, Note]:
     for head, count in ((ends.scores, classes), (ends.offsets, values)):
         rows = [found[name].transpose(0, 2, 3, 1).reshape(-1, count) for name in head.maps]
         wanted, joined = found[head.output].reshape(-1, count), np.concatenate(rows)
-        if head.score:
+        if head.score and head.is_applied:
             exponents = np.exp(joined - joined.max(axis=1, keepdims=True))
             joined = exponents / exponents.sum(axis=1, keepdims=True) if is_softmax else 1 / (1 + np.exp(-joined))
         if joined.shape != wanted.shape or np.abs(joined - wanted).max() > _TOLERANCE * max(1, np.abs(wanted).max()):
             raise _misread(cut, f"output '{head.output}' is not made of its maps as they lie")
     sizes = ", ".join(f"{one.height}x{one.width}x{one.anchors}" for one in levels)
+    first = ", the first being the background" if classes > 1 else ""
+    assumed = "" if ends.scores.is_applied else f" (assumed{first})"
     text = (
-        f"{ends.family}: {len(anchors)} anchors ({sizes}), {classes} classes by {ends.scores.score}; "
+        f"{ends.family}: {len(anchors)} anchors ({sizes}), {classes} classes by {ends.scores.score}{assumed}; "
         f"{len(facts.cut)} nodes are cut off and made again on the device: {facts.cut[0]} to {facts.cut[-1]}"
     )
     return Detector(facts, anchors.astype(np.float64)).to_decoding(), Note("decoding", graph.name, text)

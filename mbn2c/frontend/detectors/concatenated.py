@@ -2,7 +2,8 @@
 
     scores   Softmax or Sigmoid of a Concat of [1, H * W * A, classes] of each level: Reshape of Transpose of a map
     offsets  Concat of [1, H * W * A, values] of each level, likewise
-    anchors  an output that does not depend on the image: x0, y0, x1, y1 of each in parts of it
+    anchors  an output that does not depend on the image: x0, y0, x1, y1 of each in parts of it; or none, where the user
+             has them: then offsets are those of TensorFlow's box coder
 
 source  the ST SSD of STM32's model zoo through tf2onnx, whose boxes are the anchors, each corner moved by parts of the
         anchor's width and height
@@ -10,33 +11,49 @@ source  the ST SSD of STM32's model zoo through tf2onnx, whose boxes are the anc
 
 from __future__ import annotations
 
-from onnx import ModelProto, NodeProto, helper
+from dataclasses import replace
+
+from onnx import ModelProto, NodeProto, ValueInfoProto, helper
 
 from mbn2c.frontend.detectors.cut import Ends, Head, Links
-from mbn2c.tasks.detection.detector import CORNERS, SIGMOID, SOFTMAX
+from mbn2c.tasks.detection.detector import CENTRES, CORNERS, SIGMOID, SOFTMAX
 
 _SCORES = {"Softmax": SOFTMAX, "Sigmoid": SIGMOID}
 _LOOKS = ("Identity", "Reshape", "Squeeze", "Unsqueeze")
 _TO_NHWC = [0, 2, 3, 1]
 
 
-def match(model: ModelProto) -> Ends | None:
-    """The heads of such a file; None if it is none."""
+def match(model: ModelProto, has_anchors: bool) -> Ends | None:
+    """The heads of such a file; None if it is none.
+
+    has_anchors  the user gives them, as a file without them needs
+    """
     links = Links(model)
     heads, anchors = [], []
     for port in model.graph.output:
         if links.depends_on_image(port.name):
-            heads.append(_head(links, port.name))
+            heads.append((_head(links, port.name), _last_extent(port)))
         else:
             anchors.append(port.name)
-    if len(heads) != 2 or len(anchors) != 1 or any(head is None for head in heads):
+    found = [(head, last) for head, last in heads if head is not None]
+    if len(found) != 2 or len(heads) != 2 or len(anchors) != (not has_anchors):
         return None
-    found = sorted((head for head in heads if head is not None), key=lambda head: not head.score)
-    scores, offsets = found
-    if not scores.score or offsets.score or len(scores.maps) != len(offsets.maps):
+    # Scores end in a function; where nothing does, offsets are those of four values.
+    (scores, _), (offsets, last) = sorted(found, key=lambda one: (not one[0].score, one[1] == 4))
+    if offsets.score or len(scores.maps) != len(offsets.maps) or not (scores.score or last == 4):
         return None
-    family = "scores, corner offsets and anchors of all levels, not decoded"
-    return Ends(family, scores, offsets, anchors[0], CORNERS, (0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0))
+    if not has_anchors:
+        family = "scores, corner offsets and anchors of all levels, not decoded"
+        return Ends(family, scores, offsets, anchors[0], CORNERS, (0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0))
+    if not scores.score:
+        scores = replace(scores, is_applied=False, score=SIGMOID)
+    family = "scores and offsets (y, x, height, width, divided by 10, 10, 5, 5) of all levels, not decoded"
+    return Ends(family, scores, offsets, "", CENTRES, (1, 0, 3, 2), (10.0, 10.0, 5.0, 5.0))
+
+
+def _last_extent(port: ValueInfoProto) -> int:
+    dims = port.type.tensor_type.shape.dim
+    return dims[-1].dim_value if dims else 0
 
 
 def _head(links: Links, output: str) -> Head | None:

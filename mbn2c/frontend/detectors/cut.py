@@ -15,7 +15,7 @@ class Head:
 
     output  of the file
     maps    NCHW tensors, one for each level
-    score   SOFTMAX, SIGMOID or ""
+    score   SOFTMAX, SIGMOID or ""; is_applied: the file does it
     passed  names of the nodes between maps and output
     """
 
@@ -23,13 +23,14 @@ class Head:
     maps: tuple[str, ...]
     score: str
     passed: tuple[str, ...]
+    is_applied: bool = True
 
 
 @dataclass(frozen=True)
 class Ends:
     """What a family found in a file; the fields behind `anchors` are those of `tasks.detection.DetectorFacts`.
 
-    anchors  the output that holds them
+    anchors  the output that holds them; "": the user gives them
     """
 
     family: str

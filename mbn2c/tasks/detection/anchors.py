@@ -1,0 +1,33 @@
+"""A file of anchors -> their corners."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from mbn2c.errors import UsageError
+from mbn2c.files.user_files import read_bytes
+
+_HINT = "a .npy of float32 [N, 4]: centre y and x, height and width of each anchor, in parts of the image"
+_MOST_BYTES = 1 << 22
+
+
+def read_anchors(path: Path) -> np.ndarray:
+    """TensorFlow's anchors, centre y and x, height and width, in parts of the image -> float64 [N, 4]: their corners.
+
+    raises  UsageError if the file holds something else
+    """
+    content = read_bytes(path, "anchors file", _HINT, _MOST_BYTES)
+    try:
+        found = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise UsageError(f"not a .npy file: {str(error)[:100]}", where=str(path), hint=_HINT) from None
+    if found.ndim != 2 or found.shape[1] != 4 or found.dtype.kind not in "fiu" or not len(found):
+        raise UsageError(f"an array {list(found.shape)} of {found.dtype}", where=str(path), hint=_HINT)
+    y, x, height, width = found.astype(np.float64).T
+    corners = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], axis=1)
+    if not np.isfinite(corners).all() or (found[:, 2:] <= 0).any() or np.abs(corners).max() > 16:
+        raise UsageError("anchors that are no boxes in or around the image", where=str(path), hint=_HINT)
+    return corners
