@@ -34,10 +34,10 @@ def import_model(path: Path, anchors: np.ndarray | None = None) -> Graph:
     try:
         loaded = load_model(path)
         cut = cut_decoding(loaded.model, anchors is not None)
-        graph = convert_or_cut(cut.model if cut else loaded.model, text_of(path.stem))
-        graph = graph.rebuild(notes=notes_of(loaded))
         if cut is None and anchors is not None:
             raise ModelError("no head is recognised that wants anchors", where=str(path), hint=_NO_HEAD)
+        graph = convert_or_cut(cut.model if cut else loaded.model, text_of(path.stem))
+        graph = graph.rebuild(notes=notes_of(loaded))
         if cut is None:
             return graph
         decoding, note = read_decoding(cut, graph, anchors)

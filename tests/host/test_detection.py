@@ -11,12 +11,13 @@ import numpy as np
 import onnx
 import pytest
 from host_c import STRICT
-from onnx_models.detectors import ssd
+from onnx_models.detectors import anchors_of, ssd
 
 from mbn2c.cli import main
-from mbn2c.errors import ModelError
+from mbn2c.errors import ModelError, UsageError
 from mbn2c.frontend import import_model
 from mbn2c.frontend.runtime import Oracle
+from mbn2c.tasks.detection.anchors import read_anchors
 from mbn2c.tasks.detection.decode import iou
 from mbn2c.tasks.detection.detector import Detector
 
@@ -117,6 +118,49 @@ def test_raw_builds_the_heads(folder: Path, capsys: pytest.CaptureFixture[str]) 
     report = json.loads((folder / "raw" / "report.json").read_text())
     assert report["build"]["task"] == "classification" and len(report["outputs"]) == 6
     assert main(["verify", str(folder / "raw"), "--host", "--images", str(folder / "images.npz"), "--limit", "1"]) == 0
+
+
+def test_anchors_of_the_user(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """TensorFlow's raw heads: logits, of which the first are the background's, and offsets of centres and sizes."""
+    onnx.save(ssd(has_anchors=False).model(), tmp_path / "raw.onnx")
+    corners = np.concatenate([anchors_of(side, (0.3, 0.6)) for side in (8, 4, 1)])
+    centres = (corners[:, :2] + corners[:, 2:]) / 2
+    np.save(
+        tmp_path / "anchors.npy", np.concatenate([centres, corners[:, 2:] - corners[:, :2]], axis=1)[:, [1, 0, 3, 2]]
+    )
+    words = ["build", str(tmp_path / "raw.onnx"), "--calib", str(folder / "images.npz"), "--quantize", "fast"]
+    words += ["--board", "host", "-o", str(tmp_path / "out"), "--anchors", str(tmp_path / "anchors.npy")]
+    assert main(words) == 0
+    assert "2 classes by sigmoid (assumed, the first being the background)" in capsys.readouterr().out
+    images = ["--images", str(folder / "images.npz")]
+    assert main(["verify", str(tmp_path / "out"), "--host", *images, "--limit", "3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["device_vs_reference_mismatches"], found["reference_vs_ort_int8_mismatches"]) == (0, 0)
+    assert found["detections_compared"] > 3 and found["box_agreement"] > 0.5
+
+
+# (array, what is said)
+NO_ANCHORS = [
+    (np.ones((5, 3)), "an array"),
+    (np.full((5, 4), np.nan), "no boxes"),
+    (np.array([[0.5, 0.5, 0, 0.1]]), "no boxes"),
+    (np.array([["a", "b", "c", "d"]]), "an array"),
+]
+
+
+@pytest.mark.parametrize(("array", "said"), NO_ANCHORS)
+def test_what_is_no_file_of_anchors_is_refused(tmp_path: Path, array: np.ndarray, said: str) -> None:
+    np.save(tmp_path / "anchors.npy", array)
+    with pytest.raises(UsageError, match=said):
+        read_anchors(tmp_path / "anchors.npy")
+    (tmp_path / "anchors.npy").write_bytes(b"no array")
+    with pytest.raises(UsageError, match=r"not a \.npy file"):
+        read_anchors(tmp_path / "anchors.npy")
+
+
+def test_anchors_for_no_head_are_refused(folder: Path) -> None:
+    with pytest.raises(ModelError, match="no head is recognised that wants anchors"):
+        import_model(folder / "ssd.onnx", np.ones((162, 4)))
 
 
 # (words, what is said)

@@ -15,8 +15,11 @@ def anchors_of(side: int, sizes: tuple[float, ...]) -> np.ndarray:
     return (centres[:, :, None] + halves).reshape(-1, 4).astype(np.float32)
 
 
-def ssd(side: int = 32, sizes: tuple[float, ...] = (0.3, 0.6)) -> Net:
-    """Levels of side / 4 and side / 8, and of one pixel without a Transpose; two classes, background first."""
+def ssd(side: int = 32, sizes: tuple[float, ...] = (0.3, 0.6), has_anchors: bool = True) -> Net:
+    """Levels of side / 4 and side / 8, and of one pixel without a Transpose; two classes, background first.
+
+    has_anchors  the file ends in Softmax and anchors; else in logits and offsets, as TensorFlow's raw heads
+    """
     net = Net(shape=(1, 3, side, side)).conv(3, 8, strides=[2, 2]).relu6()
     net.conv(8, 8, strides=[2, 2]).relu6()
     levels = [(net.x, side // 4)]
@@ -34,6 +37,9 @@ def ssd(side: int = 32, sizes: tuple[float, ...] = (0.3, 0.6)) -> Net:
                 net.then("Transpose", perm=[0, 2, 3, 1])
             parts.append(net.then("Reshape", net.ints(1, extent * extent * len(sizes), values)).x)
         joined.append(net.node("Concat", *parts, axis=1))
+    if not has_anchors:
+        net.outputs += [(joined[0], (1, None, 2)), (joined[1], (1, None, 4))]
+        return net
     anchors = np.concatenate([anchors_of(extent, sizes) for _, extent in levels])[None]
     net.node("Softmax", joined[0], axis=2)
     net.output()
