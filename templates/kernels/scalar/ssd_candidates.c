@@ -55,35 +55,45 @@ static void mbn_keep(mbn_ssd_found *found, int32_t most, const mbn_candidate *ca
     heap[at] = *candidate;
 }
 
+/* Offers a candidate, and returns the least rank that can enter after it: once the list is full, only what beats its
+ * worst one, for of equal ranks the earlier place is better. */
+static int32_t mbn_offer(mbn_ssd_found *found, const mbn_ssd_candidates_params *p, int32_t rank, int32_t place,
+                         int32_t label, const int8_t *offsets)
+{
+    const mbn_candidate candidate = {(int16_t)rank,
+                                     (uint16_t)(found->places + place),
+                                     (uint16_t)label,
+                                     {offsets[0], offsets[1], offsets[2], offsets[3]}};
+    mbn_keep(found, p->most, &candidate);
+    return found->count == p->most ? found->heap[0].rank + 1 : p->threshold;
+}
+
 void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8_t *const *rows, int8_t *out,
                                   int32_t count, void *scratch)
 {
     mbn_ssd_found *const found = (mbn_ssd_found *)scratch;
-    const int8_t *scores = rows[0];
+    const int8_t *scores = rows[0], *const offsets = rows[1];
     const int32_t anchors = count * p->anchors, classes = p->classes, values = p->values;
-    const int32_t labels = p->background < 0 ? classes - p->skipped : 1;
-    const int32_t object = p->background < 0 ? p->skipped : 1 - p->background;
-    /* Once the list is full, only what beats its worst rank can enter: of equal ranks the earlier place is better. */
-    int32_t least =
-        found->count == p->most && found->heap[0].rank >= p->threshold ? found->heap[0].rank + 1 : p->threshold;
+    int32_t least = found->count == p->most ? found->heap[0].rank + 1 : p->threshold;
     (void)out;
-    for (int32_t i = 0; i < anchors; i++) {
-        const int32_t zero = p->background < 0 ? p->zero_point : scores[p->background];
-        for (int32_t label = 0; label < labels; label++) {
-            const int32_t rank = scores[object + label] - zero;
+    if (p->background >= 0) {
+        const int32_t background = p->background, object = 1 - background;
+        for (int32_t i = 0; i < anchors; i++, scores += 2) {
+            const int32_t rank = scores[object] - scores[background];
             if (rank >= least) {
-                const int8_t *const offsets = rows[1] + i * values;
-                const mbn_candidate candidate = {(int16_t)rank,
-                                                 (uint16_t)(found->places + i),
-                                                 (uint16_t)label,
-                                                 {offsets[0], offsets[1], offsets[2], offsets[3]}};
-                mbn_keep(found, p->most, &candidate);
-                if (found->count == p->most) {
-                    least = found->heap[0].rank + 1;
+                least = mbn_offer(found, p, rank, i, 0, offsets + i * values);
+            }
+        }
+    } else {
+        const int32_t zero_point = p->zero_point, skipped = p->skipped;
+        for (int32_t i = 0; i < anchors; i++, scores += classes) {
+            for (int32_t number = skipped; number < classes; number++) {
+                const int32_t rank = scores[number] - zero_point;
+                if (rank >= least) {
+                    least = mbn_offer(found, p, rank, i, number - skipped, offsets + i * values);
                 }
             }
         }
-        scores += classes;
     }
     found->places += anchors;
 }
