@@ -24,6 +24,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base import requantize as requantize_module
+from mbn2c.tasks.registry import task_of_graph
 from mbn2c.tasks.tails import TAILS
 
 _CLASSES: dict[str, type] = {
@@ -55,7 +56,9 @@ def read_graph(path: Path) -> Graph:
         assert isinstance(graph, Graph)
         _check_attributes(graph)
         _check_tails(graph)
-        return check(graph, "quantized", OPERATORS)
+        check(graph, "quantized", OPERATORS)
+        _check_decoding(graph)
+        return graph
     except InternalError as error:  # a Graph that mbn2c wrote keeps the laws, so this one was changed
         raise UsageError(f"cannot read network.npz: {error.what}", where=f"{path}, {error.where}", hint=_HINT) from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -124,6 +127,14 @@ def _check_tails(graph: Graph) -> None:
     for port in graph.outputs:
         if port.tail not in ("", *TAILS):
             raise ValueError(f"the tail of output '{port.outside}' is '{port.tail}'")
+
+
+def _check_decoding(graph: Graph) -> None:
+    """Raises ValueError, LookupError or InternalError if it is not what the task has put behind the network."""
+    if graph.heads:
+        check(graph.network, "quantized", OPERATORS)
+    if graph.decoding is not None:
+        task_of_graph(graph, {})
 
 
 def _check_attributes(graph: Graph) -> None:
