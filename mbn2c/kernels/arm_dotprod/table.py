@@ -5,19 +5,27 @@ Constants are packed as the C reads them: see templates/kernels/arm_dotprod/mbn_
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, PixelStride, Rates, always
 from mbn2c.kernels.arm_common import taps_in_order
-from mbn2c.kernels.arm_neon.table import VECTOR_BYTES, conv_fields, scratch_column, scratch_conv
-from mbn2c.kernels.float_epilogue import accepts_1x1, accepts_conv, bias_and_scale
+from mbn2c.kernels.arm_neon.table import VECTOR_BYTES, conv_fields, pack_depthwise, scratch_column, scratch_conv
+from mbn2c.kernels.float_epilogue import accepts_1x1, accepts_conv, accepts_depthwise_3x3, bias_and_scale
 from mbn2c.ops.base.packing import in_bytes
 
 _OUTPUTS = 16
 _FEWER_OUTPUTS = 8
 _TAPS = 8
-_HEADERS = ("arm_dotprod/mbn_arm_dotprod.h", "arm_neon/mbn_neon.h", "arm_neon/mbn_neon_math.h")
+_HEADERS = (
+    "arm_dotprod/mbn_arm_dotprod.h",
+    "arm_neon/mbn_arm_neon.h",
+    "arm_neon/mbn_neon.h",
+    "arm_neon/mbn_neon_math.h",
+)
+_DEPTHWISE_RATES = Rates(0.2, 1.6, 120, 0.0, 0.1)
 _RATES = Rates(0.075, 1.7, 120, 0.0, 0.1, 0.06, 4)
 
 
@@ -50,15 +58,25 @@ def _packed(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
     return Packed(conv_fields(node, graph, column, arrays), arrays, taps.size)
 
 
-def _row(op: str, name: str, pack: object, **more: object) -> Kernel:
+def pack_depthwise_3x3(node: Node, graph: Graph) -> Packed:
+    """As for Advanced SIMD, the weights of sixteen channels in the order of interleaved columns."""
+    packed, weights = pack_depthwise(node, graph), graph.constant(node.inputs[1])
+    channels = weights.shape[2]
+    # [row and a fourth, column, channel] -> [group, column, channel, row]
+    filled = np.pad(weights.reshape(3, 3, channels), ((0, 1), (0, 0), (0, -channels % VECTOR_BYTES)))
+    groups = filled.reshape(4, 3, -1, VECTOR_BYTES).transpose(2, 1, 3, 0)
+    return replace(packed, arrays={**packed.arrays, "weights": np.ascontiguousarray(groups).reshape(-1)})
+
+
+def _row(op: str, name: str, pack: object, params: str = "mbn_conv2d_arm_dotprod_params", **more: object) -> Kernel:
     return Kernel(
         op,
         "arm_dotprod",
         f"mbn_{name}_s8_arm_dotprod",
-        "mbn_conv2d_arm_dotprod_params",
+        params,
         f"arm_dotprod/{name}.c",
         pack,  # type: ignore[arg-type]
-        _RATES,
+        more.pop("rates", _RATES),  # type: ignore[arg-type]
         headers=_HEADERS,
         writes_slices=True,
         reads_past_bytes=VECTOR_BYTES - 1,
@@ -78,5 +96,13 @@ KERNELS = (
         accepts=accepts_conv,
         more_sources=("arm_dotprod/conv2d_1x1.c",),
         scratch_bytes=scratch_conv,
+    ),
+    _row(
+        "depthwise_conv2d",
+        "depthwise_conv2d_3x3",
+        pack_depthwise_3x3,
+        "mbn_depthwise_conv2d_arm_neon_params",
+        accepts=accepts_depthwise_3x3,
+        rates=_DEPTHWISE_RATES,
     ),
 )

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "mbn_arm_neon.h"
+
 #include "mbn_version.h"
 #if MBN_VERSION != 100
 #error "mbn_arm_dotprod.h is of another version of mbn2c: take all files from one build"
@@ -37,6 +39,9 @@ void mbn_conv2d_1x1_s8_arm_dotprod(const mbn_conv2d_arm_dotprod_params *p, const
 /* scratch: 4 windows, each rounded up to 16 bytes, and 16 bytes more */
 void mbn_conv2d_s8_arm_dotprod(const mbn_conv2d_arm_dotprod_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch);
+/* Weights: per 16 channels, per column, the taps of three rows and 0 of each channel; the last group is filled up. */
+void mbn_depthwise_conv2d_3x3_s8_arm_dotprod(const mbn_depthwise_conv2d_arm_neon_params *p, const int8_t *const *rows,
+                                             int8_t *out, int32_t count, void *scratch);
 
 #ifdef __cplusplus
 }

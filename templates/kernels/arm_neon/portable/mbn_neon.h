@@ -291,6 +291,53 @@ static inline int32x4_t vcvtnq_s32_f32(float32x4_t v)
     MBN_LANES(int32x4_t, 4, (int32_t)rintf(v.lane[i]))
 }
 
+static inline int8x16_t vdupq_n_s8(int8_t v)
+{
+    MBN_LANES(int8x16_t, 16, v)
+}
+
+static inline int16x8_t vreinterpretq_s16_s8(int8x16_t v)
+{
+    int16x8_t r;
+    memcpy(&r, &v, sizeof r);
+    return r;
+}
+
+static inline int8x16_t vreinterpretq_s8_s16(int16x8_t v)
+{
+    int8x16_t r;
+    memcpy(&r, &v, sizeof r);
+    return r;
+}
+
+static inline int8x16_t vzip1q_s8(int8x16_t a, int8x16_t b)
+{
+    MBN_LANES(int8x16_t, 16, (i & 1 ? b : a).lane[0 + i / 2])
+}
+
+static inline int8x16_t vzip2q_s8(int8x16_t a, int8x16_t b)
+{
+    MBN_LANES(int8x16_t, 16, (i & 1 ? b : a).lane[8 + i / 2])
+}
+
+static inline int16x8_t vzip1q_s16(int16x8_t a, int16x8_t b)
+{
+    MBN_LANES(int16x8_t, 8, (i & 1 ? b : a).lane[0 + i / 2])
+}
+
+static inline int16x8_t vzip2q_s16(int16x8_t a, int16x8_t b)
+{
+    MBN_LANES(int16x8_t, 8, (i & 1 ? b : a).lane[4 + i / 2])
+}
+
+static inline int32x4_t vdotq_s32(int32x4_t acc, int8x16_t a, int8x16_t b)
+{
+    for (int i = 0; i < 16; i++) {
+        acc.lane[i / 4] += a.lane[i] * b.lane[i];
+    }
+    return acc;
+}
+
 /* Four products each. */
 static inline int32x4_t vdotq_laneq_s32(int32x4_t acc, int8x16_t a, int8x16_t b, int lane)
 {
