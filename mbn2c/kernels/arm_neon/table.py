@@ -61,12 +61,13 @@ def pack_taps(taps: np.ndarray) -> np.ndarray:
 def is_deep(taps: np.ndarray) -> bool:
     """Whether int16 holds the products of any inputs with each four weights that the kernel adds up in 16 bits.
 
-    These are taps k, k + 8, k + 16 and k + 24 of each 32.
+    These are taps k, k + 8, k + 16 and k + 24 of each 32 behind the first sixteen.
 
     taps  int8 [O, K]
     """
-    lanes = np.pad(taps.astype(np.int64), ((0, 0), (0, -taps.shape[1] % 32))).reshape(len(taps), -1, 4, 8)
-    return bool((np.abs(lanes).sum(axis=2) * (INT8_MAX + 1)).max() <= INT16_MAX)
+    deep = taps[:, VECTOR_BYTES:].astype(np.int64)
+    lanes = np.pad(deep, ((0, 0), (0, -deep.shape[1] % 32))).reshape(len(taps), -1, 4, 8)
+    return bool((np.abs(lanes).sum(axis=2) * (INT8_MAX + 1)).max(initial=0) <= INT16_MAX)
 
 
 def pack_conv(node: Node, graph: Graph) -> Packed:

@@ -91,8 +91,10 @@ MBN_TEMPLATE const int8_t *outputs(const mbn_conv2d_arm_dotprod_params *p, const
     return w;
 }
 
-MBN_TEMPLATE void block(const mbn_conv2d_arm_dotprod_params *p, const int8_t *in, int8_t *out, int pixels)
+MBN_TEMPLATE void block(const mbn_conv2d_arm_dotprod_params *params, const int8_t *in, int8_t *out, int pixels)
 {
+    /* A copy, which no output can lie in: its members stay in registers. */
+    const mbn_conv2d_arm_dotprod_params own = *params, *const p = &own;
     const int8_t *w = p->weights, *x[4];
     int32_t o = 0;
     MBN_UNROLLED for (int i = 0; i < pixels; i++)

@@ -4,8 +4,15 @@
 #include "mbn_arm_neon.h"
 #include "mbn_neon_math.h"
 
+/* Pairs of products added to an accumulator, or its first ones. */
+MBN_TEMPLATE int32x4_t added(int32x4_t acc, int16x8_t products, int is_first)
+{
+    return is_first ? vpaddlq_s16(products) : vpadalq_s16(acc, products);
+}
+
 /* Sixteen taps of each pixel and output. */
-MBN_TEMPLATE void add_taps(int32x4_t acc[4][4], const int8_t *const *x, const int8_t *w, int32_t k, int pixels)
+MBN_TEMPLATE void add_taps(int32x4_t acc[4][4], const int8_t *const *x, const int8_t *w, int32_t k, int pixels,
+                           int is_first)
 {
     int8x16_t in[4];
     MBN_UNROLLED for (int i = 0; i < pixels; i++)
@@ -18,7 +25,7 @@ MBN_TEMPLATE void add_taps(int32x4_t acc[4][4], const int8_t *const *x, const in
         MBN_UNROLLED for (int i = 0; i < pixels; i++)
         {
             const int16x8_t products = vmull_s8(vget_low_s8(in[i]), vget_low_s8(taps));
-            acc[i][o] = vpadalq_s16(acc[i][o], vmlal_high_s8(products, in[i], taps));
+            acc[i][o] = added(acc[i][o], vmlal_high_s8(products, in[i], taps), is_first);
         }
     }
 }
@@ -45,14 +52,16 @@ MBN_TEMPLATE void add_deep_taps(int32x4_t acc[4][4], const int8_t *const *x, con
     }
 }
 
-MBN_TEMPLATE void add_last_taps(int32x4_t acc[4][4], const int8_t *const *x, const int8_t *w, int32_t k, int pixels)
+/* Eight. */
+MBN_TEMPLATE void add_last_taps(int32x4_t acc[4][4], const int8_t *const *x, const int8_t *w, int32_t k, int pixels,
+                                int is_first)
 {
     MBN_UNROLLED for (int i = 0; i < pixels; i++)
     {
         const int8x8_t in = vld1_s8(x[i] + k);
         MBN_UNROLLED for (int o = 0; o < 4; o++)
         {
-            acc[i][o] = vpadalq_s16(acc[i][o], vmull_s8(in, vld1_s8(w + 8 * o)));
+            acc[i][o] = added(acc[i][o], vmull_s8(in, vld1_s8(w + 8 * o)), is_first);
         }
     }
 }
@@ -74,20 +83,16 @@ MBN_TEMPLATE void store(int32x4_t acc[4][4], const mbn_conv2d_arm_neon_params *p
     const int16x8_t high = pixels > 2 ? mbn_scaled8(sums[2], scale, sums[3], scale, zero) : low;
     const int32x4_t fours = vreinterpretq_s32_s8(vqmovn_high_s16(vqmovn_s16(low), high));
     if (left >= 4) {
-        int32_t four;
-        four = vgetq_lane_s32(fours, 0);
-        memcpy(out, &four, 4);
+        const int32_t pixel = p->pixel_stride;
+        mbn_store_four(out, fours, 0);
         if (pixels > 1) {
-            four = vgetq_lane_s32(fours, 1);
-            memcpy(out + p->pixel_stride, &four, 4);
+            mbn_store_four(out + pixel, fours, 1);
         }
         if (pixels > 2) {
-            four = vgetq_lane_s32(fours, 2);
-            memcpy(out + 2 * p->pixel_stride, &four, 4);
+            mbn_store_four(out + 2 * pixel, fours, 2);
         }
         if (pixels > 3) {
-            four = vgetq_lane_s32(fours, 3);
-            memcpy(out + 3 * p->pixel_stride, &four, 4);
+            mbn_store_four(out + 3 * pixel, fours, 3);
         }
         return;
     }
@@ -99,9 +104,11 @@ MBN_TEMPLATE void store(int32x4_t acc[4][4], const mbn_conv2d_arm_neon_params *p
     }
 }
 
-MBN_TEMPLATE void block(const mbn_conv2d_arm_neon_params *p, const int8_t *in, int8_t *out, int pixels)
+MBN_TEMPLATE void block(const mbn_conv2d_arm_neon_params *params, const int8_t *in, int8_t *out, int pixels)
 {
-    const int32_t taps = p->taps, whole = (taps + 7) & ~15, deep = p->is_deep ? whole & ~31 : 0;
+    /* A copy, which no output can lie in: its members stay in registers. */
+    const mbn_conv2d_arm_neon_params own = *params, *const p = &own;
+    const int32_t taps = p->taps, whole = (taps + 7) & ~15, deep = p->is_deep ? whole - 16 : 0;
     const int8_t *w = p->weights, *x[4];
     MBN_UNROLLED for (int i = 0; i < pixels; i++)
     {
@@ -109,24 +116,25 @@ MBN_TEMPLATE void block(const mbn_conv2d_arm_neon_params *p, const int8_t *in, i
     }
     for (int32_t o = 0; o < p->out_channels; o += 4) {
         int32x4_t acc[4][4];
-        int32_t k = 0;
-        MBN_UNROLLED for (int i = 0; i < pixels; i++)
-        {
-            MBN_UNROLLED for (int j = 0; j < 4; j++)
-            {
-                acc[i][j] = vdupq_n_s32(0);
-            }
+        int32_t k;
+        if (whole == 0) {
+            add_last_taps(acc, x, w, 0, pixels, 1);
+            w += 32;
+            store(acc, p, o, out + o, pixels);
+            continue;
         }
-        for (; k < deep; k += 32) {
+        add_taps(acc, x, w, 0, pixels, 1);
+        w += 64;
+        for (k = 16; k < deep; k += 32) {
             add_deep_taps(acc, x, w, k, pixels);
             w += 128;
         }
         for (; k < whole; k += 16) {
-            add_taps(acc, x, w, k, pixels);
+            add_taps(acc, x, w, k, pixels, 0);
             w += 64;
         }
         if (k < taps) {
-            add_last_taps(acc, x, w, k, pixels);
+            add_last_taps(acc, x, w, k, pixels, 0);
             w += 32;
         }
         store(acc, p, o, out + o, pixels);

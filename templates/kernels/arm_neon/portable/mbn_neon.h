@@ -144,7 +144,11 @@ static inline int8x16_t vcombine_s8(int8x8_t a, int8x8_t b)
     MBN_LANES(int8x16_t, 16, i < 8 ? a.lane[i] : b.lane[i - 8])
 }
 
-#define vgetq_lane_s32(v, index) ((v).lane[index])
+/* The four bytes of a lane, at any address. */
+static inline void mbn_store_four(int8_t *to, int32x4_t values, int lane)
+{
+    memcpy(to, &values.lane[lane], 4);
+}
 
 static inline int32x4_t vreinterpretq_s32_s8(int8x16_t v)
 {
@@ -202,6 +206,11 @@ static inline int32x4_t vpaddq_s32(int32x4_t a, int32x4_t b)
 static inline int32x4_t vpadalq_s16(int32x4_t acc, int16x8_t v)
 {
     MBN_LANES(int32x4_t, 4, mbn_wrap32((int64_t)acc.lane[i] + v.lane[2 * i] + v.lane[2 * i + 1]))
+}
+
+static inline int32x4_t vpaddlq_s16(int16x8_t v)
+{
+    MBN_LANES(int32x4_t, 4, v.lane[2 * i] + v.lane[2 * i + 1])
 }
 
 static inline int16x8_t vmull_s8(int8x8_t a, int8x8_t b)
