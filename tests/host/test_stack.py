@@ -56,7 +56,10 @@ def stated(path: Path) -> dict[str, int]:
 def test_every_function_uses_the_stack_it_states(tmp_path: Path, isa: str, source: str, core: str) -> None:
     path = compiled(tmp_path, templates() / "kernels" / isa / source, core, isa)
     objdump = find_compiler(load_core(core)).removesuffix("gcc") + "objdump"
-    assert deepest(objdump, path) == stated(path)
+    used = deepest(objdump, path)
+    # GCC numbers the symbols of its clones, f.constprop.0, and leaves the number out of what it says of the stack.
+    by_name = {re.sub(r"\.\d+$", "", name): bytes_ for name, bytes_ in used.items()}
+    assert len(by_name) == len(used) and by_name == stated(path)
 
 
 WRONG = {
