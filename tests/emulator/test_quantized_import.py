@@ -25,6 +25,7 @@ from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
 from mbn2c.network.network import import_prequantized_lowered
 from mbn2c.ops.base.requantize import GuardedRequantize
 from mbn2c.planner.choice import Choice, choose_plan
+from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import Core, all_cores, load_board, load_core
@@ -101,9 +102,9 @@ def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monk
     _, graph = imported(tmp_path, ("gray", FEW_DIALECTS[1]))
     planned: list[str] = []
 
-    def count(graph: Graph, core: Core, optimize: str) -> Choice:
+    def count(graph: Graph, core: Core, optimize: str, *, known: Geometries) -> Choice:
         planned.append(core.name)
-        return choose_plan(graph, core, optimize)
+        return choose_plan(graph, core, optimize, known=known)
 
     monkeypatch.setattr("mbn2c.commands.inspect.choose_plan", count)
     rows = {row.target: row for row in inspect_model(tmp_path / "model.onnx").targets}
