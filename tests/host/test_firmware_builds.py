@@ -24,11 +24,19 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_firmware(MODEL, load_board("host"), tmp_path_factory.mktemp("host")).path
 
 
-def test_a_program_that_ends_says_how(tmp_path: Path) -> None:
+ENDS = {
+    "by itself": ("exit 3", "ended with code 3"),
+    "by a signal": ("kill -SEGV $$", "was ended by SIGSEGV"),
+    "by the processor": ("kill -ILL $$", "an instruction that its processor does not have"),
+}
+
+
+@pytest.mark.parametrize("command, message", ENDS.values(), ids=ENDS)
+def test_a_program_that_ends_says_how(tmp_path: Path, command: str, message: str) -> None:
     program = tmp_path / "program"
-    program.write_text("#!/bin/sh\necho out of luck >&2\nexit 3\n")
+    program.write_text(f"#!/bin/sh\necho out of luck >&2\n{command}\n")
     program.chmod(0o755)
-    with pytest.raises(BoardError, match="ended with code 3") as caught, open_host(program) as emulated:
+    with pytest.raises(BoardError, match=message) as caught, open_host(program) as emulated:
         Session(emulated, timing=QUICK).hello()
     assert "out of luck" in caught.value.where
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -201,5 +202,8 @@ class EmulatedBoard:
         words = ""
         with contextlib.suppress(OSError):
             words = self.said().strip()[-600:]
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        if code == -signal.SIGILL:
+            what = f"'{self.board.name}' met an instruction that its processor does not have"
+            raise BoardError(what, where=words, hint="build for another --target; `mbn2c targets` says what each needs")
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         raise BoardError(f"'{self.board.name}' {how}", where=words, hint="mbn2c doctor")
