@@ -38,10 +38,14 @@ def convert_or_cut(model: ModelProto, name: str) -> Graph:
             cuts = []
         if not cuts:
             raise
-        entrance = _entrances(model)[0]
-        command = f"onnx.utils.extract_model('{name}.onnx', '{name}_cut.onnx', {[entrance]}, {cuts})"
-        words = f'or end the model where all before it compiles: python -c "import onnx.utils; {command}"'
+        words = f"or end the model where all before it compiles: {cut_command(name, _entrances(model)[0], cuts)}"
         raise ModelError(error.what, where=error.where, hint=f"{error.hint}; {words}") from None
+
+
+def cut_command(name: str, entrance: str, cuts: Sequence[str]) -> str:
+    """What ends the file of a model at these tensors."""
+    command = f"onnx.utils.extract_model('{name}.onnx', '{name}_cut.onnx', {[entrance]}, {list(cuts)})"
+    return f'python -c "import onnx.utils; {command}"'
 
 
 def cut_points(model: ModelProto, name: str) -> list[str]:

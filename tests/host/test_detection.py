@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import json
+import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import onnx
 import pytest
 from host_c import STRICT
 from onnx_models.detectors import anchors_of, ssd
+from onnx_models.net import Net
 
 from mbn2c.cli import main
 from mbn2c.errors import ModelError, UsageError
@@ -63,6 +67,57 @@ def test_heads_that_are_something_else_are_refused(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "ssd.onnx")
     with pytest.raises(ModelError, match=r"a detector's head, read as .* is something else"):
         import_model(tmp_path / "ssd.onnx")
+
+
+# What is done to the anchors, [1, 162, 4], and what is said of it: most of it would give boxes, of which none is right.
+NOT_ANCHORS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+    "nan": (lambda a: np.where(np.arange(162)[:, None] == 5, np.nan, a), "anchor 5 is not a number"),
+    "one less": (lambda a: a[:, 1:], r"\(161, 4\) for 162 places"),
+    "none": (lambda a: a[:, :0], r"\(0, 4\) for 162 places"),
+    "a number": (lambda a: np.float32(1), r"\(1,\) for 162 places"),
+    "five values": (lambda a: np.concatenate([a, a[..., :1]], axis=-1), r"\(162, 5\) for 162 places"),
+    "corners turned": (lambda a: a[..., [2, 3, 0, 1]], "anchor 0 has no area"),
+    "centre and size": (
+        lambda a: np.concatenate([(a[..., :2] + a[..., 2:]) / 2, a[..., 2:] - a[..., :2]], axis=-1),
+        "anchor 4 has no area",
+    ),
+    "pixels": (lambda a: a * 32, "centres from 2 to 30, in parts of the image"),
+}
+
+
+@pytest.mark.parametrize("damage", NOT_ANCHORS)
+def test_anchors_that_are_something_else_are_refused(damage: str, tmp_path: Path) -> None:
+    change, said = NOT_ANCHORS[damage]
+    model = ssd().model()
+    anchors = next(one for one in model.graph.initializer if list(one.dims) == [1, 162, 4])
+    changed = np.asarray(change(onnx.numpy_helper.to_array(anchors)), np.float32)
+    anchors.CopyFrom(onnx.numpy_helper.from_array(changed, anchors.name))
+    onnx.save(model, tmp_path / "ssd.onnx")
+    with pytest.raises(ModelError, match=f"is something else: .*{said}") as refused:
+        import_model(tmp_path / "ssd.onnx")
+    command = re.search(r"extract_model\(.*?, \['x'\], (\[.*?\])\)", str(refused.value.hint))
+    assert command is not None
+    del model.graph.output[:]
+    for name in ast.literal_eval(command[1]):
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    onnx.save(model, tmp_path / "cut.onnx")
+    assert len(import_model(tmp_path / "cut.onnx").outputs) == 6
+
+
+def test_scores_that_are_no_map_are_refused(tmp_path: Path) -> None:
+    net = Net(shape=(1, 3, 8, 8)).conv(3, 8).then("GlobalAveragePool").then("Flatten", axis=1)
+    vector = net.x
+    scores, offsets = (
+        [net.node("MatMul", vector, net.weight(np.ones((8, count), np.float32))) for _ in range(2)] for count in (2, 4)
+    )
+    net.node("Concat", *scores, axis=1)
+    net.then("Softmax", axis=1).output()
+    net.node("Concat", *offsets, axis=1)
+    net.output()
+    net.node("Identity", net.weight(np.ones((2, 4), np.float32)))
+    onnx.save(net.output().model(), tmp_path / "heads.onnx")
+    with pytest.raises(ModelError, match=r"of shape \(1, 2\) is no map"):
+        import_model(tmp_path / "heads.onnx")
 
 
 def test_verify_finds_the_same_boxes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

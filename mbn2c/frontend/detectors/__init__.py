@@ -14,6 +14,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from mbn2c.errors import ModelError
 from mbn2c.frontend.convert import bare_copy
+from mbn2c.frontend.cut import cut_command
 from mbn2c.frontend.detectors import concatenated
 from mbn2c.frontend.detectors.cut import Ends
 from mbn2c.frontend.fold_constants import bound_constants
@@ -21,7 +22,7 @@ from mbn2c.frontend.load import run_tool
 from mbn2c.frontend.order import drop_dead_nodes
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Decoding, Graph, Note
-from mbn2c.tasks.detection.detector import SOFTMAX, Detector, DetectorFacts, HeadLevel
+from mbn2c.tasks.detection.detector import SOFTMAX, Detector, DetectorFacts, HeadLevel, wrong_anchors
 
 FAMILIES = (concatenated.match,)
 # Two evaluations of the same float32 network differ by their rounding only.
@@ -67,16 +68,26 @@ def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -
     """
     ends, levels = cut.ends, []
     shapes = {port.outside: port.shape for port in graph.outputs}
+    for name in ends.maps:
+        if len(shapes[name]) != 4:
+            raise _misread(cut, graph, f"'{name}' of shape {shapes[name]} is no map")
     found = _outputs(cut, graph)
     anchors = found[ends.anchors] if given is None else given
-    anchors = anchors.reshape(-1, anchors.shape[-1])
     scores, offsets = (found[head.output] for head in (ends.scores, ends.offsets))
-    classes, values = scores.shape[-1], offsets.shape[-1]
-    for score_map, offset_map in zip(ends.scores.maps, ends.offsets.maps, strict=True):
+    classes = scores.shape[-1]
+    for score_map in ends.scores.maps:
         _, channels, height, width = shapes[score_map]
         levels.append(HeadLevel(height, width, channels // classes))
-        if shapes[offset_map][1:] != (channels // classes * values, height, width) or channels % classes:
-            raise _misread(cut, f"a level of {shapes[score_map]} scores and {shapes[offset_map]} offsets")
+    places = sum(level.places for level in levels)
+    anchors = anchors.reshape(-1, *anchors.shape[-1:])
+    if wrong := wrong_anchors(anchors, places):
+        raise _misread(cut, graph, wrong)
+    values = offsets.size // places
+    for score_map, offset_map, level in zip(ends.scores.maps, ends.offsets.maps, levels, strict=True):
+        per_pixel = tuple(level.anchors * each for each in (classes, values))
+        if (shapes[score_map][1], *shapes[offset_map][1:]) != (*per_pixel, level.height, level.width):
+            what = f"a level of {shapes[score_map]} scores and {shapes[offset_map]} offsets"
+            raise _misread(cut, graph, what)
     is_softmax = ends.scores.score == SOFTMAX
     facts = DetectorFacts(
         ends.family,
@@ -90,16 +101,15 @@ def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -
         ends.scales,
         ends.scores.passed + ends.offsets.passed,
     )
-    if anchors.shape != (sum(level.places for level in levels), 4):
-        raise _misread(cut, f"anchors of shape {anchors.shape}")
     for head, count in ((ends.scores, classes), (ends.offsets, values)):
         rows = [found[name].transpose(0, 2, 3, 1).reshape(-1, count) for name in head.maps]
         wanted, joined = found[head.output].reshape(-1, count), np.concatenate(rows)
         if head.score and head.is_applied:
             exponents = np.exp(joined - joined.max(axis=1, keepdims=True))
             joined = exponents / exponents.sum(axis=1, keepdims=True) if is_softmax else 1 / (1 + np.exp(-joined))
-        if joined.shape != wanted.shape or np.abs(joined - wanted).max() > _TOLERANCE * max(1, np.abs(wanted).max()):
-            raise _misread(cut, f"output '{head.output}' is not made of its maps as they lie")
+        bound = _TOLERANCE * max(1, np.abs(wanted).max())
+        if joined.shape != wanted.shape or not np.abs(joined - wanted).max() <= bound:
+            raise _misread(cut, graph, f"output '{head.output}' is not made of its maps as they lie")
     sizes = ", ".join(f"{one.height}x{one.width}x{one.anchors}" for one in levels)
     first = ", the first being the background" if classes > 1 else ""
     assumed = "" if ends.scores.is_applied else f" (assumed{first})"
@@ -124,9 +134,10 @@ def _outputs(cut: CutFile, graph: Graph) -> dict[str, np.ndarray]:
     return Oracle(whole.SerializeToString()).run({graph.inputs[0].outside: image})
 
 
-def _misread(cut: CutFile, what: str) -> ModelError:
+def _misread(cut: CutFile, graph: Graph, what: str) -> ModelError:
+    command = cut_command(graph.name, graph.inputs[0].outside, cut.ends.maps)
     return ModelError(
         f"a detector's head, read as {cut.ends.family}, is something else: {what}",
         where=f"outputs '{cut.ends.scores.output}' and '{cut.ends.offsets.output}'",
-        hint="cut the model before its Reshape nodes: onnx.utils.extract_model",
+        hint=f"end the model with the maps, which the device then returns: {command}",
     )

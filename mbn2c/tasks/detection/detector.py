@@ -11,6 +11,8 @@ from mbn2c.files.typed_json import read_json, to_plain
 from mbn2c.ir.graph import Decoding
 
 NAME = "detection"
+# Parts of the image that an anchor's centre may lie outside of it: grids may go on beyond an edge by half a step.
+_OUTSIDE = 0.5
 SOFTMAX, SIGMOID = "softmax", "sigmoid"
 CORNERS, CENTRES = "corners", "centres"
 
@@ -98,6 +100,21 @@ class Detector:
         """The inverse of `to_decoding`. Raises ValueError for what that has not made."""
         facts = read_json(decoding.facts, DetectorFacts)
         anchors = decoding.arrays["anchors"]
-        if anchors.shape != (sum(level.places for level in facts.levels), 4) or not np.isfinite(anchors).all():
-            raise ValueError(f"anchors of shape {anchors.shape}")
+        if wrong := wrong_anchors(anchors, sum(level.places for level in facts.levels)):
+            raise ValueError(wrong)
         return cls(facts, anchors.astype(np.float64))
+
+
+def wrong_anchors(anchors: np.ndarray, count: int) -> str:
+    """Why these are not the corners of so many anchors, in parts of the image; "" if they are."""
+    if anchors.shape != (count, 4) or not count:
+        return f"anchors of shape {anchors.shape} for {count} places"
+    if not np.isfinite(anchors).all():
+        return f"anchor {int(np.argmin(np.isfinite(anchors).all(axis=1)))} is not a number"
+    empty = (anchors[:, 2:] <= anchors[:, :2]).any(axis=1)
+    if empty.any():
+        return f"anchor {int(np.argmax(empty))} has no area, read as x0, y0, x1, y1"
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    if np.abs(centres - 0.5).max() > 0.5 + _OUTSIDE:
+        return f"anchors with centres from {centres.min():g} to {centres.max():g}, in parts of the image"
+    return ""
