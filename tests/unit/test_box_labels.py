@@ -54,9 +54,14 @@ def test_boxes_go_where_the_pixels_go(images: Path, resize: str, form: str) -> N
 REFUSED = [
     ("boxes.csv", "file,x1\na.png,3\n", "the header has no 'class'"),
     ("boxes.csv", BOXES.replace("10,20", "ten,20"), "a corner that is no number"),
+    ("boxes.csv", BOXES.replace("10,20", "nan,20"), "not the upper left one"),
+    ("boxes.csv", BOXES.replace("10,20,30,40", "30,40,10,20"), "not the upper left one"),
+    ("boxes.csv", BOXES.replace(",0,10", ",²,10").replace("car", "9" * 5000).replace(",7,", ",person,"), "knows none"),
     ("boxes.csv", BOXES.replace("a.png", "c.png").replace("b.png", "d.png"), "names none of the images"),
     ("boxes.json", "{}", "not COCO's JSON"),
     ("boxes.json", json.dumps({**COCO, "categories": []}), "not COCO's JSON"),
+    ("boxes.json", json.dumps(COCO).replace('"id": 3', '"id": 1e999'), "not COCO's JSON"),
+    ("boxes.json", json.dumps(COCO).replace("20, 20]", "20, -20]"), "a bbox of 20 x -20"),
 ]
 
 
@@ -65,3 +70,12 @@ def test_what_is_no_list_of_boxes_is_refused(images: Path, name: str, text: str,
     (images / name).write_text(text)
     with pytest.raises(UsageError, match=said):
         read_truths(images / name, ["a.png"], placements(images, "stretch"), 2, [])
+
+
+def test_images_of_a_folder_and_images_without_boxes(images: Path) -> None:
+    """Of a path the file's name counts, as in COCO's JSON, where an image that is listed may have no box."""
+    (images / "boxes.csv").write_text(BOXES.replace("a.png", "images/a.png"))
+    (images / "boxes.json").write_text(json.dumps({**COCO, "annotations": []}))
+    for file, count in (("boxes.csv", 2), ("boxes.json", 0)):
+        found = read_truths(images / file, ["a.png"], placements(images, "stretch"), 2, ["person", "car"])
+        assert [len(boxes) for boxes in found] == [count]

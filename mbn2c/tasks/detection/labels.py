@@ -16,6 +16,7 @@ from mbn2c.files.user_files import read_text
 
 CSV_HEADER = "file,class,x1,y1,x2,y2"
 _CORNERS = ("x1", "y1", "x2", "y2")
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,26 @@ def read_truths(
 ) -> list[list[list[float]]]:
     """Of each image its boxes: label, x0, y0, x1, y1. Boxes of classes that the network does not know are left out.
 
-    raises  UsageError for a file that is neither, or says nothing of any of the images
+    raises  UsageError for a file that is neither, says nothing of any of the images, or has boxes of which none is of
+            a class that the network knows
     """
     found = _from_json(file) if file.suffix.lower() == ".json" else _from_csv(file)
-    known = {name: number for number, name in enumerate(class_names)}
+    label_of = {str(number): number for number in range(labels)}
+    label_of |= {name: number for number, name in enumerate(class_names)}
     if not set(found).intersection(Path(name).name for name in names):
         raise UsageError("the file names none of the images", where=str(file), hint=f"first line: {CSV_HEADER}")
+    named = {what for boxes in found.values() for what, _ in boxes}
+    if named and not label_of.keys() & named:
+        what = f"of its classes the network knows none: {', '.join(repr(one) for one in sorted(named)[:_MOST_NAMED])}"
+        hint = f"numbers from 0 to {labels - 1}, or names that build's --labels has"
+        raise UsageError(what, where=str(file), hint=hint)
     truths = []
     for name in names:
         boxes = []
         for what, box in found.get(Path(name).name, []):
-            label = known.get(what, int(what) if what.isdigit() else -1)
-            corners = placements[name].corners(box) if 0 <= label < labels else None
+            corners = placements[name].corners(box) if what in label_of else None
             if corners is not None:
-                boxes.append([float(label), *corners])
+                boxes.append([float(label_of[what]), *corners])
         truths.append(boxes)
     return truths
 
@@ -84,7 +91,10 @@ def _from_csv(file: Path) -> _Boxes:
             box = [float(row[column]) for column in _CORNERS]
         except ValueError:
             raise UsageError("a corner that is no number", where=f"{file}, line {line}", hint=CSV_HEADER) from None
-        found.setdefault(row["file"].strip(), []).append((row["class"].strip(), box))
+        if not (box[0] <= box[2] and box[1] <= box[3]):
+            what = "a box whose first corner is not the upper left one"
+            raise UsageError(what, where=f"{file}, line {line}", hint=CSV_HEADER)
+        found.setdefault(Path(row["file"].strip()).name, []).append((row["class"].strip(), box))
     return found
 
 
@@ -95,11 +105,13 @@ def _from_json(file: Path) -> _Boxes:
         plain: Any = parse(read_text(file, "labels file", hint))
         files = {image["id"]: str(image["file_name"]) for image in plain["images"]}
         order = {one["id"]: n for n, one in enumerate(sorted(plain["categories"], key=lambda one: int(one["id"])))}
-        found: _Boxes = {}
+        found: _Boxes = {Path(name).name: [] for name in files.values()}
         for one in plain["annotations"]:
             x, y, width, height = (float(number) for number in one["bbox"])
+            if width < 0 or height < 0:
+                raise ValueError(f"a bbox of {width:g} x {height:g}")
             label = str(order[one["category_id"]])
-            found.setdefault(Path(files[one["image_id"]]).name, []).append((label, [x, y, x + width, y + height]))
-    except (ValueError, KeyError, TypeError) as error:
+            found[Path(files[one["image_id"]]).name].append((label, [x, y, x + width, y + height]))
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise UsageError(f"not COCO's JSON: {type(error).__name__}: {error}", where=str(file), hint=hint) from None
     return found
