@@ -62,7 +62,9 @@ def read_truths(
         raise UsageError("the file names none of the images", where=str(file), hint=f"first line: {CSV_HEADER}")
     named = {what for boxes in found.values() for what, _ in boxes}
     if named and not label_of.keys() & named:
-        what = f"of its classes the network knows none: {', '.join(repr(one) for one in sorted(named)[:_MOST_NAMED])}"
+        what = (
+            f"of its classes the network knows none: {', '.join(repr(one[:40]) for one in sorted(named)[:_MOST_NAMED])}"
+        )
         hint = f"numbers from 0 to {labels - 1}, or names that build's --labels has"
         raise UsageError(what, where=str(file), hint=hint)
     truths = []
