@@ -281,3 +281,7 @@ class Task(ABC):
     def c_functions(self, prefix: str, outputs: Sequence[CValues]) -> list[CFunction]:
         """What `<prefix>.h` offers beside the network."""
         return []
+
+    def output_words(self, prefix: str, outputs: Sequence[CValues]) -> str:
+        """What `<prefix>.h` says of the bytes that `run` fills."""
+        return "rows of pixels of channels. real = scale * (value - zero_point)."

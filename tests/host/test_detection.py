@@ -168,6 +168,12 @@ def test_c_returns_what_the_float_model_finds(folder: Path) -> None:
     assert total == IMAGES and same >= IMAGES - 1
 
 
+def test_the_header_says_what_the_bytes_are(folder: Path) -> None:
+    header = (folder / "out" / "net.h").read_text()
+    assert "/* Output, 12 net_box_t, the best first" in header and "#define NET_MAX_BOXES 12\n" in header
+    assert header.count("real = scale") == 1  # of the input
+
+
 def test_raw_builds_the_heads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build(folder, "raw", "--task", "raw") == 0
     report = json.loads((folder / "raw" / "report.json").read_text())

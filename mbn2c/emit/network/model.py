@@ -25,7 +25,7 @@ from mbn2c.kernels.scalar.table import functions, params_structs
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.resources.render import file_text, plain_text, render
-from mbn2c.tasks.protocol import CFunction, CValues, Task
+from mbn2c.tasks.protocol import CValues, Task
 from mbn2c.tasks.registry import task_of_graph
 
 RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h", "mbn_version.h")
@@ -99,8 +99,10 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
     plan, kernels, names = network.plan, network.kernels, network.names
     constants = packed_constants(plan, kernels)
     values = _common_values(plan, names) | _step_values(plan, kernels, names, constants)
-    prefix, functions = names.prefix, _task_functions(plan, names)
-    values |= {"functions": functions, "part_tables": _part_tables(network, constants)}
+    task, outputs = names.task or task_of_graph(plan.graph, {}), _task_outputs(plan)
+    prefix, functions = names.prefix, task.c_functions(names.prefix, outputs)
+    values |= {"functions": functions, "output_words": task.output_words(prefix, outputs)}
+    values |= {"part_tables": _part_tables(network, constants)}
     files = {
         f"{prefix}.h": render("network/model.h.j2", values),
         f"{prefix}.c": render("network/model.c.j2", values),
@@ -114,17 +116,17 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
     return files
 
 
-def _task_functions(plan: Plan, names: Names) -> list[CFunction]:
-    """What the task offers beside the network."""
+def _task_outputs(plan: Plan) -> list[CValues]:
+    """What a task makes its functions from."""
     graph = plan.graph
-    task, outputs, offset = names.task or task_of_graph(graph, {}), [], 0
+    outputs, offset = [], 0
     for port in graph.outputs:
         tensor, quant = graph.tensors[port.tensor], quant_of(graph, port.tensor)
         scale = float(scale_of(quant))
         at = plan.buffers[port.tensor].offset
         outputs.append(CValues(comment(port.outside), offset, tensor.size_bytes, scale, quant.zero_point, at))
         offset += tensor.size_bytes
-    return task.c_functions(names.prefix, outputs)
+    return outputs
 
 
 def _spelt(value: object) -> object:

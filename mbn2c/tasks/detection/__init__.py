@@ -235,19 +235,42 @@ class Detection(Task):
 
     def c_functions(self, prefix: str, outputs: Sequence[CValues]) -> list[CFunction]:
         """The boxes of a finished inference, which lie in the arena."""
-        if len(outputs) != 1 or outputs[0].bytes % BOX.itemsize:
-            return []  # the heads themselves are the outputs
+        if not _are_boxes(outputs):
+            return []
         return [
             CFunction(
                 "boxes",
-                _DECLARATION.format(prefix=prefix, unit=1 << CORNER_BITS, one=ONE_SCORE),
+                _DECLARATION.format(
+                    prefix=prefix, PREFIX=prefix.upper(), unit=1 << CORNER_BITS, one=ONE_SCORE, count=_count(outputs)
+                ),
                 "network/tasks/boxes.c.j2",
-                {"count": outputs[0].bytes // BOX.itemsize, "at": outputs[0].arena_offset},
+                {"count": _count(outputs), "at": outputs[0].arena_offset},
             )
         ]
 
+    def output_words(self, prefix: str, outputs: Sequence[CValues]) -> str:
+        if not _are_boxes(outputs):
+            return super().output_words(prefix, outputs)
+        return (
+            f"{_count(outputs)} {prefix}_box_t, the best first, zeros behind the last: bytes to copy, since the\n"
+            f" * buffer need not be aligned; {prefix}_boxes does it. Scale and zero point mean nothing here."
+        )
 
-_DECLARATION = """/* A found object: corners in 1/{unit} of a pixel of the input, the score of {one}. */
+
+def _are_boxes(outputs: Sequence[CValues]) -> bool:
+    """Whether boxes are the output, and not the heads themselves."""
+    return len(outputs) == 1 and outputs[0].bytes % BOX.itemsize == 0
+
+
+def _count(outputs: Sequence[CValues]) -> int:
+    return outputs[0].bytes // BOX.itemsize
+
+
+_DECLARATION = """/* Boxes that an image can have. */
+#define {PREFIX}_MAX_BOXES {count}
+
+/* A found object: x0, y0 is its upper left corner, x1, y1 its lower right one, in 1/{unit} of a pixel of the input from
+ * its upper left, clipped to it; the label counts from 0, without the background; the score is of {one}. */
 typedef struct {{
     int16_t x0, y0, x1, y1;
     int16_t label;
