@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from ecosystems import STUBS
 from host_c import STRICT
 from onnx_models.detectors import anchors_of, ssd
 from onnx_models.net import Net
@@ -172,6 +173,23 @@ def test_the_header_says_what_the_bytes_are(folder: Path) -> None:
     header = (folder / "out" / "net.h").read_text()
     assert "/* Output, 12 net_box_t, the best first" in header and "#define NET_MAX_BOXES 12\n" in header
     assert header.count("real = scale") == 1  # of the input
+
+
+def test_examples_print_boxes(folder: Path, tmp_path: Path) -> None:
+    """And not the largest of their bytes as a class. It runs on this computer; Arduino's is held to its grammar."""
+    assert build(folder, "packed", "--score-threshold", "0.3", "--emit", "arduino,single-header") == 0
+    single, arduino = (folder / "packed" / emit / "net" for emit in ("single-header", "arduino"))
+    program = tmp_path / "example"
+    command = ["gcc", "-std=c99", *STRICT, f"-I{single}", "-o", str(program), str(single / "examples/classify/main.c")]
+    subprocess.run(command, check=True)
+    first, *lines = subprocess.run([program], check=True, capture_output=True, text=True).stdout.splitlines()
+    assert first == f"net: error 0, {len(lines)} boxes" and len(lines) > 0
+    found = [[int(number) for number in re.findall(r"-?\d+", line)] for line in lines]
+    assert all(score >= 0.29 * of and 0 <= x0 <= x1 <= 32 and y0 <= y1 <= 32 for _, score, of, x0, y0, x1, y1 in found)
+    assert [box[1] for box in found] == sorted((box[1] for box in found), reverse=True)
+    (tmp_path / "Arduino.h").write_text(STUBS["stub/Arduino.h"])
+    words = ["-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tmp_path}", "-include", "Arduino.h", "-x", "c++"]
+    subprocess.run(["g++", *words, f"-I{arduino}/src", str(arduino / "examples/classify/classify.ino")], check=True)
 
 
 def test_raw_builds_the_heads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,7 @@ def package_folder(emit: str, *, name: str, title: str, core: Core, code: Mappin
         "dcore": _arm_name(core.name),
         "sources": [f"src/{path}" for path in sorted(code) if path.endswith(".c")],
         "headers": [f"src/{path}" for path in sorted(code) if path.endswith(".h")],
+        "has_boxes": f"{name}_boxes.c" in code,
         "entry": packaging.entry,
         "setup": packaging.setup,
         "print": packaging.print,
