@@ -22,6 +22,8 @@ _NO_HEAD = "docs/detection.md lists the heads that are recognised; build without
 
 __all__ = ["import_model", "model_bytes"]
 
+_WANTS_ANCHORS = "if these are an SSD's heads, build with --anchors FILE.npy, since the file has none"
+
 
 def import_model(path: Path, anchors: np.ndarray | None = None) -> Graph:
     """Read a float MobileNet from an ONNX file.
@@ -36,7 +38,12 @@ def import_model(path: Path, anchors: np.ndarray | None = None) -> Graph:
         cut = cut_decoding(loaded.model, anchors is not None)
         if cut is None and anchors is not None:
             raise ModelError("no head is recognised that wants anchors", where=str(path), hint=_NO_HEAD)
-        graph = convert_or_cut(cut.model if cut else loaded.model, text_of(path.stem))
+        try:
+            graph = convert_or_cut(cut.model if cut else loaded.model, text_of(path.stem))
+        except ModelError as error:
+            if cut is not None or cut_decoding(loaded.model, has_anchors=True) is None:
+                raise
+            raise ModelError(error.what, where=error.where, hint=f"{_WANTS_ANCHORS}; or {error.hint}") from None
         graph = graph.rebuild(notes=notes_of(loaded))
         if cut is None:
             return graph

@@ -105,6 +105,15 @@ def test_anchors_that_are_something_else_are_refused(damage: str, tmp_path: Path
     assert len(import_model(tmp_path / "cut.onnx").outputs) == 6
 
 
+def test_heads_without_anchors_name_the_option(tmp_path: Path) -> None:
+    model = ssd().model()
+    del model.graph.output[2:]
+    onnx.save(model, tmp_path / "ssd.onnx")
+    with pytest.raises(ModelError, match="axis order") as refused:
+        import_model(tmp_path / "ssd.onnx")
+    assert "--anchors FILE.npy" in refused.value.hint
+
+
 def test_scores_that_are_no_map_are_refused(tmp_path: Path) -> None:
     net = Net(shape=(1, 3, 8, 8)).conv(3, 8).then("GlobalAveragePool").then("Flatten", axis=1)
     vector = net.x
