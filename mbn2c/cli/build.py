@@ -35,6 +35,7 @@ from mbn2c.quantize.int16 import MOST_RAM_GROWTH
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.report.build_text import build_text
 from mbn2c.targets import Core, load_core
+from mbn2c.tasks.detection.anchors import BOX_CODERS
 from mbn2c.tasks.inputs import Preprocess
 
 
@@ -192,6 +193,7 @@ def _build(options: argparse.Namespace) -> int:
             task=options.task,
             task_options=_detection(options),
             anchors=options.anchors,
+            box_coder=options.box_coder,
             input_kind=options.input,
             optimize=options.optimize,
             ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
@@ -230,6 +232,13 @@ def _add_detection(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE.npy",
         help="of a model without them: [N, 4], centre y and x, height and width in parts of the image",
+    )
+    group.add_argument(
+        "--box-coder",
+        choices=BOX_CODERS,
+        default="",
+        help="what the heads of --anchors mean, which no file says. tf: TensorFlow's, offsets y, x, height, width"
+        " divided by 10, 10, 5, 5; scores through a sigmoid, the first of several classes being the background",
     )
     for name, (kind, what, words) in _DETECTION.items():
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=what, help=words)

@@ -22,7 +22,7 @@ _NO_HEAD = "docs/detection.md lists the heads that are recognised; build without
 
 __all__ = ["import_model", "model_bytes"]
 
-_WANTS_ANCHORS = "if these are an SSD's heads, build with --anchors FILE.npy, since the file has none"
+_WANTS_ANCHORS = "if TensorFlow made these heads of an SSD, build with --anchors FILE.npy --box-coder tf"
 
 
 def import_model(path: Path, anchors: np.ndarray | None = None) -> Graph:

@@ -34,7 +34,7 @@ from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.recipe import Recipe
 from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.tasks.detection.anchors import read_anchors
+from mbn2c.tasks.detection.anchors import check_box_coder, read_anchors
 from mbn2c.tasks.images import Samples, evenly_spaced
 from mbn2c.tasks.inputs import InputSpec, Preprocess
 from mbn2c.tasks.protocol import HeldBack, Json, Limits, Task
@@ -66,6 +66,7 @@ class NetworkOptions:
     task          "raw": what a file decodes is left to the user, and the device returns the heads; "": as found
     task_options  what the user says of the task, by name
     anchors       .npy of a detector whose file has none
+    box_coder     what its offsets and scores mean, one of `tasks.detection.anchors.BOX_CODERS`; "" without anchors
     int16         names of layers whose outputs are int16, or ("auto",): those that are worth their RAM
     """
 
@@ -85,6 +86,7 @@ class NetworkOptions:
     task: str = ""
     task_options: Mapping[str, float] = field(default_factory=dict)
     anchors: Path | None = None
+    box_coder: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ def _own_network(
     options: NetworkOptions, labels: Sequence[str], progress: Progress, int16: ChooseInt16 | None
 ) -> Network:
     """A float model, quantized."""
+    check_box_coder(options.anchors, options.box_coder)
     anchors = None if options.anchors is None else read_anchors(options.anchors)
     graph = import_lowered(options.model, anchors)
     spec = input_spec(graph)

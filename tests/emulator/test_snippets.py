@@ -1,4 +1,6 @@
-"""Every C snippet of README.md and docs/, compiled into a firmware and run on an emulated Arm board."""
+"""Every C snippet of README.md and docs/ that classifies, compiled into a firmware and run on an emulated Arm board.
+
+That of docs/detection.md is tests/host/test_detection's."""
 
 from __future__ import annotations
 
@@ -27,6 +29,7 @@ SNIPPETS = {
     f"{page.name}-{number}": text
     for page in PAGES
     for number, text in enumerate(re.findall(r"```c\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+    if page.name != "detection.md"
 }
 # Around a snippet, which offers `classify`: pictures come over the line, the error code and the scores go back.
 PROGRAM = """

@@ -17,6 +17,7 @@ from ecosystems import STUBS
 from host_c import STRICT
 from onnx_models.detectors import anchors_of, ssd
 from onnx_models.net import Net
+from places import ROOT
 
 from mbn2c.cli import main
 from mbn2c.errors import ModelError, UsageError
@@ -184,6 +185,12 @@ def test_the_header_says_what_the_bytes_are(folder: Path) -> None:
     assert header.count("real = scale") == 1  # of the input
 
 
+def test_the_page_s_c_compiles(folder: Path) -> None:
+    (text,) = re.findall(r"```c\n(.*?)```", (ROOT / "docs" / "detection.md").read_text(), re.DOTALL)
+    (folder / "page.c").write_text(text.replace("person", "net").replace("PERSON", "NET"))
+    subprocess.run(["gcc", "-std=c99", *STRICT, "-Iout", "-c", "page.c", "-o", "page.o"], cwd=folder, check=True)
+
+
 def test_examples_print_boxes(folder: Path, tmp_path: Path) -> None:
     """And not the largest of their bytes as a class. It runs on this computer; Arduino's is held to its grammar."""
     assert build(folder, "packed", "--score-threshold", "0.3", "--emit", "arduino,single-header") == 0
@@ -218,7 +225,9 @@ def test_anchors_of_the_user(tmp_path: Path, folder: Path, capsys: pytest.Captur
     )
     words = ["build", str(tmp_path / "raw.onnx"), "--calib", str(folder / "images.npz"), "--quantize", "fast"]
     words += ["--board", "host", "-o", str(tmp_path / "out"), "--anchors", str(tmp_path / "anchors.npy")]
-    assert main(words) == 0
+    assert main(words) == 2
+    assert "--anchors needs --box-coder" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert main([*words, "--box-coder", "tf"]) == 0
     assert "2 classes by sigmoid (assumed, the first being the background)" in capsys.readouterr().out
     images = ["--images", str(folder / "images.npz")]
     assert main(["verify", str(tmp_path / "out"), "--host", *images, "--limit", "3", "--json"]) == 0
@@ -254,6 +263,7 @@ def test_anchors_for_no_head_are_refused(folder: Path) -> None:
 # (words, what is said)
 REFUSED = [
     (["--iou-threshold", "1.5"], "not from 0 to 1"),
+    (["--box-coder", "tf"], "--box-coder says what heads with --anchors mean"),
     (["--max-candidates", "5000"], "more than 1000"),
     (["--labels", "CLASSES"], "2 class names for 1 classes"),
 ]

@@ -12,6 +12,21 @@ from mbn2c.files.user_files import read_bytes
 
 _HINT = "a .npy of float32 [N, 4]: centre y and x, height and width of each anchor, in parts of the image"
 _MOST_BYTES = 1 << 22
+# What offsets and scores beside given anchors may mean; others, as PyTorch's order x, y, would look the same in a file.
+BOX_CODERS = ("tf",)
+
+
+def check_box_coder(anchors: Path | None, box_coder: str) -> None:
+    """Raises UsageError unless anchors come with what the heads beside them mean, and it with anchors."""
+    if anchors is not None and box_coder not in BOX_CODERS:
+        raise UsageError(
+            "--anchors needs --box-coder: the file does not say in which order and scale its offsets are",
+            hint="--box-coder tf if TensorFlow made them: y, x, height, width, divided by 10, 10, 5, 5; sigmoid scores",
+        )
+    if anchors is None and box_coder:
+        raise UsageError(
+            "--box-coder says what heads with --anchors mean", hint="give --anchors FILE.npy, or leave it out"
+        )
 
 
 def read_anchors(path: Path) -> np.ndarray:
