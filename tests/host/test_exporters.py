@@ -17,6 +17,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.network.network import RANDOM
 from mbn2c.planner import choice, streaming
+from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.targets import load_core
 
@@ -34,7 +35,7 @@ def options_for(model: Path) -> BuildOptions:
 
 
 def layer_by_layer(
-    graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | None = None
+    graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | None = None, known: Geometries | None = None
 ) -> list[streaming.TradeOff]:
     """Instead of `trade_offs`: exporters differ in what is imported, and the search takes longer than all else."""
     return [streaming.TradeOff(plan_layerwise(graph, kernels), 1.0)]
