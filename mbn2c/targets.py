@@ -1,7 +1,8 @@
 """What a core and a board are: the TOML facts of `targets/` as frozen dataclasses.
 
 A core says how code is compiled for it, a board where the code lies and how one talks to it. A board
-names one core and the cores whose code it executes as well; nothing is inherited.
+names one core and the cores whose code it executes as well; nothing is inherited. Facts are checked by hand and not by
+msgspec, because `setup.sh` reads them, through `doctor`, before any package is installed.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ import difflib
 import itertools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mbn2c.errors import UsageError
-from mbn2c.files.typed_json import Word, from_plain
 from mbn2c.resources.folders import targets
 
 MEMORY_KINDS = ("flash", "ram")
@@ -57,7 +57,7 @@ class Core:
     name: str
     title: str
     isas: tuple[str, ...]
-    bits: Word
+    bits: int
     prefix: str
     cflags: tuple[str, ...]
     startup: str
@@ -76,8 +76,8 @@ class Memory:
 
     name: str
     kind: str
-    origin: Word
-    size_bytes: Word
+    origin: int
+    size_bytes: int
     holds: tuple[str, ...]
 
 
@@ -90,12 +90,12 @@ class SetupStep:
     """
 
     note: str
-    address: Word = 0
-    clear: Word = 0
-    set: Word = 0
-    wait: Word = 0
-    until: Word = 0
-    pause_us: Word = 0
+    address: int = 0
+    clear: int = 0
+    set: int = 0
+    wait: int = 0
+    until: int = 0
+    pause_us: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,11 @@ class Clock:
     """
 
     name: str
-    hz: Word
+    hz: int
     of: str = ""
-    multiply: Word = 1
-    divide: Word = 1
-    most_hz: Word = 0
+    multiply: int = 1
+    divide: int = 1
+    most_hz: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,15 +133,15 @@ class Console:
     """
 
     driver: str
-    baud: Word
-    line_bytes: Word
-    base: Word = 0
+    baud: int
+    line_bytes: int
+    base: int = 0
     clock: str = ""
-    clock_hz: Word = 0
-    interrupt: Word | None = None
-    interrupt_base: Word = 0
-    tcp_port: Word = 0
-    window_bytes: Word = 0
+    clock_hz: int = 0
+    interrupt: int | None = None
+    interrupt_base: int = 0
+    tcp_port: int = 0
+    window_bytes: int = 0
     note: str = ""
 
 
@@ -172,10 +172,10 @@ class Flash:
     target: str = ""
     pack: bool = False
     locks: bool = False
-    id_address: Word = 0
-    id_mask: Word = 0
-    id_value: Word = 0
-    family: Word = 0
+    id_address: int = 0
+    id_mask: int = 0
+    id_value: int = 0
+    family: int = 0
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class Board:
     source: str
     chip: str = ""
     clocks: tuple[Clock, ...] = ()
-    clock_hz: Word = 0
+    clock_hz: int = 0
     setup: tuple[SetupStep, ...] = ()
     boot: str = ""
     emulator: Emulator | None = None
@@ -250,7 +250,7 @@ def boards_running(core: str) -> tuple[Board, ...]:
 
 def parse_core(name: str, facts: Mapping[str, Any], where: str = "") -> Core:
     """A core from its TOML table. Raises UsageError for a missing, unknown or wrong fact."""
-    core = _facts(Core, {"name": name, **facts}, where)
+    core = _build(Core, {"name": name, **facts}, where)
     _one_of(core.startup, STARTUPS, "startup", where)
     _one_of(core.cycle_counter, CYCLE_COUNTERS, "cycle_counter", where)
     if not core.isas or core.isas[-1] != "scalar":
@@ -260,19 +260,27 @@ def parse_core(name: str, facts: Mapping[str, Any], where: str = "") -> Core:
 
 def parse_board(name: str, facts: Mapping[str, Any], where: str = "") -> Board:
     """A board from its TOML table. Raises UsageError for a missing, unknown or wrong fact."""
-    board = _facts(Board, {"name": name, **facts}, where)
-    if board.clocks:
-        board = _clocked(board, facts, where)
+    tables = dict(facts)
+    tables["memories"] = tuple(_build(Memory, entry, where) for entry in facts.get("memories", ()))
+    tables["setup"] = tuple(_build(SetupStep, entry, where) for entry in facts.get("setup", ()))
+    tables["clocks"] = tuple(_build(Clock, entry, where) for entry in facts.get("clocks", ()))
+    tables["console"] = _build(Console, facts.get("console", {}), where)
+    if tables["clocks"]:
+        tables |= _clocked(tables["clocks"], tables["console"], facts, where)
+    for key, kind in (("emulator", Emulator), ("flash", Flash)):
+        if key in facts:
+            tables[key] = _build(kind, facts[key], where)
+    board = _build(Board, {"name": name, **tables}, where)
     _check_board(board, where)
     return board
 
 
-def _clocked(board: Board, facts: Mapping[str, Any], where: str) -> Board:
-    """A board with what follows from its clocks: the frequencies of the core and of the console."""
-    if "clock_hz" in facts or board.console.clock_hz:
+def _clocked(clocks: tuple[Clock, ...], console: Console, facts: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The facts that follow from a board's clocks: the frequencies of the core and of the console."""
+    if "clock_hz" in facts or console.clock_hz:
         raise UsageError("clock_hz follows from clocks and is not stated beside them", where=where)
     known: dict[str, int] = {}
-    for clock in board.clocks:
+    for clock in clocks:
         if clock.name in known:
             raise UsageError(f"two clocks are called '{clock.name}'", where=where)
         if clock.of:
@@ -287,8 +295,8 @@ def _clocked(board: Board, facts: Mapping[str, Any], where: str) -> Board:
         known[clock.name] = clock.hz
     if "core" not in known:
         raise UsageError("no clock is called 'core'", where=where, hint=f"name that of the core so: {', '.join(known)}")
-    _one_of(board.console.clock, tuple(known), "console.clock", where)
-    return replace(board, clock_hz=known["core"], console=replace(board.console, clock_hz=known[board.console.clock]))
+    _one_of(console.clock, tuple(known), "console.clock", where)
+    return {"clock_hz": known["core"], "console": replace(console, clock_hz=known[console.clock])}
 
 
 def _check_board(board: Board, where: str) -> None:
@@ -357,10 +365,20 @@ def _one_of(value: str, allowed: tuple[str, ...], fact: str, where: str) -> None
         raise UsageError(f"{fact} is '{value}'", where=where, hint=f"one of {', '.join(allowed)}")
 
 
-def _facts(kind: type[T], facts: Mapping[str, Any], where: str) -> T:
-    """A dataclass of its TOML table, checked against the type hints; a fact that is left out has its default."""
-    try:
-        told: T = from_plain(facts, kind, complete=False)
-    except ValueError as error:
-        raise UsageError(f"wrong facts for a {kind.__name__.lower()}: {error}", where=where) from None
-    return told
+def _build(kind: type[T], facts: Mapping[str, Any], where: str) -> T:
+    """`kind(**facts)` with lists made tuples; refuses unknown, missing and wrongly typed facts."""
+    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(facts) - set(known))
+    missing = [name for name, entry in known.items() if name not in facts and entry.default is MISSING]
+    if unknown or missing:
+        text = f"unknown: {', '.join(unknown) or '-'}; missing: {', '.join(missing) or '-'}"
+        raise UsageError(f"wrong facts for a {kind.__name__.lower()}: {text}", where=where)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+    types = {"int": int, "str": str}
+    for name, value in values.items():
+        wanted = types.get(str(known[name].type))
+        if wanted is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+            raise UsageError(f"{kind.__name__.lower()}.{name} is {value!r}, not {known[name].type}", where=where)
+        if isinstance(value, int) and not 0 <= value < 2**64:
+            raise UsageError(f"{kind.__name__.lower()}.{name} is {value}, out of range", where=where)
+    return kind(**values)

@@ -15,10 +15,8 @@ import msgspec
 T = TypeVar("T")
 # Counts, sizes and addresses of a small device stay far below.
 LARGEST_INTEGER = 1 << 53
-# Field types that `from_plain` checks beyond their type: how many of something; an address or what a register holds;
-# a number whose sums stay finite.
+# Field types that `from_plain` checks beyond their type: how many of something; a number whose sums stay finite.
 Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_INTEGER)]
-Word = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Real = Annotated[float, msgspec.Meta(gt=-1e300, lt=1e300)]
 
 
@@ -35,14 +33,13 @@ def to_plain(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} is not what JSON holds")
 
 
-def from_plain(plain: object, kind: Any, *, complete: bool = True) -> Any:
+def from_plain(plain: object, kind: Any) -> Any:
     """The inverse of to_plain, for any type that hints can spell.
 
-    complete  no field may be left out, not even one that has a default
-    raises    ValueError that names the place, as `$.layers[0].step`
+    raises  ValueError that names the place, as `$.layers[0].step`
     """
     value = msgspec.convert(plain, kind, str_keys=True)  # its ValidationError is a ValueError
-    where = _difference(plain, to_plain(value), "$", complete)
+    where = _difference(plain, to_plain(value), "$")
     if where:
         raise ValueError(where)
     return value
@@ -79,15 +76,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _difference(plain: Any, written: Any, where: str, complete: bool) -> str:
-    """Where a text says more than its dataclass would, or less where it shall be complete; "" for nowhere."""
+def _difference(plain: Any, written: Any, where: str) -> str:
+    """Where a text says more or less than its dataclass would; "" for nowhere."""
     if isinstance(plain, Mapping) and isinstance(written, Mapping):
-        for key in sorted(plain.keys() ^ written.keys() if complete else plain.keys() - written.keys()):
+        for key in plain.keys() ^ written.keys():
             return f"Object {'misses' if key in written else 'has an unknown'} field `{key}` - at `{where}`"
-        return next(
-            filter(None, (_difference(plain[key], written[key], f"{where}.{key}", complete) for key in plain)), ""
-        )
+        return next(filter(None, (_difference(plain[key], written[key], f"{where}.{key}") for key in plain)), "")
     if isinstance(plain, list) and isinstance(written, list):
         pairs = enumerate(zip(plain, written, strict=True))
-        return next(filter(None, (_difference(*pair, f"{where}[{index}]", complete) for index, pair in pairs)), "")
+        return next(filter(None, (_difference(*pair, f"{where}[{index}]") for index, pair in pairs)), "")
     return "" if plain == written else f"{plain!r} is not as it would be written - at `{where}`"
