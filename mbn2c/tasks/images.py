@@ -33,6 +33,13 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Of them those that exchange columns and rows.
+_TURNED = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +168,7 @@ def load_image(path: Path, spec: InputSpec, resize: str) -> tuple[np.ndarray, bo
                         where=str(path),
                         hint="convert it to an 8-bit PNG",
                     )
-                turn = _UPRIGHT.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
+                turn = _turn_of(opened)
                 image = opened.convert(_MODES[spec.channels])
     except UsageError:
         raise
@@ -179,14 +186,34 @@ def _resized(image: Image.Image, height: int, width: int, resize: str, where: st
         return image
     if resize == "stretch":
         return image.resize((width, height), Image.Resampling.BILINEAR)
-    factor = max(width / image.width, height / image.height)
-    covering = (max(width, round(image.width * factor)), max(height, round(image.height * factor)))
-    if math.prod(covering) > _MAX_PIXELS:
+    scaled, (left, top) = covering(image.size, height, width)
+    if math.prod(scaled) > _MAX_PIXELS:
         what = f"an image of {image.width} x {image.height} pixels is too narrow to crop"
         raise UsageError(what, where=where, hint="--resize stretch, or remove it")
-    image = image.resize(covering, Image.Resampling.BILINEAR)
-    left, top = (covering[0] - width) // 2, (covering[1] - height) // 2
+    image = image.resize(scaled, Image.Resampling.BILINEAR)
     return image.crop((left, top, left + width, top + height))
+
+
+def covering(size: tuple[int, int], height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """How "crop" covers a size with an image: its columns and rows when scaled, and those left out at left and top.
+
+    size  columns and rows of the image
+    """
+    factor = max(width / size[0], height / size[1])
+    scaled = (max(width, round(size[0] * factor)), max(height, round(size[1] * factor)))
+    return scaled, ((scaled[0] - width) // 2, (scaled[1] - height) // 2)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Columns and rows of an image file, upright. Raises OSError if it cannot be read."""
+    with Image.open(path) as opened:
+        columns, rows = opened.size
+        return (rows, columns) if _turn_of(opened) in _TURNED else (columns, rows)
+
+
+def _turn_of(opened: Image.Image) -> Image.Transpose | None:
+    """What brings it upright, as its EXIF orientation says."""
+    return _UPRIGHT.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 # --- .npz ----------------------------------------------------------------------------------------

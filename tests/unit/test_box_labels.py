@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from mbn2c.errors import UsageError
 from mbn2c.tasks.detection.labels import Placement, placement, read_truths
@@ -32,6 +32,18 @@ def images(tmp_path: Path) -> Path:
 
 def placements(images: Path, resize: str) -> dict[str, Placement]:
     return {name: placement(images / name, 50, 50, resize) for name in ("a.png", "b.png")}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_file_that_is_turned_lies_upright(images: Path, orientation: int) -> None:
+    """As Pillow turns it."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image = Image.new("RGB", (60, 40))
+    image.save(images / "turned.jpg", exif=exif)
+    with Image.open(images / "turned.jpg") as opened:
+        columns, rows = ImageOps.exif_transpose(opened).size
+    assert placement(images / "turned.jpg", 24, 24, "stretch").scale == (24 / columns, 24 / rows)
 
 
 # Where the two boxes of a.png lie in 50x50 pixels: of 200x100 the sides are scaled, or half of the width is cut off.

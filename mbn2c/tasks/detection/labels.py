@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
-
 from mbn2c.errors import UsageError
 from mbn2c.files.csv_table import has_column, read_csv
 from mbn2c.files.typed_json import parse
 from mbn2c.files.user_files import read_text
+from mbn2c.tasks.images import covering, upright_size
 
 CSV_HEADER = "file,class,x1,y1,x2,y2"
 _CORNERS = ("x1", "y1", "x2", "y2")
@@ -37,14 +36,11 @@ class Placement:
 
 def placement(file: Path, height: int, width: int, resize: str) -> Placement:
     """As `tasks.images` resizes the file. Raises OSError if it cannot be read."""
-    with Image.open(file) as opened:
-        columns, rows = ImageOps.exif_transpose(opened).size
+    columns, rows = upright_size(file)
     if (columns, rows) == (width, height) or resize == "stretch":
         return Placement((width / columns, height / rows), (0.0, 0.0), height, width)
-    factor = max(width / columns, height / rows)
-    covering = (max(width, round(columns * factor)), max(height, round(rows * factor)))
-    shift = (-((covering[0] - width) // 2), -((covering[1] - height) // 2))
-    return Placement((covering[0] / columns, covering[1] / rows), shift, height, width)
+    scaled, (left, top) = covering((columns, rows), height, width)
+    return Placement((scaled[0] / columns, scaled[1] / rows), (-left, -top), height, width)
 
 
 def read_truths(
