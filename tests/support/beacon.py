@@ -15,9 +15,10 @@ import numpy as np
 from mbn2c.errors import GateError, UsageError
 from mbn2c.files.csv_table import has_column, read_csv
 from mbn2c.tasks.gates import check_has_float, check_sqnr, most_costly, noisiest
+from mbn2c.tasks.noise import Noise, noise_json, noise_of
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, CFunction, Costs, CValues, HeldBack, Json, Labels, Limits, Rows, Task
-from mbn2c.tasks.statistics import Share, decibel
+from mbn2c.tasks.statistics import Share
 
 THERE, HEAT = "there", "heat"
 
@@ -32,14 +33,12 @@ class Sighting:
 
 @dataclass(frozen=True)
 class BeaconRecord:
-    """What was found of one image; signal, noise and largest_error: of each output against the float model's."""
+    """What was found of one image; noise: of each output against the float model's."""
 
     int8: Sighting
     oracle: Sighting | None
     float32: Sighting | None
-    signal: list[float]
-    noise: list[float]
-    largest_error: list[float]
+    noise: list[Noise]
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,7 @@ class Beacon(Task):
             self._seen(answers.int8),
             self._seen(answers.oracle) if answers.oracle is not None else None,
             self._seen(answers.float32) if answers.float32 is not None else None,
-            [float((wanted.astype(float) ** 2).sum()) for wanted, _ in pairs],
-            [float(((wanted - got).astype(float) ** 2).sum()) for wanted, got in pairs],
-            [float(np.abs(wanted - got).max()) for wanted, got in pairs],
+            [noise_of(wanted, got) for wanted, got in pairs],
         )
 
     def _seen(self, values: Sequence[np.ndarray]) -> Sighting:
@@ -138,11 +135,7 @@ class Beacon(Task):
     def _noise(self, records: Sequence[BeaconRecord]) -> list[Json]:
         judged = [record for record in records if record.noise]
         return [
-            {
-                **one,
-                "sqnr_db": decibel(sum(r.signal[number] for r in judged), sum(r.noise[number] for r in judged)),
-                "largest_error": max((r.largest_error[number] for r in judged), default=None),
-            }
+            {**one, **noise_json([record.noise[number] for record in judged])}
             for number, one in enumerate(self.described())
         ]
 

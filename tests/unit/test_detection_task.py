@@ -13,6 +13,7 @@ from mbn2c.ops.ssd_boxes.arithmetic import Box, boxes_to_bytes
 from mbn2c.tasks.detection import Detection, DetectionRecord
 from mbn2c.tasks.detection.decode import FoundBox
 from mbn2c.tasks.detection.detector import CORNERS, SOFTMAX, Detector, DetectorFacts, HeadLevel
+from mbn2c.tasks.noise import Noise
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, Labels, Limits
 
@@ -21,14 +22,13 @@ FACTS = DetectorFacts(
     "a test", (HeadLevel(1, 2, 1),), 2, 0, 4, SOFTMAX, CORNERS, (0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0), ("cut",)
 )
 HEADS = (Output("scores", (1, 2, 1, 2), (0, 3, 1, 2), ""), Output("offsets", (1, 4, 1, 2), (0, 3, 1, 2), ""))
-TASK = Detection(HEADS, "a test", Detector(FACTS, ANCHORS), size=[100, 100])
+TASK = Detection(HEADS, "a test", Detector(FACTS, ANCHORS), size=(100, 100))
 LEFT, RIGHT = FoundBox(0, 0, 50, 50, 0, 0.9), FoundBox(50, 0, 100, 50, 0, 0.8)
 TRUTHS = [[[0.0, 0.0, 0.0, 50.0, 50.0], [0.0, 50.0, 0.0, 100.0, 50.0]]]
 
 
 def record(int8: list[FoundBox], float32: list[FoundBox] | None = None) -> DetectionRecord:
-    noise = [1.0, 1.0] if float32 is not None else []
-    return DetectionRecord(int8, None, float32, [100 * one for one in noise], noise, noise)
+    return DetectionRecord(int8, None, float32, [Noise(100.0, 1.0, 1.0)] * 2 if float32 is not None else [])
 
 
 def test_heads_and_bytes_become_boxes() -> None:
@@ -38,7 +38,7 @@ def test_heads_and_bytes_become_boxes() -> None:
     made = TASK.compare(Answers([device], [scores, offsets], [scores, offsets]))
     assert made.float32 == made.oracle == [FoundBox(0, 0, 50, 50, 0, pytest.approx(1 / (1 + np.exp(-2))))]
     assert made.int8 == [FoundBox(0, 0, 50, 50, 0, pytest.approx(0.8808, abs=1e-4))]
-    assert made.noise == [0.0, 0.0] and made.signal == [13.0, 0.0]
+    assert made.noise == [Noise(13.0, 0.0, 0.0), Noise(0.0, 0.0, 0.0)]
     assert from_plain(asdict(made), DetectionRecord) == made
 
 
@@ -81,7 +81,7 @@ IMPOSSIBLE = {
     "a label that is none": record([replace(LEFT, label=1)], [LEFT]),
     "more boxes than there can be": record([LEFT] * 33, [LEFT]),
     "no float model": record([LEFT]),
-    "noise of one head": replace(record([LEFT], [LEFT]), noise=[1.0]),
+    "noise of one head": replace(record([LEFT], [LEFT]), noise=[Noise(1.0, 1.0, 1.0)]),
 }
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from mbn2c.files.typed_json import Count, Real
 from mbn2c.tasks.classification.outputs import CLASSES, LOGITS, SOFTMAXES, VECTOR, OutputSpec
-from mbn2c.tasks.statistics import clustered_share, decibel, mean_interval
+from mbn2c.tasks.noise import noise_json, noise_of
+from mbn2c.tasks.statistics import clustered_share, mean_interval
 from mbn2c.tasks.tails import LARGEST_LOGIT, TAILS, apply_tail
 
 Json = dict[str, Any]
@@ -50,9 +51,10 @@ def compare(output: OutputSpec, expected: np.ndarray, found: np.ndarray) -> Like
         wanted, got = (apply_tail(output.tail, values) for values in (wanted, got))
     if output.tail == "sigmoid":
         got = np.clip(got, -LARGEST_LOGIT, LARGEST_LOGIT)
-    signal, power, error = float((wanted**2).sum()), float((got**2).sum()), got - wanted
-    cosine = float((wanted * got).sum()) / float(np.sqrt(signal * power)) if signal > 0 and power > 0 else None
-    return Likeness(same, cosine, signal, float((error**2).sum()), float(np.abs(error).max()))
+    noise, power = noise_of(wanted, got), float((got**2).sum())
+    lengths = float(np.sqrt(noise.signal * power))
+    cosine = float((wanted * got).sum()) / lengths if noise.signal > 0 and power > 0 else None
+    return Likeness(same, cosine, noise.signal, noise.noise, noise.largest_error)
 
 
 def metric_of(output: OutputSpec) -> str:
@@ -87,8 +89,8 @@ def summary(output: OutputSpec, images: Sequence[Likeness]) -> Json:
     metric, cosines = metric_of(output), [image.cosine for image in images if image.cosine is not None]
     if np.prod(output.nhwc) == 1:
         cosines = []  # a single number has a sign and no direction
-    sqnr_db = decibel(sum(image.signal for image in images), sum(image.noise for image in images))
-    value: float | None = sqnr_db if metric == SQNR else None
+    noise = noise_json(images)
+    value: float | None = noise["sqnr_db"] if metric == SQNR else None
     interval: tuple[float, float] | None = None
     if output.decisions and images:
         share = clustered_share([image.same for image in images], output.decisions)
@@ -101,8 +103,7 @@ def summary(output: OutputSpec, images: Sequence[Likeness]) -> Json:
         "interval_95": list(interval) if interval else None,
         "cosine": sum(cosines) / len(cosines) if cosines else None,
         "smallest_cosine": min(cosines, default=None),
-        "sqnr_db": sqnr_db,
-        "largest_error": max((image.largest_error for image in images), default=None),
+        **noise,
     }
 
 

@@ -24,9 +24,9 @@ from mbn2c.tasks.detection.labels import Placement, placement, read_truths
 from mbn2c.tasks.gates import check_has_float, check_sqnr, most_costly, noisiest
 from mbn2c.tasks.images import Samples, open_samples
 from mbn2c.tasks.inputs import InputSpec
+from mbn2c.tasks.noise import Noise, noise_json, noise_of
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, CFunction, Costs, CValues, HeldBack, Json, Labels, Limits, Rows, Task
-from mbn2c.tasks.statistics import decibel
 
 # Boxes that agree overlap by this much.
 _SAME = 0.5
@@ -38,28 +38,27 @@ _MOST = 1000
 class DetectionRecord:
     """What was found of one image.
 
-    int8, oracle, float32        boxes of each of `Answers`; None where there is none
-    signal, noise, largest_error of each head against the float model's; [] without one
+    int8, oracle, float32  boxes of each of `Answers`; None where there is none
+    noise                  of each head against the float model's; [] without one
     """
 
     int8: list[FoundBox]
     oracle: list[FoundBox] | None
     float32: list[FoundBox] | None
-    signal: list[float]
-    noise: list[float]
-    largest_error: list[float]
+    noise: list[Noise]
 
 
 @dataclass(frozen=True)
 class Detection(Task):
     """outputs     the heads: of each level scores, then offsets
     detector    what they mean
+    size        rows and columns of the network's input
     placements  where image files lie in the network's input, by name, as far as they have been opened
     """
 
     detector: Detector
     placements: dict[str, Placement] = field(default_factory=dict, compare=False)
-    size: list[int] = field(default_factory=list, compare=False)
+    size: tuple[int, int] = field(default=(0, 0), compare=False)
 
     name = NAME
     about = "boxes with a label and a score: SSD heads, decoded on the device"
@@ -73,7 +72,7 @@ class Detection(Task):
     @classmethod
     def of_decoding(cls, outputs: Sequence[Output], decoding: Decoding, height: int, width: int) -> Self:
         detector = Detector.from_decoding(decoding)
-        return cls(tuple(outputs), f"the file ends in {detector.facts.family}", detector, size=[height, width])
+        return cls(tuple(outputs), f"the file ends in {detector.facts.family}", detector, size=(height, width))
 
     def with_options(self, options: Mapping[str, float]) -> Self:
         for name, value in options.items():
@@ -138,21 +137,19 @@ class Detection(Task):
 
     def compare(self, answers: Answers) -> DetectionRecord:
         heads = answers.oracle or answers.int8
-        pairs = list(zip(answers.float32, heads, strict=True)) if answers.float32 is not None else []
+        pairs = zip(answers.float32, heads, strict=True) if answers.float32 is not None else ()
         return DetectionRecord(
             self._boxes(answers.int8),
             self._boxes(answers.oracle) if answers.oracle is not None else None,
             self._boxes(answers.float32) if answers.float32 is not None else None,
-            [float((wanted.astype(float) ** 2).sum()) for wanted, _ in pairs],
-            [float(((wanted - got).astype(float) ** 2).sum()) for wanted, got in pairs],
-            [float(np.abs(wanted - got).max()) for wanted, got in pairs],
+            [noise_of(wanted, got) for wanted, got in pairs],
         )
 
     def _boxes(self, values: Sequence[np.ndarray]) -> list[FoundBox]:
         """Of a device's bytes, or of the heads' numbers."""
         if len(values) == 1:
             return from_device(values[0])
-        return decode_heads(self.detector, values, self.size[0], self.size[1])
+        return decode_heads(self.detector, values, *self.size)
 
     def is_possible(self, record: DetectionRecord, has_float: bool) -> bool:
         most, labels = self.detector.facts.limits.max_boxes, self.detector.facts.labels
@@ -204,11 +201,7 @@ class Detection(Task):
     def _noise(self, records: Sequence[DetectionRecord]) -> list[Json]:
         judged = [record for record in records if record.noise]
         return [
-            {
-                **one,
-                "sqnr_db": decibel(sum(r.signal[number] for r in judged), sum(r.noise[number] for r in judged)),
-                "largest_error": max((r.largest_error[number] for r in judged), default=None),
-            }
+            {**one, **noise_json([record.noise[number] for record in judged])}
             for number, one in enumerate(self.described())
         ]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mbn2c.files.typed_json import Count, Real
 from mbn2c.ops.ssd_boxes.arithmetic import CORNER_BITS, ONE_SCORE, boxes_from_bytes
 from mbn2c.tasks.detection.detector import CENTRES, SIGMOID, Detector
 
@@ -18,12 +19,12 @@ from mbn2c.tasks.detection.detector import CENTRES, SIGMOID, Detector
 class FoundBox:
     """Corners in pixels of the network's input, score from 0 to 1."""
 
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-    label: int
-    score: float
+    x0: Real
+    y0: Real
+    x1: Real
+    y1: Real
+    label: Count
+    score: Real
 
     @property
     def corners(self) -> tuple[float, float, float, float]:
