@@ -22,6 +22,7 @@ from mbn2c.frontend.load import run_tool
 from mbn2c.frontend.order import drop_dead_nodes
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Decoding, Graph, Note
+from mbn2c.tasks.detection.decode import probabilities
 from mbn2c.tasks.detection.detector import SOFTMAX, Detector, DetectorFacts, HeadLevel, wrong_anchors
 
 FAMILIES = (concatenated.match,)
@@ -105,8 +106,7 @@ def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -
         rows = [found[name].transpose(0, 2, 3, 1).reshape(-1, count) for name in head.maps]
         wanted, joined = found[head.output].reshape(-1, count), np.concatenate(rows)
         if head.score and head.is_applied:
-            exponents = np.exp(joined - joined.max(axis=1, keepdims=True))
-            joined = exponents / exponents.sum(axis=1, keepdims=True) if is_softmax else 1 / (1 + np.exp(-joined))
+            joined = probabilities(head.score, joined)
         bound = _TOLERANCE * max(1, np.abs(wanted).max())
         if joined.shape != wanted.shape or not np.abs(joined - wanted).max() <= bound:
             raise _misread(cut, graph, f"output '{head.output}' is not made of its maps as they lie")

@@ -69,14 +69,18 @@ def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, w
     return kept
 
 
+def probabilities(score: str, values: np.ndarray) -> np.ndarray:
+    """Of scores [N, classes]; score: SOFTMAX over the classes, or SIGMOID of each."""
+    if score == SIGMOID:
+        return np.asarray(1 / (1 + np.exp(-values)))
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
 def _shares(detector: Detector, scores: np.ndarray) -> np.ndarray:
     """Probabilities of the classes, without the background."""
     facts = detector.facts
-    if facts.score == SIGMOID:
-        shares = np.asarray(1 / (1 + np.exp(-scores)))
-    else:
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        shares = powers / powers.sum(axis=1, keepdims=True)
+    shares = probabilities(facts.score, scores)
     return shares if facts.background < 0 else np.delete(shares, facts.background, axis=1)
 
 
