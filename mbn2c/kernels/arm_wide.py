@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.kernels.arm_common import channels_in, channels_out, columns_are_adjacent, window_of
 from mbn2c.numerics import INT32_MAX
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias
@@ -37,7 +38,7 @@ def form_of(node: Node) -> HighWord:
     return high_word(node.attributes.requantize)
 
 
-def fits_lifted(node: Node, graph: Graph, channel_axis: int) -> bool:
+def _fits_lifted(node: Node, graph: Graph, channel_axis: int) -> bool:
     """Whether every accumulator of raw inputs leaves room for the lift."""
     form, x = form_of(node), quant_of(graph, node.inputs[0])
     weights = graph.constant(node.inputs[1])
@@ -48,8 +49,49 @@ def fits_lifted(node: Node, graph: Graph, channel_axis: int) -> bool:
     return bool((reach <= INT32_MAX).all())
 
 
-def ending(node: Node, graph: Graph) -> dict[str, int]:
-    """What both params structs say behind the window."""
+def accepts_conv(node: Node, graph: Graph) -> bool:
+    """Whether kernel rows are pieces of memory."""
+    return columns_are_adjacent(window_of(node)) and _fits_lifted(node, graph, 0)
+
+
+def accepts_depthwise(node: Node, graph: Graph) -> bool:
+    """One output channel per input channel."""
+    return node.attributes.depth_multiplier == 1 and _fits_lifted(node, graph, 2)
+
+
+def conv_fields(node: Node, graph: Graph, taps: int, is_direct: bool) -> dict[str, int]:
+    """What the params struct of a convolution says behind its constants.
+
+    taps       of an output, rounded up as the kernel reads them
+    is_direct  the window is a pixel, which is read where it lies
+    """
+    window, channels = window_of(node), channels_in(node, graph)
+    return {
+        "taps": taps,
+        "out_channels": channels_out(node, graph),
+        "kernel_height": window.kernel[0],
+        "row_values": window.kernel[1] * channels,
+        "step": window.stride[1] * channels,
+        "is_direct": int(is_direct),
+        **_ending(node, graph),
+    }
+
+
+def depthwise_fields(node: Node, graph: Graph) -> dict[str, int]:
+    """Likewise of a depthwise convolution."""
+    window = window_of(node)
+    return {
+        "channels": channels_out(node, graph),
+        "kernel_height": window.kernel[0],
+        "kernel_width": window.kernel[1],
+        "stride": window.stride[1],
+        "dilation": window.dilation[1],
+        **_ending(node, graph),
+    }
+
+
+def _ending(node: Node, graph: Graph) -> dict[str, int]:
+    """What both structs say behind the window."""
     requantize = node.attributes.requantize
     x, y = quant_of(graph, node.inputs[0]), quant_of(graph, node.outputs[0])
     return {

@@ -12,13 +12,19 @@ from mbn2c.ir.kernel import Kernel, Packed, Parts, Rates
 from mbn2c.kernels.arm_common import (
     channels_in,
     channels_out,
-    columns_are_adjacent,
     pixel_blocks,
     taps_in_order,
     window_of,
 )
 from mbn2c.kernels.arm_dsp.conv import widen_function
-from mbn2c.kernels.arm_wide import channel_pairs, ending, fits_lifted, form_of
+from mbn2c.kernels.arm_wide import (
+    accepts_conv,
+    accepts_depthwise,
+    channel_pairs,
+    conv_fields,
+    depthwise_fields,
+    form_of,
+)
 from mbn2c.ops.add import S16_PARAMS, pack_wide
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias
@@ -54,11 +60,6 @@ _ADD_RATES = Rates(0, 11, 120, 0, 0.4)
 # --- conv2d, fully_connected ---
 
 
-def accepts_conv(node: Node, graph: Graph) -> bool:
-    """Whether kernel rows are pieces of memory."""
-    return columns_are_adjacent(window_of(node)) and fits_lifted(node, graph, 0)
-
-
 def _is_direct(node: Node, graph: Graph) -> bool:
     """Whether the window is a pixel, of int16 or of whole words."""
     is_wide_in = quant_of(graph, node.inputs[0]).bits == 16
@@ -89,18 +90,11 @@ def pack_conv(node: Node, graph: Graph) -> Packed:
         channel_pairs(form_of(node).multiplier, pairs),
     )
     stream = np.concatenate([biases, words, multipliers], axis=1)
-    window, channels = window_of(node), channels_in(node, graph)
     return Packed(
         {
             "weights": "weights",
             "parts": CONV_S16_PARTS,
-            "taps": taps,
-            "out_channels": len(weights),
-            "kernel_height": window.kernel[0],
-            "row_values": window.kernel[1] * channels,
-            "step": window.stride[1] * channels,
-            "is_direct": int(_is_direct(node, graph)),
-            **ending(node, graph),
+            **conv_fields(node, graph, taps, _is_direct(node, graph)),
         },
         {"weights": stream.reshape(-1)},
         graph.constant(node.inputs[1]).size,
@@ -122,14 +116,9 @@ def parts_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: b
 # --- depthwise_conv2d ---
 
 
-def accepts_depthwise(node: Node, graph: Graph) -> bool:
-    """One output channel per input channel."""
-    return node.attributes.depth_multiplier == 1 and fits_lifted(node, graph, 2)
-
-
 def pack_depthwise(node: Node, graph: Graph) -> Packed:
     """Per four channels: biases, per tap two pairs of int16, multipliers."""
-    channels, window = channels_out(node, graph), window_of(node)
+    channels = channels_out(node, graph)
     groups = -(-channels // 4)
     weights = graph.constant(node.inputs[1]).reshape(-1, channels)
     padded = np.zeros((len(weights), 4 * groups), np.int16)
@@ -142,12 +131,7 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "weights": "weights",
-            "channels": channels,
-            "kernel_height": window.kernel[0],
-            "kernel_width": window.kernel[1],
-            "stride": window.stride[1],
-            "dilation": window.dilation[1],
-            **ending(node, graph),
+            **depthwise_fields(node, graph),
         },
         {"weights": np.concatenate([bias, words, multiplier], axis=1).reshape(-1)},
         weights.size,

@@ -6,8 +6,15 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, Rates
-from mbn2c.kernels.arm_common import channels_in, channels_out, columns_are_adjacent, taps_in_order, window_of
-from mbn2c.kernels.arm_wide import channel_pairs, ending, fits_lifted, form_of
+from mbn2c.kernels.arm_common import channels_out, taps_in_order, window_of
+from mbn2c.kernels.arm_wide import (
+    accepts_conv,
+    accepts_depthwise,
+    channel_pairs,
+    conv_fields,
+    depthwise_fields,
+    form_of,
+)
 from mbn2c.ops.add import S16_PARAMS, pack_wide
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias
@@ -31,11 +38,6 @@ def _words(rows: np.ndarray) -> np.ndarray:
 # --- conv2d, fully_connected ---
 
 
-def accepts_conv(node: Node, graph: Graph) -> bool:
-    """Whether kernel rows are pieces of memory."""
-    return columns_are_adjacent(window_of(node)) and fits_lifted(node, graph, 0)
-
-
 def _is_direct(node: Node) -> bool:
     return window_of(node).kernel == (1, 1)
 
@@ -57,17 +59,10 @@ def pack_conv(node: Node, graph: Graph) -> Packed:
     by_vector = padded.reshape(pairs, 2, taps // _LANES, _LANES).transpose(0, 2, 1, 3).reshape(pairs, -1)
     biases = channel_pairs(folded_bias(node, graph, 0), pairs).view(np.int32)
     multipliers = channel_pairs(form_of(node).multiplier, pairs).view(np.int32)
-    window, channels = window_of(node), channels_in(node, graph)
     return Packed(
         {
             "weights": "weights",
-            "taps": taps,
-            "out_channels": len(weights),
-            "kernel_height": window.kernel[0],
-            "row_values": window.kernel[1] * channels,
-            "step": window.stride[1] * channels,
-            "is_direct": int(_is_direct(node)),
-            **ending(node, graph),
+            **conv_fields(node, graph, taps, _is_direct(node)),
         },
         {"weights": np.concatenate([biases, _words(by_vector), multipliers], axis=1).reshape(-1)},
         weights.size,
@@ -77,14 +72,9 @@ def pack_conv(node: Node, graph: Graph) -> Packed:
 # --- depthwise_conv2d ---
 
 
-def accepts_depthwise(node: Node, graph: Graph) -> bool:
-    """One output channel per input channel."""
-    return node.attributes.depth_multiplier == 1 and fits_lifted(node, graph, 2)
-
-
 def pack_depthwise(node: Node, graph: Graph) -> Packed:
     """Per eight channels: biases, per tap eight bytes, multipliers; the last group is filled up with zeros."""
-    channels, window = channels_out(node, graph), window_of(node)
+    channels = channels_out(node, graph)
     groups = -(-channels // _LANES)
     weights = graph.constant(node.inputs[1]).reshape(-1, channels)
     padded = np.zeros((len(weights), _LANES * groups), np.int8)
@@ -98,12 +88,7 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(
         {
             "weights": "weights",
-            "channels": channels,
-            "kernel_height": window.kernel[0],
-            "kernel_width": window.kernel[1],
-            "stride": window.stride[1],
-            "dilation": window.dilation[1],
-            **ending(node, graph),
+            **depthwise_fields(node, graph),
         },
         {"weights": np.concatenate([biases, _words(taps), multipliers], axis=1).reshape(-1)},
         weights.size,
