@@ -38,8 +38,8 @@ def high_word_multipliers(node: Node) -> np.ndarray:
     return np.asarray(multipliers)
 
 
-def is_linear_add(node: Node) -> bool:
-    """An imported add may have a table of exceptions as its third input."""
+def is_linear_add(node: Node, graph: Graph) -> bool:
+    """Whether two products and a shift are all of it: an imported add may have exceptions as its third input."""
     return len(node.inputs) == 2
 
 
@@ -158,10 +158,14 @@ def pixel_blocks(count: int, groups: int = 0) -> Iterator[int]:
         count -= pixels
 
 
+def has_short_rows(node: Node, graph: Graph) -> bool:
+    """Whether int16 holds the sum of a row of the input."""
+    return graph.tensors[node.inputs[0]].shape[2] <= _LONGEST_POOL_ROW
+
+
 def accepts_pool(node: Node, graph: Graph) -> bool:
     """Whether the average is over the whole input, in the high word form, and the rows are not too long."""
-    is_short = graph.tensors[node.inputs[0]].shape[2] <= _LONGEST_POOL_ROW
-    return is_short and covers_input(node, graph) and has_high_word_form(node)
+    return has_short_rows(node, graph) and covers_input(node, graph) and has_high_word_form(node)
 
 
 def pack_pool(node: Node, graph: Graph) -> Packed:

@@ -6,16 +6,28 @@ conversion back to int32 must not overflow, which the weights say.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.kernels.arm_common import accumulator_range, channels_in, columns_are_adjacent, has_int8_weights, window_of
-from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ir.kernel import PixelStride
+from mbn2c.kernels.arm_common import (
+    accumulator_range,
+    channels_in,
+    channels_out,
+    columns_are_adjacent,
+    conv_step,
+    has_int8_weights,
+    has_short_rows,
+    taps_in_order,
+    window_of,
+)
+from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.packing import covers_input, folded_bias, pixel_stride
 from mbn2c.ops.base.requantize import Requantize
 
 _LARGEST_SCALED = 2.0**30
-# Rows of a global average pool are summed in int16.
-_LONGEST_POOL_ROW = 255
 
 
 def accepts_float(node: Node, graph: Graph, channel_axis: int) -> bool:
@@ -49,9 +61,29 @@ def accepts_depthwise_3x3(node: Node, graph: Graph) -> bool:
     return window_of(node).kernel == (3, 3) and accepts_depthwise(node, graph)
 
 
-def has_short_rows(node: Node, graph: Graph) -> bool:
-    """Whether int16 holds the sum of a row."""
-    return graph.tensors[node.inputs[0]].shape[2] <= _LONGEST_POOL_ROW
+def accepts_pool(node: Node, graph: Graph) -> bool:
+    """Whether the average is over the whole input, and int16 holds the sum of a row."""
+    return isinstance(node.attributes.requantize, Requantize) and (
+        has_short_rows(node, graph) and covers_input(node, graph)
+    )
+
+
+def conv_fields(
+    node: Node, graph: Graph, column: int | PixelStride, arrays: Mapping[str, np.ndarray]
+) -> dict[str, int | str | PixelStride]:
+    """What the params struct of a convolution says first.
+
+    column  bytes from an input pixel, or a gathered column, to the next
+    """
+    return {
+        **{name: name for name in arrays},
+        "taps": taps_in_order(node, graph).shape[1],
+        "in_bytes": column,
+        "out_channels": channels_out(node, graph),
+        **pixel_stride(node),
+        "zero_point": quant_of(graph, node.outputs[0]).zero_point,
+        **conv_step(node, graph),
+    }
 
 
 def bias_and_scale(node: Node, graph: Graph, channel_axis: int, multiple: int) -> dict[str, np.ndarray]:

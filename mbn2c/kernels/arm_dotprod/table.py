@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed, PixelStride, Rates, always
+from mbn2c.ir.kernel import Packed, PixelStride, Rates
 from mbn2c.kernels.arm_common import taps_in_order
-from mbn2c.kernels.arm_neon.table import VECTOR_BYTES, conv_fields, pack_depthwise, scratch_column, scratch_conv
-from mbn2c.kernels.float_epilogue import accepts_1x1, accepts_conv, accepts_depthwise_3x3, bias_and_scale
-from mbn2c.ops.base.packing import in_bytes
+from mbn2c.kernels.arm_neon.table import VECTOR_BYTES, pack_depthwise, scratch_column, scratch_conv
+from mbn2c.kernels.float_epilogue import accepts_depthwise_3x3, bias_and_scale, conv_fields
+from mbn2c.kernels.float_rows import FloatRows
 
 _OUTPUTS = 16
 _FEWER_OUTPUTS = 8
@@ -42,17 +42,8 @@ def pack_taps(taps: np.ndarray) -> np.ndarray:
     return np.concatenate(groups)
 
 
-def pack_conv(node: Node, graph: Graph) -> Packed:
-    """Any window: pixels are columns of all taps in whole vectors, which the kernel gathers."""
-    return _packed(node, graph, scratch_column(node, graph))
-
-
-def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
-    """The same where the input's pixels are read in place."""
-    return _packed(node, graph, in_bytes(node)["in_bytes"])
-
-
-def _packed(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
+def pack_conv(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
+    """As for Advanced SIMD, with weights in the order of dot products."""
     taps = taps_in_order(node, graph)
     arrays = {"weights": pack_taps(taps), **bias_and_scale(node, graph, 0, _FEWER_OUTPUTS)}
     return Packed(conv_fields(node, graph, column, arrays), arrays, taps.size)
@@ -68,41 +59,16 @@ def pack_depthwise_3x3(node: Node, graph: Graph) -> Packed:
     return replace(packed, arrays={**packed.arrays, "weights": np.ascontiguousarray(groups).reshape(-1)})
 
 
-def _row(op: str, name: str, pack: object, params: str = "mbn_conv2d_arm_dotprod_params", **more: object) -> Kernel:
-    return Kernel(
-        op,
-        "arm_dotprod",
-        f"mbn_{name}_s8_arm_dotprod",
-        params,
-        f"arm_dotprod/{name}.c",
-        pack,  # type: ignore[arg-type]
-        more.pop("rates", _RATES),  # type: ignore[arg-type]
-        headers=_HEADERS,
-        writes_slices=True,
-        reads_past_bytes=VECTOR_BYTES - 1,
-        **more,  # type: ignore[arg-type]
-    )
-
+_ROWS = FloatRows("arm_dotprod", _HEADERS, VECTOR_BYTES - 1)
 
 KERNELS = (
-    *(
-        _row(op, "conv2d_1x1", pack_conv_1x1, accepts=accepts_1x1, reads_slices=always)
-        for op in ("conv2d", "fully_connected")
-    ),
-    _row(
-        "conv2d",
-        "conv2d",
-        pack_conv,
-        accepts=accepts_conv,
-        more_sources=("arm_dotprod/conv2d_1x1.c",),
-        scratch_bytes=scratch_conv,
-    ),
-    _row(
+    *_ROWS.convolutions(pack_conv, scratch_column, scratch_conv, _RATES),
+    _ROWS.row(
         "depthwise_conv2d",
         "depthwise_conv2d_3x3",
-        pack_depthwise_3x3,
         "mbn_depthwise_conv2d_arm_neon_params",
+        pack_depthwise_3x3,
+        _DEPTHWISE_RATES,
         accepts=accepts_depthwise_3x3,
-        rates=_DEPTHWISE_RATES,
     ),
 )

@@ -101,7 +101,7 @@ def _halfword_add(node: Node) -> tuple[tuple[int, int], int, int] | None:
 
 def accepts_add(node: Node, graph: Graph) -> bool:
     """Whether the add has a halfword form: see `halfword_add`."""
-    return is_linear_add(node) and _halfword_add(node) is not None
+    return is_linear_add(node, graph) and _halfword_add(node) is not None
 
 
 def pack_add(node: Node, graph: Graph) -> Packed:

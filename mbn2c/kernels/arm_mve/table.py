@@ -49,11 +49,6 @@ _CONV_CORE = "arm_mve/conv_core.c"
 _CONV_1X1 = "arm_mve/conv2d_1x1.c"
 
 
-def accepts_add(node: Node, graph: Graph) -> bool:
-    """Whether two products and a shift are all of it."""
-    return is_linear_add(node)
-
-
 def accepts_mul_vector(node: Node, graph: Graph) -> bool:
     """Whether it is by a number per channel, and the high word of a product is the result: the ratio is below 1/2."""
     return is_line_by_vector(node, graph) and node.attributes.shift == 32
@@ -188,7 +183,7 @@ KERNELS = (
         accepts=accepts_any_window,
         rates=_ANY_WINDOW_RATES,
     ),
-    _row("add", "add", "add", pack_add, accepts=accepts_add),
+    _row("add", "add", "add", pack_add, accepts=is_linear_add),
     replace(
         _row("max_pool2d", "max_pool2d", "", pack_max_pool, accepts=needs_no_border, rates=_MAX_POOL_RATES),
         params=MAX_POOL_PARAMS.name,

@@ -8,26 +8,20 @@ from __future__ import annotations
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed, PixelStride, Rates, always
-from mbn2c.kernels.arm_common import channels_out, conv_step, is_linear_add, taps_in_order
+from mbn2c.ir.kernel import Packed, PixelStride, Rates
+from mbn2c.kernels.arm_common import channels_out, taps_in_order
 from mbn2c.kernels.float_epilogue import (
-    accepts_1x1,
-    accepts_conv,
     accepts_depthwise,
     accepts_depthwise_3x3,
     bias_and_scale,
     column_bytes,
+    conv_fields,
     depthwise_taps,
-    has_short_rows,
 )
+from mbn2c.kernels.float_rows import FloatRows
 from mbn2c.numerics import INT8_MAX, INT16_MAX
-from mbn2c.ops.add import PARAMS as ADD_PARAMS
-from mbn2c.ops.add import pack_add
-from mbn2c.ops.average_pool2d import PARAMS as POOL_PARAMS
-from mbn2c.ops.average_pool2d import pack as pack_pool
 from mbn2c.ops.base.operator import quant_of
-from mbn2c.ops.base.packing import covers_input, in_bytes, pixel_stride, sum_bytes
-from mbn2c.ops.base.requantize import Requantize
+from mbn2c.ops.base.packing import pixel_stride
 from mbn2c.ops.lookup import PARAMS as LOOKUP_PARAMS
 from mbn2c.ops.lookup import has_one_table, pack_lookup
 
@@ -70,39 +64,12 @@ def is_deep(taps: np.ndarray) -> bool:
     return bool((np.abs(lanes).sum(axis=2) * (INT8_MAX + 1)).max(initial=0) <= INT16_MAX)
 
 
-def pack_conv(node: Node, graph: Graph) -> Packed:
-    """Any window: pixels are columns of all taps in whole vectors, which the kernel gathers."""
-    return _packed(node, graph, scratch_column(node, graph))
-
-
-def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
-    """The same where the input's pixels are read in place."""
-    return _packed(node, graph, in_bytes(node)["in_bytes"])
-
-
-def _packed(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
+def pack_conv(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
+    """Pixels, in place or gathered, and weights; column: bytes from one to the next."""
     taps = taps_in_order(node, graph)
     arrays = {"weights": pack_taps(taps), **bias_and_scale(node, graph, 0, _OUTPUTS)}
     fields = conv_fields(node, graph, column, arrays)
     return Packed({**fields, "is_deep": int(is_deep(taps))}, arrays, taps.size)
-
-
-def conv_fields(
-    node: Node, graph: Graph, column: int | PixelStride, arrays: dict[str, np.ndarray]
-) -> dict[str, int | str | PixelStride]:
-    """What the params struct of a convolution says first.
-
-    column  bytes from an input pixel, or a gathered column, to the next
-    """
-    return {
-        **{name: name for name in arrays},
-        "taps": taps_in_order(node, graph).shape[1],
-        "in_bytes": column,
-        "out_channels": channels_out(node, graph),
-        **pixel_stride(node),
-        "zero_point": quant_of(graph, node.outputs[0]).zero_point,
-        **conv_step(node, graph),
-    }
 
 
 def scratch_column(node: Node, graph: Graph) -> int:
@@ -131,77 +98,19 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(fields, arrays, graph.constant(node.inputs[1]).size)
 
 
-def accepts_add(node: Node, graph: Graph) -> bool:
-    """Whether two products and a shift are all of it."""
-    return is_linear_add(node)
-
-
-def accepts_pool(node: Node, graph: Graph) -> bool:
-    """Whether the average is over the whole input, and int16 holds the sum of a row."""
-    return isinstance(node.attributes.requantize, Requantize) and (
-        has_short_rows(node, graph) and covers_input(node, graph)
-    )
-
-
-def _row(op: str, name: str, params: str, pack: object, rates: Rates = _RATES, **more: object) -> Kernel:
-    return Kernel(
-        op,
-        "arm_neon",
-        f"mbn_{name}_s8_arm_neon",
-        params,
-        f"arm_neon/{name}.c",
-        pack,  # type: ignore[arg-type]
-        rates,
-        headers=_HEADERS,
-        writes_slices=True,
-        reads_past_bytes=VECTOR_BYTES - 1,
-        **more,  # type: ignore[arg-type]
-    )
-
-
-_CONV_PARAMS = "mbn_conv2d_arm_neon_params"
+_ROWS = FloatRows("arm_neon", _HEADERS, VECTOR_BYTES - 1)
 _DEPTHWISE_PARAMS = "mbn_depthwise_conv2d_arm_neon_params"
 
 KERNELS = (
+    *_ROWS.convolutions(pack_conv, scratch_column, scratch_conv, _RATES),
     *(
-        _row(op, "conv2d_1x1", _CONV_PARAMS, pack_conv_1x1, accepts=accepts_1x1, reads_slices=always)
-        for op in ("conv2d", "fully_connected")
+        _ROWS.row("depthwise_conv2d", name, _DEPTHWISE_PARAMS, pack_depthwise, _DEPTHWISE_RATES, accepts=accepts)
+        for name, accepts in (
+            ("depthwise_conv2d_3x3", accepts_depthwise_3x3),
+            ("depthwise_conv2d", accepts_depthwise),
+        )
     ),
-    _row(
-        "conv2d",
-        "conv2d",
-        _CONV_PARAMS,
-        pack_conv,
-        accepts=accepts_conv,
-        more_sources=("arm_neon/conv2d_1x1.c",),
-        scratch_bytes=scratch_conv,
-    ),
-    _row(
-        "depthwise_conv2d",
-        "depthwise_conv2d_3x3",
-        _DEPTHWISE_PARAMS,
-        pack_depthwise,
-        _DEPTHWISE_RATES,
-        accepts=accepts_depthwise_3x3,
-    ),
-    _row(
-        "depthwise_conv2d",
-        "depthwise_conv2d",
-        _DEPTHWISE_PARAMS,
-        pack_depthwise,
-        _DEPTHWISE_RATES,
-        accepts=accepts_depthwise,
-    ),
-    _row("add", "add", ADD_PARAMS.name, pack_add, _ADD_RATES, accepts=accepts_add),
-    _row("lookup", "lookup", LOOKUP_PARAMS.name, pack_lookup, _LOOKUP_RATES, accepts=has_one_table),
-    _row(
-        "average_pool2d",
-        "global_average_pool",
-        POOL_PARAMS.name,
-        pack_pool,
-        _ADD_RATES,
-        accepts=accepts_pool,
-        scratch_bytes=sum_bytes,
-        accumulates=True,
-    ),
+    _ROWS.add(_ADD_RATES),
+    _ROWS.row("lookup", "lookup", LOOKUP_PARAMS.name, pack_lookup, _LOOKUP_RATES, accepts=has_one_table),
+    _ROWS.global_average_pool(_ADD_RATES),
 )

@@ -10,18 +10,14 @@ import math
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed, PixelStride, Rates, always
-from mbn2c.kernels.arm_common import channels_out, is_linear_add, taps_in_order, window_of
-from mbn2c.kernels.arm_neon.table import accepts_pool, conv_fields
-from mbn2c.kernels.float_epilogue import accepts_1x1, accepts_conv, bias_and_scale, column_bytes
+from mbn2c.ir.kernel import Packed, PixelStride, Rates
+from mbn2c.kernels.arm_common import channels_out, taps_in_order, window_of
 from mbn2c.kernels.float_epilogue import accepts_depthwise as accepts_float_depthwise
+from mbn2c.kernels.float_epilogue import bias_and_scale, column_bytes, conv_fields
+from mbn2c.kernels.float_rows import FloatRows
 from mbn2c.kernels.lanes import as_int32
-from mbn2c.ops.add import PARAMS as ADD_PARAMS
-from mbn2c.ops.add import pack_add
-from mbn2c.ops.average_pool2d import PARAMS as POOL_PARAMS
-from mbn2c.ops.average_pool2d import pack as pack_pool
 from mbn2c.ops.base.operator import quant_of
-from mbn2c.ops.base.packing import folded_bias, in_bytes, pixel_stride, sum_bytes
+from mbn2c.ops.base.packing import folded_bias, pixel_stride
 
 _OUTPUTS = 16
 _CHANNELS = 64
@@ -54,17 +50,8 @@ def _unsigned_bias(node: Node, graph: Graph, channel_axis: int) -> np.ndarray:
     return as_int32(folded_bias(node, graph, channel_axis).astype(np.int64) - _OFFSET * sums)
 
 
-def pack_conv(node: Node, graph: Graph) -> Packed:
-    """Any window: pixels are columns of all taps, which the kernel gathers."""
-    return _packed(node, graph, _column(node, graph))
-
-
-def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
-    """The same where the input's pixels are read in place."""
-    return _packed(node, graph, in_bytes(node)["in_bytes"])
-
-
-def _packed(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
+def pack_conv(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
+    """Pixels, in place or gathered, and weights; column: bytes from one to the next."""
     taps, bias = taps_in_order(node, graph), _unsigned_bias(node, graph, 0)
     arrays = {
         "weights": pack_taps(taps),
@@ -123,44 +110,11 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(fields, arrays, graph.constant(node.inputs[1]).size)
 
 
-def accepts_add(node: Node, graph: Graph) -> bool:
-    """Whether two products and a shift are all of it."""
-    return is_linear_add(node)
-
-
-def _row(op: str, name: str, params: str, pack: object, rates: Rates = _RATES, **more: object) -> Kernel:
-    return Kernel(
-        op,
-        "x86_avx512_vnni",
-        f"mbn_{name}_s8_x86_avx512_vnni",
-        params,
-        f"x86_avx512_vnni/{name}.c",
-        pack,  # type: ignore[arg-type]
-        rates,
-        headers=_HEADERS,
-        writes_slices=True,
-        reads_past_bytes=_PAST_BYTES - 1,
-        **more,  # type: ignore[arg-type]
-    )
-
-
-_CONV_PARAMS = "mbn_conv2d_x86_avx512_vnni_params"
+_ROWS = FloatRows("x86_avx512_vnni", _HEADERS, _PAST_BYTES - 1)
 
 KERNELS = (
-    *(
-        _row(op, "conv2d_1x1", _CONV_PARAMS, pack_conv_1x1, accepts=accepts_1x1, reads_slices=always)
-        for op in ("conv2d", "fully_connected")
-    ),
-    _row(
-        "conv2d",
-        "conv2d",
-        _CONV_PARAMS,
-        pack_conv,
-        accepts=accepts_conv,
-        more_sources=("x86_avx512_vnni/conv2d_1x1.c",),
-        scratch_bytes=scratch_conv,
-    ),
-    _row(
+    *_ROWS.convolutions(pack_conv, _column, scratch_conv, _RATES),
+    _ROWS.row(
         "depthwise_conv2d",
         "depthwise_conv2d",
         "mbn_depthwise_conv2d_x86_avx512_vnni_params",
@@ -168,15 +122,6 @@ KERNELS = (
         _DEPTHWISE_RATES,
         accepts=accepts_depthwise,
     ),
-    _row("add", "add", ADD_PARAMS.name, pack_add, _ADD_RATES, accepts=accepts_add),
-    _row(
-        "average_pool2d",
-        "global_average_pool",
-        POOL_PARAMS.name,
-        pack_pool,
-        _ADD_RATES,
-        accepts=accepts_pool,
-        scratch_bytes=sum_bytes,
-        accumulates=True,
-    ),
+    _ROWS.add(_ADD_RATES),
+    _ROWS.global_average_pool(_ADD_RATES),
 )
