@@ -29,6 +29,7 @@ from mbn2c.emit.packages.packagings import EMITS, PACKAGINGS, check_emits, packa
 from mbn2c.emit.packages.single_header import single_header
 from mbn2c.errors import UsageError
 from mbn2c.files.bundle import Bundle, write_bundle
+from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, kernels_of_plan
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.reference.run_graph import run_graph
@@ -138,18 +139,31 @@ def test_single_header_of_every_kernel_family(core: str, tmp_path: Path) -> None
     compiled([f"{facts.prefix}ld", *words, "-r", "-o", "both.o", "other.o", "main.o"], folder)
 
 
+def one_header(graph: Graph, core: str, folder: Path) -> list[str]:
+    """The single header of a streamed Plan compiles; returns the files that it is made of."""
+    facts = load_core(core)
+    isas = isas_for(facts.isas, "balanced")
+    plan = plan_with_cuts(graph, [], (3,), isas)
+    files = model_files(plan, kernels_of_plan(plan, isas), Names(NAME, "a test", bytes(range(32))))
+    code = {Path(path).name: data for path, data in files.items() if path.endswith((".c", ".h"))}
+    write_bundle(single_header(NAME, code), folder)
+    (folder / "one.c").write_text(f'#define {NAME.upper()}_IMPLEMENTATION\n#include "{NAME}.h"\n')
+    compiled([f"{facts.prefix}gcc", *facts.cflags, *STRICT, "-I.", "-c", "one.c"], folder)
+    return list(code)
+
+
 @pytest.mark.parametrize(("core", "seed"), [("cortex-m7", 22), ("cortex-m55", 26)])
 def test_single_header_of_int16_kernels(core: str, seed: int, tmp_path: Path) -> None:
     """What they define inside of themselves has the same names in several files."""
-    facts, graph = load_core(core), small_network()
-    isas = isas_for(facts.isas, "balanced")
-    plan = plan_with_cuts(quantized(graph, int16=some_int16(graph, seed)), [], (3,), isas)
-    files = model_files(plan, kernels_of_plan(plan, isas), Names(NAME, "a test", bytes(range(32))))
-    code = {Path(path).name: data for path, data in files.items() if path.endswith((".c", ".h"))}
-    assert len([path for path in code if "_s16_" in path]) >= 3
-    write_bundle(single_header(NAME, code), tmp_path)
-    (tmp_path / "one.c").write_text(f'#define {NAME.upper()}_IMPLEMENTATION\n#include "{NAME}.h"\n')
-    compiled([f"{facts.prefix}gcc", *facts.cflags, *STRICT, "-I.", "-c", "one.c"], tmp_path)
+    graph = small_network()
+    found = one_header(quantized(graph, int16=some_int16(graph, seed)), core, tmp_path)
+    assert len([path for path in found if "_s16_" in path]) >= 3
+
+
+@pytest.mark.parametrize("core", ["aarch64", "aarch64-dotprod", "x86-64-vnni"])
+def test_single_header_of_simd_kernels(core: str, tmp_path: Path) -> None:
+    """No name of theirs is the runtime's, too."""
+    assert "mbn_simd.h" in one_header(quantized(tiny_mobilenet_v2()), core, tmp_path)
 
 
 @pytest.mark.parametrize("emit", PACKAGINGS)

@@ -142,7 +142,7 @@ def test_clang_parses_the_kernels(tmp_path: Path, path: str, need_tool: Callable
     need_tool("clang")
     write_bundle(generated_headers(), tmp_path)
     kernels, isa, source = templates() / "kernels", path.split("/")[1], templates() / path
-    folders = [source.parent, kernels / isa, kernels / "arm", kernels / "arm_neon", tmp_path]
+    folders = [source.parent, kernels / isa, kernels / "arm", kernels / "arm_neon", kernels / "simd", tmp_path]
     if source.parent.name == "portable":
         parse(source, "host", source.parent, kernels / "arm_dsp" / "portable", *folders)
     else:

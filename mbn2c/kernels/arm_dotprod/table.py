@@ -24,6 +24,7 @@ _HEADERS = (
     "arm_neon/mbn_arm_neon.h",
     "arm_neon/mbn_neon.h",
     "arm_neon/mbn_neon_math.h",
+    "simd/mbn_simd.h",
 )
 _DEPTHWISE_RATES = Rates(0.2, 1.6, 120, 0.0, 0.1)
 _RATES = Rates(0.075, 1.7, 120, 0.0, 0.1, 0.06, 4)

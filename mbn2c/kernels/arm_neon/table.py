@@ -29,7 +29,7 @@ VECTOR_BYTES = 16
 _OUTPUTS = 4
 # Pixels of a block.
 _PIXELS = 4
-_HEADERS = ("arm_neon/mbn_arm_neon.h", "arm_neon/mbn_neon.h", "arm_neon/mbn_neon_math.h")
+_HEADERS = ("arm_neon/mbn_arm_neon.h", "arm_neon/mbn_neon.h", "arm_neon/mbn_neon_math.h", "simd/mbn_simd.h")
 
 _RATES = Rates(0.2, 2.6, 120, 0.0, 0.1, 0.15, 4)
 _DEPTHWISE_RATES = Rates(0.4, 1.6, 120, 0.0, 0.1)

@@ -26,7 +26,12 @@ _OFFSET = 128
 # Pixels whose windows are gathered together, and what the copying of a row writes behind the last one.
 _PIXELS, _PAST_BYTES = 12, 16
 _MOST_TAPS = 48
-_HEADERS = tuple(f"x86_avx512_vnni/{name}.h" for name in ("mbn_x86_avx512_vnni", "mbn_avx512", "mbn_avx512_math"))
+_HEADERS = (
+    "x86_avx512_vnni/mbn_x86_avx512_vnni.h",
+    "x86_avx512_vnni/mbn_avx512.h",
+    "x86_avx512_vnni/mbn_avx512_math.h",
+    "simd/mbn_simd.h",
+)
 
 _RATES = Rates(0.025, 0.4, 100, 0.0, 0.1, 0.01, 6)
 _DEPTHWISE_RATES = Rates(0.1, 0.5, 100, 0.0, 0.1)

@@ -19,7 +19,7 @@ MBN_TEMPLATE void add_taps(int32x4_t acc[4][4], const int8x16_t *in, const int8_
     int8x16_t taps[4];
     if (fours == 4) {
         const int8x16x4_t all = vld1q_s8_x4(w);
-        MBN_UNROLLED for (int j = 0; j < 4; j++)
+        MBN_IN_REGISTERS for (int j = 0; j < 4; j++)
         {
             taps[j] = all.val[j];
         }
@@ -28,9 +28,9 @@ MBN_TEMPLATE void add_taps(int32x4_t acc[4][4], const int8x16_t *in, const int8_
         taps[0] = all.val[0];
         taps[1] = all.val[1];
     }
-    MBN_UNROLLED for (int i = 0; i < pixels; i++)
+    MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
     {
-        MBN_UNROLLED for (int j = 0; j < fours; j++)
+        MBN_IN_REGISTERS for (int j = 0; j < fours; j++)
         {
             acc[i][j] = dot(acc[i][j], taps[j], in[i], lane);
         }
@@ -46,38 +46,38 @@ MBN_TEMPLATE const int8_t *outputs(const mbn_conv2d_arm_dotprod_params *p, const
     int32x4_t acc[4][4];
     int8x16_t in[4];
     int32_t k = 0;
-    MBN_UNROLLED for (int j = 0; j < fours; j++)
+    MBN_IN_REGISTERS for (int j = 0; j < fours; j++)
     {
         const int32x4_t bias = vld1q_s32(p->bias + o + 4 * j);
-        MBN_UNROLLED for (int i = 0; i < pixels; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
         {
             acc[i][j] = bias;
         }
     }
     for (; k < whole; k += 16) {
-        MBN_UNROLLED for (int i = 0; i < pixels; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
         {
             in[i] = vld1q_s8(x[i] + k);
         }
-        MBN_UNROLLED for (int lane = 0; lane < 4; lane++)
+        MBN_IN_REGISTERS for (int lane = 0; lane < 4; lane++)
         {
             add_taps(acc, in, w, lane, pixels, fours);
             w += 16 * fours;
         }
     }
     if (k < taps) {
-        MBN_UNROLLED for (int i = 0; i < pixels; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
         {
             const int8x8_t last = vld1_s8(x[i] + k);
             in[i] = vcombine_s8(last, last);
         }
-        MBN_UNROLLED for (int lane = 0; lane < 2; lane++)
+        MBN_IN_REGISTERS for (int lane = 0; lane < 2; lane++)
         {
             add_taps(acc, in, w, lane, pixels, fours);
             w += 16 * fours;
         }
     }
-    MBN_UNROLLED for (int i = 0; i < pixels; i++)
+    MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
     {
         if (fours == 4) {
             mbn_store_first(out + i * p->pixel_stride, mbn_scaled16(acc[i], p->scale + o, zero), p->out_channels - o);
@@ -97,7 +97,7 @@ MBN_TEMPLATE void block(const mbn_conv2d_arm_dotprod_params *params, const int8_
     const mbn_conv2d_arm_dotprod_params own = *params, *const p = &own;
     const int8_t *w = p->weights, *x[4];
     int32_t o = 0;
-    MBN_UNROLLED for (int i = 0; i < pixels; i++)
+    MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
     {
         x[i] = in + i * p->in_bytes;
     }

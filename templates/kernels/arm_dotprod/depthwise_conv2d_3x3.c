@@ -24,10 +24,10 @@ MBN_TEMPLATE void store(const int8x16_t *a, const int8x16_t *b, const int8x16_t 
 {
     const int8x16_t *const columns[3] = {a, b, c};
     int32x4_t acc[4];
-    MBN_UNROLLED for (int k = 0; k < 3; k++)
+    MBN_IN_REGISTERS for (int k = 0; k < 3; k++)
     {
         const int8x16x4_t taps = vld1q_s8_x4(w + 64 * k);
-        MBN_UNROLLED for (int i = 0; i < 4; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < 4; i++)
         {
             acc[i] = vdotq_s32(k == 0 ? vld1q_s32(bias + 4 * i) : acc[i], columns[k][i], taps.val[i]);
         }

@@ -15,7 +15,7 @@ void mbn_add_s8_arm_neon(const mbn_add_params *p, const int8_t *const *rows, int
         for (int32_t i = 0; i < values; i += 16) {
             const int8x16_t va = vld1q_s8(a + i), vb = vld1q_s8(b + i);
             int16x8_t eights[2];
-            MBN_UNROLLED for (int half = 0; half < 2; half++)
+            MBN_IN_REGISTERS for (int half = 0; half < 2; half++)
             {
                 const int16x8_t wa = vmovl_s8(half == 0 ? vget_low_s8(va) : vget_high_s8(va));
                 const int16x8_t wb = vmovl_s8(half == 0 ? vget_low_s8(vb) : vget_high_s8(vb));

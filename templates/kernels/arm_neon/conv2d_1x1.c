@@ -15,14 +15,14 @@ MBN_TEMPLATE void add_taps(int32x4_t acc[4][4], const int8_t *const *x, const in
                            int is_first)
 {
     int8x16_t in[4];
-    MBN_UNROLLED for (int i = 0; i < pixels; i++)
+    MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
     {
         in[i] = vld1q_s8(x[i] + k);
     }
-    MBN_UNROLLED for (int o = 0; o < 4; o++)
+    MBN_IN_REGISTERS for (int o = 0; o < 4; o++)
     {
         const int8x16_t taps = vld1q_s8(w + 16 * o);
-        MBN_UNROLLED for (int i = 0; i < pixels; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
         {
             const int16x8_t products = vmull_s8(vget_low_s8(in[i]), vget_low_s8(taps));
             acc[i][o] = added(acc[i][o], vmlal_high_s8(products, in[i], taps), is_first);
@@ -34,15 +34,15 @@ MBN_TEMPLATE void add_taps(int32x4_t acc[4][4], const int8_t *const *x, const in
 MBN_TEMPLATE void add_deep_taps(int32x4_t acc[4][4], const int8_t *const *x, const int8_t *w, int32_t k, int pixels)
 {
     int8x16_t in[4], more[4];
-    MBN_UNROLLED for (int i = 0; i < pixels; i++)
+    MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
     {
         in[i] = vld1q_s8(x[i] + k);
         more[i] = vld1q_s8(x[i] + k + 16);
     }
-    MBN_UNROLLED for (int o = 0; o < 4; o++)
+    MBN_IN_REGISTERS for (int o = 0; o < 4; o++)
     {
         const int8x16_t taps = vld1q_s8(w + 16 * o), others = vld1q_s8(w + 64 + 16 * o);
-        MBN_UNROLLED for (int i = 0; i < pixels; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
         {
             int16x8_t products = vmull_s8(vget_low_s8(in[i]), vget_low_s8(taps));
             products = vmlal_high_s8(products, in[i], taps);
@@ -56,10 +56,10 @@ MBN_TEMPLATE void add_deep_taps(int32x4_t acc[4][4], const int8_t *const *x, con
 MBN_TEMPLATE void add_last_taps(int32x4_t acc[4][4], const int8_t *const *x, const int8_t *w, int32_t k, int pixels,
                                 int is_first)
 {
-    MBN_UNROLLED for (int i = 0; i < pixels; i++)
+    MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
     {
         const int8x8_t in = vld1_s8(x[i] + k);
-        MBN_UNROLLED for (int o = 0; o < 4; o++)
+        MBN_IN_REGISTERS for (int o = 0; o < 4; o++)
         {
             acc[i][o] = added(acc[i][o], vmull_s8(in, vld1_s8(w + 8 * o)), is_first);
         }
@@ -75,7 +75,7 @@ MBN_TEMPLATE void store(int32x4_t acc[4][4], const mbn_conv2d_arm_neon_params *p
     const int32_t left = p->out_channels - o;
     int32x4_t sums[4] = {bias, bias, bias, bias};
     int8_t bytes[16];
-    MBN_UNROLLED for (int i = 0; i < pixels; i++)
+    MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
     {
         sums[i] = vaddq_s32(bias, vpaddq_s32(vpaddq_s32(acc[i][0], acc[i][1]), vpaddq_s32(acc[i][2], acc[i][3])));
     }
@@ -110,7 +110,7 @@ MBN_TEMPLATE void block(const mbn_conv2d_arm_neon_params *params, const int8_t *
     const mbn_conv2d_arm_neon_params own = *params, *const p = &own;
     const int32_t taps = p->taps, whole = (taps + 7) & ~15, deep = p->is_deep ? whole - 16 : 0;
     const int8_t *w = p->weights, *x[4];
-    MBN_UNROLLED for (int i = 0; i < pixels; i++)
+    MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
     {
         x[i] = in + i * p->in_bytes;
     }

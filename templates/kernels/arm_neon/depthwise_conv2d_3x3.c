@@ -37,7 +37,7 @@ void mbn_depthwise_conv2d_3x3_s8_arm_neon(const mbn_depthwise_conv2d_arm_neon_pa
         const int8_t *r0 = rows[0] + c, *r1 = rows[1] + c, *r2 = rows[2] + c;
         int8_t *to = out + c;
         int8x16_t taps[9];
-        MBN_UNROLLED for (int i = 0; i < 9; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < 9; i++)
         {
             taps[i] = vld1q_s8(w + 16 * i);
         }

@@ -13,7 +13,7 @@ void mbn_lookup_s8_arm_neon(const mbn_lookup_params *p, const int8_t *const *row
     const int8_t *in = rows[0];
     int8x16x4_t table[4];
     (void)scratch;
-    MBN_UNROLLED for (int i = 0; i < 16; i++)
+    MBN_IN_REGISTERS for (int i = 0; i < 16; i++)
     {
         table[i / 4].val[i % 4] = vld1q_s8(p->table + 16 * i);
     }
@@ -21,7 +21,7 @@ void mbn_lookup_s8_arm_neon(const mbn_lookup_params *p, const int8_t *const *row
         for (int32_t i = 0; i < values; i += 16) {
             uint8x16_t index = vreinterpretq_u8_s8(vld1q_s8(in + i));
             int8x16_t found = vqtbl4q_s8(table[0], index); /* 0 where the index is 64 or more */
-            MBN_UNROLLED for (int t = 1; t < 4; t++)
+            MBN_IN_REGISTERS for (int t = 1; t < 4; t++)
             {
                 index = vsubq_u8(index, quarter);
                 found = vqtbx4q_s8(found, table[t], index);

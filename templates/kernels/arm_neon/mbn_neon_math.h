@@ -3,19 +3,9 @@
 #ifndef MBN_NEON_MATH_H
 #define MBN_NEON_MATH_H
 
-#include <string.h>
-
 #include "mbn_math.h"
 #include "mbn_neon.h"
-
-/* Loops whose accumulators shall be registers. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define MBN_UNROLLED _Pragma("GCC unroll 16")
-#elif defined(__clang__)
-#define MBN_UNROLLED _Pragma("unroll")
-#else
-#define MBN_UNROLLED
-#endif
+#include "mbn_simd.h"
 
 /* What QLinearConv does, in its own float32 arithmetic: rint(acc * scale), ties to even. */
 static inline int32x4_t mbn_scaled(int32x4_t acc, float32x4_t scale)
@@ -49,23 +39,6 @@ static inline void mbn_store_first(int8_t *to, int8x16_t values, int32_t left)
         vst1q_s8(bytes, values);
         for (int32_t i = 0; i < left; i++) {
             to[i] = bytes[i];
-        }
-    }
-}
-
-/* Copies the windows of pixels to columns [pixel][taps], each filled up to whole vectors with what follows it. The vectors of
- * a row are copied whole; what is too much is overwritten by the next, or meets weight zero. */
-static inline void mbn_gather(const int8_t *const *rows, int32_t first, int32_t step, int32_t pixels, int32_t height,
-                              int32_t row_bytes, int8_t *columns, int32_t column)
-{
-    for (int32_t i = 0; i < pixels; i++) {
-        int8_t *to = columns + i * column;
-        for (int32_t r = 0; r < height; r++) {
-            const int8_t *from = rows[r] + (first + i) * step;
-            for (int32_t k = 0; k < row_bytes; k += 16) {
-                vst1q_s8(to + k, vld1q_s8(from + k));
-            }
-            to += row_bytes;
         }
     }
 }

@@ -11,17 +11,7 @@ void mbn_conv2d_s8_x86_avx512_vnni(const mbn_conv2d_x86_avx512_vnni_params *p, c
     const int8_t *const column_row[1] = {columns};
     for (int32_t done = 0; done < count; done += 12) {
         const int32_t pixels = count - done < 12 ? count - done : 12;
-        for (int32_t i = 0; i < pixels; i++) {
-            int8_t *to = columns + i * p->in_bytes;
-            for (int32_t r = 0; r < p->kernel_height; r++) {
-                /* Whole vectors; what is too much is overwritten by the next, or meets weight zero. */
-                const int8_t *from = rows[r] + (done + i) * p->step;
-                for (int32_t k = 0; k < p->row_bytes; k += 16) {
-                    memcpy(to + k, from + k, 16);
-                }
-                to += p->row_bytes;
-            }
-        }
+        mbn_gather(rows, done, p->step, pixels, p->kernel_height, p->row_bytes, columns, p->in_bytes);
         mbn_conv2d_1x1_s8_x86_avx512_vnni(p, column_row, out, pixels, NULL);
         out += pixels * p->pixel_stride;
     }

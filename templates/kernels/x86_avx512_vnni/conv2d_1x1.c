@@ -12,35 +12,35 @@ MBN_TEMPLATE void block(const mbn_conv2d_x86_avx512_vnni_params *p, const int8_t
     const int32_t group = ((p->taps + 3) >> 2) << 6; /* bytes of 16 outputs */
     const int8_t *w = p->weights + (o >> 4) * group, *const end = w + group;
     __m512i acc[6][4];
-    MBN_UNROLLED for (int j = 0; j < vectors; j++)
+    MBN_IN_REGISTERS for (int j = 0; j < vectors; j++)
     {
         const __m512i bias = _mm512_loadu_si512(p->bias + o + 16 * j);
-        MBN_UNROLLED for (int i = 0; i < pixels; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
         {
             acc[i][j] = bias;
         }
     }
     for (; w != end; w += 64, in += 4) {
         __m512i taps[4];
-        MBN_UNROLLED for (int j = 0; j < vectors; j++)
+        MBN_IN_REGISTERS for (int j = 0; j < vectors; j++)
         {
             taps[j] = _mm512_loadu_si512(w + j * group);
         }
-        MBN_UNROLLED for (int i = 0; i < pixels; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
         {
             int32_t four;
             memcpy(&four, in + i * p->in_bytes, 4);
             const __m512i x = _mm512_xor_si512(_mm512_set1_epi32(four), high_bits);
-            MBN_UNROLLED for (int j = 0; j < vectors; j++)
+            MBN_IN_REGISTERS for (int j = 0; j < vectors; j++)
             {
                 acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], x, taps[j]);
             }
         }
     }
-    MBN_UNROLLED for (int j = 0; j < vectors; j++)
+    MBN_IN_REGISTERS for (int j = 0; j < vectors; j++)
     {
         const __mmask16 mask = mbn_first16(p->out_channels - o - 16 * j);
-        MBN_UNROLLED for (int i = 0; i < pixels; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < pixels; i++)
         {
             const __m512i value = _mm512_add_epi32(mbn_scaled(acc[i][j], p->scale + o + 16 * j), zero);
             _mm512_mask_cvtsepi32_storeu_epi8(out + i * p->pixel_stride + 16 * j, mask, value);

@@ -15,12 +15,12 @@ MBN_TEMPLATE void outputs(const int8_t *const *taps, int32_t at, const int8_t *w
 {
     const __m512i high_bits = _mm512_set1_epi32((int32_t)0x80808080u);
     __m512i acc[4], x[4];
-    MBN_UNROLLED for (int j = 0; j < 4; j++)
+    MBN_IN_REGISTERS for (int j = 0; j < 4; j++)
     {
         acc[j] = _mm512_loadu_si512(bias + 16 * j);
     }
     for (int g = 0; g < groups; g++) {
-        MBN_UNROLLED for (int i = 0; i < 4; i++)
+        MBN_IN_REGISTERS for (int i = 0; i < 4; i++)
         {
             x[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, taps[4 * g + i] + at), high_bits);
         }
@@ -32,7 +32,7 @@ MBN_TEMPLATE void outputs(const int8_t *const *taps, int32_t at, const int8_t *w
         acc[2] = _mm512_dpbusd_epi32(acc[2], _mm512_unpacklo_epi16(high, high2), _mm512_loadu_si512(of + 128));
         acc[3] = _mm512_dpbusd_epi32(acc[3], _mm512_unpackhi_epi16(high, high2), _mm512_loadu_si512(of + 192));
     }
-    MBN_UNROLLED for (int j = 0; j < 4; j++)
+    MBN_IN_REGISTERS for (int j = 0; j < 4; j++)
     {
         acc[j] = mbn_scaled(acc[j], scale + 16 * j);
     }

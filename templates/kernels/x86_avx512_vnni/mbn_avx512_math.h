@@ -3,19 +3,9 @@
 #ifndef MBN_AVX512_MATH_H
 #define MBN_AVX512_MATH_H
 
-#include <string.h>
-
 #include "mbn_avx512.h"
 #include "mbn_math.h"
-
-/* Loops whose accumulators shall be registers. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define MBN_UNROLLED _Pragma("GCC unroll 16")
-#elif defined(__clang__)
-#define MBN_UNROLLED _Pragma("unroll")
-#else
-#define MBN_UNROLLED
-#endif
+#include "mbn_simd.h"
 
 /* What QLinearConv does, in its own float32 arithmetic: rint(acc * scale), ties to even. */
 static inline __m512i mbn_scaled(__m512i acc, const float *scale)
