@@ -25,7 +25,7 @@ _PT_LOAD = "PT_LOAD"
 # In a call-frame entry the address of its function lies behind two words of four bytes.
 _ADDRESS_AT = 8
 # DWARF's numbers of the stack pointer.
-_STACK_POINTERS = {"EM_ARM": 13, "EM_RISCV": 2}
+_STACK_POINTERS = {"EM_ARM": 13, "EM_RISCV": 2, "EM_AARCH64": 31}
 
 
 @dataclass(frozen=True)

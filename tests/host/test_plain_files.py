@@ -144,7 +144,9 @@ def test_clang_parses_the_kernels(tmp_path: Path, path: str, need_tool: Callable
     kernels, isa, source = templates() / "kernels", path.split("/")[1], templates() / path
     folders = [source.parent, kernels / isa, kernels / "arm", kernels / "arm_neon", kernels / "simd", tmp_path]
     if source.parent.name == "portable":
-        parse(source, "host", source.parent, kernels / "arm_dsp" / "portable", *folders)
+        parse(
+            source, "host", source.parent, *(kernels / room / "portable" for room in ("arm_dsp", "arm_neon")), *folders
+        )
     else:
         parse(source, KERNEL_CORES[isa], *folders)
 

@@ -5,20 +5,22 @@ Constants are packed as the C reads them: see templates/kernels/arm_neon/mbn_arm
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, PixelStride, Rates
 from mbn2c.kernels.arm_common import channels_out, taps_in_order
-from mbn2c.kernels.float_epilogue import (
-    accepts_depthwise,
-    accepts_depthwise_3x3,
-    bias_and_scale,
+from mbn2c.kernels.simd_layers import (
+    DOUBLED,
     column_bytes,
     conv_fields,
     depthwise_taps,
+    is_depthwise_3x3,
+    to_multiple,
 )
-from mbn2c.kernels.float_rows import FloatRows
+from mbn2c.kernels.simd_rows import SimdRows
 from mbn2c.numerics import INT8_MAX, INT16_MAX
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import pixel_stride
@@ -29,47 +31,80 @@ VECTOR_BYTES = 16
 _OUTPUTS = 4
 # Pixels of a block.
 _PIXELS = 4
-_HEADERS = ("arm_neon/mbn_arm_neon.h", "arm_neon/mbn_neon.h", "arm_neon/mbn_neon_math.h", "simd/mbn_simd.h")
+# The kind of step behind the last one.
+_END = 2
+_HEADERS = (
+    "arm_neon/mbn_arm_neon.h",
+    "arm_neon/mbn_a64_asm.h",
+    "arm_neon/mbn_neon.h",
+    "arm_neon/mbn_neon_math.h",
+    "simd/mbn_simd.h",
+)
 
-_RATES = Rates(0.2, 2.6, 120, 0.0, 0.1, 0.15, 4)
-_DEPTHWISE_RATES = Rates(0.4, 1.6, 120, 0.0, 0.1)
+_RATES = Rates(0.19, 2.4, 170, 0.0, 0.1, 0.15, 4)
+_DEPTHWISE_RATES = Rates(0.35, 1.1, 120, 0.0, 0.1)
 _ADD_RATES = Rates(0, 1.8, 120, 0.0, 0.1)
 _LOOKUP_RATES = Rates(0, 0.6, 120, 0.0, 0.1)
 
 
-def pack_taps(taps: np.ndarray) -> np.ndarray:
-    """The order in which the convolution reads its weights.
+def group_taps(taps: np.ndarray, outputs: int) -> np.ndarray:
+    """The taps of whole groups of outputs, int8 [groups, outputs, K], the last group those of the last outputs.
 
-    taps     int8 [O, K] in the order of the inputs
-    returns  int8, flat: per 4 outputs, per 16 taps, then for what is left per 8, their bytes of each output; what is
-             filled up is 0
+    taps  int8 [O, K]; if there are less than a group, it is filled up with zeros; K is filled up to a multiple of 8
     """
-    taps = np.pad(taps, ((0, -len(taps) % _OUTPUTS), (0, -taps.shape[1] % 8)))
-    whole = taps.shape[1] // VECTOR_BYTES * VECTOR_BYTES
-    groups = taps.reshape(-1, _OUTPUTS, taps.shape[1])
-    vectors = groups[:, :, :whole].reshape(len(groups), _OUTPUTS, -1, VECTOR_BYTES).transpose(0, 2, 1, 3)
-    parts = (vectors.reshape(len(groups), -1), groups[:, :, whole:].reshape(len(groups), -1))
-    return np.concatenate(parts, axis=1).reshape(-1)
+    taps = np.pad(taps, ((0, max(0, outputs - len(taps))), (0, -taps.shape[1] % 8)))
+    whole = len(taps) // outputs * outputs
+    groups = (taps[:whole], taps[-outputs:] if whole < len(taps) else taps[:0])
+    return np.concatenate(groups).reshape(-1, outputs, taps.shape[1])
 
 
-def is_deep(taps: np.ndarray) -> bool:
-    """Whether int16 holds the products of any inputs with each four weights that the kernel adds up in 16 bits.
+def at_least(outputs: int) -> Callable[[int], int]:
+    """As many as there are, or a whole group."""
+    return lambda channels: max(channels, outputs)
 
-    These are taps k, k + 8, k + 16 and k + 24 of each 32 behind the first sixteen.
 
-    taps  int8 [O, K]
+def _steps(groups: np.ndarray) -> list[list[np.ndarray]]:
+    """The taps of each group as the kernel takes them: 16, then each two vectors, then what is left: 16, 8, or both.
+
+    groups  int8 [groups, outputs, K]
+    returns  of each group its steps, int8 [outputs, 8, 16 or 32]
     """
-    deep = taps[:, VECTOR_BYTES:].astype(np.int64)
-    lanes = np.pad(deep, ((0, 0), (0, -deep.shape[1] % 32))).reshape(len(taps), -1, 4, 8)
-    return bool((np.abs(lanes).sum(axis=2) * (INT8_MAX + 1)).max(initial=0) <= INT16_MAX)
+    size = groups.shape[2]
+    whole = size // VECTOR_BYTES * VECTOR_BYTES
+    cuts = [*range(VECTOR_BYTES, whole + 1, 2 * VECTOR_BYTES), whole] if whole else []
+    ends = sorted({*cuts, size})
+    return [[group[:, start:end] for start, end in zip([0, *ends], ends, strict=False)] for group in groups]
+
+
+def pack_taps(steps: list[list[np.ndarray]]) -> np.ndarray:
+    """The order in which the convolution reads weights, int8, flat: per group, per step the bytes of each output."""
+    return np.concatenate([step.reshape(-1) for group in steps for step in group])
+
+
+def pack_steps(steps: list[list[np.ndarray]]) -> np.ndarray:
+    """What the kernel does in each step of 32 taps, and at the end of them; uint8, flat."""
+    kinds = [[int(is_deep(step)) for step in group if step.shape[1] == 32] for group in steps]
+    return np.array([kind for group in kinds for kind in (*group, _END)], np.uint8)
+
+
+def is_deep(step: np.ndarray) -> bool:
+    """Whether int16 holds the products of any inputs with each four weights that are added up in 16 bits.
+
+    These are taps k, k + 8, k + 16 and k + 24.
+
+    step  int8 [outputs, 32]
+    """
+    sums = np.abs(step.astype(np.int64)).reshape(len(step), 4, 8).sum(axis=1)
+    return bool((sums * (INT8_MAX + 1)).max() <= INT16_MAX)
 
 
 def pack_conv(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
     """Pixels, in place or gathered, and weights; column: bytes from one to the next."""
     taps = taps_in_order(node, graph)
-    arrays = {"weights": pack_taps(taps), **bias_and_scale(node, graph, 0, _OUTPUTS)}
-    fields = conv_fields(node, graph, column, arrays)
-    return Packed({**fields, "is_deep": int(is_deep(taps))}, arrays, taps.size)
+    steps = _steps(group_taps(taps, _OUTPUTS))
+    arrays = {"weights": pack_taps(steps), **DOUBLED.constants(node, graph, 0, at_least(_OUTPUTS))}
+    fields = {**conv_fields(node, graph, column, arrays), "steps": "steps"}
+    return Packed(fields, {**arrays, "steps": pack_steps(steps)}, taps.size)
 
 
 def scratch_column(node: Node, graph: Graph) -> int:
@@ -86,7 +121,7 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     """Sixteen channels at a time."""
     arrays = {
         "weights": depthwise_taps(node, graph, VECTOR_BYTES),
-        **bias_and_scale(node, graph, 2, VECTOR_BYTES),
+        **DOUBLED.constants(node, graph, 2, to_multiple(VECTOR_BYTES)),
     }
     fields: dict[str, int | str | PixelStride] = {
         **{name: name for name in arrays},
@@ -98,7 +133,8 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(fields, arrays, graph.constant(node.inputs[1]).size)
 
 
-_ROWS = FloatRows("arm_neon", _HEADERS, VECTOR_BYTES - 1)
+CONV_PARAMS = "mbn_conv2d_arm_neon_params"
+_ROWS = SimdRows("arm_neon", DOUBLED, CONV_PARAMS, _HEADERS, VECTOR_BYTES - 1, ("arm_neon/conv_block.c",))
 _DEPTHWISE_PARAMS = "mbn_depthwise_conv2d_arm_neon_params"
 
 KERNELS = (
@@ -106,8 +142,8 @@ KERNELS = (
     *(
         _ROWS.row("depthwise_conv2d", name, _DEPTHWISE_PARAMS, pack_depthwise, _DEPTHWISE_RATES, accepts=accepts)
         for name, accepts in (
-            ("depthwise_conv2d_3x3", accepts_depthwise_3x3),
-            ("depthwise_conv2d", accepts_depthwise),
+            ("depthwise_conv2d_3x3", is_depthwise_3x3(DOUBLED.accepts_depthwise)),
+            ("depthwise_conv2d", DOUBLED.accepts_depthwise),
         )
     ),
     _ROWS.add(_ADD_RATES),

@@ -12,10 +12,9 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, PixelStride, Rates
 from mbn2c.kernels.arm_common import channels_out, taps_in_order, window_of
-from mbn2c.kernels.float_epilogue import accepts_depthwise as accepts_float_depthwise
-from mbn2c.kernels.float_epilogue import bias_and_scale, column_bytes, conv_fields
-from mbn2c.kernels.float_rows import FloatRows
 from mbn2c.kernels.lanes import as_int32
+from mbn2c.kernels.simd_layers import IN_FLOAT, column_bytes, conv_fields, to_multiple
+from mbn2c.kernels.simd_rows import SimdRows
 from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias, pixel_stride
 
@@ -60,7 +59,7 @@ def pack_conv(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
     taps, bias = taps_in_order(node, graph), _unsigned_bias(node, graph, 0)
     arrays = {
         "weights": pack_taps(taps),
-        **bias_and_scale(node, graph, 0, _OUTPUTS),
+        **IN_FLOAT.constants(node, graph, 0, to_multiple(_OUTPUTS)),
         "bias": np.pad(bias, (0, -len(bias) % _OUTPUTS)),
     }
     return Packed(conv_fields(node, graph, column, arrays), arrays, taps.size)
@@ -79,7 +78,7 @@ def scratch_conv(node: Node, graph: Graph) -> int:
 def accepts_depthwise(node: Node, graph: Graph) -> bool:
     """Whether the taps are not too many for the kernel's list of them."""
     height, width = window_of(node).kernel
-    return height * width <= _MOST_TAPS and accepts_float_depthwise(node, graph)
+    return height * width <= _MOST_TAPS and IN_FLOAT.accepts_depthwise(node, graph)
 
 
 def _in_lanes(values: np.ndarray) -> np.ndarray:
@@ -115,7 +114,7 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(fields, arrays, graph.constant(node.inputs[1]).size)
 
 
-_ROWS = FloatRows("x86_avx512_vnni", _HEADERS, _PAST_BYTES - 1)
+_ROWS = SimdRows("x86_avx512_vnni", IN_FLOAT, "mbn_conv2d_x86_avx512_vnni_params", _HEADERS, _PAST_BYTES - 1)
 
 KERNELS = (
     *_ROWS.convolutions(pack_conv, _column, scratch_conv, _RATES),

@@ -4,7 +4,7 @@
 #include "mbn_arm_dotprod.h"
 #include "mbn_neon_math.h"
 
-void mbn_conv2d_s8_arm_dotprod(const mbn_conv2d_arm_dotprod_params *p, const int8_t *const *rows, int8_t *out,
+void mbn_conv2d_s8_arm_dotprod(const mbn_conv2d_arm_neon_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch)
 {
     const int32_t column = p->in_bytes;

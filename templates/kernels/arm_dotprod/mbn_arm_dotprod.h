@@ -18,30 +18,42 @@
 extern "C" {
 #endif
 
-/* Convolution and fully connected layer. Windows of more than a pixel are copied to columns, and those are the pixels. */
-typedef struct {
-    /* per 16 outputs, and 8 at last: per 4 taps, whose number is rounded up to 8, the 4 bytes of each output */
-    const int8_t *weights;
-    const int32_t *bias; /* input zero point folded in; as many as outputs, rounded up to 8 */
-    const float *scale;  /* likewise */
-    int32_t taps;        /* of one output; inputs of a 1x1 convolution */
-    int32_t in_bytes;    /* from an input pixel, or a column, to the next */
-    int32_t out_channels;
-    int32_t pixel_stride; /* bytes from an output pixel to the next */
-    int32_t zero_point;
-    int32_t kernel_height;
-    int32_t row_bytes; /* of one kernel row: kernel_width * channels */
-    int32_t step;      /* bytes between the windows of two output pixels: stride * channels */
-} mbn_conv2d_arm_dotprod_params;
-
-void mbn_conv2d_1x1_s8_arm_dotprod(const mbn_conv2d_arm_dotprod_params *p, const int8_t *const *rows, int8_t *out,
+/* Convolution and fully connected layer. Weights: per 16 outputs per 4 taps, whose number is rounded up to 8, the 4 bytes of
+ * each output; where up to 15 outputs are left, at last those of the last 8 or 16. */
+void mbn_conv2d_1x1_s8_arm_dotprod(const mbn_conv2d_arm_neon_params *p, const int8_t *const *rows, int8_t *out,
                                    int32_t count, void *scratch);
 /* scratch: 4 windows, each rounded up to 16 bytes, and 16 bytes more */
-void mbn_conv2d_s8_arm_dotprod(const mbn_conv2d_arm_dotprod_params *p, const int8_t *const *rows, int8_t *out,
+void mbn_conv2d_s8_arm_dotprod(const mbn_conv2d_arm_neon_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch);
-/* Weights: per 16 channels, per column, the taps of three rows and 0 of each channel; the last group is filled up. */
+/* A block of 1 to 4 pixels, groups of 16 or 8 outputs. */
+void mbn_conv_block_1x16_arm_dotprod(const mbn_conv_block_arm_neon *b);
+void mbn_conv_block_2x16_arm_dotprod(const mbn_conv_block_arm_neon *b);
+void mbn_conv_block_3x16_arm_dotprod(const mbn_conv_block_arm_neon *b);
+void mbn_conv_block_4x16_arm_dotprod(const mbn_conv_block_arm_neon *b);
+void mbn_conv_block_4x8_arm_dotprod(const mbn_conv_block_arm_neon *b);
+
+/* What a part of a depthwise convolution reads and makes. */
+typedef struct {
+    const int8_t *in[3]; /* the first column of each row */
+    int8_t *out;
+    int64_t in_bytes;  /* from a column to the next */
+    int64_t out_bytes; /* from a pixel to the next */
+    int64_t count;     /* of pixels, at least 1 */
+    const int8_t *weights;
+    const int32_t *bias;
+    const int32_t *multiplier;
+    int64_t zero_point;
+} mbn_depthwise_row_arm_dotprod;
+
+/* Depthwise 3x3, column stride 1 or 2, 8 channels or at least 16. Weights: per 16 channels, per column, the taps of three
+ * rows and 0 of each channel; the last group has the last 16 channels. */
 void mbn_depthwise_conv2d_3x3_s8_arm_dotprod(const mbn_depthwise_conv2d_arm_neon_params *p, const int8_t *const *rows,
                                              int8_t *out, int32_t count, void *scratch);
+/* 16 or 8 channels of a row; the stride in columns. */
+void mbn_depthwise_row_16x1_arm_dotprod(const mbn_depthwise_row_arm_dotprod *r);
+void mbn_depthwise_row_16x2_arm_dotprod(const mbn_depthwise_row_arm_dotprod *r);
+void mbn_depthwise_row_8x1_arm_dotprod(const mbn_depthwise_row_arm_dotprod *r);
+void mbn_depthwise_row_8x2_arm_dotprod(const mbn_depthwise_row_arm_dotprod *r);
 
 #ifdef __cplusplus
 }

@@ -37,7 +37,7 @@ void mbn_depthwise_conv2d_s8_arm_neon(const mbn_depthwise_conv2d_arm_neon_params
                     w += kx > 1 ? 32 : 16;
                 }
             }
-            mbn_store_first(to, mbn_scaled16(acc, p->scale + c, zero), p->channels - c);
+            mbn_store_first(to, mbn_scaled16(acc, p->multiplier + c, zero), p->channels - c);
         }
     }
 }

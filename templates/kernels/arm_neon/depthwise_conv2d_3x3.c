@@ -33,7 +33,7 @@ void mbn_depthwise_conv2d_3x3_s8_arm_neon(const mbn_depthwise_conv2d_arm_neon_pa
     for (int32_t c = 0; c < p->channels; c += 16, w += 144) {
         const int32_t left = p->channels - c;
         const int32_t *bias = p->bias + c;
-        const float *scale = p->scale + c;
+        const int32_t *multiplier = p->multiplier + c;
         const int8_t *r0 = rows[0] + c, *r1 = rows[1] + c, *r2 = rows[2] + c;
         int8_t *to = out + c;
         int8x16_t taps[9];
@@ -48,7 +48,7 @@ void mbn_depthwise_conv2d_3x3_s8_arm_neon(const mbn_depthwise_conv2d_arm_neon_pa
             add_pair(acc, vld1q_s8(r1 + column), taps[4], vld1q_s8(r1 + 2 * column), taps[5]);
             add_pair(acc, vld1q_s8(r2), taps[6], vld1q_s8(r2 + column), taps[7]);
             add_one(acc, vld1q_s8(r2 + 2 * column), taps[8]);
-            mbn_store_first(to, mbn_scaled16(acc, scale, zero), left);
+            mbn_store_first(to, mbn_scaled16(acc, multiplier, zero), left);
             r0 += p->step;
             r1 += p->step;
             r2 += p->step;

@@ -5,7 +5,4 @@
 
 #include <arm_neon.h>
 
-/* The four bytes of a lane, at any address. */
-#define mbn_store_four(to, values, lane) vst1q_lane_s32((int32_t *)(void *)(to), values, lane)
-
 #endif

@@ -3,27 +3,25 @@
 #ifndef MBN_NEON_MATH_H
 #define MBN_NEON_MATH_H
 
+#include "mbn_arm_neon.h"
 #include "mbn_math.h"
 #include "mbn_neon.h"
 #include "mbn_simd.h"
 
-/* What QLinearConv does, in its own float32 arithmetic: rint(acc * scale), ties to even. */
-static inline int32x4_t mbn_scaled(int32x4_t acc, float32x4_t scale)
+/* Eight sums times multipliers in units of 2^-32, rounded, plus the zero point: proved equal to what QLinearConv does in
+ * float32 when the network was built. */
+static inline int16x8_t mbn_scaled8(int32x4_t a, int32x4_t multiplier_a, int32x4_t b, int32x4_t multiplier_b,
+                                    int16x8_t zero)
 {
-    return vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(acc), scale));
+    const int16x4_t low = vqrshrn_n_s32(vqdmulhq_s32(a, multiplier_a), 1);
+    return vqaddq_s16(vqrshrn_high_n_s32(low, vqdmulhq_s32(b, multiplier_b), 1), zero);
 }
 
-/* Eight of them plus the zero point. */
-static inline int16x8_t mbn_scaled8(int32x4_t a, float32x4_t scale_a, int32x4_t b, float32x4_t scale_b, int16x8_t zero)
+/* Sixteen, of as many multipliers. */
+static inline int8x16_t mbn_scaled16(const int32x4_t *acc, const int32_t *multiplier, int16x8_t zero)
 {
-    return vqaddq_s16(vqmovn_high_s32(vqmovn_s32(mbn_scaled(a, scale_a)), mbn_scaled(b, scale_b)), zero);
-}
-
-/* Sixteen, of as many scales. */
-static inline int8x16_t mbn_scaled16(const int32x4_t *acc, const float *scale, int16x8_t zero)
-{
-    const int16x8_t low = mbn_scaled8(acc[0], vld1q_f32(scale), acc[1], vld1q_f32(scale + 4), zero);
-    const int16x8_t high = mbn_scaled8(acc[2], vld1q_f32(scale + 8), acc[3], vld1q_f32(scale + 12), zero);
+    const int16x8_t low = mbn_scaled8(acc[0], vld1q_s32(multiplier), acc[1], vld1q_s32(multiplier + 4), zero);
+    const int16x8_t high = mbn_scaled8(acc[2], vld1q_s32(multiplier + 8), acc[3], vld1q_s32(multiplier + 12), zero);
     return vqmovn_high_s16(vqmovn_s16(low), high);
 }
 
@@ -40,6 +38,29 @@ static inline void mbn_store_first(int8_t *to, int8x16_t values, int32_t left)
         for (int32_t i = 0; i < left; i++) {
             to[i] = bytes[i];
         }
+    }
+}
+
+/* The pixels of a block; the last one stands for those that are missing. */
+static inline void mbn_put_pixels(mbn_conv_block_arm_neon *b, const int8_t *in, int32_t in_bytes, int32_t pixels)
+{
+    in += b->whole;
+    for (int i = 0; i < 4; i++) {
+        b->x[i] = in;
+        in += i + 1 < pixels ? in_bytes : 0;
+    }
+}
+
+/* Where the outputs of a block, from one of them on, go. */
+static inline void mbn_put_outputs(mbn_conv_block_arm_neon *b, const mbn_conv2d_arm_neon_params *p, int32_t first,
+                                   int8_t *out, int32_t out_bytes, int32_t pixels)
+{
+    b->bias = p->bias + first;
+    b->multiplier = p->multiplier + first;
+    out += first;
+    for (int i = 0; i < 4; i++) {
+        b->out[i] = out;
+        out += i + 1 < pixels ? out_bytes : 0;
     }
 }
 

@@ -3,7 +3,6 @@
 #ifndef MBN_NEON_H
 #define MBN_NEON_H
 
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,8 +13,6 @@ typedef struct { uint8_t lane[16]; } uint8x16_t;
 typedef struct { int16_t lane[4]; } int16x4_t;
 typedef struct { int16_t lane[8]; } int16x8_t;
 typedef struct { int32_t lane[4]; } int32x4_t;
-typedef struct { float lane[4]; } float32x4_t;
-typedef struct { int8x16_t val[2]; } int8x16x2_t;
 typedef struct { int8x16_t val[4]; } int8x16x4_t;
 /* clang-format on */
 
@@ -52,6 +49,12 @@ static inline int32_t mbn_wrap32(int64_t value)
     return (int32_t)(uint32_t)value;
 }
 
+/* A sum times a multiplier in units of 2^-32, rounded: what SQDMULH and a rounding shift by one do. */
+static inline int32_t mbn_doubled(int32_t sum, int32_t multiplier)
+{
+    return (int32_t)((((int64_t)sum * multiplier >> 31) + 1) >> 1);
+}
+
 static inline int8x8_t vld1_s8(const int8_t *from)
 {
     int8x8_t r;
@@ -66,30 +69,9 @@ static inline int8x16_t vld1q_s8(const int8_t *from)
     return r;
 }
 
-static inline int8x16x2_t vld1q_s8_x2(const int8_t *from)
-{
-    int8x16x2_t r;
-    memcpy(&r, from, sizeof r);
-    return r;
-}
-
-static inline int8x16x4_t vld1q_s8_x4(const int8_t *from)
-{
-    int8x16x4_t r;
-    memcpy(&r, from, sizeof r);
-    return r;
-}
-
 static inline int32x4_t vld1q_s32(const int32_t *from)
 {
     int32x4_t r;
-    memcpy(&r, from, sizeof r);
-    return r;
-}
-
-static inline float32x4_t vld1q_f32(const float *from)
-{
-    float32x4_t r;
     memcpy(&r, from, sizeof r);
     return r;
 }
@@ -139,41 +121,11 @@ static inline int16x4_t vget_low_s16(int16x8_t v)
     MBN_LANES(int16x4_t, 4, v.lane[i])
 }
 
-static inline int8x16_t vcombine_s8(int8x8_t a, int8x8_t b)
-{
-    MBN_LANES(int8x16_t, 16, i < 8 ? a.lane[i] : b.lane[i - 8])
-}
-
-/* The four bytes of a lane, at any address. */
-static inline void mbn_store_four(int8_t *to, int32x4_t values, int lane)
-{
-    memcpy(to, &values.lane[lane], 4);
-}
-
-static inline int32x4_t vreinterpretq_s32_s8(int8x16_t v)
-{
-    int32x4_t r;
-    memcpy(&r, &v, sizeof r);
-    return r;
-}
-
-static inline int8x16_t vreinterpretq_s8_s32(int32x4_t v)
-{
-    int8x16_t r;
-    memcpy(&r, &v, sizeof r);
-    return r;
-}
-
 static inline uint8x16_t vreinterpretq_u8_s8(int8x16_t v)
 {
     uint8x16_t r;
     memcpy(&r, &v, sizeof r);
     return r;
-}
-
-static inline int32x4_t vaddq_s32(int32x4_t a, int32x4_t b)
-{
-    MBN_LANES(int32x4_t, 4, mbn_wrap32((int64_t)a.lane[i] + b.lane[i]))
 }
 
 static inline int32x4_t vaddw_s16(int32x4_t a, int16x4_t b)
@@ -194,23 +146,6 @@ static inline int16x8_t vaddw_s8(int16x8_t a, int8x8_t b)
 static inline uint8x16_t vsubq_u8(uint8x16_t a, uint8x16_t b)
 {
     MBN_LANES(uint8x16_t, 16, (uint8_t)(a.lane[i] - b.lane[i]))
-}
-
-static inline int32x4_t vpaddq_s32(int32x4_t a, int32x4_t b)
-{
-    MBN_LANES(int32x4_t, 4,
-              i < 2 ? mbn_wrap32((int64_t)a.lane[2 * i] + a.lane[2 * i + 1])
-                    : mbn_wrap32((int64_t)b.lane[2 * i - 4] + b.lane[2 * i - 3]))
-}
-
-static inline int32x4_t vpadalq_s16(int32x4_t acc, int16x8_t v)
-{
-    MBN_LANES(int32x4_t, 4, mbn_wrap32((int64_t)acc.lane[i] + v.lane[2 * i] + v.lane[2 * i + 1]))
-}
-
-static inline int32x4_t vpaddlq_s16(int16x8_t v)
-{
-    MBN_LANES(int32x4_t, 4, v.lane[2 * i] + v.lane[2 * i + 1])
 }
 
 static inline int16x8_t vmull_s8(int8x8_t a, int8x8_t b)
@@ -273,6 +208,23 @@ static inline int8x16_t vqmovn_high_s16(int8x8_t low, int16x8_t v)
     MBN_LANES(int8x16_t, 16, i < 8 ? low.lane[i] : mbn_to_s8(v.lane[i - 8]))
 }
 
+/* The multiplier is not -2^31. */
+static inline int32x4_t vqdmulhq_s32(int32x4_t a, int32x4_t b)
+{
+    MBN_LANES(int32x4_t, 4, (int32_t)((int64_t)a.lane[i] * b.lane[i] >> 31))
+}
+
+static inline int16x4_t vqrshrn_n_s32(int32x4_t v, int by)
+{
+    MBN_LANES(int16x4_t, 4, mbn_to_s16((int32_t)(((int64_t)v.lane[i] + (1 << (by - 1))) >> by)))
+}
+
+static inline int16x8_t vqrshrn_high_n_s32(int16x4_t low, int32x4_t v, int by)
+{
+    MBN_LANES(int16x8_t, 8,
+              i < 4 ? low.lane[i] : mbn_to_s16((int32_t)(((int64_t)v.lane[i - 4] + (1 << (by - 1))) >> by)))
+}
+
 static inline int16x8_t vqaddq_s16(int16x8_t a, int16x8_t b)
 {
     MBN_LANES(int16x8_t, 8, mbn_to_s16(a.lane[i] + b.lane[i]))
@@ -282,78 +234,6 @@ static inline int16x8_t vqaddq_s16(int16x8_t a, int16x8_t b)
 static inline int32x4_t vshlq_s32(int32x4_t v, int32x4_t by)
 {
     MBN_LANES(int32x4_t, 4, by.lane[i] < 0 ? v.lane[i] >> -by.lane[i] : v.lane[i] << by.lane[i])
-}
-
-static inline float32x4_t vcvtq_f32_s32(int32x4_t v)
-{
-    MBN_LANES(float32x4_t, 4, (float)v.lane[i])
-}
-
-static inline float32x4_t vmulq_f32(float32x4_t a, float32x4_t b)
-{
-    MBN_LANES(float32x4_t, 4, a.lane[i] * b.lane[i])
-}
-
-/* Ties to even. */
-static inline int32x4_t vcvtnq_s32_f32(float32x4_t v)
-{
-    MBN_LANES(int32x4_t, 4, (int32_t)rintf(v.lane[i]))
-}
-
-static inline int8x16_t vdupq_n_s8(int8_t v)
-{
-    MBN_LANES(int8x16_t, 16, v)
-}
-
-static inline int16x8_t vreinterpretq_s16_s8(int8x16_t v)
-{
-    int16x8_t r;
-    memcpy(&r, &v, sizeof r);
-    return r;
-}
-
-static inline int8x16_t vreinterpretq_s8_s16(int16x8_t v)
-{
-    int8x16_t r;
-    memcpy(&r, &v, sizeof r);
-    return r;
-}
-
-static inline int8x16_t vzip1q_s8(int8x16_t a, int8x16_t b)
-{
-    MBN_LANES(int8x16_t, 16, (i & 1 ? b : a).lane[0 + i / 2])
-}
-
-static inline int8x16_t vzip2q_s8(int8x16_t a, int8x16_t b)
-{
-    MBN_LANES(int8x16_t, 16, (i & 1 ? b : a).lane[8 + i / 2])
-}
-
-static inline int16x8_t vzip1q_s16(int16x8_t a, int16x8_t b)
-{
-    MBN_LANES(int16x8_t, 8, (i & 1 ? b : a).lane[0 + i / 2])
-}
-
-static inline int16x8_t vzip2q_s16(int16x8_t a, int16x8_t b)
-{
-    MBN_LANES(int16x8_t, 8, (i & 1 ? b : a).lane[4 + i / 2])
-}
-
-static inline int32x4_t vdotq_s32(int32x4_t acc, int8x16_t a, int8x16_t b)
-{
-    for (int i = 0; i < 16; i++) {
-        acc.lane[i / 4] += a.lane[i] * b.lane[i];
-    }
-    return acc;
-}
-
-/* Four products each. */
-static inline int32x4_t vdotq_laneq_s32(int32x4_t acc, int8x16_t a, int8x16_t b, int lane)
-{
-    for (int i = 0; i < 16; i++) {
-        acc.lane[i / 4] += a.lane[i] * b.lane[4 * lane + i % 4];
-    }
-    return acc;
 }
 
 /* What lies beyond the table: 0, or what there was. */

@@ -1,4 +1,4 @@
-"""Rows of the tables of cores with float32 SIMD: what they have in common whatever the instructions."""
+"""Rows of the tables of cores with SIMD: what they have in common whatever the instructions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, PixelStride, Rates, always
 from mbn2c.kernels.arm_common import is_linear_add
-from mbn2c.kernels.float_epilogue import accepts_1x1, accepts_conv, accepts_pool
+from mbn2c.kernels.simd_layers import Epilogue, accepts_pool
 from mbn2c.ops.add import PARAMS as ADD_PARAMS
 from mbn2c.ops.add import pack_add
 from mbn2c.ops.average_pool2d import PARAMS as POOL_PARAMS
@@ -18,12 +18,19 @@ from mbn2c.ops.base.packing import in_bytes, sum_bytes
 
 
 @dataclass(frozen=True)
-class FloatRows:
-    """Makes the rows of one ISA; `headers` and `reads_past_bytes` are those of `Kernel`."""
+class SimdRows:
+    """Makes the rows of one ISA; `headers` and `reads_past_bytes` are those of `Kernel`.
+
+    conv_params   struct of its convolutions
+    conv_sources  files that both of them need
+    """
 
     isa: str
+    epilogue: Epilogue
+    conv_params: str
     headers: tuple[str, ...]
     reads_past_bytes: int
+    conv_sources: tuple[str, ...] = ()
 
     def row(
         self, op: str, name: str, params: str, pack: Callable[[Node, Graph], Packed], rates: Rates, **more: Any
@@ -56,7 +63,7 @@ class FloatRows:
         column_bytes   of a gathered column
         scratch_bytes  of the columns that are gathered together
         """
-        params = f"mbn_conv2d_{self.isa}_params"
+        params, epilogue = self.conv_params, self.epilogue
 
         def in_place(node: Node, graph: Graph) -> Packed:
             return pack(node, graph, in_bytes(node)["in_bytes"])
@@ -66,7 +73,16 @@ class FloatRows:
 
         return (
             *(
-                self.row(op, "conv2d_1x1", params, in_place, rates, accepts=accepts_1x1, reads_slices=always)
+                self.row(
+                    op,
+                    "conv2d_1x1",
+                    params,
+                    in_place,
+                    rates,
+                    accepts=epilogue.accepts_1x1,
+                    more_sources=self.conv_sources,
+                    reads_slices=always,
+                )
                 for op in ("conv2d", "fully_connected")
             ),
             self.row(
@@ -75,8 +91,8 @@ class FloatRows:
                 params,
                 gathered,
                 rates,
-                accepts=accepts_conv,
-                more_sources=(f"{self.isa}/conv2d_1x1.c",),
+                accepts=epilogue.accepts_conv,
+                more_sources=(f"{self.isa}/conv2d_1x1.c", *self.conv_sources),
                 scratch_bytes=scratch_bytes,
             ),
         )
