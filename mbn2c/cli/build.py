@@ -115,9 +115,9 @@ def add_build(commands: Any) -> None:
     parser.add_argument(
         "--calib-labels",
         type=Path,
-        metavar="CSV",
-        help="classes of the --calib images, for --max-drop (default: names of class folders; without either every "
-        "changed answer counts as lost)",
+        metavar="CSV|FILE|DIR",
+        help="classes or boxes of the --calib images, for --max-drop (default: names of class folders; without either "
+        "every changed class counts as lost)",
     )
     add_output_options(parser)
     _add_detection(parser)

@@ -80,7 +80,11 @@ def add_verify(commands: Any) -> None:
         help="a folder of PNG or JPEG files, or of one folder per class",
     )
     parser.add_argument(
-        "--labels", type=Path, metavar="CSV", help="columns file, and index or label (default: names of class folders)"
+        "--labels",
+        type=Path,
+        metavar="CSV|FILE|DIR",
+        help="columns file, and index or label (default: names of class folders); of a detector's images boxes: CSV, "
+        "COCO's JSON, or a folder of VOC's XML or YOLO's text files (docs/detection.md)",
     )
     parser.add_argument("--limit", type=COUNT, metavar="N", help="take N images, evenly spaced")
     parser.add_argument("--layers", action="store_true", help="compare every layer and name the first bad one")

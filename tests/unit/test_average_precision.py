@@ -10,10 +10,12 @@ import pytest
 
 from mbn2c.tasks.detection.average_precision import AP50, COCO, average_precision, drop_with_bound, with_interval
 from mbn2c.tasks.detection.decode import FoundBox
+from mbn2c.tasks.detection.true_box import COUNTED, CROWD, DIFFICULT, TrueBox
 
 ONE = FoundBox(0, 0, 10, 10, 0, 0.9)
 BESIDE = FoundBox(50, 50, 60, 60, 0, 0.8)
-TRUE = [0.0, 0.0, 0.0, 10.0, 10.0]
+TRUE = TrueBox(0, 0.0, 0.0, 10.0, 10.0)
+CROWD_THERE = TrueBox(0, 40.0, 40.0, 100.0, 100.0, CROWD)
 
 # (found, true, AP50)
 CASES = {
@@ -24,7 +26,21 @@ CASES = {
     "found twice": ([[ONE, ONE]], [[TRUE]], 1.0),
     "a better one beside it": ([[FoundBox(*BESIDE.corners, 0, 0.95), ONE]], [[TRUE]], 0.5),
     "another label": ([[FoundBox(*ONE.corners, 1, 0.9)]], [[TRUE]], 0.0),
-    "one of two": ([[ONE]], [[TRUE, [0.0, 80.0, 80.0, 90.0, 90.0]]], 51 / 101),
+    "one of two": ([[ONE]], [[TRUE, TrueBox(0, 80.0, 80.0, 90.0, 90.0)]], 51 / 101),
+    "in a crowd": ([[FoundBox(*BESIDE.corners, 0, 0.95), ONE]], [[TRUE, CROWD_THERE]], 1.0),
+    "twice in a crowd": ([[FoundBox(*BESIDE.corners, 0, 0.95)] * 2 + [ONE]], [[TRUE, CROWD_THERE]], 1.0),
+    "a crowd that is not found": ([[ONE]], [[TRUE, CROWD_THERE]], 1.0),
+    "a crowd alone": ([[BESIDE]], [[CROWD_THERE]], None),
+    "a difficult one": (
+        [[FoundBox(*BESIDE.corners, 0, 0.95), ONE]],
+        [[TRUE, TrueBox(0, *BESIDE.corners, DIFFICULT)]],
+        1.0,
+    ),
+    "in a difficult one": (
+        [[FoundBox(*BESIDE.corners, 0, 0.95), ONE]],
+        [[TRUE, TrueBox(0, *CROWD_THERE.corners, DIFFICULT)]],
+        0.5,
+    ),
 }
 
 
@@ -34,20 +50,23 @@ def test_average_precision(name: str) -> None:
     assert average_precision(found, true) == (None if wanted is None else pytest.approx(wanted))
 
 
-def random_images(seed: int, count: int = 12) -> tuple[list[list[FoundBox]], list[list[list[float]]]]:
-    """True boxes, and found ones near most of them."""
+def random_images(seed: int, count: int = 12) -> tuple[list[list[FoundBox]], list[list[TrueBox]]]:
+    """True boxes, a few of them crowds, and found ones near most of them: more than COCO counts on the first image."""
     generator = np.random.default_rng(seed)
     found, truths = [], []
-    for _ in range(count):
-        corners = generator.uniform(0, 80, (generator.integers(0, 5), 2))
+    for number in range(count):
+        least = 1 if number == 0 else 0
+        corners = generator.uniform(0, 80, (int(generator.integers(least, 5)), 2))
         boxes = np.concatenate([corners, corners + generator.uniform(5, 20, corners.shape)], axis=1)
         labels = generator.integers(0, 2, len(boxes))
-        truths.append([[float(label), *map(float, box)] for label, box in zip(labels, boxes, strict=True)])
-        moved = boxes + generator.normal(0, 2, boxes.shape)
+        rules = generator.choice([COUNTED, COUNTED, COUNTED, CROWD], len(boxes))
+        truths.append([TrueBox(int(a), *map(float, b), str(c)) for a, b, c in zip(labels, boxes, rules, strict=True)])
+        times = 150 if number == 0 else 2
+        moved = np.repeat(boxes, times, axis=0) + generator.normal(0, 2, (len(boxes) * times, 4))
         found.append(
             [
                 FoundBox(*map(float, box), int(label), float(generator.uniform()))
-                for label, box in zip(labels, moved, strict=True)
+                for label, box in zip(np.repeat(labels, times), moved, strict=True)
                 if generator.uniform() < 0.8 and box[2] > box[0] and box[3] > box[1]
             ]
         )
@@ -61,7 +80,7 @@ def test_it_is_coco_s(seed: int, thresholds: tuple[float, ...]) -> None:
     evaluation = pytest.importorskip("pycocotools.cocoeval")
     found, truths = random_images(seed)
     true, seen = coco.COCO(), coco.COCO()
-    for one, images in ((true, truths), (seen, [[[b.label, *b.corners, b.score] for b in boxes] for boxes in found])):
+    for one, images in ((true, truths), (seen, found)):
         flat = [(number, box) for number, boxes in enumerate(images) for box in boxes]
         one.dataset = {
             "images": [{"id": number} for number in range(len(images))],
@@ -70,11 +89,10 @@ def test_it_is_coco_s(seed: int, thresholds: tuple[float, ...]) -> None:
                 {
                     "id": identity,
                     "image_id": number,
-                    "category_id": int(box[0]),
-                    "bbox": [box[1], box[2], box[3] - box[1], box[4] - box[2]],
-                    "area": (box[3] - box[1]) * (box[4] - box[2]),
-                    "iscrowd": 0,
-                    **({"score": box[5]} if len(box) > 5 else {}),
+                    "category_id": box.label,
+                    "bbox": [box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0],
+                    "area": (box.x1 - box.x0) * (box.y1 - box.y0),
+                    **({"score": box.score} if isinstance(box, FoundBox) else {"iscrowd": int(box.rule == CROWD)}),
                 }
                 for identity, (number, box) in enumerate(flat, 1)
             ],

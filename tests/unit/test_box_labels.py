@@ -9,7 +9,9 @@ import pytest
 from PIL import ExifTags, Image, ImageOps
 
 from mbn2c.errors import UsageError
+from mbn2c.tasks.detection.box_files import find_form
 from mbn2c.tasks.detection.labels import Placement, placement, read_truths
+from mbn2c.tasks.detection.true_box import CROWD, DIFFICULT, TrueBox
 
 BOXES = "file,class,x1,y1,x2,y2\na.png,0,10,20,30,40\na.png,car,0,0,200,100\nb.png,7,1,1,2,2\n"
 COCO = {
@@ -20,6 +22,21 @@ COCO = {
         {"image_id": 5, "category_id": 3, "bbox": [0, 0, 200, 100]},
         {"image_id": 6, "category_id": 1, "bbox": [0, 0, 5, 5]},
     ],
+}
+
+VOC = """<annotation><filename>a.png</filename><size><width>200</width><height>100</height></size>
+<object><name>person</name><difficult>0</difficult>
+  <bndbox><xmin>11</xmin><ymin>21</ymin><xmax>30</xmax><ymax>40</ymax></bndbox>
+  <part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></part></object>
+<object><name>car</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>200</xmax><ymax>100</ymax></bndbox></object>
+</annotation>"""
+YOLO = "0 0.1 0.3 0.1 0.2\n\n1 0.5 0.5 1 1\n"
+# The same boxes in every form: where they lie, and what is written there.
+FORMS = {
+    "csv": ("boxes.csv", BOXES),
+    "coco": ("boxes.json", json.dumps(COCO)),
+    "voc": ("voc/a.xml", VOC),
+    "yolo": ("yolo/a.txt", YOLO),
 }
 
 
@@ -53,41 +70,112 @@ WANTED = {
 }
 
 
+def read(
+    path: Path, names: list[str], resize: str = "stretch", class_names: tuple[str, ...] = ()
+) -> list[list[TrueBox]]:
+    return read_truths(find_form(path), path, names, placements(path.parent, resize), 2, class_names)
+
+
+def write(images: Path, name: str, text: str) -> Path:
+    """What the user names for it: the file, or its folder where each image has one."""
+    file = images / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    return file if "/" not in name else file.parent
+
+
 @pytest.mark.parametrize("resize", WANTED)
-@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize("form", FORMS)
 def test_boxes_go_where_the_pixels_go(images: Path, resize: str, form: str) -> None:
-    file = images / f"boxes.{form}"
-    file.write_text(BOXES if form == "csv" else json.dumps(COCO))
-    found = read_truths(file, ["a.png", "b.png"], placements(images, resize), 2, ["person", "car"])
-    assert found == [WANTED[resize], []]  # class 7 is none of the network's
+    path = write(images, *FORMS[form])
+    found = read(path, ["a.png", "b.png"], resize, ("person", "car"))
+    assert find_form(path).name == form
+    wanted = [pytest.approx([*box]) for box in WANTED[resize]]
+    assert [[list(box[:5]) for box in boxes] for boxes in found] == [wanted, []]  # class 7 is none of the network's
 
 
-# (name, text, what is said)
+# (form, from, to, what is said)
 REFUSED = [
-    ("boxes.csv", "file,x1\na.png,3\n", "the header has no 'class'"),
-    ("boxes.csv", BOXES.replace("10,20", "ten,20"), "a corner that is no number"),
-    ("boxes.csv", BOXES.replace("10,20", "nan,20"), "not the upper left one"),
-    ("boxes.csv", BOXES.replace("10,20,30,40", "30,40,10,20"), "not the upper left one"),
-    ("boxes.csv", BOXES.replace(",0,10", ",²,10").replace("car", "9" * 5000).replace(",7,", ",person,"), "knows none"),
-    ("boxes.csv", BOXES.replace("a.png", "c.png").replace("b.png", "d.png"), "names none of the images"),
-    ("boxes.json", "{}", "not COCO's JSON"),
-    ("boxes.json", json.dumps({**COCO, "categories": []}), "not COCO's JSON"),
-    ("boxes.json", json.dumps(COCO).replace('"id": 3', '"id": 1e999'), "not COCO's JSON"),
-    ("boxes.json", json.dumps(COCO).replace("20, 20]", "20, -20]"), "a bbox of 20 x -20"),
+    ("csv", BOXES, "file,x1\na.png,3\n", "the header has no 'class'"),
+    ("csv", "10,20", "ten,20", "a corner that is no number"),
+    ("csv", "10,20", "nan,20", "not the upper left one"),
+    ("csv", "10,20,30,40", "30,40,10,20", "not the upper left one"),
+    ("csv", BOXES, f"file,class,x1,y1,x2,y2\na.png,²,10,20,30,40\na.png,{'9' * 5000},0,0,200,100\n", "knows none"),
+    ("csv", "a.png", "c.png", "names none of the images"),
+    ("coco", json.dumps(COCO), "{}", "not COCO's JSON"),
+    ("coco", json.dumps(COCO), "[1]", "not COCO's JSON"),
+    ("coco", json.dumps(COCO["categories"]), "[]", "not COCO's JSON"),
+    ("coco", '"id": 3', '"id": 1e999', "not COCO's JSON"),
+    ("coco", "20, 20]", "20, -20]", "a bbox of 20 x -20"),
+    ("coco", "20, 20]", "20, NaN]", "not COCO's JSON"),
+    ("voc", "</annotation>", "", "not VOC's XML: no element found"),
+    ("voc", "annotation>", "html>", "its root is 'html'"),
+    ("voc", "<annotation>", "<!DOCTYPE a [<!ENTITY b 'c'>]><annotation>", "a document type"),
+    ("voc", "<name>car</name>", "<name> </name>", "no 'name'"),
+    ("voc", "<ymax>100</ymax>", "", "a corner of bndbox: no 'bndbox/ymax'"),
+    ("voc", "<ymax>100</ymax>", "<ymax>ten</ymax>", "a corner of bndbox: could not"),
+    ("voc", "<ymax>100</ymax>", "<ymax>-1</ymax>", "a bndbox from 1, 1 to 200, -1"),
+    ("voc", "<difficult>0", "<difficult>no", "difficult is 'no'"),
+    ("yolo", "0.2\n", "0.2 0.5\n", "6 numbers of a polygon or key points, not 5"),
+    ("yolo", "0.2\n", "\n", "4 numbers, not 5"),
+    ("yolo", "0 0.1", "person 0.1", "class 'person'"),
+    ("yolo", "0 0.1", "0 0,1", "could not convert"),
+    ("yolo", "0 0.1", "0 20", "in pixels"),
+    ("yolo", "0 0.1", "0 nan", "in pixels"),
+    ("yolo", "0.2\n", "-0.005\n", "a box of 0.1 x -0.005"),
 ]
 
 
-@pytest.mark.parametrize(("name", "text", "said"), REFUSED)
-def test_what_is_no_list_of_boxes_is_refused(images: Path, name: str, text: str, said: str) -> None:
-    (images / name).write_text(text)
+@pytest.mark.parametrize(("form", "before", "after", "said"), REFUSED)
+def test_what_is_no_list_of_boxes_is_refused(images: Path, form: str, before: str, after: str, said: str) -> None:
+    name, text = FORMS[form]
+    assert before in text
     with pytest.raises(UsageError, match=said):
-        read_truths(images / name, ["a.png"], placements(images, "stretch"), 2, [])
+        read(write(images, name, text.replace(before, after)), ["a.png"])
+
+
+def test_the_form_is_found_or_refused(images: Path) -> None:
+    """A folder with files of two forms, one with none, a file of no form, and nothing at all."""
+    both = write(images, *FORMS["voc"])
+    write(images, "voc/a.txt", YOLO)
+    (images / "empty").mkdir()
+    (images / "boxes.yaml").write_text("boxes: []\n")
+    for path, said in (
+        (both, r"\*.xml and \*.txt"),
+        (images / "empty", "no true boxes"),
+        (images / "boxes.yaml", "ends in '.yaml'"),
+        (images / "boxes.cvs", "no such labels file"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            find_form(path)
 
 
 def test_images_of_a_folder_and_images_without_boxes(images: Path) -> None:
     """Of a path the file's name counts, as in COCO's JSON, where an image that is listed may have no box."""
-    (images / "boxes.csv").write_text(BOXES.replace("a.png", "images/a.png"))
-    (images / "boxes.json").write_text(json.dumps({**COCO, "annotations": []}))
-    for file, count in (("boxes.csv", 2), ("boxes.json", 0)):
-        found = read_truths(images / file, ["a.png"], placements(images, "stretch"), 2, ["person", "car"])
+    for name, text, count in (
+        ("boxes.csv", BOXES.replace("a.png", "images/a.png"), 2),
+        ("boxes.json", json.dumps({**COCO, "annotations": []}), 0),
+        ("yolo/a.txt", "", 0),
+    ):
+        found = read(write(images, name, text), ["a.png"], class_names=("person", "car"))
         assert [len(boxes) for boxes in found] == [count]
+
+
+def test_a_folder_of_other_images_is_refused(images: Path) -> None:
+    with pytest.raises(UsageError, match="names none of the images"):
+        read(write(images, "yolo/c.txt", YOLO), ["a.png"])
+
+
+def test_names_of_categories_count_before_their_order(images: Path) -> None:
+    """Of a network that knows fewer classes than the file, in another order."""
+    file = write(images, *FORMS["coco"])
+    assert [box.label for box in read(file, ["a.png"])[0]] == [0, 1]
+    assert [box.label for box in read(file, ["a.png"], class_names=("truck", "car"))[0]] == [1]
+
+
+def test_what_is_ignored_is_marked(images: Path) -> None:
+    crowd = json.dumps(COCO).replace('"category_id": 3,', '"category_id": 3, "iscrowd": 1,')
+    assert [box.rule for box in read(write(images, "boxes.json", crowd), ["a.png"])[0]] == ["counted", CROWD]
+    difficult = VOC.replace("<difficult>0", "<difficult>1")
+    found = read(write(images, "voc/a.xml", difficult), ["a.png"], class_names=("person", "car"))
+    assert [box.rule for box in found[0]] == [DIFFICULT, "counted"]

@@ -13,6 +13,7 @@ from mbn2c.ops.ssd_boxes.arithmetic import Box, boxes_to_bytes
 from mbn2c.tasks.detection import Detection, DetectionRecord
 from mbn2c.tasks.detection.decode import FoundBox
 from mbn2c.tasks.detection.detector import CORNERS, SOFTMAX, Detector, DetectorFacts, HeadLevel
+from mbn2c.tasks.detection.true_box import TrueBox
 from mbn2c.tasks.noise import Noise
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, Labels, Limits
@@ -24,7 +25,7 @@ FACTS = DetectorFacts(
 HEADS = (Output("scores", (1, 2, 1, 2), (0, 3, 1, 2), ""), Output("offsets", (1, 4, 1, 2), (0, 3, 1, 2), ""))
 TASK = Detection(HEADS, "a test", Detector(FACTS, ANCHORS), size=(100, 100))
 LEFT, RIGHT = FoundBox(0, 0, 50, 50, 0, 0.9), FoundBox(50, 0, 100, 50, 0, 0.8)
-TRUTHS = [[[0.0, 0.0, 0.0, 50.0, 50.0], [0.0, 50.0, 0.0, 100.0, 50.0]]]
+TRUTHS = [[TrueBox(0, 0.0, 0.0, 50.0, 50.0), TrueBox(0, 50.0, 0.0, 100.0, 50.0)]]
 
 
 def record(int8: list[FoundBox], float32: list[FoundBox] | None = None) -> DetectionRecord:

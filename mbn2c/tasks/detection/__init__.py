@@ -1,7 +1,7 @@
 """Detection: boxes with a label and a score, made on the device of a detector's heads.
 
 `detector` says what the heads' numbers mean, `device` what stands behind them in the int8 Graph, `decode` the same in
-floating point; `labels` and `average_precision` judge.
+floating point; `box_files` reads what is true, `labels` and `average_precision` judge.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from mbn2c.errors import GateError, UsageError
 from mbn2c.ir.graph import Decoding, Graph
 from mbn2c.ops.ssd_boxes.arithmetic import BOX, CORNER_BITS, ONE_SCORE
 from mbn2c.tasks.detection.average_precision import AP50, COCO, drop_with_bound, with_interval
+from mbn2c.tasks.detection.box_files import ANY_FORM, find_form
 from mbn2c.tasks.detection.decode import FoundBox, decode_heads, from_device, iou
 from mbn2c.tasks.detection.detector import NAME, Detector
 from mbn2c.tasks.detection.device import with_boxes, with_limits
 from mbn2c.tasks.detection.labels import Placement, placement, read_truths
+from mbn2c.tasks.detection.true_box import TrueBox, counted
 from mbn2c.tasks.gates import check_has_float, check_sqnr, most_costly, noisiest
 from mbn2c.tasks.images import Samples, open_samples
 from mbn2c.tasks.inputs import InputSpec
@@ -132,8 +134,9 @@ class Detection(Task):
         if missing:
             what = f"true boxes need image files; '{missing[0]}' is none"
             raise UsageError(what, where=str(file), hint="give a folder of images")
-        truths = read_truths(file, names, self.placements, self.detector.facts.labels, class_names)
-        return Labels(truths, file.suffix.lower().lstrip("."), f"{sum(map(len, truths))} true boxes")
+        form = find_form(file)
+        truths = read_truths(form, file, names, self.placements, self.detector.facts.labels, class_names)
+        return Labels(truths, form.name, _count_words(truths))
 
     def compare(self, answers: Answers) -> DetectionRecord:
         heads = answers.oracle or answers.int8
@@ -275,6 +278,13 @@ typedef struct {{
 int {prefix}_boxes(const {prefix}_t *net, {prefix}_box_t *boxes, int max);"""
 
 
+def _count_words(truths: Sequence[Sequence[TrueBox]]) -> str:
+    """Of all images."""
+    boxes = [box for image in truths for box in image]
+    ignored = len(boxes) - len(counted(boxes))
+    return f"{len(boxes) - ignored} true boxes" + (f", {ignored} crowds or difficult ones ignored" if ignored else "")
+
+
 def _agreement(records: Sequence[DetectionRecord]) -> float | None:
     """Boxes that int8 and float model have in common, of all that one of them has; None if there is none."""
     same = every = 0
@@ -310,7 +320,7 @@ def _lines(judged: Mapping[str, Any], side: str) -> list[str]:
 def _check(judged: Mapping[str, Any], limits: Limits, costs: Costs, option: str) -> None:
     if limits.max_drop is not None:
         if judged["drop_upper_95"] is None:
-            raise GateError("--max-drop needs true boxes", hint=f"{option} FILE: CSV of file,class,x1,y1,x2,y2")
+            raise GateError("--max-drop needs true boxes", hint=f"{option} FILE|DIR: {ANY_FORM}")
         if not 100 * judged["drop_upper_95"] <= limits.max_drop:
             what = f"AP50 drops by {100 * judged['drop']:.2f}, at most {100 * judged['drop_upper_95']:.2f} (95 %)"
             raise GateError(f"{what}; {limits.max_drop:g} is allowed", where=most_costly(costs))

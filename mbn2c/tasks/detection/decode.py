@@ -95,11 +95,15 @@ def _corners(detector: Detector, offsets: np.ndarray) -> np.ndarray:
     return np.asarray(anchors + moved * np.tile(sizes, 2))
 
 
-def iou(one: Sequence[float], other: Sequence[float]) -> float:
-    """Intersection over union of two boxes with an area; corners x0, y0, x1, y1."""
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """The area that two boxes share; corners x0, y0, x1, y1."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
+    return width * height if width > 0 and height > 0 else 0.0
+
+
+def iou(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union of two boxes with an area; corners x0, y0, x1, y1."""
+    shared = overlap(one, other)
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return width * height / (sum(areas) - width * height)
+    return shared / (sum(areas) - shared) if shared else 0.0
