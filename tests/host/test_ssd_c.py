@@ -13,6 +13,7 @@ from ssd import Level, detector, random_detector, random_level
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ops.ssd_boxes import SsdBoxesAttributes
+from mbn2c.ops.ssd_boxes.arithmetic import CODERS, CORNERS
 from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
@@ -20,16 +21,18 @@ from mbn2c.reference.run_graph import run_graph
 
 def ten_thousand_candidates() -> Graph:
     """Every anchor is a candidate, each better than all before it in the image that rises."""
-    level = Level(
-        50, 50, SsdCandidatesAttributes(4, 1, -1, 4, -300, 64), random_level(np.random.default_rng(1), 50, 50, 4, False)
-    )
-    return detector([level], SsdBoxesAttributes((), (0, 1, 2, 3), False, 320, 320, 64, 32, 1 << 15, True))
+    places = random_level(np.random.default_rng(1), 50, 50, 4, CORNERS)
+    level = Level(50, 50, SsdCandidatesAttributes(4, 1, -1, 4, -300, 64), places)
+    return detector([level], SsdBoxesAttributes((), (0, 1, 2, 3), CORNERS, 320, 320, 64, 32, 1 << 15, True))
 
 
 @pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.slow)])
 def test_c_is_the_reference(tmp_path: Path, need_tool: Callable[[str], str], compiler: str) -> None:
     need_tool(compiler)
     graphs = [ten_thousand_candidates(), *map(random_detector, range(9))]
+    heads = [node.attributes for graph in graphs for node in graph.nodes]
+    assert {one.coder for one in heads if isinstance(one, SsdBoxesAttributes)} == set(CODERS)
+    assert {one.is_shared for one in heads if isinstance(one, SsdCandidatesAttributes)} == {False, True}
     plans = [plan_layerwise(graph, kernels_of(graph, ("scalar",))) for graph in graphs]
     inputs = [list(int8_inputs(graph, 5, seed=number)) for number, graph in enumerate(graphs)]
     rising = np.linspace(-128, 127, 50 * 50 * 4).astype(np.int8).reshape(1, 50, 50, 4)

@@ -11,6 +11,7 @@ from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.ssd_boxes import SsdBoxesAttributes, SsdLevel
+from mbn2c.ops.ssd_boxes.arithmetic import CODERS, CORNERS, ONE
 from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes
 
 NHWC = (0, 1, 2, 3)
@@ -74,41 +75,47 @@ def detector(levels: Sequence[Level], boxes: SsdBoxesAttributes) -> Graph:
 def random_detector(seed: int, side: int = 7, most: int = 12) -> Graph:
     """One to three levels, of all kinds of heads."""
     generator = np.random.default_rng(seed)
-    is_centred, per_class = bool(generator.integers(2)), bool(generator.integers(2))
+    coder, per_class = str(generator.choice(CODERS)), bool(generator.integers(2))
     background = int(generator.choice([-1, -1, 0, 1]))
     values = int(generator.choice([4, 6]))
-    classes = 2 if background >= 0 else int(generator.integers(1, 4))
+    is_shared = background >= 0 and bool(generator.integers(2))
+    classes = int(generator.integers(1, 5)) + is_shared if background < 0 or is_shared else 2
     skipped = int(generator.integers(classes)) if background < 0 else 0
     levels = []
     for number in range(int(generator.integers(1, 4))):
         height, width = (max(1, side >> number), max(1, (side + int(generator.integers(3))) >> number))
         anchors = int(generator.integers(1, 4))
-        threshold = int(generator.integers(-255, 120))
-        kept = int(generator.integers(1, most + 1))
-        candidates = SsdCandidatesAttributes(anchors, classes, background, values, threshold, kept, skipped)
-        levels.append(Level(height, width, candidates, random_level(generator, height, width, anchors, is_centred)))
+        threshold = int(generator.integers(1, 3_000) if is_shared else generator.integers(-255, 120))
+        kept, margin = int(generator.integers(1, most + 1)), int(generator.integers(-40, 160))
+        level = random_level(generator, height, width, anchors, coder)
+        level = replace(level, rank_step=ONE) if is_shared else level
+        candidates = SsdCandidatesAttributes(
+            anchors, classes, background, values, threshold, kept, skipped, is_shared, margin
+        )
+        levels.append(Level(height, width, candidates, level))
     order = tuple(int(one) for one in generator.permutation(4))
     extents = [int(one) for one in generator.integers(16, 200, 2)]
     iou = int(generator.choice([0, 1 << 14, 1 << 15, 1 << 16]))
     attributes = SsdBoxesAttributes(
         (),
         order,
-        is_centred,
+        coder,
         extents[0],
         extents[1],
         int(generator.integers(1, 30)),
         8,
         iou,
         per_class,  # type: ignore[arg-type]
+        is_shared or bool(generator.integers(2)),
     )
     return detector(levels, attributes)
 
 
-def random_level(generator: np.random.Generator, height: int, width: int, anchors: int, is_centred: bool) -> SsdLevel:
+def random_level(generator: np.random.Generator, height: int, width: int, anchors: int, coder: str) -> SsdLevel:
     """Anchors of all sizes around a grid, some of them empty or far outside."""
     step = 1 << int(generator.integers(16, 22))
     places = generator.integers(-(1 << 22), 1 << 23, (anchors, 4))
-    if is_centred:
+    if coder != CORNERS:
         places[:, 2:] = np.abs(places[:, 2:])
     steps = generator.integers(1 << 4, 1 << int(generator.integers(10, 21)), (anchors, 4))
     return SsdLevel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,6 @@ from mbn2c.ops.ssd_boxes import arithmetic
 from mbn2c.ops.ssd_boxes.arithmetic import (
     LONGEST,
     ONE,
-    ONE_SCORE,
     Box,
     SsdBoxesAttributes,
     SsdLevel,
@@ -31,7 +31,8 @@ from mbn2c.ops.ssd_boxes.arithmetic import (
     score_of,
     times_power_of_2,
 )
-from mbn2c.ops.ssd_candidates.records import RECORD, as_bytes, best_of, from_bytes
+from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes, powers_of, shares
+from mbn2c.ops.ssd_candidates.records import ONE_SCORE, RECORD, as_bytes, best_of, from_bytes
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
@@ -60,24 +61,40 @@ def test_a_greater_rank_has_no_lesser_score(odds: int, more: int) -> None:
     assert score_of(odds) <= score_of(odds + more)
 
 
-@given(ints(0, 10_000), st.lists(ints(-128, 127), min_size=4, max_size=4), st.booleans())
-def test_corners_are_those_of_real_numbers(seed: int, offsets: list[int], is_centred: bool) -> None:
+@given(ints(0, 10_000), st.lists(ints(-128, 127), min_size=4, max_size=4), st.sampled_from(arithmetic.CODERS))
+def test_corners_are_those_of_real_numbers(seed: int, offsets: list[int], coder: str) -> None:
     generator = np.random.default_rng(seed)
-    level = random_level(generator, 5, 4, 3, is_centred)
+    level = random_level(generator, 5, 4, 3, coder)
     place = int(generator.integers(60))
-    a = SsdBoxesAttributes((level,), (1, 0, 3, 2), is_centred, 96, 160, 1, 1, 0, True)
+    a = SsdBoxesAttributes((level,), (1, 0, 3, 2), coder, 96, 160, 1, 1, 0, True)
     (y, x), number = divmod(place // 3, 4), place % 3
     anchor = np.array(level.anchors[number]) / ONE
     d = np.array([offsets[i] - level.zero_point for i in a.order]) * np.array(level.offset_steps[number]) / ONE
     grid = np.array([x * level.step_x, y * level.step_y]) / ONE
-    if is_centred:
-        centre, half = anchor[:2] + grid + d[:2], anchor[2:] * np.minimum(2.0 ** d[2:], 2**40) / 2
+    if coder != arithmetic.CORNERS:
+        sizes = anchor[2:] * np.minimum(2.0 ** d[2:], 2**40) if coder == arithmetic.CENTRES else anchor[2:] + d[2:]
+        centre, half = anchor[:2] + grid + d[:2], sizes / 2
         wanted = np.concatenate([centre - half, centre + half])
     else:
         wanted = anchor + np.tile(grid, 2) + d
     wanted = np.clip(wanted, 0, [160, 96, 160, 96])
     # Half of a sixteenth of a pixel, and what the exponential is off by.
     assert np.abs(np.array(decode(a, level, place, offsets)) / 16 - wanted).max() <= 0.04 + 1e-4 * 160
+
+
+@given(ints(0, 10_000), ints(2, 1000), st.sampled_from([1e-4, 0.02, 0.1, 1.0]))
+def test_shares_are_a_softmax(seed: int, classes: int, scale: float) -> None:
+    generator = np.random.default_rng(seed)
+    codes = generator.integers(-128, 128, (9, classes)).astype(np.int16)
+    codes[0], codes[1], codes[1, -1] = 127, -128, 127
+    a = SsdCandidatesAttributes(1, classes, 0, 4, 1, 9, is_shared=True, margin=-256)
+    powers = np.exp(scale * (codes - codes.max(axis=1, keepdims=True)))
+    wanted = (powers / powers.sum(axis=1, keepdims=True))[:, 1:] * ONE_SCORE
+    found = shares(a, codes, powers_of(scale))
+    assert found.min() >= 0 and found.max() < ONE_SCORE
+    assert np.abs(found - wanted).max() <= 1 + (classes + 2) / 4
+    near = shares(replace(a, margin=3), codes, powers_of(scale))
+    assert np.array_equal(near, np.where(codes[:, 1:] - codes[:, :1] >= 3, found, 0))
 
 
 @pytest.mark.parametrize("per_class", [False, True])
@@ -133,7 +150,7 @@ def test_equal_candidates_of_several_levels_come_in_the_order_of_the_levels() ->
     levels = [SsdLevel(1, 1, 0, 0, 0, 4, ((0, 0, right << 16, 1 << 16),), steps) for right in (3, 5)]
     one = np.zeros(1, RECORD)
     for order in (levels, levels[::-1]):
-        a = SsdBoxesAttributes(tuple(order), (0, 1, 2, 3), False, 96, 96, 2, 1, 0, True)
+        a = SsdBoxesAttributes(tuple(order), (0, 1, 2, 3), arithmetic.CORNERS, 96, 96, 2, 1, 0, True)
         [box] = find_boxes(a, [as_bytes(one, 3), as_bytes(one, 3)])
         assert box.corners[2] == order[0].anchors[0][2] >> 12
 

@@ -13,6 +13,7 @@ from mbn2c.ops.base.operator import quant_of, window_of
 from mbn2c.ops.base.requantize import Requantize, WideRequantize
 
 INT32, INT8_ARRAY, INT32_ARRAY = "int32_t", "const int8_t *", "const int32_t *"
+UINT32_ARRAY = "const uint32_t *"
 FLOAT_ARRAY = "const float *"
 
 

@@ -19,6 +19,8 @@ from mbn2c.ops.base.operator import QUANTIZED, Operator, Shape
 from mbn2c.ops.base.packing import INT32, INT32_ARRAY, integers
 from mbn2c.ops.ssd_boxes.arithmetic import (
     BOX,
+    CODERS,
+    CORNERS,
     LONGEST,
     ONE,
     POWERS,
@@ -27,14 +29,15 @@ from mbn2c.ops.ssd_boxes.arithmetic import (
     boxes_to_bytes,
     find_boxes,
 )
-from mbn2c.ops.ssd_candidates.records import RECORD
+from mbn2c.ops.ssd_candidates.records import ONE_SCORE, RECORD
 
 MOST_LEVELS = 8
 PARAMS = Params(
     "mbn_ssd_boxes_params",
     (
         *integers("levels"),
-        (INT32, "is_centred", "offsets are of centres and logarithms of sizes, not of corners"),
+        (INT32, "coder", "what offsets move: 0 corners, 1 centre and logarithms of sizes, 2 centre and sizes"),
+        (INT32, "is_linear", "a rank times its step is the score, not the logarithm of its odds"),
         (INT32, "per_class", "only boxes of the same label drop each other"),
         *integers("width", "height", "most", "boxes"),
         (INT32, "iou_threshold", "of 65,536"),
@@ -63,11 +66,16 @@ class SsdBoxes(Operator):
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
         a: SsdBoxesAttributes = node.attributes
-        if not 1 <= len(a.levels) <= MOST_LEVELS or sorted(a.order) != [0, 1, 2, 3]:
-            return f"{len(a.levels)} levels, offsets in the order {a.order}"
+        if not 1 <= len(a.levels) <= MOST_LEVELS or sorted(a.order) != [0, 1, 2, 3] or a.coder not in CODERS:
+            return f"{len(a.levels)} levels, {a.coder} by offsets in the order {a.order}"
         if min(a.most, a.boxes, a.height, a.width) < 1 or max(a.height, a.width) >= 2**11:
             return f"{a.boxes} boxes of {a.most} candidates on {a.height}x{a.width} pixels"
-        return next((wrong for level in a.levels if (wrong := _wrong_with(a, level))), "")
+        makers = {name: one.attributes for one in graph.nodes for name in one.outputs}
+        for level, name in zip(a.levels, node.inputs, strict=True):
+            is_shared = getattr(makers.get(name), "is_shared", False)
+            if wrong := _wrong_with(a, level, ONE_SCORE - 1 if is_shared else 255):
+                return wrong
+        return ""
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         return (ScalarKernel(self.name, PARAMS, _pack, headers=("scalar/mbn_ssd.h",)),)
@@ -78,11 +86,12 @@ class SsdBoxes(Operator):
         return np.stack(found)[:, None, None]
 
 
-def _wrong_with(a: SsdBoxesAttributes, level: SsdLevel) -> str:
-    """What could leave int32; "" if nothing can."""
+def _wrong_with(a: SsdBoxesAttributes, level: SsdLevel, most_rank: int) -> str:
+    """What could leave int32; "" if nothing can. most_rank: no rank is greater, with or without its sign."""
     if min(level.height, level.width) < 1 or not level.anchors or len(level.anchors) != len(level.offset_steps):
         return f"a level of {level.height}x{level.width} with {len(level.anchors)} anchors"
-    if not -128 <= level.zero_point <= 127 or not 0 < level.rank_step < 2**22:
+    most_grade = 2**31 - 1 if a.is_linear else 2**30
+    if not -128 <= level.zero_point <= 127 or not 0 < level.rank_step * most_rank <= most_grade:
         return f"zero point {level.zero_point}, rank step {level.rank_step}"
     reach = max(abs(level.step_x) * level.width, abs(level.step_y) * level.height)
     for anchor, steps in zip(level.anchors, level.offset_steps, strict=True):
@@ -90,7 +99,7 @@ def _wrong_with(a: SsdBoxesAttributes, level: SsdLevel) -> str:
             return f"anchor {anchor}, steps {steps}"
         if max(map(abs, anchor)) + 255 * max(map(abs, steps)) + reach >= LONGEST:
             return f"anchor {anchor} with steps {steps}"
-        if a.is_centred and min(anchor[2:]) < 0:
+        if a.coder != CORNERS and min(anchor[2:]) < 0:
             return f"an anchor {anchor[2] / ONE} wide and {anchor[3] / ONE} high"
     return ""
 
@@ -120,7 +129,8 @@ def _pack(node: Node, graph: Graph) -> Packed:
     names: dict[str, int | str] = {name: name for name in arrays}
     numbers = {
         "levels": len(a.levels),
-        "is_centred": int(a.is_centred),
+        "coder": CODERS.index(a.coder),
+        "is_linear": int(a.is_linear),
         "per_class": int(a.per_class),
         "width": a.width,
         "height": a.height,

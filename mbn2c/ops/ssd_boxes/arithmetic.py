@@ -6,18 +6,19 @@ grows without bound in real numbers, the exponent of an offset, stops at LONGEST
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mbn2c.ops.ssd_candidates.records import from_bytes
+from mbn2c.ops.ssd_candidates.records import ONE_SCORE, from_bytes
 
 ONE = 1 << 16
 LONGEST = 1 << 29
+# What the offsets of a box move: its corners, its centre and the logarithms of its sizes, or its centre and its sizes.
+CORNERS, CENTRES, SIZES = CODERS = ("corners", "centres", "sizes")
 CORNER_BITS = 4
-# Of a score: ONE_SCORE is 1, but the greatest that fits in int16 is one less.
-ONE_SCORE = 1 << 15
 BOX = np.dtype([("corners", "<i2", (4,)), ("label", "<i2"), ("score", "<i2")])
 # 2 ** (i / 64), with 15 bits behind the point: between two entries the exponential is taken as a straight line.
 POWERS = tuple(round(2 ** (i / 64) * (1 << 15)) for i in range(65))
@@ -39,10 +40,11 @@ class SsdLevel:
     height, width  of the level, in pixels
     step_x       from an anchor to that of the next pixel; step_y likewise
     zero_point   of the offsets
-    rank_step    a rank times this is the logarithm, to base 2, of the odds of its score
+    rank_step    a rank times this is the logarithm, to base 2, of the odds of its score; or, with `is_linear`, the
+                 score, of ONE_SCORE
     anchors      by anchor of pixel 0: x0, y0, x1, y1; or centre x and y, width and height
-    offset_steps by anchor: what an offset of 1 adds to each corner; or to the centre, and to the logarithms to base 2
-                 of width and height
+    offset_steps by anchor: what an offset of 1 adds to each corner; or to the centre, and to width and height or their
+                 logarithms to base 2
     """
 
     height: int
@@ -61,23 +63,25 @@ class SsdBoxesAttributes:
 
     levels         of each input
     order          which offset belongs to x0, y0, x1 and y1, or to centre x and y, width and height
-    is_centred     offsets are of centres and logarithms of sizes, not of corners
+    coder          CORNERS, CENTRES or SIZES
     height, width  of the network's input, in pixels
     most           candidates that are looked at
     boxes          that are kept
     iou_threshold  of 65,536: what overlaps a better box more is dropped
     per_class      only boxes of the same label drop each other
+    is_linear      ranks grow as the scores, not as the logarithms of their odds
     """
 
     levels: tuple[SsdLevel, ...]
     order: tuple[int, int, int, int]
-    is_centred: bool
+    coder: str
     height: int
     width: int
     most: int
     boxes: int
     iou_threshold: int
     per_class: bool
+    is_linear: bool = False
 
 
 def find_boxes(a: SsdBoxesAttributes, lists: Sequence[np.ndarray]) -> list[Box]:
@@ -89,7 +93,9 @@ def find_boxes(a: SsdBoxesAttributes, lists: Sequence[np.ndarray]) -> list[Box]:
         corners = decode(a, level, int(candidate["place"]), [int(one) for one in candidate["offsets"]])
         if corners[0] >= corners[2] or corners[1] >= corners[3]:
             continue
-        box = Box(corners, int(candidate["label"]), score_of(int(candidate["rank"]) * level.rank_step))
+        grade = int(candidate["rank"]) * level.rank_step
+        score = min(max(grade >> 16, 1), ONE_SCORE - 1) if a.is_linear else score_of(grade)
+        box = Box(corners, int(candidate["label"]), score)
         if not any(
             (box.label == other.label or not a.per_class) and overlap(box, other, a.iou_threshold) for other in kept
         ):
@@ -115,10 +121,10 @@ def decode(a: SsdBoxesAttributes, level: SsdLevel, place: int, offsets: Sequence
     anchor, steps = level.anchors[number], level.offset_steps[number]
     moved = [(offsets[a.order[i]] - level.zero_point) * steps[i] for i in range(4)]
     shift = (x * level.step_x, y * level.step_y)
-    if a.is_centred:
-        corners = []
+    if a.coder in (CENTRES, SIZES):
         centres = [anchor[i] + shift[i] + moved[i] for i in range(2)]
-        halves = [times_power_of_2(anchor[i], moved[i]) >> 1 for i in (2, 3)]
+        by = times_power_of_2 if a.coder == CENTRES else operator.add
+        halves = [by(anchor[i], moved[i]) >> 1 for i in (2, 3)]
         corners = [centres[0] - halves[0], centres[1] - halves[1], centres[0] + halves[0], centres[1] + halves[1]]
     else:
         corners = [anchor[i] + shift[i % 2] + moved[i] for i in range(4)]

@@ -5,7 +5,8 @@ output   [1, 1, 1, most * 10]: records of `records`, the best first; a place is 
 source   none in ONNX: what comes behind the exported model; `tasks.detection` puts it behind the heads
 
 The rank of a candidate is an integer that grows with its score. With a sigmoid each class has one: its code minus the
-zero point. With a softmax over a background and one class it is the difference of their codes.
+zero point. With a softmax over a background and one class it is the difference of their codes. With a softmax over more
+classes `shares` makes it the score itself.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
-from mbn2c.ops.base.operator import QUANTIZED, Operator, Shape, quant_of
-from mbn2c.ops.base.packing import INT32, integers
-from mbn2c.ops.ssd_candidates.records import EMPTY_RANK, RECORD, as_bytes, best_of
+from mbn2c.ops.base.operator import QUANTIZED, Operator, Shape, quant_of, scale_of
+from mbn2c.ops.base.packing import INT32, UINT32_ARRAY, integers
+from mbn2c.ops.ssd_candidates.records import EMPTY_RANK, ONE_SCORE, RECORD, as_bytes, best_of
 
+# What a class that is equal to the best one adds to the sum of a softmax.
+POWER_ONE = 1 << 16
 _COUNTERS = np.dtype([("places", "<i4"), ("count", "<i4")])
 PARAMS = Params(
     "mbn_ssd_candidates_params",
@@ -32,6 +35,8 @@ PARAMS = Params(
         (INT32, "values", "of an anchor among the offsets; the first four count"),
         (INT32, "threshold", "the least rank of a candidate"),
         (INT32, "most", "candidates that are kept"),
+        (INT32, "margin", "the least difference of its code and the background's, where `powers` are given"),
+        (UINT32_ARRAY, "powers", "what a code that is so much less than the greatest adds to a softmax; 0: no softmax"),
     ),
 )
 
@@ -42,11 +47,13 @@ class SsdCandidatesAttributes:
 
     anchors     of a pixel
     classes     scores of an anchor
-    background  the class that is none, of a softmax over two; -1: a sigmoid makes each class's score
+    background  the class that is none, of a softmax; -1: a sigmoid makes each class's score
     values      of an anchor among the offsets, the four of its box first
     threshold   the least rank of a candidate
     most        candidates that are kept
     skipped     of sigmoids, so many classes at the front are none
+    is_shared   a softmax over all classes makes the scores, and ranks are these, of ONE_SCORE
+    margin      with it, a class whose code is not this much above the background's is no candidate
     """
 
     anchors: int
@@ -56,6 +63,8 @@ class SsdCandidatesAttributes:
     threshold: int
     most: int
     skipped: int = 0
+    is_shared: bool = False
+    margin: int = 0
 
 
 class SsdCandidates(Operator):
@@ -76,12 +85,13 @@ class SsdCandidates(Operator):
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
         a: SsdCandidatesAttributes = node.attributes
-        is_softmax = a.background in (0, 1) and a.classes == 2
+        is_softmax = -1 < a.background < a.classes and (a.is_shared or a.classes == 2)
         if min(a.anchors, a.classes, a.most) < 1 or a.classes > 2**15 or a.values < 4:
             return f"{a.anchors} anchors of {a.classes} classes and {a.values} values"
         if not 0 <= a.skipped < a.classes or (is_softmax and a.skipped):
             return f"{a.skipped} of {a.classes} classes do not count"
-        if not (is_softmax or a.background == -1) or a.threshold <= EMPTY_RANK:
+        least = 1 if a.is_shared else EMPTY_RANK + 1
+        if (not is_softmax and (a.background != -1 or a.is_shared)) or a.threshold < least:
             return f"background {a.background} of {a.classes} classes, threshold {a.threshold}"
         return ""
 
@@ -116,7 +126,9 @@ class SsdCandidates(Operator):
         """RECORD [N], all that reach the threshold; first: the place of the first anchor of these pixels."""
         a: SsdCandidatesAttributes = node.attributes
         codes = scores.reshape(-1, a.classes).astype(np.int16)
-        if a.background < 0:
+        if a.is_shared:
+            ranks = shares(a, codes, powers_of(float(scale_of(quant_of(graph, node.inputs[0])))))
+        elif a.background < 0:
             ranks = codes[:, a.skipped :] - quant_of(graph, node.inputs[0]).zero_point
         else:
             ranks = codes[:, 1 - a.background, None] - codes[:, a.background, None]
@@ -125,6 +137,23 @@ class SsdCandidates(Operator):
         found["rank"], found["place"], found["label"] = ranks[places, labels], first + places, labels
         found["offsets"] = offsets.reshape(-1, a.values)[places, :4]
         return found
+
+
+def powers_of(scale: float) -> np.ndarray:
+    """uint32 [256]: what a code of this scale that is so much less than the greatest adds to the sum of a softmax."""
+    return np.rint(np.exp(-scale * np.arange(256)) * POWER_ONE).astype(np.uint32)
+
+
+def shares(a: SsdCandidatesAttributes, codes: np.ndarray, powers: np.ndarray) -> np.ndarray:
+    """Softmax of codes [N, classes] in integers: int [N, classes without the background], of ONE_SCORE, rounded down.
+
+    Each power is off by half of 1 / POWER_ONE, so a share by at most (classes + 2) / 2 of that, and by 1 / ONE_SCORE of
+    the division. What does not lie `margin` above the background is 0; so is what is less than 1 / ONE_SCORE.
+    """
+    parts = powers[codes.max(axis=1, keepdims=True) - codes].astype(np.uint64)
+    found = np.minimum(parts * np.uint64(ONE_SCORE) // parts.sum(axis=1, keepdims=True), ONE_SCORE - 1).astype(np.int32)
+    found[codes - codes[:, a.background, None] < a.margin] = 0
+    return np.delete(found, a.background, axis=1)
 
 
 def _parts(node: Node, scratch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -140,6 +169,7 @@ def _scratch_bytes(node: Node, graph: Graph) -> int:
 
 def _pack(node: Node, graph: Graph) -> Packed:
     a: SsdCandidatesAttributes = node.attributes
+    arrays = {"powers": powers_of(float(scale_of(quant_of(graph, node.inputs[0]))))} if a.is_shared else {}
     return Packed(
         {
             "anchors": a.anchors,
@@ -150,5 +180,8 @@ def _pack(node: Node, graph: Graph) -> Packed:
             "values": a.values,
             "threshold": a.threshold,
             "most": a.most,
-        }
+            "margin": a.margin,
+            "powers": "powers" if a.is_shared else 0,
+        },
+        arrays,
     )

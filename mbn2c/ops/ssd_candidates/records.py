@@ -12,6 +12,8 @@ import numpy as np
 RECORD = np.dtype([("rank", "<i2"), ("place", "<u2"), ("label", "<u2"), ("offsets", "i1", (4,))])
 # The rank of a record that holds no candidate; those that do have greater ones.
 EMPTY_RANK = -(2**15)
+# Of a score: ONE_SCORE is 1, but the greatest that fits in int16 is one less.
+ONE_SCORE = 1 << 15
 
 
 def best_of(candidates: np.ndarray, most: int) -> np.ndarray:

@@ -15,7 +15,8 @@ import numpy as np
 
 from mbn2c.errors import GateError, UsageError
 from mbn2c.ir.graph import Decoding, Graph
-from mbn2c.ops.ssd_boxes.arithmetic import BOX, CORNER_BITS, ONE_SCORE
+from mbn2c.ops.ssd_boxes.arithmetic import BOX, CORNER_BITS
+from mbn2c.ops.ssd_candidates.records import ONE_SCORE
 from mbn2c.tasks.detection.average_precision import AP50, COCO, drop_with_bound, with_interval
 from mbn2c.tasks.detection.box_files import ANY_FORM, find_form
 from mbn2c.tasks.detection.decode import FoundBox, decode_heads, from_device, iou

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.files.typed_json import Count, Real
-from mbn2c.ops.ssd_boxes.arithmetic import CORNER_BITS, ONE_SCORE, boxes_from_bytes
-from mbn2c.tasks.detection.detector import CENTRES, SIGMOID, Detector
+from mbn2c.ops.ssd_boxes.arithmetic import CORNER_BITS, boxes_from_bytes
+from mbn2c.ops.ssd_candidates.records import ONE_SCORE
+from mbn2c.tasks.detection.detector import CENTRES, DISTANCES, PLAIN, SIGMOID, SIZES, Detector
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, w
     facts, limits = detector.facts, detector.facts.limits
     scores = np.concatenate([one.reshape(-1, facts.classes) for one in heads[::2]])
     offsets = np.concatenate([one.reshape(-1, facts.values) for one in heads[1::2]])[:, list(facts.order)]
-    corners = _corners(detector, offsets) * [width, height, width, height]
+    corners = corners_of(detector, offsets) * [width, height, width, height]
     corners = np.clip(corners, 0, [width, height, width, height])
     shares = _shares(detector, scores)
     places, labels = np.nonzero(shares >= limits.score_threshold)
@@ -70,7 +71,9 @@ def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, w
 
 
 def probabilities(score: str, values: np.ndarray) -> np.ndarray:
-    """Of scores [N, classes]; score: SOFTMAX over the classes, or SIGMOID of each."""
+    """Of scores [N, classes]; score: SOFTMAX over the classes, SIGMOID of each, or PLAIN."""
+    if score == PLAIN:
+        return values
     if score == SIGMOID:
         return np.asarray(1 / (1 + np.exp(-values)))
     powers = np.exp(values - values.max(axis=1, keepdims=True))
@@ -84,13 +87,17 @@ def _shares(detector: Detector, scores: np.ndarray) -> np.ndarray:
     return shares if facts.background < 0 else np.delete(shares, facts.background, axis=1)
 
 
-def _corners(detector: Detector, offsets: np.ndarray) -> np.ndarray:
-    """In parts of the image."""
+def corners_of(detector: Detector, offsets: np.ndarray) -> np.ndarray:
+    """x0, y0, x1, y1 of each anchor, in parts of the image, of its four offsets in the order of the coder."""
     anchors, sizes = detector.anchors, detector.anchors[:, 2:] - detector.anchors[:, :2]
     moved = offsets / np.array(detector.facts.scales)
-    if detector.facts.coder == CENTRES:
-        centres = (anchors[:, :2] + anchors[:, 2:]) / 2 + moved[:, :2] * sizes
-        halves = sizes * np.exp(np.minimum(moved[:, 2:], 50)) / 2
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    if detector.facts.coder == DISTANCES:
+        return np.concatenate([centres - moved[:, :2] * sizes, centres + moved[:, 2:] * sizes], axis=1)
+    if detector.facts.coder in (CENTRES, SIZES):
+        centres = centres + moved[:, :2] * sizes
+        by = np.exp(np.minimum(moved[:, 2:], 50)) if detector.facts.coder == CENTRES else moved[:, 2:]
+        halves = sizes * by / 2
         return np.concatenate([centres - halves, centres + halves], axis=1)
     return np.asarray(anchors + moved * np.tile(sizes, 2))
 

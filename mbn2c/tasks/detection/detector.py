@@ -9,12 +9,14 @@ import numpy as np
 
 from mbn2c.files.typed_json import read_json, to_plain
 from mbn2c.ir.graph import Decoding
+from mbn2c.ops.ssd_boxes.arithmetic import CODERS
 
 NAME = "detection"
 # Parts of the image that an anchor's centre may lie outside of it: grids may go on beyond an edge by half a step.
 _OUTSIDE = 0.5
-SOFTMAX, SIGMOID = "softmax", "sigmoid"
-CORNERS, CENTRES = "corners", "centres"
+SOFTMAX, SIGMOID, PLAIN = "softmax", "sigmoid", "plain"
+CORNERS, CENTRES, SIZES = CODERS
+DISTANCES = "distances"
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,10 @@ class DetectorFacts:
     classes     scores of an anchor, the background among them
     background  the class that is none, of sigmoids the first; -1: there is none
     values      offsets of an anchor, the four of its box first
-    score       SOFTMAX over the classes, or SIGMOID of each
-    coder       CORNERS: by which parts of the anchor's width and height its corners move; CENTRES: its centre, and
-                logarithms of its size
+    score       SOFTMAX over the classes, SIGMOID of each, or PLAIN: the map's numbers are the scores
+    coder       CORNERS: by which parts of the anchor's width and height its corners move; DISTANCES: how far they lie
+                from its centre; CENTRES: by which parts its centre moves, and logarithms of its size; SIZES: the
+                centre, and the size itself in such parts
     order       which offset is of x0, y0, x1 and y1, or of centre x and y, width and height
     scales      that the offsets are divided by, in that order
     cut         the nodes of the file that this says in other words

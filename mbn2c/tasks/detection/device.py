@@ -14,13 +14,13 @@ from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.ops.ssd_boxes import MOST_LEVELS
 from mbn2c.ops.ssd_boxes.arithmetic import BOX, ONE, SsdBoxesAttributes, SsdLevel
 from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes
-from mbn2c.ops.ssd_candidates.records import RECORD
-from mbn2c.tasks.detection.detector import CENTRES, SOFTMAX, Detector, HeadLevel
+from mbn2c.ops.ssd_candidates.records import ONE_SCORE, RECORD
+from mbn2c.tasks.detection.detector import CENTRES, CORNERS, DISTANCES, PLAIN, SIZES, SOFTMAX, Detector, HeadLevel
 
 BOXES = "boxes"
 # Pixels of the input that an anchor may lie beside its grid.
 _OFF_GRID = 1 / 64
-_LOWEST_RANK = -256
+_LOWEST_RANK, _HIGHEST_RANK = -256, 256
 
 
 def with_boxes(graph: Graph, detector: Detector) -> Graph:
@@ -35,16 +35,18 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
     for number, level in enumerate(facts.levels):
         scores, offsets = (graph.outputs[2 * number + side].tensor for side in (0, 1))
         most = min(limits.max_candidates, level.places * facts.labels)
-        threshold = _least_rank(limits.score_threshold, float(scale_of(quant_of(graph, scores))))
-        is_softmax = facts.score == SOFTMAX
+        scale = float(scale_of(quant_of(graph, scores)))
+        is_softmax, is_shared = facts.score == SOFTMAX, _is_shared(detector)
         kept = SsdCandidatesAttributes(
             level.anchors,
             facts.classes,
             facts.background if is_softmax else -1,
             facts.values,
-            threshold,
+            _least_rank(detector, scale),
             most,
             0 if is_softmax else facts.background + 1,
+            is_shared,
+            _least_log_odds(limits.score_threshold, scale) - 1 if is_shared else 0,
         )
         lists.append(f"candidates_{number}")
         tensors.append(_records(lists[-1], most * RECORD.itemsize))
@@ -56,13 +58,14 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
     attributes = SsdBoxesAttributes(
         tuple(levels),
         facts.order,
-        facts.coder == CENTRES,
+        CORNERS if facts.coder == DISTANCES else facts.coder,
         height,
         width,
         limits.max_candidates,
         limits.max_boxes,
         round(limits.iou_threshold * ONE),
         True,
+        facts.score == PLAIN or _is_shared(detector),
     )
     nodes.append(Node(BOXES, "ssd_boxes", tuple(lists), (BOXES,), attributes))
     port = Port(BOXES, BOXES, tensors[-1].shape, (0, 1, 2, 3))
@@ -89,18 +92,33 @@ def _records(name: str, size_bytes: int) -> Tensor:
 
 def _check(detector: Detector, where: str) -> None:
     facts = detector.facts
-    if facts.score == SOFTMAX and (facts.background < 0 or facts.classes != 2):
-        what = f"a softmax over {facts.classes} classes; the device compares codes of a background and one class"
+    if facts.score == SOFTMAX and facts.background < 0:
+        what = f"a softmax over {facts.classes} classes without a background"
         raise ModelError(what, where=where, hint=_HINT)
     if len(facts.levels) > MOST_LEVELS:
         raise ModelError(f"{len(facts.levels)} levels, at most {MOST_LEVELS} are supported", where=where, hint=_HINT)
 
 
-def _least_rank(score: float, scale: float) -> int:
-    """The least rank whose score is at least this."""
+def _is_shared(detector: Detector) -> bool:
+    """Whether a softmax must be summed: of a background and one class the difference says all."""
+    return detector.facts.score == SOFTMAX and detector.facts.classes > 2
+
+
+def _least_rank(detector: Detector, scale: float) -> int:
+    """The least rank whose score is at least the threshold; scale: of the scores' codes."""
+    score = detector.facts.limits.score_threshold
+    if _is_shared(detector):
+        return max(1, math.ceil(score * ONE_SCORE))
+    if detector.facts.score == PLAIN:
+        return min(_HIGHEST_RANK, math.ceil(score / scale - 1e-9))
+    return _least_log_odds(score, scale)
+
+
+def _least_log_odds(score: float, scale: float) -> int:
+    """The least difference of codes that makes a sigmoid of at least this."""
     if not 0 < score < 1:
-        return _LOWEST_RANK if score <= 0 else -_LOWEST_RANK
-    return max(_LOWEST_RANK, min(-_LOWEST_RANK, math.ceil(math.log(score / (1 - score)) / scale - 1e-9)))
+        return _LOWEST_RANK if score <= 0 else _HIGHEST_RANK
+    return max(_LOWEST_RANK, min(_HIGHEST_RANK, math.ceil(math.log(score / (1 - score)) / scale - 1e-9)))
 
 
 def _level(
@@ -123,19 +141,34 @@ def _level(
     sizes = np.concatenate([first[:, 2:] - first[:, :2]] * 2, axis=1)
     places = first
     moves = sizes * float(scale_of(quant)) / np.array(facts.scales)
+    centres = (first[:, :2] + first[:, 2:]) / 2
     if facts.coder == CENTRES:
-        places = np.concatenate([(first[:, :2] + first[:, 2:]) / 2, sizes[:, :2]], axis=1)
+        places = np.concatenate([centres, sizes[:, :2]], axis=1)
         moves[:, 2:] = float(scale_of(quant)) / np.array(facts.scales[2:]) * math.log2(math.e)
+    elif facts.coder == SIZES:
+        places = np.concatenate([centres, 0 * centres], axis=1)
+    elif facts.coder == DISTANCES:
+        places = np.concatenate([centres, centres], axis=1)
+        moves[:, :2] *= -1
     return SsdLevel(
         level.height,
         level.width,
         round(steps[0] * ONE),
         round(steps[1] * ONE),
         quant.zero_point,
-        max(1, round(float(scale_of(quant_of(graph, scores))) * math.log2(math.e) * ONE)),
+        _rank_step(detector, float(scale_of(quant_of(graph, scores)))),
         _integers(places),
         _integers(moves),
     )
+
+
+def _rank_step(detector: Detector, scale: float) -> int:
+    """What a rank is times, 16 bits behind the point: a logarithm of odds, to base 2, or a score of ONE_SCORE."""
+    if _is_shared(detector):
+        return ONE
+    if detector.facts.score == PLAIN:
+        return max(1, min(round(scale * ONE * ONE_SCORE), ((1 << 31) - 1) // 255))
+    return max(1, round(scale * ONE * math.log2(math.e)))
 
 
 def _integers(values: np.ndarray) -> tuple[tuple[int, ...], ...]:

@@ -11,6 +11,9 @@
 #define MBN_MOST_LEVELS 8
 #define MBN_LEVEL_FACTS 7
 #define MBN_LONGEST ((int32_t)1 << 29)
+/* What offsets move, if not a centre and the sizes themselves. */
+#define MBN_CORNERS 0
+#define MBN_CENTRES 1
 
 /* A found object, as it lies in the output. */
 typedef struct {
@@ -36,6 +39,11 @@ static int32_t mbn_times_power_of_2(const int32_t *powers, int32_t length, int32
     return product < MBN_LONGEST ? (int32_t)product : MBN_LONGEST;
 }
 
+static int16_t mbn_clamped(int32_t score)
+{
+    return (int16_t)(score < 1 ? 1 : score > 32767 ? 32767 : score);
+}
+
 /* 1 / (1 + 2 ** -(odds / 65536)) of 32768 */
 static int16_t mbn_score(const int32_t *powers, int32_t odds)
 {
@@ -43,7 +51,7 @@ static int16_t mbn_score(const int32_t *powers, int32_t odds)
     const uint32_t below = 32768u + (uint32_t)(mbn_mantissa(powers, exponent) >> (right < 31 ? right : 31));
     int32_t score = (int32_t)(((1u << 30) + (below >> 1)) / below);
     score = odds < 0 ? 32768 - score : score;
-    return (int16_t)(score < 1 ? 1 : score > 32767 ? 32767 : score);
+    return mbn_clamped(score);
 }
 
 static void mbn_decode(const mbn_ssd_boxes_params *p, const int32_t *facts, const int32_t *anchors,
@@ -57,10 +65,12 @@ static void mbn_decode(const mbn_ssd_boxes_params *p, const int32_t *facts, cons
     for (int i = 0; i < 4; i++) {
         at[i] = (candidate->offsets[p->order[i]] - zero_point) * anchor[4 + i];
     }
-    if (p->is_centred) {
+    if (p->coder != MBN_CORNERS) {
         for (int i = 0; i < 2; i++) {
             const int32_t centre = anchor[i] + shift[i] + at[i];
-            const int32_t half = mbn_times_power_of_2(p->powers, anchor[2 + i], at[2 + i]) >> 1;
+            const int32_t size = p->coder == MBN_CENTRES ? mbn_times_power_of_2(p->powers, anchor[2 + i], at[2 + i])
+                                                         : anchor[2 + i] + at[2 + i];
+            const int32_t half = size >> 1;
             at[i] = centre - half;
             at[2 + i] = centre + half;
         }
@@ -137,7 +147,7 @@ void mbn_ssd_boxes_s8_scalar(const mbn_ssd_boxes_params *p, const int8_t *const 
         mbn_box box;
         mbn_decode(p, best_facts, best_anchors, best, box.corners);
         box.label = (int16_t)best->label;
-        box.score = mbn_score(p->powers, best_odds);
+        box.score = p->is_linear ? mbn_clamped(best_odds >> 16) : mbn_score(p->powers, best_odds);
         const int is_empty = box.corners[0] >= box.corners[2] || box.corners[1] >= box.corners[3];
         if (!is_empty && !mbn_is_dropped(p, kept, found, &box)) {
             kept[found++] = box;

@@ -68,6 +68,37 @@ static int32_t mbn_offer(mbn_ssd_found *found, const mbn_ssd_candidates_params *
     return found->count == p->most ? found->heap[0].rank + 1 : p->threshold;
 }
 
+/* Offers the classes of an anchor by their shares of a softmax. An anchor costs a comparison for each class, and where one
+ * of them is far enough above the background, a table's entry, too; a candidate costs a division. */
+static int32_t mbn_offer_shares(mbn_ssd_found *found, const mbn_ssd_candidates_params *p, int32_t least, int32_t place,
+                                const int8_t *scores, const int8_t *offsets)
+{
+    const int32_t classes = p->classes, background = p->background, floor = scores[background] + p->margin;
+    int32_t greatest = scores[0], best = -129;
+    for (int32_t number = 0; number < classes; number++) {
+        const int32_t score = scores[number];
+        greatest = score > greatest ? score : greatest;
+        best = score > best && number != background ? score : best;
+    }
+    if (best < floor) {
+        return least;
+    }
+    uint32_t sum = 0;
+    for (int32_t number = 0; number < classes; number++) {
+        sum += p->powers[greatest - scores[number]];
+    }
+    for (int32_t number = 0; number < classes; number++) {
+        if (number != background && scores[number] >= floor) {
+            const uint32_t share = (p->powers[greatest - scores[number]] << 15) / sum;
+            const int32_t rank = share < 32767 ? (int32_t)share : 32767;
+            if (rank >= least) {
+                least = mbn_offer(found, p, rank, place, number > background ? number - 1 : number, offsets);
+            }
+        }
+    }
+    return least;
+}
+
 void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8_t *const *rows, int8_t *out,
                                   int32_t count, void *scratch)
 {
@@ -76,7 +107,11 @@ void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8
     const int32_t anchors = count * p->anchors, classes = p->classes, values = p->values;
     int32_t least = found->count == p->most ? found->heap[0].rank + 1 : p->threshold;
     (void)out;
-    if (p->background >= 0) {
+    if (p->powers) {
+        for (int32_t i = 0; i < anchors; i++, scores += classes) {
+            least = mbn_offer_shares(found, p, least, i, scores, offsets + i * values);
+        }
+    } else if (p->background >= 0) {
         const int32_t background = p->background, object = 1 - background;
         for (int32_t i = 0; i < anchors; i++, scores += 2) {
             const int32_t rank = scores[object] - scores[background];
