@@ -16,6 +16,7 @@ from mbn2c.files.user_files import text_of
 from mbn2c.frontend.cut import convert_or_cut
 from mbn2c.frontend.detectors import cut_decoding, read_decoding
 from mbn2c.frontend.load import load_model, notes_of
+from mbn2c.frontend.loops import without_loops
 from mbn2c.ir.graph import Graph
 
 _NO_HEAD = "docs/detection.md lists the heads that are recognised; build without --anchors returns raw outputs"
@@ -25,27 +26,29 @@ __all__ = ["import_model", "model_bytes"]
 _WANTS_ANCHORS = "if TensorFlow made these heads of an SSD, build with --anchors FILE.npy --box-coder tf"
 
 
-def import_model(path: Path, anchors: np.ndarray | None = None) -> Graph:
+def import_model(path: Path, anchors: np.ndarray | None = None, *, decodes: bool = True) -> Graph:
     """Read a float MobileNet from an ONNX file.
 
     path    the .onnx file; external weights must lie in its folder
     anchors of a detector whose file has none: x0, y0, x1, y1 of each in parts of the image
+    decodes read what a detector's file does behind the heads' maps; else these are the outputs, whatever they mean
     returns the Graph, stage "imported" of `ir.check`; named after the file
     raises  UsageError if there is no such file; ModelError if the model is broken or not supported
     """
     try:
         loaded = load_model(path)
-        cut = cut_decoding(loaded.model, anchors is not None)
+        model = without_loops(loaded.model)
+        cut = cut_decoding(model, anchors is not None)
         if cut is None and anchors is not None:
             raise ModelError("no head is recognised that wants anchors", where=str(path), hint=_NO_HEAD)
         try:
-            graph = convert_or_cut(cut.model if cut else loaded.model, text_of(path.stem))
+            graph = convert_or_cut(cut.model if cut else model, text_of(path.stem))
         except ModelError as error:
-            if cut is not None or cut_decoding(loaded.model, has_anchors=True) is None:
+            if cut is not None or cut_decoding(model, has_anchors=True) is None:
                 raise
             raise ModelError(error.what, where=error.where, hint=f"{_WANTS_ANCHORS}; or {error.hint}") from None
         graph = graph.rebuild(notes=notes_of(loaded))
-        if cut is None:
+        if cut is None or not decodes:
             return graph
         decoding, note = read_decoding(cut, graph, anchors)
         return graph.rebuild(decoding=decoding, notes=[note])
@@ -59,6 +62,6 @@ def import_model(path: Path, anchors: np.ndarray | None = None) -> Graph:
 
 def model_bytes(path: Path, has_anchors: bool = False) -> bytes:
     """The user's own model as one serialized file, external weights included; of a detector, up to the heads' maps."""
-    model = load_model(path).model
+    model = without_loops(load_model(path).model)
     cut = cut_decoding(model, has_anchors)
     return bytes((cut.model if cut else model).SerializeToString(deterministic=True))

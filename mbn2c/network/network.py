@@ -149,9 +149,9 @@ def _int16(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseInt16 | Non
     return within_ram(plan_of)
 
 
-def import_lowered(model: Path, anchors: np.ndarray | None = None) -> Graph:
-    """The float Graph of an ONNX file after all passes; anchors: of a detector whose file has none."""
-    return run_passes(import_model(model, anchors))
+def import_lowered(model: Path, anchors: np.ndarray | None = None, *, decodes: bool = True) -> Graph:
+    """The float Graph of an ONNX file after all passes; anchors and decodes as `import_model`."""
+    return run_passes(import_model(model, anchors, decodes=decodes))
 
 
 def import_prequantized_lowered(model: Path) -> PrequantizedModel:
@@ -167,10 +167,8 @@ def _own_network(
     """A float model, quantized."""
     check_box_coder(options.anchors, options.box_coder)
     anchors = None if options.anchors is None else read_anchors(options.anchors)
-    graph = import_lowered(options.model, anchors)
+    graph = import_lowered(options.model, anchors, decodes=options.task != RAW)
     spec = input_spec(graph)
-    if options.task == RAW:
-        graph = replace(graph, decoding=None)
     task = task_of_graph(graph, options.output_kinds, len(labels)).with_options(options.task_options)
     task.check_class_names(labels)
     samples = _open_calibration(options, task, spec)

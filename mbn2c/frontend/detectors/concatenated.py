@@ -11,16 +11,89 @@ source  the ST SSD of STM32's model zoo through tf2onnx, whose boxes are the anc
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 from onnx import ModelProto, NodeProto, ValueInfoProto, helper
 
-from mbn2c.frontend.detectors.cut import Ends, Head, Links
-from mbn2c.tasks.detection.detector import CENTRES, CORNERS, SIGMOID, SOFTMAX
+from mbn2c.frontend.detectors.cut import TOLERANCE, Cut, Ends, Head, Links, MisreadError
+from mbn2c.frontend.detectors.levels import rows_of
+from mbn2c.frontend.runtime import Oracle
+from mbn2c.tasks.detection.decode import probabilities
+from mbn2c.tasks.detection.detector import (
+    CENTRES,
+    CORNERS,
+    SIGMOID,
+    SOFTMAX,
+    Detector,
+    DetectorFacts,
+    wrong_anchors,
+)
 
 _SCORES = {"Softmax": SOFTMAX, "Sigmoid": SIGMOID}
 _LOOKS = ("Identity", "Reshape", "Squeeze", "Unsqueeze")
 _TO_NHWC = [0, 2, 3, 1]
+
+
+@dataclass(frozen=True)
+class JoinedHeads(Ends):
+    """anchors  the output that holds them; "": the user gives them
+
+    Coder, order and scales are those of `tasks.detection.DetectorFacts`.
+    """
+
+    scores: Head
+    offsets: Head
+    anchors: str
+    coder: str
+    order: tuple[int, int, int, int]
+    scales: tuple[float, float, float, float]
+
+    def read(self, cut: Cut) -> tuple[Detector, str]:
+        """See Ends."""
+        found = _outputs(cut, self.maps)
+        anchors = found[self.anchors] if cut.given is None else cut.given
+        anchors = anchors.reshape(-1, *anchors.shape[-1:]).astype(np.float64)
+        scores, offsets = found[self.scores.output], found[self.offsets.output]
+        classes = scores.shape[-1]
+        places = scores.size // classes
+        if offsets.size % places:
+            raise MisreadError(f"{offsets.size} offsets for {places} places")
+        heads = (self.scores, self.offsets)
+        rows = rows_of(cut, [head.maps for head in heads], [classes, offsets.size // places])
+        if wrong := wrong_anchors(anchors, places):
+            raise MisreadError(wrong)
+        for head, lying in zip(heads, rows, strict=True):
+            wanted, joined = found[head.output].reshape(-1, lying.values), lying.joined(found)
+            if head.score and head.is_applied:
+                joined = probabilities(head.score, joined)
+            bound = TOLERANCE * max(1, np.abs(wanted).max())
+            if joined.shape != wanted.shape or not np.abs(joined - wanted).max() <= bound:
+                raise MisreadError(f"output '{head.output}' is not made of its maps as they lie")
+        has_background = classes > 1 and (self.scores.score == SOFTMAX or not self.scores.is_applied)
+        facts = DetectorFacts(
+            self.family,
+            rows[0].levels,
+            classes,
+            0 if has_background else -1,
+            rows[1].values,
+            self.scores.score,
+            self.coder,
+            self.order,
+            self.scales,
+            self.scores.passed + self.offsets.passed,
+        )
+        first = ", the first being the background" if classes > 1 else ""
+        return Detector(facts, anchors), "" if self.scores.is_applied else f" (assumed{first})"
+
+
+def _outputs(cut: Cut, maps: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The file's outputs and the heads' maps, of a random image."""
+    whole = ModelProto()
+    whole.CopyFrom(cut.file)
+    for name in maps:
+        whole.graph.output.append(helper.make_empty_tensor_value_info(name))
+    return Oracle(whole.SerializeToString()).run(cut.random_image())
 
 
 def match(model: ModelProto, has_anchors: bool) -> Ends | None:
@@ -42,13 +115,14 @@ def match(model: ModelProto, has_anchors: bool) -> Ends | None:
     (scores, _), (offsets, last) = sorted(found, key=lambda one: (not one[0].score, one[1] == 4))
     if offsets.score or len(scores.maps) != len(offsets.maps) or not (scores.score or last == 4):
         return None
+    maps = tuple(name for pair in zip(scores.maps, offsets.maps, strict=True) for name in pair)
     if not has_anchors:
         family = "scores, corner offsets and anchors of all levels, not decoded"
-        return Ends(family, scores, offsets, anchors[0], CORNERS, (0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0))
+        return JoinedHeads(maps, family, scores, offsets, anchors[0], CORNERS, (0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0))
     if not scores.score:
         scores = replace(scores, is_applied=False, score=SIGMOID)
     family = "scores and offsets (y, x, height, width, divided by 10, 10, 5, 5) of all levels, not decoded"
-    return Ends(family, scores, offsets, "", CENTRES, (1, 0, 3, 2), (10.0, 10.0, 5.0, 5.0))
+    return JoinedHeads(maps, family, scores, offsets, "", CENTRES, (1, 0, 3, 2), (10.0, 10.0, 5.0, 5.0))
 
 
 def _last_extent(port: ValueInfoProto) -> int:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from onnx import ModelProto, NodeProto
 
 from mbn2c.frontend.order import used_names
+from mbn2c.ir.graph import Graph
+from mbn2c.tasks.detection.detector import Detector
+
+# Two evaluations of the same float32 network differ by their rounding only.
+TOLERANCE = 1e-4
+
+
+# How many elements their outputs have depends on values.
+_CHOOSING = frozenset(("Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Range", "Scan", "Unique"))
+
+
+class MisreadError(Exception):
+    """A file makes something else of its maps than its nodes look like; says what."""
 
 
 @dataclass(frozen=True)
@@ -27,41 +43,83 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Ends:
-    """What a family found in a file; the fields behind `anchors` are those of `tasks.detection.DetectorFacts`.
+class Cut:
+    """A file whose decoding is cut off.
 
-    anchors  the output that holds them; "": the user gives them
+    network  what is left of it
+    file     all of it
+    graph    of the network, float
+    given    anchors of a file that has none: x0, y0, x1, y1 of each in parts of the image; None where it has them
     """
 
-    family: str
-    scores: Head
-    offsets: Head
-    anchors: str
-    coder: str
-    order: tuple[int, int, int, int]
-    scales: tuple[float, float, float, float]
+    network: ModelProto
+    file: ModelProto
+    graph: Graph
+    given: np.ndarray | None
 
     @property
-    def maps(self) -> tuple[str, ...]:
-        """The network's outputs: of each level the scores, then the offsets."""
-        return tuple(name for pair in zip(self.scores.maps, self.offsets.maps, strict=True) for name in pair)
+    def image(self) -> str:
+        """The file's input."""
+        return self.graph.inputs[0].outside
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Of the maps, NCHW."""
+        return {port.outside: port.shape for port in self.graph.outputs}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the image."""
+        _, height, width, _ = self.graph.tensors[self.graph.inputs[0].tensor].shape
+        return height, width
+
+    def random_image(self) -> dict[str, np.ndarray]:
+        """An input of the file, always the same."""
+        shape = self.graph.inputs[0].shape
+        return {self.image: np.random.default_rng(0).normal(size=shape).astype(np.float32)}
+
+
+@dataclass(frozen=True)
+class Ends(ABC):
+    """What a family found in the nodes of a file.
+
+    maps    the network's outputs: NCHW, of each level the scores, then the offsets
+    family  in words
+    """
+
+    maps: tuple[str, ...]
+    family: str
+
+    @abstractmethod
+    def read(self, cut: Cut) -> tuple[Detector, str]:
+        """What the nodes behind the maps do, and what of it is only assumed.
+
+        raises  MisreadError if the file's own numbers are others
+        """
 
 
 class Links:
-    """Who makes what, and what the image reaches."""
+    """Who makes what, who reads it, and what the image reaches."""
 
     def __init__(self, model: ModelProto) -> None:
         self.makers = {name: node for node in model.graph.node for name in node.output}
-        constants = {tensor.name for tensor in model.graph.initializer}
-        self._reached = {port.name for port in model.graph.input if port.name not in constants}
+        self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.outputs = [port.name for port in model.graph.output]
+        self.reached = {port.name for port in model.graph.input if port.name not in self.constants}
+        sized: set[str] = set()
         for node in model.graph.node:
-            # What only asks for a shape knows nothing of the image.
-            if node.op_type not in ("Shape", "Size") and self._reached.intersection(used_names(node)):
-                self._reached.update(node.output)
+            names = set(used_names(node))
+            if self.reached.isdisjoint(names):
+                continue
+            if node.op_type in _CHOOSING or not sized.isdisjoint(names):
+                sized.update(node.output)
+            # What only asks for a shape knows nothing of the image, unless that has as many as were chosen.
+            if node.op_type not in ("Shape", "Size") or not sized.isdisjoint(names):
+                self.reached.update(node.output)
 
     def depends_on_image(self, name: str) -> bool:
         """Whether the values of a tensor may."""
-        return name in self._reached
+        return name in self.reached
 
     def name_of(self, node: NodeProto) -> str:
         """What a node is called in messages."""

@@ -20,6 +20,8 @@ from mbn2c.tasks.detection.detector import CENTRES, CORNERS, DISTANCES, PLAIN, S
 BOXES = "boxes"
 # Pixels of the input that an anchor may lie beside its grid.
 _OFF_GRID = 1 / 64
+# Of the range of an int8 map that holds scores: its steps may be a little wider than 1 / 255.
+_MOST_SCORE = 1.01
 _LOWEST_RANK, _HIGHEST_RANK = -256, 256
 
 
@@ -29,7 +31,7 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
     raises  ModelError for a head that the device cannot decode
     """
     facts, limits = detector.facts, detector.facts.limits
-    _check(detector, graph.name)
+    _check(detector, graph)
     _, height, width, _ = graph.tensors[graph.inputs[0].tensor].shape
     tensors, nodes, lists, levels, first = [], [], [], [], 0
     for number, level in enumerate(facts.levels):
@@ -90,11 +92,16 @@ def _records(name: str, size_bytes: int) -> Tensor:
     return Tensor(name, (1, 1, 1, size_bytes), "int8", quant=Quant(np.ones(1, np.float32)))
 
 
-def _check(detector: Detector, where: str) -> None:
-    facts = detector.facts
+def _check(detector: Detector, graph: Graph) -> None:
+    facts, where = detector.facts, graph.name
     if facts.score == SOFTMAX and facts.background < 0:
         what = f"a softmax over {facts.classes} classes without a background"
         raise ModelError(what, where=where, hint=_HINT)
+    if facts.score == PLAIN:
+        reach = max(float(scale_of(quant_of(graph, port.tensor))) for port in graph.outputs[::2]) * 255
+        if reach > _MOST_SCORE:
+            what = f"scores without a function that reach {reach:.3g}, where 1 is the most"
+            raise ModelError(what, where=where, hint=_HINT)
     if len(facts.levels) > MOST_LEVELS:
         raise ModelError(f"{len(facts.levels)} levels, at most {MOST_LEVELS} are supported", where=where, hint=_HINT)
 

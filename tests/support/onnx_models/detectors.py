@@ -1,6 +1,9 @@
-"""A small SSD with random weights, in the form of the ST SSD: scores, corner offsets and anchors of all levels."""
+"""Small SSDs with random weights: in the form of the ST SSD, scores, corner offsets and anchors of all levels; and such
+whose file decodes them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,3 +49,89 @@ def ssd(side: int = 32, sizes: tuple[float, ...] = (0.3, 0.6), has_anchors: bool
     net.outputs.append((joined[1], None))
     net.node("Identity", net.weight(anchors))
     return net.output()
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How `decoded` makes boxes of offsets, beside NonMaxSuppression.
+
+    coder     centres: logarithms of sizes; sizes: linear ones; distances; corners
+    scales    of centre and size
+    form      of the boxes: yx, xy, or centred (center_point_box)
+    unit      1 for parts of the image, else pixels
+    score     Sigmoid, Softmax, or "": the maps' own numbers
+    classes   scores of an anchor
+    first     classes before this are not read
+    values    of an anchor
+    """
+
+    coder: str = "centres"
+    scales: tuple[float, float] = (10.0, 5.0)
+    form: str = "yx"
+    unit: int = 1
+    score: str = "Sigmoid"
+    classes: int = 2
+    first: int = 1
+    values: int = 4
+    limits: tuple[int, float, float] = (20, 0.6, 0.05)
+
+
+def decoded(how: Decoding, side: int = 32, sizes: tuple[float, ...] = (0.2, 0.35)) -> Net:
+    """Levels of side / 4 and side / 8, boxes decoded and chosen in the file."""
+    net = Net(shape=(1, 3, side, side)).conv(3, 8, strides=[2, 2]).relu6()
+    net.conv(8, 8, strides=[2, 2]).relu6()
+    fine = net.x
+    net.conv(8, 8, strides=[2, 2]).relu6()
+    levels = [(fine, side // 4), (net.x, side // 8)]
+    joined = []
+    for values in (how.classes, how.values):
+        parts = []
+        for features, extent in levels:
+            net.x = features
+            net.conv(8, len(sizes) * values, k=1).then("Transpose", perm=[0, 2, 3, 1])
+            parts.append(net.then("Reshape", net.ints(1, extent * extent * len(sizes), values)).x)
+        joined.append(net.node("Concat", *parts, axis=1))
+    scores, offsets = joined
+    boxes = _boxes(net, how, offsets, np.concatenate([anchors_of(extent, sizes) for _, extent in levels]) * how.unit)
+    if how.score:
+        scores = net.node(how.score, scores, **({"axis": 2} if how.score == "Softmax" else {}))
+    if how.first:
+        ends = (net.ints(how.first), net.ints(how.classes), net.ints(2))
+        scores = net.node("Slice", scores, *ends)
+    turned = net.node("Transpose", scores, perm=[0, 2, 1])
+    most, iou, least = how.limits
+    limits = (net.ints(most), net.weight([iou]), net.weight([least]))
+    chosen = net.node("NonMaxSuppression", boxes, turned, *limits, center_point_box=int(how.form == "centred"))
+    place = net.node("Gather", chosen, net.weight(2, np.int64), axis=1)
+    pair = net.node("Slice", chosen, net.ints(1), net.ints(3), net.ints(1))
+    net.node("Gather", net.node("Squeeze", boxes, net.ints(0)), place, axis=0)
+    net.output()
+    net.node("GatherND", net.node("Squeeze", turned, net.ints(0)), pair)
+    net.output()
+    return net
+
+
+def _boxes(net: Net, how: Decoding, offsets: str, anchors: np.ndarray) -> str:
+    """[1, anchors, 4] in the form that is asked for."""
+    flip = [1, 0] if how.form == "yx" else [0, 1]
+    low, high = anchors[:, :2][:, flip], anchors[:, 2:][:, flip]
+    middle, size = net.weight((low + high)[None] / 2), net.weight((high - low)[None])
+
+    def part(first: int) -> str:
+        return net.node("Slice", offsets, net.ints(first), net.ints(first + 2), net.ints(2))
+
+    def divided(name: str, by: float) -> str:
+        return net.node("Div", name, net.weight(by))
+
+    if how.coder in ("corners", "distances"):
+        ends = [net.node("Mul", divided(part(2 * i), how.scales[0]), size) for i in (0, 1)]
+        before = "Add" if how.coder == "corners" else "Sub"
+        starts = (net.weight(low[None]), net.weight(high[None])) if how.coder == "corners" else (middle, middle)
+        return net.node("Concat", net.node(before, starts[0], ends[0]), net.node("Add", starts[1], ends[1]), axis=2)
+    centre = net.node("Add", net.node("Mul", divided(part(0), how.scales[0]), size), middle)
+    growth = divided(part(2), how.scales[1])
+    extent = net.node("Mul", net.node("Exp", growth) if how.coder == "centres" else growth, size)
+    if how.form == "centred":
+        return net.node("Concat", centre, extent, axis=2)
+    half = net.node("Mul", extent, net.weight(0.5))
+    return net.node("Concat", net.node("Sub", centre, half), net.node("Add", centre, half), axis=2)

@@ -1,0 +1,114 @@
+"""What a file does behind the maps of its heads, as a function of them: its own nodes, run without the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from onnx import ModelProto, helper, numpy_helper
+
+from mbn2c.frontend.detectors.cut import Cut, Links
+from mbn2c.frontend.order import used_names
+from mbn2c.frontend.runtime import Oracle
+
+# Nodes whose outputs have the same extents whatever the image is; what chooses among anchors is none of them.
+_DENSE = frozenset(
+    (
+        *(
+            "Abs",
+            "Add",
+            "Cast",
+            "Clip",
+            "Concat",
+            "Div",
+            "Dropout",
+            "Exp",
+            "Expand",
+            "Flatten",
+            "Gather",
+            "HardSigmoid",
+        ),
+        *("Identity", "Max", "Min", "Mul", "Neg", "Pow", "Relu", "Reshape", "ScatterND", "Sigmoid", "Slice"),
+        *("Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Unsqueeze"),
+    )
+)
+
+
+class Behind:
+    """The nodes between maps and outputs.
+
+    names    of the nodes that the image reaches
+    outputs  of the file
+    """
+
+    def __init__(self, cut: Cut, maps: Sequence[str]) -> None:
+        self._links, self._maps, self._file = Links(cut.file), maps, cut.file
+        known = {*maps}
+        self._nodes = []
+        for node in cut.file.graph.node:
+            if self._links.depends_on_image(node.output[0]) and known.intersection(used_names(node)):
+                known.update(node.output)
+                self._nodes.append(node)
+        self.names = tuple(self._links.name_of(node) for node in self._nodes)
+        read = dict.fromkeys(name for node in self._nodes for name in used_names(node))
+        self.outputs = self._links.outputs
+        self._constants = self._run_whole(cut, [name for name in read if not self._links.depends_on_image(name)])
+
+    def _run_whole(self, cut: Cut, names: Sequence[str]) -> dict[str, np.ndarray]:
+        found = {name: numpy_helper.to_array(one) for name, one in self._links.constants.items() if name in {*names}}
+        rest = [name for name in names if name not in found]
+        if not rest:
+            return found
+        whole = ModelProto()
+        whole.CopyFrom(cut.file)
+        del whole.graph.output[:]
+        whole.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in rest)
+        return {**found, **Oracle(whole.SerializeToString()).run(cut.random_image())}
+
+    def function(self, outputs: Sequence[str], maps: Sequence[str]) -> Oracle:
+        """A model from maps to some tensors; raises ModelError if these need other maps."""
+        inputs = [helper.make_tensor_value_info(name, 1, None) for name in maps]
+        ports = [helper.make_empty_tensor_value_info(name) for name in outputs]
+        needed = {*outputs}
+        nodes = []
+        for node in reversed(self._nodes):
+            if needed.intersection(node.output):
+                needed.update(used_names(node))
+                nodes.append(node)
+        weights = [numpy_helper.from_array(one, name) for name, one in self._constants.items() if name in needed]
+        graph = helper.make_graph(nodes[::-1], "behind", inputs, ports, weights)
+        model = helper.make_model(graph, opset_imports=self._file.opset_import, ir_version=self._file.ir_version)
+        return Oracle(model.SerializeToString())
+
+    def number(self, name: str) -> float | None:
+        """The number that a tensor of one element is for all images, as a float32 was meant; None if it is none."""
+        found = self._constants.get(name)
+        return float(f"{found.reshape(-1)[0]:.6g}") if found is not None and found.size == 1 else None
+
+    def least(self, names: Sequence[str]) -> float | None:
+        """What some tensors are compared with, the greatest of several; None if with nothing."""
+        found = [
+            number
+            for node in self._nodes
+            if node.op_type in ("Greater", "GreaterOrEqual") and node.input[0] in names
+            if (number := self.number(node.input[1])) is not None
+        ]
+        return max(found, default=None)
+
+    def dense(self) -> dict[str, frozenset[str]]:
+        """Tensors whose extents do not depend on the image, in order, and the maps that each is made of."""
+        found = {name: frozenset([name]) for name in self._maps}
+        for node in self._nodes:
+            read = [name for name in node.input if name in self._links.reached]
+            if node.op_type in _DENSE and all(name in found for name in read):
+                made = frozenset().union(*(found[name] for name in read))
+                found.update((name, made) for name in node.output if name)
+        return found
+
+    def ends(self, dense: Mapping[str, frozenset[str]]) -> set[str]:
+        """Dense tensors that something else reads: outputs of the file, too."""
+        ends = {*self._links.outputs}
+        for node in self._file.graph.node:
+            if node.op_type not in ("Shape", "Size") and not any(name in dense for name in node.output):
+                ends.update(used_names(node))
+        return ends.intersection(dense)

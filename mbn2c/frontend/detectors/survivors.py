@@ -1,0 +1,121 @@
+"""Whether a file returns the boxes that a Detector finds: of maps from which a few boxes stand out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mbn2c.frontend.detectors.coders import FORMS, in_corners
+from mbn2c.frontend.detectors.cut import MisreadError
+from mbn2c.frontend.detectors.levels import MapRows
+from mbn2c.frontend.runtime import Oracle
+from mbn2c.tasks.detection.decode import FoundBox, corners_of, decode_heads
+from mbn2c.tasks.detection.detector import CENTRES, CORNERS, PLAIN, SOFTMAX, Detector
+
+# Boxes of a lesser score do not count, whatever the file's own threshold; those that stand out have 0.5 and more.
+_LEAST = 0.4
+_STANDING_OUT, _DRAWS = 8, 4
+# Of pixels and of scores.
+_NEAR = 0.02
+
+
+def check_survivors(detector: Detector, file: Oracle, scores: MapRows, offsets: MapRows, size: tuple[int, int]) -> None:
+    """Compare what a file makes of its maps with `decode_heads`; borderline cases are drawn again.
+
+    file    from the maps to its outputs
+    raises  MisreadError if it returns other boxes
+    """
+    limits = replace(detector.facts.limits, score_threshold=_LEAST)
+    judge = replace(detector, facts=replace(detector.facts, limits=limits))
+    seen = 0
+    for numbers, places in _draws(detector):
+        values = [rows.split(one) for rows, one in zip((scores, offsets), numbers, strict=True)]
+        heads = [one.transpose(0, 2, 3, 1) for pair in zip(*(v.values() for v in values), strict=True) for one in pair]
+        found = [decode_heads(_with_iou(judge, shift), heads, *size) for shift in (-0.01, 0, 0.01)]
+        if found[0] == found[1] == found[2]:
+            _compare(found[1], file.run({**values[0], **values[1]}), places, size)
+            seen += 1
+            if seen == _DRAWS:
+                return
+    raise MisreadError("no boxes could be drawn that stand out of an image")
+
+
+def _with_iou(detector: Detector, shift: float) -> Detector:
+    limits = detector.facts.limits
+    iou = min(max(limits.iou_threshold + shift, 0.0), 1.0)
+    return replace(detector, facts=replace(detector.facts, limits=replace(limits, iou_threshold=iou)))
+
+
+def _draws(detector: Detector) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]]:
+    """Scores and offsets of all anchors, and which of them stand out: some beside each other, some of two classes."""
+    facts, generator, count = detector.facts, np.random.default_rng(3), len(detector.anchors)
+    low = max(0.5, facts.limits.score_threshold)
+    classes = [label for label in range(facts.classes) if label != facts.background]
+    for _ in range(100):
+        sizes = detector.anchors[:, 2:] - detector.anchors[:, :2]
+        offsets = np.zeros((count, facts.values))
+        moves = generator.normal(0, 0.05, (count, 4))
+        if facts.coder not in (CENTRES, CORNERS):
+            # boxes of about a quarter of the image, whatever the anchors are
+            moves[:, 2:] += 0.25 / sizes
+            moves[:, :2] += 0 if facts.coder == "sizes" else 0.1 / sizes
+        offsets[:, list(facts.order)] = moves * facts.scales
+        corners = corners_of(detector, offsets[:, list(facts.order)])
+        inside = np.flatnonzero((corners > 0.01).all(axis=1) & (corners < 0.99).all(axis=1))
+        if not len(inside):
+            continue
+        near = generator.choice(inside, min(len(inside), _STANDING_OUT // 2), replace=False)
+        places = np.concatenate([near, generator.choice(inside, _STANDING_OUT // 2), near[:1]])
+        scores = np.full((count, facts.classes), 0.0 if facts.score == PLAIN else -9.0)
+        if facts.score == SOFTMAX and facts.background >= 0:
+            scores[:, facts.background] = 9.0
+        for place in places:
+            share = low + (1 - low) * generator.uniform(0.1, 0.9)
+            odds = np.log(share / (1 - share)) + (9.0 if facts.score == SOFTMAX else 0.0)
+            scores[place, generator.choice(classes)] = share if facts.score == PLAIN else odds
+        yield (scores, offsets), places
+
+
+def _compare(
+    wanted: Sequence[FoundBox], outputs: Mapping[str, np.ndarray], places: np.ndarray, size: tuple[int, int]
+) -> None:
+    """Raises MisreadError unless these are the boxes of the outputs."""
+    boxes, scores = _boxes_and_scores(outputs)
+    stands_out = scores >= _LEAST
+    if stands_out.sum() != len(wanted):
+        raise MisreadError(f"the file keeps {int(stands_out.sum())} boxes where {len(wanted)} remain")
+    if not wanted:
+        return
+    height, width = size
+    order = np.argsort(-scores[stands_out], kind="stable")
+    ours = np.array([one.corners for one in wanted])
+    far = min(
+        float(np.abs(in_corners(form, boxes[stands_out][order]) * unit - ours).max())
+        for form in FORMS
+        for unit in (1, np.array([width, height, width, height]))
+    )
+    off = float(np.abs(np.sort([one.score for one in wanted])[::-1] - scores[stands_out][order]).max())
+    if far > _NEAR or off > _NEAR:
+        raise MisreadError(f"the boxes that the file keeps are others, by {far:.3g} pixels and {off:.3g} of a score")
+
+
+def _boxes_and_scores(outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The outputs [..., 4] and [...], one of which says where a box is, the other how good it is."""
+    reals = [one for one in outputs.values() if one.dtype.kind == "f"]
+    boxes = [one.reshape(-1, 4) for one in reals if one.ndim > 1 and one.shape[-1] == 4]
+    joined = [one.reshape(-1, one.shape[-1]) for one in reals if one.ndim > 1 and one.shape[-1] in (5, 6, 7)]
+    for one in boxes:
+        for scores in reals:
+            flat = scores.reshape(-1)
+            is_whole = np.array_equal(flat, np.rint(flat)) and len(flat) > 0
+            if len(flat) == len(one) and not is_whole:
+                return one, flat
+    for one in joined:
+        shares = [column for column in one.T if not np.array_equal(column, np.rint(column)) and column.max() <= 1]
+        if len(shares) == 1:
+            return one[:, :4], shares[0]
+    if any(len(one) == 0 for one in boxes):
+        return np.zeros((0, 4)), np.zeros(0)
+    raise MisreadError("its outputs are not boxes and their scores")

@@ -1,0 +1,35 @@
+"""Detectors whose files decode their boxes: the C returns the reference's boxes, and these are the float model's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx_models.detectors import Decoding, decoded
+
+from mbn2c.cli import main
+
+FORMS = {
+    "softmax of four classes": Decoding(form="xy", unit=32, score="Softmax", classes=4, limits=(20, 0.6, 0.3)),
+    "sizes of 16 values": Decoding("sizes", (8, 8), "xy", classes=1, first=0, values=16, limits=(20, 0.3, 0.5)),
+    "distances": Decoding("distances", (2.0, 2.0), "xy", 32, classes=2, first=0, limits=(20, 0.5, 0.6)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_boxes_are_the_reference_s(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    onnx.save(decoded(FORMS[form]).model(), tmp_path / "net.onnx")
+    images = str(tmp_path / "images.npz")
+    np.savez(images, np.random.default_rng(3).normal(0, 1, (4, 3, 32, 32)).astype(np.float32))
+    words = ["--calib", images, "--quantize", "fast", "--board", "host", "-o", str(tmp_path / "out")]
+    # All of them: of random offsets many make boxes without an area, which are candidates all the same.
+    assert main(["build", str(tmp_path / "net.onnx"), *words, "--max-candidates", "480"]) == 0
+    capsys.readouterr()
+    assert main(["verify", str(tmp_path / "out"), "--host", "--images", images, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["device_vs_reference_mismatches"], found["reference_vs_ort_int8_mismatches"]) == (0, 0)
+    assert found["detections_compared"] > 3, "nothing was found, so nothing was compared"
+    assert found["box_agreement"] > 0.7

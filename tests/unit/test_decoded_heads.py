@@ -1,0 +1,129 @@
+"""Heads that the file decodes itself: every coder is found by what it does, and what is done otherwise is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx_models.detectors import Decoding, anchors_of, decoded
+from onnx_models.net import Net
+
+from mbn2c.errors import ModelError
+from mbn2c.frontend import import_model
+from mbn2c.ir.graph import Graph
+from mbn2c.tasks.detection.detector import Detector, DetectorLimits
+
+# How the file decodes, and (coder, order, scales, score, background) that are found
+FORMS = {
+    "TensorFlow": (Decoding(), ("centres", (1, 0, 3, 2), (10, 10, 5, 5), "sigmoid", 0)),
+    "torchvision": (
+        Decoding(form="xy", unit=32, score="Softmax", classes=4),
+        ("centres", (0, 1, 2, 3), (10, 10, 5, 5), "softmax", 0),
+    ),
+    "one class": (Decoding(classes=1, first=0), ("centres", (1, 0, 3, 2), (10, 10, 5, 5), "sigmoid", -1)),
+    "centre and size": (
+        Decoding(form="centred", classes=3, first=0),
+        ("centres", (0, 1, 2, 3), (10, 10, 5, 5), "sigmoid", -1),
+    ),
+    "corners": (Decoding(coder="corners", scales=(1, 1)), ("corners", (1, 0, 3, 2), (1, 1, 1, 1), "sigmoid", 0)),
+    "BlazeFace": (
+        Decoding("sizes", (8, 8), "xy", classes=1, first=0, values=16),
+        ("sizes", (0, 1, 2, 3), (1, 1, 1, 1), "sigmoid", -1),
+    ),
+    "distances": (
+        Decoding("distances", (4, 4), "xy", 32, "", 2, 0),
+        ("distances", (0, 1, 2, 3), (1, 1, 1, 1), "plain", -1),
+    ),
+}
+
+
+def imported(net: Net, folder: Path) -> Graph:
+    onnx.save(net.model(), folder / "heads.onnx")
+    return import_model(folder / "heads.onnx")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms(form: str, tmp_path: Path) -> None:
+    how, wanted = FORMS[form]
+    graph = imported(decoded(how), tmp_path)
+    assert graph.decoding is not None and len(graph.outputs) == 4
+    detector = Detector.from_decoding(graph.decoding)
+    facts = detector.facts
+    assert (facts.coder, facts.order, facts.scales, facts.score, facts.background) == wanted
+    assert [(one.height, one.width, one.anchors) for one in facts.levels] == [(8, 8, 2), (4, 4, 2)]
+    assert facts.limits == DetectorLimits(20 * facts.labels, 64, 0.05, 0.6) and facts.values == how.values
+    anchors = np.concatenate([anchors_of(side, (0.2, 0.35)) for side in (8, 4)])
+    if how.coder in ("sizes", "distances"):  # what an offset of 1 moves by, around the same centres
+        middle, half = (anchors[:, :2] + anchors[:, 2:]) / 2, (anchors[:, 2:] - anchors[:, :2]) / 2 / how.scales[0]
+        anchors = np.concatenate([middle - half, middle + half], axis=1)
+    assert np.abs(detector.anchors - anchors).max() < 1e-6
+
+
+def nodes_of(net: Net, kind: str) -> list[onnx.NodeProto]:
+    return [node for node in net.nodes if node.op_type == kind]
+
+
+def squared(net: Net) -> None:
+    [node] = nodes_of(net, "Exp")
+    node.op_type, node.input[:] = "Mul", [node.input[0]] * 2
+
+
+def turned_levels(net: Net) -> None:
+    node = nodes_of(net, "Concat")[1]
+    node.input[:] = list(node.input)[::-1]
+
+
+def of_all_classes(net: Net) -> None:
+    """The best class of each anchor only: its boxes drop those of other classes."""
+    [node] = nodes_of(net, "NonMaxSuppression")
+    name = net.node("ReduceMax", node.input[1], axes=[1], keepdims=1)
+    node.input[1] = name
+    net.nodes.insert(net.nodes.index(node), net.nodes.pop())
+    net.nodes = [one for one in net.nodes if one.op_type != "GatherND"]
+    del net.outputs[1:]
+    net.outputs.append((name, None))
+
+
+def halved(net: Net) -> None:
+    """Boxes that are smaller when they are returned than when they are compared."""
+    gather = next(node for node in net.nodes if node.output[0] == net.outputs[0][0])
+    net.node("Mul", gather.output[0], net.weight(0.9))
+    net.outputs[0] = (net.x, None)
+
+
+def no_function(net: Net) -> None:
+    [node] = nodes_of(net, "Sigmoid")
+    node.op_type = "Tanh"
+
+
+# What is done to a file, and what is said of it.
+OTHERWISE: dict[str, tuple[Decoding, Callable[[Net], None], str]] = {
+    "sizes are squares": (Decoding(), squared, "boxes of random offsets, read as sizes"),
+    "levels of one side are turned round": (Decoding(), turned_levels, "boxes|level"),
+    "classes drop each other's boxes": (Decoding(classes=3), of_all_classes, "scores|outputs"),
+    "returned boxes are others": (Decoding(), halved, "boxes that the file keeps are others"),
+    "scores of another function": (Decoding(), no_function, "no softmax, no sigmoid"),
+}
+
+
+@pytest.mark.parametrize("words", OTHERWISE)
+def test_what_is_done_otherwise_is_refused(words: str, tmp_path: Path) -> None:
+    how, change, said = OTHERWISE[words]
+    net = decoded(how)
+    change(net)
+    with pytest.raises(ModelError, match=f"is something else: .*({said})") as refused:
+        imported(net, tmp_path)
+    assert "--task raw" in refused.value.hint
+    raw = import_model(tmp_path / "heads.onnx", decodes=False)
+    assert len(raw.outputs) == 4 and raw.decoding is None
+
+
+def test_limits_that_differ_are_read(tmp_path: Path) -> None:
+    how = replace(Decoding(), limits=(1000, 0.45, 0.3))
+    graph = imported(decoded(how), tmp_path)
+    assert graph.decoding is not None
+    assert Detector.from_decoding(graph.decoding).facts.limits == DetectorLimits(100, 100, 0.3, 0.45)
