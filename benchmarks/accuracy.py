@@ -1,6 +1,7 @@
 """Accuracy of int8 against float32 on real models: mbn2c beside ONNX Runtime's own quantizer, in one run.
 
-    .venv/bin/python benchmarks/accuracy.py [MODEL ...] [--quantize fast default best] [--int16] [--limit N] [--renew]
+    .venv/bin/python benchmarks/accuracy.py [MODEL ...] [--quantize fast default best] [--int16] [--no-images]
+                                            [--limit N] [--renew]
 
 Calibrates on evenly spaced images of a folder of ../shared and judges on its other images only. Prints a table in
 Markdown, with 95 % intervals (Wilson). --renew renews the rows it measured, and leaves the others, between
@@ -44,6 +45,7 @@ SHARED = ROOT.parent / "shared"
 PAGES = ("docs/benchmarks.md", "docs/quantization.md")
 HEAD = ("model", "int8 by", "top-1 % (95 %)", "same top-1 as float32 % (95 %)", "CPU s")
 _INT16_WAY = "mbn2c --int16 auto"
+_DRAWN_WAY = "mbn2c without images"
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,11 @@ def by_mbn2c(name: str, case: Case, effort: str, int16: tuple[str, ...] = ()) ->
     return read_network(options, (), no_progress, planned).int8_model
 
 
+def without_images(name: str) -> bytes:
+    """model.int8.onnx of the plain command: nothing is said of images or preprocessing."""
+    return read_network(NetworkOptions(model=model_file(name)), (), no_progress).int8_model
+
+
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     """Images, as ONNX Runtime's quantizer wants them."""
 
@@ -184,7 +191,7 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def rows(name: str, efforts: Sequence[str], limit: int | None, int16: bool) -> Iterator[list[str]]:
+def rows(name: str, efforts: Sequence[str], limit: int | None, int16: bool, no_images: bool) -> Iterator[list[str]]:
     case = CASES[name]
     images = load(name, case, limit)
     floats = predict(model_file(name), images.judged, "float32")
@@ -195,6 +202,8 @@ def rows(name: str, efforts: Sequence[str], limit: int | None, int16: bool) -> I
         ways[f"mbn2c --quantize {effort}"] = lambda effort=effort: by_mbn2c(name, case, effort)  # type: ignore[misc]
     if int16:
         ways[_INT16_WAY] = lambda: by_mbn2c(name, case, "default", (AUTO,))
+    if no_images:
+        ways[_DRAWN_WAY] = lambda: without_images(name)
     for way, make in ways.items():
         started = cpu_seconds()
         model = make()
@@ -222,6 +231,7 @@ def renew_rows(page: Path, measured: Sequence[Sequence[str]]) -> None:
         "ONNX Runtime quantize_static",
         *(f"mbn2c --quantize {effort}" for effort in EFFORTS),
         _INT16_WAY,
+        _DRAWN_WAY,
     ]
     lines = [line(HEAD), line(["---"] * len(HEAD))]
     lines += [line(known[name, way]) for name in CASES for way in ways if (name, way) in known]
@@ -233,13 +243,14 @@ def main() -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(CASES)} (default all)")
     parser.add_argument("--quantize", nargs="+", choices=EFFORTS, default=["default"])
     parser.add_argument("--int16", action="store_true", help="measure --int16 auto, too")
+    parser.add_argument("--no-images", action="store_true", help="measure a build without images, too")
     parser.add_argument("--limit", type=int, help="judge on so many of the other images")
     parser.add_argument("--renew", action="store_true", help=f"renew the rows in {' and '.join(PAGES)}")
     options = parser.parse_args()
     print(line(HEAD), line(["---"] * len(HEAD)), sep="\n", flush=True)
     for name in options.models or CASES:
         measured = []
-        for row in rows(name, options.quantize, options.limit, options.int16):
+        for row in rows(name, options.quantize, options.limit, options.int16, options.no_images):
             print(line(row), flush=True)
             measured.append(row)
         if options.renew:

@@ -29,14 +29,14 @@ from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, EMITS
 from mbn2c.errors import UsageError
 from mbn2c.files.typed_json import to_plain
-from mbn2c.network.network import RANDOM, RAW
+from mbn2c.network.network import RAW
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.int16 import MOST_RAM_GROWTH
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.report.build_text import build_text
 from mbn2c.targets import Core, load_core
 from mbn2c.tasks.detection.anchors import BOX_CODERS
-from mbn2c.tasks.inputs import Preprocess
+from mbn2c.tasks.inputs import USUAL, Preprocess
 
 
 def add_inspect(commands: Any) -> None:
@@ -121,9 +121,7 @@ def add_build(commands: Any) -> None:
     )
     add_output_options(parser)
     _add_detection(parser)
-    parser.add_argument(
-        "--preprocess", choices=("unit", "pm1", "imagenet"), help="RGB/255; RGB/127.5-1; ImageNet's mean and std"
-    )
+    parser.add_argument("--preprocess", choices=tuple(USUAL), help="RGB/255; RGB/127.5-1; ImageNet's mean and std")
     parser.add_argument("--mean", metavar="R,G,B", help="in units of RGB/255; with --std")
     parser.add_argument("--std", metavar="R,G,B", help="in units of RGB/255; with --mean")
     parser.add_argument(
@@ -207,8 +205,8 @@ def _build(options: argparse.Namespace) -> int:
     note = write_build(bundle, folder, force=options.force)
     built = OutputFolder(folder)
     text = build_text(built.record, str(folder), note)
-    if built.record.build.calibration.source == RANDOM:
-        complain("warning: calibrated on noise (--calib random): sizes are right, accuracy is not")
+    if warning := built.record.build.calibration.warning:
+        complain(f"warning: {warning}")
     if note:
         complain(f"warning: {note}")
     show(options, built.report, text)

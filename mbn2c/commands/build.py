@@ -58,7 +58,7 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     choice = planned(network.graph)
     tables = None
     if options.input_kind == "uint8":
-        tables = pixel_tables(network.graph, options.preprocess or Preprocess())
+        tables = pixel_tables(network.graph, network.preprocess or Preprocess())
     title = text_of(options.model.name)
     names = Names(prefix, title, hashlib.sha256(network.int8_model).digest(), labels, tables, network.task)
     code = c_files(choice.plan, choice.kernels, names, options.core, options.board, beside=options.beside)

@@ -17,7 +17,7 @@ from mbn2c.ir.kernel import Packed
 from mbn2c.ir.plan import Call, Plan, Rows
 from mbn2c.kernels import packed_constants
 from mbn2c.network.inputs import RANDOM_IMAGES
-from mbn2c.network.network import MODEL_FLOAT32, RANDOM, Network
+from mbn2c.network.network import MODEL_FLOAT32, Network
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize, WideRequantize
@@ -25,6 +25,9 @@ from mbn2c.planner.choice import Choice
 from mbn2c.planner.cost import executed_macs, plan_instructions, weight_bytes_read
 from mbn2c.quantize.int16 import int16_layers
 from mbn2c.report.record import (
+    DRAWN,
+    NOISE,
+    PREQUANTIZED,
     SCHEMA,
     BufferFacts,
     BuildFacts,
@@ -47,7 +50,6 @@ from mbn2c.report.record import (
     WorstLayer,
 )
 
-_PREQUANTIZED = "given"
 _WORST_LAYERS = 5
 # How finely the live bytes over time are reported: their maximum in so many parts of a loop, for each of its calls.
 _BINS_PER_CALL = 8
@@ -108,7 +110,7 @@ def is_record_of(record: BuildRecord, choice: Choice) -> bool:
 
 
 def _build_facts(options: BuildOptions, network: Network, names: Names) -> BuildFacts:
-    pixels = options.preprocess
+    pixels = network.preprocess
     return BuildFacts(
         calibration=_calibration(options, network),
         given=network.prequantized,
@@ -127,16 +129,17 @@ def _build_facts(options: BuildOptions, network: Network, names: Names) -> Build
 def _calibration(options: BuildOptions, network: Network) -> CalibrationFacts:
     samples = network.samples
     if network.prequantized is not None:
-        return CalibrationFacts(_PREQUANTIZED, 0, (), 0, None, None)
+        return CalibrationFacts(PREQUANTIZED, 0, (), 0, None, None)
     if samples is None:
-        return CalibrationFacts(RANDOM, RANDOM_IMAGES, (), 0, options.percentile, options.effort)
+        return CalibrationFacts(NOISE, RANDOM_IMAGES, (), 0, options.percentile, options.effort)
     return CalibrationFacts(
-        "images" if samples.are_pixels else "npz",
+        DRAWN if network.drawn else "images" if samples.are_pixels else "npz",
         len(samples),
         tuple(samples.folders),
         len(samples.rotated),
         options.percentile,
         options.effort,
+        network.drawn,
     )
 
 

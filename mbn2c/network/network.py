@@ -18,6 +18,7 @@ from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.limits import refuse_long_plans
 from mbn2c.network.checks import CHECKED_IMAGES, Sqnr, compare_float, compare_with_oracle
+from mbn2c.network.estimated import estimate
 from mbn2c.network.inputs import Inputs, input_spec, quantize_input
 from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
 from mbn2c.network.real_values import runner
@@ -26,7 +27,7 @@ from mbn2c.passes import run_passes
 from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.passes.recognise_operators import recognise_operators
 from mbn2c.progress import Progress
-from mbn2c.quantize.calibrate import calibrate
+from mbn2c.quantize.calibrate import Range, calibrate
 from mbn2c.quantize.int16 import AUTO, ChooseInt16, PlanOf, named, within_ram
 from mbn2c.quantize.judge import judge
 from mbn2c.quantize.quality import activation_shares, noise_shares, weights_sqnr
@@ -54,7 +55,7 @@ _SEARCH_IMAGES = 256
 class NetworkOptions:
     """What a network is made from.
 
-    calib       images folder, .npz, or "random"
+    calib       images folder, .npz, or "random"; None: of a float model, drawn images
     preprocess  None where the calibration needs none
     percentile  100 lets the range method be searched
     effort      how long to look for a better quantization, one of `quantize.search.EFFORTS`
@@ -95,7 +96,9 @@ class Network:
 
     task     what its outputs mean
     models   what goes into the output folder, by file name
-    samples  calibration images; None for noise
+    samples  calibration images, those that were drawn among them; None for noise
+    preprocess  as the user says, else as the network's statistics say; None: nobody knows
+    drawn    how drawn images were preprocessed, and why; "" where the images are the user's
     sqnr     dB by tensor; empty without a float model
     costs    share of each layer's rounding in the noise at the outputs
     held_back  `HeldBack` as JSON, and what the task says of it; None where nothing was held back
@@ -110,6 +113,8 @@ class Network:
     models: Mapping[str, bytes]
     samples: Samples | None
     sqnr: Sqnr
+    preprocess: Preprocess | None = None
+    drawn: str = ""
     costs: Mapping[str, float] = field(default_factory=dict)
     held_back: Json | None = None
     prequantized: Mapping[str, object] | None = None
@@ -167,7 +172,8 @@ def _own_network(
     """A float model, quantized."""
     check_box_coder(options.anchors, options.box_coder)
     anchors = None if options.anchors is None else read_anchors(options.anchors)
-    graph = import_lowered(options.model, anchors, decodes=options.task != RAW)
+    imported = import_model(options.model, anchors, decodes=options.task != RAW)
+    graph = run_passes(imported)
     spec = input_spec(graph)
     task = task_of_graph(graph, options.output_kinds, len(labels)).with_options(options.task_options)
     task.check_class_names(labels)
@@ -175,12 +181,15 @@ def _own_network(
     _check_preprocess(options, spec, samples)
     limits = Limits(options.max_drop, options.min_sqnr)
     _check_gates(options, limits, labels, samples, task)
-    inputs = Inputs(spec, options.preprocess or Preprocess(), samples)
+    drawn = estimate(imported, spec, options.preprocess) if options.calib is None else None
+    preprocess, samples = (drawn.preprocess, drawn.samples) if drawn else (options.preprocess, samples)
+    inputs = Inputs(spec, preprocess or Preprocess(), samples)
     float_model = model_bytes(options.model, anchors is not None)
-    found = _quantize(options, graph, task, inputs, float_model, progress, int16)
+    least = {graph.inputs[0].tensor: drawn.input_range} if drawn else {}
+    found = _quantize(options, graph, task, inputs, least, float_model, progress, int16)
     batch = np.concatenate([spec.to_nhwc(values) for values in inputs.first(_COSTED_IMAGES)])
     costs = noise_shares(found.float_graph, found.graph, batch)
-    held_back = _held_back(options, limits, labels, task, inputs, found, progress)
+    held_back = None if drawn else _held_back(options, limits, labels, task, inputs, found, progress)
     if held_back is not None:
         task.check_held_back(held_back, limits, costs)
     int8_model = to_onnx_int8(found.graph)
@@ -191,6 +200,8 @@ def _own_network(
         {MODEL_INT8: int8_model, MODEL_FLOAT32: float_model},
         samples,
         sqnr,
+        preprocess,
+        drawn.words if drawn else "",
         costs,
         held_back,
         tried=tuple(one.as_json() for one in found.tried),
@@ -218,9 +229,7 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
             where=str(options.model),
             hint=f"build without {gate}, or from the float model",
         )
-    samples = None
-    if options.calib not in (None, RANDOM):
-        samples = _open_calibration(options, task, spec)
+    samples = _open_calibration(options, task, spec)
     _check_preprocess(options, spec, samples)
     facts = PrequantizedFacts(found.input_type, found.probes)
     oracle = PrequantizedOracle(graph, found.model, found.fused, facts)
@@ -234,17 +243,13 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
                 hint="this is a bug in mbn2c, or a CPU on which ONNX Runtime saturates; `make test` tells",
             )
     models = {MODEL_INT8: found.model, MODEL_FUSED: found.fused}
-    return Network(graph, task, models, samples, Sqnr(), prequantized=facts.to_json())
+    return Network(graph, task, models, samples, Sqnr(), options.preprocess, prequantized=facts.to_json())
 
 
 def _open_calibration(options: NetworkOptions, task: Task, spec: InputSpec) -> Samples | None:
-    if options.calib is None:
-        raise UsageError(
-            "a float model needs images to choose its int8 scales from",
-            where=str(options.model),
-            hint="--calib FOLDER (20 to 200 images as the camera sees them); --calib random only to see sizes",
-        )
-    if options.calib == RANDOM:
+    if options.calib in (None, RANDOM):
+        if options.calib_limit is not None:
+            raise UsageError("--calib-limit needs images", hint="--calib FOLDER, or leave it out")
         return None
     return task.open_samples(Path(options.calib), spec, resize=options.resize, limit=options.calib_limit)
 
@@ -277,6 +282,7 @@ def _quantize(
     graph: Graph,
     task: Task,
     inputs: Inputs,
+    least: Mapping[str, Range],
     float_model: bytes,
     progress: Progress,
     int16: ChooseInt16 | None,
@@ -296,7 +302,7 @@ def _quantize(
         return Found(graph, quantized, recipe, (), int8_only=int8_only)
     chosen = evenly_spaced(len(inputs.samples), _SEARCH_IMAGES)
     values = [inputs.samples[position].model_input(inputs.spec, inputs.preprocess) for position in chosen]
-    images = Images(values, inputs.spec.to_nhwc)
+    images = Images(values, inputs.spec.to_nhwc, least)
     found = search(graph, images, task, options.effort, options.percentile, runner, progress, int16)
     check(found.graph, "quantized", OPERATORS)
     return found

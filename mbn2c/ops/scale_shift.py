@@ -25,10 +25,13 @@ from mbn2c.ops.base.weighted import ConvAttributes
 class ScaleShiftAttributes:
     """scale_shift, inputs (x, scale C, shift C): y = x * scale + shift per channel, float32 only.
 
-    origin  what it was in the ONNX file: "BatchNormalization", "Mul", "Add", "Mul+Add"
+    origin          what it was in the ONNX file: "BatchNormalization", "Mul", "Add", "Mul+Add"
+    mean, variance  of each channel of x while the network was trained; () where the file does not say
     """
 
     origin: str
+    mean: tuple[float, ...] = ()
+    variance: tuple[float, ...] = ()
 
     @property
     def words(self) -> str:
@@ -84,6 +87,10 @@ class ScaleShift(Operator):
     def is_channelwise(self, node: Node) -> bool:
         return True
 
+    def trained_on(self, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
+        mean, variance = node.attributes.mean, node.attributes.variance
+        return (np.array(mean), np.array(variance)) if mean else None
+
     def lower(self, node: Node, graph: Graph) -> tuple[Node, list[Tensor], Note] | None:
         """A 1x1 depthwise convolution, weights [1, 1, C] and bias [C]."""
         scale = graph.constant(node.inputs[1]).reshape(1, 1, -1)
@@ -96,13 +103,20 @@ class ScaleShift(Operator):
 # --- how ONNX files spell it ---
 
 
-def _scale_shift(call: OnnxCall, x: Value, scale: np.ndarray | float, shift: np.ndarray | float, origin: str) -> Value:
+def _scale_shift(
+    call: OnnxCall,
+    x: Value,
+    scale: np.ndarray | float,
+    shift: np.ndarray | float,
+    origin: str | ScaleShiftAttributes,
+) -> Value:
+    attributes = ScaleShiftAttributes(origin) if isinstance(origin, str) else origin
     channels = call.extents(x)[CHANNEL]
     constants = [("scale", np.broadcast_to(scale, (channels,))), ("shift", np.broadcast_to(shift, (channels,)))]
     for what, data in constants:
         if np.abs(data).max(initial=0.0) > FLOAT_MAX or not np.isfinite(data).all():
             raise call.refuse(f"{call.op}: its {what} is not a finite float32", "check the trained parameters")
-    return call.emit_like(ScaleShift.name, x, ScaleShiftAttributes(origin), constants)
+    return call.emit_like(ScaleShift.name, x, attributes, constants)
 
 
 def _import_batch_normalization(call: OnnxCall) -> Value:
@@ -123,7 +137,10 @@ def _import_batch_normalization(call: OnnxCall) -> Value:
     if spread.min() <= 0:
         raise call.refuse("BatchNormalization with a negative variance", "check the trained parameters")
     scale = gamma / np.sqrt(spread)
-    return _scale_shift(call, x, scale, beta - mean * scale, "BatchNormalization")
+    attributes = ScaleShiftAttributes("BatchNormalization")
+    if mean.any() or (variance != 1).any():  # else it is as a layer begins, before it has seen anything
+        attributes = replace(attributes, mean=tuple(mean.tolist()), variance=tuple(variance.tolist()))
+    return _scale_shift(call, x, scale, beta - mean * scale, attributes)
 
 
 def _import_add(call: OnnxCall) -> Value | Declined:

@@ -104,6 +104,14 @@ def widen(graph: Graph, ranges: Mapping[str, Range], factor: float) -> dict[str,
     return wider
 
 
+def covering(ranges: Mapping[str, Range], least: Mapping[str, Range]) -> dict[str, Range]:
+    """Ranges that hold those of `least`, too."""
+    return dict(ranges) | {
+        name: Range(min(ranges[name].low, wanted.low), max(ranges[name].high, wanted.high))
+        for name, wanted in least.items()
+    }
+
+
 def output_ranges(graph: Graph, observed: Mapping[str, Observed]) -> dict[str, Range]:
     """Ranges of the network's outputs, which hold more than what was seen.
 

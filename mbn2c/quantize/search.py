@@ -9,7 +9,7 @@ Nothing is random and nothing is timed to decide, so the same images give the sa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,16 @@ from mbn2c.quantize.judge import Judged, judge
 from mbn2c.quantize.per_channel_functions import per_channel_functions
 from mbn2c.quantize.quality import activation_shares
 from mbn2c.quantize.quantize import quantize
-from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges, output_ranges, widen
+from mbn2c.quantize.ranges import (
+    by_entropy,
+    by_minmax,
+    by_mse,
+    by_percentile,
+    covering,
+    find_ranges,
+    output_ranges,
+    widen,
+)
 from mbn2c.quantize.recipe import Recipe, Step, steps_of
 from mbn2c.quantize.reconstruct import reconstruct
 from mbn2c.quantize.sensitivity import noise_gains
@@ -90,14 +99,18 @@ class Found:
 
 @dataclass(frozen=True)
 class Images:
-    """Calibration images: in the model's own axis order, batch 1, and as one NHWC batch."""
+    """Calibration images: in the model's own axis order, batch 1, and as one NHWC batch.
+
+    least  ranges that activations have at least, whatever the images show of them
+    """
 
     values: Sequence[np.ndarray]
     to_nhwc: Callable[[np.ndarray], np.ndarray]
+    least: Mapping[str, Range] = field(default_factory=dict)
 
     def some(self, positions: Iterable[int]) -> Images:
         """The images at these positions."""
-        return Images([self.values[position] for position in positions], self.to_nhwc)
+        return replace(self, values=[self.values[position] for position in positions])
 
     def batch(self, limit: int) -> np.ndarray:
         """At most `limit` images, evenly spread, as one NHWC batch."""
@@ -138,7 +151,8 @@ class _Workshop:
         graph, observed = self.equalized(recipe.margin)
         ranges = widen(graph, find_ranges(observed, _range_method(recipe.ranges)), recipe.headroom)
         wide = widen(graph, find_ranges({name: observed[name] for name in recipe.int16}, by_minmax), _INT16_HEADROOM)
-        int8_graph = quantize(graph, {**ranges, **output_ranges(graph, observed), **wide}, recipe.int16)
+        all_ranges = covering({**ranges, **output_ranges(graph, observed), **wide}, self.images.least)
+        int8_graph = quantize(graph, all_ranges, recipe.int16)
         if recipe.fit is not None:
             largest = max(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
             batch = self.images.batch(max(1, _FIT_VALUES // largest))

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mbn2c.report.record import BuildRecord, CalibrationFacts, Int16Facts, QuantizationFacts, TriedFacts
+from mbn2c.report.record import (
+    DRAWN,
+    NOISE,
+    PREQUANTIZED,
+    BuildRecord,
+    CalibrationFacts,
+    Int16Facts,
+    QuantizationFacts,
+    TriedFacts,
+)
 from mbn2c.report.table import table
+from mbn2c.targets import boards_running, load_board
 from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.registry import task_named
 
@@ -22,7 +33,11 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
     ram, flash, model = report.ram, report.flash, report.model
     calibration, folded = report.build.calibration, report.folded
     paths = ", ".join(f"{count} {path}" for path, count in report.quantization.channels_per_path.items())
-    sources = {"random": "random inputs: for sizes only", "given": "needed: the model is prequantized"}
+    sources = {
+        NOISE: "random inputs: for sizes only",
+        PREQUANTIZED: "needed: the model is prequantized",
+        DRAWN: f"drawn images, {calibration.note}",
+    }
     source = sources.get(calibration.source, "images")
     size = f"{model.macs:,} MACs, {model.parameters:,} parameters, {len(report.layers)} layers"
     folds = f"{folded.batch_norms} batch norms, {folded.activations} activations, {folded.pads} pads"
@@ -34,7 +49,7 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
         ("target", report.target + (f", board {report.board}" if report.board else "")),
         ("calibration", f"{calibration.images or 'none'} {source}{_folders(calibration)}"),
         ("folded", f"{folds}, {folded.removed_channels} constant channels"),
-        *_tried_rows(report.quantization.tried),
+        *_tried_rows(report.quantization.tried, "drawn" if calibration.source == DRAWN else "held-back"),
         *_int16_rows(report.quantization.int16),
         *_quality_rows(report.quantization, task_named(report.build.task)),
         ("requantization", f"{report.quantization.proved_channels} channels proved exact: {paths}"),
@@ -49,7 +64,19 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
     rows.append(("written to", folder))
     if note:
         rows.append(("note", note))
-    return table(rows)
+    return table(rows + _next_rows(report, folder))
+
+
+def _next_rows(report: BuildRecord, folder: str) -> list[tuple[str, str]]:
+    """The commands that come next."""
+    verify = f"mbn2c verify {shlex.quote(folder)} --images FOLDER"
+    board = load_board(report.board) if report.board else None
+    if board is not None and not board.emulated:
+        return [("next", f"mbn2c flash {shlex.quote(folder)}"), ("", f"{verify} --port PORT")]
+    if board is not None:
+        return [("next", f"{verify} --board {board.name}")]
+    able = next((board.name for board in boards_running(report.target) if board.emulated), None)
+    return [("next", f"{verify} --board {able}" if able else f"{verify} --host")]
 
 
 def _folders(calibration: CalibrationFacts) -> str:
@@ -60,12 +87,15 @@ def _folders(calibration: CalibrationFacts) -> str:
     return text + (f", {rotated} of them rotated as their EXIF data says" if rotated else "")
 
 
-def _tried_rows(tried: Sequence[TriedFacts]) -> list[tuple[str, str]]:
-    """Where quantization began, what made it better, and the rest in one line; report.json has them all."""
+def _tried_rows(tried: Sequence[TriedFacts], judges: str) -> list[tuple[str, str]]:
+    """Where quantization began, what made it better, and the rest in one line; report.json has them all.
+
+    judges  what images they were
+    """
     kept = [line for line in tried if line.kept]
     rows: list[tuple[str, str]] = []
     for line in [*kept[:1], *kept[1:][-_KEPT_METHODS:]]:
-        verdict = "on held-back images" + (", kept" if rows else "")
+        verdict = f"on {judges} images" + (", kept" if rows else "")
         rows.append(("" if rows else "quantization", f"{line.method}: {line.sqnr_db:.2f} dB {verdict}"))
     others = [line for line in tried if not line.kept]
     if others:

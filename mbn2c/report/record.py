@@ -14,6 +14,13 @@ from mbn2c.ir.graph import Note
 
 SCHEMA = 1
 Shape = tuple[int, ...]
+# Sources of int8 scales beside the user's "images" and "npz".
+PREQUANTIZED, NOISE, DRAWN = "given", "random", "drawn"
+_WARNINGS = {
+    NOISE: "calibrated on noise (--calib random): sizes are right, accuracy is not",
+    DRAWN: "ranges estimated without images, accuracy not measured; add --calib FOLDER"
+    " (20 to 200 images as the camera sees them)",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,10 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class CalibrationFacts:
-    """Where the int8 scales come from: "images", "npz", "random", or "given" by a prequantized model."""
+    """Where the int8 scales come from: "images", "npz", or one of the sources above.
+
+    note  of drawn images: how they were preprocessed, and why
+    """
 
     source: str
     images: int
@@ -38,6 +48,12 @@ class CalibrationFacts:
     exif_rotated_images: int
     percentile: float | None
     effort: str | None
+    note: str = ""
+
+    @property
+    def warning(self) -> str:
+        """What every output says of scales that no image of the user's chose; "" if there is nothing to say."""
+        return _WARNINGS.get(self.source, "")
 
 
 @dataclass(frozen=True)

@@ -75,8 +75,8 @@ def verify_text(result: Mapping[str, Any]) -> str:
         rows.append(("stack used by the firmware", f"{result['stack_used_bytes']:,} B"))
     if result["first_mismatch"]:
         rows.append(("first mismatch", result["first_mismatch"]))
-    if result["calibration"] == "random":
-        rows.append(("warning", "calibrated on noise (--calib random): accuracy means nothing"))
+    if result["warning"]:
+        rows.append(("warning", result["warning"]))
     return table(rows)
 
 

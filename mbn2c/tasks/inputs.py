@@ -106,9 +106,13 @@ class Preprocess:
 
         raises  UsageError for another name
         """
-        if name not in _NAMED:
-            raise UsageError(f"no preprocessing is called '{name}'", hint=f"one of {', '.join(_NAMED)}")
-        return cls(*_NAMED[name])
+        if name not in USUAL:
+            raise UsageError(f"no preprocessing is called '{name}'", hint=f"one of {', '.join(USUAL)}")
+        return USUAL[name]
+
+    def suits_channels(self, channels: int) -> bool:
+        """Whether there is a number for each channel, or one for all."""
+        return all(len(numbers) in (1, channels) for numbers in (self.mean, self.std))
 
     def check_channels(self, channels: int) -> None:
         """raises  UsageError if the numbers are for another channel count"""
@@ -135,10 +139,11 @@ class Preprocess:
         return np.ascontiguousarray(self.apply(pixels).T)
 
 
-_NAMED = {
-    "unit": ((0.0,), (1.0,)),
-    "pm1": ((0.5,), (0.5,)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+# What networks are usually trained with.
+USUAL = {
+    "unit": Preprocess((0.0,), (1.0,)),
+    "pm1": Preprocess((0.5,), (0.5,)),
+    "imagenet": Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 
 

@@ -23,6 +23,7 @@ from mbn2c.errors import BoardError, DeviceFaultError, UsageError
 from mbn2c.link.session import Session
 from mbn2c.link.transports.transport import Transport
 from mbn2c.progress import Progress
+from mbn2c.report.record import PixelFacts
 from mbn2c.tasks.images import Samples
 from mbn2c.tasks.protocol import Limits
 
@@ -56,7 +57,7 @@ def verify_on_all(
     models = open_models(output, options.output_kinds)
     task, resize = models.task, output.record.build.resize
     samples = task.open_samples(options.images, models.spec, resize=resize, limit=options.limit)
-    _check_kind(models, samples, options)
+    _check_kind(models, samples, options, output.record.build.preprocess)
     task.check_limits(Limits(options.max_drop))
     labels = task.find_labels(samples.names, samples.folders, options.labels, output.record.build.labels)
     for device in devices:
@@ -110,10 +111,16 @@ def _layer_cycles(bench: Bench, devices: Sequence[Device]) -> list[dict[str, Any
     return None
 
 
-def _check_kind(models: Models, samples: Samples, options: VerifyOptions) -> None:
+def _check_kind(models: Models, samples: Samples, options: VerifyOptions, preprocess: PixelFacts | None) -> None:
     if models.takes_pixels and not samples.are_pixels:
         raise UsageError(
             "this network takes raw pixels (--input uint8), not ready inputs",
             where=str(options.images),
             hint="give a folder of images, or build with --input int8",
+        )
+    if samples.are_pixels and preprocess is None:
+        raise UsageError(
+            "the build does not know how the model wants its pixels",
+            where=str(options.images),
+            hint="build with --preprocess, or --mean and --std, or give ready inputs as an .npz",
         )

@@ -63,6 +63,7 @@ def verify_result(
         "cycles_largest": max(tally.cycles, default=None),
         "stack_used_bytes": _stack_used(sessions),
         "calibration": output.record.build.calibration.source,
+        "warning": output.record.build.calibration.warning or None,
         "retries": sum(session.retries for session in sessions),
         "line_bytes": sum(session.sent_bytes + session.received_bytes for session in sessions),
         "line_share": _line_share(sessions),

@@ -279,6 +279,13 @@ class Operator:
         """A number for each channel of the output -> the same for those of the input, if it only moves values."""
         raise AssertionError(f"{self.name} does not only move values")
 
+    def trained_on(self, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and variance of each channel of its first input while the network was trained, float64 [C] each.
+
+        None where the node does not say.
+        """
+        return None
+
     # --- rewriting -------------------------------------------------------------------------------
 
     def lower(self, node: Node, graph: Graph) -> tuple[Node, list[Tensor], Note] | None:
