@@ -183,7 +183,7 @@ class Add(Operator):
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         involved = [quants[name] for name in (*node.inputs, node.outputs[0])]
         if is_wide(involved):
-            return replace(node, attributes=_wide_form(node.attributes, involved)), []
+            return replace(node, attributes=_wide_form(node.attributes, involved, self.sign)), []
         multipliers, offset, shift = prove_add(
             tuple(scale_of(quant) for quant in involved), tuple(quant.zero_point for quant in involved), self.sign
         )
@@ -207,25 +207,26 @@ class Add(Operator):
 # --- with int16 ---
 
 
-def _wide_form(attributes: AddAttributes, quants: Sequence[Quant]) -> AddAttributes:
+def _wide_form(attributes: AddAttributes, quants: Sequence[Quant], sign: int) -> AddAttributes:
     """The finest integer form whose terms fit 32 bits together, and whose factors of int16 fit a halfword.
 
     quants  of a, b and the output
+    sign    of b
     """
     *inputs, y = quants
-    ratios = [float(scale_of(x)) / float(scale_of(y)) for x in inputs]
+    ratios = [of_term * float(scale_of(x)) / float(scale_of(y)) for of_term, x in zip((1, sign), inputs, strict=True)]
     for shift in range(30, 0, -1):
         factors = [round(ratio * (1 << shift)) for ratio in ratios]
         offset = (y.zero_point << shift) + (1 << (shift - 1))
         offset -= sum(x.zero_point * factor for x, factor in zip(inputs, factors, strict=True))
-        reach = sum(max(-x.lowest, x.highest) * factor for x, factor in zip(inputs, factors, strict=True))
-        fits_halfword = all(x.bits == 8 or factor <= INT16_MAX for x, factor in zip(inputs, factors, strict=True))
+        reach = sum(max(-x.lowest, x.highest) * abs(factor) for x, factor in zip(inputs, factors, strict=True))
+        fits_halfword = all(x.bits == 8 or abs(factor) <= INT16_MAX for x, factor in zip(inputs, factors, strict=True))
         if fits_halfword and reach + abs(offset) <= INT32_MAX:
             low, high = clamp_codes(y, attributes.activation)
             multipliers = (factors[0], factors[1])
             return replace(attributes, multipliers=multipliers, offset=offset, shift=shift, low=low, high=high)
     raise QuantError(
-        f"the scales of an add, {ratios[0]:.3g} and {ratios[1]:.3g} of its output's, are too far apart for int16",
+        f"the scales of a sum, {ratios[0]:.3g} and {abs(ratios[1]):.3g} of its output's, are too far apart for int16",
         hint="leave it in int8",
     )
 
