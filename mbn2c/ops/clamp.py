@@ -18,9 +18,9 @@ from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Activation
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName, OnnxNode
 from mbn2c.ops.base.case import RELU, RELU6, Case
-from mbn2c.ops.base.levels import tabulated
 from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape, clamped
 from mbn2c.ops.base.reading import FLOAT_MAX, per_channel, scalar
+from mbn2c.ops.base.segments import function_table
 from mbn2c.ops.base.spelling import spell_clip
 from mbn2c.ops.lookup import LookupAttributes
 
@@ -62,6 +62,9 @@ class Clamp(Operator):
         }
 
     def is_channelwise(self, node: Node) -> bool:
+        return True
+
+    def takes_int16(self, node: Node) -> bool:
         return True
 
     def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
@@ -110,8 +113,8 @@ class Clamp(Operator):
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
         activation = node.attributes.activation
-        table = tabulated(lambda real: clamped(real, activation), x_quant, y_quant)
-        attributes = LookupAttributes(tuple(int(value) for value in table), activation)
+        table = function_table(lambda real: clamped(real, activation), x_quant, y_quant)
+        attributes = LookupAttributes(table, activation)
         return replace(node, op="lookup", attributes=attributes), []
 
 

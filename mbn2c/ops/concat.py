@@ -3,7 +3,8 @@
 inputs   any number of tensors [1, H, W, C_i]
 output   [1, H, W, sum of C_i]
 source   ONNX operator Concat over the channels, between DequantizeLinear and QuantizeLinear; in int8 a copy of the
-         inputs that have the output's scale and zero point, a table of 256 results for the others
+         inputs that have the output's scale and zero point, a table of 256 results for the others; with int16 each
+         input is requantized, see `base.wide`
 """
 
 from __future__ import annotations
@@ -25,7 +26,19 @@ from mbn2c.ops.base.operator import Bounds, ChannelSlice, OnnxOp, Operator, Shap
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32_ARRAY, PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.requantize import WideRequantize
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.base.wide import (
+    centred,
+    is_wide,
+    run_wide,
+    spell_by,
+    spell_rounded,
+    spell_whole,
+    steps_per_unit,
+    wide_line,
+    wide_reach,
+)
 
 Table = tuple[int, ...]
 
@@ -35,9 +48,11 @@ class ConcatAttributes:
     """concat, inputs (a, b, ...).
 
     tables  int8 form: for each input what each of its values becomes, for -128 first; None where it stays itself
+    lines   with int16: for each input how its values less its zero point are requantized; else empty
     """
 
     tables: tuple[Table | None, ...] = ()
+    lines: tuple[WideRequantize, ...] = ()
 
 
 PARAMS = Params(
@@ -48,6 +63,17 @@ PARAMS = Params(
         (INT32_ARRAY, "channels", "of each input"),
         (INT32_ARRAY, "starts", "where in tables the results for each input lie; -1 where it is copied"),
         (INT8_ARRAY, "tables", "256 results each, for -128 first; 0: there are none"),
+    ),
+)
+S16_PARAMS = Params(
+    "mbn_concat_s16_params",
+    (
+        *integers("inputs", "zero_point", "low", "high", "wide_out"),
+        (INT32_ARRAY, "channels", "of each input"),
+        (INT32_ARRAY, "wide", "whether it is int16"),
+        (INT32_ARRAY, "zero_points", ""),
+        (INT32_ARRAY, "multipliers", ""),
+        (INT32_ARRAY, "shifts", ""),
     ),
 )
 
@@ -76,6 +102,25 @@ def _pack(node: Node, graph: Graph) -> Packed:
     )
 
 
+def _pack_wide(node: Node, graph: Graph) -> Packed:
+    """The fields of S16_PARAMS."""
+    inputs, y = [quant_of(graph, name) for name in node.inputs], quant_of(graph, node.outputs[0])
+    lines = node.attributes.lines
+    arrays = {
+        "channels": [graph.tensors[name].shape[3] for name in node.inputs],
+        "wide": [int(x.bits == 16) for x in inputs],
+        "zero_points": [x.zero_point for x in inputs],
+        "multipliers": [int(line.multiplier[0]) for line in lines],
+        "shifts": [line.shift for line in lines],
+    }
+    ends = {"low": lines[0].low, "high": lines[0].high}
+    fields = {"inputs": len(inputs), "zero_point": y.zero_point, **ends, "wide_out": int(y.bits == 16)}
+    return Packed(
+        {**fields, **{name: name for name in arrays}},
+        {name: np.array(numbers, np.int32) for name, numbers in arrays.items()},
+    )
+
+
 class Concat(Operator):
     """Channels of several tensors behind each other."""
 
@@ -95,18 +140,24 @@ class Concat(Operator):
 
     def slices(self, node: Node, graph: Graph) -> tuple[ChannelSlice, ...]:
         """All inputs as they are, unless the values of one change."""
-        if any(table is not None for table in node.attributes.tables):
+        if node.attributes.lines or any(table is not None for table in node.attributes.tables):
             return ()
         counts = [graph.tensors[name].shape[3] for name in node.inputs]
         return tuple(ChannelSlice(n, 0, count, sum(counts[:n])) for n, count in enumerate(counts))
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
-        tables = node.attributes.tables
+        tables, lines = node.attributes.tables, node.attributes.lines
+        if is_wide(_quants(node, graph)):
+            fits = not tables and len(lines) == len(node.inputs)
+            return "" if fits else f"{len(lines)} requantizations of {len(node.inputs)} inputs"
         fits = len(tables) == len(node.inputs) and all(
             table is None or (len(table) == 256 and all(INT8_MIN <= entry <= INT8_MAX for entry in table))
             for table in tables
         )
         return "" if fits else "a table does not map int8 to int8"
+
+    def takes_int16(self, node: Node) -> bool:
+        return True
 
     def cases(self) -> Mapping[str, Case]:
         def case(*channels: int, repeats: bool = False) -> Case:
@@ -151,15 +202,24 @@ class Concat(Operator):
             if len(graph.consumers[name]) == 1
             and name in graph.producer
             and not graph.is_output(name)
+            and quants[name].bits == quant.bits
             and _saturates_at(quant, getattr(graph.producer[name].attributes, "activation", None))
         ]
         return dict.fromkeys(free, quant)
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
-        tables = tuple(_table(quants[name], quants[node.outputs[0]]) for name in node.inputs)
+        inputs, y = [quants[name] for name in node.inputs], quants[node.outputs[0]]
+        if is_wide((*inputs, y)):
+            lines = tuple(wide_line(float(scale_of(x)) / float(scale_of(y)), wide_reach(x), y) for x in inputs)
+            return replace(node, attributes=ConcatAttributes(lines=lines)), []
+        tables = tuple(_table(x, y) for x in inputs)
         return replace(node, attributes=ConcatAttributes(tables)), []
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        if node.attributes.lines:
+            *quants, y = _quants(node, graph)
+            each = zip(node.attributes.lines, quants, inputs, strict=True)
+            return np.concatenate([run_wide(line, centred(x, values), y) for line, x, values in each], axis=-1)
         results = [
             array if table is None else np.array(table, np.int8)[array.astype(np.int64) - INT8_MIN]
             for array, table in zip(inputs, node.attributes.tables, strict=True)
@@ -168,13 +228,35 @@ class Concat(Operator):
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         output = node.outputs[0]
+        if node.attributes.lines:
+            return _spell_lines(node, graph)
         read = [spell_dequantize(graph, name, f"{node.name}__{number}") for number, name in enumerate(node.inputs)]
         real = f"{output}__real"
         concat = OnnxOp("Concat", tuple(name for _, name in read), (real,), {"axis": 1})
         return [*(one for one, _ in read), concat, spell_quantize(real, output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("concat", PARAMS, _pack, writes_slices=True),)
+        wide = ScalarKernel("concat", S16_PARAMS, _pack_wide, takes_int16=True)
+        return (ScalarKernel("concat", PARAMS, _pack, writes_slices=True), wide)
+
+
+def _quants(node: Node, graph: Graph) -> list[Quant]:
+    """Of the inputs, and of the output."""
+    return [quant_of(graph, name) for name in (*node.inputs, *node.outputs)]
+
+
+def _spell_lines(node: Node, graph: Graph) -> list[OnnxOp]:
+    """Each input in steps of the output, which are rounded together."""
+    output, lines = node.outputs[0], node.attributes.lines
+    spelled, parts = [], []
+    for number, (x, line) in enumerate(zip(node.inputs, lines, strict=True)):
+        whole, part = f"{output}__{number}", f"{output}__{number}__steps"
+        spelled += spell_whole(graph, x, whole, np.float64)
+        spelled.append(spell_by(whole, part, "Mul", steps_per_unit(line)))
+        parts.append(part)
+    steps = f"{output}__steps"
+    spelled.append(OnnxOp("Concat", tuple(parts), (steps,), {"axis": 1}))
+    return spelled + spell_rounded(graph, steps, output, (lines[0].low, lines[0].high))
 
 
 def _saturates_at(quant: Quant, activation: Activation | None) -> bool:

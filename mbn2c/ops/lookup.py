@@ -1,8 +1,9 @@
 """lookup: any function of one int8 value, as a table of 256 results, or as one for each channel.
 
-inputs   x [1, H, W, C]; int8 [C * 256], the tables of the channels, where they have one each
+inputs   x [1, H, W, C], int8 or int16; int8 [C * 256], the tables of the channels, where they have one each
 output   the same shape
-source   DequantizeLinear, Clip, QuantizeLinear in ONNX, Gather for other functions; the table holds every result
+source   DequantizeLinear, Clip, QuantizeLinear in ONNX, Gather for other functions; the table holds every result. Where
+         x or the output is int16, it holds the ends of straight lines, see `base.segments`
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from mbn2c.ops.base.prequantized.layers import call_done
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, lookup_table, pairs
 from mbn2c.ops.base.prequantized.values import FOLD_FIRST, FileQuant, Meaning, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import scalar
+from mbn2c.ops.base.segments import PARAMS as SEGMENT_PARAMS
+from mbn2c.ops.base.segments import pack_segments, run_segments, spell_segments, wrong_segments
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
+from mbn2c.ops.base.wide import is_wide
 
 _INT32 = 6  # TensorProto.INT32
 # ONNX operators that are a function of one tensor, where what else they read is one number.
@@ -48,9 +52,9 @@ _POINTWISE = (
 
 @dataclass(frozen=True)
 class LookupAttributes:
-    """lookup, int8 only, inputs (x) or (x, tables): out = table[x + 128], an elementwise function of one tensor.
+    """lookup, quantized only, inputs (x) or (x, tables): out = table[x + 128], an elementwise function of one tensor.
 
-    table       empty where each channel has its own
+    table       empty where each channel has its own; with int16, the ends of lines
     activation  the clamp it stands for; None for another function
     function    the name of the operator it was in float32; "" for a clamp, and for a function of an imported model
     """
@@ -104,7 +108,7 @@ def has_one_table(node: Node, graph: Graph) -> bool:
 
 
 class Lookup(Operator):
-    """A table of 256 results, one for each int8 value."""
+    """A table of 256 results, one for each int8 value, or lines through what an int16 may be."""
 
     name = "lookup"
     in_words = "elementwise functions"
@@ -142,13 +146,20 @@ class Lookup(Operator):
         return (
             ScalarKernel("lookup", PARAMS, pack_lookup, has_one_table, writes_slices=True),
             ScalarKernel("lookup_per_channel", PARAMS_PER_CHANNEL, _pack_per_channel, writes_slices=True),
+            ScalarKernel("lookup", SEGMENT_PARAMS, pack_segments, takes_int16=True),
         )
+
+    def takes_int16(self, node: Node) -> bool:
+        return not is_per_channel(node)
 
     def is_channelwise(self, node: Node) -> bool:
         return True
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
         table = node.attributes.table
+        x, y = _quants(node, graph)
+        if is_wide((x, y)):
+            return wrong_segments(table, x, y)
         length = 256 if has_one_table(node, graph) else 0
         fits = len(table) == length and all(INT8_MIN <= entry <= INT8_MAX for entry in table)
         return "" if fits else "the table does not map int8 to int8"
@@ -156,6 +167,8 @@ class Lookup(Operator):
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         x, output = node.inputs[0], node.outputs[0]
         activation = node.attributes.activation
+        if is_wide(_quants(node, graph)):
+            return spell_segments(graph, node.attributes.table, x, output)
         if is_per_channel(node):
             return _spell_tables(graph.constant(node.inputs[1]), x, output)
         if activation is None:
@@ -166,10 +179,18 @@ class Lookup(Operator):
         return [read, clip, spell_quantize(clamped, output, quant_of(graph, output))]
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        x, y = _quants(node, graph)
+        if is_wide((x, y)):
+            return run_segments(node.attributes.table, x, y, inputs[0])
         index = inputs[0].astype(np.int64) - INT8_MIN
         if is_per_channel(node):
             return graph.constant(node.inputs[1])[index + 256 * np.arange(index.shape[-1])]
         return np.array(node.attributes.table, np.int8)[index]
+
+
+def _quants(node: Node, graph: Graph) -> tuple[Quant, Quant]:
+    """Of input and output."""
+    return quant_of(graph, node.inputs[0]), quant_of(graph, node.outputs[0])
 
 
 def _spell_table(table: Sequence[int], x: str, output: str) -> list[OnnxOp]:

@@ -2,7 +2,8 @@
 
 input    x [1, H, W, C]; pads are never the largest
 output   [1, H_out, W_out, C]
-source   ONNX operators MaxPool and GlobalMaxPool; in int8 the MaxPool of int8 tensors, since quantization keeps order
+source   ONNX operators MaxPool and GlobalMaxPool; in int8 the MaxPool of int8 tensors, since quantization keeps order;
+         with int16 the MaxPool of whole float32 numbers, see `base.wide`
 """
 
 from __future__ import annotations
@@ -20,54 +21,101 @@ from mbn2c.numerics import INT8_MIN
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case, same_window
 from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
-from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, onnx_window, quant_of, spread, taps, windowed_shape
-from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
+from mbn2c.ops.base.operator import (
+    Bounds,
+    OnnxOp,
+    Operator,
+    Shape,
+    onnx_window,
+    quant_of,
+    scale_of,
+    spread,
+    taps,
+    windowed_shape,
+)
+from mbn2c.ops.base.packing import INT8_ARRAY, INT32, WIDE_FIELDS, integers, wide_fields
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import read_pool_window, read_reduction
+from mbn2c.ops.base.requantize import WideRequantize
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.base.wide import (
+    centred,
+    is_wide,
+    run_wide,
+    spell_cast,
+    spell_requantize,
+    spell_whole,
+    wide_line,
+    wide_reach,
+)
 
 
 @dataclass(frozen=True)
 class MaxPool2dAttributes:
     """max_pool2d, input (x).
 
-    table  int8 form: what each largest value becomes, for -128 first; None where x has the output's scale and zero
-           point, as it has unless another reader of the output wanted another one
+    table       int8 form: what each largest value becomes, for -128 first; None where x has the output's scale and zero
+                point, as it has unless another reader of the output wanted another one
+    requantize  of the largest value less its zero point, where x or the output is int16
     """
 
     window: Window = Window()
     table: tuple[int, ...] | None = None
+    requantize: WideRequantize | None = None
 
 
+_PLACE_FIELDS = (
+    *integers("height", "width", "kernel_height", "kernel_width", "stride_height", "stride_width"),
+    *integers("dilation_height", "dilation_width", "top", "left"),
+)
 PARAMS = Params(
     "mbn_max_pool_params",
     (
         *integers("channels"),
         (INT32, "in_bytes", "from an input pixel to the next"),
         (INT32, "out_bytes", "from an output pixel to the next"),
-        *integers("height", "width", "kernel_height", "kernel_width", "stride_height", "stride_width"),
-        *integers("dilation_height", "dilation_width", "top", "left"),
+        *_PLACE_FIELDS,
         (INT8_ARRAY, "table", "of the largest value, for -128 first; 0: there is none"),
     ),
+)
+S16_PARAMS = Params(
+    "mbn_max_pool_s16_params",
+    (*integers("channels"), *_PLACE_FIELDS, *integers("zero_point_in", "multiplier"), *WIDE_FIELDS),
 )
 
 
 def pack(node: Node, graph: Graph) -> Packed:
     """PARAMS; they serve every kernel of the operator."""
-    window: Window = node.attributes.window
-    x, output = node.inputs[0], node.outputs[0]
-    _, height, width, channels = graph.tensors[x].shape
     fields: dict[str, int | str | PixelStride] = {
-        "channels": channels,
-        "in_bytes": PixelStride(x),
-        "out_bytes": PixelStride(output),
-        "height": height,
-        "width": width,
+        "channels": graph.tensors[node.inputs[0]].shape[3],
+        "in_bytes": PixelStride(node.inputs[0]),
+        "out_bytes": PixelStride(node.outputs[0]),
+        **_place_fields(node, graph),
     }
+    return packed_with_table(fields, node.attributes.table)
+
+
+def _pack_wide(node: Node, graph: Graph) -> Packed:
+    """S16_PARAMS; no arrays."""
+    return Packed(
+        {
+            "channels": graph.tensors[node.inputs[0]].shape[3],
+            **_place_fields(node, graph),
+            "zero_point_in": quant_of(graph, node.inputs[0]).zero_point,
+            "multiplier": int(node.attributes.requantize.multiplier[0]),
+            **wide_fields(node, graph),
+        }
+    )
+
+
+def _place_fields(node: Node, graph: Graph) -> dict[str, int]:
+    """Which pixels of the input a window has."""
+    window: Window = node.attributes.window
+    _, height, width, _ = graph.tensors[node.inputs[0]].shape
+    fields = {"height": height, "width": width}
     for name, pair in (("kernel", window.kernel), ("stride", window.stride), ("dilation", window.dilation)):
         fields |= {f"{name}_height": pair[0], f"{name}_width": pair[1]}
-    fields |= {"top": window.pad[0], "left": window.pad[1]}
-    return packed_with_table(fields, node.attributes.table)
+    return {**fields, "top": window.pad[0], "left": window.pad[1]}
 
 
 class MaxPool2d(Operator):
@@ -93,6 +141,9 @@ class MaxPool2d(Operator):
         return clamp is not None and clamp.low >= 0
 
     def is_channelwise(self, node: Node) -> bool:
+        return True
+
+    def takes_int16(self, node: Node) -> bool:
         return True
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
@@ -160,27 +211,41 @@ class MaxPool2d(Operator):
         return tied_input(node, graph, quants)
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
-        table = copy_table(quants[node.inputs[0]], quants[node.outputs[0]])
+        x, y = quants[node.inputs[0]], quants[node.outputs[0]]
+        if is_wide((x, y)):
+            line = wide_line(float(scale_of(x)) / float(scale_of(y)), wide_reach(x), y)
+            return replace(node, attributes=replace(node.attributes, requantize=line)), []
+        table = copy_table(x, y)
         return replace(node, attributes=replace(node.attributes, table=table)), []
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        return looked_up(node.attributes.table, _largest(inputs[0], node.attributes.window, INT8_MIN))
+        x, y = quant_of(graph, node.inputs[0]), quant_of(graph, node.outputs[0])
+        largest = _largest(inputs[0], node.attributes.window, np.iinfo(x.dtype).min)
+        if node.attributes.requantize is not None:
+            return run_wide(node.attributes.requantize, centred(x, largest), y)
+        return looked_up(node.attributes.table, largest)
 
     def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
         """The pads among the windows hold the zero point, which might be the largest: they are left out."""
         window: Window = node.attributes.window
         _, height, width, _ = graph.tensors[node.inputs[0]].shape
         found = windows[0].copy()
+        lowest = np.iinfo(found.dtype).min
         left = x * window.stride[1] - window.pad[1]
         columns = np.arange(left, left + found.shape[2])
         rows = np.array(window.places(0, y))
-        found[:, (rows < 0) | (rows >= height)] = INT8_MIN
-        found[:, :, (columns < 0) | (columns >= width)] = INT8_MIN
+        found[:, (rows < 0) | (rows >= height)] = lowest
+        found[:, :, (columns < 0) | (columns >= width)] = lowest
         tight = replace(window, stride=(1, window.stride[1]), pad=(0, 0, 0, 0), dilation=(1, window.dilation[1]))
         return self.run(replace(node, attributes=replace(node.attributes, window=tight)), graph, [found])[0, 0]
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
-        x, output = node.inputs[0], node.outputs[0]
+        x, output, requantize = node.inputs[0], node.outputs[0], node.attributes.requantize
+        if requantize is not None:
+            whole, largest, acc = (f"{output}__{word}" for word in ("x", "largest", "acc"))
+            pool = OnnxOp("MaxPool", (whole,), (largest,), onnx_window(node.attributes.window))
+            spelled = [*spell_whole(graph, x, whole), pool, spell_cast(largest, acc, np.float64)]
+            return spelled + spell_requantize(graph, acc, output, requantize)
         if node.attributes.table is None:
             return [OnnxOp("MaxPool", (x,), (output,), onnx_window(node.attributes.window))]
         # Dequantizing keeps order and quantizing does: the pool may stand between them.
@@ -190,7 +255,8 @@ class MaxPool2d(Operator):
         return [read, pool, spell_quantize(largest, output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel("max_pool2d", PARAMS, pack, reads_slices=always, writes_slices=True, wants_place=True),)
+        plain = ScalarKernel("max_pool2d", PARAMS, pack, reads_slices=always, writes_slices=True, wants_place=True)
+        return (plain, ScalarKernel("max_pool2d", S16_PARAMS, _pack_wide, takes_int16=True, wants_place=True))
 
 
 def needs_no_border(node: Node, graph: Graph) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from host_c import SANITIZE, STRICT, Net, compile_c, first_difference, run_program, write_c
-from int16_cases import int16_networks, kinds, small_network, some_int16
+from int16_cases import branchy_network, int16_networks, kinds, small_network, some_int16
 from networks import int8_inputs, kernels_of, plan_with_cuts, quantized
 
 from mbn2c.ir.graph import Graph
@@ -20,6 +20,8 @@ from mbn2c.reference.run_plan import run_plan
 
 ISAS = [("scalar",), ("arm_dsp", "armv7m", "scalar"), ("arm_mve", "arm_dsp", "armv7m", "scalar")]
 
+BRANCHY_SEEDS = (1, 2, 11)
+
 
 @cache
 def small_networks() -> tuple[Graph, ...]:
@@ -28,10 +30,18 @@ def small_networks() -> tuple[Graph, ...]:
     return tuple(quantized(graph, int16=some_int16(graph, seed)) for seed in (22, 26, 27, 29))
 
 
+@cache
+def branchy_networks() -> tuple[Graph, ...]:
+    """Three with other int16 activations each."""
+    graph = branchy_network()
+    return tuple(quantized(graph, int16=some_int16(graph, seed)) for seed in BRANCHY_SEEDS)
+
+
 def plans(isas: tuple[str, ...]) -> list[Plan]:
-    """Layer by layer, in a stream, in a stream of pieces, and in two streams."""
+    """Layer by layer, in a stream, in a stream of pieces, and in two streams; those with branches layer by layer."""
     cuts: list[list[bool]] = [[], [], [False] * 6 + [True]]
-    made = [plan_layerwise(small_networks()[0], kernels_of(small_networks()[0], isas))]
+    layerwise = (small_networks()[0], *branchy_networks())
+    made = [plan_layerwise(graph, kernels_of(graph, isas)) for graph in layerwise]
     for graph, cut, pieces in zip(small_networks()[1:], cuts, ((), (3,), (2, 0)), strict=True):
         made.append(plan_with_cuts(graph, cut, pieces, isas))
     return made
@@ -43,6 +53,14 @@ def test_the_small_networks_have_every_kind() -> None:
         assert found >= {(op, x, y) for x in ("int8", "int16") for y in ("int8", "int16")}, op
     assert ("fully_connected", "int16", "int16") in found
     assert len([kind for kind in found if kind[0] == "add" and "int16" in kind]) == 7
+
+
+def test_the_branchy_networks_have_every_kind() -> None:
+    found = set().union(*map(kinds, branchy_networks()))
+    for op in ("lookup", "max_pool2d"):
+        assert found >= {(op, x, y) for x, y in (("int8", "int16"), ("int16", "int8"), ("int16", "int16"))}, op
+    for op in ("mul", "concat"):
+        assert len([kind for kind in found if kind[0] == op and "int16" in kind]) >= 3, op
 
 
 @pytest.mark.parametrize("isas", ISAS, ids="+".join)
@@ -77,7 +95,7 @@ def test_c_of_every_case_is_the_reference(
     need_tool("gcc")
     compare(
         tmp_path,
-        {name: plan_layerwise(graph, kernels_of(graph, isas)) for name, graph in int16_networks().items()},
+        {name: plan_layerwise(one.graph, kernels_of(one.graph, isas)) for name, one in int16_networks().items()},
         isas,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from models import RELU6, Builder, same_window
@@ -23,14 +24,26 @@ def touched(graph: Graph) -> list[str]:
 
 
 def mixtures(names: list[str]) -> Iterator[frozenset[str]]:
-    """All subsets but the empty one."""
+    """All subsets but the empty one; of many names, each alone and all."""
+    if len(names) > 3:
+        yield from (frozenset((name,)) for name in names)
+        yield frozenset(names)
+        return
     for mask in range(1, 2 ** len(names)):
         yield frozenset(name for bit, name in enumerate(names) if mask >> bit & 1)
 
 
-def int16_networks() -> dict[str, Graph]:
-    """The quantized networks by words; in each, convolutions make what the case reads, and read what it makes."""
-    graphs = {}
+@dataclass(frozen=True)
+class Quantized:
+    """A network in float32, and the same with some int16."""
+
+    float_graph: Graph
+    graph: Graph
+
+
+def int16_networks() -> dict[str, Quantized]:
+    """The networks by words; in each, convolutions make what the case reads, and read what it makes."""
+    networks = {}
     for name, (operator, case) in every_case().items():
         if case.quants:
             continue
@@ -41,12 +54,12 @@ def int16_networks() -> dict[str, Graph]:
         ranges = calibrate(graph, run_float, random_images(graph.inputs[0].shape, 3), 100)
         for int16 in mixtures(touched(graph)):
             words = " ".join("16" if one in int16 else "8" for one in touched(graph))
-            graphs[f"{name}, {words}"] = quantize(graph, ranges, int16)
-    return graphs
+            networks[f"{name}, {words}"] = Quantized(graph, quantize(graph, ranges, int16))
+    return networks
 
 
 def small_network() -> Graph:
-    """Every operator that takes int16, in float32: what MobileNetV2 is made of, and a pool of two by two."""
+    """What MobileNetV2 is made of, in float32, and a pool of two by two."""
     builder = Builder((16, 13, 3), 5, "int16")
     x = builder.conv2d("input", 8, same_window(3, 2), RELU6)
     x = builder.inverted_residual(x, 8, 1, same_window(3, 1))
@@ -56,6 +69,17 @@ def small_network() -> Graph:
     x = builder.conv2d(x, 32, activation=RELU6)
     x = builder.fully_connected(builder.average_pool(x), 9)
     return builder.graph(builder.fully_connected(x, 5))
+
+
+def branchy_network() -> Graph:
+    """What the other families are made of: a gate, functions, a max pool with pads, branches put together."""
+    builder = Builder((12, 11, 3), 6, "branchy")
+    x = builder.hard_swish(builder.conv2d("input", 6, same_window(3, 1)))
+    x = builder.squeeze_excite(x, 4)
+    x = builder.max_pool(x, same_window(3, 2))
+    x = builder.concat(builder.conv2d(x, 5), builder.hard_swish(builder.conv2d(x, 3, same_window(3, 1))))
+    x = builder.mul(x, builder.conv2d(x, 8))
+    return builder.graph(builder.conv2d(x, 3))
 
 
 def some_int16(graph: Graph, seed: int) -> frozenset[str]:

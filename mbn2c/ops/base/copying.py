@@ -45,7 +45,7 @@ def tied_input(node: Node, graph: Graph, quants: Mapping[str, Quant]) -> Mapping
     Not for one that ends in a clamp, which its own range does, unless the output's range ends there, too.
     """
     x, y = node.inputs[0], quants[node.outputs[0]]
-    if len(graph.consumers[x]) > 1 or x not in graph.producer or graph.is_output(x):
+    if len(graph.consumers[x]) > 1 or x not in graph.producer or graph.is_output(x) or quants[x].bits != y.bits:
         return {}
     clamp = getattr(graph.producer[x].attributes, "activation", None)
     is_relu = clamp is not None and (clamp.low, clamp.high) == (0, np.inf)

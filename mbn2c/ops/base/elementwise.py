@@ -21,6 +21,7 @@ from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.levels import tabulated
 from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
+from mbn2c.ops.base.segments import function_table
 from mbn2c.ops.lookup import LookupAttributes, pointwise_in_float
 
 # Beyond this a function's value says nothing that int8 could hold; inf minus inf would say nothing at all.
@@ -92,6 +93,10 @@ class Elementwise(Operator):
     def is_channelwise(self, node: Node) -> bool:
         return True
 
+    def takes_int16(self, node: Node) -> bool:
+        """A table of lines for each channel would be too large."""
+        return len(node.inputs) == 1
+
     def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         inner, shift, outer = _per_channel(node, graph)
         return np.asarray(outer * self.function(node, inner * inputs[0] + shift))
@@ -132,8 +137,8 @@ class Elementwise(Operator):
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
         if len(node.inputs) == 1:
-            table = tabulated(lambda real: self.function(node, real), x_quant, y_quant)
-            attributes = LookupAttributes(tuple(int(value) for value in table), None, self.name)
+            table = function_table(lambda real: self.function(node, real), x_quant, y_quant)
+            attributes = LookupAttributes(table, None, self.name)
             return replace(node, op="lookup", attributes=attributes), []
         numbers = np.array([graph.constant(name) for name in node.inputs[1:]]).T
 

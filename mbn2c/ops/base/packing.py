@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.window import Window
 from mbn2c.ops.base.operator import quant_of, window_of
@@ -41,7 +41,9 @@ CONV_PARAMS = Params(
 )
 
 
-WIDE_FIELDS = integers("shift", "zero_point", "low", "high", "wide_in", "wide_out")
+# How the accumulators of a layer with int16 are requantized, but for the multipliers.
+LINE_FIELDS = integers("shift", "zero_point", "low", "high")
+WIDE_FIELDS = (*LINE_FIELDS, *integers("wide_in", "wide_out"))
 # One of input and output is int16.
 CONV_S16_PARAMS = Params(
     "mbn_conv_s16_params",
@@ -68,11 +70,15 @@ def folded_bias(node: Node, graph: Graph, channel_axis: int) -> np.ndarray:
 
 def wide_fields(node: Node, graph: Graph) -> dict[str, int]:
     """What every params struct of a layer with int16 says of its input and output, in the order of WIDE_FIELDS."""
-    requantize: WideRequantize = node.attributes.requantize
     x, y = quant_of(graph, node.inputs[0]), quant_of(graph, node.outputs[0])
-    ends = {"low": requantize.low, "high": requantize.high}
     wide = {"wide_in": int(x.bits == 16), "wide_out": int(y.bits == 16)}
-    return {"shift": requantize.shift, "zero_point": y.zero_point, **ends, **wide}
+    return {**line_fields(node.attributes.requantize, y), **wide}
+
+
+def line_fields(requantize: WideRequantize, y: Quant) -> dict[str, int]:
+    """Its requantization, in the order of LINE_FIELDS."""
+    ends = {"low": requantize.low, "high": requantize.high}
+    return {"shift": requantize.shift, "zero_point": y.zero_point, **ends}
 
 
 def requantize_fields(node: Node, graph: Graph) -> dict[str, int]:

@@ -10,6 +10,10 @@ construction; there is no staircase to be proved. With int8 weights w and whole 
   two halves, x = R * high + low, whose sums stay below, and the two results are put together in float64.
 - M has at most 21 bits and |acc| at most 31, so their product, and that with 0.5 added, is exact in float64.
 
+What has no weights computes another whole number of its inputs, exact in float64, and ends in the same line: a product,
+the largest value, the value itself. A function of a value is made of straight lines between two entries of a table,
+see `segments`.
+
 Any order of additions, fused multiply-adds and any number of threads give the same. Source: design.md, section 13.
 """
 
@@ -30,6 +34,8 @@ from mbn2c.ops.base.requantize import WideRequantize
 MULTIPLIER_BITS = 21
 # The high word of a product is the result. Multipliers with fewer bits only scale weights that are small beside a step.
 _LONGEST_SHIFT = 32
+# Of those who have no such kernel: with half a step and a zero point added, float64 still holds the product.
+_LONGEST_SCALAR_SHIFT = 44
 # float32 and float64 hold every whole number below.
 _FLOAT32_WHOLE, _FLOAT64_WHOLE = 2**24, 2**53
 # Where a layer's weights could carry the accumulator beyond 32 bits, they are made so much smaller than they must be:
@@ -66,6 +72,29 @@ def choose_wide_scales(x: Quant, w_scale: np.ndarray, y: Quant, acc_bound: np.nd
         shift,
         np.ones(len(scale), np.int64),
     )
+
+
+def wide_line(ratio: float, acc_bound: int, y: Quant, activation: Activation | None = None) -> WideRequantize:
+    """The requantization of whole numbers that are `ratio` output steps each, and none beyond `acc_bound`.
+
+    raises  QuantError if they are far more than the output can hold
+    """
+    shift = min(MULTIPLIER_BITS - int(np.floor(np.log2(ratio))) - 1, _LONGEST_SCALAR_SHIFT)
+    if shift < 1:
+        raise QuantError(f"its inputs are {ratio:.3g} times coarser than its output", hint="leave it in int8")
+    multiplier = np.clip(np.rint(np.ldexp([ratio], shift)), 1, 2**MULTIPLIER_BITS - 1).astype(np.int64)
+    assert acc_bound <= INT32_MAX, f"{acc_bound} leaves 32 bits"
+    return WideRequantize(multiplier, shift, *clamp_codes(y, activation))
+
+
+def wide_reach(x: Quant) -> int:
+    """The greatest magnitude of a value less its zero point."""
+    return max(x.highest - x.zero_point, x.zero_point - x.lowest)
+
+
+def centred(x: Quant, values: np.ndarray) -> np.ndarray:
+    """int8 or int16 values less their zero point: int64."""
+    return values.astype(np.int64) - x.zero_point
 
 
 def wide_requantize(
@@ -123,7 +152,7 @@ def spell_wide_conv(
     quant = quant_of(graph, x)
     spelled = [*spell_whole(graph, x, f"{output}__x")]
     reach = int(np.abs(weights[1].astype(np.int64)).reshape(len(weights[1]), -1).sum(axis=1).max())
-    largest = max(quant.highest - quant.zero_point, quant.zero_point - quant.lowest)
+    largest = wide_reach(quant)
     name, kernel = weights[0], weights[1].astype(np.float32)
 
     def conv(source: str, to: str) -> list[OnnxOp]:
@@ -143,8 +172,7 @@ def spell_wide_conv(
         parts = (f"{output}__upper_part", f"{output}__lower_sum")
         spelled.append(OnnxOp("Add", parts, (f"{output}__products",)))
     spelled.append(spell_by(f"{output}__products", acc, "Add", bias.astype(np.float64).reshape(1, -1, 1, 1)))
-    scale = np.ldexp(requantize.multiplier.astype(np.float64), -requantize.shift).reshape(1, -1, 1, 1)
-    return spelled + spell_rounded(graph, acc, output, scale, (requantize.low, requantize.high))
+    return spelled + spell_requantize(graph, acc, output, requantize)
 
 
 def spell_whole(graph: Graph, x: str, output: str, dtype: type = np.float32) -> list[OnnxOp]:
@@ -155,15 +183,23 @@ def spell_whole(graph: Graph, x: str, output: str, dtype: type = np.float32) -> 
     return [spell_cast(x, f"{output}__raw", dtype), spell_by(f"{output}__raw", output, "Sub", dtype(zero_point))]
 
 
-def spell_rounded(
-    graph: Graph, acc: str, output: str, scale: np.ndarray | np.float64, ends: tuple[int, int]
-) -> list[OnnxOp]:
-    """float64 `acc` -> clamp(floor(acc * scale + 0.5) + zero_point) as int8 or int16; ends: low, high."""
+def spell_requantize(graph: Graph, acc: str, output: str, requantize: WideRequantize) -> list[OnnxOp]:
+    """float64 `acc` -> clamp(floor(acc * scale + 0.5) + zero_point) as int8 or int16."""
+    scaled = spell_by(acc, f"{output}__scaled", "Mul", steps_per_unit(requantize).reshape(1, -1, 1, 1))
+    return [scaled, *spell_rounded(graph, f"{output}__scaled", output, (requantize.low, requantize.high))]
+
+
+def steps_per_unit(requantize: WideRequantize) -> np.ndarray:
+    """Output steps per unit of the accumulator, exact: float64 [C]."""
+    return np.ldexp(requantize.multiplier.astype(np.float64), -requantize.shift)
+
+
+def spell_rounded(graph: Graph, steps: str, output: str, ends: tuple[int, int]) -> list[OnnxOp]:
+    """float64 `steps` above the zero point -> clamp(floor(steps + 0.5) + zero_point); ends: low, high."""
     # With a whole number added first or last, the floor is the same.
     half = np.float64(quant_of(graph, output).zero_point + 0.5)
-    scaled = spell_by(acc, f"{output}__scaled", "Mul", scale)
-    moved = spell_by(f"{output}__scaled", f"{output}__half", "Add", half)
-    return [scaled, moved, *spell_floored(graph, f"{output}__half", output, ends)]
+    moved = spell_by(steps, f"{output}__half", "Add", half)
+    return [moved, *spell_floored(graph, f"{output}__half", output, ends)]
 
 
 def spell_floored(graph: Graph, real: str, output: str, ends: tuple[int, int]) -> list[OnnxOp]:
@@ -197,4 +233,4 @@ def _spell_halves(x: str, outputs: tuple[str, str], radix: int) -> list[OnnxOp]:
 
 
 # onnx.TensorProto's numbers, since only `frontend` knows that package.
-_TENSOR_TYPES = {"float32": 1, "int8": 3, "int16": 5, "float64": 11}
+_TENSOR_TYPES = {"float32": 1, "int8": 3, "int16": 5, "int32": 6, "float64": 11}

@@ -2,7 +2,8 @@
 
 inputs   a [1, H, W, C], b [1, H, W, C] or [1, 1, 1, C]
 output   [1, H, W, C]
-source   ONNX operator Mul between DequantizeLinear and QuantizeLinear; all 65,536 input pairs are compared
+source   ONNX operator Mul between DequantizeLinear and QuantizeLinear; all 65,536 input pairs are compared. With int16
+         the product is a whole number that is requantized, see `base.wide`
 
 `arithmetic` has the integer form, `vector` that for a number per channel, `prequantized` how quantized files spell it.
 """
@@ -25,9 +26,10 @@ from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU6, Case
 from mbn2c.ops.base.levels import real_levels
 from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
-from mbn2c.ops.base.packing import INT8_ARRAY, INT32, PIXEL_STRIDE, integers, pixel_stride
+from mbn2c.ops.base.packing import INT8_ARRAY, INT32, LINE_FIELDS, PIXEL_STRIDE, integers, line_fields, pixel_stride
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
+from mbn2c.ops.base.wide import centred, is_wide, run_wide, spell_requantize, spell_whole, wide_line, wide_reach
 from mbn2c.ops.mul.arithmetic import WHOLE_TABLE, MulAttributes, line_of, products_of, run_mul, without_ties
 from mbn2c.ops.mul.factors import in_order
 from mbn2c.ops.mul.prequantized import prequantized_imports
@@ -57,6 +59,16 @@ VECTOR_PARAMS = Params(
         *integers("zero_point"),
     ),
 )
+S16_PARAMS = Params(
+    "mbn_mul_s16_params",
+    (
+        *integers("channels"),
+        (INT32, "is_vector", "rows[1] is one pixel, for all of rows[0]"),
+        *integers("zero_point_a", "zero_point_b", "multiplier"),
+        *LINE_FIELDS,
+        *integers("wide_a", "wide_b", "wide_out"),
+    ),
+)
 
 
 def _pack(node: Node, graph: Graph) -> Packed:
@@ -77,6 +89,22 @@ def _pack(node: Node, graph: Graph) -> Packed:
             "lower": "lower" if arrays else 0,
         },
         arrays,
+    )
+
+
+def _pack_wide(node: Node, graph: Graph) -> Packed:
+    """The fields of `S16_PARAMS`; no arrays."""
+    a, b, y = (quant_of(graph, name) for name in (*node.inputs, *node.outputs))
+    return Packed(
+        {
+            "channels": graph.tensors[node.outputs[0]].shape[3],
+            "is_vector": int(_is_vector(node, graph)),
+            "zero_point_a": a.zero_point,
+            "zero_point_b": b.zero_point,
+            "multiplier": int(node.attributes.requantize.multiplier[0]),
+            **line_fields(node.attributes.requantize, y),
+            **{f"wide_{word}": int(quant.bits == 16) for word, quant in zip(("a", "b", "out"), (a, b, y), strict=True)},
+        }
     )
 
 
@@ -149,6 +177,9 @@ class Mul(Operator):
     def needs(self, node: Node, graph: Graph, number: int, axis: int, position: int) -> tuple[int, ...]:
         return (0,) if number == 1 and _is_vector(node, graph) else (position,)
 
+    def takes_int16(self, node: Node) -> bool:
+        return len(node.inputs) == 2
+
     def cases(self) -> Mapping[str, Case]:
         shape, vector = (1, 3, 4, 5), (1, 1, 1, 5)
         return {
@@ -192,7 +223,9 @@ class Mul(Operator):
         self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
     ) -> Mapping[str, Quant]:
         """The scale of an input that nobody else reads moves up to a ratio of the output's that leaves no ties, so that
-        one integer form equals every float evaluation order."""
+        one integer form equals every float evaluation order. With int16 the exported model leaves none to chance."""
+        if is_wide(quants[name] for name in (*node.inputs, *node.outputs)):
+            return {}
         free = [name for name in node.inputs if len(graph.consumers[name]) == 1 and name in graph.producer]
         if not free:
             return {}
@@ -206,6 +239,9 @@ class Mul(Operator):
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         a, b, y = (quants[name] for name in (*node.inputs, node.outputs[0]))
         ratio = _ratio(quants, node)
+        if is_wide((a, b, y)):
+            line = wide_line(ratio, wide_reach(a) * wide_reach(b), y, node.attributes.activation)
+            return replace(node, attributes=replace(node.attributes, requantize=line)), []
         products = products_of(a, b)
         real = real_levels(a)[:, None] * real_levels(b)
         multiplier, shift = line_of(ratio)
@@ -220,6 +256,9 @@ class Mul(Operator):
         return replace(node, attributes=attributes), []
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        if node.attributes.requantize is not None:
+            a, b = (centred(quant_of(graph, name), x) for name, x in zip(node.inputs, inputs, strict=True))
+            return run_wide(node.attributes.requantize, a * b, quant_of(graph, node.outputs[0]))
         a, b = (array.astype(np.int64) for array in inputs)
         zero_a, zero_b, zero_y = (quant_of(graph, name).zero_point for name in (*node.inputs[:2], node.outputs[0]))
         result = run_mul(node.attributes, (a - zero_a) * (b - zero_b), zero_y)
@@ -230,6 +269,15 @@ class Mul(Operator):
 
     def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
         output = node.outputs[0]
+        if node.attributes.requantize is not None:
+            factors, product = (f"{output}__a", f"{output}__b"), f"{output}__product"
+            spelled = [
+                one
+                for x, factor in zip(node.inputs, factors, strict=True)
+                for one in spell_whole(graph, x, factor, np.float64)
+            ]
+            spelled.append(OnnxOp("Mul", factors, (product,)))
+            return spelled + spell_requantize(graph, product, output, node.attributes.requantize)
         read_a, real_a = spell_dequantize(graph, node.inputs[0], f"{node.name}__a")
         read_b, real_b = spell_dequantize(graph, node.inputs[1], f"{node.name}__b")
         real = f"{output}__real"
@@ -238,7 +286,8 @@ class Mul(Operator):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         vector = ScalarKernel("mul_vector", VECTOR_PARAMS, _pack_vector, _has_vector_form, writes_slices=True)
-        return (vector, ScalarKernel("mul", PARAMS, _pack, writes_slices=True))
+        wide = ScalarKernel("mul", S16_PARAMS, _pack_wide, takes_int16=True)
+        return (vector, ScalarKernel("mul", PARAMS, _pack, writes_slices=True), wide)
 
 
 def _ratio(quants: Mapping[str, Quant], node: Node) -> float:

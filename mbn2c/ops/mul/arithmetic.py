@@ -10,6 +10,7 @@ import numpy as np
 from mbn2c.ir.graph import Quant
 from mbn2c.ir.window import Activation
 from mbn2c.ops.base.levels import INT8_LEVELS
+from mbn2c.ops.base.requantize import WideRequantize
 
 # Denominators of the ratio (a's scale * b's) / output's: odd ones, so that no product lies nearer to a tie than half of
 # one part. float32 evaluates a product within 6e-5 of an output step, whatever the order.
@@ -29,12 +30,14 @@ class MulAttributes:
                        p = (a - its zero point) * (b - its zero point); where bit b % 8 of byte (a * 256 + b) / 8 of the
                        third input is set (a and b counted from -128), one less
     raised             0 without a third input
+    requantize         of p where a, b or the output is int16; None of int8, which has the form above
     """
 
     activation: Activation | None = None
     multiplier: int = 0
     shift: int = 1
     raised: int = 0
+    requantize: WideRequantize | None = None
 
 
 def without_ties(ratio: float) -> float:
