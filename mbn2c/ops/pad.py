@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mbn2c.ir.axes import CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
+from mbn2c.ir.axes import BATCH, CHANNEL, HEIGHT, WIDTH, LayoutError, Value, labels_of
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
+from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.operator import IMPORTED, OnnxOp, Operator, Shape
 from mbn2c.ops.base.prequantized.values import FOLD_FIRST, UNSIGNED_SHIFT, PrequantizedCall, PrequantizedImporter
@@ -47,7 +47,7 @@ class Pad(Operator):
     is_padding = True
 
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
-        return {("", "Pad"): import_pad}
+        return {("", "Pad"): _import}
 
     def prequantized_imports(self) -> Mapping[OnnxName, PrequantizedImporter]:
         return {("", "Pad"): _import_prequantized}
@@ -81,8 +81,8 @@ class Pad(Operator):
 # --- how ONNX files spell it ---
 
 
-def import_pad(call: OnnxCall) -> Value:
-    """A border around height and width, of any value; x itself where it is empty.
+def pads_of(call: OnnxCall) -> tuple[list[int], list[int], str, float]:
+    """Elements before and behind each axis of NHWC, the mode, and the value; [] twice where axes are joined.
 
     source  ONNX operator Pad
     """
@@ -98,16 +98,28 @@ def import_pad(call: OnnxCall) -> Value:
             raise call.refuse(f"Pad: axes {axes} do not suit a tensor of rank {rank}")
     if len(pads) != 2 * len(axes):
         raise call.refuse(f"Pad: pads {pads} do not suit a tensor of rank {rank}")
+    begin, end = [0, 0, 0, 0], [0, 0, 0, 0]
     if not any(pads):
-        return x
+        return begin, end, mode, value
     labels = labels_of(x)
     if labels is None:
         raise LayoutError(f"height and width; it finds axes {list(x.groups)} of NHWC")
-    begin, end = [0, 0, 0, 0], [0, 0, 0, 0]
     for axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         begin[labels[axis % rank]] += before
         end[labels[axis % rank]] += after
-    if min(pads) < 0 or begin[0] or end[0] or begin[CHANNEL] or end[CHANNEL]:
+    return begin, end, mode, value
+
+
+def import_pad(call: OnnxCall) -> Value:
+    """A border around height and width, of any value; x itself where it is empty."""
+    x = call.value(0)
+    begin, end, mode, value = pads_of(call)
+    if not any(begin) and not any(end):
+        return x
+    labels = labels_of(x)
+    assert labels is not None
+    if min(*begin, *end) < 0 or begin[BATCH] or end[BATCH] or begin[CHANNEL] or end[CHANNEL]:
+        pads = [one[label] for one in (begin, end) for label in labels]
         raise call.refuse(f"Pad by {pads} is not supported", "only height and width can be padded, not cropped")
     if mode != "constant" or not math.isfinite(value):
         raise call.refuse(f"Pad with mode '{mode}', value {value:g} is not supported", "pad with zeros")
@@ -120,11 +132,30 @@ def import_pad(call: OnnxCall) -> Value:
     return Value(tensor, outside, groups)
 
 
+def pads_channels(call: OnnxCall) -> bool:
+    """Whether there are new channels, which are `pad_channels`."""
+    begin, end, _, _ = pads_of(call)
+    return begin[CHANNEL] > 0 or end[CHANNEL] > 0
+
+
+def _import(call: OnnxCall) -> Value | Declined:
+    return Declined() if pads_channels(call) else import_pad(call)
+
+
 # --- how quantized ones do ---
 
 
-def _import_prequantized(call: PrequantizedCall) -> Value:
+def check_is_zero(call: PrequantizedCall, tensor: str, value: float) -> None:
+    """Raises ModelError unless a number of the file stands for 0 beside a quantized tensor."""
+    meaning, quant = call.meaning(0), call.builder.quants[tensor]
+    if value != (0 if meaning.is_real else quant.zero_point + (UNSIGNED_SHIFT if meaning.unsigned else 0)):
+        raise call.refuse(f"Pad with {value:g}, which does not stand for 0, is not supported")
+
+
+def _import_prequantized(call: PrequantizedCall) -> Value | Declined:
     """A border of real 0, which the window behind it takes over (`passes.fold_pad`)."""
+    if pads_channels(call):
+        return Declined()
     builder = call.builder
     x, meaning = call.value(0), call.meaning(0)
     if x.tensor not in builder.quants or (meaning.is_real and len(meaning.steps) != 1):
@@ -133,11 +164,9 @@ def _import_prequantized(call: PrequantizedCall) -> Value:
     if padded.tensor == x.tensor:
         builder.meanings[call.node.outputs[0]] = meaning
         return x
-    node, quant = builder.nodes[-1], builder.quants[x.tensor]
-    zero = 0 if meaning.is_real else quant.zero_point + (UNSIGNED_SHIFT if meaning.unsigned else 0)
-    if node.attributes.value != zero:
-        raise call.refuse(f"Pad with {node.attributes.value:g}, which does not stand for 0, is not supported")
+    node = builder.nodes[-1]
+    check_is_zero(call, x.tensor, node.attributes.value)
     builder.nodes[-1] = replace(node, attributes=replace(node.attributes, value=0.0))
-    builder.quants[padded.tensor] = quant
+    builder.quants[padded.tensor] = builder.quants[x.tensor]
     builder.meanings[call.node.outputs[0]] = meaning
     return padded

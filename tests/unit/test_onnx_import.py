@@ -138,7 +138,7 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
     "clip per channel": (_net(lambda n: n.then("Min", n.random(1, 3, 1, 1))), "is not one number"),
     "NaN bound": (_net(lambda n: n.then("Clip", n.weight(np.nan))), "a bound is NaN"),
     "max of two": (_net(lambda n: n.node("Max", "x", n.conv(3, 3).x)), "Max of two activations"),
-    "pad of channels": (_net(lambda n: n.then("Pad", n.ints(0, 0, 0, 0, 0, 1, 0, 0)).conv(4, 4)), "Pad by"),
+    "pad of channels and rows": (_net(lambda n: n.then("Pad", n.ints(0, 0, 1, 0, 0, 1, 0, 0)).conv(4, 4)), "Pad by"),
     "pad that crops": (_net(lambda n: n.then("Pad", n.ints(0, 0, -1, 0, 0, 0, 0, 0)).conv(3, 4)), "Pad by"),
     "pad that reflects": (
         _net(lambda n: n.then("Pad", n.ints(0, 0, 1, 0, 0, 0, 0, 0), mode="reflect").conv(3, 4)),
