@@ -15,7 +15,7 @@ from onnx import ModelProto, TensorProto, helper
 from mbn2c.errors import ModelError
 from mbn2c.frontend.convert import bare_copy
 from mbn2c.frontend.cut import cut_command
-from mbn2c.frontend.detectors import concatenated, decoded
+from mbn2c.frontend.detectors import blazeface, concatenated, decoded
 from mbn2c.frontend.detectors.cut import Cut, Ends, MisreadError
 from mbn2c.frontend.fold_constants import bound_constants
 from mbn2c.frontend.load import run_tool
@@ -23,7 +23,7 @@ from mbn2c.frontend.order import drop_dead_nodes
 from mbn2c.ir.graph import Decoding, Graph, Note
 from mbn2c.tasks.detection.detector import Detector
 
-FAMILIES = (decoded.match, concatenated.match)
+FAMILIES = (decoded.match, concatenated.match, blazeface.match)
 
 
 @dataclass(frozen=True)

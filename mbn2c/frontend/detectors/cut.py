@@ -26,23 +26,6 @@ class MisreadError(Exception):
 
 
 @dataclass(frozen=True)
-class Head:
-    """Scores or offsets.
-
-    output  of the file
-    maps    NCHW tensors, one for each level
-    score   SOFTMAX, SIGMOID or ""; is_applied: the file does it
-    passed  names of the nodes between maps and output
-    """
-
-    output: str
-    maps: tuple[str, ...]
-    score: str
-    passed: tuple[str, ...]
-    is_applied: bool = True
-
-
-@dataclass(frozen=True)
 class Cut:
     """A file whose decoding is cut off.
 

@@ -19,11 +19,11 @@ from mbn2c.frontend.detectors.behind import Behind
 from mbn2c.frontend.detectors.coders import read_coder
 from mbn2c.frontend.detectors.cut import TOLERANCE, Cut, Ends, Links, MisreadError
 from mbn2c.frontend.detectors.levels import MapRows, rows_of
-from mbn2c.frontend.detectors.survivors import check_survivors
+from mbn2c.frontend.detectors.survivors import find_survivors
 from mbn2c.frontend.order import used_names
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.tasks.detection.decode import probabilities
-from mbn2c.tasks.detection.detector import PLAIN, SIGMOID, SOFTMAX, Detector, DetectorLimits
+from mbn2c.tasks.detection.detector import PLAIN, SIGMOID, SOFTMAX, USUAL_LIMITS, Detector, DetectorLimits
 
 # Behind the last of these the decoding begins.
 _NETWORK = frozenset(
@@ -112,8 +112,8 @@ class DecodedHeads(Ends):
                 limits=self._limits(behind, shares, scores.values - (background >= 0)),
             )
             detector = replace(found, facts=facts)
-            check_survivors(detector, behind.function(behind.outputs, self.maps), scores, offsets, cut.size)
-            return detector, ""
+            file = behind.function(behind.outputs, self.maps)
+            return find_survivors(detector, file, scores, offsets, cut.size), ""
         raise MisreadError(reasons[0] if reasons else "no tensor behind its maps holds four numbers of each anchor")
 
     def _limits(self, behind: Behind, shares: Sequence[str], labels: int) -> DetectorLimits:
@@ -122,14 +122,13 @@ class DecodedHeads(Ends):
         if len(limits) > 1:
             raise MisreadError("several NonMaxSuppression nodes have different limits")
         [(most, iou, least)] = limits
-        usual = DetectorLimits()
-        boxes = usual.max_boxes if most is None else int(max(1, min(most * labels, _MOST_BOXES)))
+        boxes = USUAL_LIMITS.max_boxes if most is None else int(max(1, min(most * labels, _MOST_BOXES)))
         least = behind.least(shares) if least is None else least
         return DetectorLimits(
             boxes,
-            max(usual.max_candidates, boxes),
-            usual.score_threshold if least is None else min(max(least, 0.0), 1.0),
-            usual.iou_threshold if iou is None else iou,
+            max(USUAL_LIMITS.max_candidates, boxes),
+            USUAL_LIMITS.score_threshold if least is None else min(max(least, 0.0), 1.0),
+            USUAL_LIMITS.iou_threshold if iou is None else iou,
         )
 
 

@@ -21,10 +21,28 @@ _STANDING_OUT, _DRAWS = 8, 4
 _NEAR = 0.02
 
 
-def check_survivors(detector: Detector, file: Oracle, scores: MapRows, offsets: MapRows, size: tuple[int, int]) -> None:
-    """Compare what a file makes of its maps with `decode_heads`; borderline cases are drawn again.
+def find_survivors(
+    detector: Detector, file: Oracle, scores: MapRows, offsets: MapRows, size: tuple[int, int]
+) -> Detector:
+    """The Detector whose boxes the file keeps: as it is, or with boxes that drop those of other labels, too.
 
     file    from the maps to its outputs
+    raises  MisreadError if it is neither
+    """
+    try:
+        _check(detector, file, scores, offsets, size)
+        return detector
+    except MisreadError:
+        if detector.facts.labels == 1:
+            raise
+    other = replace(detector, facts=replace(detector.facts, per_class=False))
+    _check(other, file, scores, offsets, size)
+    return other
+
+
+def _check(detector: Detector, file: Oracle, scores: MapRows, offsets: MapRows, size: tuple[int, int]) -> None:
+    """Compare what a file makes of its maps with `decode_heads`; borderline cases are drawn again.
+
     raises  MisreadError if it returns other boxes
     """
     limits = replace(detector.facts.limits, score_threshold=_LEAST)

@@ -63,7 +63,8 @@ def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, w
     kept: list[FoundBox] = []
     for place, label in zip(places[order], labels[order], strict=True):
         box = found_box(corners[place].tolist(), int(label), float(shares[place, label]))
-        if all(box.label != one.label or iou(box.corners, one.corners) <= limits.iou_threshold for one in kept):
+        rivals = [one for one in kept if one.label == box.label or not facts.per_class]
+        if all(iou(box.corners, one.corners) <= limits.iou_threshold for one in rivals):
             kept.append(box)
         if len(kept) == limits.max_boxes:
             break

@@ -49,6 +49,9 @@ class DetectorLimits:
     iou_threshold: float = 0.5
 
 
+USUAL_LIMITS = DetectorLimits()
+
+
 @dataclass(frozen=True)
 class DetectorFacts:
     """What the heads' numbers mean.
@@ -65,6 +68,7 @@ class DetectorFacts:
     order       which offset is of x0, y0, x1 and y1, or of centre x and y, width and height
     scales      that the offsets are divided by, in that order
     cut         the nodes of the file that this says in other words
+    per_class   only boxes of the same label drop each other; else an anchor has one box at most, too
     """
 
     family: str
@@ -77,7 +81,8 @@ class DetectorFacts:
     order: tuple[int, int, int, int]
     scales: tuple[float, float, float, float]
     cut: tuple[str, ...]
-    limits: DetectorLimits = DetectorLimits()
+    limits: DetectorLimits = USUAL_LIMITS
+    per_class: bool = True
 
     @property
     def labels(self) -> int:

@@ -66,7 +66,7 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
         limits.max_candidates,
         limits.max_boxes,
         round(limits.iou_threshold * ONE),
-        True,
+        facts.per_class,
         facts.score == PLAIN or _is_shared(detector),
     )
     nodes.append(Node(BOXES, "ssd_boxes", tuple(lists), (BOXES,), attributes))
