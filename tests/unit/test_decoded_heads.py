@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx_models.detectors import Decoding, anchors_of, decoded
+from onnx_models.detectors import Decoding, anchors_of, decoded, raw_heads, torchvision_ssd
 from onnx_models.net import Net
+from shared import shared
 
 from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
@@ -120,6 +121,77 @@ def test_what_is_done_otherwise_is_refused(words: str, tmp_path: Path) -> None:
     assert "--task raw" in refused.value.hint
     raw = import_model(tmp_path / "heads.onnx", decodes=False)
     assert len(raw.outputs) == 4 and raw.decoding is None
+
+
+@pytest.mark.parametrize("is_dynamo", [False, True])
+def test_torchvision(is_dynamo: bool, tmp_path: Path) -> None:
+    """Classes that are chosen one by one, and dropped together."""
+    onnx.save(torchvision_ssd(is_dynamo=is_dynamo), tmp_path / "heads.onnx")
+    graph = import_model(tmp_path / "heads.onnx")
+    assert graph.decoding is not None
+    detector = Detector.from_decoding(graph.decoding)
+    facts = detector.facts
+    assert (facts.coder, facts.order, facts.scales) == ("centres", (0, 1, 2, 3), (10, 10, 5, 5))
+    assert (facts.score, facts.classes, facts.background, facts.per_class) == ("softmax", 4, 0, True)
+    assert facts.limits == DetectorLimits(20, 64, 0.05, 0.55)
+    anchors = np.concatenate([anchors_of(side, (0.2, 0.35)) for side in (8, 4)])
+    assert np.abs(detector.anchors - anchors).max() < 1e-6
+
+
+def test_labels_in_another_order_are_refused(tmp_path: Path) -> None:
+    model = torchvision_ssd()
+    [cast] = [node for node in model.graph.node if node.op_type == "Cast"]
+    joined = next(node for node in model.graph.node if node.output[0] == cast.input[0])
+    model.graph.node.remove(joined)
+    turned = [joined.input[i] for i in (1, 0, 2)]
+    place = list(model.graph.node).index(cast)
+    model.graph.node.insert(place, onnx.helper.make_node("Concat", turned, joined.output, axis=0))
+    onnx.save(model, tmp_path / "heads.onnx")
+    with pytest.raises(ModelError, match="is something else"):
+        import_model(tmp_path / "heads.onnx")
+
+
+def test_classes_that_drop_each_other_s_boxes(tmp_path: Path) -> None:
+    net = decoded(Decoding(classes=3))
+    [node] = nodes_of(net, "NonMaxSuppression")
+    best = net.node("ReduceMax", node.input[1], axes=[1], keepdims=1)
+    net.nodes.insert(net.nodes.index(node), net.nodes.pop())
+    squeezed = next(one for one in net.nodes if one.op_type == "Squeeze" and one.input[0] == node.input[1])
+    node.input[1] = squeezed.input[0] = best
+    graph = imported(net, tmp_path)
+    assert graph.decoding is not None
+    assert Detector.from_decoding(graph.decoding).facts.per_class is False
+
+
+@pytest.mark.parametrize("values", [16, 18])
+def test_blazeface(values: int, tmp_path: Path) -> None:
+    """The file has no anchors: the middles of pixels, and offsets in pixels of the image, are said to be assumed."""
+    graph = imported(raw_heads(values), tmp_path)
+    assert graph.decoding is not None
+    detector = Detector.from_decoding(graph.decoding)
+    facts = detector.facts
+    assert (facts.coder, facts.scales, facts.classes, facts.background) == ("sizes", (1, 1, 1, 1), 1, -1)
+    assert facts.values == values and facts.limits == DetectorLimits(32, 64, 0.5, 0.3)
+    places = np.concatenate([anchors_of(side, (1 / 32, 1 / 32)) for side in (8, 4)])
+    assert np.abs(detector.anchors - places).max() < 1e-6
+    [note] = [note for note in graph.notes if note.kind == "decoding"]
+    assert f"{values // 2 - 2} keypoints" in note.text and "assumed" in note.text
+
+
+# (file, anchors, coder, limits)
+SHARED = [
+    ("ssdlite_mobilenet_v2_person_300_nms_tf2onnx", 1917, "centres", DetectorLimits(100, 100, 1e-8, 0.6)),
+    ("blazeface_short_range_128_nms", 896, "sizes", DetectorLimits(20, 64, 0.5, 0.3)),
+    ("blazeface_full_range_192", 2304, "sizes", DetectorLimits(32, 64, 0.5, 0.3)),
+]
+
+
+@pytest.mark.parametrize(("name", "anchors", "coder", "limits"), SHARED, ids=[one[0] for one in SHARED])
+def test_shared_files(name: str, anchors: int, coder: str, limits: DetectorLimits) -> None:
+    graph = import_model(shared(f"models/detection/{name}.onnx"))
+    assert graph.decoding is not None
+    detector = Detector.from_decoding(graph.decoding)
+    assert (len(detector.anchors), detector.facts.coder, detector.facts.limits) == (anchors, coder, limits)
 
 
 def test_limits_that_differ_are_read(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from mbn2c.frontend.detectors.cut import Cut, Links
 from mbn2c.frontend.order import used_names
@@ -94,6 +94,18 @@ class Behind:
             if (number := self.number(node.input[1])) is not None
         ]
         return max(found, default=None)
+
+    def most(self, chosen: Sequence[NodeProto]) -> float | None:
+        """How many of what some nodes choose go on: where the first ones are cut off of a list; None if all do."""
+        behind = {name for node in chosen for name in node.output}
+        found = []
+        for node in self._nodes:
+            if behind.intersection(node.input) and node.op_type not in ("Shape", "Size"):
+                behind.update(node.output)
+                start, end, axis = (self.number(name) for name in (*node.input[1:], "", "", "")[:3])
+                if node.op_type == "Slice" and (start, axis) == (0, 0) and end is not None and end > 0:
+                    found.append(end)
+        return min(found, default=None)
 
     def dense(self) -> dict[str, frozenset[str]]:
         """Tensors whose extents do not depend on the image, in order, and the maps that each is made of."""

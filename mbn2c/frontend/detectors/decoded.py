@@ -122,7 +122,8 @@ class DecodedHeads(Ends):
         if len(limits) > 1:
             raise MisreadError("several NonMaxSuppression nodes have different limits")
         [(most, iou, least)] = limits
-        boxes = USUAL_LIMITS.max_boxes if most is None else int(max(1, min(most * labels, _MOST_BOXES)))
+        kept = [one for one in (most and most * labels, behind.most(self.chosen)) if one is not None]
+        boxes = int(max(1, min([*kept, _MOST_BOXES]))) if kept else USUAL_LIMITS.max_boxes
         least = behind.least(shares) if least is None else least
         return DetectorLimits(
             boxes,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from onnx import ModelProto, TensorProto
 
 from onnx_models.net import Net
 
@@ -76,23 +77,127 @@ class Decoding:
     limits: tuple[int, float, float] = (20, 0.6, 0.05)
 
 
-def decoded(how: Decoding, side: int = 32, sizes: tuple[float, ...] = (0.2, 0.35)) -> Net:
-    """Levels of side / 4 and side / 8, boxes decoded and chosen in the file."""
-    net = Net(shape=(1, 3, side, side)).conv(3, 8, strides=[2, 2]).relu6()
+def _heads(net: Net, classes: int, values: int, side: int, anchors: int) -> tuple[str, str]:
+    """Scores [1, N, classes] and offsets [1, N, values] of levels of side / 4 and side / 8."""
+    net.conv(3, 8, strides=[2, 2]).relu6()
     net.conv(8, 8, strides=[2, 2]).relu6()
     fine = net.x
     net.conv(8, 8, strides=[2, 2]).relu6()
     levels = [(fine, side // 4), (net.x, side // 8)]
     joined = []
-    for values in (how.classes, how.values):
+    for count in (classes, values):
         parts = []
         for features, extent in levels:
             net.x = features
-            net.conv(8, len(sizes) * values, k=1).then("Transpose", perm=[0, 2, 3, 1])
-            parts.append(net.then("Reshape", net.ints(1, extent * extent * len(sizes), values)).x)
+            net.conv(8, anchors * count, k=1).then("Transpose", perm=[0, 2, 3, 1])
+            parts.append(net.then("Reshape", net.ints(1, extent * extent * anchors, count)).x)
         joined.append(net.node("Concat", *parts, axis=1))
-    scores, offsets = joined
-    boxes = _boxes(net, how, offsets, np.concatenate([anchors_of(extent, sizes) for _, extent in levels]) * how.unit)
+    return joined[0], joined[1]
+
+
+def raw_heads(values: int, side: int = 32, anchors: int = 2) -> Net:
+    """Offsets and logits of one class, as BlazeFace returns them."""
+    net = Net(shape=(1, 3, side, side))
+    scores, offsets = _heads(net, 1, values, side, anchors)
+    net.outputs += [(offsets, (1, None, values)), (scores, (1, None, 1))]
+    return net
+
+
+def torchvision_ssd(
+    classes: int = 4, side: int = 32, sizes: tuple[float, ...] = (0.2, 0.35), is_dynamo: bool = False
+) -> ModelProto:
+    """As torchvision's ssdlite320 is exported: one image [1, 3, side, side] of 0 to 1, normalized inside; each class by
+    itself above 0.05, its best 30, then one NonMaxSuppression of boxes that are moved apart by class; boxes, scores and
+    labels of the best 20. The exporters differ in what stands for a choice by a mask, for clipping and for columns."""
+    net = Net(opset=18 if is_dynamo else 17, shape=(1, 3, side, side))
+    net.node("Gather", "x", net.weight(0, np.int64), axis=0)
+    net.then("Sub", net.weight(np.full((3, 1, 1), 0.5))).then("Div", net.weight(np.full((3, 1, 1), 0.5)))
+    net.then("Unsqueeze", net.ints(0))
+    logits, deltas = _heads(net, classes, 4, side, len(sizes))
+    anchors = np.concatenate([anchors_of(extent, sizes) for extent in (side // 4, side // 8)]) * side
+    first = net.weight(0, np.int64)
+    scores = net.node("Gather", net.node("Softmax", logits, axis=2), first, axis=0)
+    boxes = _torch_boxes(net, net.node("Gather", deltas, first, axis=0), anchors, side, is_dynamo)
+    found = [_best_of_class(net, scores, boxes, label, classes, is_dynamo) for label in range(1, classes)]
+    boxes, scores, labels = (net.node("Concat", *parts, axis=0) for parts in zip(*found, strict=True))
+    farthest = net.node("Add", net.node("ReduceMax", boxes, keepdims=0), net.weight(1.0))
+    apart = net.node("Mul", net.node("Cast", labels, to=TensorProto.FLOAT), farthest)
+    moved = net.node("Add", boxes, net.node("Unsqueeze", apart, net.ints(1)))
+    chosen = net.node(
+        "NonMaxSuppression",
+        net.node("Unsqueeze", moved, net.ints(0)),
+        net.node("Unsqueeze", scores, net.ints(0, 1)),
+        net.ints(2**31 - 1),
+        net.weight([0.55]),
+    )
+    keep = net.node("Squeeze", net.node("Gather", chosen, net.ints(2), axis=1), net.ints(1))
+    keep = net.node("Slice", keep, net.ints(0), net.ints(20), net.ints(0))
+    for values in (boxes, scores, labels):
+        net.node("Gather", values, keep, axis=0)
+        net.output()
+    model = net.model()
+    model.graph.output[2].type.tensor_type.elem_type = TensorProto.INT64
+    return model
+
+
+def _torch_boxes(net: Net, deltas: str, anchors: np.ndarray, side: int, is_dynamo: bool) -> str:
+    """BoxCoder.decode_single and clip_boxes_to_image: [N, 4]."""
+    extents, middles = anchors[:, 2:] - anchors[:, :2], (anchors[:, 2:] + anchors[:, :2]) / 2
+    low, high = [], []
+    for axis in (0, 1):
+        parts = []
+        for column, weight in ((axis, 10.0), (axis + 2, 5.0)):
+            ends = (net.ints(column), net.ints(2**31 - 1), net.ints(1), net.ints(4))
+            parts.append(net.node("Div", net.node("Slice", deltas, *ends), net.weight(weight)))
+        limit = net.weight(np.log(1000 / 16))
+        grown = net.node("Min", parts[1], limit) if is_dynamo else net.node("Clip", parts[1], "", limit)
+        extent, middle = net.weight(extents[:, axis, None]), net.weight(middles[:, axis, None])
+        centre = net.node("Add", net.node("Mul", parts[0], extent), middle)
+        half = net.node("Mul", net.node("Mul", net.node("Exp", grown), extent), net.weight(0.5))
+        low.append(net.node("Sub", centre, half))
+        high.append(net.node("Add", centre, half))
+    stacked = [net.node("Unsqueeze", one, net.ints(2)) for one in (*low, *high)]
+    boxes = net.node("Reshape", net.node("Concat", *stacked, axis=2), net.ints(-1, 4))
+    sides = []
+    for axis in (0, 1):
+        ends = (net.ints(axis), net.ints(2**31 - 1), net.ints(1), net.ints(2))
+        part = net.node("Slice", boxes, *ends)
+        if is_dynamo:
+            part = net.node("Min", net.node("Max", part, net.weight(0.0)), net.weight(float(side)))
+        else:
+            part = net.node("Clip", part, net.weight(0.0), net.weight(float(side)))
+        sides.append(net.node("Unsqueeze", part, net.ints(2)))
+    return net.node("Reshape", net.node("Concat", *sides, axis=2), net.ints(-1, 4))
+
+
+def _best_of_class(
+    net: Net, scores: str, boxes: str, label: int, classes: int, is_dynamo: bool
+) -> tuple[str, str, str]:
+    if is_dynamo:
+        ends = (net.ints(label), net.ints(label + 1), net.ints(1))
+        score = net.node("Squeeze", net.node("Slice", scores, *ends), net.ints(1))
+    else:
+        score = net.node("Gather", scores, net.weight(label, np.int64), axis=1)
+    mask = net.node("Greater", score, net.weight(0.05))
+    places = net.node("Transpose", net.node("NonZero", mask), perm=[1, 0])
+    if is_dynamo:
+        score, box = net.node("GatherND", score, places), net.node("GatherND", boxes, places)
+    else:
+        places = net.node("Squeeze", places, net.ints(1))
+        score, box = net.node("Gather", score, places, axis=0), net.node("Gather", boxes, places, axis=0)
+    count = net.node("Min", net.node("Shape", score), net.ints(30))
+    best = net.node("TopK", score, count, outputs=2, axis=0)
+    label_of = net.node("Expand", net.weight([label], np.int64), net.node("Shape", best))
+    return net.node("Gather", box, f"{best}_1", axis=0), best, label_of
+
+
+def decoded(how: Decoding, side: int = 32, sizes: tuple[float, ...] = (0.2, 0.35)) -> Net:
+    """Levels of side / 4 and side / 8, boxes decoded and chosen in the file."""
+    net = Net(shape=(1, 3, side, side))
+    scores, offsets = _heads(net, how.classes, how.values, side, len(sizes))
+    boxes = _boxes(
+        net, how, offsets, np.concatenate([anchors_of(extent, sizes) for extent in (side // 4, side // 8)]) * how.unit
+    )
     if how.score:
         scores = net.node(how.score, scores, **({"axis": 2} if how.score == "Softmax" else {}))
     if how.first:
