@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx_models.detectors import Decoding, anchors_of, decoded, raw_heads, torchvision_ssd
+from onnx_models.detectors import Decoding, anchors_of, before_postprocess, decoded, raw_heads, torchvision_ssd
 from onnx_models.net import Net
 from shared import shared
 
@@ -176,6 +176,21 @@ def test_blazeface(values: int, tmp_path: Path) -> None:
     assert np.abs(detector.anchors - places).max() < 1e-6
     [note] = [note for note in graph.notes if note.kind == "decoding"]
     assert f"{values // 2 - 2} keypoints" in note.text and "assumed" in note.text
+
+
+@pytest.mark.parametrize(("classes", "domain", "background"), [(3, "tflite", 0), (2, "", -1)])
+def test_tflite_postprocess(classes: int, domain: str, background: int, tmp_path: Path) -> None:
+    limits = {"nms_score_threshold": 0.2, "nms_iou_threshold": 0.6, "max_detections": 10, "num_classes": 2}
+    scales = {"x_scale": 10.0, "y_scale": 10.0, "w_scale": 5.0, "h_scale": 4.0}
+    graph = imported(before_postprocess(classes, domain, **limits, **scales), tmp_path)
+    assert graph.decoding is not None and len(graph.outputs) == 4
+    detector = Detector.from_decoding(graph.decoding)
+    facts = detector.facts
+    assert (facts.coder, facts.order, facts.scales) == ("centres", (1, 0, 3, 2), (10, 10, 5, 4))
+    assert (facts.score, facts.background, facts.labels, facts.per_class) == ("sigmoid", background, 2, False)
+    assert facts.limits == DetectorLimits(10, 64, 0.2, 0.6)
+    anchors = np.concatenate([anchors_of(side, (0.2, 0.35)) for side in (8, 4)])
+    assert np.abs(detector.anchors - anchors).max() < 1e-6
 
 
 # (file, anchors, coder, limits)

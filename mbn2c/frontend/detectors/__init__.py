@@ -6,24 +6,24 @@ with the file, number by number, before it is believed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto
 
 from mbn2c.errors import ModelError
 from mbn2c.frontend.convert import bare_copy
 from mbn2c.frontend.cut import cut_command
-from mbn2c.frontend.detectors import blazeface, concatenated, decoded
-from mbn2c.frontend.detectors.cut import Cut, Ends, MisreadError
+from mbn2c.frontend.detectors import blazeface, concatenated, decoded, postprocess
+from mbn2c.frontend.detectors.cut import Cut, Ends, MisreadError, ended
 from mbn2c.frontend.fold_constants import bound_constants
 from mbn2c.frontend.load import run_tool
-from mbn2c.frontend.order import drop_dead_nodes
 from mbn2c.ir.graph import Decoding, Graph, Note
 from mbn2c.tasks.detection.detector import Detector
 
-FAMILIES = (decoded.match, concatenated.match, blazeface.match)
+FAMILIES = (decoded.match, postprocess.match, concatenated.match, blazeface.match)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class CutFile:
     """A file whose decoding is cut off.
 
     model  the network
-    file   all of it
+    file   all of it, or what of it can be run
     """
 
     model: ModelProto
@@ -47,13 +47,15 @@ def cut_decoding(model: ModelProto, has_anchors: bool = False) -> CutFile | None
     ends = next((found for match in FAMILIES if (found := match(model, has_anchors)) is not None), None)
     if ends is None:
         return None
-    network = ModelProto()
-    network.CopyFrom(model)
-    del network.graph.output[:]
-    for name in ends.maps:
-        network.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    drop_dead_nodes(network.graph)
-    return CutFile(network, model, ends)
+    return CutFile(_ended(model, ends.maps), _ended(model, ends.stops) if ends.stops else model, ends)
+
+
+def _ended(model: ModelProto, names: Sequence[str]) -> ModelProto:
+    """With outputs of float32, as the ONNX checker wants them."""
+    copy = ended(model, names)
+    for port in copy.graph.output:
+        port.type.tensor_type.elem_type = TensorProto.FLOAT
+    return copy
 
 
 def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -> tuple[Decoding, Note]:

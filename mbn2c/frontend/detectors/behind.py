@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import NodeProto, helper, numpy_helper
 
-from mbn2c.frontend.detectors.cut import Cut, Links
+from mbn2c.frontend.detectors.cut import Cut, Links, ended
 from mbn2c.frontend.order import used_names
 from mbn2c.frontend.runtime import Oracle
 
@@ -59,11 +59,7 @@ class Behind:
         rest = [name for name in names if name not in found]
         if not rest:
             return found
-        whole = ModelProto()
-        whole.CopyFrom(cut.file)
-        del whole.graph.output[:]
-        whole.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in rest)
-        return {**found, **Oracle(whole.SerializeToString()).run(cut.random_image())}
+        return {**found, **Oracle(ended(cut.file, rest).SerializeToString()).run(cut.random_image())}
 
     def function(self, outputs: Sequence[str], maps: Sequence[str]) -> Oracle:
         """A model from maps to some tensors; raises ModelError if these need other maps."""

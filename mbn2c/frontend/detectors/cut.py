@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, helper
 
-from mbn2c.frontend.order import used_names
+from mbn2c.frontend.order import drop_dead_nodes, used_names
 from mbn2c.ir.graph import Graph
 from mbn2c.tasks.detection.detector import Detector
 
@@ -73,12 +73,27 @@ class Ends(ABC):
     maps: tuple[str, ...]
     family: str
 
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Where the file can be run up to; () if all of it can be."""
+        return ()
+
     @abstractmethod
     def read(self, cut: Cut) -> tuple[Detector, str]:
         """What the nodes behind the maps do, and what of it is only assumed.
 
         raises  MisreadError if the file's own numbers are others
         """
+
+
+def ended(model: ModelProto, names: Sequence[str]) -> ModelProto:
+    """A copy of a model that ends with some of its tensors."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.output[:]
+    copy.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in dict.fromkeys(names))
+    drop_dead_nodes(copy.graph)
+    return copy
 
 
 class Links:

@@ -23,7 +23,7 @@ from mbn2c.frontend.detectors.survivors import find_survivors
 from mbn2c.frontend.order import used_names
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.tasks.detection.decode import probabilities
-from mbn2c.tasks.detection.detector import PLAIN, SIGMOID, SOFTMAX, USUAL_LIMITS, Detector, DetectorLimits
+from mbn2c.tasks.detection.detector import MOST_BOXES, PLAIN, SIGMOID, SOFTMAX, USUAL_LIMITS, Detector, DetectorLimits
 
 # Behind the last of these the decoding begins.
 _NETWORK = frozenset(
@@ -32,8 +32,6 @@ _NETWORK = frozenset(
         *("InstanceNormalization", "MaxPool", "PRelu", "Resize"),
     )
 )
-# More boxes than this are no default: each takes RAM.
-_MOST_BOXES = 100
 
 
 def match(model: ModelProto, has_anchors: bool) -> Ends | None:
@@ -123,7 +121,7 @@ class DecodedHeads(Ends):
             raise MisreadError("several NonMaxSuppression nodes have different limits")
         [(most, iou, least)] = limits
         kept = [one for one in (most and most * labels, behind.most(self.chosen)) if one is not None]
-        boxes = int(max(1, min([*kept, _MOST_BOXES]))) if kept else USUAL_LIMITS.max_boxes
+        boxes = int(max(1, min([*kept, MOST_BOXES]))) if kept else USUAL_LIMITS.max_boxes
         least = behind.least(shares) if least is None else least
         return DetectorLimits(
             boxes,

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import ModelProto, NodeProto, ValueInfoProto, helper
+from onnx import NodeProto, ValueInfoProto, helper
 
-from mbn2c.frontend.detectors.cut import TOLERANCE, Cut, Ends, Links, MisreadError
+from mbn2c.frontend.detectors.cut import TOLERANCE, Cut, Ends, Links, MisreadError, ended
 from mbn2c.frontend.detectors.levels import rows_of
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.tasks.detection.decode import probabilities
@@ -51,7 +51,11 @@ class Head:
 
 @dataclass(frozen=True)
 class JoinedHeads(Ends):
-    """What follows `offsets` is as in `tasks.detection.DetectorFacts`."""
+    """What follows `offsets` is as in `tasks.detection.DetectorFacts`.
+
+    background  where there is one: of several classes, or, if the file says how many, of one more than these
+    classes     without the background; None if the file does not say
+    """
 
     scores: Head
     offsets: Head
@@ -61,6 +65,7 @@ class JoinedHeads(Ends):
     background: int
     limits: DetectorLimits = USUAL_LIMITS
     per_class: bool = True
+    classes: int | None = None
 
     def anchors(self, cut: Cut, levels: Sequence[HeadLevel]) -> np.ndarray:
         """x0, y0, x1, y1 of each, in parts of the image; the user's, where the file has none."""
@@ -78,6 +83,7 @@ class JoinedHeads(Ends):
         found = outputs_of(cut, (self.scores.output, self.offsets.output, *self.maps))
         scores, offsets = found[self.scores.output], found[self.offsets.output]
         classes = scores.shape[-1]
+        has_background = classes > 1 if self.classes is None else classes == self.classes + 1
         places = scores.size // classes
         if offsets.size % places:
             raise MisreadError(f"{offsets.size} offsets for {places} places")
@@ -98,7 +104,7 @@ class JoinedHeads(Ends):
             self.family,
             rows[0].levels,
             classes,
-            self.background if classes > 1 else -1,
+            self.background if has_background else -1,
             rows[1].values,
             self.scores.score,
             self.coder,
@@ -113,11 +119,7 @@ class JoinedHeads(Ends):
 
 def outputs_of(cut: Cut, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Some tensors of the file, of a random image."""
-    whole = ModelProto()
-    whole.CopyFrom(cut.file)
-    del whole.graph.output[:]
-    whole.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in dict.fromkeys(names))
-    return Oracle(whole.SerializeToString()).run(cut.random_image())
+    return Oracle(ended(cut.file, names).SerializeToString()).run(cut.random_image())
 
 
 def maps_of(scores: Head, offsets: Head) -> tuple[str, ...]:

@@ -41,8 +41,13 @@ def read_anchors(path: Path) -> np.ndarray:
         raise UsageError(f"not a .npy file: {str(error)[:100]}", where=str(path), hint=_HINT) from None
     if found.ndim != 2 or found.shape[1] != 4 or found.dtype.kind not in "fiu" or not len(found):
         raise UsageError(f"an array {list(found.shape)} of {found.dtype}", where=str(path), hint=_HINT)
-    y, x, height, width = found.astype(np.float64).T
-    corners = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], axis=1)
+    corners = tensorflow_corners(found)
     if not np.isfinite(corners).all() or (found[:, 2:] <= 0).any() or np.abs(corners).max() > 16:
         raise UsageError("anchors that are no boxes in or around the image", where=str(path), hint=_HINT)
     return corners
+
+
+def tensorflow_corners(anchors: np.ndarray) -> np.ndarray:
+    """Centre y and x, height and width of each -> float64 [N, 4]: x0, y0, x1, y1."""
+    y, x, height, width = anchors.astype(np.float64).T
+    return np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], axis=1)

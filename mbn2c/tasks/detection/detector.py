@@ -50,6 +50,8 @@ class DetectorLimits:
 
 
 USUAL_LIMITS = DetectorLimits()
+# What a file wants more of is no default: each takes RAM.
+MOST_BOXES = 100
 
 
 @dataclass(frozen=True)

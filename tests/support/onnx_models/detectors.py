@@ -103,6 +103,19 @@ def raw_heads(values: int, side: int = 32, anchors: int = 2) -> Net:
     return net
 
 
+def before_postprocess(classes: int, domain: str = "tflite", **attributes: float) -> Net:
+    """Heads before TFLite's own operator, which only its converters know."""
+    net = Net(shape=(1, 3, 32, 32), domains={domain: 1} if domain else {})
+    scores, offsets = _heads(net, classes, 4, 32, 2)
+    corners = np.concatenate([anchors_of(side, (0.2, 0.35)) for side in (8, 4)])
+    centres = (corners[:, :2] + corners[:, 2:]) / 2
+    anchors = np.concatenate([centres, corners[:, 2:] - corners[:, :2]], axis=1)[:, [1, 0, 3, 2]]
+    inputs = (offsets, net.node("Sigmoid", scores), net.weight(anchors))
+    first = net.node("TFLite_Detection_PostProcess", *inputs, outputs=4, domain=domain, **attributes)
+    net.outputs += [(first, None), *((f"{first}_{number}", None) for number in (1, 2, 3))]
+    return net
+
+
 def torchvision_ssd(
     classes: int = 4, side: int = 32, sizes: tuple[float, ...] = (0.2, 0.35), is_dynamo: bool = False
 ) -> ModelProto:
