@@ -148,16 +148,24 @@ class Add(Operator):
         self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
     ) -> Mapping[str, Quant]:
         """The scales of the two inputs move up to a ratio of the output's scale that leaves no ties, so that one
-        integer form equals every float evaluation order. With int16 the exported model leaves no order to chance."""
+        integer form equals every float evaluation order. With int16 the exported model leaves no order to chance.
+
+        An input that a later sum has tied keeps its scale: then the output's moves, unless that is tied itself."""
         if is_wide(quants[name] for name in (*node.inputs, *node.outputs)):
             return {}
-        output_scale = scale_of(quants[node.outputs[0]])
+        output = node.outputs[0]
+        output_scale = scale_of(quants[output])
         scales = {name: float(scale_of(quants[name])) for name in node.inputs}
         denominator = add_denominator(scales.values(), output_scale)
-        return {
-            name: with_scale(name, snap_add_scale(scale, output_scale, denominator)[0])
-            for name, scale in scales.items()
-        }
+        found = {}
+        fixed = next((name for name in node.inputs if _is_tied_behind(node, graph, name)), "")
+        if fixed and not _sums(graph, output):
+            numerator = max(1, int(scales.pop(fixed) / float(output_scale) * denominator + 1e-4))
+            output_scale = np.float32(float(scale_of(quants[fixed])) * denominator / numerator)
+            found[output] = with_scale(output, output_scale)
+        for name, scale in scales.items():
+            found[name] = with_scale(name, snap_add_scale(scale, output_scale, denominator)[0])
+        return found
 
     def other_spellings(self, node: Node, graph: Graph) -> Mapping[str, list[OnnxOp]]:
         return {"Sum": [OnnxOp("Sum", node.inputs, node.outputs)]} if node.attributes.activation is None else {}
@@ -202,6 +210,17 @@ class Add(Operator):
             return total
         is_lower = np.unpackbits(graph.constant(node.inputs[2]).view(np.uint8), bitorder="little")
         return total - is_lower[(a.astype(np.int64) - INT8_MIN) * 256 + b - INT8_MIN].astype(np.int8)
+
+
+def _sums(graph: Graph, tensor: str) -> list[Node]:
+    """The sums that read a tensor."""
+    return [reader for reader in graph.consumers[tensor] if isinstance(reader.attributes, AddAttributes)]
+
+
+def _is_tied_behind(node: Node, graph: Graph, tensor: str) -> bool:
+    """Whether a sum behind `node` reads the tensor, too."""
+    readers = [reader.name for reader in _sums(graph, tensor)]
+    return readers[-1:] != [node.name] and node.name in readers
 
 
 # --- with int16 ---

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.errors import QuantError
-from mbn2c.ir.graph import Graph, Quant, Tensor
+from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ops import operator_of
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.scheme import activation_quant, int16_quant, quant_with_scale
@@ -46,7 +46,8 @@ def activation_quants(graph: Graph, ranges: Mapping[str, Range], int16: Set[str]
     """Scale and zero point of every activation; int16: names of those that are int16.
 
     From the first operator to the last, each may tie the range of its output to that of an input. Then, from the last
-    to the first, it may tie the scales of its inputs to that of its output.
+    to the first, it may tie the scales of its inputs to that of its output; and once more where one in front of it has
+    moved what it saw, if it wants to move only what nobody else reads.
     """
     tied = dict(ranges)
     for node in graph.nodes:
@@ -59,9 +60,21 @@ def activation_quants(graph: Graph, ranges: Mapping[str, Range], int16: Set[str]
     def with_scale(name: str, scale: np.float32) -> Quant:
         return quant_with_scale(scale, tied[name].low)
 
+    seen: dict[str, list[Quant]] = {}
     for node in reversed(graph.nodes):
         quants |= operator_of(node).tie_quants(node, graph, quants, with_scale)
+        seen[node.name] = _around(node, quants)
+    for node in reversed(graph.nodes):
+        if any(quant is not old for quant, old in zip(_around(node, quants), seen[node.name], strict=True)):
+            found = operator_of(node).tie_quants(node, graph, quants, with_scale)
+            if all(len(graph.consumers[name]) == 1 for name in found):
+                quants |= found
     return quants
+
+
+def _around(node: Node, quants: Mapping[str, Quant]) -> list[Quant]:
+    """Of what it reads and makes."""
+    return [quants[name] for name in (*node.inputs, *node.outputs) if name in quants]
 
 
 def _distinct(tensors: list[Tensor]) -> list[Tensor]:

@@ -201,6 +201,15 @@ def test_accumulator_overflow() -> None:
     assert "layer fully_connected_0" in error.value.where
 
 
+@pytest.mark.parametrize("seed", [7, 24])
+def test_a_tensor_may_feed_two_sums(seed: int) -> None:
+    """As the skip of a decoder does, before and behind a gate: the first sum's own scale moves."""
+    builder = Builder((3, 4, 5), seed)
+    shared = builder.conv2d("input", 5)
+    first = builder.conv2d(builder.add(builder.conv2d("input", 5), shared), 5)
+    check_against_onnx_runtime(quantized(builder.graph(builder.add(first, shared))), 2)
+
+
 def test_a_tensor_that_feeds_two_adds_is_refused() -> None:
     """Each add wants a scale of its own for what it adds."""
     builder = Builder((3, 4, 5), seed=12)
