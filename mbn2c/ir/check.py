@@ -117,6 +117,8 @@ def ports_agree(graph: Graph, operators: Rules) -> Iterator[Complaint]:
             yield port.outside, f"permutation {port.permutation} leaves out an axis of NHWC {inner}"
         if port.tail and port not in graph.outputs:
             yield port.outside, f"tail is '{port.tail}'"
+        if port.by_rows and (port not in graph.outputs or graph.consumers[port.tensor] or inner[1] == 1):
+            yield port.outside, "only an output of several rows, which nobody else reads, leaves row by row"
 
 
 def operators_are_known(stage: str) -> Law:

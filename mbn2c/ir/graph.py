@@ -88,6 +88,7 @@ class Port:
                  of extent 1 are ever left out
     tail         of an output: the name in `tasks.tails` of what the file applies to it last, which the importer splits
                  off, for host and C to offer; "" for nothing
+    by_rows      of an output: each row leaves as soon as it is made, and the network never holds all of them
     """
 
     tensor: str
@@ -95,6 +96,7 @@ class Port:
     shape: tuple[int, ...]
     permutation: tuple[int, ...]
     tail: str = ""
+    by_rows: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +161,15 @@ class Graph:
     def is_output(self, tensor: str) -> bool:
         """Whether the network returns `tensor`."""
         return any(port.tensor == tensor for port in self.outputs)
+
+    @cached_property
+    def kept_outputs(self) -> tuple[str, ...]:
+        """The tensors that wait for the caller as a whole, behind the last step."""
+        return tuple(port.tensor for port in self.outputs if not port.by_rows)
+
+    def leaves_by_rows(self, tensor: str) -> bool:
+        """Whether the caller gets each row of `tensor` as soon as it is made."""
+        return any(port.tensor == tensor and port.by_rows for port in self.outputs)
 
     def constant(self, tensor: str) -> np.ndarray:
         """The value of a constant tensor; a KeyError or AssertionError here is a bug of ours."""

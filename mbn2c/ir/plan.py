@@ -263,5 +263,6 @@ class Plan:
     def context_bytes(self, bits: int) -> int:
         """sizeof of the context structure that templates/network/model.h.j2 declares, on a core of 32 or 64 bits."""
         pointer = bits // 8
-        unpadded = 3 * pointer + 4 + self.row_count_bytes * len(self.calls) + self.pieced_steps
+        pointers = 3 + 2 * any(port.by_rows for port in self.graph.outputs)
+        unpadded = pointers * pointer + 4 + self.row_count_bytes * len(self.calls) + self.pieced_steps
         return -(-unpadded // pointer) * pointer

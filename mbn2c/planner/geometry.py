@@ -87,7 +87,7 @@ class Geometry:
         last_reader = {
             name: max((numbers[reader.name] for reader in graph.consumers[name]), default=-1) for name in self.pads
         }
-        last_reader |= {port.tensor: len(graph.nodes) for port in graph.outputs}
+        last_reader |= dict.fromkeys(graph.kept_outputs, len(graph.nodes))
         for host, names in self.views.sharing().items():
             maker[host] = min(maker[name] for name in names)
             last_reader[host] = max(last_reader[name] for name in names)

@@ -115,7 +115,7 @@ def _buffer(schedule: Schedule, tensor: str, offset: int, slots: int, moments: t
         height=height,
         width=width,
         first_step=min(touching),
-        last_step=calls[-1].step if schedule.graph.is_output(tensor) else max(touching),
+        last_step=calls[-1].step if tensor in schedule.graph.kept_outputs else max(touching),
         first_moment=moments[0],
         last_moment=moments[1],
         strip_columns=strip.columns,

@@ -28,9 +28,9 @@ def check_overlaps(plan: Plan) -> None:
     events = list(replay(plan))
     last_run = {event.call.step: moment for moment, event in enumerate(events)}
     for moment, event in enumerate(events):
-        for span in (*event.reads, *(old for old, _ in event.carried)):
+        for span in (*event.reads, *(old for old, _ in event.carried), *event.leaving):
             memory.until[memory.numbers(span)] = moment
-    outputs = [span for port in plan.graph.outputs for span in inner_rows(plan.buffers[port.tensor])]
+    outputs = [span for name in plan.graph.kept_outputs for span in inner_rows(plan.buffers[name])]
     for span in outputs:
         memory.until[memory.numbers(span)] = _FOREVER
     for moment, event in enumerate(events):
@@ -43,6 +43,8 @@ def check_overlaps(plan: Plan) -> None:
             memory.write(new, moment, event.where, over=old)
         for span in event.made:
             memory.write(span, moment, event.where)
+        for span in event.leaving:
+            memory.must_hold(span, f"{event.where}, when the row leaves")
     for span in outputs:
         memory.must_hold(span, "the end, when outputs are read")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Event:
 
     made     what it writes; nothing while a call only sums up
     carried  padding it relies on, since an older row left it in the slot: (as it was, as it will be)
+    leaving  rows of an output that are complete now, and go to the caller
     """
 
     call: Call
@@ -46,6 +47,7 @@ class Event:
     reads: tuple[Span, ...]
     made: tuple[Span, ...]
     carried: tuple[tuple[Span, Span], ...]
+    leaving: tuple[Span, ...] = ()
 
     @property
     def where(self) -> str:
@@ -149,7 +151,7 @@ def _replay_loop(plan: Plan, loop: Rows, makers: dict[str, _ReplayedCall]) -> It
         if state.row == state.runs or not _is_ready(plan, state, makers):
             asleep.add(state.call.write)
             continue
-        yield _event(plan, state, makers)
+        yield replace(_event(plan, state, makers), leaving=tuple(_leaving(plan, state)))
         state.advance()
         asleep -= readers[state.call.write]
     for state in states:
@@ -183,6 +185,14 @@ def _is_ready(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall]
         if not is_there:
             return False
     return True
+
+
+def _leaving(plan: Plan, state: _ReplayedCall) -> Iterator[Span]:
+    """The rows of an output that leave when the next run is over."""
+    output = state.output
+    if plan.graph.leaves_by_rows(output.tensor) and state.piece == len(state.ends) - 1 and not state.is_padding:
+        for row in range(state.row, state.row + state.block):
+            yield in_slot(output, row, output.pad[1], output.pad[1] + output.width)
 
 
 def _piece_needed(needs: Needs, maker: _ReplayedCall, count: int) -> int:

@@ -55,8 +55,8 @@ def simulate(schedule: Schedule, known: dict[int, CallRuns] | None = None) -> Ti
         for number, strip in runs[call.step].strips.items():
             _check_strip(call, number, strip, moments, runs)
     written, last_read = _lives(schedule, calls, runs, moments)
-    for port in schedule.graph.outputs:
-        last_read[port.tensor][:] = len(ran)
+    for name in schedule.graph.kept_outputs:
+        last_read[name][:] = len(ran)
     # In the order in which they run first.
     started = sorted(moments, key=lambda step: int(moments[step][0]))
     first_run = {step: int(moments[step][0]) for step in started}

@@ -58,6 +58,7 @@ class _Machine:
                     for pixels in self.pixels.of(call.reads[number].tensor, row, first, end):
                         self.readings[pixels] += 1
                 now.advance()
+        # Each row of an output is read once more, when it leaves or at the end.
         for port in self.graph.outputs:
             for row, first, end in _inner(self.plan.buffers[port.tensor]):
                 for pixels in self.pixels.of(port.tensor, row, first, end):
@@ -75,6 +76,7 @@ class _Machine:
                 waiting.add(now.call.write)
                 continue
             self._run_once(now)
+            self._leave(now)
             now.advance()
             waiting -= {reader.call.write for reader in rows if now.call.write in reader.sources}
         for now in rows:
@@ -154,6 +156,26 @@ class _Machine:
             for pixels in read_now:
                 self.readings[pixels] -= 1
             self.arena.poison(places[self.readings[owners] == 0])
+
+    def _leave(self, now: Progress) -> None:
+        """A complete row of an output that the caller gets row by row."""
+        name = now.call.write
+        if not self.graph.leaves_by_rows(name) or now.piece < len(now.ends) - 1 or now.is_padding:
+            return
+        for row in now.run:
+            places = self._take_row(name, row, f"{where_of(now.call)} hands out row {row}")
+            for pixels in self.pixels.of(name, row, now.output.pad[1], now.output.pad[1] + now.output.width):
+                self.readings[pixels] -= 1
+            self.arena.poison(places)
+
+    def _take_row(self, name: str, row: int, where: str) -> np.ndarray:
+        """A row of an output as it lies in the arena becomes the result; its places."""
+        buffer = self.plan.buffers[name]
+        first, end = buffer.pad[1], buffer.pad[1] + buffer.width
+        places = in_slot(buffer, row, first, end)
+        pixels = self.arena.read(places, self.pixels.owners(name, row, first, end), where)
+        self.values[name][0, row - buffer.pad[0]] = pixels.reshape(-1, buffer.pixel_bytes).view(buffer.dtype)
+        return places
 
     def _places_to_read(
         self, now: Progress, number: int, row: int, columns: tuple[int, int], is_newest: bool
@@ -273,14 +295,10 @@ class _Machine:
         self.arena.poison(out[self.readings[owners] == 0])
 
     def results(self) -> dict[str, np.ndarray]:
-        """All tensors; the outputs as they lie in the arena at the end."""
+        """All tensors; the outputs that are kept as they lie in the arena at the end."""
         for port in self.graph.outputs:
-            buffer = self.plan.buffers[port.tensor]
-            for row, first, end in _inner(buffer):
-                owners = self.pixels.owners(port.tensor, row, first, end)
-                pixels = self.arena.read(in_slot(buffer, row, first, end), owners, f"the end, output {port.outside}")
-                pixels = pixels.reshape(-1, buffer.pixel_bytes).view(buffer.dtype)
-                self.values[port.tensor][0, row - buffer.pad[0]] = pixels
+            for row, _, _ in () if port.by_rows else _inner(self.plan.buffers[port.tensor]):
+                self._take_row(port.tensor, row, f"the end, output {port.outside}")
         return self.values
 
 

@@ -16,6 +16,7 @@ from mbn2c.emit.network.c_tables import Row, run_lines, table_lines
 from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.network.memory_map import drawing
 from mbn2c.emit.network.steps import buffer_row, piece_rows, pixel_counts, read_rows, step_row, step_values
+from mbn2c.errors import InternalError
 from mbn2c.files.bundle import Bundle
 from mbn2c.ir.graph import Tensor
 from mbn2c.ir.kernel import Kernel, Packed, Parts
@@ -185,7 +186,7 @@ def _common_values(plan: Plan, names: Names) -> dict[str, object]:
     outputs, offset = [], 0
     for port in graph.outputs:
         tensor = graph.tensors[port.tensor]
-        outputs.append(_output_values(tensor, port.outside, offset))
+        outputs.append(_output_values(tensor, port.outside, offset) | {"by_rows": port.by_rows})
         offset += tensor.size_bytes
     return {
         "version": __version__,
@@ -212,7 +213,33 @@ def _common_values(plan: Plan, names: Names) -> dict[str, object]:
         },
         "outputs": outputs,
         "output_bytes": offset,
+        "leaving": _leaving(plan),
         "labels": [_string_literal(label) for label in names.labels],
+    }
+
+
+def _leaving(plan: Plan) -> dict[str, int] | None:
+    """The output whose rows leave as they are made, and where they begin in what `run` fills; None: there is none.
+
+    raises  InternalError if there are several
+    """
+    outputs = plan.graph.outputs
+    found = [number for number, port in enumerate(outputs) if port.by_rows]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise InternalError("several outputs leave row by row", where=plan.graph.name)
+    sizes = [plan.graph.tensors[port.tensor].size_bytes for port in outputs]
+    call, buffer = next(
+        (call, plan.buffers[call.write]) for call in plan.calls if call.write == outputs[found[0]].tensor
+    )
+    return {
+        "step": call.step,
+        "offset": sum(sizes[: found[0]]),
+        "height": buffer.height,
+        "width": buffer.width,
+        "pixel_bytes": buffer.pixel_bytes,
+        "row_bytes": buffer.width * buffer.pixel_bytes,
     }
 
 
@@ -253,7 +280,8 @@ def _step_values(
     copies, offset = [], 0
     makers = {call.write: call.step for call in plan.calls}
     for port in graph.outputs:
-        copies.append({"offset": offset, "step": makers[port.tensor]})
+        if not port.by_rows:
+            copies.append({"offset": offset, "step": makers[port.tensor]})
         offset += graph.tensors[port.tensor].size_bytes
     return {
         "step_list": steps,
