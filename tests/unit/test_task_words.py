@@ -20,10 +20,11 @@ WORDS = re.compile(
 ALLOWED = [
     ("mbn2c/planner/memory.py", ("argmax",), "of the bytes alive at each moment"),
     ("mbn2c/quantize/int16.py", ("argmax",), "of the bytes alive at each moment"),
-    ("mbn2c/ops/argmax.py", ("argmax",), "the operator, which a task puts behind the network"),
+    ("mbn2c/ops/class_map.py", ("argmax",), "its kernel without a resize"),
     ("templates/kernels/scalar/argmax.c", ("argmax",), "its C"),
     ("mbn2c/ops/max_pool2d.py", ("argmax",), "of the pixels of a window, which has the gradient"),
     ("mbn2c/frontend/detectors/", ("softmax",), "how a detector's file ends is read here, for tasks/detection"),
+    ("mbn2c/frontend/segmenters.py", ("softmax",), "likewise a segmenter's, for tasks/segmentation"),
     ("mbn2c/ops/ssd_candidates/", ("softmax",), "which codes are compared in its place"),
     ("mbn2c/commands/demo/train_digits.py", ("argmax",), "the demo's model is a classifier, and is trained here"),
     ("mbn2c/commands/pytest_plugin.py", ("top1",), "the example in its docstring tests a classifier"),
