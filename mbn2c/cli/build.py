@@ -29,7 +29,6 @@ from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, EMITS
 from mbn2c.errors import UsageError
 from mbn2c.files.typed_json import to_plain
-from mbn2c.network.network import RAW
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.int16 import MOST_RAM_GROWTH
 from mbn2c.quantize.search import EFFORTS
@@ -37,6 +36,8 @@ from mbn2c.report.build_text import build_text
 from mbn2c.targets import Core, load_core
 from mbn2c.tasks.detection.anchors import BOX_CODERS
 from mbn2c.tasks.inputs import USUAL, Preprocess
+from mbn2c.tasks.protocol import RAW
+from mbn2c.tasks.segmentation.segmenter import NAME as SEGMENTATION
 
 
 def add_inspect(commands: Any) -> None:
@@ -143,6 +144,13 @@ def add_build(commands: Any) -> None:
         "--ram-limit", metavar="BYTES", help="the cheapest plan within so much RAM in all; 128K is 131072"
     )
     parser.add_argument("--name", help="prefix of the C functions (default: the model's file name)")
+    parser.add_argument(
+        "--task",
+        choices=(RAW, SEGMENTATION),
+        default="",
+        help="what the outputs mean, where it is not what the file looks like. segmentation: a class for each pixel;"
+        " raw: the numbers that a detector or a segmenter would decide by",
+    )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line or CSV with index,name")
     parser.add_argument(
         "--emit",
@@ -217,14 +225,18 @@ def _build(options: argparse.Namespace) -> int:
 _DETECTION = {
     "max_boxes": (COUNT, "N", "boxes that an image can have (default 32)"),
     "max_candidates": (COUNT, "N", "anchors that may become a box (default 64)"),
-    "score_threshold": (decimal, "S", "from 0 to 1: scores below are no candidates (default 0.1)"),
+    "score_threshold": (
+        decimal,
+        "S",
+        "from 0 to 1: scores below are no candidates (default 0.1), or background of a segmenter with one channel"
+        " (default 0.5)",
+    ),
     "iou_threshold": (decimal, "S", "from 0 to 1: boxes that overlap a better one more are dropped (default 0.5)"),
 }
 
 
 def _add_detection(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("detectors")
-    group.add_argument("--task", choices=(RAW,), default="", help="raw: the device returns the heads, not boxes")
     group.add_argument(
         "--anchors",
         type=Path,

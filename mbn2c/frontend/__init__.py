@@ -15,9 +15,12 @@ from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.cut import convert_or_cut
 from mbn2c.frontend.detectors import cut_decoding, read_decoding
-from mbn2c.frontend.load import load_model, notes_of
+from mbn2c.frontend.load import Loaded, load_model, notes_of
 from mbn2c.frontend.loops import without_loops
+from mbn2c.frontend.segmenters import cut_map, read_map
 from mbn2c.ir.graph import Graph
+from mbn2c.tasks.protocol import RAW
+from mbn2c.tasks.segmentation.segmenter import NAME
 
 _NO_HEAD = "docs/detection.md lists the heads that are recognised; build without --anchors returns raw outputs"
 
@@ -26,12 +29,12 @@ __all__ = ["import_model", "model_bytes"]
 _WANTS_ANCHORS = "if TensorFlow made these heads of an SSD, build with --anchors FILE.npy --box-coder tf"
 
 
-def import_model(path: Path, anchors: np.ndarray | None = None, *, decodes: bool = True) -> Graph:
+def import_model(path: Path, anchors: np.ndarray | None = None, task: str = "") -> Graph:
     """Read a float MobileNet from an ONNX file.
 
     path    the .onnx file; external weights must lie in its folder
     anchors of a detector whose file has none: x0, y0, x1, y1 of each in parts of the image
-    decodes read what a detector's file does behind the heads' maps; else these are the outputs, whatever they mean
+    task    what the user says that it is; RAW: what a detector's heads or a last map mean is not read; "": as found
     returns the Graph, stage "imported" of `ir.check`; named after the file
     raises  UsageError if there is no such file; ModelError if the model is broken or not supported
     """
@@ -41,6 +44,8 @@ def import_model(path: Path, anchors: np.ndarray | None = None, *, decodes: bool
         cut = cut_decoding(model, anchors is not None)
         if cut is None and anchors is not None:
             raise ModelError("no head is recognised that wants anchors", where=str(path), hint=_NO_HEAD)
+        if cut is None and (segmenter := _segmenter(loaded, path, task)) is not None:
+            return segmenter
         try:
             graph = convert_or_cut(cut.model if cut else model, text_of(path.stem))
         except ModelError as error:
@@ -48,7 +53,7 @@ def import_model(path: Path, anchors: np.ndarray | None = None, *, decodes: bool
                 raise
             raise ModelError(error.what, where=error.where, hint=f"{_WANTS_ANCHORS}; or {error.hint}") from None
         graph = graph.rebuild(notes=notes_of(loaded))
-        if cut is None or not decodes:
+        if cut is None or task == RAW:
             return graph
         decoding, note = read_decoding(cut, graph, anchors)
         return graph.rebuild(decoding=decoding, notes=[note])
@@ -60,8 +65,22 @@ def import_model(path: Path, anchors: np.ndarray | None = None, *, decodes: bool
         ) from error
 
 
-def model_bytes(path: Path, has_anchors: bool = False) -> bytes:
-    """The user's own model as one serialized file, external weights included; of a detector, up to the heads' maps."""
+def _segmenter(loaded: Loaded, path: Path, task: str) -> Graph | None:
+    """The Graph of a segmenter, up to the map that a class is chosen from; None for any other file."""
+    cut = None if task == RAW else cut_map(loaded.model, task)
+    if cut is None:
+        return None
+    graph = convert_or_cut(cut.model, text_of(path.stem))
+    found = read_map(cut, graph, task)
+    return graph.rebuild(decoding=found[0], notes=[*notes_of(loaded), found[1]]) if found is not None else None
+
+
+def model_bytes(path: Path, has_anchors: bool = False, graph: Graph | None = None) -> bytes:
+    """The user's own model as one serialized file, external weights included; of a detector, up to the heads' maps.
+
+    graph  what was made of it: of a segmenter that ends with the map
+    """
     model = without_loops(load_model(path).model)
-    cut = cut_decoding(model, has_anchors)
+    is_segmenter = graph is not None and graph.decoding is not None and graph.decoding.task == NAME
+    cut = cut_map(model, NAME) if is_segmenter else cut_decoding(model, has_anchors)
     return bytes((cut.model if cut else model).SerializeToString(deterministic=True))

@@ -41,7 +41,7 @@ from mbn2c.tasks.inputs import InputSpec, Preprocess
 from mbn2c.tasks.protocol import HeldBack, Json, Limits, Task
 from mbn2c.tasks.registry import task_of_graph
 
-RANDOM, RAW = "random", "raw"
+RANDOM = "random"
 MODEL_INT8, MODEL_FLOAT32 = "model.int8.onnx", "model.float32.onnx"
 # Only for a prequantized model: what ONNX Runtime makes of it, whose inner tensors are compared.
 MODEL_FUSED = "model.fused.onnx"
@@ -64,7 +64,7 @@ class NetworkOptions:
     calib_labels  CSV with the classes of the calibration images
     min_sqnr    dB that each output must have against the float model on images held back; None: no gate
     output_kinds  what the user says of an output, by name: one of `tasks.registry.all_kinds`
-    task          "raw": what a file decodes is left to the user, and the device returns the heads; "": as found
+    task          name of the task, or RAW; "": as found
     task_options  what the user says of the task, by name
     anchors       .npy of a detector whose file has none
     box_coder     what its offsets and scores mean, one of `tasks.detection.anchors.BOX_CODERS`; "" without anchors
@@ -154,9 +154,9 @@ def _int16(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseInt16 | Non
     return within_ram(plan_of)
 
 
-def import_lowered(model: Path, anchors: np.ndarray | None = None, *, decodes: bool = True) -> Graph:
-    """The float Graph of an ONNX file after all passes; anchors and decodes as `import_model`."""
-    return run_passes(import_model(model, anchors, decodes=decodes))
+def import_lowered(model: Path, anchors: np.ndarray | None = None, task: str = "") -> Graph:
+    """The float Graph of an ONNX file after all passes; arguments and errors as of `import_model`."""
+    return run_passes(import_model(model, anchors, task))
 
 
 def import_prequantized_lowered(model: Path) -> PrequantizedModel:
@@ -172,9 +172,10 @@ def _own_network(
     """A float model, quantized."""
     check_box_coder(options.anchors, options.box_coder)
     anchors = None if options.anchors is None else read_anchors(options.anchors)
-    imported = import_model(options.model, anchors, decodes=options.task != RAW)
+    imported = import_model(options.model, anchors, options.task)
     graph = run_passes(imported)
     spec = input_spec(graph)
+    float_model = model_bytes(options.model, anchors is not None, graph)
     task = task_of_graph(graph, options.output_kinds, len(labels)).with_options(options.task_options)
     task.check_class_names(labels)
     samples = _open_calibration(options, task, spec)
@@ -184,7 +185,6 @@ def _own_network(
     drawn = estimate(imported, spec, options.preprocess) if options.calib is None else None
     preprocess, samples = (drawn.preprocess, drawn.samples) if drawn else (options.preprocess, samples)
     inputs = Inputs(spec, preprocess or Preprocess(), samples)
-    float_model = model_bytes(options.model, anchors is not None)
     least = {graph.inputs[0].tensor: drawn.input_range} if drawn else {}
     found = _quantize(options, graph, task, inputs, least, float_model, progress, int16)
     batch = np.concatenate([spec.to_nhwc(values) for values in inputs.first(_COSTED_IMAGES)])

@@ -181,16 +181,28 @@ def load_image(path: Path, spec: InputSpec, resize: str) -> tuple[np.ndarray, bo
     return pixels, turn is not None
 
 
-def _resized(image: Image.Image, height: int, width: int, resize: str, where: str) -> Image.Image:
+def resized_mask(mask: Image.Image, height: int, width: int, resize: str, where: str) -> Image.Image:
+    """A mask as the image that it belongs to is brought to the network's size, without values between two."""
+    return _resized(mask, height, width, resize, where, Image.Resampling.NEAREST)
+
+
+def _resized(
+    image: Image.Image,
+    height: int,
+    width: int,
+    resize: str,
+    where: str,
+    filter_: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
     if image.size == (width, height):
         return image
     if resize == "stretch":
-        return image.resize((width, height), Image.Resampling.BILINEAR)
+        return image.resize((width, height), filter_)
     scaled, (left, top) = covering(image.size, height, width)
     if math.prod(scaled) > _MAX_PIXELS:
         what = f"an image of {image.width} x {image.height} pixels is too narrow to crop"
         raise UsageError(what, where=where, hint="--resize stretch, or remove it")
-    image = image.resize(scaled, Image.Resampling.BILINEAR)
+    image = image.resize(scaled, filter_)
     return image.crop((left, top, left + width, top + height))
 
 

@@ -28,6 +28,8 @@ from mbn2c.tasks.images import Samples, open_samples
 from mbn2c.tasks.inputs import InputSpec
 from mbn2c.tasks.outputs import Output
 
+# Of `--task`: what a file makes of its last numbers is left to the user, and the device returns them as they are.
+RAW = "raw"
 Json = dict[str, Any]
 Rows = list[tuple[str, str]]
 # Share of the rounding noise at the outputs, by layer, as far as known: where a gate that fails says to look.

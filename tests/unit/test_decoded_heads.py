@@ -17,6 +17,7 @@ from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
 from mbn2c.ir.graph import Graph
 from mbn2c.tasks.detection.detector import Detector, DetectorLimits
+from mbn2c.tasks.protocol import RAW
 
 # How the file decodes, and (coder, order, scales, score, background) that are found
 FORMS = {
@@ -119,7 +120,7 @@ def test_what_is_done_otherwise_is_refused(words: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=f"is something else: .*({said})") as refused:
         imported(net, tmp_path)
     assert "--task raw" in refused.value.hint
-    raw = import_model(tmp_path / "heads.onnx", decodes=False)
+    raw = import_model(tmp_path / "heads.onnx", task=RAW)
     assert len(raw.outputs) == 4 and raw.decoding is None
 
 

@@ -1,0 +1,184 @@
+"""A segmenter's file -> its network, which ends with the classes' map, and what the file makes of it.
+
+Its only output is a map as large as the image: enlarged linearly, or through a sigmoid or a softmax, or both. That is
+cut off, and made again on the device together with the choice of a class. What is found is compared with the file,
+number by number, before it is believed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, helper
+
+from mbn2c.errors import ModelError
+from mbn2c.frontend.convert import bare_copy
+from mbn2c.frontend.fold_constants import bound_constants
+from mbn2c.frontend.load import run_tool
+from mbn2c.frontend.order import drop_dead_nodes
+from mbn2c.frontend.runtime import Oracle
+from mbn2c.ir.graph import Decoding, Graph, Note
+from mbn2c.ops.class_map import MOST_CHANNELS
+from mbn2c.tasks.inputs import to_nhwc
+from mbn2c.tasks.segmentation.segmenter import NAME, SIGMOID, SOFTMAX, SegmenterFacts
+
+_TAILS = {"Sigmoid": SIGMOID, "Softmax": SOFTMAX}
+_LOOKS = ("Identity", "Transpose")
+# Two evaluations of the same float32 network differ by their rounding only.
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class CutMap:
+    """A file without what it makes of its last map.
+
+    model      the network
+    file       all of it
+    map        the tensor that the network ends with
+    transform  of the Resize behind it; "" if there is none
+    tail       SIGMOID, SOFTMAX or ""
+    passed     names of the nodes between the map and the output
+    """
+
+    model: ModelProto
+    file: ModelProto
+    map: str
+    transform: str
+    tail: str
+    passed: tuple[str, ...]
+
+    @property
+    def output(self) -> str:
+        """The file's."""
+        return self.file.graph.output[0].name
+
+
+def cut_map(model: ModelProto, task: str = "") -> CutMap | None:
+    """The network of a segmenter; None for any other file, which stays as it is.
+
+    task  what the user says it is; "": nothing
+    """
+    if task not in ("", NAME) or len(model.graph.output) != 1:
+        return None
+    makers = {name: node for node in model.graph.node for name in node.output}
+    name, transform, tail = model.graph.output[0].name, "", ""
+    passed: list[NodeProto] = []
+    while (node := makers.get(name)) is not None:
+        if node.op_type in _TAILS and not tail and not transform:
+            tail = _TAILS[node.op_type]
+        elif node.op_type in ("Resize", "Upsample") and not transform and _is_linear(node):
+            transform = _transform(node, model)
+        elif node.op_type not in _LOOKS:
+            break
+        passed.append(node)
+        name = node.input[0]
+    # What only turns the axes of the map belongs to the network.
+    while passed and passed[-1].op_type in _LOOKS:
+        name = passed.pop().output[0]
+    if node is None or (task != NAME and not transform and not tail):
+        return None
+    network = ModelProto()
+    network.CopyFrom(model)
+    del network.graph.output[:]
+    network.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    drop_dead_nodes(network.graph)
+    names = tuple(one.name or one.op_type for one in reversed(passed))
+    return CutMap(network, model, name, transform, tail, names)
+
+
+def read_map(cut: CutMap, graph: Graph, task: str = "") -> tuple[Decoding, Note] | None:
+    """What was cut off, as data, and in words; None if it is no map of classes as large as the image.
+
+    graph   of `cut.model`
+    task    as of `cut_map`
+    raises  ModelError if the user says that it is one
+    """
+    [port] = graph.outputs
+    _, height, width, _ = graph.tensors[graph.inputs[0].tensor].shape
+    if len(port.shape) != 4:
+        _refuse(cut, task, f"a last layer of shape {port.shape}")
+        return None
+    found = _outputs(cut, graph)
+    values, whole = to_nhwc(found[cut.map].reshape(port.shape), port.permutation), found[cut.output]
+    channels = values.shape[3]
+    facts = SegmenterFacts(_words(cut, channels), height, width, cut.transform or "half_pixel", cut.tail, cut.passed)
+    if wrong := _wrong_with(cut, facts, values, whole, task == NAME):
+        _refuse(cut, task, wrong)
+        return None
+    choice = "the largest is chosen" if channels > 1 else f"{facts.threshold:g} or more is class 1"
+    exact = "" if facts.is_exact(*values.shape[1:3]) else ", exact where ONNX Runtime's Resize rounds"
+    text = f"{facts.ending}; {choice} on the device, row by row{exact} (--task raw leaves the file's output)"
+    return facts.to_decoding(), Note("decoding", graph.name, text)
+
+
+def _wrong_with(cut: CutMap, facts: SegmenterFacts, values: np.ndarray, whole: np.ndarray, is_said: bool) -> str:
+    """Why the file's output `whole` is no map of classes made of `values` [1, h, w, C]; "" if it is one.
+
+    is_said  the user says that it is one
+    """
+    channels, size = values.shape[3], (facts.height, facts.width)
+    if whole.size != size[0] * size[1] * channels or (values.shape[1:3] != size and not cut.transform):
+        return f"an output of shape {whole.shape} for an image of {size[0]}x{size[1]}"
+    wanted = {SIGMOID} if channels == 1 else {SOFTMAX, ""}
+    if channels > MOST_CHANNELS or not (cut.tail in wanted or (is_said and not cut.tail)):
+        return f"{channels} channels through {cut.tail or 'no function'}"
+    made = _with_tail(cut.tail, facts.resized(values))
+    bound = _TOLERANCE * max(1.0, float(np.abs(whole).max()))
+    # The file's axes may lie in another order.
+    orders = [one for one in (made, made.transpose(0, 3, 1, 2)) if one.shape == whole.shape]
+    is_made_so = any(np.abs(one - whole).max() <= bound for one in orders)
+    return "" if is_made_so else f"output '{cut.output}' is not made of '{cut.map}' as it seems"
+
+
+def _words(cut: CutMap, channels: int) -> str:
+    resized = f", enlarged linearly ({cut.transform})" if cut.transform else ""
+    tail = f", {cut.tail}" if cut.tail else ""
+    return f"a map of {channels} {'class' if channels == 1 else 'classes'}{resized}{tail}"
+
+
+def _with_tail(tail: str, values: np.ndarray) -> np.ndarray:
+    if tail == SIGMOID:
+        return np.asarray(np.exp(-np.logaddexp(0.0, -values)))
+    if tail == SOFTMAX:
+        powers = np.exp(values - values.max(axis=3, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=3, keepdims=True))
+    return values
+
+
+def _refuse(cut: CutMap, task: str, what: str) -> None:
+    """Raises ModelError if the user says that it is a segmenter."""
+    if task == NAME:
+        hint = "one output as large as the image: a channel for each class, or one through a sigmoid; else --task raw"
+        raise ModelError(f"no segmenter: {what}", where=f"output '{cut.output}'", hint=hint)
+
+
+def _attribute(node: NodeProto, name: str) -> object:
+    return next((helper.get_attribute_value(one) for one in node.attribute if one.name == name), None)
+
+
+def _is_linear(node: NodeProto) -> bool:
+    return _attribute(node, "mode") in (b"linear", b"bilinear")
+
+
+def _transform(node: NodeProto, model: ModelProto) -> str:
+    """ONNX's coordinate_transformation_mode, which older opsets have no word for."""
+    opset = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 0)
+    if node.op_type == "Upsample" or opset < 11:
+        return "asymmetric"
+    said = _attribute(node, "coordinate_transformation_mode")
+    return said.decode() if isinstance(said, bytes) else "half_pixel"
+
+
+def _outputs(cut: CutMap, graph: Graph) -> dict[str, np.ndarray]:
+    """The file's output and the map, of a random image."""
+    whole = ModelProto()
+    whole.CopyFrom(cut.file)
+    if cut.map not in {port.name for port in whole.graph.output}:
+        whole.graph.output.append(helper.make_empty_tensor_value_info(cut.map))
+    bound_constants(whole)
+    bare = bare_copy(cut.file, list(cut.file.graph.node))
+    run_tool("the ONNX checker", f"model '{graph.name}'", lambda: onnx.checker.check_model(bare))
+    image = np.random.default_rng(0).normal(size=graph.inputs[0].shape).astype(np.float32)
+    return Oracle(whole.SerializeToString()).run({graph.inputs[0].outside: image})
