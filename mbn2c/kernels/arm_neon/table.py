@@ -63,7 +63,7 @@ def at_least(outputs: int) -> Callable[[int], int]:
     return lambda channels: max(channels, outputs)
 
 
-def _steps(groups: np.ndarray) -> list[list[np.ndarray]]:
+def steps_of(groups: np.ndarray) -> list[list[np.ndarray]]:
     """The taps of each group as the kernel takes them: 16, then each two vectors, then what is left: 16, 8, or both.
 
     groups  int8 [groups, outputs, K]
@@ -101,7 +101,7 @@ def is_deep(step: np.ndarray) -> bool:
 def pack_conv(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
     """Pixels, in place or gathered, and weights; column: bytes from one to the next."""
     taps = taps_in_order(node, graph)
-    steps = _steps(group_taps(taps, _OUTPUTS))
+    steps = steps_of(group_taps(taps, _OUTPUTS))
     arrays = {"weights": pack_taps(steps), **DOUBLED.constants(node, graph, 0, at_least(_OUTPUTS))}
     fields = {**conv_fields(node, graph, column, arrays), "steps": "steps"}
     return Packed(fields, {**arrays, "steps": pack_steps(steps)}, taps.size)
