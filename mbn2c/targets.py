@@ -45,13 +45,15 @@ T = TypeVar("T")
 class Core:
     """A processor core: how code for it is compiled.
 
-    isas           kernel families it executes, best first; "scalar" is always last
+    isas           kernel families it executes, best first; "scalar" is always last. "name?": where the processor has
+                   it, which the C asks when it starts
     bits           width of a pointer
     prefix         of the compiler and binutils, "arm-none-eabi-"
     cflags         architecture and optimisation flags, for the compiler and the linker driver
     startup        "arm_m", "riscv" (bare metal) or "hosted" (an operating system calls main)
     cycle_counter  "dwt", "systick", "mcycle" or "none"
     apt            Debian packages that install the compiler
+    cpu_flags      what /proc/cpuinfo says of a processor that runs its programs; not asked of emulators
     """
 
     name: str
@@ -63,6 +65,12 @@ class Core:
     startup: str
     cycle_counter: str
     apt: str
+    cpu_flags: tuple[str, ...] = ()
+
+    @property
+    def asks_cpu(self) -> bool:
+        """Whether its C asks the processor which kernels it can run."""
+        return any(isa.endswith("?") for isa in self.isas)
 
     @property
     def hosted(self) -> bool:
@@ -214,12 +222,24 @@ class Board:
 
     @property
     def cores(self) -> tuple[str, ...]:
-        """The cores whose code it executes, its own first."""
-        return (self.core, *self.also_runs)
+        """The cores whose code it executes, its own first; a process, only what this computer's processor can."""
+        if self.emulator is None or self.emulator.kind != "process":
+            return (self.core, *self.also_runs)
+        found = _cpu_flags()
+        return (self.core, *(core for core in self.also_runs if found.issuperset(load_core(core).cpu_flags)))
 
     def memory(self, use: str) -> Memory:
         """The memory that holds `use`; only for boards with memories."""
         return next(memory for memory in self.memories if use in memory.holds)
+
+
+@cache
+def _cpu_flags() -> frozenset[str]:
+    """What Linux says of this computer's processor; nothing elsewhere."""
+    try:
+        return frozenset(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
+    except OSError:
+        return frozenset()
 
 
 def load_core(name: str) -> Core:

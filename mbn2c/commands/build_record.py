@@ -49,6 +49,7 @@ from mbn2c.report.record import (
     TriedFacts,
     WorstLayer,
 )
+from mbn2c.targets import Core
 
 _WORST_LAYERS = 5
 # How finely the live bytes over time are reported: their maximum in so many parts of a loop, for each of its calls.
@@ -83,7 +84,7 @@ def build_record(
             {**to_plain(_input(graph, port)), "tail": port.tail, **described}
             for port, described in zip(graph.heads or graph.outputs, network.task.described(), strict=True)
         ),
-        ram=_ram(plan, options.core.bits),
+        ram=_ram(plan, options.core),
         flash=_flash(constants, names),
         schedule=plan.schedule,
         fit=choice.fit,
@@ -237,10 +238,10 @@ def _channels_per_path(graph: Graph) -> Mapping[str, int]:
 # --- the Plan ------------------------------------------------------------------------------------
 
 
-def _ram(plan: Plan, bits: int) -> RamBytes:
+def _ram(plan: Plan, core: Core) -> RamBytes:
     return RamBytes(
         arena_bytes=plan.arena_bytes,
-        context_bytes=plan.context_bytes(bits),
+        context_bytes=plan.context_bytes(core.bits, core.asks_cpu),
         stack_bytes=None,
         total_bytes=None,
         lower_bound_bytes=plan.lower_bound_bytes,

@@ -64,23 +64,27 @@ class Packed:
                   decides, or a table of functions
     arrays        int8, int16, int32 or uint32 arrays by member name
     int8_weights  how many bytes of the arrays are the weights themselves; None: those of the array "weights"
+    alternatives  the same for the kernel's alternatives
     """
 
     fields: Mapping[str, int | str | ChannelStride | OutStride | PixelStride | Parts]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     int8_weights: int | None = None
+    alternatives: tuple[Packed, ...] = ()
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(array.nbytes for array in self.arrays.values())
+        others = sum(packed.size_bytes for packed in self.alternatives)
+        return others + sum(array.nbytes for array in self.arrays.values())
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of the weights themselves, without biases, tables and padding."""
+        others = sum(packed.weight_bytes for packed in self.alternatives)
         if self.int8_weights is not None:
-            return self.int8_weights
-        return self.arrays["weights"].nbytes if "weights" in self.arrays else 0
+            return others + self.int8_weights
+        return others + (self.arrays["weights"].nbytes if "weights" in self.arrays else 0)
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,7 @@ class Kernel:
     wants_place       whether it is told, behind its other arguments, which output row it makes and which column comes
                       first, padding not counted
     reads_past_bytes  how many bytes behind its input rows it may read (and not use)
+    alternatives      what runs in its place where the processor lacks its ISA: the first whose ISA it has
     """
 
     op: str
@@ -203,3 +208,9 @@ class Kernel:
     wants_place: bool = False
     reads_past_bytes: int = 0
     rates_in_strip: Callable[[Node, Graph], Rates] | None = None
+    alternatives: tuple[Kernel, ...] = ()
+
+    @property
+    def ways(self) -> tuple[Kernel, ...]:
+        """The kernel itself and its alternatives."""
+        return (self, *self.alternatives)

@@ -6,6 +6,7 @@ A kernel that reads planar rows can run only where another one writes them and e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mbn2c.errors import InternalError, UsageError
 from mbn2c.ir.graph import Graph, Node
@@ -18,6 +19,7 @@ from mbn2c.kernels.arm_mve import table as arm_mve
 from mbn2c.kernels.arm_neon import table as arm_neon
 from mbn2c.kernels.armv6m import table as armv6m
 from mbn2c.kernels.armv7m import table as armv7m
+from mbn2c.kernels.cpu import isa_of, with_alternative
 from mbn2c.kernels.rv32im import table as rv32im
 from mbn2c.kernels.scalar import table as scalar
 from mbn2c.kernels.x86_avx512_vnni import table as x86_avx512_vnni
@@ -56,7 +58,7 @@ def isas_for(isas: Sequence[str], optimize: str) -> tuple[str, ...]:
     raises    UsageError for an ISA that no kernels are written for
     """
     for isa in isas:
-        if isa not in TABLES:
+        if isa_of(isa) not in TABLES:
             raise UsageError(f"no kernels are written for '{isa}'", where="isas", hint=f"one of {', '.join(TABLES)}")
     wanted = _WISHES.get(optimize, {})
     return tuple(name for isa in isas for name in (wanted.get(isa), isa) if name is not None)
@@ -67,10 +69,15 @@ def select(node: Node, graph: Graph, isas: Sequence[str], *, planar: bool = True
 
     isas    as in the core's TOML, best first, "scalar" last
     planar  whether the node's input may lie in planar rows at all
+    returns  with alternatives if the processor may lack its ISA
     """
     for kernel in _accepting(node, graph, isas):
-        if not kernel.reads_planar or (planar and _can_be_planar(node.inputs[0], graph, isas)):
+        if kernel.reads_planar and not (planar and _can_be_planar(node.inputs[0], graph, isas)):
+            continue
+        if f"{kernel.isa}?" not in isas:
             return kernel
+        others = [isa for isa in isas if isa_of(isa) != kernel.isa]
+        return with_alternative(kernel, select(node, graph, others, planar=planar))
     raise InternalError(f"no kernel for {node.op}", where=node.name)
 
 
@@ -89,7 +96,7 @@ def _accepting(node: Node, graph: Graph, isas: Sequence[str]) -> list[Kernel]:
     touched = (graph.tensors[name] for name in node.inputs + node.outputs)
     has_int16 = any(tensor.dtype == "int16" for tensor in touched if tensor.data is None)
     # What only imported models have comes first: no other row asks whether it can do that.
-    for rows in (guarded.KERNELS, [kernel for isa in isas for kernel in TABLES[isa]]):
+    for rows in (guarded.KERNELS, [kernel for isa in isas for kernel in TABLES[isa_of(isa)]]):
         fitting = (kernel for kernel in rows if kernel.op == node.op and kernel.takes_int16 == has_int16)
         found = [kernel for kernel in fitting if kernel.accepts(node, graph)]
         if found:
@@ -114,4 +121,10 @@ def packed_constants(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[int, Pac
     """The constants of each call that runs a kernel, as that reads them, by step."""
     graph = plan.graph
     calls = [call for call in plan.calls if call.node and not call.is_view]
-    return {call.step: kernels[call.node].pack(graph.producer[call.write], graph) for call in calls}
+    return {call.step: packed(kernels[call.node], graph.producer[call.write], graph) for call in calls}
+
+
+def packed(kernel: Kernel, node: Node, graph: Graph) -> Packed:
+    """A node's constants for a kernel, and for its alternatives."""
+    first, *others = (way.pack(node, graph) for way in kernel.ways)
+    return replace(first, alternatives=tuple(others))

@@ -33,6 +33,8 @@ _LONGEST_DRAIN_S = 3.0
 _SLOWEST_CYCLES_PER_MAC = 25
 _LONGEST_GIVE_UP_S = 3600.0
 
+# What init answers where the processor lacks the target's instructions: templates/network/model.h.j2.
+_E_CPU = 4
 _FAULT = wire.REASONS.index("fault")
 _DAMAGED = wire.Refused(wire.REASONS.index("damaged"), 0)
 
@@ -286,7 +288,11 @@ class Dialogue:
             raise RunLostError(f"it refused {type(request).__name__}: {reason} ({refused.detail})")
         if reason == "network":
             code = refused.detail - 2**32 if refused.detail >= 2**31 else refused.detail
-            raise DeviceFaultError(f"the network on the board failed with code {code}", where=self.where)
+            what = f"the network on the board failed with code {code}"
+            if code == _E_CPU:
+                hint = "`mbn2c targets` lists the family's target that asks the processor"
+                raise DeviceFaultError(f"{what}: its processor lacks instructions", where=self.where, hint=hint)
+            raise DeviceFaultError(what, where=self.where)
         raise DeviceFaultError(
             f"the board refused {type(request).__name__}: {reason} ({refused.detail})",
             where=self.where,

@@ -113,7 +113,7 @@ def fits_board(choice: Choice, core: Core, board: Board | None) -> bool:
 
 
 def _network_bytes(plan: Plan, core: Core) -> int:
-    return plan.arena_bytes + plan.context_bytes(core.bits)
+    return plan.arena_bytes + plan.context_bytes(core.bits, core.asks_cpu)
 
 
 def _limits(graph: Graph, ram_limit: int | None, board: Board | None) -> list[Limit]:

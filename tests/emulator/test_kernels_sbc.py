@@ -5,6 +5,7 @@ As portable twins under sanitizers they run in tests/host/test_operators_c.py.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,12 +19,16 @@ from mbn2c.ir.text import print_plan
 from mbn2c.ir.window import Window
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.targets import load_core
+from mbn2c.targets import load_board, load_core
 
-# Core, and the oldest CPU that has its instructions.
-EMULATED = {"aarch64": "cortex-a53", "aarch64-dotprod": "cortex-a76"}
-# Core, and what /proc/cpuinfo says of a CPU that has them.
-NATIVE = {"x86-64-vnni": {"avx512bw", "avx512vl", "avx512_vnni"}}
+# Core and a CPU: the oldest that has its instructions; one that chooses, on CPUs of each kind.
+EMULATED = (
+    ("aarch64-neon", "cortex-a53"),
+    ("aarch64-dotprod", "cortex-a76"),
+    ("aarch64", "cortex-a72"),
+    ("aarch64", "max"),
+)
+NATIVE = (("x86-64-vnni", ""), ("x86-64", ""))
 SAME, HALF = Window((3, 3), pad=(1, 1, 1, 1)), Window((3, 3), (2, 2), (1, 1, 1, 1))
 
 
@@ -46,20 +51,19 @@ def chain(width: int, channels: int, image: int) -> Graph:
 SHAPES = ((11, 5, 1), (17, 8, 3), (6, 36, 3), (4, 17, 2))
 
 
-def runner_of(name: str, need_tool: Callable[[str], str]) -> list[str]:
+def runner_of(name: str, cpu: str, need_tool: Callable[[str], str]) -> list[str]:
     """The command before a program for the core, or a skip in words."""
-    if name in EMULATED:
-        return [need_tool("qemu-aarch64"), "-cpu", EMULATED[name]]
-    flags = Path("/proc/cpuinfo")
-    if lacking := NATIVE[name] - set(flags.read_text().split() if flags.exists() else ()):
-        pytest.skip(f"this CPU lacks {', '.join(sorted(lacking))}")
+    if cpu:
+        return [need_tool("qemu-aarch64"), "-cpu", cpu]
+    if name not in load_board("host").cores:
+        pytest.skip(f"this CPU lacks some of {', '.join(load_core(name).cpu_flags)}")
     return []
 
 
-@pytest.mark.parametrize("name", [*EMULATED, *NATIVE])
-def test_intrinsics_are_the_reference(tmp_path: Path, need_tool: Callable[[str], str], name: str) -> None:
+@pytest.mark.parametrize(("name", "cpu"), [*EMULATED, *NATIVE])
+def test_intrinsics_are_the_reference(tmp_path: Path, need_tool: Callable[[str], str], name: str, cpu: str) -> None:
     core = load_core(name)
-    compiler, runner = need_tool(f"{core.prefix}gcc"), runner_of(name, need_tool)
+    compiler, runner = need_tool(f"{core.prefix}gcc"), runner_of(name, cpu, need_tool)
     graphs = [chain(*shape) for shape in SHAPES]
     plans = [
         plan_with_cuts(graph, [], (), core.isas) if index % 2 else plan_layerwise(graph, kernels_of(graph, core.isas))
@@ -74,7 +78,7 @@ def test_intrinsics_are_the_reference(tmp_path: Path, need_tool: Callable[[str],
             assert first_difference(run_graph(plan.graph, {"input": values}), tensors) == "", print_plan(plan)
 
 
-@pytest.mark.parametrize("name", [*EMULATED, *NATIVE])
+@pytest.mark.parametrize("name", ["aarch64", "aarch64-dotprod", "x86-64", "x86-64-vnni"])
 def test_c_is_clean(tmp_path: Path, need_tool: Callable[[str], str], name: str) -> None:
     core = load_core(name)
     compiler = need_tool(f"{core.prefix}gcc")
@@ -83,3 +87,21 @@ def test_c_is_clean(tmp_path: Path, need_tool: Callable[[str], str], name: str) 
         tmp_path, [Net("net", plan_layerwise(graph, kernels_of(graph, core.isas)), isas=core.isas)], twins=False
     )
     compile_c(tmp_path, sources, *core.cflags, *STRICT, "-c", compiler=compiler)
+
+
+@pytest.mark.parametrize(("name", "cpu", "error"), [("aarch64-dotprod", "cortex-a72", 4), ("aarch64", "cortex-a72", 0)])
+def test_init_refuses_a_lesser_cpu(
+    tmp_path: Path, need_tool: Callable[[str], str], name: str, cpu: str, error: int
+) -> None:
+    core = load_core(name)
+    compiler, runner = need_tool(f"{core.prefix}gcc"), runner_of(name, cpu, need_tool)
+    graph = chain(*SHAPES[0])
+    net = Net("net", plan_layerwise(graph, kernels_of(graph, core.isas)), isas=core.isas)
+    sources = write_c(tmp_path, [net], twins=False)
+    (tmp_path / "main.c").write_text(
+        '#include "net.h"\nstatic net_arena_t arena;\nstatic net_t net;\n'
+        "int main(void)\n{\n    return net_init(&net, &arena, sizeof arena);\n}\n"
+    )
+    compile_c(tmp_path, [*sources, "main.c"], *core.cflags, "-static", "-w", "-o", "program", compiler=compiler)
+    done = subprocess.run([*runner, str(tmp_path / "program")], capture_output=True, text=True)
+    assert done.returncode == error, done.stderr

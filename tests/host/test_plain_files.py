@@ -95,9 +95,10 @@ KERNEL_CORES = {
     "armv7m": "cortex-m3",
     "arm_dsp": "cortex-m4",
     "arm_mve": "cortex-m55",
-    "arm_neon": "aarch64",
+    "arm_neon": "aarch64-neon",
     "arm_dotprod": "aarch64-dotprod",
     "x86_avx512_vnni": "x86-64-vnni",
+    "x86": "x86-64",
     "rv32im": "rv32imc",
     "scalar": "host",
 }

@@ -9,13 +9,13 @@ import pytest
 
 from mbn2c.errors import UsageError
 from mbn2c.kernels import TABLES, isas_for
+from mbn2c.kernels.cpu import isa_of
 from mbn2c.resources.folders import targets
 from mbn2c.targets import (
     HOSTED_DRIVERS,
     Flash,
     all_boards,
     all_cores,
-    boards_running,
     load_board,
     load_core,
     parse_board,
@@ -29,26 +29,27 @@ MIB = 2**20
 
 def test_every_core_has_a_board_and_every_board_a_core() -> None:
     cores = {core.name for core in all_cores()}
-    assert cores == {core for board in all_boards() for core in board.cores}
+    assert cores == {core for board in all_boards() for core in (board.core, *board.also_runs)}
 
 
 # Their boards have a core of the same family.
-RUN_BY_OTHERS = ("x86-64", "x86-64-vnni", "aarch64-dotprod")
+RUN_BY_OTHERS = ("x86-64", "x86-64-vnni", "aarch64-neon", "aarch64-dotprod")
 
 
 @pytest.mark.parametrize("name", [core.name for core in all_cores()])
 def test_core(name: str) -> None:
     core = load_core(name)
     assert core.isas[-1] == "scalar" and core.bits in (32, 64) and core.title and core.apt
-    assert boards_running(name)[0].cores[0] == name or name in RUN_BY_OTHERS
+    boards = [board for board in all_boards() if name in (board.core, *board.also_runs)]
+    assert any(board.core == name for board in boards) or (boards and name in RUN_BY_OTHERS)
 
 
 def test_cores_name_the_kernels_there_are() -> None:
     """What `mbn2c targets` lists exists, and every family of kernels has a core that runs it."""
-    named = {isa for core in all_cores() for isa in core.isas}
+    named = {isa_of(isa) for core in all_cores() for isa in core.isas}
     assert all(TABLES.get(isa) for isa in named), named - set(TABLES)
     goals = ("ram", "balanced", "speed", "lean", "smallest")
-    assert {isa for core in all_cores() for goal in goals for isa in isas_for(core.isas, goal)} == set(TABLES)
+    assert {isa_of(isa) for core in all_cores() for goal in goals for isa in isas_for(core.isas, goal)} == set(TABLES)
     with pytest.raises(UsageError, match="no kernels are written for 'arm_sve'"):
         isas_for(("arm_sve", "scalar"), "balanced")
 
@@ -165,3 +166,19 @@ def test_a_misspelt_name_gets_a_hint() -> None:
     with pytest.raises(UsageError, match="no target is called 'cortexm7'") as caught:
         load_core("cortexm7")
     assert "cortex-m7" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("flags", "cores"),
+    [
+        ("fpu lm avx512bw avx512vl avx512_vnni", ("host", "x86-64", "x86-64-vnni")),
+        ("fpu lm avx512bw", ("host", "x86-64")),
+        ("fp asimd asimddp", ("host",)),
+    ],
+)
+def test_a_process_runs_what_this_processor_can(
+    monkeypatch: pytest.MonkeyPatch, flags: str, cores: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("mbn2c.targets._cpu_flags", lambda: frozenset(flags.split()))
+    assert load_board("host").cores == cores
+    assert load_board("aarch64-user").cores == ("aarch64", "aarch64-neon", "aarch64-dotprod")

@@ -108,7 +108,7 @@ def measure_choice(
         instructions=instructions,
         mismatches=sum(a != b for a, b in zip(output, expected, strict=True)),
         arena_bytes=choice.plan.arena_bytes,
-        context_bytes=choice.plan.context_bytes(core.bits),
+        context_bytes=choice.plan.context_bytes(core.bits, core.asks_cpu),
         stack_bytes=sizes.stack_bytes,
         weights_bytes=weights,
         constants_bytes=arrays - weights,

@@ -13,7 +13,7 @@ from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph, Node, Note
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
-from mbn2c.kernels import isas_for, select
+from mbn2c.kernels import isas_for, packed, select
 from mbn2c.network.inputs import input_spec
 from mbn2c.network.network import import_lowered, import_prequantized_lowered
 from mbn2c.ops import OPERATORS
@@ -138,10 +138,10 @@ def _targets(quantized: Graph) -> tuple[InspectedTarget, ...]:
         kernels = _kernels(quantized, core)
         if kernels not in sizes:
             choice = choose_plan(quantized, core, _GOAL, known=known)
-            constants = [choice.kernels[node.name].pack(node, quantized).size_bytes for node in quantized.nodes]
+            constants = [packed(choice.kernels[node.name], node, quantized).size_bytes for node in quantized.nodes]
             sizes[kernels] = (choice.plan, sum(constants))
         plan, flash = sizes[kernels]
-        rows.append(InspectedTarget(core.name, plan.arena_bytes + plan.context_bytes(core.bits), flash))
+        rows.append(InspectedTarget(core.name, plan.arena_bytes + plan.context_bytes(core.bits, core.asks_cpu), flash))
     return tuple(rows)
 
 

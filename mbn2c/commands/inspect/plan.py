@@ -65,7 +65,7 @@ def _inspection(choice: Choice, core: Core, board: Board | None, fit: str) -> Pl
     plan = choice.plan
     peak_layer = next(call.node or "input" for call in plan.calls if call.step == plan.peak_step)
     kernels = {name: kernel.function for name, kernel in choice.kernels.items()}
-    context = plan.context_bytes(core.bits)
+    context = plan.context_bytes(core.bits, core.asks_cpu)
     head = [
         ("target", core.name + (f", board {board.name}" if board else "")),
         ("arena", f"{plan.arena_bytes:,} B, and {context:,} B of context"),

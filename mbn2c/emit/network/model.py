@@ -15,13 +15,22 @@ from mbn2c.emit.network.c_names import comment
 from mbn2c.emit.network.c_tables import Row, run_lines, table_lines
 from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.network.memory_map import drawing
-from mbn2c.emit.network.steps import buffer_row, piece_rows, pixel_counts, read_rows, step_row, step_values
+from mbn2c.emit.network.steps import (
+    array_prefix,
+    buffer_row,
+    piece_rows,
+    pixel_counts,
+    read_rows,
+    step_row,
+    step_values,
+)
 from mbn2c.errors import InternalError
 from mbn2c.files.bundle import Bundle
 from mbn2c.ir.graph import Tensor
 from mbn2c.ir.kernel import Kernel, Packed, Parts
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import packed_constants
+from mbn2c.kernels.cpu import chosen_checks, needed_checks
 from mbn2c.kernels.scalar.table import functions, params_structs
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
@@ -72,9 +81,12 @@ def model_files(
         files |= _network_files(network)
     files |= runtime_headers()
     kernels_used = [kernel for network in networks for kernel in network.kernels.values()]
-    for source in sorted({source for kernel in kernels_used for source in (kernel.source, *kernel.more_sources)}):
+    ways = [way for kernel in kernels_used for way in kernel.ways]
+    checks = (*chosen_checks(kernels_used), *needed_checks(kernels_used))
+    sources = {source for way in ways for source in (way.source, *way.more_sources)}
+    for source in sorted(sources | {check.source for check in checks}):
         files[kernel_file(source)] = plain_text(f"kernels/{source}")
-    for header in sorted({header for kernel in kernels_used for header in kernel.headers}):
+    for header in sorted({header for way in ways for header in way.headers} | {check.header for check in checks}):
         files[_header_file(header)] = plain_text(f"kernels/{header}")
     return {path: text.encode() for path, text in files.items()}
 
@@ -99,7 +111,7 @@ def version_number(version: str) -> int:
 def _network_files(network: PlannedNetwork) -> dict[str, str]:
     plan, kernels, names = network.plan, network.kernels, network.names
     constants = packed_constants(plan, kernels)
-    values = _common_values(plan, names) | _step_values(plan, kernels, names, constants)
+    values = _common_values(plan, names) | _cpu_values(kernels) | _step_values(plan, kernels, names, constants)
     task, outputs = names.task or task_of_graph(plan.graph, {}), _task_outputs(plan)
     prefix, functions = names.prefix, task.c_functions(names.prefix, outputs)
     values |= {"functions": functions, "output_words": task.output_words(prefix, outputs)}
@@ -115,6 +127,16 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
             function.template, values | {name: _spelt(value) for name, value in function.values.items()}
         )
     return files
+
+
+def _cpu_values(kernels: Mapping[str, Kernel]) -> dict[str, object]:
+    """What the C asks the processor when it starts."""
+    chosen, needed = chosen_checks(kernels.values()), needed_checks(kernels.values())
+    return {
+        "cpu_headers": sorted({_header_file(check.header) for check in (*chosen, *needed)}),
+        "chosen_checks": [check.function for check in chosen],
+        "needed_checks": [check.function for check in needed],
+    }
 
 
 def _task_outputs(plan: Plan) -> list[CValues]:
@@ -173,7 +195,12 @@ def _member(functions: tuple[str, ...] | str, needed: Container[str]) -> str:
 
 def constant_arrays(constants: Mapping[int, Packed], names: Names) -> dict[str, np.ndarray]:
     """What lies in the C file of constants, by array name without the prefix, in that order."""
-    arrays = {f"step{step}_{member}": array for step, one in constants.items() for member, array in one.arrays.items()}
+    arrays = {
+        f"{array_prefix(step, way)}_{member}": array
+        for step, one in constants.items()
+        for way, packed in enumerate((one, *one.alternatives))
+        for member, array in packed.arrays.items()
+    }
     if names.tables is not None:
         arrays["pixels"] = names.tables.astype(np.int8)
     return arrays
@@ -291,7 +318,9 @@ def _step_values(
         "copies": copies,
         "memory_map": drawing(plan),
         "has_pixel_tables": names.tables is not None,
-        "kernel_headers": sorted({_header_file(kernel.headers[0]) for kernel in kernels.values() if kernel.headers}),
+        "kernel_headers": sorted(
+            {_header_file(way.headers[0]) for kernel in kernels.values() for way in kernel.ways if way.headers}
+        ),
         **_tables(plan),
     }
 

@@ -13,6 +13,7 @@ from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Node, Tensor
 from mbn2c.ir.kernel import ChannelStride, Kernel, OutStride, Packed, Parts, PixelStride
 from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
+from mbn2c.kernels.cpu import chosen_checks
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
 
@@ -25,6 +26,7 @@ def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: P
         "write_text": _tensor_text(graph.tensors[call.write], plan.buffers[call.write]),
         "accumulates": call.accumulates,
         "is_view": call.is_view,
+        "ways": [],
     }
     if not call.node:
         return values | {"is_input": True, "title": "input"}
@@ -36,15 +38,33 @@ def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: P
         }
     assert packed is not None
     kernel = kernels[call.node]
-    fields = [f"{_field_value(plan, call, value)} /* {name} */" for name, value in packed.fields.items()]
+    chosen = [check.isa for check in chosen_checks(kernels.values())]
     return values | {
         "is_input": False,
         "title": f"{comment(node.name)}, {_op_text(node)}{_makers_text(plan, call)}",
-        "kernel": kernel.function,
-        "params": kernel.params,
         "wants_place": kernel.wants_place,
-        "field_lines": wrapped([*(f"{field}," for field in fields[:-1]), fields[-1]]),
+        "ways": [
+            {
+                "kernel": way.function,
+                "params": way.params,
+                "params_name": f"{array_prefix(call.step, number)}_params",
+                "field_lines": _field_lines(plan, call, each, number),
+                # Where the processor's best one is among the first so many.
+                "among": chosen.index(way.isa) if number < len(kernel.alternatives) else None,
+            }
+            for number, (way, each) in enumerate(zip(kernel.ways, (packed, *packed.alternatives), strict=True))
+        ],
     }
+
+
+def array_prefix(step: int, way: int) -> str:
+    """What the names of a step's constants begin with; way: 0, or which alternative of its kernel reads them."""
+    return f"step{step}" if way == 0 else f"step{step}_{'abcdef'[way]}"
+
+
+def _field_lines(plan: Plan, call: Call, packed: Packed, way: int) -> list[str]:
+    fields = [f"{_field_value(plan, call, value, way)} /* {name} */" for name, value in packed.fields.items()]
+    return wrapped([*(f"{field}," for field in fields[:-1]), fields[-1]])
 
 
 def pixel_counts(plan: Plan, call: Call) -> tuple[int, ...]:
@@ -66,7 +86,9 @@ def _width(plan: Plan, call: Call) -> int:
     return plan.buffers[call.reads[0].tensor if call.accumulates else call.write].width
 
 
-def _field_value(plan: Plan, call: Call, value: int | str | ChannelStride | OutStride | PixelStride | Parts) -> str:
+def _field_value(
+    plan: Plan, call: Call, value: int | str | ChannelStride | OutStride | PixelStride | Parts, way: int
+) -> str:
     if isinstance(value, PixelStride):
         return str(plan.buffers[value.tensor].pixel_stride_bytes * value.pixels)
     if isinstance(value, ChannelStride):
@@ -76,7 +98,7 @@ def _field_value(plan: Plan, call: Call, value: int | str | ChannelStride | OutS
         return str(buffer.columns if buffer.planar else -buffer.pixel_stride_bytes)
     if isinstance(value, Parts):
         return f"&{{prefix}}_{value.name}"
-    return f"{{prefix}}_step{call.step}_{value}" if isinstance(value, str) else int_literal(value)
+    return f"{{prefix}}_{array_prefix(call.step, way)}_{value}" if isinstance(value, str) else int_literal(value)
 
 
 # --- tables --------------------------------------------------------------------------------------

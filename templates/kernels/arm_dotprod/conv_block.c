@@ -8,13 +8,14 @@
 
 /* clang-format off */
 
-#define ARCH "armv8.2-a+dotprod"
 #define ENTER \
     L("ldp x1, x2, [x0]") L("ldp x3, x4, [x0, #16]") L("ldp x5, x6, [x0, #32]") L("ldp x7, x8, [x0, #48]") \
     L("ldp x9, x10, [x0, #64]") L("ldp x11, x12, [x0, #80]") L("ldp x13, x14, [x0, #96]") L("ldr x15, [x0, #112]")
 #define NEXT_GROUP L("subs x12, x12, #1") L("b.ne 1b")
 
-#define DOT(acc, w, in, lane) L("sdot v" #acc ".4s, v" #w ".16b, v" #in ".4b[" #lane "]")
+/* sdot v<acc>.4s, v<w>.16b, v<in>.4b[lane], as a number: an assembler for Armv8.0 takes it, too */
+#define DOT(acc, w, in, lane) \
+    L(".inst 0x4f80e000 + (" #lane " & 1) * 0x200000 + (" #lane " >> 1) * 0x800 + " #in " * 0x10000 + " #w " * 32 + " #acc)
 #define DOT16(a, b, c, d, in, lane) DOT(a, 4, in, lane) DOT(b, 5, in, lane) DOT(c, 6, in, lane) DOT(d, 7, in, lane)
 #define TAPS L("ld1 {v4.16b-v7.16b}, [x9], #64")
 #define LOADQ(in, x) L("ldr q" #in ", [x" #x ", x16]")
@@ -37,16 +38,16 @@
     ALL_TAPS(VECTORS, HALVES, LANE(0) LANE(1) LANE(2) LANE(3), LANE(0) LANE(1)) \
     L("ld1 {v4.4s-v7.4s}, [x11], #64") L("dup v0.8h, w15") STORES NEXT_GROUP
 
-MBN_A64_FUNCTION(mbn_conv_block_1x16_arm_dotprod, ARCH, GROUPS16(
+MBN_A64_FUNCTION(mbn_conv_block_1x16_arm_dotprod, GROUPS16(
     BIAS16(16, 19), LOADQ(0, 1), LOADD(0, 1), LANE1, STORE16(16, 17, 18, 19, 5)));
-MBN_A64_FUNCTION(mbn_conv_block_2x16_arm_dotprod, ARCH, GROUPS16(
+MBN_A64_FUNCTION(mbn_conv_block_2x16_arm_dotprod, GROUPS16(
     BIAS16(16, 19) BIAS16(20, 23), LOADQ(0, 1) LOADQ(1, 2), LOADD(0, 1) LOADD(1, 2), LANE2,
     STORE16(16, 17, 18, 19, 5) STORE16(20, 21, 22, 23, 6)));
-MBN_A64_FUNCTION(mbn_conv_block_3x16_arm_dotprod, ARCH, GROUPS16(
+MBN_A64_FUNCTION(mbn_conv_block_3x16_arm_dotprod, GROUPS16(
     BIAS16(16, 19) BIAS16(20, 23) BIAS16(24, 27), LOADQ(0, 1) LOADQ(1, 2) LOADQ(2, 3),
     LOADD(0, 1) LOADD(1, 2) LOADD(2, 3), LANE3,
     STORE16(16, 17, 18, 19, 5) STORE16(20, 21, 22, 23, 6) STORE16(24, 25, 26, 27, 7)));
-MBN_A64_FUNCTION(mbn_conv_block_4x16_arm_dotprod, ARCH, GROUPS16(
+MBN_A64_FUNCTION(mbn_conv_block_4x16_arm_dotprod, GROUPS16(
     BIAS16(16, 19) BIAS16(20, 23) BIAS16(24, 27) BIAS16(28, 31), LOADQ(0, 1) LOADQ(1, 2) LOADQ(2, 3) LOADQ(3, 4),
     LOADD(0, 1) LOADD(1, 2) LOADD(2, 3) LOADD(3, 4), LANE4,
     STORE16(16, 17, 18, 19, 5) STORE16(20, 21, 22, 23, 6) STORE16(24, 25, 26, 27, 7) STORE16(28, 29, 30, 31, 8)));
@@ -61,7 +62,7 @@ MBN_A64_FUNCTION(mbn_conv_block_4x16_arm_dotprod, ARCH, GROUPS16(
     L("sqrshrn v" #a ".4h, v" #a ".4s, #1") L("sqrshrn2 v" #a ".8h, v" #b ".4s, #1") \
     L("sqadd v" #a ".8h, v" #a ".8h, v0.8h") L("sqxtn v" #a ".8b, v" #a ".8h") L("str d" #a ", [x" #x "], #8")
 
-MBN_A64_FUNCTION(mbn_conv_block_4x8_arm_dotprod, ARCH,
+MBN_A64_FUNCTION(mbn_conv_block_4x8_arm_dotprod,
     ENTER "1:\n" BIAS8(16, 17) BIAS8(20, 21) BIAS8(24, 25) BIAS8(28, 29) L("add x10, x10, #32")
     ALL_TAPS(LOADQ(0, 1) LOADQ(1, 2) LOADQ(2, 3) LOADQ(3, 4), LOADD(0, 1) LOADD(1, 2) LOADD(2, 3) LOADD(3, 4),
              TWO_LANES(0, 1) TWO_LANES(2, 3), TWO_LANES(0, 1))

@@ -28,7 +28,8 @@
 #define LOAD8(column) LOAD8_(column)
 
 /* Three columns make an output; the first is not needed any more, and takes the multipliers. */
-#define DOT(sum, in, w) L("sdot v" #sum ".4s, v" #in ".16b, v" #w ".16b")
+/* sdot v<sum>.4s, v<in>.16b, v<w>.16b, as a number: an assembler for Armv8.0 takes it, too */
+#define DOT(sum, in, w) L(".inst 0x4e809400 + " #w " * 0x10000 + " #in " * 32 + " #sum)
 #define MAKE16_(a, b, c, d, e, f, g, h, i, j, k, l) \
     L("ld1 {v8.4s-v11.4s}, [x9]") \
     DOT(8, a, 20) DOT(9, b, 21) DOT(10, c, 22) DOT(11, d, 23) DOT(8, e, 24) DOT(9, f, 25) DOT(10, g, 26) DOT(11, h, 27) \
@@ -43,7 +44,7 @@
 #define MAKE16(x, y, z) MAKE16_(x, y, z)
 #define MAKE8(x, y, z) MAKE8_(x, y, z)
 
-#define ROW(name, BODY) MBN_A64_FUNCTION(name, "armv8.2-a+dotprod", \
+#define ROW(name, BODY) MBN_A64_FUNCTION(name, \
     L("stp d8, d9, [sp, #-48]!") L(".cfi_adjust_cfa_offset 48") L("stp d10, d11, [sp, #16]") L("str d12, [sp, #32]") \
     L("ldp x1, x2, [x0]") L("ldp x3, x4, [x0, #16]") L("ldp x5, x6, [x0, #32]") L("ldp x7, x8, [x0, #48]") \
     L("ldp x9, x10, [x0, #64]") L("ldr x11, [x0, #80]") L("dup v12.8h, w11") \

@@ -69,7 +69,7 @@
 #define STORES3 STORES2 STORE(2, 7)
 #define STORES4 STORES3 STORE(3, 8)
 
-#define BLOCK(name, P, IN, FOLDS, STORES) MBN_A64_FUNCTION(name, "armv8-a", \
+#define BLOCK(name, P, IN, FOLDS, STORES) MBN_A64_FUNCTION(name, \
     L("stp d8, d9, [sp, #-64]!") L(".cfi_adjust_cfa_offset 64") \
     L("stp d10, d11, [sp, #16]") L("stp d12, d13, [sp, #32]") L("stp d14, d15, [sp, #48]") \
     L("ldp x1, x2, [x0]") L("ldp x3, x4, [x0, #16]") L("ldp x5, x6, [x0, #32]") L("ldp x7, x8, [x0, #48]") \

@@ -5,9 +5,8 @@
 #define MBN_A64_ASM_H
 
 /* clang-format off */
-/* arch: what the assembler must know whatever the flags */
-#define MBN_A64_FUNCTION(name, arch, body)                                                                \
-    __asm__("\t.arch " arch "\n\t.cfi_sections .debug_frame\n\t.pushsection .text." #name ",\"ax\",%progbits\n\t.p2align 4\n\t.global " #name \
+#define MBN_A64_FUNCTION(name, body)                                                                \
+    __asm__("\t.cfi_sections .debug_frame\n\t.pushsection .text." #name ",\"ax\",%progbits\n\t.p2align 4\n\t.global " #name \
             "\n\t.type " #name ", %function\n" #name ":\n\t.cfi_startproc\n" body "\tret\n\t.cfi_endproc\n"   \
             "\t.size " #name ", . - " #name "\n\t.popsection\n")
 #define L(text) text "\n"

@@ -3,8 +3,8 @@
 #include "mbn_avx512_math.h"
 #include "mbn_x86_avx512_vnni.h"
 
-void mbn_add_s8_x86_avx512_vnni(const mbn_add_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
-                                void *scratch)
+MBN_AVX512 void mbn_add_s8_x86_avx512_vnni(const mbn_add_params *p, const int8_t *const *rows, int8_t *out,
+                                           int32_t count, void *scratch)
 {
     /* Pixels side by side are one long pixel. */
     const int is_dense = p->pixel_stride == p->channels;

@@ -10,8 +10,8 @@ enum { LONGEST = 48 };
  *
  * taps    where the input of each tap lies in the pixel 0; a multiple of four, the last ones as the one before
  * groups  of four taps */
-MBN_TEMPLATE void outputs(const int8_t *const *taps, int32_t at, const int8_t *w, const int32_t *bias,
-                          const float *scale, __m512i zero, int8_t *out, __mmask64 mask, int groups)
+MBN_TEMPLATE MBN_AVX512 void outputs(const int8_t *const *taps, int32_t at, const int8_t *w, const int32_t *bias,
+                                     const float *scale, __m512i zero, int8_t *out, __mmask64 mask, int groups)
 {
     const __m512i high_bits = _mm512_set1_epi32((int32_t)0x80808080u);
     __m512i acc[4], x[4];
@@ -41,8 +41,9 @@ MBN_TEMPLATE void outputs(const int8_t *const *taps, int32_t at, const int8_t *w
     _mm512_mask_storeu_epi8(out, mask, _mm512_packs_epi16(first, second));
 }
 
-void mbn_depthwise_conv2d_s8_x86_avx512_vnni(const mbn_depthwise_conv2d_x86_avx512_vnni_params *p,
-                                             const int8_t *const *rows, int8_t *out, int32_t count, void *scratch)
+MBN_AVX512 void mbn_depthwise_conv2d_s8_x86_avx512_vnni(const mbn_depthwise_conv2d_x86_avx512_vnni_params *p,
+                                                        const int8_t *const *rows, int8_t *out, int32_t count,
+                                                        void *scratch)
 {
     const __m512i zero = _mm512_set1_epi16((int16_t)p->zero_point);
     const int32_t window = p->kernel_height * p->kernel_width, groups = (window + 3) >> 2;

@@ -3,8 +3,8 @@
 #include "mbn_avx512_math.h"
 #include "mbn_x86_avx512_vnni.h"
 
-void mbn_global_average_pool_s8_x86_avx512_vnni(const mbn_pool_params *p, const int8_t *const *rows, int8_t *out,
-                                                int32_t count, void *scratch)
+MBN_AVX512 void mbn_global_average_pool_s8_x86_avx512_vnni(const mbn_pool_params *p, const int8_t *const *rows,
+                                                           int8_t *out, int32_t count, void *scratch)
 {
     int32_t *sums = (int32_t *)scratch;
     (void)out;

@@ -5,4 +5,7 @@
 
 #include <immintrin.h>
 
+/* A function that has the instructions whatever the flags. */
+#define MBN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+
 #endif

@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Of intrinsics: that a function has the instructions. */
+#define MBN_AVX512
+
 typedef union {
     int8_t s8[16];
 } __m128i;
