@@ -12,7 +12,7 @@ from mbn2c import __version__
 from mbn2c.commands.build_options import BuildOptions
 from mbn2c.emit.network.model import Names
 from mbn2c.files.typed_json import from_plain, to_plain
-from mbn2c.ir.graph import Graph, Port
+from mbn2c.ir.graph import Graph, Node, Port
 from mbn2c.ir.kernel import Packed
 from mbn2c.ir.plan import Call, Plan, Rows
 from mbn2c.kernels import packed_constants
@@ -22,7 +22,7 @@ from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize, WideRequantize
 from mbn2c.planner.choice import Choice
-from mbn2c.planner.cost import executed_macs, plan_instructions, weight_bytes_read
+from mbn2c.planner.cost import executed_macs, node_instructions, plan_instructions, weight_bytes_read
 from mbn2c.quantize.int16 import int16_layers
 from mbn2c.report.record import (
     DRAWN,
@@ -37,6 +37,7 @@ from mbn2c.report.record import (
     FoldedFacts,
     InputFacts,
     Int16Facts,
+    Int16Layer,
     LayerFacts,
     LoopFacts,
     ModelFacts,
@@ -188,11 +189,32 @@ def _int16(choice: Choice, int8_only: Choice | None) -> Int16Facts | None:
         return None
     instructions = [round(plan_instructions(one.plan, one.kernels)) for one in (choice, int8_only)]
     return Int16Facts(
-        int16_layers(choice.plan.graph),
+        _int16_costs(choice, int8_only),
         choice.plan.arena_bytes,
         instructions[0],
         int8_only.plan.arena_bytes,
         instructions[1],
+    )
+
+
+def _int16_costs(choice: Choice, int8_only: Choice) -> tuple[Int16Layer, ...]:
+    """See `Int16Layer`."""
+    graph = choice.plan.graph
+    wide, narrow = (node_instructions(one.plan, one.kernels) for one in (choice, int8_only))
+    outputs = {node.name: node.outputs[0] for node in graph.nodes if node.name in int16_layers(graph)}
+    int16 = set(outputs.values())
+
+    def share(node: Node) -> float:
+        touched = int16 & {*node.inputs, *node.outputs}
+        return (wide.get(node.name, 0.0) - narrow.get(node.name, 0.0)) / len(touched)
+
+    return tuple(
+        Int16Layer(
+            name,
+            choice.plan.buffers[output].size_bytes - int8_only.plan.buffers[output].size_bytes,
+            round(sum(share(node) for node in (graph.producer[output], *graph.consumers[output]))),
+        )
+        for name, output in outputs.items()
     )
 
 

@@ -106,7 +106,8 @@ def _tried_rows(tried: Sequence[TriedFacts], judges: str) -> list[tuple[str, str
 
 
 def _int16_rows(int16: Int16Facts | None) -> list[tuple[str, str]]:
-    """Which layers' outputs are int16, and what they cost."""
+    """Which layers' outputs are int16, and what they cost together; of those that cost most, each one's buffer and
+    instructions."""
     if int16 is None:
         return []
     arena, instructions = int16.arena_bytes, int16.instructions
@@ -114,9 +115,10 @@ def _int16_rows(int16: Int16Facts | None) -> list[tuple[str, str]]:
     time = (
         f"{instructions - int16.int8_instructions:+,} instructions ({_growth(instructions, int16.int8_instructions)})"
     )
-    layers = int16.layers
-    names = ", ".join(layers[:_INT16_LAYERS]) + (", ... in report.json" if len(layers) > _INT16_LAYERS else "")
-    return [("int16", f"{len(layers)} layers for {ram} and, as estimated, {time}"), ("", names)]
+    layers = sorted(int16.layers, key=lambda one: -one.instructions)
+    each = [("", f"{one.name}: {one.buffer_bytes:+,} B, {one.instructions:+,}") for one in layers[:_INT16_LAYERS]]
+    more = [("", f"and {len(layers) - len(each)} more in report.json")] if len(layers) > len(each) else []
+    return [("int16", f"{len(layers)} layers for {ram} and, as estimated, {time}"), *each, *more]
 
 
 def _growth(value: int, before: int) -> str:

@@ -246,15 +246,29 @@ class WorstLayer:
 
 
 @dataclass(frozen=True)
+class Int16Layer:
+    """A layer whose output is int16, and what it takes more than in the plan of the same network in int8 alone.
+
+    buffer_bytes  where its output lies; the arena grows by the fullest moment, not by the sum
+    instructions  as the planner estimates them: those of the layer and of the readers of its output, shared equally
+                  among the int16 tensors that each of them reads and makes; that a plan cuts rows otherwise counts, too
+    """
+
+    name: str
+    buffer_bytes: int
+    instructions: int
+
+
+@dataclass(frozen=True)
 class Int16Facts:
-    """The layers whose outputs are int16, and what the network takes with and without them.
+    """The layers whose outputs are int16, in order, and what the network takes with and without them.
 
     instructions         of one inference, as the planner estimates them
     int8_arena_bytes,    of the same network in int8 alone, planned likewise
     int8_instructions
     """
 
-    layers: tuple[str, ...]
+    layers: tuple[Int16Layer, ...]
     arena_bytes: int
     instructions: int
     int8_arena_bytes: int

@@ -50,11 +50,14 @@ def test_build_and_verify(tmp_path: Path) -> None:
     assert record == OutputFolder(tmp_path / "out").record
     assert record.ram.total_bytes is not None and record.prefix == "digits"
     int16 = record.quantization.int16
-    assert int16 is not None and set(int16.layers) < {layer.name for layer in record.layers}
+    assert int16 is not None and {one.name for one in int16.layers} < {layer.name for layer in record.layers}
     assert int16.arena_bytes == record.ram.arena_bytes <= 1.15 * int16.int8_arena_bytes
     assert int16.instructions > int16.int8_instructions
+    assert all(one.buffer_bytes > 0 for one in int16.layers) and any(one.instructions > 0 for one in int16.layers)
     text = build_text(record, "out", "")
-    assert f"int16           {len(int16.layers)} layers for +" in text and int16.layers[0] in text
+    first = max(int16.layers, key=lambda one: one.instructions)
+    assert f"int16           {len(int16.layers)} layers for +" in text
+    assert f" {first.name}: {first.buffer_bytes:+,} B, {first.instructions:+,}\n" in text
     found = mbn2c.verify(tmp_path / "out", demo.TEST_FOLDER, labels=demo.TEST_LABELS, limit=5, layers=True)
     assert found.is_exact and found.images == 5 and found.board == "host"
     assert json.dumps(dict(found.result)) and found.result["top1_device"] >= 0.8
