@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mbn2c.commands.inspect.architecture import architecture_of
+from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph, Node, Note
@@ -95,7 +96,7 @@ def inspect_model(path: Path) -> ModelInspection:
     layers = tuple(_layer(graph, node) for node in graph.nodes)
     model = InspectedModel(
         file=text_of(path.name),
-        architecture=architecture_of(graph),
+        architecture=f"{task.name} with {architecture_of(graph)}" if graph.decoding else architecture_of(graph),
         input=InspectedInput(tuple(spec.shape), spec.height, spec.width, spec.channels),
         task=task.name,
         outputs=tuple(
@@ -104,12 +105,15 @@ def inspect_model(path: Path) -> ModelInspection:
         macs=sum(layer.macs for layer in layers),
         parameters=sum(layer.parameters for layer in layers),
     )
-    return ModelInspection(model, graph.notes, layers, _targets(graph if prequantized else _quantized(graph)))
+    planned = graph if prequantized else _with_task(_quantized(graph))
+    return ModelInspection(model, graph.notes, layers, _targets(planned))
 
 
 def planned_graph(path: Path) -> Graph:
     """An int8 Graph of the model with the Plan that a build would give it."""
-    return import_prequantized_lowered(path).graph if is_prequantized(path) else _quantized(import_lowered(path))
+    if is_prequantized(path):
+        return import_prequantized_lowered(path).graph
+    return _with_task(_quantized(import_lowered(path)))
 
 
 def _layer(graph: Graph, node: Node) -> InspectedLayer:
@@ -127,6 +131,14 @@ def _layer(graph: Graph, node: Node) -> InspectedLayer:
 def _quantized(graph: Graph) -> Graph:
     """Sizes do not depend on the scales, so any range serves."""
     return quantize(graph, {name: Range(-1.0, 1.0) for name, tensor in graph.tensors.items() if tensor.data is None})
+
+
+def _with_task(quantized: Graph) -> Graph:
+    """With what the task puts behind the network; without it where scales that mean nothing do not suit that."""
+    try:
+        return task_of_graph(quantized, {}).on_device(quantized)
+    except ModelError:
+        return quantized
 
 
 def _targets(quantized: Graph) -> tuple[InspectedTarget, ...]:

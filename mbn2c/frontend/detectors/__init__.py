@@ -17,7 +17,7 @@ from mbn2c.errors import ModelError
 from mbn2c.frontend.convert import bare_copy
 from mbn2c.frontend.cut import cut_command
 from mbn2c.frontend.detectors import blazeface, concatenated, decoded, postprocess
-from mbn2c.frontend.detectors.cut import Cut, Ends, MisreadError, ended
+from mbn2c.frontend.detectors.cut import Ends, HeadCut, MisreadError, ended
 from mbn2c.frontend.fold_constants import bound_constants
 from mbn2c.frontend.load import run_tool
 from mbn2c.ir.graph import Decoding, Graph, Note
@@ -69,7 +69,7 @@ def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -
     run_tool("the ONNX checker", f"model '{graph.name}'", lambda: onnx.checker.check_model(bare))
     bound_constants(cut.file)
     try:
-        detector, assumed = cut.ends.read(Cut(cut.model, cut.file, graph, given))
+        detector, assumed = cut.ends.read(HeadCut(cut.model, cut.file, graph, given))
     except MisreadError as misread:
         command = cut_command(graph.name, graph.inputs[0].outside, cut.ends.maps)
         raise ModelError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from onnx import NodeProto, helper, numpy_helper
 
-from mbn2c.frontend.detectors.cut import Cut, Links, ended
+from mbn2c.frontend.detectors.cut import HeadCut, Links, ended
 from mbn2c.frontend.order import used_names
 from mbn2c.frontend.runtime import Oracle
 
@@ -41,7 +41,7 @@ class Behind:
     outputs  of the file
     """
 
-    def __init__(self, cut: Cut, maps: Sequence[str]) -> None:
+    def __init__(self, cut: HeadCut, maps: Sequence[str]) -> None:
         self._links, self._maps, self._file = Links(cut.file), maps, cut.file
         known = {*maps}
         self._nodes = []
@@ -54,7 +54,7 @@ class Behind:
         self.outputs = self._links.outputs
         self._constants = self._run_whole(cut, [name for name in read if not self._links.depends_on_image(name)])
 
-    def _run_whole(self, cut: Cut, names: Sequence[str]) -> dict[str, np.ndarray]:
+    def _run_whole(self, cut: HeadCut, names: Sequence[str]) -> dict[str, np.ndarray]:
         found = {name: numpy_helper.to_array(one) for name, one in self._links.constants.items() if name in {*names}}
         rest = [name for name in names if name not in found]
         if not rest:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from onnx import ModelProto
 
-from mbn2c.frontend.detectors.cut import Cut, Ends, Links
+from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links
 from mbn2c.frontend.detectors.joined import JoinedHeads, head_of, last_extent, maps_of
 from mbn2c.tasks.detection.detector import SIGMOID, SIZES, DetectorLimits, HeadLevel
 
@@ -29,7 +29,7 @@ _LIMITS = DetectorLimits(score_threshold=0.5, iou_threshold=0.3)
 class HeadsOfPixels(JoinedHeads):
     """An offset of 1 is a pixel of the image."""
 
-    def anchors(self, cut: Cut, levels: Sequence[HeadLevel]) -> np.ndarray:
+    def anchors(self, cut: HeadCut, levels: Sequence[HeadLevel]) -> np.ndarray:
         """See JoinedHeads."""
         rows, columns = cut.size
         found = []

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from onnx import ModelProto
 
-from mbn2c.frontend.detectors.cut import Cut, Ends, Links
+from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links
 from mbn2c.frontend.detectors.joined import JoinedHeads, head_of, last_extent, maps_of, outputs_of
 from mbn2c.tasks.detection.detector import CENTRES, CORNERS, SIGMOID, SOFTMAX, HeadLevel
 
@@ -28,7 +28,7 @@ class HeadsWithAnchors(JoinedHeads):
 
     output: str = ""
 
-    def anchors(self, cut: Cut, levels: Sequence[HeadLevel]) -> np.ndarray:
+    def anchors(self, cut: HeadCut, levels: Sequence[HeadLevel]) -> np.ndarray:
         """See JoinedHeads."""
         return outputs_of(cut, [self.output])[self.output]
 

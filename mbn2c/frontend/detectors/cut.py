@@ -26,7 +26,7 @@ class MisreadError(Exception):
 
 
 @dataclass(frozen=True)
-class Cut:
+class HeadCut:
     """A file whose decoding is cut off.
 
     network  what is left of it
@@ -79,7 +79,7 @@ class Ends(ABC):
         return ()
 
     @abstractmethod
-    def read(self, cut: Cut) -> tuple[Detector, str]:
+    def read(self, cut: HeadCut) -> tuple[Detector, str]:
         """What the nodes behind the maps do, and what of it is only assumed.
 
         raises  MisreadError if the file's own numbers are others

@@ -17,7 +17,7 @@ from onnx import ModelProto, NodeProto
 
 from mbn2c.frontend.detectors.behind import Behind
 from mbn2c.frontend.detectors.coders import read_coder
-from mbn2c.frontend.detectors.cut import TOLERANCE, Cut, Ends, Links, MisreadError
+from mbn2c.frontend.detectors.cut import TOLERANCE, Ends, HeadCut, Links, MisreadError
 from mbn2c.frontend.detectors.levels import MapRows, rows_of
 from mbn2c.frontend.detectors.survivors import find_survivors
 from mbn2c.frontend.order import used_names
@@ -72,7 +72,7 @@ class DecodedHeads(Ends):
 
     chosen: tuple[NodeProto, ...]
 
-    def read(self, cut: Cut) -> tuple[Detector, str]:
+    def read(self, cut: HeadCut) -> tuple[Detector, str]:
         """See Ends."""
         behind = Behind(cut, self.maps)
         of_scores, of_offsets = self.maps[::2], self.maps[1::2]
@@ -131,7 +131,7 @@ class DecodedHeads(Ends):
         )
 
 
-def _rows(cut: Cut, maps: Sequence[str], places: int) -> list[MapRows]:
+def _rows(cut: HeadCut, maps: Sequence[str], places: int) -> list[MapRows]:
     sizes = [sum(int(np.prod(cut.shapes[name])) for name in maps[side::2]) for side in (0, 1)]
     if not places or any(size % places for size in sizes):
         raise MisreadError(f"{sizes[0]} scores and {sizes[1]} offsets for {places} boxes")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import NodeProto, ValueInfoProto, helper
 
-from mbn2c.frontend.detectors.cut import TOLERANCE, Cut, Ends, Links, MisreadError, ended
+from mbn2c.frontend.detectors.cut import TOLERANCE, Ends, HeadCut, Links, MisreadError, ended
 from mbn2c.frontend.detectors.levels import rows_of
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.tasks.detection.decode import probabilities
@@ -67,7 +67,7 @@ class JoinedHeads(Ends):
     per_class: bool = True
     classes: int | None = None
 
-    def anchors(self, cut: Cut, levels: Sequence[HeadLevel]) -> np.ndarray:
+    def anchors(self, cut: HeadCut, levels: Sequence[HeadLevel]) -> np.ndarray:
         """x0, y0, x1, y1 of each, in parts of the image; the user's, where the file has none."""
         assert cut.given is not None
         return cut.given
@@ -78,7 +78,7 @@ class JoinedHeads(Ends):
         first = ", the first being the background" if self.background == 0 else ""
         return "" if self.scores.is_applied else f" (assumed{first})"
 
-    def read(self, cut: Cut) -> tuple[Detector, str]:
+    def read(self, cut: HeadCut) -> tuple[Detector, str]:
         """See Ends."""
         found = outputs_of(cut, (self.scores.output, self.offsets.output, *self.maps))
         scores, offsets = found[self.scores.output], found[self.offsets.output]
@@ -117,7 +117,7 @@ class JoinedHeads(Ends):
         return Detector(facts, anchors), self.assumed if classes > 1 or self.background < 0 else ""
 
 
-def outputs_of(cut: Cut, names: Sequence[str]) -> dict[str, np.ndarray]:
+def outputs_of(cut: HeadCut, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Some tensors of the file, of a random image."""
     return Oracle(ended(cut.file, names).SerializeToString()).run(cut.random_image())
 

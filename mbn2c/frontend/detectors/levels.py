@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mbn2c.frontend.detectors.cut import Cut, MisreadError
+from mbn2c.frontend.detectors.cut import HeadCut, MisreadError
 from mbn2c.tasks.detection.detector import HeadLevel
 
 
@@ -37,7 +37,7 @@ class MapRows:
         }
 
 
-def rows_of(cut: Cut, maps: Sequence[Sequence[str]], values: Sequence[int]) -> list[MapRows]:
+def rows_of(cut: HeadCut, maps: Sequence[Sequence[str]], values: Sequence[int]) -> list[MapRows]:
     """Several maps of the same levels, with so many values of an anchor each.
 
     raises  MisreadError if they are no maps of the same anchors

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from onnx import ModelProto, helper
 
-from mbn2c.frontend.detectors.cut import Cut, Ends, Links, MisreadError
+from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, MisreadError
 from mbn2c.frontend.detectors.joined import JoinedHeads, head_of, maps_of, outputs_of
 from mbn2c.tasks.detection.anchors import tensorflow_corners
 from mbn2c.tasks.detection.detector import CENTRES, MOST_BOXES, PLAIN, USUAL_LIMITS, DetectorLimits, HeadLevel
@@ -35,7 +35,7 @@ class HeadsBeforePostprocess(JoinedHeads):
         """See Ends."""
         return (self.offsets.output, self.scores.output, self.tensor)
 
-    def anchors(self, cut: Cut, levels: Sequence[HeadLevel]) -> np.ndarray:
+    def anchors(self, cut: HeadCut, levels: Sequence[HeadLevel]) -> np.ndarray:
         """See JoinedHeads."""
         found = outputs_of(cut, [self.tensor])[self.tensor]
         if found.ndim < 2 or found.shape[-1] != 4:
