@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx_models.detectors import Decoding, decoded
+from onnx_models.detectors import Decoding, decoded, heat_maps
 
 from mbn2c.cli import main
 
@@ -19,11 +19,12 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, "heat maps"])
 def test_boxes_are_the_reference_s(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    onnx.save(decoded(FORMS[form]).model(), tmp_path / "net.onnx")
+    net = decoded(FORMS[form]) if form in FORMS else heat_maps()
+    onnx.save(net.model(), tmp_path / "net.onnx")
     images = str(tmp_path / "images.npz")
-    np.savez(images, np.random.default_rng(3).normal(0, 1, (4, 3, 32, 32)).astype(np.float32))
+    np.savez(images, np.random.default_rng(3).normal(0, 1, (4, *net.shape[1:])).astype(np.float32))
     words = ["--calib", images, "--quantize", "fast", "--board", "host", "-o", str(tmp_path / "out")]
     # All of them: of random offsets many make boxes without an area, which are candidates all the same.
     assert main(["build", str(tmp_path / "net.onnx"), *words, "--max-candidates", "480"]) == 0

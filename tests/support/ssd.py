@@ -9,6 +9,7 @@ import numpy as np
 
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
+from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.ssd_boxes import SsdBoxesAttributes, SsdLevel
 from mbn2c.ops.ssd_boxes.arithmetic import CODERS, CORNERS, ONE
@@ -27,8 +28,11 @@ class Level:
     boxes: SsdLevel
 
 
-def detector(levels: Sequence[Level], boxes: SsdBoxesAttributes) -> Graph:
-    """The image has the largest level's size, and of each level some channels, which are cut to its size."""
+def detector(levels: Sequence[Level], boxes: SsdBoxesAttributes, peaks: bool = False) -> Graph:
+    """The image has the largest level's size, and of each level some channels, which are cut to its size.
+
+    peaks  only scores count that no neighbour exceeds
+    """
     a = [level.candidates for level in levels]
     channels = [one.anchors * (one.classes + one.values) for one in a]
     height, width = max(one.height for one in levels), max(one.width for one in levels)
@@ -60,6 +64,10 @@ def detector(levels: Sequence[Level], boxes: SsdBoxesAttributes) -> Graph:
             attributes = OPERATORS["select_channels"].attributes(chosen)
             shape = (1, level.height, level.width, len(chosen))
             parts.append(add(f"{what}{number}", shape, "select_channels", (cut,), attributes))
+        if peaks:
+            around = OPERATORS["max_pool2d"].attributes(Window((3, 3), (1, 1), (1, 1, 1, 1)))
+            shape = tensors[parts[0]].shape
+            parts.append(add(f"greatest{number}", shape, "max_pool2d", (parts[0],), around))
         shape = (1, 1, 1, one.most * 10)
         lists.append(add(f"found{number}", shape, "ssd_candidates", tuple(parts), one))
     attributes = replace(boxes, levels=tuple(level.boxes for level in levels))
@@ -108,7 +116,7 @@ def random_detector(seed: int, side: int = 7, most: int = 12) -> Graph:
         per_class,  # type: ignore[arg-type]
         is_shared or bool(generator.integers(2)),
     )
-    return detector(levels, attributes)
+    return detector(levels, attributes, background < 0 and bool(generator.integers(2)))
 
 
 def random_level(generator: np.random.Generator, height: int, width: int, anchors: int, coder: str) -> SsdLevel:

@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx_models.detectors import Decoding, anchors_of, before_postprocess, decoded, raw_heads, torchvision_ssd
+from onnx_models.detectors import (
+    Decoding,
+    anchors_of,
+    before_postprocess,
+    decoded,
+    heat_maps,
+    raw_heads,
+    torchvision_ssd,
+)
 from onnx_models.net import Net
 from shared import shared
 
@@ -192,6 +200,44 @@ def test_tflite_postprocess(classes: int, domain: str, background: int, tmp_path
     assert facts.limits == DetectorLimits(10, 64, 0.2, 0.6)
     anchors = np.concatenate([anchors_of(side, (0.2, 0.35)) for side in (8, 4)])
     assert np.abs(detector.anchors - anchors).max() < 1e-6
+
+
+@pytest.mark.parametrize("is_centred", [False, True])
+def test_heat_maps(is_centred: bool, tmp_path: Path) -> None:
+    graph = imported(heat_maps(is_centred=is_centred), tmp_path)
+    assert graph.decoding is not None and len(graph.outputs) == 2
+    detector = Detector.from_decoding(graph.decoding)
+    facts = detector.facts
+    assert (facts.coder, facts.order) == ("sizes" if is_centred else "distances", (0, 1, 2, 3))
+    assert facts.scales == (0.25,) * 4 and (facts.peaks, facts.labels, facts.background) == (True, 3, -1)
+    assert facts.limits == DetectorLimits(20, 64, 0.1, 1.0)
+    y, x = np.mgrid[:16, :16].reshape(2, -1) / 16
+    wanted = np.stack([x - 1 / 128, y - 1 / 128, x + 1 / 128, y + 1 / 128], axis=1)
+    assert np.abs(detector.anchors - wanted).max() < 1e-6
+
+
+def wider_peaks(net: Net) -> None:
+    [node] = nodes_of(net, "MaxPool")
+    net.nodes[net.nodes.index(node)] = onnx.helper.make_node(
+        "MaxPool", node.input, node.output, kernel_shape=[5, 5], pads=[2] * 4
+    )
+
+
+def rooted_sizes(net: Net) -> None:
+    gather = next(node for node in net.nodes if node.op_type == "Gather")
+    name = net.node("Exp", gather.input[0])
+    gather.input[0] = name
+    net.nodes.insert(net.nodes.index(gather), net.nodes.pop())
+
+
+@pytest.mark.parametrize(("change", "said"), [(wider_peaks, "keeps|not linear"), (rooted_sizes, "not linear")])
+def test_heat_maps_that_mean_something_else_are_refused(
+    change: Callable[[Net], None], said: str, tmp_path: Path
+) -> None:
+    net = heat_maps()
+    change(net)
+    with pytest.raises(ModelError, match=f"is something else: .*({said})"):
+        imported(net, tmp_path)
 
 
 # (file, anchors, coder, limits)

@@ -103,6 +103,11 @@ class Behind:
                     found.append(end)
         return min(found, default=None)
 
+    def number_of_best(self) -> float | None:
+        """Of the TopK nodes, the least number that is the same for all images; None if there is none."""
+        found = [self.number(node.input[1]) for node in self._nodes if node.op_type == "TopK" and len(node.input) > 1]
+        return min((one for one in found if one is not None), default=None)
+
     def dense(self) -> dict[str, frozenset[str]]:
         """Tensors whose extents do not depend on the image, in order, and the maps that each is made of."""
         found = {name: frozenset([name]) for name in self._maps}

@@ -40,16 +40,19 @@ def match(model: ModelProto, has_anchors: bool) -> Ends | None:
     if has_anchors or not chosen:
         return None
     links = Links(model)
-    scores = _maps(links, [node.input[1] for node in chosen])
-    offsets = [name for name in _maps(links, [node.input[0] for node in chosen]) if name not in scores]
+    scores = maps_behind(links, [node.input[1] for node in chosen])
+    offsets = [name for name in maps_behind(links, [node.input[0] for node in chosen]) if name not in scores]
     if not scores or len(scores) != len(offsets):
         return None
     pairs = tuple(name for pair in zip(scores, offsets, strict=True) for name in pair)
     return DecodedHeads(pairs, "boxes that the file decodes and chooses by NonMaxSuppression", tuple(chosen))
 
 
-def _maps(links: Links, names: Sequence[str]) -> list[str]:
-    """The network's last tensors behind some others, in the order in which a walk back meets them."""
+def maps_behind(links: Links, names: Sequence[str], through: Sequence[str] = ()) -> list[str]:
+    """The network's last tensors behind some others, in the order in which a walk back meets them.
+
+    through  made by the decoding, whatever the operator
+    """
     found: dict[str, None] = {}
     seen: set[str] = set()
     waiting = list(names)[::-1]
@@ -59,7 +62,7 @@ def _maps(links: Links, names: Sequence[str]) -> list[str]:
         if name in seen or node is None or not links.depends_on_image(name):
             continue
         seen.add(name)
-        if node.op_type in _NETWORK:
+        if node.op_type in _NETWORK and name not in through:
             found[name] = None
         elif node.op_type not in ("Shape", "Size"):
             waiting += list(used_names(node))[::-1]

@@ -100,7 +100,7 @@ def _compare(
     wanted: Sequence[FoundBox], outputs: Mapping[str, np.ndarray], places: np.ndarray, size: tuple[int, int]
 ) -> None:
     """Raises MisreadError unless these are the boxes of the outputs."""
-    boxes, scores = _boxes_and_scores(outputs)
+    boxes, scores, names = boxes_and_scores(outputs)
     stands_out = scores >= _LEAST
     if stands_out.sum() != len(wanted):
         raise MisreadError(f"the file keeps {int(stands_out.sum())} boxes where {len(wanted)} remain")
@@ -117,28 +117,37 @@ def _compare(
     off = float(np.abs(np.sort([one.score for one in wanted])[::-1] - scores[stands_out][order]).max())
     if far > _NEAR or off > _NEAR:
         raise MisreadError(f"the boxes that the file keeps are others, by {far:.3g} pixels and {off:.3g} of a score")
-    labels = np.array([one.label for one in wanted])
-    whole = [one.reshape(-1) for one in outputs.values() if one.size == len(boxes)]
-    whole = [one[stands_out][order] - labels for one in whole if np.array_equal(one, np.rint(one))]
-    if whole and not any(one.min() == one.max() for one in whole):
+    off_by = names[stands_out][order] - [one.label for one in wanted]
+    if names.any() and off_by.min() != off_by.max():
         raise MisreadError("the labels of the boxes that the file keeps are others")
 
 
-def _boxes_and_scores(outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The outputs [..., 4] and [...], one of which says where a box is, the other how good it is."""
-    reals = [one for one in outputs.values() if one.dtype.kind == "f"]
-    boxes = [one.reshape(-1, 4) for one in reals if one.ndim > 1 and one.shape[-1] == 4]
-    joined = [one.reshape(-1, one.shape[-1]) for one in reals if one.ndim > 1 and one.shape[-1] in (5, 6, 7)]
+def boxes_and_scores(outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes [N, 4], their scores [N] and whole numbers that may be their labels, 0 where there are none.
+
+    raises  MisreadError if the outputs are something else
+    """
+    arrays = list(outputs.values())
+    boxes = [one.reshape(-1, 4) for one in arrays if one.ndim > 1 and one.shape[-1] == 4]
     for one in boxes:
-        for scores in reals:
-            flat = scores.reshape(-1)
-            is_whole = np.array_equal(flat, np.rint(flat)) and len(flat) > 0
-            if len(flat) == len(one) and not is_whole:
-                return one, flat
-    for one in joined:
-        shares = [column for column in one.T if not np.array_equal(column, np.rint(column)) and column.max() <= 1]
-        if len(shares) == 1:
-            return one[:, :4], shares[0]
+        columns = [values.reshape(-1) for values in arrays if values.size == len(one)]
+        if (found := _scores_and_labels(columns)) is not None:
+            return one, *found
+    for one in (values.reshape(-1, values.shape[-1]) for values in arrays if values.ndim > 1):
+        if one.shape[1] in (5, 6, 7) and len(one):
+            found = _scores_and_labels(list(one[:, 4:].T))
+            if found is not None:
+                return one[:, :4], *found
     if any(len(one) == 0 for one in boxes):
-        return np.zeros((0, 4)), np.zeros(0)
+        return np.zeros((0, 4)), np.zeros(0), np.zeros(0)
     raise MisreadError("its outputs are not boxes and their scores")
+
+
+def _scores_and_labels(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Of columns of as many numbers: the one that are shares, and the first of whole ones."""
+    is_whole = [np.array_equal(one, np.rint(one)) for one in columns]
+    shares = [one for one, whole in zip(columns, is_whole, strict=True) if not whole]
+    if len(shares) != 1 or not len(shares[0]):
+        return None
+    labels = [one for one, whole in zip(columns, is_whole, strict=True) if whole]
+    return shares[0], labels[0] if labels else np.zeros(len(shares[0]))

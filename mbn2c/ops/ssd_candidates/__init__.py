@@ -1,6 +1,7 @@
 """ssd_candidates: the best candidates among the anchors of one level of a detector, collected row by row.
 
-inputs   scores int8 [1, H, W, anchors * classes], offsets int8 [1, H, W, anchors * values]
+inputs   scores int8 [1, H, W, anchors * classes], offsets int8 [1, H, W, anchors * values]; maybe the greatest scores
+         around each, [1, H, W, anchors * classes]: then what is less than these is no candidate
 output   [1, 1, 1, most * 10]: records of `records`, the best first; a place is (y * W + x) * anchors + anchor
 source   none in ONNX: what comes behind the exported model; `tasks.detection` puts it behind the heads
 
@@ -35,6 +36,7 @@ PARAMS = Params(
         (INT32, "values", "of an anchor among the offsets; the first four count"),
         (INT32, "threshold", "the least rank of a candidate"),
         (INT32, "most", "candidates that are kept"),
+        (INT32, "has_greatest", "there is a third input"),
         (INT32, "margin", "the least difference of its code and the background's, where `powers` are given"),
         (UINT32_ARRAY, "powers", "what a code that is so much less than the greatest adds to a softmax; 0: no softmax"),
     ),
@@ -77,7 +79,7 @@ class SsdCandidates(Operator):
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         a: SsdCandidatesAttributes = node.attributes
-        if len(shapes) != 2 or shapes[0][:3] != shapes[1][:3]:
+        if len(shapes) not in (2, 3) or shapes[0][:3] != shapes[1][:3] or list(shapes[2:]) not in ([], [shapes[0]]):
             return None
         fits = shapes[0][3] == a.anchors * a.classes and shapes[1][3] == a.anchors * a.values
         places = shapes[0][1] * shapes[0][2] * a.anchors
@@ -90,6 +92,8 @@ class SsdCandidates(Operator):
             return f"{a.anchors} anchors of {a.classes} classes and {a.values} values"
         if not 0 <= a.skipped < a.classes or (is_softmax and a.skipped):
             return f"{a.skipped} of {a.classes} classes do not count"
+        if len(node.inputs) > 2 and (is_softmax or a.is_shared):
+            return "peaks of a softmax"
         least = 1 if a.is_shared else EMPTY_RANK + 1
         if (not is_softmax and (a.background != -1 or a.is_shared)) or a.threshold < least:
             return f"background {a.background} of {a.classes} classes, threshold {a.threshold}"
@@ -103,17 +107,14 @@ class SsdCandidates(Operator):
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         found = [
-            as_bytes(
-                best_of(self._candidates(node, graph, scores, offsets, 0), node.attributes.most), node.attributes.most
-            )
-            for scores, offsets in zip(*inputs, strict=True)
+            as_bytes(best_of(self._candidates(node, graph, pixels, 0), node.attributes.most), node.attributes.most)
+            for pixels in zip(*inputs, strict=True)
         ]
         return np.stack(found)[:, None, None]
 
     def collect(self, node: Node, graph: Graph, scratch: np.ndarray, pixels: Sequence[np.ndarray]) -> None:
         counters, records = _parts(node, scratch)
-        scores, offsets = pixels
-        found = self._candidates(node, graph, scores, offsets, int(counters["places"][0]))
+        found = self._candidates(node, graph, pixels, int(counters["places"][0]))
         kept = best_of(np.concatenate([records[: counters["count"][0]], found]), node.attributes.most)
         records[: len(kept)] = kept
         counters["count"], counters["places"] = len(kept), counters["places"] + len(pixels[0]) * node.attributes.anchors
@@ -122,9 +123,10 @@ class SsdCandidates(Operator):
         counters, records = _parts(node, scratch)
         return as_bytes(records[: counters["count"][0]], node.attributes.most)
 
-    def _candidates(self, node: Node, graph: Graph, scores: np.ndarray, offsets: np.ndarray, first: int) -> np.ndarray:
+    def _candidates(self, node: Node, graph: Graph, pixels: Sequence[np.ndarray], first: int) -> np.ndarray:
         """RECORD [N], all that reach the threshold; first: the place of the first anchor of these pixels."""
         a: SsdCandidatesAttributes = node.attributes
+        scores, offsets, *greatest = pixels
         codes = scores.reshape(-1, a.classes).astype(np.int16)
         if a.is_shared:
             ranks = shares(a, codes, powers_of(float(scale_of(quant_of(graph, node.inputs[0])))))
@@ -132,7 +134,10 @@ class SsdCandidates(Operator):
             ranks = codes[:, a.skipped :] - quant_of(graph, node.inputs[0]).zero_point
         else:
             ranks = codes[:, 1 - a.background, None] - codes[:, a.background, None]
-        places, labels = np.nonzero(ranks >= a.threshold)
+        counts = ranks >= a.threshold
+        for one in greatest:
+            counts &= (scores == one).reshape(-1, a.classes)[:, a.skipped :]
+        places, labels = np.nonzero(counts)
         found = np.zeros(len(places), RECORD)
         found["rank"], found["place"], found["label"] = ranks[places, labels], first + places, labels
         found["offsets"] = offsets.reshape(-1, a.values)[places, :4]
@@ -180,6 +185,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
             "values": a.values,
             "threshold": a.threshold,
             "most": a.most,
+            "has_greatest": int(len(node.inputs) > 2),
             "margin": a.margin,
             "powers": "powers" if a.is_shared else 0,
         },

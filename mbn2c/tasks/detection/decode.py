@@ -51,12 +51,13 @@ def from_device(values: np.ndarray) -> list[FoundBox]:
 def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, width: int) -> list[FoundBox]:
     """heads: of each level scores and offsets, [1, H, W, C]; the boxes that remain, the best first."""
     facts, limits = detector.facts, detector.facts.limits
+    counts = np.concatenate([_peaks(one).reshape(-1, facts.classes) for one in heads[::2]]) if facts.peaks else True
     scores = np.concatenate([one.reshape(-1, facts.classes) for one in heads[::2]])
     offsets = np.concatenate([one.reshape(-1, facts.values) for one in heads[1::2]])[:, list(facts.order)]
     corners = corners_of(detector, offsets) * [width, height, width, height]
     corners = np.clip(corners, 0, [width, height, width, height])
     shares = _shares(detector, scores)
-    places, labels = np.nonzero(shares >= limits.score_threshold)
+    places, labels = np.nonzero((shares >= limits.score_threshold) & counts)
     has_area = (corners[places, 2:] > corners[places, :2]).all(axis=1)
     places, labels = places[has_area], labels[has_area]
     order = np.argsort(-shares[places, labels], kind="stable")
@@ -69,6 +70,14 @@ def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, w
         if len(kept) == limits.max_boxes:
             break
     return kept
+
+
+def _peaks(scores: np.ndarray) -> np.ndarray:
+    """Whether no neighbour exceeds a score, [1, H, W, C]."""
+    _, height, width, _ = scores.shape
+    around = np.pad(scores, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+    shifted = [around[:, y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    return np.asarray(scores >= np.maximum.reduce(shifted))
 
 
 def probabilities(score: str, values: np.ndarray) -> np.ndarray:

@@ -71,6 +71,7 @@ class DetectorFacts:
     scales      that the offsets are divided by, in that order
     cut         the nodes of the file that this says in other words
     per_class   only boxes of the same label drop each other; else an anchor has one box at most, too
+    peaks       of scores, only those count that no neighbour's of the same class exceeds
     """
 
     family: str
@@ -85,6 +86,7 @@ class DetectorFacts:
     cut: tuple[str, ...]
     limits: DetectorLimits = USUAL_LIMITS
     per_class: bool = True
+    peaks: bool = False
 
     @property
     def labels(self) -> int:

@@ -9,8 +9,10 @@ import numpy as np
 
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
+from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.max_pool2d import MaxPool2dAttributes
 from mbn2c.ops.ssd_boxes import MOST_LEVELS
 from mbn2c.ops.ssd_boxes.arithmetic import BOX, ONE, SsdBoxesAttributes, SsdLevel
 from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes
@@ -20,6 +22,8 @@ from mbn2c.tasks.detection.detector import CENTRES, CORNERS, DISTANCES, PLAIN, S
 BOXES = "boxes"
 # Pixels of the input that an anchor may lie beside its grid.
 _OFF_GRID = 1 / 64
+# A pixel and its eight neighbours.
+_AROUND = Window((3, 3), (1, 1), (1, 1, 1, 1))
 # Of the range of an int8 map that holds scores: its steps may be a little wider than 1 / 255.
 _MOST_SCORE = 1.01
 _LOWEST_RANK, _HIGHEST_RANK = -256, 256
@@ -52,7 +56,12 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
         )
         lists.append(f"candidates_{number}")
         tensors.append(_records(lists[-1], most * RECORD.itemsize))
-        nodes.append(Node(lists[-1], "ssd_candidates", (scores, offsets), (lists[-1],), kept))
+        read = [scores, offsets]
+        if facts.peaks:
+            read.append(f"greatest_{number}")
+            tensors.append(replace(graph.tensors[scores], name=read[-1]))
+            nodes.append(Node(read[-1], "max_pool2d", (scores,), (read[-1],), MaxPool2dAttributes(_AROUND)))
+        nodes.append(Node(lists[-1], "ssd_candidates", tuple(read), (lists[-1],), kept))
         anchors = detector.anchors[first : first + level.places] * [width, height, width, height]
         levels.append(_level(detector, level, anchors, graph, scores, offsets))
         first += level.places

@@ -103,7 +103,7 @@ void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8
                                   int32_t count, void *scratch)
 {
     mbn_ssd_found *const found = (mbn_ssd_found *)scratch;
-    const int8_t *scores = rows[0], *const offsets = rows[1];
+    const int8_t *scores = rows[0], *const offsets = rows[1], *greatest = p->has_greatest ? rows[2] : scores;
     const int32_t anchors = count * p->anchors, classes = p->classes, values = p->values;
     int32_t least = found->count == p->most ? found->heap[0].rank + 1 : p->threshold;
     (void)out;
@@ -121,10 +121,10 @@ void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8
         }
     } else {
         const int32_t zero_point = p->zero_point, skipped = p->skipped;
-        for (int32_t i = 0; i < anchors; i++, scores += classes) {
+        for (int32_t i = 0; i < anchors; i++, scores += classes, greatest += classes) {
             for (int32_t number = skipped; number < classes; number++) {
                 const int32_t rank = scores[number] - zero_point;
-                if (rank >= least) {
+                if (rank >= least && scores[number] == greatest[number]) {
                     least = mbn_offer(found, p, rank, i, number - skipped, offsets + i * values);
                 }
             }

@@ -116,6 +116,45 @@ def before_postprocess(classes: int, domain: str = "tflite", **attributes: float
     return net
 
 
+def heat_maps(side: int = 64, classes: int = 3, stride: float = 4.0, is_centred: bool = False) -> Net:
+    """As CenterNet: peaks of sigmoids, of which TopK takes the best 20, and four numbers of each pixel: distances of
+    the sides, or a shift of the centre and the size, all in pixels of the map. [1, 20, 6]: box, score and class."""
+    net = Net(shape=(1, 3, side, side)).conv(3, 8, strides=[2, 2]).relu6()
+    net.conv(8, 8, strides=[2, 2]).relu6()
+    features, extent = net.x, side // 4
+    net.conv(8, classes, k=1).then("Sigmoid")
+    heat = net.node("Transpose", net.x, perm=[0, 2, 3, 1])
+    net.x = features
+    net.conv(8, 4, k=1)
+    numbers = net.node("Reshape", net.node("Transpose", net.x, perm=[0, 2, 3, 1]), net.ints(extent * extent, 4))
+    pooled = net.node("MaxPool", net.node("Transpose", heat, perm=[0, 3, 1, 2]), kernel_shape=[3, 3], pads=[1] * 4)
+    peaks = net.node("Equal", heat, net.node("Transpose", pooled, perm=[0, 2, 3, 1]))
+    left = net.node("Mul", heat, net.node("Cast", peaks, to=TensorProto.FLOAT))
+    best = net.node("TopK", net.node("Reshape", left, net.ints(-1)), net.ints(20), outputs=2)
+    place = net.node("Div", f"{best}_1", net.ints(classes))
+    label = net.node("Sub", f"{best}_1", net.node("Mul", place, net.ints(classes)))
+    row = net.node("Div", place, net.ints(extent))
+    column = net.node("Sub", place, net.node("Mul", row, net.ints(extent)))
+    found = net.node("Gather", numbers, place, axis=0)
+
+    def as_column(name: str) -> str:
+        return net.node("Unsqueeze", net.node("Cast", name, to=TensorProto.FLOAT), net.ints(1))
+
+    def pair(first: int) -> str:
+        return net.node("Slice", found, net.ints(first), net.ints(first + 2), net.ints(1))
+
+    at = net.node("Concat", as_column(column), as_column(row), axis=1)
+    if is_centred:
+        at, half = net.node("Add", at, pair(0)), net.node("Mul", pair(2), net.weight(0.5))
+        ends = (net.node("Sub", at, half), net.node("Add", at, half))
+    else:
+        ends = (net.node("Sub", at, pair(0)), net.node("Add", at, pair(2)))
+    boxes = net.node("Mul", net.node("Concat", *ends, axis=1), net.weight(stride))
+    joined = net.node("Concat", boxes, net.node("Unsqueeze", best, net.ints(1)), as_column(label), axis=1)
+    net.node("Unsqueeze", joined, net.ints(0))
+    return net.output()
+
+
 def torchvision_ssd(
     classes: int = 4, side: int = 32, sizes: tuple[float, ...] = (0.2, 0.35), is_dynamo: bool = False
 ) -> ModelProto:
