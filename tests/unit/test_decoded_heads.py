@@ -256,6 +256,38 @@ def test_shared_files(name: str, anchors: int, coder: str, limits: DetectorLimit
     assert (len(detector.anchors), detector.facts.coder, detector.facts.limits) == (anchors, coder, limits)
 
 
+def of_one_map(net: Net) -> None:
+    """Scores from the maps of the offsets."""
+    joined = nodes_of(net, "Concat")
+    nodes_of(net, "Sigmoid")[0].input[0] = joined[1].output[0]
+
+
+def product(net: Net) -> None:
+    """Scores times how sure the box is, as YuNet's."""
+    [node] = nodes_of(net, "Sigmoid")
+    parts = []
+    for features, extent in zip(nodes_of(net, "Conv")[1:3], (8, 4), strict=True):
+        net.x = features.output[0]
+        net.conv(8, 4, k=1).then("Transpose", perm=[0, 2, 3, 1])
+        parts.append(net.then("Reshape", net.ints(1, extent * extent * 2, 2)).x)
+    more = net.node("Sigmoid", net.node("Concat", *parts, axis=1))
+    reader = next(one for one in net.nodes if node.output[0] in one.input)
+    reader.input[0] = net.node("Mul", node.output[0], more)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [(of_one_map, "2 maps of scores, 0 of"), (product, "4 maps of scores, 2 of")]
+)
+def test_maps_that_cannot_be_paired(change: Callable[[Net], None], said: str, tmp_path: Path) -> None:
+    """They are no boxes to us, but the file is said to be a detector's, and its maps can be outputs."""
+    net = decoded(Decoding(classes=2, first=0))
+    change(net)
+    with pytest.raises(ModelError, match=f"a detector's head, .* is something else: {said}") as refused:
+        imported(net, tmp_path)
+    assert "--task raw" in refused.value.hint
+    assert len(import_model(tmp_path / "heads.onnx", task=RAW).outputs) == (2 if change is of_one_map else 6)
+
+
 def test_limits_that_differ_are_read(tmp_path: Path) -> None:
     how = replace(Decoding(), limits=(1000, 0.45, 0.3))
     graph = imported(decoded(how), tmp_path)

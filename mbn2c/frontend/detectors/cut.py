@@ -86,6 +86,20 @@ class Ends(ABC):
         """
 
 
+@dataclass(frozen=True)
+class UnreadHeads(Ends):
+    """Maps of a detector that no family reads: they can only be outputs.
+
+    why  in words
+    """
+
+    why: str
+
+    def read(self, cut: HeadCut) -> tuple[Detector, str]:
+        """See Ends."""
+        raise MisreadError(self.why)
+
+
 def ended(model: ModelProto, names: Sequence[str]) -> ModelProto:
     """A copy of a model that ends with some of its tensors."""
     copy = ModelProto()

@@ -17,7 +17,7 @@ from onnx import ModelProto, NodeProto
 
 from mbn2c.frontend.detectors.behind import Behind
 from mbn2c.frontend.detectors.coders import read_coder
-from mbn2c.frontend.detectors.cut import TOLERANCE, Ends, HeadCut, Links, MisreadError
+from mbn2c.frontend.detectors.cut import TOLERANCE, Ends, HeadCut, Links, MisreadError, UnreadHeads
 from mbn2c.frontend.detectors.levels import MapRows, rows_of
 from mbn2c.frontend.detectors.survivors import find_survivors
 from mbn2c.frontend.order import used_names
@@ -42,10 +42,13 @@ def match(model: ModelProto, has_anchors: bool) -> Ends | None:
     links = Links(model)
     scores = maps_behind(links, [node.input[1] for node in chosen])
     offsets = [name for name in maps_behind(links, [node.input[0] for node in chosen]) if name not in scores]
-    if not scores or len(scores) != len(offsets):
+    family = "boxes that the file decodes and chooses by NonMaxSuppression"
+    if not scores:
         return None
+    if len(scores) != len(offsets):
+        return UnreadHeads((*scores, *offsets), family, f"{len(scores)} maps of scores, {len(offsets)} of boxes alone")
     pairs = tuple(name for pair in zip(scores, offsets, strict=True) for name in pair)
-    return DecodedHeads(pairs, "boxes that the file decodes and chooses by NonMaxSuppression", tuple(chosen))
+    return DecodedHeads(pairs, family, tuple(chosen))
 
 
 def maps_behind(links: Links, names: Sequence[str], through: Sequence[str] = ()) -> list[str]:

@@ -18,7 +18,7 @@ from onnx import ModelProto, NodeProto
 
 from mbn2c.frontend.detectors.behind import Behind
 from mbn2c.frontend.detectors.coders import FORMS, in_corners
-from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, MisreadError
+from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, MisreadError, UnreadHeads
 from mbn2c.frontend.detectors.decoded import maps_behind
 from mbn2c.frontend.detectors.levels import MapRows, rows_of
 from mbn2c.frontend.detectors.survivors import boxes_and_scores
@@ -51,8 +51,12 @@ def match(model: ModelProto, has_anchors: bool) -> Ends | None:
             scores = maps_behind(links, [pool.input[0]])
             every = maps_behind(links, links.outputs, through=(pool.output[0],))
             offsets = [name for name in every if name not in scores]
+            family = "heat maps whose peaks are objects"
             if len(scores) == len(offsets) == 1:
-                return HeatMaps((scores[0], offsets[0]), "heat maps whose peaks are objects")
+                return HeatMaps((scores[0], offsets[0]), family)
+            if scores:
+                what = f"{len(scores)} maps of scores and {len(offsets)} of boxes, not one each"
+                return UnreadHeads((*scores, *offsets), family, what)
     return None
 
 
