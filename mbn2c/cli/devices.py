@@ -13,7 +13,7 @@ from mbn2c.cli.streams import say
 from mbn2c.cli.words import COUNT, add_output_options, command, output_kinds, percent, progress, show, whole
 from mbn2c.commands.bench import bench, bench_device
 from mbn2c.commands.output_folder import OutputFolder, firmware_on
-from mbn2c.commands.verify import JOURNAL, VerifyOptions, check_gates, verify_on_all
+from mbn2c.commands.verify import JOURNAL, RESULTS, VerifyOptions, check_gates, verify_on_all
 from mbn2c.commands.verify.open_devices import BAUD_RANGE, FIRST_BAUD, Place, emulated_board, open_devices, read_lab
 from mbn2c.errors import UsageError
 from mbn2c.firmware.flash.tools import flash
@@ -96,6 +96,9 @@ def add_verify(commands: Any) -> None:
         action="store_true",
         help="leave out the stress set: synthetic inputs compared layer by layer, and checksums of the constants",
     )
+    parser.add_argument(
+        "--no-results", action="store_true", help="leave out OUT/results, the images with a detector's boxes drawn"
+    )
     parser.add_argument("--resume", action="store_true", help="go on where an earlier verify of OUT was broken off")
     parser.add_argument(
         "--max-drop",
@@ -137,6 +140,7 @@ def _verify(options: argparse.Namespace) -> int:
         options.resume,
         output_kinds(options),
         stress=not options.no_stress,
+        results=None if options.no_results else options.output / RESULTS,
     )
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
         devices, lost = open_devices(output, _places(options, output), Path(folder), open_lines)

@@ -31,16 +31,23 @@ def real_values(graph: Graph, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def device_answers(
-    graph: Graph, task: Task, got: bytes, int8: Sequence[np.ndarray], floats: Mapping[str, np.ndarray] | None
+    graph: Graph,
+    task: Task,
+    got: bytes,
+    expected: bytes,
+    int8: Sequence[np.ndarray],
+    floats: Mapping[str, np.ndarray] | None,
 ) -> Answers:
     """What device and host have computed of one image.
 
-    got     all outputs as the device returns them
-    int8    each output of the int8 model in ONNX Runtime, int8 NHWC
-    floats  each output of the float model as the file has it, by name; None without one
+    got       all outputs as the device returns them
+    expected  as the integer reference makes them
+    int8      each output of the int8 model in ONNX Runtime, int8 NHWC
+    floats    each output of the float model as the file has it, by name; None without one
     """
     return Answers(
         int8=real_values(graph, split_outputs(graph, got)),
         float32=None if floats is None else [output.before_tail(floats[output.name]) for output in task.outputs],
         oracle=real_values(graph.network, int8),
+        reference=real_values(graph, split_outputs(graph, expected)),
     )

@@ -73,6 +73,8 @@ def verify_text(result: Mapping[str, Any]) -> str:
         rows.append(("", f"{layer['cycles']:,} in step {layer['step']}, {layer['name']}"))
     if result["stack_used_bytes"]:
         rows.append(("stack used by the firmware", f"{result['stack_used_bytes']:,} B"))
+    if result["results"]:
+        rows.append(("results", result["results"]))
     if result["first_mismatch"]:
         rows.append(("first mismatch", result["first_mismatch"]))
     if result["warning"]:

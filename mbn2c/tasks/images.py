@@ -158,6 +158,19 @@ def load_image(path: Path, spec: InputSpec, resize: str) -> tuple[np.ndarray, bo
     returns  the pixels, upright, and whether they were turned or mirrored for that, as the EXIF orientation says
     raises   UsageError if it cannot be read
     """
+    upright, is_turned = _upright_image(path, _MODES[spec.channels])
+    resized = _resized(upright, spec.height, spec.width, resize, str(path))
+    pixels = np.asarray(resized, dtype=np.uint8).reshape(1, spec.height, spec.width, spec.channels)
+    return pixels, is_turned
+
+
+def upright_image(path: Path) -> Image.Image:
+    """An image file in its own size and RGB, upright. Raises UsageError as `load_image`."""
+    return _upright_image(path, "RGB")[0]
+
+
+def _upright_image(path: Path, mode: str) -> tuple[Image.Image, bool]:
+    """The image, and whether it was turned or mirrored."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -169,16 +182,13 @@ def load_image(path: Path, spec: InputSpec, resize: str) -> tuple[np.ndarray, bo
                         hint="convert it to an 8-bit PNG",
                     )
                 turn = _turn_of(opened)
-                image = opened.convert(_MODES[spec.channels])
+                image = opened.convert(mode)
     except UsageError:
         raise
     except Exception as error:  # Pillow's decoders raise struct.error, IndexError, zlib.error and others as well
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"cannot read the image: {reason}", where=str(path), hint="remove or replace it") from None
-    upright = image if turn is None else image.transpose(turn)
-    resized = _resized(upright, spec.height, spec.width, resize, str(path))
-    pixels = np.asarray(resized, dtype=np.uint8).reshape(1, spec.height, spec.width, spec.channels)
-    return pixels, turn is not None
+    return (image if turn is None else image.transpose(turn)), turn is not None
 
 
 def resized_mask(mask: Image.Image, height: int, width: int, resize: str, where: str) -> Image.Image:

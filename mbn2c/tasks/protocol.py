@@ -9,13 +9,14 @@ room knows what an output means: it hands numbers in and gets records, figures, 
     judge_*          the records of all images                      -> JSON: metric with interval, agreement, SQNR
     check_*          that JSON, and what --max-drop allows          -> GateError
     *_rows           that JSON                                      -> lines for people
+    result_files     images, their records, what is true of them    -> pictures and tables to look at
     c_functions      scales and offsets of the outputs              -> what the generated C offers beside `run`
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -70,14 +71,16 @@ class Labels:
 class Answers:
     """What was computed of one image: real values [1, H, W, C] of every output, before its tail.
 
-    int8     of the int8 network: a device's in `verify`, ONNX Runtime's in `build`
-    float32  of the user's float model; None without one
-    oracle   of the int8 network in ONNX Runtime, where `int8` is a device's
+    int8       of the int8 network: a device's in `verify`, ONNX Runtime's in `build`
+    float32    of the user's float model; None without one
+    oracle     of the int8 network in ONNX Runtime, where `int8` is a device's
+    reference  what a device must return, where `int8` is a device's
     """
 
     int8: Sequence[np.ndarray]
     float32: Sequence[np.ndarray] | None = None
     oracle: Sequence[np.ndarray] | None = None
+    reference: Sequence[np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,12 @@ class Task(ABC):
     @abstractmethod
     def judge_verified(self, records: Sequence[Any], labels: Labels, has_float: bool) -> Json:
         """Its fields of `verify --json`, among them `sqnr_db`; `outputs` extends `described`."""
+
+    def result_files(
+        self, samples: Samples, records: Sequence[Any], labels: Labels, class_names: Sequence[str]
+    ) -> Iterator[tuple[str, bytes]]:
+        """What the folder `results` of a verify shows of the images: names of files, without folders, and contents."""
+        return iter(())
 
     @classmethod
     @abstractmethod

@@ -17,7 +17,9 @@ from ecosystems import STUBS
 from host_c import STRICT
 from onnx_models.detectors import anchors_of, ssd
 from onnx_models.net import Net
+from PIL import Image
 from places import ROOT
+from users_pytest import run_pytest
 
 from mbn2c.cli import main
 from mbn2c.errors import ModelError, UsageError
@@ -138,6 +140,54 @@ def test_verify_finds_the_same_boxes(folder: Path, capsys: pytest.CaptureFixture
     assert found["task"] == "detection" and found["outputs_compared"] == IMAGES * 12 * 12
     assert (found["device_vs_reference_mismatches"], found["reference_vs_ort_int8_mismatches"]) == (0, 0)
     assert found["detections_compared"] > IMAGES and found["box_agreement"] > 0.5
+
+
+@pytest.fixture(scope="module")
+def pictures(folder: Path) -> Path:
+    """Image files for the detector."""
+    (folder / "pictures").mkdir()
+    for number, pixels in enumerate(np.random.default_rng(4).integers(0, 256, (3, 40, 48, 3)).astype(np.uint8)):
+        Image.fromarray(pixels).save(folder / "pictures" / f"{number}.png")
+    return folder / "pictures"
+
+
+def verify(folder: Path, pictures: Path, *words: str) -> int:
+    return main(["verify", str(folder / "out"), "--host", "--images", str(pictures), "--no-stress", "--json", *words])
+
+
+def test_results_hold_pictures_and_boxes_that_can_be_labels(
+    folder: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the device's boxes are the truth, its average precision is 1, and nothing drops below the float model's."""
+    assert verify(folder, pictures) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["detections_compared"] >= 3 and found["detection_mismatches"] == 0
+    assert found["results"] == str(folder / "out" / "results") and found["ap50_device"] is None
+    files = {file.name for file in (folder / "out" / "results").iterdir()}
+    assert files == {"files.txt", "boxes.csv", "images.csv", "0.png.jpg", "1.png.jpg", "2.png.jpg"}
+    labels = folder / "labels.csv"
+    labels.write_bytes((folder / "out" / "results" / "boxes.csv").read_bytes())
+    assert verify(folder, pictures, "--labels", str(labels), "--max-drop", "0", "--no-results") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ap50_device"] == found["ap_device"] == 1 and found["results"] is None
+    assert found["ap50_device_interval_95"] == [1, 1] and found["labels"]["source"] == "csv"
+
+
+USERS_TEST = """
+def test_boxes(mbn2c_board):
+    result = mbn2c_board.verify("pictures", labels="labels.csv")
+    assert result["detection_mismatches"] == 0 and result["ap50_device"] == 1
+"""
+
+
+def test_the_fixture_judges_boxes(folder: Path, pictures: Path) -> None:
+    assert verify(folder, pictures) == 0
+    (folder / "labels.csv").write_bytes((folder / "out" / "results" / "boxes.csv").read_bytes())
+    (folder / "test_mine.py").write_text(USERS_TEST)
+    done = run_pytest(folder, "--mbn2c-out", "out", "--junitxml", "junit.xml")
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    junit = (folder / "junit.xml").read_text()
+    assert '"mbn2c_ap50_device" value="1.0"' in junit and '"mbn2c_detection_mismatches" value="0"' in junit
 
 
 def test_c_returns_what_the_float_model_finds(folder: Path) -> None:

@@ -422,13 +422,13 @@ def test_losses_and_gains(tmp_path: Path) -> None:
     for device, wanted, label, expected in ANSWERS:
         code = np.full((1, 1, 1, 1), zero_point + device, np.int8)
         floats = {task.outputs[0].name: np.float32([[wanted]])}
-        record = task.compare(device_answers(graph, task, code.tobytes(), [code], floats))
+        record = task.compare(device_answers(graph, task, code.tobytes(), code.tobytes(), [code], floats))
         found = task.judge_verified([record], Labels(None if label is None else [label]), has_float=True)
         assert tuple(found[name] for name in ("top1_device", "top1_ort_float32", "drop")) == expected
         assert found["top1_ort_int8"] == found["top1_device"]
         assert found["top1_agreement"] == record.likeness[0].same == (device == wanted)
         other = np.full((1, 1, 1, 1), zero_point - device, np.int8)
-        differs = task.compare(device_answers(graph, task, code.tobytes(), [other], floats))
+        differs = task.compare(device_answers(graph, task, code.tobytes(), code.tobytes(), [other], floats))
         assert (differs.int8, differs.oracle) == (record.int8, 1 - record.int8), "ONNX Runtime's is its own"
 
 

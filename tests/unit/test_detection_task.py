@@ -43,6 +43,18 @@ def test_heads_and_bytes_become_boxes() -> None:
     assert from_plain(asdict(made), DetectionRecord) == made
 
 
+def test_boxes_that_differ_from_the_reference_s_are_counted() -> None:
+    """One of another score, on both sides; and one that only the reference has."""
+    right = [Box((0, 0, 800, 800), 0, 28862), Box((800, 0, 1600, 800), 0, 20000)]
+    device, reference = (
+        boxes_to_bytes(one, 3).reshape(1, 1, 1, -1).astype(np.float64) for one in ([replace(right[0], score=3)], right)
+    )
+    assert TASK.compare(Answers([device], reference=[reference])).mismatches == 3
+    assert TASK.compare(Answers([device], reference=[device])).mismatches == 0
+    judged = TASK.judge_verified([replace(record([LEFT]), mismatches=3)] * 2, Labels(), False)
+    assert judged["detection_mismatches"] == 6
+
+
 def test_figures() -> None:
     judged = TASK.judge_verified([record([LEFT], [LEFT, RIGHT])], Labels(TRUTHS, "csv"), True)
     assert judged["box_agreement"] == 0.5 and judged["detections_compared"] == 1
@@ -82,6 +94,7 @@ IMPOSSIBLE = {
     "a label that is none": record([replace(LEFT, label=1)], [LEFT]),
     "more boxes than there can be": record([LEFT] * 33, [LEFT]),
     "no float model": record([LEFT]),
+    "more boxes differ than both sides can have": replace(record([LEFT], [LEFT]), mismatches=65),
     "noise of one head": replace(record([LEFT], [LEFT]), noise=[Noise(1.0, 1.0, 1.0)]),
 }
 

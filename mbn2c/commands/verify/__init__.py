@@ -15,7 +15,8 @@ from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.journal import Journal
 from mbn2c.commands.verify.one_image import Bench, Models, Tally, VerifyOptions, open_models
-from mbn2c.commands.verify.result import check_gates, verify_result
+from mbn2c.commands.verify.result import check_gates, records_of, verify_result
+from mbn2c.commands.verify.results import ResultsFolder
 from mbn2c.commands.verify.resumed import subject_of, taken_over
 from mbn2c.commands.verify.shared_queue import finished_images
 from mbn2c.commands.verify.stress import StressSet, StressTally, after_findings, run_stress
@@ -27,9 +28,10 @@ from mbn2c.report.record import PixelFacts
 from mbn2c.tasks.images import Samples
 from mbn2c.tasks.protocol import Limits
 
-__all__ = ["JOURNAL", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
+__all__ = ["JOURNAL", "RESULTS", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
 
 JOURNAL = "verify.journal"
+RESULTS = "results"
 
 
 def verify(
@@ -59,7 +61,9 @@ def verify_on_all(
     samples = task.open_samples(options.images, models.spec, resize=resize, limit=options.limit)
     _check_kind(models, samples, options, output.record.build.preprocess)
     task.check_limits(Limits(options.max_drop))
-    labels = task.find_labels(samples.names, samples.folders, options.labels, output.record.build.labels)
+    class_names = output.record.build.labels
+    labels = task.find_labels(samples.names, samples.folders, options.labels, class_names)
+    shown = ResultsFolder(options.results) if options.results else None
     for device in devices:
         device.session.hello()
     bench = Bench(output, models, samples, options)
@@ -88,6 +92,9 @@ def verify_on_all(
         result = verify_result(output, task, whole, stress, devices, labels, time.monotonic() - started)
         layer_cycles = _layer_cycles(bench, devices) if options.layers else None
         journal.finish()
+    if shown is not None:
+        shown.write(task.result_files(samples, records_of(whole, task), labels, class_names))
+    result["results"] = None if shown is None or not shown.files else str(shown.folder)
     return result | {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed}
 
 

@@ -38,6 +38,7 @@ class VerifyOptions:
     stress    run the stress set on each device, too
     max_drop  percent of accuracy the device may lose against the float model, with 95 % confidence; None: no gate
     output_kinds  what the user says of an output, by name, beside what the build was told
+    results  folder for pictures and tables of the images, if the task makes any; None: none
     """
 
     images: Path
@@ -50,6 +51,7 @@ class VerifyOptions:
     resume: bool = False
     output_kinds: Mapping[str, str] = field(default_factory=dict)
     stress: bool = True
+    results: Path | None = None
 
 
 @dataclass
@@ -245,6 +247,7 @@ class Bench:
             tally.first_bad.append(f"{prepared.name}, output: device against reference{right}")
         models = self.models
         floats = models.floats(prepared.values, prepared.name)
-        answers = device_answers(models.graph, models.task, finding.got, prepared.comparison.outputs, floats)
+        found, expected = finding.got, prepared.expected
+        answers = device_answers(models.graph, models.task, found, expected, prepared.comparison.outputs, floats)
         tally.records = [asdict(models.task.compare(answers))]
         return tally

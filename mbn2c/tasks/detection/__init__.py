@@ -6,7 +6,7 @@ floating point; `box_files` reads what is true, `labels` and `average_precision`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -14,16 +14,18 @@ from typing import Any, Self
 import numpy as np
 
 from mbn2c.errors import GateError, UsageError
+from mbn2c.files.typed_json import Count
 from mbn2c.ir.graph import Decoding, Graph
 from mbn2c.ops.ssd_boxes.arithmetic import BOX, CORNER_BITS
 from mbn2c.ops.ssd_candidates.records import ONE_SCORE
 from mbn2c.tasks.detection.average_precision import AP50, COCO, drop_with_bound, with_interval
 from mbn2c.tasks.detection.box_files import ANY_FORM, find_form
-from mbn2c.tasks.detection.decode import FoundBox, decode_heads, from_device, iou
+from mbn2c.tasks.detection.decode import FoundBox, decode_heads, from_device
 from mbn2c.tasks.detection.detector import NAME, Detector
 from mbn2c.tasks.detection.device import with_boxes, with_limits
 from mbn2c.tasks.detection.labels import Placement, placement, read_truths
-from mbn2c.tasks.detection.true_box import TrueBox, counted
+from mbn2c.tasks.detection.results import SeenImage, result_files
+from mbn2c.tasks.detection.true_box import SAME, TrueBox, counted, same_boxes
 from mbn2c.tasks.gates import check_has_float, check_sqnr, most_costly, noisiest
 from mbn2c.tasks.images import Samples, open_samples
 from mbn2c.tasks.inputs import InputSpec
@@ -31,8 +33,6 @@ from mbn2c.tasks.noise import Noise, noise_json, noise_of
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, CFunction, Costs, CValues, HeldBack, Json, Labels, Limits, Rows, Task
 
-# Boxes that agree overlap by this much.
-_SAME = 0.5
 # Boxes and candidates.
 _MOST = 1000
 
@@ -43,12 +43,14 @@ class DetectionRecord:
 
     int8, oracle, float32  boxes of each of `Answers`; None where there is none
     noise                  of each head against the float model's; [] without one
+    mismatches             boxes that a device has and its reference has not, or the other way round
     """
 
     int8: list[FoundBox]
     oracle: list[FoundBox] | None
     float32: list[FoundBox] | None
     noise: list[Noise]
+    mismatches: Count = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Detection(Task):
     name = NAME
     about = "boxes with a label and a score: SSD heads, decoded on the device"
     record = DetectionRecord
-    figures = ("ap50_device", "box_agreement")
+    figures = ("ap50_device", "box_agreement", "detection_mismatches")
 
     @classmethod
     def recognise(cls, outputs: Sequence[Output], kinds: Mapping[str, str], class_names: int) -> Self | None:
@@ -142,11 +144,14 @@ class Detection(Task):
     def compare(self, answers: Answers) -> DetectionRecord:
         heads = answers.oracle or answers.int8
         pairs = zip(answers.float32, heads, strict=True) if answers.float32 is not None else ()
+        found = self._boxes(answers.int8)
+        expected = self._boxes(answers.reference) if answers.reference is not None else found
         return DetectionRecord(
-            self._boxes(answers.int8),
+            found,
             self._boxes(answers.oracle) if answers.oracle is not None else None,
             self._boxes(answers.float32) if answers.float32 is not None else None,
             [noise_of(wanted, got) for wanted, got in pairs],
+            len(set(found) ^ set(expected)),
         )
 
     def _boxes(self, values: Sequence[np.ndarray]) -> list[FoundBox]:
@@ -162,6 +167,7 @@ class Detection(Task):
             (record.float32 is not None) is has_float
             and len(record.noise) == (len(self.outputs) if has_float else 0)
             and all(len(one) <= most and all(0 <= box.label < labels for box in one) for one in lists)
+            and record.mismatches <= 2 * most
         )
 
     # --- all images ------------------------------------------------------------------------------
@@ -180,9 +186,22 @@ class Detection(Task):
         return {
             **self._against(records, labels, "device"),
             "detections_compared": boxes,
+            "detection_mismatches": sum(record.mismatches for record in records),
             "sqnr_db": noisy["sqnr_db"] if noisy else None,
             "outputs": outputs,
         }
+
+    def result_files(
+        self, samples: Samples, records: Sequence[DetectionRecord], labels: Labels, class_names: Sequence[str]
+    ) -> Iterator[tuple[str, bytes]]:
+        if not samples.are_pixels:
+            return iter(())
+        truths = labels.truths or [None] * len(records)
+        images = [
+            SeenImage(name, file, self.placements[name], record.int8, record.float32, true)
+            for name, file, record, true in zip(samples.names, samples.files, records, truths, strict=True)
+        ]
+        return result_files(images, class_names)
 
     def _against(self, records: Sequence[DetectionRecord], labels: Labels, side: str) -> Json:
         """Average precision of int8 and float model, and how many boxes they have in common."""
@@ -226,7 +245,8 @@ class Detection(Task):
     @classmethod
     def verified_rows(cls, judged: Mapping[str, Any]) -> Rows:
         rows = [("boxes", text) for text in _lines(judged, "device")]
-        return [("boxes of the device", str(judged["detections_compared"])), *rows]
+        compared = f"{judged['detections_compared']}, {judged['detection_mismatches']} differ from the reference's"
+        return [("boxes of the device", compared), *rows]
 
     # --- C ---------------------------------------------------------------------------------------
 
@@ -292,22 +312,16 @@ def _agreement(records: Sequence[DetectionRecord]) -> float | None:
     for record in records:
         if record.float32 is None:
             continue
-        free = list(record.float32)
-        for box in record.int8:
-            match = next(
-                (one for one in free if one.label == box.label and iou(box.corners, one.corners) >= _SAME), None
-            )
-            if match is not None:
-                free.remove(match)
-                same += 1
-        every += len(record.int8) + len(free)
+        matching = same_boxes(record.int8, record.float32)
+        same += matching
+        every += len(record.int8) + len(record.float32) - matching
     return same / every if every else None
 
 
 def _lines(judged: Mapping[str, Any], side: str) -> list[str]:
     lines = []
     if judged["box_agreement"] is not None:
-        lines.append(f"{100 * judged['box_agreement']:.1f} % the same as the float model's, at IoU {_SAME}")
+        lines.append(f"{100 * judged['box_agreement']:.1f} % the same as the float model's, at IoU {SAME}")
     for name, words in ((side, side), ("ort_float32", "float model")):
         if judged[f"ap50_{name}"] is not None:
             low, high = judged[f"ap50_{name}_interval_95"]

@@ -31,6 +31,11 @@ class Placement:
         x0, y0, x1, y1 = (min(max(one, 0.0), float((self.width, self.height)[i % 2])) for i, one in enumerate(moved))
         return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
+    def in_file(self, corners: Sequence[float]) -> tuple[float, float, float, float]:
+        """Corners in the network's input, in pixels of the file."""
+        x0, y0, x1, y1 = ((one - self.shift[i % 2]) / self.scale[i % 2] for i, one in enumerate(corners))
+        return x0, y0, x1, y1
+
 
 def placement(file: Path, height: int, width: int, resize: str) -> Placement:
     """As `tasks.images` resizes the file. Raises OSError if it cannot be read."""

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from mbn2c.tasks.detection.decode import FoundBox, iou, overlap
 
+# Boxes that agree overlap by this much.
+SAME = 0.5
 # A box that should be found; objects that stand too close to be told apart (COCO); an object that is hard to see (VOC).
 COUNTED, CROWD, DIFFICULT = "counted", "crowd", "difficult"
 
@@ -40,3 +42,14 @@ class TrueBox(NamedTuple):
 def counted(truths: Sequence[TrueBox]) -> list[TrueBox]:
     """Those that a detector should find."""
     return [one for one in truths if one.rule == COUNTED]
+
+
+def same_boxes(found: Sequence[FoundBox], others: Sequence[FoundBox | TrueBox]) -> int:
+    """How many found boxes have one of the others for themselves: of the same label, and at least half the same."""
+    free, same = list(others), 0
+    for box in found:
+        match = next((one for one in free if one.label == box.label and iou(box.corners, one.corners) >= SAME), None)
+        if match is not None:
+            free.remove(match)
+            same += 1
+    return same
