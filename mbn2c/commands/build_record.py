@@ -51,6 +51,7 @@ from mbn2c.report.record import (
     WorstLayer,
 )
 from mbn2c.targets import Core
+from mbn2c.tasks.protocol import RAW
 
 _WORST_LAYERS = 5
 # How finely the live bytes over time are reported: their maximum in so many parts of a loop, for each of its calls.
@@ -125,6 +126,10 @@ def _build_facts(options: BuildOptions, network: Network, names: Names) -> Build
         output_kinds=dict(options.output_kinds),
         task=network.task.name,
         task_because=network.task.because,
+        is_raw=options.task == RAW,
+        anchors="" if options.anchors is None else hashlib.sha256(options.anchors.read_bytes()).hexdigest(),
+        box_coder=options.box_coder,
+        task_options=network.task.options(),
     )
 
 

@@ -68,7 +68,10 @@ class PixelFacts:
 class BuildFacts:
     """What the command line said, and the task that was recognised.
 
-    given  `network.int8_oracle.PrequantizedFacts` of a prequantized model
+    given         `network.int8_oracle.PrequantizedFacts` of a prequantized model
+    is_raw        --task raw: nothing is decoded
+    anchors       SHA-256 of the file of --anchors, "" without
+    task_options  what may be said of the task, said or not
     """
 
     calibration: CalibrationFacts
@@ -82,6 +85,10 @@ class BuildFacts:
     output_kinds: Mapping[str, str]
     task: str
     task_because: str
+    is_raw: bool
+    anchors: str
+    box_coder: str
+    task_options: Mapping[str, float]
 
 
 @dataclass(frozen=True)

@@ -198,6 +198,10 @@ class Task(ABC):
             )
         return self
 
+    def options(self) -> Mapping[str, float]:
+        """What `with_options` may change, as it is."""
+        return {}
+
     def on_device(self, graph: Graph) -> Graph:
         """The int8 Graph with the operators of the task behind its outputs, which become `heads`."""
         return graph

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import hashlib
 import json
 import re
 import subprocess
@@ -262,6 +263,7 @@ def test_raw_builds_the_heads(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert build(folder, "raw", "--task", "raw") == 0
     report = json.loads((folder / "raw" / "report.json").read_text())
     assert report["build"]["task"] == "classification" and len(report["outputs"]) == 6
+    assert (report["build"]["is_raw"], report["build"]["task_options"]) == (True, {})
     assert main(["verify", str(folder / "raw"), "--host", "--images", str(folder / "images.npz"), "--limit", "1"]) == 0
 
 
@@ -279,6 +281,11 @@ def test_anchors_of_the_user(tmp_path: Path, folder: Path, capsys: pytest.Captur
     assert "--anchors needs --box-coder" in capsys.readouterr().err and not (tmp_path / "out").exists()
     assert main([*words, "--box-coder", "tf"]) == 0
     assert "2 classes by sigmoid (assumed, the first being the background)" in capsys.readouterr().out
+    facts = json.loads((tmp_path / "out" / "report.json").read_text())["build"]
+    digest = hashlib.sha256((tmp_path / "anchors.npy").read_bytes()).hexdigest()
+    assert (facts["is_raw"], facts["anchors"], facts["box_coder"]) == (False, digest, "tf")
+    limits = {"max_boxes": 32, "max_candidates": 64, "score_threshold": 0.1, "iou_threshold": 0.5}
+    assert facts["task_options"] == limits
     images = ["--images", str(folder / "images.npz")]
     assert main(["verify", str(tmp_path / "out"), "--host", *images, "--limit", "3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -7,7 +7,7 @@ floating point; `box_files` reads what is true, `labels` and `average_precision`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -87,6 +87,9 @@ class Detection(Task):
             if name.startswith("max") and value > _MOST:
                 raise UsageError(f"{option} {value} is more than {_MOST}", hint="the board keeps them all in RAM")
         return replace(self, detector=with_limits(self.detector, **options)) if options else self
+
+    def options(self) -> Mapping[str, float]:
+        return asdict(self.detector.facts.limits)
 
     def on_device(self, graph: Graph) -> Graph:
         return with_boxes(graph, self.detector)
