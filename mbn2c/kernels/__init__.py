@@ -22,6 +22,7 @@ from mbn2c.kernels.armv7m import table as armv7m
 from mbn2c.kernels.cpu import isa_of, with_alternative
 from mbn2c.kernels.rv32im import table as rv32im
 from mbn2c.kernels.scalar import table as scalar
+from mbn2c.kernels.x86_avx2 import table as x86_avx2
 from mbn2c.kernels.x86_avx512_vnni import table as x86_avx512_vnni
 from mbn2c.ops import OPERATORS
 
@@ -38,6 +39,7 @@ TABLES: dict[str, tuple[Kernel, ...]] = {
     "armv6m_lean": armv6m.LEAN,
     "armv7m": armv7m.KERNELS,
     "rv32im": rv32im.KERNELS,
+    "x86_avx2": x86_avx2.KERNELS,
     "x86_avx512_vnni": x86_avx512_vnni.KERNELS,
 }
 # Rows that trade memory for speed or speed for memory: asked before those of their ISA, where that is the wish.

@@ -30,6 +30,7 @@ class CpuCheck:
 CHECKS = (
     CpuCheck("arm_dotprod", "arm_neon/cpu.c", "arm_neon/mbn_arm_cpu.h"),
     CpuCheck("x86_avx512_vnni", "x86/cpu.c", "x86/mbn_x86_cpu.h"),
+    CpuCheck("x86_avx2", "x86/cpu.c", "x86/mbn_x86_cpu.h"),
 )
 
 

@@ -122,6 +122,23 @@ def conv_fields(
     }
 
 
+def at_least(outputs: int) -> Callable[[int], int]:
+    """As many as there are, or a whole group."""
+    return lambda channels: max(channels, outputs)
+
+
+def group_taps(taps: np.ndarray, outputs: int, multiple: int) -> np.ndarray:
+    """The taps of whole groups of outputs, [groups, outputs, K], the last group those of the last outputs.
+
+    taps      [O, K]; if there are less than a group, it is filled up with zeros
+    multiple  what K is filled up to
+    """
+    taps = np.pad(taps, ((0, max(0, outputs - len(taps))), (0, -taps.shape[1] % multiple)))
+    whole = len(taps) // outputs * outputs
+    groups = (taps[:whole], taps[-outputs:] if whole < len(taps) else taps[:0])
+    return np.concatenate(groups).reshape(-1, outputs, taps.shape[1])
+
+
 def depthwise_taps(node: Node, graph: Graph, lanes: int) -> np.ndarray:
     """Weights HWC as int8, flat: per `lanes` channels the bytes of each tap; the last group is filled up with zeros."""
     weights = graph.constant(node.inputs[1])

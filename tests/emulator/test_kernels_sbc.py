@@ -28,7 +28,7 @@ EMULATED = (
     ("aarch64", "cortex-a72"),
     ("aarch64", "max"),
 )
-NATIVE = (("x86-64-vnni", ""), ("x86-64", ""))
+NATIVE = (("x86-64-vnni", ""), ("x86-64-avx2", ""), ("x86-64", ""))
 SAME, HALF = Window((3, 3), pad=(1, 1, 1, 1)), Window((3, 3), (2, 2), (1, 1, 1, 1))
 
 
@@ -78,7 +78,7 @@ def test_intrinsics_are_the_reference(tmp_path: Path, need_tool: Callable[[str],
             assert first_difference(run_graph(plan.graph, {"input": values}), tensors) == "", print_plan(plan)
 
 
-@pytest.mark.parametrize("name", ["aarch64", "aarch64-dotprod", "x86-64", "x86-64-vnni"])
+@pytest.mark.parametrize("name", ["aarch64", "aarch64-dotprod", "x86-64", "x86-64-avx2", "x86-64-vnni"])
 def test_c_is_clean(tmp_path: Path, need_tool: Callable[[str], str], name: str) -> None:
     core = load_core(name)
     compiler = need_tool(f"{core.prefix}gcc")

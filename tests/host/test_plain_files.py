@@ -99,6 +99,7 @@ KERNEL_CORES = {
     "arm_dotprod": "aarch64-dotprod",
     "x86_avx512_vnni": "x86-64-vnni",
     "x86": "x86-64",
+    "x86_avx2": "x86-64-avx2",
     "rv32im": "rv32imc",
     "scalar": "host",
 }
@@ -143,7 +144,15 @@ def test_clang_parses_the_kernels(tmp_path: Path, path: str, need_tool: Callable
     need_tool("clang")
     write_bundle(generated_headers(), tmp_path)
     kernels, isa, source = templates() / "kernels", path.split("/")[1], templates() / path
-    folders = [source.parent, kernels / isa, kernels / "arm", kernels / "arm_neon", kernels / "simd", tmp_path]
+    folders = [
+        source.parent,
+        kernels / isa,
+        kernels / "arm",
+        kernels / "arm_neon",
+        kernels / "simd",
+        kernels / "x86",
+        tmp_path,
+    ]
     if source.parent.name == "portable":
         parse(
             source, "host", source.parent, *(kernels / room / "portable" for room in ("arm_dsp", "arm_neon")), *folders

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mbn2c.kernels.arm_dotprod.table import pack_taps as pack_for_dot_products
-from mbn2c.kernels.arm_neon.table import group_taps, is_deep, pack_steps, pack_taps, steps_of
+from mbn2c.kernels.arm_neon.table import is_deep, pack_steps, pack_taps, steps_of
+from mbn2c.kernels.simd_layers import group_taps
 
 
 @pytest.mark.parametrize(("weight", "fits"), [(63, True), (-63, True), (64, False), (-64, False)])
@@ -23,7 +24,7 @@ def test_kinds_of_steps() -> None:
     taps[0, :16] = 127
     taps[0, [17, 25, 33, 41]] = 64
     taps[4, [48, 56, 64, 72]] = -64
-    groups = steps_of(group_taps(taps, 4))
+    groups = steps_of(group_taps(taps, 4, 8))
     assert [step.shape for step in groups[0]] == [(4, 16), (4, 32), (4, 32), (4, 16), (4, 8)]
     assert pack_steps(groups).tolist() == [0, 1, 2, 1, 0, 2]
 
@@ -32,7 +33,7 @@ def test_order_of_the_weights() -> None:
     """Of five outputs and 21 taps: groups of four, sixteen taps and then eight of each output, zeros beyond; the last
     group is that of the last four outputs."""
     taps = np.arange(1, 5 * 21 + 1, dtype=np.int8).reshape(5, 21)
-    packed = pack_taps(steps_of(group_taps(taps, 4)))
+    packed = pack_taps(steps_of(group_taps(taps, 4, 8)))
     assert packed.size == 2 * 4 * 24
     assert packed[:16].tolist() == taps[0, :16].tolist() and packed[16:32].tolist() == taps[1, :16].tolist()
     assert packed[64:72].tolist() == [*taps[0, 16:], 0, 0, 0]

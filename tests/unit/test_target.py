@@ -33,7 +33,7 @@ def test_every_core_has_a_board_and_every_board_a_core() -> None:
 
 
 # Their boards have a core of the same family.
-RUN_BY_OTHERS = ("x86-64", "x86-64-vnni", "aarch64-neon", "aarch64-dotprod")
+RUN_BY_OTHERS = ("x86-64", "x86-64-avx2", "x86-64-vnni", "aarch64-neon", "aarch64-dotprod")
 
 
 @pytest.mark.parametrize("name", [core.name for core in all_cores()])
@@ -171,7 +171,7 @@ def test_a_misspelt_name_gets_a_hint() -> None:
 @pytest.mark.parametrize(
     ("flags", "cores"),
     [
-        ("fpu lm avx512bw avx512vl avx512_vnni", ("host", "x86-64", "x86-64-vnni")),
+        ("fpu lm avx512bw avx512vl avx512_vnni avx2", ("host", "x86-64", "x86-64-avx2", "x86-64-vnni")),
         ("fpu lm avx512bw", ("host", "x86-64")),
         ("fp asimd asimddp", ("host",)),
     ],

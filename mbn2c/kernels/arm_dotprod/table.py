@@ -15,17 +15,16 @@ from mbn2c.kernels.arm_common import channels_out, is_plain_depthwise, taps_in_o
 from mbn2c.kernels.arm_neon.table import (
     CONV_PARAMS,
     VECTOR_BYTES,
-    at_least,
-    group_taps,
     pack_depthwise,
     scratch_column,
     scratch_conv,
 )
-from mbn2c.kernels.simd_layers import DOUBLED, conv_fields
+from mbn2c.kernels.simd_layers import DOUBLED, at_least, conv_fields, group_taps
 from mbn2c.kernels.simd_rows import SimdRows
 
 _OUTPUTS = 16
 _FEWER_OUTPUTS = 8
+_TAPS = 8
 _HEADERS = (
     "arm_dotprod/mbn_arm_dotprod.h",
     "arm_neon/mbn_a64_asm.h",
@@ -50,8 +49,8 @@ def pack_taps(taps: np.ndarray) -> np.ndarray:
     returns  int8, flat: per 16 outputs per 4 taps the 4 bytes of each output; at last those of the last 8 or 16
     """
     whole, last = len(taps) // _OUTPUTS * _OUTPUTS, _last_outputs(len(taps))
-    groups = [*group_taps(taps[:whole], _OUTPUTS)] if whole else []
-    groups += [group_taps(taps, last)[-1]] if whole < len(taps) else []
+    groups = [*group_taps(taps[:whole], _OUTPUTS, _TAPS)] if whole else []
+    groups += [group_taps(taps, last, _TAPS)[-1]] if whole < len(taps) else []
     return np.concatenate([group.reshape(len(group), -1, 4).transpose(1, 0, 2).reshape(-1) for group in groups])
 
 
@@ -74,7 +73,7 @@ def pack_depthwise_3x3(node: Node, graph: Graph) -> Packed:
     """As for Advanced SIMD, the weights of sixteen channels in the order of interleaved columns."""
     packed, weights = pack_depthwise(node, graph), graph.constant(node.inputs[1])
     taps = weights.reshape(9, -1).T
-    groups = group_taps(taps, VECTOR_BYTES)[:, :, :9].reshape(-1, VECTOR_BYTES, 3, 3)
+    groups = group_taps(taps, VECTOR_BYTES, 1).reshape(-1, VECTOR_BYTES, 3, 3)
     # [group, channel, row and a fourth, column] -> [group, column, channel, row]
     filled = np.pad(groups, ((0, 0), (0, 0), (0, 1), (0, 0))).transpose(0, 3, 1, 2)
     return replace(packed, arrays={**packed.arrays, "weights": np.ascontiguousarray(filled).reshape(-1)})

@@ -5,8 +5,6 @@ Constants are packed as the C reads them: see templates/kernels/arm_neon/mbn_arm
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
@@ -14,9 +12,11 @@ from mbn2c.ir.kernel import Packed, PixelStride, Rates
 from mbn2c.kernels.arm_common import channels_out, taps_in_order
 from mbn2c.kernels.simd_layers import (
     DOUBLED,
+    at_least,
     column_bytes,
     conv_fields,
     depthwise_taps,
+    group_taps,
     is_depthwise_3x3,
     to_multiple,
 )
@@ -31,6 +31,8 @@ VECTOR_BYTES = 16
 _OUTPUTS = 4
 # Pixels of a block.
 _PIXELS = 4
+# What their number is filled up to a multiple of.
+_TAPS = 8
 # The kind of step behind the last one.
 _END = 2
 _HEADERS = (
@@ -45,22 +47,6 @@ _RATES = Rates(0.19, 2.4, 170, 0.0, 0.1, 0.15, 4)
 _DEPTHWISE_RATES = Rates(0.35, 1.1, 120, 0.0, 0.1)
 _ADD_RATES = Rates(0, 1.8, 120, 0.0, 0.1)
 _LOOKUP_RATES = Rates(0, 0.6, 120, 0.0, 0.1)
-
-
-def group_taps(taps: np.ndarray, outputs: int) -> np.ndarray:
-    """The taps of whole groups of outputs, int8 [groups, outputs, K], the last group those of the last outputs.
-
-    taps  int8 [O, K]; if there are less than a group, it is filled up with zeros; K is filled up to a multiple of 8
-    """
-    taps = np.pad(taps, ((0, max(0, outputs - len(taps))), (0, -taps.shape[1] % 8)))
-    whole = len(taps) // outputs * outputs
-    groups = (taps[:whole], taps[-outputs:] if whole < len(taps) else taps[:0])
-    return np.concatenate(groups).reshape(-1, outputs, taps.shape[1])
-
-
-def at_least(outputs: int) -> Callable[[int], int]:
-    """As many as there are, or a whole group."""
-    return lambda channels: max(channels, outputs)
 
 
 def steps_of(groups: np.ndarray) -> list[list[np.ndarray]]:
@@ -101,7 +87,7 @@ def is_deep(step: np.ndarray) -> bool:
 def pack_conv(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
     """Pixels, in place or gathered, and weights; column: bytes from one to the next."""
     taps = taps_in_order(node, graph)
-    steps = steps_of(group_taps(taps, _OUTPUTS))
+    steps = steps_of(group_taps(taps, _OUTPUTS, _TAPS))
     arrays = {"weights": pack_taps(steps), **DOUBLED.constants(node, graph, 0, at_least(_OUTPUTS))}
     fields = {**conv_fields(node, graph, column, arrays), "steps": "steps"}
     return Packed(fields, {**arrays, "steps": pack_steps(steps)}, taps.size)

@@ -30,6 +30,7 @@ _HEADERS = (
     "x86_avx512_vnni/mbn_avx512.h",
     "x86_avx512_vnni/mbn_avx512_math.h",
     "simd/mbn_simd.h",
+    "x86/mbn_x86.h",
 )
 
 _RATES = Rates(0.025, 0.4, 100, 0.0, 0.1, 0.01, 6)
@@ -114,14 +115,14 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(fields, arrays, graph.constant(node.inputs[1]).size)
 
 
-_ROWS = SimdRows("x86_avx512_vnni", IN_FLOAT, "mbn_conv2d_x86_avx512_vnni_params", _HEADERS, _PAST_BYTES - 1)
+_ROWS = SimdRows("x86_avx512_vnni", IN_FLOAT, "mbn_conv2d_x86_params", _HEADERS, _PAST_BYTES - 1)
 
 KERNELS = (
     *_ROWS.convolutions(pack_conv, _column, scratch_conv, _RATES),
     _ROWS.row(
         "depthwise_conv2d",
         "depthwise_conv2d",
-        "mbn_depthwise_conv2d_x86_avx512_vnni_params",
+        "mbn_depthwise_conv2d_x86_params",
         pack_depthwise,
         _DEPTHWISE_RATES,
         accepts=accepts_depthwise,

@@ -4,7 +4,7 @@
 #include "mbn_avx512_math.h"
 #include "mbn_x86_avx512_vnni.h"
 
-void mbn_conv2d_s8_x86_avx512_vnni(const mbn_conv2d_x86_avx512_vnni_params *p, const int8_t *const *rows, int8_t *out,
+void mbn_conv2d_s8_x86_avx512_vnni(const mbn_conv2d_x86_params *p, const int8_t *const *rows, int8_t *out,
                                    int32_t count, void *scratch)
 {
     int8_t *columns = (int8_t *)scratch;

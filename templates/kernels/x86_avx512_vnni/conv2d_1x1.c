@@ -4,8 +4,8 @@
 #include "mbn_x86_avx512_vnni.h"
 
 /* `vectors` times 16 outputs of `pixels` pixels. */
-MBN_TEMPLATE MBN_AVX512 void block(const mbn_conv2d_x86_avx512_vnni_params *p, const int8_t *in, int32_t o, int8_t *out,
-                                   int pixels, int vectors)
+MBN_TEMPLATE MBN_AVX512 void block(const mbn_conv2d_x86_params *p, const int8_t *in, int32_t o, int8_t *out, int pixels,
+                                   int vectors)
 {
     const __m512i high_bits = _mm512_set1_epi32((int32_t)0x80808080u);
     const __m512i zero = _mm512_set1_epi32(p->zero_point);
@@ -49,8 +49,8 @@ MBN_TEMPLATE MBN_AVX512 void block(const mbn_conv2d_x86_avx512_vnni_params *p, c
 }
 
 /* `vectors` times 16 outputs of a row, in blocks of nearly the same size. */
-MBN_TEMPLATE MBN_AVX512 void outputs(const mbn_conv2d_x86_avx512_vnni_params *p, const int8_t *in, int32_t o,
-                                     int8_t *out, int32_t count, int vectors)
+MBN_TEMPLATE MBN_AVX512 void outputs(const mbn_conv2d_x86_params *p, const int8_t *in, int32_t o, int8_t *out,
+                                     int32_t count, int vectors)
 {
     for (int32_t blocks = (count + 5) / 6; blocks > 0; blocks--) {
         const int32_t pixels = (count + blocks - 1) / blocks;
@@ -80,7 +80,7 @@ MBN_TEMPLATE MBN_AVX512 void outputs(const mbn_conv2d_x86_avx512_vnni_params *p,
     }
 }
 
-MBN_AVX512 void mbn_conv2d_1x1_s8_x86_avx512_vnni(const mbn_conv2d_x86_avx512_vnni_params *p, const int8_t *const *rows,
+MBN_AVX512 void mbn_conv2d_1x1_s8_x86_avx512_vnni(const mbn_conv2d_x86_params *p, const int8_t *const *rows,
                                                   int8_t *out, int32_t count, void *scratch)
 {
     const int32_t channels = p->out_channels;

@@ -41,7 +41,7 @@ MBN_TEMPLATE MBN_AVX512 void outputs(const int8_t *const *taps, int32_t at, cons
     _mm512_mask_storeu_epi8(out, mask, _mm512_packs_epi16(first, second));
 }
 
-MBN_AVX512 void mbn_depthwise_conv2d_s8_x86_avx512_vnni(const mbn_depthwise_conv2d_x86_avx512_vnni_params *p,
+MBN_AVX512 void mbn_depthwise_conv2d_s8_x86_avx512_vnni(const mbn_depthwise_conv2d_x86_params *p,
                                                         const int8_t *const *rows, int8_t *out, int32_t count,
                                                         void *scratch)
 {

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: 0BSD */
+/* conv2d with any window: the windows of four pixels are copied to columns [pixel][taps], and what is left is a 1x1
+ * convolution. */
+#include "mbn_avx2_math.h"
+#include "mbn_x86_avx2.h"
+
+void mbn_conv2d_s8_x86_avx2(const mbn_conv2d_x86_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                            void *scratch)
+{
+    int8_t *columns = (int8_t *)scratch;
+    const int8_t *const column_row[1] = {columns};
+    for (int32_t done = 0; done < count; done += 4) {
+        const int32_t pixels = count - done < 4 ? count - done : 4;
+        mbn_gather(rows, done, p->step, pixels, p->kernel_height, p->row_bytes, columns, p->in_bytes);
+        mbn_conv2d_1x1_s8_x86_avx2(p, column_row, out, pixels, NULL);
+        out += pixels * p->pixel_stride;
+    }
+}
