@@ -83,10 +83,20 @@ def _wanted(node: Node, graph: Graph) -> dict[str, PlaceInHost]:
     return {}
 
 
+def _is_broadcast(tensor: str, graph: Graph) -> bool:
+    """Whether all its pixels are one: made again when wanted, row by row, it takes less than its place in a host."""
+    height, width = graph.tensors[tensor].shape[1:3]
+    return height * width > 1 and any(
+        graph.tensors[name].shape[1:3] == (1, 1)
+        for name in graph.producer[tensor].inputs[:1]
+        if graph.tensors[name].data is None
+    )
+
+
 def _may_lie_inside(name: str, place: PlaceInHost, node: Node, graph: Graph, kernels: Mapping[str, Kernel]) -> bool:
     """Whether the pixels of a tensor may lie in those of the other that `node` makes of it, or makes it of."""
     tensor, host = graph.tensors[name], graph.tensors[place.host]
-    if name not in graph.producer or graph.is_output(name):
+    if name not in graph.producer or graph.is_output(name) or _is_broadcast(name, graph):
         return False
     if tensor.shape[1:3] != host.shape[1:3] or tensor.dtype != host.dtype or tensor.shape[3] == host.shape[3]:
         return False
