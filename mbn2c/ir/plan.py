@@ -22,11 +22,12 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.row_map import ONE_TO_ONE, RowMap
+from mbn2c.ir.row_order import RowOrder
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Where one tensor lives: row r (padding included) lies in slot r % slots.
+    """Where one tensor lives: row r (padding included) lies in slot r % slots, unless its rows have phases.
 
     offset                  bytes from the arena's start
     row_bytes               one padded row: (left + width + right) * pixel_stride_bytes
@@ -45,6 +46,10 @@ class Buffer:
     view_of                 the tensor whose memory it has, if its pixels are a slice of channels of that one's: rows,
                             slots, padding and offset are the other's, and so are all bytes between the slices
     channel_offset_bytes    where the slice starts in a pixel of the other; 0 without one
+    phases                  the order in which its rows are made, as in `RowOrder`; by a call that sums them up they are
+                            read in it
+    slot_phases             the order in which they lie in the slots: the row at position p in slot p % slots; that in
+                            which they are made, if it is a ring
     """
 
     tensor: str
@@ -66,6 +71,8 @@ class Buffer:
     dtype: str = "int8"
     view_of: str = ""
     channel_offset_bytes: int = 0
+    phases: int = 1
+    slot_phases: int = 1
 
     @property
     def is_slice(self) -> bool:
@@ -138,9 +145,18 @@ class LaidRows(Protocol):
     def pad(self) -> tuple[int, int, int, int]:
         """(top, left, bottom, right), in pixels."""
 
+    @property
+    def phases(self) -> int:
+        """In which order its rows are made."""
+
+
+def _inner_in_order(buffer: LaidRows, height: int) -> list[int]:
+    """Rows of the tensor, padding not counted, in the order in which they are made."""
+    return RowOrder(height, buffer.phases).in_order
+
 
 def in_memory(buffer: LaidRows, values: np.ndarray, zero_point: int) -> np.ndarray:
-    """A tensor's rows as an observer of the device sees them, one after the other.
+    """A tensor's rows as an observer of the device sees them, one after the other as they are made.
 
     values   [1, H, W, C]
     returns  flat: interleaved rows without their padding; planar rows with it; nothing of a slice, which it sees as
@@ -148,6 +164,8 @@ def in_memory(buffer: LaidRows, values: np.ndarray, zero_point: int) -> np.ndarr
     """
     if buffer.is_slice:
         return values[:0].reshape(-1)
+    if buffer.phases > 1:
+        values = values[:, _inner_in_order(buffer, values.shape[1])]
     if not buffer.planar:
         return values.reshape(-1)
     columns = ((0, 0), (0, 0), (buffer.pad[1], buffer.pad[3]))
@@ -157,11 +175,13 @@ def in_memory(buffer: LaidRows, values: np.ndarray, zero_point: int) -> np.ndarr
 def from_memory(buffer: Buffer, rows: np.ndarray) -> np.ndarray:
     """The tensor [1, H, W, C] of such rows; rows: int8, as bytes."""
     values = rows.view(buffer.dtype)
-    if not buffer.planar:
-        return values.reshape(1, buffer.height, buffer.width, buffer.channels)
-    planes = values.reshape(buffer.height, buffer.channels, buffer.columns)
-    inner = planes[:, :, buffer.pad[1] : buffer.pad[1] + buffer.width]
-    return np.ascontiguousarray(inner.transpose(0, 2, 1))[None]
+    if buffer.planar:
+        planes = values.reshape(buffer.height, buffer.channels, buffer.columns)
+        inner = planes[:, :, buffer.pad[1] : buffer.pad[1] + buffer.width]
+        made = np.ascontiguousarray(inner.transpose(0, 2, 1))[None]
+    else:
+        made = values.reshape(1, buffer.height, buffer.width, buffer.channels)
+    return made[:, np.argsort(_inner_in_order(buffer, buffer.height))] if buffer.phases > 1 else made
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def cut_into_pieces(
     inner: Set[str],
     wanted: Pieces,
     ancestors: Mapping[str, Set[str]] | None = None,
+    phases: Mapping[str, int] | None = None,
 ) -> tuple[list[Call], dict[str, Strip]]:
     """The calls with `pieces`, and the strips of the tensors that stream in pieces.
 
@@ -70,7 +71,9 @@ def cut_into_pieces(
     inner      tensors that are read in this segment only
     ancestors  `ancestors_of` the segment, where that is known and some of its first calls, which make whole rows, are
                left out of `calls`
+    phases     by tensor the order in which its rows are made, where that is not one after the other
     """
+    phases = phases or {}
     readers = _readers(calls)
     ancestors = ancestors_of(calls) if ancestors is None else ancestors
     pieced: list[Call] = []
@@ -79,11 +82,18 @@ def cut_into_pieces(
     for position, call in enumerate(calls):
         source = next((read for read in call.reads if read.tensor in ends), None)
         may_strip = position >= wanted.first and call.write in inner
-        wants_strip = may_strip and _slides(call) and _can_stream(call, readers[call.write], ancestors, ends)
+        wants_strip = (
+            may_strip
+            and _slides(call)
+            and _can_stream(call, readers[call.write], ancestors, ends)
+            and all(_keeps_to_phases(read, phases.get(read.tensor, 1)) for read in _reads(call, readers[call.write]))
+        )
         if source is not None:
             pieces = _following(source.column_map, ends[source.tensor], extents[source.tensor], _made(call, extents))
             kept = _kept(source.column_map, ends[source.tensor], _made(call, extents).width)
-            strips[source.tensor] = _strip(ends[source.tensor], kept, source, strips.get(source.tensor))
+            strips[source.tensor] = _strip(
+                ends[source.tensor], kept, _slots(source, phases.get(source.tensor, 1)), strips.get(source.tensor)
+            )
         elif wants_strip and not call.accumulates:
             stride = max(
                 read.column_map.numerator
@@ -183,9 +193,23 @@ def _kept(source: RowMap, source_ends: tuple[int, ...], width: int) -> tuple[int
     return tuple(min(pair) for pair in zip(wanted, (0, *source_ends[:-1]), strict=True))
 
 
-def _strip(source_ends: Sequence[int], kept: tuple[int, ...], source: Read, others: Strip | None) -> Strip:
-    """The strip that serves this reader, and those before it."""
-    slots = source.row_map.extent - 1
+def _reads(call: Call, readers: Sequence[Call]) -> list[Read]:
+    """What is read of the tensor that the call makes."""
+    return [read for reader in readers for read in reader.reads if read.tensor == call.write]
+
+
+def _keeps_to_phases(read: Read, phases: int) -> bool:
+    """Whether the rows of a window come one after the other."""
+    return phases == 1 or read.row_map.count == 1 or read.row_map.dilation == phases
+
+
+def _slots(source: Read, phases: int) -> int:
+    """Rows of a window but the newest, and those that are made between them."""
+    return source.row_map.extent - 1 if phases == 1 else source.row_map.count - 1
+
+
+def _strip(source_ends: Sequence[int], kept: tuple[int, ...], slots: int, others: Strip | None) -> Strip:
+    """The strip that serves this reader, which wants so many slots, and those before it."""
     if others is not None:
         slots, kept = max(slots, others.slots), tuple(min(pair) for pair in zip(kept, others.kept, strict=True))
     return Strip(slots, max(end - first for end, first in zip(source_ends, kept, strict=True)), kept)

@@ -33,8 +33,10 @@ class Cuts:
     made  how many cuts were worked out
     """
 
-    def __init__(self, calls: Sequence[Call], extents: Mapping[str, Extent]) -> None:
-        self.calls, self.extents = calls, extents
+    def __init__(
+        self, calls: Sequence[Call], extents: Mapping[str, Extent], phases: Mapping[str, int] | None = None
+    ) -> None:
+        self.calls, self.extents, self.phases = calls, extents, phases or {}
         self.made = 0
         self._step = {call.write: call.step for call in calls}
         self._ancestors = ancestors_of(calls)
@@ -67,7 +69,9 @@ class Cuts:
     def _made(self, first: int, start: int, wanted: Pieces, inner: Set[str]) -> CutCalls:
         self.made += 1
         ancestors = {call.write: self._ancestors[call.write] for call in self.calls[first:]}
-        calls, strips = cut_into_pieces(self.calls[start:], self.extents, inner, Pieces(wanted.columns), ancestors)
+        calls, strips = cut_into_pieces(
+            self.calls[start:], self.extents, inner, Pieces(wanted.columns), ancestors, self.phases
+        )
         pieces = tuple((call.step, call.pieces) for call in calls if call.pieces)
         alike = (pieces, tuple(strips.items()))
         if alike not in self._alike:

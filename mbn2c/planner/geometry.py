@@ -7,6 +7,7 @@ common, and what is worked out for one is there for the next.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -28,14 +29,14 @@ class Geometries:
         self.graph = graph
         self.made: list[Geometry] = []
 
-    def of(self, kernels: Mapping[str, Kernel]) -> Geometry:
-        """The one that these kernels (by node name) have."""
+    def of(self, kernels: Mapping[str, Kernel], phases: Mapping[str, int]) -> Geometry:
+        """The one that these kernels (by node name) have; phases: as in Schedule."""
         views = views_of(self.graph, kernels)
         accumulating = {node.name for node in self.graph.nodes if kernels[node.name].accumulates}
         for known in self.made:
-            if known.views == views and known.accumulating == accumulating:
+            if known.views == views and known.accumulating == accumulating and known.phases == phases:
                 return known
-        self.made.append(Geometry(self.graph, kernels, views, accumulating))
+        self.made.append(Geometry(self.graph, kernels, views, accumulating, phases))
         return self.made[-1]
 
 
@@ -49,8 +50,15 @@ class Geometry:
     moments      runs of calls that were played
     """
 
-    def __init__(self, graph: Graph, kernels: Mapping[str, Kernel], views: Views, accumulating: set[str]) -> None:
-        self.graph, self.views, self.accumulating = graph, views, accumulating
+    def __init__(
+        self,
+        graph: Graph,
+        kernels: Mapping[str, Kernel],
+        views: Views,
+        accumulating: set[str],
+        phases: Mapping[str, int],
+    ) -> None:
+        self.graph, self.views, self.accumulating, self.phases = graph, views, accumulating, phases
         self.pads = pads_of(graph, views)
         self.extents = extents_of(graph, self.pads)
         self.calls = [Call(0, "", (), graph.inputs[0].tensor)]
@@ -58,10 +66,10 @@ class Geometry:
             make_call(step, node, graph, self.pads, kernels[node.name], views)
             for step, node in enumerate(graph.nodes, 1)
         ]
-        self.schedule = Schedule(graph, (), self.pads, kernels, {}, views=views)
+        self.schedule = Schedule(graph, (), self.pads, kernels, {}, views=views, phases=phases)
         self.row_bytes = {name: self.schedule.row_bytes(name) for name in self.pads}
         self.full_bytes = {name: self.schedule.rows(name) * size for name, size in self.row_bytes.items()}
-        self.cuts = Cuts(self.calls, self.extents)
+        self.cuts = Cuts(self.calls, self.extents, phases)
         self.maker, self.last_reader = self._makers_and_readers()
         self.moments = 0
         self._runs: dict[int, CallRuns] = {}
@@ -75,7 +83,7 @@ class Geometry:
 
     def played(self, calls: Sequence[Call]) -> Timeline:
         """These calls as one loop over whole rows; tensors that share rows live as long as any of them."""
-        schedule = Schedule(self.graph, (Rows(tuple(calls)),), self.pads, self.schedule.kernels, {}, views=self.views)
+        schedule = replace(self.schedule, loops=(Rows(tuple(calls)),))
         timeline = simulate(schedule, self._runs)
         self.moments += len(timeline.ran)
         return shared(timeline, self.views.sharing())

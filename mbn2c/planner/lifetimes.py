@@ -48,10 +48,15 @@ def slots_needed(written: np.ndarray, last_read: np.ndarray) -> int:
     return int((np.arange(len(written)) - np.minimum(oldest, np.arange(len(written)))).max()) + 1
 
 
-def tensor_block(timeline: Timeline, tensor: str, row_bytes: int, slots: int) -> Block:
-    """The block of one tensor with `slots` rows."""
+def tensor_block(
+    timeline: Timeline, tensor: str, row_bytes: int, slots: int, places: np.ndarray | None = None
+) -> Block:
+    """The block of one tensor with `slots` rows.
+
+    places  of each row, in the order in which they are made, its place in the order in which they lie; None: the same
+    """
     written, last_read = timeline.written[tensor], timeline.last_read[tensor]
-    slot = np.arange(len(written)) % slots
+    slot = (np.arange(len(written)) if places is None else places) % slots
     births, deaths = np.full(slots, np.iinfo(np.int64).max), np.full(slots, -1, np.int64)
     np.minimum.at(births, slot, written)
     np.maximum.at(deaths, slot, last_read)

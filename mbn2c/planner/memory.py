@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -80,8 +81,23 @@ def _block(schedule: Schedule, timeline: Timeline, tensor: str, slots: int) -> B
     row_bytes = schedule.row_bytes(tensor)
     strip = schedule.strips.get(tensor)
     if strip is None:
-        return tensor_block(timeline, tensor, row_bytes, slots)
+        slot_phases, order = _slot_phases(schedule, tensor, slots), schedule.order(tensor)
+        if slot_phases == order.phases:
+            return tensor_block(timeline, tensor, row_bytes, slots)
+        lie = np.array(replace(order, phases=slot_phases).positions)
+        return tensor_block(timeline, tensor, row_bytes, slots, lie[order.in_order])
     return strip_block(timeline, tensor, slots * row_bytes + strip.columns * schedule.pixel_bytes(tensor))
+
+
+def _slot_phases(schedule: Schedule, tensor: str, slots: int) -> int:
+    """In which order its rows lie: of a tensor that is kept in full as its first reader with phases takes them."""
+    graph, phases = schedule.graph, schedule.phases
+    if slots < schedule.rows(tensor) or tensor in schedule.strips:
+        return phases.get(tensor, 1)
+    if graph.is_output(tensor) or schedule.views.host(tensor) in schedule.views.sharing():
+        return 1
+    readers = [phases.get(reader.outputs[0], 1) for reader in graph.consumers[tensor]]
+    return next((one for one in readers if one > 1), phases.get(tensor, 1))
 
 
 def _scratch(schedule: Schedule, timeline: Timeline) -> dict[int, tuple[Block, int]]:
@@ -124,4 +140,6 @@ def _buffer(schedule: Schedule, tensor: str, offset: int, slots: int, moments: t
         dtype=schedule.graph.tensors[tensor].dtype,
         view_of=place.host if place else "",
         channel_offset_bytes=place.channel * channel_bytes if place else 0,
+        phases=schedule.phases.get(tensor, 1),
+        slot_phases=_slot_phases(schedule, tensor, slots),
     )

@@ -133,10 +133,10 @@ class _Memory:
     def make_room(self, event: Event, moment: int) -> None:
         """Before a piece lies in a strip, the oldest columns leave it and the others move to its front."""
         buffer = self.plan.buffers[event.call.write]
-        if not event.made or not buffer.strip_columns or (event.row == 0 and event.piece == 0):
+        if not event.made or not buffer.strip_columns or (event.before < 0 and event.piece == 0):
             return
         before = event.piece - 1
-        row = event.row if event.piece else event.row - 1
+        row = event.row if event.piece else event.before
         made = event.call.pieces[before] if event.call.pieces else buffer.columns
         oldest = buffer.kept[before]
         leaving_end = buffer.kept[event.piece] if event.piece else buffer.columns
@@ -161,7 +161,7 @@ class _Memory:
         name, pixel = f"scratch of step {scratch.step}", self.scratch_pixel[scratch.step]
         self._check_bounds(scratch.offset, scratch.end, name, event.where)
         held = self.holds[scratch.offset : scratch.end]
-        if event.call.accumulates and (event.row or event.piece):
+        if event.call.accumulates and (event.before >= 0 or event.piece):
             if (held != pixel).any():
                 raise InternalError(f"{name} is lost between two rows", where=event.where, hint=HINT)
             return

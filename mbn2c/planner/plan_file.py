@@ -22,6 +22,7 @@ from mbn2c.planner.choice import Choice, isas_tried
 from mbn2c.planner.columns import Strip
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
+from mbn2c.planner.phases import phases_of
 from mbn2c.planner.schedule import Schedule, make_call, pads_of, scratch_sizes
 from mbn2c.planner.streaming import SCHEDULES
 from mbn2c.planner.views import views_of
@@ -168,7 +169,10 @@ def _check_plan(plan: Plan, kernels: Mapping[str, Kernel]) -> None:
     }
     for name, strip in strips.items():
         _check_strip(plan, name, strip)
-    schedule = Schedule(graph, plan.loops, pads, kernels, scratch_sizes(graph, kernels), strips, views)
+    phases = {name: buffer.phases for name, buffer in plan.buffers.items() if buffer.phases != 1}
+    if phases and phases != phases_of(graph, views):
+        raise ValueError(f"the rows of '{next(iter(phases))}' are made in another order")
+    schedule = Schedule(graph, plan.loops, pads, kernels, scratch_sizes(graph, kernels), strips, views, phases)
     again = allocate(schedule, plan.schedule)
     for one in fields(Plan):
         said, found = getattr(plan, one.name), getattr(again, one.name)

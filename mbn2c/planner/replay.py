@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class Span:
 class Event:
     """One run of one call.
 
+    before   the row that it made, or summed up, before this one; -1: none
     made     what it writes; nothing while a call only sums up
     carried  padding it relies on, since an older row left it in the slot: (as it was, as it will be)
     leaving  rows of an output that are complete now, and go to the caller
@@ -48,6 +50,7 @@ class Event:
     made: tuple[Span, ...]
     carried: tuple[tuple[Span, Span], ...]
     leaving: tuple[Span, ...] = ()
+    before: int = -1
 
     @property
     def where(self) -> str:
@@ -66,7 +69,17 @@ def inner_rows(buffer: Buffer) -> Iterator[Span]:
 
 def slot_of(buffer: Buffer, row: int) -> int:
     """Address in the arena, in bytes, of the ring slot that `row` lies in."""
-    return buffer.offset + row % max(buffer.slots, 1) * buffer.row_bytes
+    place = row
+    if buffer.slot_phases > 1:
+        place = _phase_by_phase(buffer.rows, buffer.slot_phases, buffer.pad[0]).index(row)
+    return buffer.offset + place % max(buffer.slots, 1) * buffer.row_bytes
+
+
+@lru_cache(maxsize=64)
+def _phase_by_phase(rows: int, phases: int, top: int) -> tuple[int, ...]:
+    """Rows 0, phases, 2 * phases ..., then 1, 1 + phases ... and so on, counted from below `top` rows of padding; those
+    of the padding belong to them."""
+    return tuple(row for first in range(phases) for row in range((first + top) % phases, rows, phases))
 
 
 def in_slot(buffer: Buffer, row: int, first: int, end: int) -> Span:
@@ -104,7 +117,23 @@ class _ReplayedCall:
                 "a call of pieces, sums or views makes several rows in a run", where=self.needs[0].where
             )
         self.ends = call.pieces or (self.width if call.accumulates else self.output.columns,)
-        self.row = self.piece = 0
+        self.order = _phase_by_phase(self.output.rows, self.output.phases, self.output.pad[0])
+        if call.accumulates:
+            self.order = _phase_by_phase(self.source.height, self.source.phases, 0)
+        if call.rows_per_run > 1 and self.output.phases > 1:
+            raise InternalError("a call makes several rows in a run, phase by phase", where=self.needs[0].where)
+        self.place = {row: place for place, row in enumerate(self.order)}
+        self.position = self.piece = 0
+
+    @property
+    def row(self) -> int:
+        """The row it makes next, or sums up, padding counted."""
+        return self.order[self.position]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all rows are made."""
+        return self.position == self.runs
 
     @property
     def y(self) -> int:
@@ -128,7 +157,7 @@ class _ReplayedCall:
         block = self.block if self.call.rows_per_run > 1 else 1
         self.piece += 1
         if self.piece == len(self.ends):
-            self.row, self.piece = self.row + block, 0
+            self.position, self.piece = self.position + block, 0
 
 
 def replay(plan: Plan) -> Iterator[Event]:
@@ -148,16 +177,17 @@ def _replay_loop(plan: Plan, loop: Rows, makers: dict[str, _ReplayedCall]) -> It
     # A call that cannot run need not be asked again before something it reads has been made.
     asleep: set[str] = set()
     while state := next((s for s in reversed(states) if s.call.write not in asleep), None):
-        if state.row == state.runs or not _is_ready(plan, state, makers):
+        if state.is_over or not _is_ready(plan, state, makers):
             asleep.add(state.call.write)
             continue
-        yield replace(_event(plan, state, makers), leaving=tuple(_leaving(plan, state)))
+        before = state.order[state.position - 1] if state.position else -1
+        yield replace(_event(plan, state, makers), leaving=tuple(_leaving(plan, state)), before=before)
         state.advance()
         asleep -= readers[state.call.write]
     for state in states:
-        if state.row < state.runs:
+        if not state.is_over:
             raise InternalError(
-                f"the loop stops after {state.row} of {state.runs} rows",
+                f"the loop stops after {state.position} of {state.runs} rows",
                 where=f"step {state.call.step}, {state.call.node or 'input'}",
                 hint=HINT,
             )
@@ -174,14 +204,13 @@ def _is_ready(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall]
         maker = makers.get(read.tensor)
         if maker is None:
             return False
-        rows = max(needs.rows[y]) + 1
         if maker.call.accumulates:
-            is_there = maker.row == maker.runs
-        elif plan.buffers[read.tensor].strip_columns:
-            needed = _piece_needed(needs, maker, state.stop(piece))
-            is_there = maker.row >= rows or (maker.row == rows - 1 and maker.piece > needed)
+            is_there = maker.is_over
         else:
-            is_there = maker.row >= rows
+            rows = max(maker.place[row] for row in needs.rows[y]) + 1
+            is_there = maker.position >= rows
+            if plan.buffers[read.tensor].strip_columns and maker.position == rows - 1:
+                is_there = maker.piece > _piece_needed(needs, maker, state.stop(piece))
         if not is_there:
             return False
     return True
@@ -205,7 +234,7 @@ def _event(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall]) -
     first, stop = max((state.ends[piece - 1] if piece else 0) - state.left, 0), state.stop(piece)
     reads = () if state.is_padding or stop <= first else tuple(_reads(plan, state, makers, first, stop))
     if call.accumulates:
-        is_last = row == state.runs - 1 and piece == len(state.ends) - 1
+        is_last = state.position == state.runs - 1 and piece == len(state.ends) - 1
         made = (in_slot(output, 0, 0, 1),) if is_last else ()
         return Event(call, row, piece, reads, made, ())
     if call.is_view:
@@ -222,12 +251,12 @@ def _event(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall]) -
 
 def _block(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall]) -> Event:
     """One run that makes several rows: all that any of them reads, and all that is made."""
-    first, output = state.row, state.output
+    first, output = state.position, state.output  # phases have none of this: the rows are their positions
     reads: list[Span] = []
     made: list[Span] = []
     carried: list[tuple[Span, Span]] = []
     for row in range(first, first + state.block):
-        state.row = row
+        state.position = row
         if not state.is_padding:
             reads += _reads(plan, state, makers, 0, output.width)
         if output.planar:
@@ -235,7 +264,7 @@ def _block(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall]) -
             made, carried = [*made, *whole], [*carried, *old]
         else:
             made.append(in_slot(output, row, 0, output.columns))
-    state.row = first
+    state.position = first
     return Event(state.call, first, 0, tuple(reads), tuple(made), tuple(carried))
 
 
@@ -251,9 +280,9 @@ def _planar(state: _ReplayedCall, start: int, end: int) -> tuple[tuple[Span, ...
     pads = [(first, stop) for first, stop in ((0, output.pad[1]), (inner_end, output.columns)) if first < stop]
     if state.piece or not pads:
         return tuple(made), ()
-    if not output.is_ring or row < output.slots:
+    if not output.is_ring or state.position < output.slots:
         return (*made, *(in_slot(output, row, *pad) for pad in pads)), ()
-    before = row - output.slots
+    before = state.order[state.position - output.slots]
     return tuple(made), tuple((in_slot(output, before, *pad), in_slot(output, row, *pad)) for pad in pads)
 
 

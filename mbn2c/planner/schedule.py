@@ -17,6 +17,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call, Read, Rows
 from mbn2c.ir.row_map import ONE_TO_ONE
+from mbn2c.ir.row_order import RowOrder
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.columns import Extent, Pieces, Strip, cut_into_pieces
 from mbn2c.planner.views import NO_VIEWS, Views, views_of
@@ -33,6 +34,7 @@ class Schedule:
     scratch  bytes of working memory by node name
     strips   by name of the tensors that stream in pieces
     views    tensors that lie in others
+    phases   by tensor the order in which its rows are made, as in `RowOrder`; 1 where it is not named
     """
 
     graph: Graph
@@ -42,6 +44,11 @@ class Schedule:
     scratch: Mapping[str, int]
     strips: Mapping[str, Strip] = field(default_factory=dict)
     views: Views = NO_VIEWS
+    phases: Mapping[str, int] = field(default_factory=dict)
+
+    def order(self, tensor: str) -> RowOrder:
+        """In which its rows are made, padding counted."""
+        return RowOrder(self.rows(tensor), self.phases.get(tensor, 1), self.pads[tensor][0])
 
     def is_planar(self, tensor: str) -> bool:
         """Whether its rows are [channel][padded column]: as its reader's kernel wants them. A strip never is."""
@@ -78,6 +85,7 @@ def make_schedule(
     pieces: Sequence[Pieces] = (),
     scratch: Mapping[str, int] | None = None,
     rows_per_run: Mapping[str, int] | None = None,
+    phases: Mapping[str, int] | None = None,
 ) -> Schedule:
     """Loops for the given segments (node names, every node once, in execution order).
 
@@ -86,6 +94,7 @@ def make_schedule(
     pieces   for each segment, how its rows are cut; whole rows if there are none
     scratch  `scratch_sizes`, where they are known
     rows_per_run  by node name, where it shall be more than 1
+    phases   as in Schedule
     """
     views = views_of(graph, kernels)
     pads = pads_of(graph, views)
@@ -108,11 +117,11 @@ def make_schedule(
             step += 1
         if pieces and pieces[index].columns:
             inner = inner_tensors(graph, segment, views)
-            calls, new_strips = cut_into_pieces(calls, extents, inner, pieces[index])
+            calls, new_strips = cut_into_pieces(calls, extents, inner, pieces[index], phases=phases or {})
             strips |= new_strips
         loops.append(Rows(tuple(calls)))
     sizes = scratch_sizes(graph, kernels) if scratch is None else scratch
-    return Schedule(graph, tuple(loops), pads, kernels, sizes, strips, views)
+    return Schedule(graph, tuple(loops), pads, kernels, sizes, strips, views, phases or {})
 
 
 def scratch_sizes(graph: Graph, kernels: Mapping[str, Kernel]) -> dict[str, int]:

@@ -57,18 +57,20 @@ def measure_segments(
     scratch: Mapping[str, int],
     pieces: Sequence[Pieces],
     known: Geometries | None = None,
+    phases: Mapping[str, int] | None = None,
 ) -> Segments:
     """Peaks and costs of all segments.
 
     scratch  `schedule.scratch_sizes`
     known    what other kernels for this Graph were measured with
+    phases   as in Schedule
     """
     count = len(graph.nodes)
     peaks = np.full((count, count + 1, len(pieces)), np.inf)
     costs = np.full((count, count + 1, len(pieces)), np.inf)
     if known is not None and known.graph is not graph:
         raise InternalError("what is known is of another Graph", where=graph.name)
-    geometry = (known or Geometries(graph)).of(kernels)
+    geometry = (known or Geometries(graph)).of(kernels, phases or {})
     played, cuts, measured = geometry.moments, geometry.cuts.made, 0
     prices = _Prices(geometry, kernels)
     for first in range(count):

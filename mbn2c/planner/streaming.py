@@ -21,8 +21,10 @@ from mbn2c.planner.cost import plan_instructions
 from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.memory import allocate
+from mbn2c.planner.phases import phases_of
 from mbn2c.planner.schedule import make_schedule, scratch_sizes
 from mbn2c.planner.segments import Segments, measure_segments
+from mbn2c.planner.views import views_of
 
 OPTIMIZE = ("ram", "balanced", "speed")
 _BELOW_LIMIT = "streaming, cheapest below the limit"
@@ -75,9 +77,10 @@ def trade_offs(
     ram_limit  bytes of arena near which plans are looked for most closely
     known      what plans of this Graph with other kernels have worked out
     """
-    search = Search(graph, kernels, known=known)
-    curve = _without_worse(search.trade_off(way) for way in _chosen(search.front(), ram_limit))
-    layerwise = plan_layerwise(graph, kernels, search.scratch)
+    phased = phases_of(graph, views_of(graph, kernels))
+    searches = [Search(graph, kernels, known=known, phases=phases) for phases in ({}, phased)[: 1 + bool(phased)]]
+    curve = _without_worse(search.trade_off(way) for search in searches for way in _chosen(search.front(), ram_limit))
+    layerwise = plan_layerwise(graph, kernels, searches[0].scratch)
     return [*curve, TradeOff(layerwise, plan_instructions(layerwise, kernels))]
 
 
@@ -139,10 +142,11 @@ class Search:
         kernels: Mapping[str, Kernel],
         pieces: Sequence[Pieces] = PIECES,
         known: Geometries | None = None,
+        phases: Mapping[str, int] | None = None,
     ) -> None:
-        self.graph, self.kernels = graph, kernels
+        self.graph, self.kernels, self.phases = graph, kernels, phases or {}
         self.scratch = scratch_sizes(graph, kernels)
-        self.segments: Segments = measure_segments(graph, kernels, self.scratch, pieces, known)
+        self.segments: Segments = measure_segments(graph, kernels, self.scratch, pieces, known, self.phases)
         self.count = len(graph.nodes)
         self.least_bytes = self._least_peak(self.segments.peak_bytes.min(axis=2))
         self.costs = self._costs()
@@ -205,7 +209,8 @@ class Search:
         """The Plan of a way, and its cost."""
         names = [node.name for node in self.graph.nodes]
         segments = [names[cut.first : cut.end] for cut in way.cuts]
-        schedule = make_schedule(self.graph, self.kernels, segments, [cut.pieces for cut in way.cuts], self.scratch)
+        pieces = [cut.pieces for cut in way.cuts]
+        schedule = make_schedule(self.graph, self.kernels, segments, pieces, self.scratch, phases=self.phases)
         plan = allocate(schedule, "streaming")
         return TradeOff(plan, plan_instructions(plan, self.kernels))
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.errors import InternalError
-from mbn2c.ir.plan import Call, Rows
+from mbn2c.ir.plan import Call, Read, Rows
+from mbn2c.ir.row_order import RowOrder
 from mbn2c.planner.schedule import Schedule
 
 
@@ -20,9 +21,9 @@ from mbn2c.planner.schedule import Schedule
 class Timeline:
     """When every row is written and last read; a moment is one run of one call.
 
-    written, last_read  int [rows] by tensor: when a row's first piece is written, and when any of it is last read; a
-                        row nobody reads has last_read == the moment its last piece is written. Tensors that no call
-                        makes count as written at moment 0
+    written, last_read  int [rows] by tensor, in the order in which they are made: when a row's first piece is written,
+                        and when any of it is last read; a row nobody reads has last_read == the moment its last piece
+                        is written. Tensors that no call makes count as written at moment 0
     ran                 the step that ran at each moment
     first_run, last_run moments by step
     """
@@ -93,9 +94,9 @@ class CallRuns:
     count                 of runs
     needs                 for each read: the pixels of its tensor that must have been made before each run
     made                  pixels of the tensor that it makes that there are after each run
-    first_run, last_run   int [rows made]: number of the run that makes a row's first piece, and its last; of a call
-                          that sums up, those of its only row
-    read_rows, read_runs  for each read: rows that are read, and by which run for the last time
+    first_run, last_run   int [rows made], in their order: number of the run that makes a row's first piece, and its
+                          last; of a call that sums up, those of its only row
+    read_rows, read_runs  for each read: positions of rows that are read, and by which run for the last time
     strips                by number of the read
     """
 
@@ -116,13 +117,7 @@ def _runs(schedule: Schedule, call: Call) -> CallRuns:
     rows = schedule.runs(call)
     makes_pixels = not (call.accumulates or call.is_view)
     is_inner = [not makes_pixels or 0 <= row - top < height for row in range(rows)]
-    # Of each run the first row and how many; padding rows are made one by one.
-    starts, sizes, row = [], [], 0
-    while row < rows:
-        size = min(call.rows_per_run, top + height - row) if is_inner[row] and call.rows_per_run > 1 else 1
-        starts.append(row)
-        sizes.append(size)
-        row += size
+    starts, sizes = _rows_of_runs(schedule, call, rows, is_inner, top + height)
     # The row it makes, padding not counted; a padding row waits for its nearest neighbour.
     y = [min(max(row - top, 0), height - 1) if makes_pixels else row for row in starts]
     last_y = [one + size - 1 for one, size in zip(y, sizes, strict=True)]
@@ -141,7 +136,8 @@ def _runs(schedule: Schedule, call: Call) -> CallRuns:
         strip = schedule.strips.get(read.tensor)
         # Only from a strip a piece is taken before the row is complete.
         wanted = np.array([columns if strip is None else read.column_map.needed(stop - 1) for stop in stops])
-        rows_before = np.array([read.row_map.needed(one) - 1 for one in last_y])
+        positions = schedule.order(read.tensor).positions if read.tensor in schedule.phases else None
+        rows_before = np.array([_last_position(read, one, positions) for one in last_y])
         # Padding above waits for the first piece alone.
         by_piece = np.where(np.array(starts)[:, None] < top, wanted[:1], wanted)
         needs.append((rows_before[:, None] * columns + by_piece).ravel().tolist())
@@ -149,14 +145,15 @@ def _runs(schedule: Schedule, call: Call) -> CallRuns:
         for one, size, run in zip(y, sizes, range(len(starts)), strict=True):
             if inner_runs[run]:
                 for each in range(one, one + size):
-                    last |= dict.fromkeys(read.row_map.rows(each), run)
+                    rows_read = read.row_map.rows(each)
+                    last |= dict.fromkeys(rows_read if positions is None else (positions[r] for r in rows_read), run)
         read_rows.append(np.fromiter(last.keys(), np.int64, len(last)))
         read_runs.append(np.fromiter(last.values(), np.int64, len(last)) * pieces + pieces - 1)
         if strip is not None:
             first_columns = [read.column_map.first(start) for start in (0, *stops[:-1])]
             strips[number] = _StripRead(
                 np.flatnonzero(np.repeat(inner_runs, pieces)),
-                np.repeat(np.array([read.row_map.needed(one) - 1 for one in y])[inner_runs], pieces),
+                np.repeat(np.array([_last_position(read, one, positions) for one in y])[inner_runs], pieces),
                 np.tile(first_columns, int(inner_runs.sum())),
                 columns,
                 np.array(strip.kept),
@@ -166,11 +163,37 @@ def _runs(schedule: Schedule, call: Call) -> CallRuns:
         first_run = last_run = last_run[-1:]
     else:
         columns = schedule.columns(call.write)
-        rows_made = np.array(starts) + np.array(sizes) - 1
+        rows_made = np.cumsum(sizes) - 1
         made = (rows_made[:, None] * columns + np.array(call.pieces or (columns,))).ravel().tolist()
     return CallRuns(
         call.write, len(made), tuple(needs), made, first_run, last_run, tuple(read_rows), tuple(read_runs), strips
     )
+
+
+def _rows_of_runs(
+    schedule: Schedule, call: Call, rows: int, is_inner: Sequence[bool], end: int
+) -> tuple[list[int], list[int]]:
+    """Of each run the first row and how many; padding rows are made one by one.
+
+    rows  that the call makes, or sums up; end: one behind the last that is no padding
+    """
+    if call.accumulates:
+        return RowOrder(rows, schedule.phases.get(call.reads[0].tensor, 1)).in_order, [1] * rows
+    order = schedule.order(call.write).in_order
+    if call.rows_per_run == 1:
+        return order, [1] * rows
+    starts, sizes, row = [], [], 0
+    while row < rows:
+        size = min(call.rows_per_run, end - row) if is_inner[row] else 1
+        starts.append(order[row])
+        sizes.append(size)
+        row += size
+    return starts, sizes
+
+
+def _last_position(read: Read, y: int, positions: Sequence[int] | None) -> int:
+    """Of the rows that output row y needs, that of the one that is made last; positions: None, one after the other."""
+    return read.row_map.needed(y) - 1 if positions is None else max(positions[row] for row in read.row_map.rows(y))
 
 
 # --- the order of all runs -----------------------------------------------------------------------

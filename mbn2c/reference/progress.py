@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from mbn2c.ir.plan import Call, Plan
 from mbn2c.ops import OPERATORS
+from mbn2c.reference.simulated_arena import in_phases
 
 
 class Progress:
@@ -19,7 +22,9 @@ class Progress:
             self.left, self.width = 0, over.columns
         self.ends = call.pieces or (over.width if call.accumulates else over.columns,)
         self.sources = frozenset(read.tensor for read in call.reads)
-        self.row = self.piece = 0
+        # The rows in their order; of a call that sums up, padding not counted.
+        self.order: Sequence[int] = in_phases(self.count, over.phases, 0 if call.accumulates else over.pad[0])
+        self.position = self.piece = 0
         # For each read the rows that each row needs, and the columns that each column does, padding counted.
         height = over.rows if call.is_view else over.height
         self.rows = [self._needs(number, 0, height) for number in range(len(call.reads))]
@@ -43,6 +48,21 @@ class Progress:
         return max(self.columns[number][count - 1]) + 1
 
     @property
+    def row(self) -> int:
+        """The row that it works on; behind the last one a row that is not there."""
+        return self.order[self.position] if self.position < self.count else self.count
+
+    @property
+    def before(self) -> int:
+        """The row that it worked on before; -1: none."""
+        return self.order[self.position - 1] if self.position else -1
+
+    def has_made(self, rows: Iterable[int]) -> bool:
+        """Whether these rows are complete."""
+        made = self.order[: self.position]
+        return all(row in made for row in rows)
+
+    @property
     def run(self) -> range:
         """The rows that the next run makes, or sums up."""
         count = 1
@@ -55,17 +75,17 @@ class Progress:
         rows = self.run
         self.piece = (self.piece + 1) % len(self.ends)
         if self.piece == 0:
-            self.row = rows.stop
+            self.position += len(rows)
 
     @property
     def is_over(self) -> bool:
         """Whether all rows are done."""
-        return self.row == self.count
+        return self.position == self.count
 
     @property
     def is_last(self) -> bool:
         """Whether this is the last piece of the last row."""
-        return self.row == self.count - 1 and self.piece == len(self.ends) - 1
+        return self.position == self.count - 1 and self.piece == len(self.ends) - 1
 
     @property
     def y(self) -> int:

@@ -96,11 +96,12 @@ class _Machine:
                 if not maker.is_over:
                     return False
                 continue
-            last = max(now.rows[number][y])
-            if maker.row > last:
+            needed = set(now.rows[number][y])
+            if maker.has_made(needed):
                 continue
             streams = self.plan.buffers[read.tensor].strip_columns > 0
-            if not streams or maker.row < last or maker.start < now.columns_needed(number, stop):
+            is_newest = streams and not maker.is_over and maker.has_made(needed - {maker.row})
+            if not is_newest or maker.start < now.columns_needed(number, stop):
                 return False
         return True
 
@@ -119,9 +120,11 @@ class _Machine:
     def _padding_found(self, now: Progress, row: int) -> np.ndarray:
         """Pixels of an older row's padding that a planar row finds in its slot of a ring, and leaves there."""
         buffer = now.output
-        if not buffer.planar or not buffer.is_ring or row < buffer.slots or now.piece or now.is_padding:
+        place = now.order.index(row)
+        if not buffer.planar or not buffer.is_ring or place < buffer.slots or now.piece or now.is_padding:
             return np.zeros(0, np.int64)
-        return self.pixels.first[buffer.tensor] + (row - buffer.slots) * buffer.columns + padding_columns(buffer)
+        older = now.order[place - buffer.slots]
+        return self.pixels.first[buffer.tensor] + older * buffer.columns + padding_columns(buffer)
 
     # --- one run ---------------------------------------------------------------------------------
 
@@ -192,12 +195,12 @@ class _Machine:
     def _make_room(self, now: Progress) -> None:
         """The oldest columns of a strip move to their row, the others to the front, before a new piece is made."""
         buffer, where = now.output, where_of(now.call)
-        if now.row == now.piece == 0:
+        if now.position == now.piece == 0:
             return
         oldest = buffer.kept[now.piece - 1]
         made = now.start if now.piece else buffer.columns
         stays = buffer.kept[now.piece] if now.piece else buffer.columns
-        row = now.row if now.piece else now.row - 1
+        row = now.row if now.piece else now.before
         if not oldest <= stays <= made:
             raise InternalError(f"the strip of {buffer.tensor} gives away columns that it has not", where=where)
         places = in_strip(buffer, oldest, made, now.piece - 1)
@@ -278,7 +281,7 @@ class _Machine:
         """Add a piece of a row of each input to what is kept in scratch; make the output of that after the last."""
         call, where = now.call, where_of(now.call)
         places, owner = bytes_of(self.plan.scratch[call.step]), -call.step
-        if now.row == now.piece == 0:
+        if now.position == now.piece == 0:
             self.arena.write(places, 0, owner, where)
         node = self.graph.producer[call.write]
         operator, kept = OPERATORS[node.op], self.arena.read(places, owner, f"{where} reads its scratch")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from mbn2c.errors import InternalError
@@ -41,10 +43,20 @@ class Arena:
         self.owner[places] = NOBODY
 
 
+@lru_cache(maxsize=64)
+def in_phases(rows: int, phases: int, top: int) -> range | tuple[int, ...]:
+    """The order of rows in so many phases, which are counted from the first below `top` rows of padding."""
+    every = range(rows)
+    if phases == 1:
+        return every
+    return tuple(row for phase in range(phases) for row in every if (row - top) % phases == phase)
+
+
 def in_slot(buffer: Buffer, row: int, first: int, end: int) -> np.ndarray:
     """The bytes of some columns of a row that lies in its slot, pixel by pixel, channel by channel."""
     size = np.dtype(buffer.dtype).itemsize
-    start = buffer.offset + row % max(buffer.slots, 1) * buffer.row_bytes + buffer.channel_offset_bytes
+    place = in_phases(buffer.rows, buffer.slot_phases, buffer.pad[0]).index(row)
+    start = buffer.offset + place % max(buffer.slots, 1) * buffer.row_bytes + buffer.channel_offset_bytes
     steps = (size, buffer.columns * size) if buffer.planar else (buffer.pixel_stride_bytes, size)
     columns, channels = np.arange(first, end) * steps[0], np.arange(buffer.pixel_bytes // size) * steps[1]
     return np.asarray(start + np.add.outer(np.add.outer(columns, channels), np.arange(size)).reshape(-1))

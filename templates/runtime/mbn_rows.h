@@ -61,7 +61,8 @@ typedef struct {
     int32_t channels; /* bytes of a pixel */
     int32_t
         pixel_bytes; /* from one pixel to the next: more in a slice of a wider tensor's channels, where offset starts */
-    int32_t strip;   /* its offset; -1: none */
+    int32_t strip;       /* its offset; -1: none */
+    uint8_t slot_phases; /* the order of its rows in the slots, as in mbn_step */
 } mbn_buffer;
 
 /* What a step reads of a tensor to make its row y, padding not counted: rows
@@ -103,6 +104,7 @@ typedef struct {
 /* When a step runs, and how much it makes at a time. */
 typedef struct {
     uint16_t rows;   /* to make, padding counted; a step that sums rows up counts those it reads */
+    uint16_t phases; /* their order: so many rows apart, rows 0, phases, 2 * phases ... first, then 1, 1 + phases ... */
     uint16_t top;    /* so many are padding above */
     uint16_t height; /* and so many come of the kernel, */
     uint16_t run;    /* so many of them at once; 0: what it reads lies in its own rows, and it only counts them */
@@ -146,9 +148,46 @@ typedef struct {
 
 /* --- where ------------------------------------------------------------------------------------ */
 
-/* Offset of a row; row % slots without a division. */
-MBN_INLINE int32_t mbn_row_offset(const mbn_buffer *buffer, int32_t row)
+/* Phases are counted from the first row below the padding. Rows of one: */
+MBN_INLINE int32_t mbn_rows_of_phase(const mbn_step *step, int32_t phases, int32_t phase)
 {
+    const int32_t shift = (phases - step->top % phases) % phases;
+    return (step->rows + shift - phase + phases - 1) / phases - (phase < shift);
+}
+
+/* How many rows come before a row in the order of so many phases, and the row that so many come before. */
+MBN_INLINE int32_t mbn_place(const mbn_step *step, int32_t phases, int32_t row)
+{
+    if (phases == 1) {
+        return row;
+    }
+    const int32_t shift = (phases - step->top % phases) % phases, phase = (row + shift) % phases;
+    int32_t place = (row + shift) / phases - (phase < shift);
+    for (int32_t i = 0; i < phase; i++) {
+        place += mbn_rows_of_phase(step, phases, i);
+    }
+    return place;
+}
+
+MBN_INLINE int32_t mbn_row_at(const mbn_step *step, int32_t phases, int32_t place)
+{
+    if (phases == 1) {
+        return place;
+    }
+    const int32_t shift = (phases - step->top % phases) % phases;
+    int32_t phase = 0;
+    while (phase < phases && place >= mbn_rows_of_phase(step, phases, phase)) {
+        place -= mbn_rows_of_phase(step, phases, phase);
+        phase++;
+    }
+    return (place + (phase < shift)) * phases + phase - shift;
+}
+
+/* Offset of a row of what step `number` makes; row % slots without a division. */
+MBN_INLINE int32_t mbn_row_offset(const mbn_network *network, int number, int32_t row)
+{
+    const mbn_buffer *const buffer = &network->buffers[number];
+    row = mbn_place(&network->steps[number], buffer->slot_phases, row);
     int32_t slot = row;
     if (buffer->slots == 1) {
         slot = 0;
@@ -203,19 +242,26 @@ MBN_INLINE int mbn_can_read(const mbn_row *row, const mbn_read *read, int32_t y,
 {
     const int32_t made = mbn_rows_made(row, read->step);
     const int is_window = read->denominator == 1 && !read->to_nearest;
-    const int32_t needed =
-        is_window ? y * read->stride + read->needed : mbn_input_row(row, read, y, read->rows - 1) + 1;
+    const mbn_step *const maker = &row->network->steps[read->step];
+    int32_t needed = is_window ? y * read->stride + read->needed : mbn_input_row(row, read, y, read->rows - 1) + 1;
+    if (maker->phases > 1 && maker->sum_bytes == 0) {
+        needed = 0;
+        for (int32_t k = 0; k < read->rows; k++) {
+            const int32_t place = mbn_place(maker, maker->phases, mbn_input_row(row, read, y, k));
+            needed = place >= needed ? place + 1 : needed;
+        }
+    }
     return made >= needed || (read->from_strip && made == needed - 1 && row->piece[read->step] >= pieces);
 }
 
-/* Whether step `number` can make its row r, or a piece of it. A padding row waits for its nearest neighbour, above for
+/* Whether step `number`, which has made so many rows, can make row r, or a piece of it. A padding row waits for its nearest neighbour, above for
  * that one's first piece. */
-MBN_INLINE int mbn_is_ready(const mbn_row *row, int number, int32_t r)
+MBN_INLINE int mbn_is_ready(const mbn_row *row, int number, int32_t made, int32_t r)
 {
     const mbn_step *const step = &row->network->steps[number];
     int32_t y = r < step->top ? 0 : r < step->top + step->height ? r - step->top : step->height - 1;
     int32_t pieces = 0;
-    if (r >= step->rows) {
+    if (made >= step->rows) {
         return 0;
     }
     if (step->run == 0) {
@@ -306,7 +352,8 @@ MBN_INLINE void mbn_find_rows(const mbn_row *row, int number, int32_t y, const m
             if (read->from_strip && k == read->rows - 1) {
                 *in++ = row->arena + buffer->strip + piece->window * buffer->channels;
             } else {
-                *in++ = row->arena + mbn_row_offset(buffer, mbn_input_row(row, read, y, k)) + start;
+                const int32_t r = mbn_input_row(row, read, y, k);
+                *in++ = row->arena + mbn_row_offset(row->network, read->step, r) + start;
             }
         }
     }
@@ -327,16 +374,16 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
 {
     const mbn_step *const step = &row->network->steps[number];
     const mbn_buffer *const buffer = &row->network->buffers[number];
-    const int32_t r = mbn_rows_made(row, number);
+    const int32_t made = mbn_rows_made(row, number), r = mbn_row_at(step, step->phases, made);
     row->is_last = 0;
     row->seen_bytes = 0;
-    if (!mbn_is_ready(row, number, r)) {
+    if (!mbn_is_ready(row, number, made, r)) {
         row->step = step->above;
         return 0;
     }
     row->step = step->next;
 
-    int8_t *const start = row->arena + mbn_row_offset(buffer, step->sum_bytes > 0 ? 0 : r);
+    int8_t *const start = row->arena + mbn_row_offset(row->network, number, step->sum_bytes > 0 ? 0 : r);
     const int32_t column = mbn_column_bytes(buffer);
     const mbn_piece *piece = NULL;
     int32_t index = 0;
@@ -351,7 +398,7 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
     const int32_t y = r - step->top;
     const int is_inner = y >= 0 && y < step->height;
     if (step->run == 0) {
-        mbn_set_rows_made(row, number, r + 1);
+        mbn_set_rows_made(row, number, made + 1);
         row->seen_step = number;
         row->seen = out;
         row->seen_bytes = is_inner && buffer->pixel_bytes == buffer->channels ? count * buffer->channels : 0;
@@ -365,9 +412,10 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
     if (buffer->strip >= 0) {
         int8_t *const strip = row->arena + buffer->strip;
         out = strip + piece->out * column;
-        if (!is_first || (r > 0 && buffer->slots > 0)) {
+        if (!is_first || (made > 0 && buffer->slots > 0)) {
+            const int32_t newest = is_first ? mbn_row_at(step, step->phases, made - 1) : r;
             int8_t *old = buffer->slots > 0
-                              ? row->arena + mbn_row_offset(buffer, is_first ? r - 1 : r) + piece->from * column
+                              ? row->arena + mbn_row_offset(row->network, number, newest) + piece->from * column
                               : NULL;
             mbn_shift(strip, old, piece->moved * column, piece->kept * column);
         }
@@ -376,7 +424,7 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
         row->piece[number] = is_last ? 0 : (uint8_t)(index + 1);
     }
     if (is_last) {
-        mbn_set_rows_made(row, number, r + 1);
+        mbn_set_rows_made(row, number, made + 1);
     }
 
     const int32_t bytes = buffer->pixel_bytes == buffer->channels ? count * buffer->channels : 0;
@@ -391,7 +439,7 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
         }
     }
     if (buffer->is_planar) {
-        if (is_first && r < buffer->slots && buffer->left + buffer->right > 0) {
+        if (is_first && made < buffer->slots && buffer->left + buffer->right > 0) {
             mbn_pad_planar(start, buffer->channels, buffer->left + buffer->width + buffer->right, buffer->left,
                            buffer->right, buffer->zero_point);
         }
@@ -424,10 +472,10 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
     row->seen_step = number;
     row->seen = buffer->is_planar ? start : out;
     if (step->sum_bytes > 0) {
-        if (is_first && r == 0) {
+        if (is_first && made == 0) {
             memset(row->scratch, 0, (size_t)step->sum_bytes);
         }
-        row->is_last = is_last && r == step->rows - 1;
+        row->is_last = is_last && made == step->rows - 1;
         row->seen_bytes = row->is_last && buffer->pixel_bytes == buffer->channels ? buffer->channels : 0;
     } else if (buffer->is_planar) {
         row->seen_bytes = is_last ? buffer->row_bytes : 0;
@@ -457,7 +505,7 @@ MBN_INLINE void mbn_copy_rows(const mbn_network *network, const int8_t *arena, i
     const mbn_step *const step = &network->steps[number];
     const mbn_buffer *const buffer = &network->buffers[number];
     const int32_t bytes = buffer->width * buffer->channels;
-    const int8_t *row = arena + mbn_row_offset(buffer, step->top) + buffer->left * buffer->channels;
+    const int8_t *row = arena + mbn_row_offset(network, number, step->top) + buffer->left * buffer->channels;
     for (int32_t y = 0; y < (step->sum_bytes > 0 ? 1 : step->height); y++) {
         memcpy(to + y * bytes, row + y * buffer->row_bytes, (size_t)bytes);
     }

@@ -58,13 +58,13 @@ static const mbn_conv_params step5_params = {
 
 /* What each step makes, what it reads, and when it runs: see mbn_rows.h. */
 static const mbn_buffer buffers[6] = {
-    /*       offset  row_bytes  reciprocal  slots  left  width  right  is_planar  zero_point  channels  pixel_bytes  strip */
-    /* 0 */ {   120,        16,      21846,     3,    1,     7,     0,         0,         -1,        2,           2,    -1},
-    /* 1 */ {     0,        15,          0,     8,    0,     3,     0,         0,         -1,        5,           5,    -1},
-    /* 2 */ {   120,        25,          0,    10,    1,     3,     1,         0,       -128,        5,           5,    -1},
-    /* 3 */ {   352,        10,          0,     4,    0,     2,     0,         0,         -1,        5,           5,    -1},
-    /* 4 */ {   144,         5,          0,     1,    0,     1,     0,         0,         -1,        5,           5,    -1},
-    /* 5 */ {   120,         3,          0,     1,    0,     1,     0,         0,         -1,        3,           3,    -1},
+    /*       offset  row_bytes  reciprocal  slots  left  width  right  is_planar  zero_point  channels  pixel_bytes  strip  slot_phases */
+    /* 0 */ {   120,        16,      21846,     3,    1,     7,     0,         0,         -1,        2,           2,    -1,           1},
+    /* 1 */ {     0,        15,          0,     8,    0,     3,     0,         0,         -1,        5,           5,    -1,           1},
+    /* 2 */ {   120,        25,          0,    10,    1,     3,     1,         0,       -128,        5,           5,    -1,           1},
+    /* 3 */ {   352,        10,          0,     4,    0,     2,     0,         0,         -1,        5,           5,    -1,           1},
+    /* 4 */ {   144,         5,          0,     1,    0,     1,     0,         0,         -1,        5,           5,    -1,           1},
+    /* 5 */ {   120,         3,          0,     1,    0,     1,     0,         0,         -1,        3,           3,    -1,           1},
 };
 
 static const mbn_read reads[5] = {
@@ -77,13 +77,13 @@ static const mbn_read reads[5] = {
 };
 
 static const mbn_step steps[6] = {
-    /*       rows  top  height  run  first_read  reads  next  above  count  scratch  sum_bytes  first_piece  pieces */
-    /* 0 */ {  10,   0,      8,   1,          0,     0,    1,    -1,     7,      -1,         0,           0,      0},
-    /* 1 */ {   8,   0,      8,   1,          0,     1,    1,     0,     3,      -1,         0,           0,      0},
-    /* 2 */ {  10,   1,      8,   1,          1,     1,    2,    -1,     3,      -1,         0,           0,      0},
-    /* 3 */ {   4,   0,      4,   1,          2,     1,    3,    -1,     2,      -1,         0,           0,      0},
-    /* 4 */ {   4,   0,      4,   1,          3,     1,    4,    -1,     2,     120,        20,           0,      0},
-    /* 5 */ {   1,   0,      1,   1,          4,     1,    5,    -1,     1,      -1,         0,           0,      0},
+    /*       rows  phases  top  height  run  first_read  reads  next  above  count  scratch  sum_bytes  first_piece  pieces */
+    /* 0 */ {  10,      1,   0,      8,   1,          0,     0,    1,    -1,     7,      -1,         0,           0,      0},
+    /* 1 */ {   8,      1,   0,      8,   1,          0,     1,    1,     0,     3,      -1,         0,           0,      0},
+    /* 2 */ {  10,      1,   1,      8,   1,          1,     1,    2,    -1,     3,      -1,         0,           0,      0},
+    /* 3 */ {   4,      1,   0,      4,   1,          2,     1,    3,    -1,     2,      -1,         0,           0,      0},
+    /* 4 */ {   4,      1,   0,      4,   1,          3,     1,    4,    -1,     2,     120,        20,           0,      0},
+    /* 5 */ {   1,      1,   0,      1,   1,          4,     1,    5,    -1,     1,      -1,         0,           0,      0},
 };
 
 static const mbn_network network = {buffers, reads, NULL, steps, 0};

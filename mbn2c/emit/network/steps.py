@@ -120,6 +120,7 @@ def buffer_row(plan: Plan, call: Call) -> Row:
         "channels": buffer.pixel_bytes,
         "pixel_bytes": buffer.pixel_stride_bytes,
         "strip": buffer.strip_offset if buffer.strip_columns else -1,
+        "slot_phases": buffer.slot_phases,
     }
 
 
@@ -164,6 +165,7 @@ def step_row(plan: Plan, call: Call, first_read: int, first_piece: int) -> Row:
     loop = next(loop for loop in plan.loops if call in loop.calls)
     return {
         "rows": _runs(plan, call),
+        "phases": plan.buffers[call.reads[0].tensor].phases if call.accumulates else write.phases,
         "top": 0 if call.accumulates else write.pad[0],
         "height": _runs(plan, call) if call.accumulates else write.height,
         "run": 0 if call.is_view else call.rows_per_run,
