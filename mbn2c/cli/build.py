@@ -141,6 +141,14 @@ def add_build(commands: Any) -> None:
         help="minimum RAM, minimum product of RAM and instructions, or fewest instructions (default balanced)",
     )
     parser.add_argument(
+        "--recompute",
+        type=percent,
+        default=0.0,
+        metavar="P",
+        help="less RAM for at most P %% more multiply-accumulates: a large tensor that would wait for a mean over all"
+        " rows, as in a decoder's gates, is made twice of a smaller one (default 0)",
+    )
+    parser.add_argument(
         "--ram-limit", metavar="BYTES", help="the cheapest plan within so much RAM in all; 128K is 131072"
     )
     parser.add_argument("--name", help="prefix of the C functions (default: the model's file name)")
@@ -200,6 +208,7 @@ def _build(options: argparse.Namespace) -> int:
             task_options=_detection(options),
             anchors=options.anchors,
             box_coder=options.box_coder,
+            recompute=options.recompute,
             input_kind=options.input,
             optimize=options.optimize,
             ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,

@@ -22,6 +22,7 @@ from mbn2c.network.estimated import estimate
 from mbn2c.network.inputs import Inputs, input_spec, quantize_input
 from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
 from mbn2c.network.real_values import runner
+from mbn2c.network.recompute import recompute
 from mbn2c.ops import OPERATORS
 from mbn2c.passes import run_passes
 from mbn2c.passes.fold_pad import fold_pad
@@ -68,6 +69,7 @@ class NetworkOptions:
     task_options  what the user says of the task, by name
     anchors       .npy of a detector whose file has none
     box_coder     what its offsets and scores mean, one of `tasks.detection.anchors.BOX_CODERS`; "" without anchors
+    recompute     percent of the multiply-accumulates that may be executed twice for less RAM
     int16         names of layers whose outputs are int16, or ("auto",): those that are worth their RAM
     """
 
@@ -88,6 +90,7 @@ class NetworkOptions:
     task_options: Mapping[str, float] = field(default_factory=dict)
     anchors: Path | None = None
     box_coder: str = ""
+    recompute: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -192,10 +195,11 @@ def _own_network(
     held_back = None if drawn else _held_back(options, limits, labels, task, inputs, found, progress)
     if held_back is not None:
         task.check_held_back(held_back, limits, costs)
-    int8_model = to_onnx_int8(found.graph)
-    sqnr = compare_with_oracle(found.float_graph, found.graph, int8_model, inputs)
+    int8_graph = recompute(found.graph, options.recompute / 100)
+    int8_model = to_onnx_int8(int8_graph)
+    sqnr = compare_with_oracle(found.float_graph, int8_graph, int8_model, inputs)
     return Network(
-        task.on_device(found.graph),
+        task.on_device(int8_graph),
         task,
         {MODEL_INT8: int8_model, MODEL_FLOAT32: float_model},
         samples,
@@ -229,6 +233,9 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
             where=str(options.model),
             hint=f"build without {gate}, or from the float model",
         )
+    if options.recompute:
+        hint = "build without --recompute, or from the float model"
+        raise UsageError("--recompute changes the exported model, and this one is prequantized", hint=hint)
     samples = _open_calibration(options, task, spec)
     _check_preprocess(options, spec, samples)
     facts = PrequantizedFacts(found.input_type, found.probes)
