@@ -34,6 +34,10 @@ def test_types_are_told_of_all_that_is_offered() -> None:
         mbn2c.explode  # noqa: B018
 
 
+# The first layer of the digits' network.
+INT16_LAYERS = ("/features/features.0/features.0.0/Conv",)
+
+
 def test_build_and_verify(tmp_path: Path) -> None:
     record = mbn2c.build(
         demo.MODEL_FILE,
@@ -45,13 +49,13 @@ def test_build_and_verify(tmp_path: Path) -> None:
         effort="fast",
         input_kind="uint8",
         name="digits",
-        int16=("auto",),
+        int16=INT16_LAYERS,
     )
     assert record == OutputFolder(tmp_path / "out").record
     assert record.ram.total_bytes is not None and record.prefix == "digits"
     int16 = record.quantization.int16
-    assert int16 is not None and {one.name for one in int16.layers} < {layer.name for layer in record.layers}
-    assert int16.arena_bytes == record.ram.arena_bytes <= 1.15 * int16.int8_arena_bytes
+    assert int16 is not None and tuple(one.name for one in int16.layers) == INT16_LAYERS
+    assert int16.arena_bytes == record.ram.arena_bytes >= int16.int8_arena_bytes
     assert int16.instructions > int16.int8_instructions
     assert all(one.buffer_bytes > 0 for one in int16.layers) and any(one.instructions > 0 for one in int16.layers)
     text = build_text(record, "out", "")
