@@ -32,12 +32,13 @@ def find_survivors(
     try:
         _check(detector, file, scores, offsets, size)
         return detector
-    except MisreadError:
-        if detector.facts.labels == 1:
-            raise
-    other = replace(detector, facts=replace(detector.facts, per_class=False))
-    _check(other, file, scores, offsets, size)
-    return other
+    except MisreadError as misread:
+        other = replace(detector, facts=replace(detector.facts, per_class=False))
+        try:
+            _check(other, file, scores, offsets, size)
+        except MisreadError:
+            raise misread from None
+        return other if detector.facts.labels > 1 else detector
 
 
 def _check(detector: Detector, file: Oracle, scores: MapRows, offsets: MapRows, size: tuple[int, int]) -> None:
@@ -48,12 +49,12 @@ def _check(detector: Detector, file: Oracle, scores: MapRows, offsets: MapRows, 
     limits = replace(detector.facts.limits, score_threshold=_LEAST)
     judge = replace(detector, facts=replace(detector.facts, limits=limits))
     seen = 0
-    for numbers, places in _draws(detector):
+    for numbers in _draws(detector):
         values = [rows.split(one) for rows, one in zip((scores, offsets), numbers, strict=True)]
         heads = [one.transpose(0, 2, 3, 1) for pair in zip(*(v.values() for v in values), strict=True) for one in pair]
         found = [decode_heads(_with_iou(judge, shift), heads, *size) for shift in (-0.01, 0, 0.01)]
         if found[0] == found[1] == found[2]:
-            _compare(found[1], file.run({**values[0], **values[1]}), places, size)
+            _compare(found[1], file.run({**values[0], **values[1]}), size)
             seen += 1
             if seen == _DRAWS:
                 return
@@ -66,8 +67,8 @@ def _with_iou(detector: Detector, shift: float) -> Detector:
     return replace(detector, facts=replace(detector.facts, limits=replace(limits, iou_threshold=iou)))
 
 
-def _draws(detector: Detector) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]]:
-    """Scores and offsets of all anchors, and which of them stand out: some beside each other, some of two classes."""
+def _draws(detector: Detector) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Scores and offsets of all anchors, of which a few stand out: some beside each other, one of two classes."""
     facts, generator, count = detector.facts, np.random.default_rng(3), len(detector.anchors)
     low = max(0.5, facts.limits.score_threshold)
     classes = [label for label in range(facts.classes) if label != facts.background]
@@ -85,7 +86,8 @@ def _draws(detector: Detector) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], 
         if not len(inside):
             continue
         near = generator.choice(inside, min(len(inside), _STANDING_OUT // 2), replace=False)
-        places = np.concatenate([near, generator.choice(inside, _STANDING_OUT // 2), near[:1]])
+        beside = np.intersect1d(near + 1, inside)
+        places = np.concatenate([near, beside, generator.choice(inside, _STANDING_OUT // 2), near[:1]])
         scores = np.full((count, facts.classes), 0.0 if facts.score == PLAIN else -9.0)
         if facts.score == SOFTMAX and facts.background >= 0:
             scores[:, facts.background] = 9.0
@@ -93,12 +95,10 @@ def _draws(detector: Detector) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], 
             share = low + (1 - low) * generator.uniform(0.1, 0.9)
             odds = np.log(share / (1 - share)) + (9.0 if facts.score == SOFTMAX else 0.0)
             scores[place, generator.choice(classes)] = share if facts.score == PLAIN else odds
-        yield (scores, offsets), places
+        yield scores, offsets
 
 
-def _compare(
-    wanted: Sequence[FoundBox], outputs: Mapping[str, np.ndarray], places: np.ndarray, size: tuple[int, int]
-) -> None:
+def _compare(wanted: Sequence[FoundBox], outputs: Mapping[str, np.ndarray], size: tuple[int, int]) -> None:
     """Raises MisreadError unless these are the boxes of the outputs."""
     boxes, scores, names = boxes_and_scores(outputs)
     stands_out = scores >= _LEAST
