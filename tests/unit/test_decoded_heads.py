@@ -288,6 +288,22 @@ def test_maps_that_cannot_be_paired(change: Callable[[Net], None], said: str, tm
     assert len(import_model(tmp_path / "heads.onnx", task=RAW).outputs) == (2 if change is of_one_map else 6)
 
 
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ((20, float("nan"), 0.05), "an IoU of nan"),
+        ((20, -0.5, 0.05), "an IoU of -0.5"),
+        ((20, 0.5, 3.0), "a score of 3"),
+        ((20, 0.5, float("nan")), "a score of nan"),
+        ((0, 0.5, 0.05), "returns 0 boxes"),
+        ((-3, 0.5, 0.05), "returns -6 boxes|returns -3 boxes"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(limits: tuple[int, float, float], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"is something else: .*({said})"):
+        imported(decoded(replace(Decoding(), limits=limits)), tmp_path)
+
+
 def test_limits_that_differ_are_read(tmp_path: Path) -> None:
     how = replace(Decoding(), limits=(1000, 0.45, 0.3))
     graph = imported(decoded(how), tmp_path)

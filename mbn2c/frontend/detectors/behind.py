@@ -79,7 +79,9 @@ class Behind:
     def number(self, name: str) -> float | None:
         """The number that a tensor of one element is for all images, as a float32 was meant; None if it is none."""
         found = self._constants.get(name)
-        return float(f"{found.reshape(-1)[0]:.6g}") if found is not None and found.size == 1 else None
+        if found is None or found.size != 1 or found.dtype.kind not in "fiu":
+            return None
+        return float(f"{found.reshape(-1)[0]:.6g}")
 
     def least(self, names: Sequence[str]) -> float | None:
         """What some tensors are compared with, the greatest of several; None if with nothing."""

@@ -19,11 +19,12 @@ from mbn2c.frontend.detectors.behind import Behind
 from mbn2c.frontend.detectors.coders import read_coder
 from mbn2c.frontend.detectors.cut import TOLERANCE, Ends, HeadCut, Links, MisreadError, UnreadHeads
 from mbn2c.frontend.detectors.levels import MapRows, rows_of
+from mbn2c.frontend.detectors.limits import read_limits
 from mbn2c.frontend.detectors.survivors import find_survivors
 from mbn2c.frontend.order import used_names
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.tasks.detection.decode import probabilities
-from mbn2c.tasks.detection.detector import MOST_BOXES, PLAIN, SIGMOID, SOFTMAX, USUAL_LIMITS, Detector, DetectorLimits
+from mbn2c.tasks.detection.detector import PLAIN, SIGMOID, SOFTMAX, Detector, DetectorLimits
 
 # Behind the last of these the decoding begins.
 _NETWORK = frozenset(
@@ -126,15 +127,9 @@ class DecodedHeads(Ends):
         if len(limits) > 1:
             raise MisreadError("several NonMaxSuppression nodes have different limits")
         [(most, iou, least)] = limits
-        kept = [one for one in (most and most * labels, behind.most(self.chosen)) if one is not None]
-        boxes = int(max(1, min([*kept, MOST_BOXES]))) if kept else USUAL_LIMITS.max_boxes
-        least = behind.least(shares) if least is None else least
-        return DetectorLimits(
-            boxes,
-            max(USUAL_LIMITS.max_candidates, boxes),
-            USUAL_LIMITS.score_threshold if least is None else min(max(least, 0.0), 1.0),
-            USUAL_LIMITS.iou_threshold if iou is None else iou,
-        )
+        each = None if most is None else most * labels
+        boxes = min((one for one in (each, behind.most(self.chosen)) if one is not None), default=None)
+        return read_limits(boxes, behind.least(shares) if least is None else least, iou)
 
 
 def _rows(cut: HeadCut, maps: Sequence[str], places: int) -> list[MapRows]:

@@ -21,17 +21,15 @@ from mbn2c.frontend.detectors.coders import FORMS, in_corners
 from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, MisreadError, UnreadHeads
 from mbn2c.frontend.detectors.decoded import maps_behind
 from mbn2c.frontend.detectors.levels import MapRows, rows_of
+from mbn2c.frontend.detectors.limits import read_limits
 from mbn2c.frontend.detectors.survivors import boxes_and_scores
 from mbn2c.tasks.detection.decode import corners_of
 from mbn2c.tasks.detection.detector import (
     DISTANCES,
-    MOST_BOXES,
     SIGMOID,
     SIZES,
-    USUAL_LIMITS,
     Detector,
     DetectorFacts,
-    DetectorLimits,
 )
 
 _LOOKS = ("Identity", "Reshape", "Transpose")
@@ -185,8 +183,6 @@ def _detector(
     middle = (grid[:, :2] + grid[:, 2:]) / 2
     # An offset of 1 is a pixel of the image, times a scale.
     anchors = np.concatenate([middle - 0.5, middle + 0.5], axis=1) / np.tile(size[::-1], 2)
-    most = behind.number_of_best()
-    boxes = USUAL_LIMITS.max_boxes if most is None else int(max(1, min(most, MOST_BOXES)))
     facts = DetectorFacts(
         family,
         scores.levels,
@@ -198,7 +194,7 @@ def _detector(
         (order[0], order[1], order[2], order[3]),
         tuple(float(f"{1 / step:.5g}") for step in steps),  # type: ignore[arg-type]
         behind.names,
-        DetectorLimits(boxes, max(USUAL_LIMITS.max_candidates, boxes), USUAL_LIMITS.score_threshold, 1.0),
+        read_limits(behind.number_of_best(), None, 1.0),
         peaks=True,
     )
     return Detector(facts, anchors)

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from onnx import ModelProto, helper
 
-from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, MisreadError
+from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, MisreadError, UnreadHeads
 from mbn2c.frontend.detectors.joined import JoinedHeads, head_of, maps_of, outputs_of
+from mbn2c.frontend.detectors.limits import read_limits
 from mbn2c.tasks.detection.anchors import tensorflow_corners
-from mbn2c.tasks.detection.detector import CENTRES, MOST_BOXES, PLAIN, USUAL_LIMITS, DetectorLimits, HeadLevel
+from mbn2c.tasks.detection.detector import CENTRES, PLAIN, HeadLevel
 
 _NAMES = ("TFLite_Detection_PostProcess", "TFL_TFLite_Detection_PostProcess")
 
@@ -54,13 +55,13 @@ def match(model: ModelProto, has_anchors: bool) -> Ends | None:
         return None
     facts = {one.name: helper.get_attribute_value(one) for one in node.attribute}
     scales = tuple(float(facts.get(f"{name}_scale", usual)) for name, usual in zip("xywh", (10, 10, 5, 5), strict=True))
+    names = ("max_detections", "nms_score_threshold", "nms_iou_threshold")
     # Rounded as float32 numbers are meant.
-    least, iou = (
-        float(f"{facts.get(f'nms_{name}_threshold', usual):.6g}")
-        for name, usual in (("score", USUAL_LIMITS.score_threshold), ("iou", USUAL_LIMITS.iou_threshold))
-    )
-    boxes = max(1, min(int(facts.get("max_detections", USUAL_LIMITS.max_boxes)), MOST_BOXES))
-    limits = DetectorLimits(boxes, max(USUAL_LIMITS.max_candidates, boxes), least, iou)
+    numbers = [float(f"{facts[name]:.6g}") if name in facts else None for name in names]
+    try:
+        limits = read_limits(*numbers)
+    except MisreadError as misread:
+        return UnreadHeads(maps_of(scores, offsets), f"heads before {node.op_type}", str(misread))
     return HeadsBeforePostprocess(
         maps_of(scores, offsets),
         f"heads before {node.op_type}",

@@ -50,8 +50,6 @@ class DetectorLimits:
 
 
 USUAL_LIMITS = DetectorLimits()
-# What a file wants more of is no default: each takes RAM.
-MOST_BOXES = 100
 
 
 @dataclass(frozen=True)
