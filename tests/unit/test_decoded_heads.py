@@ -21,6 +21,7 @@ from onnx_models.detectors import (
 from onnx_models.net import Net
 from shared import shared
 
+from mbn2c.commands.inspect import inspect_model, planned_graph
 from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
 from mbn2c.ir.graph import Graph
@@ -302,6 +303,13 @@ def test_maps_that_cannot_be_paired(change: Callable[[Net], None], said: str, tm
 def test_limits_that_cannot_be_are_refused(limits: tuple[int, float, float], said: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=f"is something else: .*({said})"):
         imported(decoded(replace(Decoding(), limits=limits)), tmp_path)
+
+
+def test_inspect_says_and_plans_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mbn2c.commands.inspect._targets", lambda graph: ())  # plans for all cores take seconds
+    onnx.save(decoded(Decoding(classes=1, first=0)).model(), tmp_path / "heads.onnx")
+    assert [node.op for node in planned_graph(tmp_path / "heads.onnx").nodes][-1] == "ssd_boxes"
+    assert inspect_model(tmp_path / "heads.onnx").model.architecture.startswith("detection with ")
 
 
 def test_limits_that_differ_are_read(tmp_path: Path) -> None:
