@@ -241,6 +241,16 @@ def test_heat_maps_that_mean_something_else_are_refused(
         imported(net, tmp_path)
 
 
+def test_maps_that_are_returned_as_they_are_are_no_heads(tmp_path: Path) -> None:
+    net = Net(shape=(1, 3, 16, 16)).conv(3, 8)
+    features = net.x
+    for channels in (1, 16):
+        net.x = features
+        net.conv(8, channels, k=1).then("Transpose", perm=[0, 2, 3, 1])
+        net.outputs.append((net.x, (1, 16, 16, channels)))
+    assert imported(net, tmp_path).decoding is None
+
+
 # (file, anchors, coder, limits)
 SHARED = [
     ("ssdlite_mobilenet_v2_person_300_nms_tf2onnx", 1917, "centres", DetectorLimits(100, 100, 1e-8, 0.6)),

@@ -143,6 +143,8 @@ def head_of(links: Links, output: str) -> Head | None:
         node = links.makers.get(node.input[0])
     if node is None or node.op_type not in ("Concat", "Transpose"):
         return None
+    if node.op_type == "Transpose" and not any(one.op_type == "Reshape" for one in passed):
+        return None  # a map that is returned as it is
     levels = [node.output[0]]
     if node.op_type == "Concat":
         passed.append(node)
