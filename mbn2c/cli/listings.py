@@ -12,7 +12,7 @@ from mbn2c.commands import demo
 from mbn2c.commands.build import BuildOptions, build
 from mbn2c.commands.doctor import all_required_ok, checks, format_checks
 from mbn2c.commands.output_folder import OutputFolder, check_folder, firmware_for, write_build
-from mbn2c.commands.verify import VerifyOptions, check_gates, verify
+from mbn2c.commands.verify import RESULTS, VerifyOptions, check_gates, verify
 from mbn2c.errors import BoardError
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
@@ -69,7 +69,13 @@ def _doctor(options: argparse.Namespace) -> int:
 def add_demo(commands: Any) -> None:
     """Add the command `demo`; `commands` is what argparse's add_subparsers returns."""
     parser = command(
-        commands, "demo", _demo, "build the bundled digits network for Cortex-M7 and verify it on the emulated board"
+        commands, "demo", _demo, "build a bundled network for Cortex-M7 and verify it on the emulated board"
+    )
+    parser.add_argument(
+        "--task",
+        choices=tuple(demo.DEMOS),
+        default="classification",
+        help="classification of a digit (default), or detection: boxes of digits on a canvas",
     )
     parser.add_argument("--images", type=COUNT, default=50, metavar="N", help="images to check (default 50)")
     parser.add_argument("--board", default="qemu-mps2-an500", help="emulated board (default qemu-mps2-an500)")
@@ -82,18 +88,20 @@ def add_demo(commands: Any) -> None:
 def _demo(options: argparse.Namespace) -> int:
     board = load_board(options.board)
     with tempfile.TemporaryDirectory(prefix="mbn2c-demo-") as temporary:
-        folder = options.output or Path(temporary) / "digits"
+        chosen = demo.DEMOS[options.task]
+        folder = options.output or Path(temporary) / chosen.name
         check_folder(folder, force=options.force)
         bundle = build(
             BuildOptions(
-                model=demo.MODEL_FILE,
+                model=chosen.model,
                 core=load_core(board.core),
                 board=board,
-                calib=str(demo.CALIBRATION_FOLDER),
+                calib=str(chosen.calibration),
                 preprocess=Preprocess.named(demo.PREPROCESS),
                 input_kind="uint8",
-                name="digits",
+                name=chosen.name,
                 labels=demo.CLASS_NAMES_FILE,
+                task_options=chosen.task_options,
             ),
             progress,
         )
@@ -102,12 +110,16 @@ def _demo(options: argparse.Namespace) -> int:
         elf = firmware_for(output, board, Path(temporary) / "firmware")
         with EmulatedBoard(board, elf, count=True) as transport:
             session = Session(transport, digest=output.digest, timing=EMULATED)
-            checked = VerifyOptions(demo.TEST_FOLDER, demo.TEST_LABELS, options.images)
+            checked = VerifyOptions(chosen.images, chosen.labels, options.images, results=folder / RESULTS)
             result = verify(output, transport, session, checked, progress)
+        found = chosen.first_lines(folder / RESULTS)
+    if not options.output:
+        result["results"] = None  # it is gone
     text = (
         build_text(output.record, str(folder) if options.output else "a temporary folder", "")
         + "\n"
         + verify_text(result)
+        + "".join(f"\n{line}" for line in found)
     )
     show(options, {"build": output.report, "verify": result}, text)
     check_gates(result, None)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 from mbn2c.files.user_files import text_of
 from mbn2c.tasks.detection.decode import FoundBox
@@ -20,7 +20,7 @@ from mbn2c.tasks.detection.labels import Placement
 from mbn2c.tasks.detection.true_box import COUNTED, TrueBox, counted, same_boxes
 from mbn2c.tasks.images import upright_image
 
-_MOST_PIXELS = 1280  # of a picture's longer side
+_LEAST_PIXELS, _MOST_PIXELS = 480, 1280  # of a picture's longer side
 _DEVICE, _TRUE, _IGNORED = (255, 64, 32), (64, 224, 64), (160, 160, 160)
 _BOX_COLUMNS = ("file", "class", "x1", "y1", "x2", "y2", "score")
 _IMAGE_COLUMNS = ("file", "picture", "boxes", "float_boxes", "same_boxes", "true_boxes", "found", "false")
@@ -89,6 +89,8 @@ def _picture(image: SeenImage, names: Mapping[int, str]) -> bytes:
     canvas = upright_image(image.file)
     columns, rows = canvas.size
     canvas.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
+    times = -(-_LEAST_PIXELS // max(canvas.size))
+    canvas = canvas.resize((times * canvas.width, times * canvas.height), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(canvas)
     line = max(2, max(canvas.size) // 300)
 
@@ -103,9 +105,10 @@ def _picture(image: SeenImage, names: Mapping[int, str]) -> bytes:
         x0, y0, x1, y1 = place(box.corners)
         draw.rectangle((x0, y0, x1, y1), outline=_DEVICE, width=line)
         words = f"{names.get(box.label, box.label)} {box.score:.2f}".encode("ascii", "replace").decode()
-        left, top, right, bottom = draw.textbbox((x0 + line, y0 + line), words)
-        draw.rectangle((left - line, top - line, right + line, bottom + line), fill=_DEVICE)
-        draw.text((x0 + line, y0 + line), words, fill=(0, 0, 0))
+        left, top, right, bottom = draw.textbbox((x0 + line, 0), words)
+        above = y0 - bottom - line if y0 > bottom + line else y0 + line  # within the box where there is no room
+        draw.rectangle((left - line, above + top - line, right + line, above + bottom + line), fill=_DEVICE)
+        draw.text((x0 + line, above), words, fill=(0, 0, 0))
     out = io.BytesIO()
     canvas.save(out, "JPEG", quality=85, subsampling=0)  # else thin lines lose their colours
     return out.getvalue()

@@ -1,0 +1,1 @@
+"""The demo of boxes: what `train_boxes` makes lies beside it."""
