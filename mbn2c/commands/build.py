@@ -78,8 +78,11 @@ def _packaged(options: BuildOptions, names: Names, code: Bundle) -> Bundle:
     """The C, what compiles it, and the packagings that were asked for."""
     bundle = dict(code)
     sources = {path: content for path, content in code.items() if "/" not in path and path.endswith((".c", ".h"))}
+    shown = "values" if names.task is None else names.task.example()
     for emit in sorted(set(options.emit) & set(PACKAGINGS)):
-        bundle |= package_folder(emit, name=names.prefix, title=names.title, core=options.core, code=sources)
+        bundle |= package_folder(
+            emit, name=names.prefix, title=names.title, core=options.core, code=sources, shown=shown
+        )
     if "cmake" not in options.emit:
         del bundle["CMakeLists.txt"]
     return bundle

@@ -297,6 +297,10 @@ class Task(ABC):
         """What `<prefix>.h` offers beside the network."""
         return []
 
+    def example(self) -> str:
+        """What the examples of --emit print of an image: "class", the greatest byte's place; "boxes"; or "values"."""
+        return "values"
+
     def output_words(self, prefix: str, outputs: Sequence[CValues]) -> str:
         """What `<prefix>.h` says of the bytes that `run` fills."""
         return "rows of pixels of channels. real = scale * (value - zero_point)."

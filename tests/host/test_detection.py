@@ -259,6 +259,20 @@ def test_examples_print_boxes(folder: Path, tmp_path: Path) -> None:
     subprocess.run(["g++", *words, f"-I{arduino}/src", str(arduino / "examples/classify/classify.ino")], check=True)
 
 
+def test_examples_of_heads_print_values(folder: Path, tmp_path: Path) -> None:
+    """The largest byte of several outputs is no class."""
+    assert build(folder, "values", "--task", "raw", "--emit", "zephyr,single-header") == 0
+    single = folder / "values" / "single-header" / "net"
+    program = tmp_path / "example"
+    command = ["gcc", "-std=c99", *STRICT, f"-I{single}", "-o", str(program), str(single / "examples/classify/main.c")]
+    subprocess.run(command, check=True)
+    first, *values = subprocess.run([program], check=True, capture_output=True, text=True).stdout.splitlines()
+    assert first == f"net: error 0, {162 * 6} bytes" and len(values) == 8
+    assert all(-128 <= int(value) <= 127 for value in values)
+    sample = (folder / "values" / "zephyr" / "net" / "samples" / "classify" / "sample.yaml").read_text()
+    assert '"net: error 0, (.*) bytes"' in sample
+
+
 def test_raw_builds_the_heads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build(folder, "raw", "--task", "raw") == 0
     report = json.loads((folder / "raw" / "report.json").read_text())

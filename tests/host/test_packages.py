@@ -58,7 +58,7 @@ def package(emit: str, core: str) -> Bundle:
     """The files of a packaging of a tiny network, below the folder that carries its name."""
     plan, kernels = choice(core).plan, choice(core).kernels
     code = model_files(plan, kernels, Names(NAME, 'tiny "net".onnx', bytes(32)))
-    return package_folder(emit, name=NAME, title='tiny "net".onnx', core=load_core(core), code=code)
+    return package_folder(emit, name=NAME, title='tiny "net".onnx', core=load_core(core), code=code, shown="class")
 
 
 def written(emit: str, core: str, folder: Path) -> Path:

@@ -77,12 +77,13 @@ def check_emits(emits: Sequence[str], core: Core) -> None:
             )
 
 
-def package_folder(emit: str, *, name: str, title: str, core: Core, code: Mapping[str, bytes]) -> Bundle:
+def package_folder(emit: str, *, name: str, title: str, core: Core, code: Mapping[str, bytes], shown: str) -> Bundle:
     """The files of one packaging, below its own name.
 
     name    prefix of the model's C functions
     title   the model's file name
     code    the C files and headers of the network and its kernels, by file name
+    shown   what the example prints, as of `Task.example`
     """
     packaging = PACKAGINGS[emit]
     values: dict[str, object] = {
@@ -95,7 +96,7 @@ def package_folder(emit: str, *, name: str, title: str, core: Core, code: Mappin
         "dcore": _arm_name(core.name),
         "sources": [f"src/{path}" for path in sorted(code) if path.endswith(".c")],
         "headers": [f"src/{path}" for path in sorted(code) if path.endswith(".h")],
-        "has_boxes": f"{name}_boxes.c" in code,
+        "shown": shown,
         "entry": packaging.entry,
         "setup": packaging.setup,
         "print": packaging.print,

@@ -15,7 +15,7 @@ from mbn2c.tasks.classification import words
 from mbn2c.tasks.classification.drop import Choices, check_drop, check_verified_drop
 from mbn2c.tasks.classification.labels import find_labels
 from mbn2c.tasks.classification.likeness import Likeness, compare, described, summary, top1_agreement
-from mbn2c.tasks.classification.outputs import KINDS, OutputSpec, main_output, read_outputs
+from mbn2c.tasks.classification.outputs import CLASSES, KINDS, OutputSpec, main_output, read_outputs
 from mbn2c.tasks.gates import check_has_float, check_sqnr, noisiest
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, CFunction, Costs, CValues, HeldBack, Json, Labels, Limits, Rows, Task
@@ -196,6 +196,10 @@ class Classification(Task):
     @classmethod
     def verified_rows(cls, judged: Mapping[str, Any]) -> Rows:
         return words.verified_rows(judged)
+
+    def example(self) -> str:
+        says_a_class = len(self.outputs) == 1 and self.main.kind == CLASSES and self.main.decisions == 1
+        return "class" if says_a_class else super().example()
 
     def c_functions(self, prefix: str, outputs: Sequence[CValues]) -> list[CFunction]:
         return tail_functions(prefix, self.outputs, outputs)

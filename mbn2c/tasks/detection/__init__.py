@@ -268,6 +268,9 @@ class Detection(Task):
             )
         ]
 
+    def example(self) -> str:
+        return "boxes"
+
     def output_words(self, prefix: str, outputs: Sequence[CValues]) -> str:
         if not _are_boxes(outputs):
             return super().output_words(prefix, outputs)
