@@ -53,6 +53,7 @@ class Core:
     startup        "arm_m", "riscv" (bare metal) or "hosted" (an operating system calls main)
     cycle_counter  "dwt", "systick", "mcycle" or "none"
     apt            Debian packages that install the compiler
+    rows_per_run   rows that a step makes at once where speed is wanted
     cpu_flags      what /proc/cpuinfo says of a processor that runs its programs; not asked of emulators
     """
 
@@ -66,6 +67,7 @@ class Core:
     cycle_counter: str
     apt: str
     cpu_flags: tuple[str, ...] = ()
+    rows_per_run: int = 1
 
     @property
     def asks_cpu(self) -> bool:

@@ -11,6 +11,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import isas_for, kernels_of_plan, packed_constants, select
+from mbn2c.planner.blocks import in_blocks
 from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.streaming import OPTIMIZE, TradeOff, cheapest_within, choose, trade_offs
@@ -87,6 +88,9 @@ def choose_plan(
             smallest.append(min((point.plan for point in curve), key=lambda plan: plan.arena_bytes))
             continue
         check_overlaps(plan)
+        blocks = in_blocks(plan, kernels, core.rows_per_run) if optimize == "speed" and not is_bound else plan
+        if tightest is None or _network_bytes(blocks, core) <= tightest.left_bytes:
+            plan = blocks
         fit = _words(tightest, optimize, _network_bytes(wish, core)) if tightest and is_bound else ""
         choice = Choice(plan, kernels_of_plan(plan, isas), curve, fit, isas)
         excess = _excess_flash_bytes(choice, board)

@@ -367,6 +367,13 @@ MBN_INLINE mbn_row mbn_first(const mbn_network *network, const int8_t **in, int8
     return row;
 }
 
+/* Whether the run of the row that step `number` has just got goes on with the next row. */
+MBN_INLINE int mbn_run_goes_on(const mbn_row *row, int number)
+{
+    const mbn_step *const step = &row->network->steps[number];
+    return step->run > 1 && row->y + 1 < step->height && (row->y + 1) % step->run != 0;
+}
+
 /* The next row, or piece of one, that step `number` makes: its padding is written, its input rows are found and it is
  * counted. Returns 0 if there is nothing for the kernel to do: the row is padding, or the step cannot run yet. The step
  * to try next is the deepest of those that read the row; if it cannot run, the ones above it may. */

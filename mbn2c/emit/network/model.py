@@ -39,6 +39,8 @@ from mbn2c.tasks.protocol import CValues, Task
 from mbn2c.tasks.registry import task_of_graph
 
 RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h", "mbn_version.h")
+# Of networks that make several rows in a run.
+_THREADS = "mbn_threads.h"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +82,8 @@ def model_files(
     for network in networks:
         files |= _network_files(network)
     files |= runtime_headers()
+    if any(call.rows_per_run > 1 for network in networks for call in network.plan.calls):
+        files[_THREADS] = plain_text(f"runtime/{_THREADS}")
     kernels_used = [kernel for network in networks for kernel in network.kernels.values()]
     ways = [way for kernel in kernels_used for way in kernel.ways]
     checks = (*chosen_checks(kernels_used), *needed_checks(kernels_used))
@@ -226,6 +230,9 @@ def _common_values(plan: Plan, names: Names) -> dict[str, object]:
         "arena_bytes": plan.arena_bytes,
         "steps": len(plan.calls),
         "pieced_steps": plan.pieced_steps,
+        "block_rows": max(call.rows_per_run for call in plan.calls),
+        "most_rows": max((sum(read.row_map.count for read in call.reads) for call in plan.calls), default=1),
+        "scratch_bytes": max((scratch.size_bytes for scratch in plan.scratch.values()), default=1),
         "row_count_type": f"uint{8 * plan.row_count_bytes}_t",
         "digest": ", ".join(f"0x{byte:02x}" for byte in names.digest),
         "input": {
@@ -313,7 +320,6 @@ def _step_values(
     return {
         "step_list": steps,
         "loops": [loop.calls[-1].step for loop in plan.loops],
-        "most_rows": max((sum(read.row_map.count for read in call.reads) for call in plan.calls), default=1),
         "arrays": arrays,
         "copies": copies,
         "memory_map": drawing(plan),
