@@ -1,10 +1,13 @@
 /* Reads an image file and prints the five likeliest classes: a network on a Linux board, or on any computer.
  *
  *   classify picture.ppm
+ *   classify WIDTH HEIGHT [frames.raw]
  *
- * The file is a binary PPM (colour) or PGM (gray) of any size; its middle is cut out and averaged down to the network's input. */
+ * The file is a binary PPM (colour) or PGM (gray) of any size; its middle is cut out and averaged down to the network's input. In the
+ * second form it is raw frames one after the other, RGB24 or gray as a camera gives them, of a file or of stdin: a line for each. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "network.h"
 
@@ -67,6 +70,19 @@ static network_input_t average(const picture *from, long row, long column, long 
     return (network_input_t)((sum + count / 2) / count);
 }
 
+static void fill_input(const picture *from)
+{
+    network_input_t *next = input;
+    for (long row = 0; row < NETWORK_INPUT_ROWS; row++) {
+        for (long column = 0; column < NETWORK_INPUT_WIDTH; column++) {
+            for (long channel = 0; channel < from->channels; channel++) {
+                *next = average(from, row, column, channel);
+                next++;
+            }
+        }
+    }
+}
+
 static int read_image(const char *path)
 {
     FILE *file = fopen(path, "rb");
@@ -93,14 +109,31 @@ static int read_image(const char *path)
         return fail("the image is not complete");
     }
     const picture from = {pixels, width, height, channels};
-    network_input_t *next = input;
-    for (long row = 0; row < NETWORK_INPUT_ROWS; row++) {
-        for (long column = 0; column < NETWORK_INPUT_WIDTH; column++) {
-            for (long channel = 0; channel < channels; channel++) {
-                *next = average(&from, row, column, channel);
-                next++;
-            }
+    fill_input(&from);
+    free(pixels);
+    return EXIT_SUCCESS;
+}
+
+/* A line for each frame: its likeliest class, and how long the network took. */
+static int classify_frames(network_t *net, long width, long height, FILE *file)
+{
+    const size_t count = (size_t)width * (size_t)height * NETWORK_INPUT_CHANNELS;
+    unsigned char *pixels = malloc(count);
+    const picture from = {pixels, width, height, NETWORK_INPUT_CHANNELS};
+    while (pixels != NULL && fread(pixels, 1, count, file) == count) {
+        fill_input(&from);
+        const clock_t start = clock();
+        if (network_run(net, input, scores) != NETWORK_OK) {
+            free(pixels);
+            return fail("the network failed");
         }
+        const double ms = 1e3 * (double)(clock() - start) / (double)CLOCKS_PER_SEC;
+        int best = 0;
+        for (int i = 1; i < NETWORK_OUTPUT_BYTES; i++) {
+            best = scores[i] > scores[best] ? i : best;
+        }
+        printf("%-24s %8.3f ms\n", network_labels[best], ms);
+        (void)fflush(stdout);
     }
     free(pixels);
     return EXIT_SUCCESS;
@@ -109,13 +142,25 @@ static int read_image(const char *path)
 int main(int count, char **words)
 {
     network_t net;
-    if (count != 2) {
-        return fail("usage: classify picture.ppm");
+    if (count < 2 || count > 4) {
+        return fail("usage: classify picture.ppm, or classify WIDTH HEIGHT [frames.raw]");
+    }
+    if (network_init(&net, &arena, sizeof arena) != NETWORK_OK) {
+        return fail("the network does not start on this processor");
+    }
+    if (count > 2) {
+        const long width = strtol(words[1], NULL, 10);
+        const long height = strtol(words[2], NULL, 10);
+        FILE *file = count == 4 ? fopen(words[3], "rb") : stdin;
+        if (file == NULL || width < 1 || height < 1 || width > 10000 || height > 10000) {
+            return fail("no such frames");
+        }
+        return classify_frames(&net, width, height, file);
     }
     if (read_image(words[1]) != EXIT_SUCCESS) {
         return EXIT_FAILURE;
     }
-    if (network_init(&net, &arena, sizeof arena) != NETWORK_OK || network_run(&net, input, scores) != NETWORK_OK) {
+    if (network_run(&net, input, scores) != NETWORK_OK) {
         return fail("the network failed");
     }
     for (int place = 0; place < TOP && place < NETWORK_OUTPUT_BYTES; place++) {

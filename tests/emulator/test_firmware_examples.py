@@ -214,6 +214,12 @@ def test_linux_sbc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         classes = [line.split()[0] for line in done.stdout.splitlines()]
         labels = demo.CLASS_NAMES_FILE.read_text().split()
         assert classes[0] == labels[int(scores.argmax())] and len(set(classes)) == 5
+    (tmp_path / "frames.raw").write_bytes(2 * bigger.tobytes())
+    size = [str(extent) for extent in bigger.shape[::-1]]
+    done = subprocess.run([emulator, "./classify", *size, "frames.raw"], capture_output=True, text=True, check=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [words[0] for words in lines] == 2 * [labels[int(scores.argmax())]]
+    assert all(float(words[1]) >= 0 and words[2] == "ms" for words in lines)
     (tmp_path / "broken.ppm").write_bytes(b"P6\n4 4\n255\n")
     for name, words in {"broken.ppm": "not a PGM file", "missing.pgm": "cannot open"}.items():
         done = subprocess.run([emulator, "./classify", name], capture_output=True, text=True)

@@ -31,6 +31,7 @@ from mbn2c.errors import UsageError
 from mbn2c.files.bundle import Bundle, write_bundle
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, kernels_of_plan
+from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_core
@@ -45,6 +46,7 @@ CORES = {
     "cmsis-pack": "cortex-m55",
     "pico-sdk": "cortex-m0plus",
     "single-header": "cortex-m7",
+    "python": "x86-64",
 }
 
 
@@ -83,7 +85,7 @@ def expected() -> str:
 
 
 # The others have no programs for this computer; test_compiles builds them for a board's core.
-@pytest.mark.parametrize("emit", [emit for emit in PACKAGINGS if emit not in ("arduino", "cmsis-pack")])
+@pytest.mark.parametrize("emit", [emit for emit in PACKAGINGS if emit not in ("arduino", "cmsis-pack", "python")])
 def test_the_example_runs(emit: str, tmp_path: Path) -> None:
     """Built for this computer from the package's own folder, with its own build files where it has some."""
     folder = written(emit, "host", tmp_path)
@@ -96,6 +98,29 @@ def test_the_example_runs(emit: str, tmp_path: Path) -> None:
         sources = [str(path) for path in sorted(folder.glob("src/*.c"))]
         compiled(["gcc", *STRICT, "-Isrc", "-o", "classify", "examples/classify/main.c", *sources], folder)
     assert subprocess.run([program], capture_output=True, text=True).stdout == expected()
+
+
+@pytest.mark.parametrize("threads", [1, 9])
+def test_python_runs_the_network(tmp_path: Path, threads: int) -> None:
+    """The folder is imported as it is, and makes its library; what cannot be is an exception."""
+    folder = written("python", "host", tmp_path)
+    program = (
+        f"import {NAME}\n"
+        f"net = {NAME}.Net({threads})\n"
+        f"print(net.run(bytes({NAME}.INPUT_SHAPE[0] * {NAME}.INPUT_SHAPE[1] * {NAME}.INPUT_SHAPE[2])))\n"
+        "try:\n    net.run(bytes(5))\nexcept ValueError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder.parent, capture_output=True, text=True)
+    if threads > 1:
+        assert "no such number of threads" in done.stderr
+        return
+    graph = choice("host").plan.graph
+    source, port = graph.tensors[graph.inputs[0].tensor], graph.outputs[0].tensor
+    codes = run_graph(graph, {source.name: np.zeros(source.shape, np.int8)})[port].reshape(-1)
+    quant = quant_of(graph, port)
+    values, words = done.stdout.splitlines()
+    assert np.allclose(json.loads(values), float(scale_of(quant)) * (codes.astype(int) - quant.zero_point))
+    assert words == f"5 bytes are no image of {source.shape[1:]}"
 
 
 def cmake_built(emit: str, folder: Path, top: Path) -> Path:

@@ -59,6 +59,8 @@ PACKAGINGS: Mapping[str, Packaging] = {
     CMSIS_PACK: Packaging(("arm_m",)),
     "pico-sdk": Packaging(("arm_m", "riscv"), setup="stdio_init_all();", includes=("stdio.h", "pico/stdlib.h")),
     SINGLE_HEADER: Packaging(_ANY),
+    # A shared library and what calls it.
+    "python": Packaging(("hosted",), example=""),
 }
 
 # A Makefile is always there: mbn2c itself runs it.
@@ -93,6 +95,7 @@ def package_folder(emit: str, *, name: str, title: str, core: Core, code: Mappin
         "version": __version__,
         "target": core.name,
         "cflags": list(core.cflags),
+        "prefix": core.prefix,
         "dcore": _arm_name(core.name),
         "sources": [f"src/{path}" for path in sorted(code) if path.endswith(".c")],
         "headers": [f"src/{path}" for path in sorted(code) if path.endswith(".h")],
