@@ -147,8 +147,8 @@ def _threshold(node: Node, parts: int) -> int:
 
 
 def _scratch_bytes(node: Node, graph: Graph) -> int:
-    """The values of a column of the input, and of the one right of it, between two rows."""
-    return 2 * 4 * graph.tensors[node.inputs[0]].shape[3]
+    """The values of a column of the input, and of the one right of it, between two rows; and which may be largest."""
+    return 3 * 4 * graph.tensors[node.inputs[0]].shape[3]
 
 
 def _pack(node: Node, graph: Graph) -> Packed:

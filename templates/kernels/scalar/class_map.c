@@ -30,6 +30,7 @@ void mbn_class_map_s8_scalar(const mbn_class_map_params *p, const int8_t *const 
     const int32_t *place = p->columns + 2 * x;
     const int32_t *const end = place + 2 * count;
     int32_t *left = (int32_t *)scratch, *right = left + channels;
+    int32_t *const possible = right + channels;
     int32_t column = -1, left_best = 0, right_best = 0, right_column = -1;
     while (place != end) {
         const int32_t next = place[0] + 1 < p->width ? place[0] + 1 : place[0];
@@ -56,6 +57,12 @@ void mbn_class_map_s8_scalar(const mbn_class_map_params *p, const int8_t *const 
             }
         } else {
             const int32_t right_of_left = right[left_best], left_of_right = left[right_best];
+            int32_t others = 0;
+            for (int32_t c = 0; c < channels; c++) {
+                if (right[c] > right_of_left && left[c] > left_of_right) {
+                    possible[others++] = c;
+                }
+            }
             for (; place != end && place[0] == column; place += 2) {
                 const int32_t weight = place[1], rest = parts - weight;
                 int32_t best = left_best, largest = rest * left[left_best] + weight * right_of_left;
@@ -64,13 +71,11 @@ void mbn_class_map_s8_scalar(const mbn_class_map_params *p, const int8_t *const 
                     largest = other;
                     best = right_best;
                 }
-                for (int32_t c = 0; c < channels; c++) {
-                    if (right[c] > right_of_left && left[c] > left_of_right) {
-                        const int32_t value = rest * left[c] + weight * right[c];
-                        if (value > largest || (value == largest && c < best)) {
-                            largest = value;
-                            best = c;
-                        }
+                for (int32_t i = 0; i < others; i++) {
+                    const int32_t c = possible[i], value = rest * left[c] + weight * right[c];
+                    if (value > largest || (value == largest && c < best)) {
+                        largest = value;
+                        best = c;
                     }
                 }
                 *out++ = (int8_t)best;
