@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mbn2c.tasks.protocol import Answers, Labels, Limits
 from mbn2c.tasks.segmentation import Segmentation, SegmentationRecord
 from mbn2c.tasks.segmentation.maps import from_text, to_text
 from mbn2c.tasks.segmentation.masks import read_masks
+from mbn2c.tasks.segmentation.results import SeenMap, map_files
 from mbn2c.tasks.segmentation.segmenter import SIGMOID, SegmenterFacts
 
 FACTS = SegmenterFacts("a test", 2, 4, "half_pixel", "", ("cut",))
@@ -95,6 +97,17 @@ def test_a_threshold_is_of_what_the_file_says() -> None:
     assert one.with_options({"score_threshold": 0.8}).facts.classes(values)[0].tolist() == [0, 0, 0, 1]
     with pytest.raises(UsageError, match="--score-threshold is not of segmentation of 3 classes"):
         TASK.with_options({"score_threshold": 0.8})
+
+
+def test_what_is_left_to_look_at() -> None:
+    pixels = np.full((2, 4, 3), 100, np.uint8)
+    files = dict(
+        map_files(iter([SeenMap("a/b.jpg", pixels, LESS, HALF, None), SeenMap("c.jpg", pixels, LESS, None, HALF)]))
+    )
+    shown = np.asarray(Image.open(io.BytesIO(files["a_b.png"])))
+    assert shown[0, 0].tolist() == [100] * 3 and shown[1, 2].tolist() == [114, 50, 50]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(files["c_classes.png"]))), LESS)
+    assert files["images.csv"].decode().splitlines()[1:] == ["a/b.jpg,a_b.png,0.875,", "c.jpg,c.png,,0.875"]
 
 
 def masks_in(folder: Path, mask: np.ndarray, names: str = "") -> Path:

@@ -6,7 +6,7 @@ is true, `intersection` judges, `maps` keeps maps as text and shows them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +26,7 @@ from mbn2c.tasks.segmentation.device import with_classes, with_threshold
 from mbn2c.tasks.segmentation.intersection import IGNORED, accuracy, count, drop_with_bound, mean_iou, with_interval
 from mbn2c.tasks.segmentation.maps import from_text, to_text
 from mbn2c.tasks.segmentation.masks import read_masks
+from mbn2c.tasks.segmentation.results import SeenMap, map_files
 from mbn2c.tasks.segmentation.segmenter import NAME, SegmenterFacts
 from mbn2c.tasks.statistics import mean_interval
 
@@ -183,6 +184,24 @@ class Segmentation(Task):
             "sqnr_db": noisy["sqnr_db"] if noisy else None,
             "outputs": outputs,
         }
+
+    def result_files(
+        self, samples: Samples, records: Sequence[SegmentationRecord], labels: Labels, class_names: Sequence[str]
+    ) -> Iterator[tuple[str, bytes]]:
+        if not samples.are_pixels:
+            return iter(())
+        truths = labels.truths or [None] * len(records)
+
+        def known(text: str | None) -> np.ndarray | None:
+            return None if text is None else from_text(text, *self._size)
+
+        def images() -> Iterator[SeenMap]:
+            for sample, record, true in zip(samples, records, truths, strict=True):
+                assert sample.pixels is not None
+                device = from_text(record.int8, *self._size)
+                yield SeenMap(sample.name, sample.pixels[0], device, known(record.float32), known(true))
+
+        return map_files(images())
 
     def _against(self, records: Sequence[SegmentationRecord], labels: Labels, side: str) -> Json:
         """Intersection over union of int8 and float model, and how many pixels they have in common."""
