@@ -298,7 +298,8 @@ class Task(ABC):
         return []
 
     def example(self) -> str:
-        """What the examples of --emit print of an image: "class", the greatest byte's place; "boxes"; or "values"."""
+        """What the examples of --emit print of an image: "class", the greatest byte's place; "boxes"; "map", of which
+        they count the pixels that are not of class 0; or "values"."""
         return "values"
 
     def output_words(self, prefix: str, outputs: Sequence[CValues]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from ecosystems import STUBS
 from host_c import STRICT
 from onnx_models.segmenters import segmenter
 from PIL import Image
@@ -78,3 +79,19 @@ def test_the_c_of_the_page_counts_a_class(folder: Path) -> None:
         assert page.count_persons(image) == 0 and page.whole(image) == 0
         found = np.frombuffer((ctypes.c_uint8 * (SIZE * SIZE)).in_dll(page, "map"), np.uint8)
         assert page.pixels() == (found == 15).sum()
+
+
+def test_examples_receive_the_map(folder: Path, tmp_path: Path) -> None:
+    """And not the largest of its bytes as a class. It runs on this computer; Arduino's is held to its grammar."""
+    build = ["build", str(folder / "net.onnx"), "--calib", str(folder / "images"), "--preprocess", "pm1"]
+    build += ["--quantize", "fast", "--name", "person", "--board", "host", "--emit", "arduino,single-header"]
+    assert main([*build, "-o", str(folder / "packed")]) == 0
+    single, arduino = (folder / "packed" / emit / "person" for emit in ("single-header", "arduino"))
+    command = ["gcc", "-std=c99", *STRICT, f"-I{single}", "-o", str(tmp_path / "example")]
+    subprocess.run([*command, str(single / "examples/classify/main.c")], check=True)
+    said = subprocess.run([tmp_path / "example"], check=True, capture_output=True, text=True).stdout
+    [pixels] = re.findall(r"person: error 0, (\d+) pixels that are not of class 0", said)
+    assert 0 < int(pixels) <= SIZE * SIZE
+    (tmp_path / "Arduino.h").write_text(STUBS["stub/Arduino.h"])
+    words = ["-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tmp_path}", "-include", "Arduino.h", "-x", "c++"]
+    subprocess.run(["g++", *words, f"-I{arduino}/src", str(arduino / "examples/classify/classify.ino")], check=True)
