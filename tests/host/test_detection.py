@@ -44,8 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(folder: Path, out: str, *words: str) -> int:
-    fixed = ["--calib", str(folder / "images.npz"), "--quantize", "fast", "--name", "net", "--board", "host"]
-    return main(["build", str(folder / "ssd.onnx"), *fixed, "-o", str(folder / out), *words])
+    inputs = ["--calib", str(folder / "images.npz"), "--preprocess", "unit"]
+    fixed = ["--quantize", "fast", "--name", "net", "--board", "host", "-o", str(folder / out)]
+    return main(["build", str(folder / "ssd.onnx"), *inputs, *fixed, *words])
 
 
 def test_the_decoding_is_cut_off_and_told(folder: Path) -> None:
