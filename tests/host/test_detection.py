@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     onnx.save(ssd().model(), folder / "ssd.onnx")
     images = np.random.default_rng(3).normal(0, 1, (IMAGES, 3, 32, 32)).astype(np.float32)
     np.savez(folder / "images.npz", images)
-    assert build(folder, "out", "--score-threshold", "0.3", "--max-boxes", "12") == 0
+    assert build(folder, "out", "--score-threshold", "0.3", "--max-boxes", "12", "--preprocess", "pm1") == 0
     return folder
 
 

@@ -51,7 +51,7 @@ def result_files(images: Sequence[SeenImage], class_names: Sequence[str]) -> Ite
         picture = _picture_name(image.name)
         yield picture, _picture(image, names)
         for box in image.device:
-            corners = (round(one, 1) for one in image.placement.in_file(box.corners))
+            corners = (round(one, 3) for one in image.placement.in_file(box.corners))
             boxes.append((text_of(image.name), names.get(box.label, box.label), *corners, round(box.score, 4)))
         table.append((text_of(image.name), picture, *_counts(image)))
     yield "boxes.csv", _csv(_BOX_COLUMNS, boxes)
