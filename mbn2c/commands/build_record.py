@@ -19,7 +19,7 @@ from mbn2c.kernels import packed_constants
 from mbn2c.network.inputs import RANDOM_IMAGES
 from mbn2c.network.network import MODEL_FLOAT32, Network
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize, WideRequantize
 from mbn2c.planner.choice import Choice
 from mbn2c.planner.cost import executed_macs, node_instructions, plan_instructions, weight_bytes_read

@@ -12,7 +12,7 @@ from mbn2c.emit.network.model import Names, constant_arrays
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call, Plan, in_memory
 from mbn2c.kernels import packed_constants
-from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.quants import quant_of
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from mbn2c import __version__
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph, Port
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import OnnxOp, quant_of
+from mbn2c.ops.base.operator import OnnxOp
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 
 OPSET = 13

@@ -12,8 +12,8 @@ from mbn2c.ir.kernel import Kernel, OutStride, Packed, Parts, PixelStride
 from mbn2c.ir.window import Window
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import covers_input
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.requantize import Requantize
 
 _LONGEST_POOL_ROW = 255  # sums of a row are int16

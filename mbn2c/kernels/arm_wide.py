@@ -9,8 +9,8 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.kernels.arm_common import channels_in, channels_out, columns_are_adjacent, window_of
 from mbn2c.numerics import INT32_MAX
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.requantize import WideRequantize
 from mbn2c.ops.base.weighted import acc_bound
 

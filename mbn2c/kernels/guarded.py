@@ -15,8 +15,8 @@ from mbn2c.ir.kernel import Kernel, Packed, PixelStride
 from mbn2c.kernels.scalar.table import RATES
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.add import pack_add as pack_linear_add
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import covers_input, folded_bias, pixel_stride, sum_bytes, window_fields
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.requantize import GuardedRequantize
 
 

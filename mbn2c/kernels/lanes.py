@@ -15,8 +15,8 @@ from mbn2c.ir.kernel import LONGEST_PIXEL_BYTES, Kernel, PixelStride
 from mbn2c.kernels.staircase import Staircases
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.requantize import Requantize
 
 _LARGEST_FIELD = 65535

@@ -22,8 +22,8 @@ from mbn2c.kernels.arm_common import (
     taps_in_order,
     window_of,
 )
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import covers_input, folded_bias, pixel_stride
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.requantize import Requantize
 
 _LARGEST_SCALED = 2.0**30

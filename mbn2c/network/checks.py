@@ -12,7 +12,7 @@ from mbn2c.frontend.export import onnx_names, to_onnx_float, with_outputs
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph, Quant
 from mbn2c.network.inputs import Inputs, quantize_input
-from mbn2c.ops.base.operator import codes_of, quant_of, scale_of
+from mbn2c.ops.base.quants import codes_of, quant_of, scale_of
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.statistics import decibel
 from mbn2c.tasks.tails import apply_tail

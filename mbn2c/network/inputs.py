@@ -11,7 +11,7 @@ from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph
 from mbn2c.network.int8_oracle import PrequantizedOracle
 from mbn2c.numerics import quantize_linear
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.quantize.calibrate import random_images
 from mbn2c.tasks.images import Samples
 from mbn2c.tasks.inputs import InputSpec, Preprocess, Sample

@@ -19,8 +19,8 @@ from mbn2c.frontend.prequantized.ends import as_input, real_numbers, tail_model
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph, Port
 from mbn2c.numerics import quantize_linear
-from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.ops.base.prequantized.values import Probe
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.tasks.inputs import to_nhwc
 
 Tensors = Mapping[str, np.ndarray]

@@ -9,7 +9,7 @@ import numpy as np
 from mbn2c.frontend.export import onnx_names, to_onnx_float, to_onnx_int8, with_outputs
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.quantize.calibrate import RunFloat
 
 

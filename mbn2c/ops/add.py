@@ -31,13 +31,15 @@ from mbn2c.numerics import (
 )
 from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU, Case
-from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
+from mbn2c.ops.base.operator import OnnxOp, Operator
 from mbn2c.ops.base.packing import PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.layers import call_done, unfinished
 from mbn2c.ops.base.prequantized.tables import float_pairs, qlinear_pairs
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter, terms_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 from mbn2c.ops.base.wide import as_codes, clamp_codes, is_wide, spell_by, spell_cast, spell_floored
+from mbn2c.ops.base.windows import Bounds, Shape
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ir.window import Activation
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName, OnnxNode
 from mbn2c.ops.base.case import RELU, RELU6, Case
-from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape, clamped
+from mbn2c.ops.base.operator import FLOAT_STAGES, OnnxOp, Operator, clamped
 from mbn2c.ops.base.reading import FLOAT_MAX, per_channel, scalar
 from mbn2c.ops.base.segments import function_table
 from mbn2c.ops.base.spelling import spell_clip
+from mbn2c.ops.base.windows import Bounds, Shape
 from mbn2c.ops.lookup import LookupAttributes
 
 

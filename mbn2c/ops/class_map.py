@@ -17,8 +17,9 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ir.row_map import RowMap
-from mbn2c.ops.base.operator import QUANTIZED, Operator, Shape
+from mbn2c.ops.base.operator import QUANTIZED, Operator
 from mbn2c.ops.base.packing import INT32, INT32_ARRAY, integers
+from mbn2c.ops.base.windows import Shape
 from mbn2c.ops.resize2d import Resize2d
 from mbn2c.ops.resize2d.attributes import LINEAR, TRANSFORMS, Axis, Resize2dAttributes
 

@@ -22,10 +22,11 @@ from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.levels import INT8_LEVELS, tabulated
-from mbn2c.ops.base.operator import Bounds, ChannelSlice, OnnxOp, Operator, Shape, quant_of, scale_of
+from mbn2c.ops.base.operator import ChannelSlice, OnnxOp, Operator
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32_ARRAY, PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.layers import call_done, limits, unfinished
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.requantize import WideRequantize
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 from mbn2c.ops.base.wide import (
@@ -39,6 +40,7 @@ from mbn2c.ops.base.wide import (
     wide_line,
     wide_reach,
 )
+from mbn2c.ops.base.windows import Bounds, Shape
 
 Table = tuple[int, ...]
 

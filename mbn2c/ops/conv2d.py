@@ -22,11 +22,11 @@ from mbn2c.ops.base.case import RELU, RELU6, Case, Edit, edited, layer, same_win
 from mbn2c.ops.base.convolution import Convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.layer import Layer, import_convolution
-from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
 from mbn2c.ops.base.packing import scalar_convolutions
 from mbn2c.ops.base.prequantized.convolution import convolution_imports
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
+from mbn2c.ops.base.windows import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
 from mbn2c.ops.clamp import clamp
 from mbn2c.ops.depthwise_conv2d import DepthwiseConv2d
 from mbn2c.ops.grouped_conv2d import GroupedConv2d

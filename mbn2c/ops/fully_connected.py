@@ -22,13 +22,13 @@ from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxNam
 from mbn2c.ops.base.case import RELU, Case, layer
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.layer import Layer, emit_float
-from mbn2c.ops.base.operator import Shape
 from mbn2c.ops.base.packing import scalar_convolutions
 from mbn2c.ops.base.prequantized.float_layers import float_layer
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, bias_of, integer_layer, weights_of
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.requantize import AnyRequantize
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
+from mbn2c.ops.base.windows import Shape
 from mbn2c.ops.conv2d import Conv2d
 
 

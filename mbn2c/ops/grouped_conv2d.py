@@ -19,12 +19,12 @@ from mbn2c.ops.base.case import RELU6, Case, layer, same_window
 from mbn2c.ops.base.convolution import Convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.layer import Layer, import_convolution
-from mbn2c.ops.base.operator import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
 from mbn2c.ops.base.packing import CONV_PARAMS, INT32
 from mbn2c.ops.base.prequantized.convolution import convolution_imports
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
+from mbn2c.ops.base.windows import Shape, pad_real, pad_zero_point, spread, taps, windowed_shape
 
 PARAMS = Params(
     "mbn_grouped_conv_params",

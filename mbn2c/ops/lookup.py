@@ -20,16 +20,18 @@ from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
+from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator
 from mbn2c.ops.base.packing import INT8_ARRAY, PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.layers import call_done
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, lookup_table, pairs
 from mbn2c.ops.base.prequantized.values import FOLD_FIRST, FileQuant, Meaning, PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.reading import scalar
 from mbn2c.ops.base.segments import PARAMS as SEGMENT_PARAMS
 from mbn2c.ops.base.segments import pack_segments, run_segments, spell_segments, wrong_segments
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 from mbn2c.ops.base.wide import is_wide
+from mbn2c.ops.base.windows import Shape
 
 _INT32 = 6  # TensorProto.INT32
 # ONNX operators that are a function of one tensor, where what else they read is one number.

@@ -21,20 +21,10 @@ from mbn2c.numerics import INT8_MIN
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case, same_window
 from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
-from mbn2c.ops.base.operator import (
-    Bounds,
-    OnnxOp,
-    Operator,
-    Shape,
-    onnx_window,
-    quant_of,
-    scale_of,
-    spread,
-    taps,
-    windowed_shape,
-)
+from mbn2c.ops.base.operator import OnnxOp, Operator
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, WIDE_FIELDS, integers, wide_fields
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.reading import read_pool_window, read_reduction
 from mbn2c.ops.base.requantize import WideRequantize
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
@@ -48,6 +38,7 @@ from mbn2c.ops.base.wide import (
     wide_line,
     wide_reach,
 )
+from mbn2c.ops.base.windows import Bounds, Shape, onnx_window, spread, taps, windowed_shape
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from mbn2c.ir.axes import BATCH, CHANNEL, HEIGHT, WIDTH, LayoutError, Value, lab
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.operator import IMPORTED, OnnxOp, Operator, Shape
+from mbn2c.ops.base.operator import IMPORTED, OnnxOp, Operator
 from mbn2c.ops.base.prequantized.values import FOLD_FIRST, UNSIGNED_SHIFT, PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.reading import scalar
+from mbn2c.ops.base.windows import Shape
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,12 @@ from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.copying import Table, copy_table, is_table, looked_up, packed_with_table
-from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of
+from mbn2c.ops.base.operator import OnnxOp, Operator
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.base.windows import Bounds, Shape
 from mbn2c.ops.pad import check_is_zero, pads_channels, pads_of
 
 

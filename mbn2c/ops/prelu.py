@@ -22,13 +22,15 @@ from mbn2c.numerics import INT8_MAX, INT8_MIN, INT32_MAX, quantize_linear
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName, OnnxNode
 from mbn2c.ops.base.case import Case, Constants
 from mbn2c.ops.base.levels import INT8_LEVELS, real_levels
-from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
+from mbn2c.ops.base.operator import OnnxOp, Operator
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, INT32_ARRAY, PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.layers import limits, unfinished
 from mbn2c.ops.base.prequantized.tables import as_int8, chained, every_value, quantize_node
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.reading import per_channel
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.base.windows import Bounds, Shape
 
 # A line that may be one too high is this many output steps above the truth; float32 errs by less.
 _RAISED = 2e-4

@@ -16,9 +16,10 @@ from mbn2c.ir.axes import CHANNEL, LayoutError, Value
 from mbn2c.ir.graph import Graph, Node, Note, Tensor
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.operator import IMPORTED, OnnxOp, Operator, Shape
+from mbn2c.ops.base.operator import IMPORTED, OnnxOp, Operator
 from mbn2c.ops.base.reading import FLOAT_MAX, per_channel
 from mbn2c.ops.base.weighted import ConvAttributes
+from mbn2c.ops.base.windows import Shape
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ops.add import Add, AddAttributes, add_pairs, add_values
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU, Case
-from mbn2c.ops.base.operator import Bounds, OnnxOp
+from mbn2c.ops.base.operator import OnnxOp
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.windows import Bounds
 
 
 class Sub(Add):

@@ -13,7 +13,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Note, Tensor
 from mbn2c.ops import operator_of, weighted_of
-from mbn2c.ops.base.operator import Bounds
+from mbn2c.ops.base.windows import Bounds
 from mbn2c.passes.rewrite import constant, with_nodes
 
 

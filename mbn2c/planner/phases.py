@@ -5,7 +5,7 @@ from __future__ import annotations
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import window_of
+from mbn2c.ops.base.windows import window_of
 from mbn2c.planner.views import Views
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import LONGEST_PIXEL_BYTES, Kernel
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.quants import quant_of
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.window import Window
 from mbn2c.numerics import ProvedScales
 from mbn2c.ops import weighted_of
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.weighted import Weighted
 from mbn2c.quantize.calibrate import Observed
 

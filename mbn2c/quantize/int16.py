@@ -18,7 +18,7 @@ from mbn2c.errors import FitError, QuantError, UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.quants import quant_of
 
 AUTO = "auto"
 # How much more RAM the arena may take, as a share of what it takes in int8.

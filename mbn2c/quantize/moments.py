@@ -8,7 +8,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ops import operator_of, weighted_of
-from mbn2c.ops.base.operator import scale_of
+from mbn2c.ops.base.quants import scale_of
 
 # Output pixels of all images together that a layer is fitted on: so many for each weight of a channel, within limits.
 _SAMPLES_PER_WEIGHT, _FEWEST_SAMPLES, _MOST_SAMPLES = 32, 2048, 8192

@@ -6,7 +6,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ops import weighted_of
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.quantize.scheme import rounding_noise
 from mbn2c.quantize.sensitivity import noise_gains
 

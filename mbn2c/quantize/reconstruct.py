@@ -22,7 +22,7 @@ from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.numerics import WEIGHT_MAX, quantize_linear
 from mbn2c.ops import weighted_of
-from mbn2c.ops.base.operator import scale_of
+from mbn2c.ops.base.quants import scale_of
 from mbn2c.ops.base.weighted import Weighted
 from mbn2c.progress import Progress
 from mbn2c.quantize.layers import run_float, run_int8

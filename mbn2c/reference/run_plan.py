@@ -14,7 +14,7 @@ import numpy as np
 from mbn2c.errors import InternalError
 from mbn2c.ir.plan import Buffer, Plan, Rows
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.reference.pixels import Pixels
 from mbn2c.reference.progress import Progress, where_of
 from mbn2c.reference.simulated_arena import NOBODY, POISON, Arena, bytes_of, in_slot, in_strip, padding_columns

@@ -14,7 +14,7 @@ from shared import shared
 from tiny_nets import tiny_nets
 
 from mbn2c.commands.verify import VerifyOptions
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.tails import apply_tail
 

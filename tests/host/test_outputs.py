@@ -26,8 +26,8 @@ from mbn2c.commands.verify.second_look import Finding
 from mbn2c.errors import GateError, UsageError
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.network.outputs import device_answers
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.prequantized.values import Probe
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.quantize.judge import judge
 from mbn2c.targets import load_core
 from mbn2c.tasks.classification.likeness import Likeness, compare, summary

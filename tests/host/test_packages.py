@@ -31,7 +31,7 @@ from mbn2c.errors import UsageError
 from mbn2c.files.bundle import Bundle, write_bundle
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, kernels_of_plan
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_core

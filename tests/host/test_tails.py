@@ -15,7 +15,7 @@ from onnx_models import Net
 from mbn2c.commands.verify import VerifyOptions
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.network.inputs import input_spec, quantize_input
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.classification.likeness import compare
 from mbn2c.tasks.classification.outputs import read_outputs

@@ -18,7 +18,7 @@ from mbn2c.ir.text import print_plan
 from mbn2c.kernels import kernels_of_plan
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.ops.base.operator import quant_of
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core
 

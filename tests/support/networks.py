@@ -16,7 +16,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan
 from mbn2c.ir.window import Activation, Window
 from mbn2c.kernels import select
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.planner.columns import Pieces
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.schedule import make_schedule

@@ -20,8 +20,9 @@ from mbn2c.ir.row_map import RowMap
 from mbn2c.kernels import TABLES
 from mbn2c.kernels.scalar import table
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import ChannelSlice, Operator, Shape
+from mbn2c.ops.base.operator import ChannelSlice, Operator
 from mbn2c.ops.base.packing import integers
+from mbn2c.ops.base.windows import Shape
 from mbn2c.resources.render import plain_text
 
 

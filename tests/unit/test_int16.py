@@ -15,7 +15,8 @@ from mbn2c.errors import InternalError
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import clamped, codes_of, quant_of, scale_of
+from mbn2c.ops.base.operator import clamped
+from mbn2c.ops.base.quants import codes_of, quant_of, scale_of
 from mbn2c.ops.base.requantize import WideRequantize
 from mbn2c.ops.base.segments import function_table, run_segments
 from mbn2c.ops.base.weighted import ConvAttributes

@@ -13,7 +13,7 @@ from mbn2c.frontend.export import onnx_names, to_onnx_int8, with_outputs
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.reference.run_graph import run_graph
 
 

@@ -16,7 +16,7 @@ from mbn2c.ir.graph import Graph, Tensor
 from mbn2c.network.network import import_prequantized_lowered
 from mbn2c.numerics import quantize_linear
 from mbn2c.ops import OPERATORS, operator_of, weighted_of
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.quantize.calibrate import Observed, observe, random_images, what_matters
 from mbn2c.quantize.centre import centre
 from mbn2c.quantize.equalize import equalize

@@ -22,7 +22,7 @@ from mbn2c.ir.window import Activation
 from mbn2c.network.network import NetworkOptions, read_network
 from mbn2c.numerics import quantize_linear
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.passes import run_passes
 from mbn2c.progress import no_progress
 from mbn2c.quantize.calibrate import Range, calibrate, random_images

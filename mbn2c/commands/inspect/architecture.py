@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ops import operator_of, weighted_of
-from mbn2c.ops.base.operator import window_of
+from mbn2c.ops.base.windows import window_of
 
 _WIDTHS = (0.0625, 0.1, 0.125, 0.25, 0.35, 0.5, 0.75, 1.0, 1.25, 1.3, 1.4, 1.5, 2.0, 2.5)
 # Channels are rounded to multiples of 8, and those that are constant are gone: so many must be near, and so near.

@@ -21,7 +21,7 @@ from mbn2c.commands.verify.one_image import Models
 from mbn2c.errors import BoardError, DeviceFaultError, GateError
 from mbn2c.network.int8_oracle import Comparison
 from mbn2c.network.stress_inputs import StressRecipe, open_stress, stress_codes
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.progress import Progress
 from mbn2c.tasks.inputs import Sample
 

@@ -33,7 +33,7 @@ from mbn2c.kernels import packed_constants
 from mbn2c.kernels.cpu import chosen_checks, needed_checks
 from mbn2c.kernels.scalar.table import functions, params_structs
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.resources.render import file_text, plain_text, render
 from mbn2c.tasks.protocol import CValues, Task
 from mbn2c.tasks.registry import task_of_graph

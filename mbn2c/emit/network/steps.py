@@ -15,7 +15,7 @@ from mbn2c.ir.kernel import ChannelStride, Kernel, OutStride, Packed, Parts, Pix
 from mbn2c.ir.plan import Buffer, Call, Plan, Read, Rows
 from mbn2c.kernels.cpu import chosen_checks
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 
 
 def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: Packed | None) -> dict[str, object]:

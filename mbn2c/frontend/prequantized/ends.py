@@ -8,8 +8,8 @@ from onnx import TensorProto
 
 from mbn2c.ir.graph import Graph
 from mbn2c.numerics import quantize_linear
-from mbn2c.ops.base.operator import quant_of, scale_of
 from mbn2c.ops.base.prequantized.values import UNSIGNED_SHIFT, Probe
+from mbn2c.ops.base.quants import quant_of, scale_of
 
 
 def tail_model(fused: bytes, ends: list[Probe]) -> bytes | None:

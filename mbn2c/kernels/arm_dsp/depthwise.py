@@ -19,8 +19,8 @@ from mbn2c.kernels.arm_common import (
     is_plain_depthwise,
     window_of,
 )
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias, in_bytes, pixel_stride
+from mbn2c.ops.base.quants import quant_of
 
 _LARGEST_BLOCK = 8
 # Three bytes with sign.

@@ -26,8 +26,8 @@ from mbn2c.kernels.arm_wide import (
     form_of,
 )
 from mbn2c.ops.add import S16_PARAMS, pack_wide
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ops.base.quants import quant_of
 
 _HEADERS = ("arm_dsp/mbn_arm_dsp.h", "arm_dsp/mbn_dsp.h", "arm/mbn_arm_asm.h")
 # The second has what widens int8.

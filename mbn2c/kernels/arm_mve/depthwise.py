@@ -22,8 +22,8 @@ from mbn2c.kernels.arm_common import (
 )
 from mbn2c.kernels.arm_mve.conv import LARGEST_OFFSET, VECTOR_BYTES
 from mbn2c.numerics import INT8_MIN
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias, pixel_stride
+from mbn2c.ops.base.quants import quant_of
 
 _LONG_BLOCKS_S1 = (14, 12, 10, 8)
 _FEWEST_OUTPUTS = 5

@@ -16,8 +16,8 @@ from mbn2c.kernels.arm_wide import (
     form_of,
 )
 from mbn2c.ops.add import S16_PARAMS, pack_wide
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias
+from mbn2c.ops.base.quants import quant_of
 
 _HEADERS = ("arm_mve/mbn_arm_mve.h", "arm_mve/mbn_mve.h", "arm/mbn_arm_asm.h")
 _LANES = 8

@@ -22,8 +22,8 @@ from mbn2c.kernels.simd_layers import (
 )
 from mbn2c.kernels.simd_rows import SimdRows
 from mbn2c.numerics import INT8_MAX, INT16_MAX
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import pixel_stride
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.lookup import PARAMS as LOOKUP_PARAMS
 from mbn2c.ops.lookup import has_one_table, pack_lookup
 

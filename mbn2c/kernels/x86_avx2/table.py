@@ -12,8 +12,8 @@ from mbn2c.ir.kernel import Packed, PixelStride, Rates
 from mbn2c.kernels.arm_common import channels_out, taps_in_order, window_of
 from mbn2c.kernels.simd_layers import IN_FLOAT, at_least, column_bytes, conv_fields, group_taps
 from mbn2c.kernels.simd_rows import SimdRows
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias, pixel_stride
+from mbn2c.ops.base.quants import quant_of
 
 # Outputs, or channels of a depthwise convolution, of a group.
 _GROUP = 16

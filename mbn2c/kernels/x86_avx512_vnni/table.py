@@ -15,8 +15,8 @@ from mbn2c.kernels.arm_common import channels_out, taps_in_order, window_of
 from mbn2c.kernels.lanes import as_int32
 from mbn2c.kernels.simd_layers import IN_FLOAT, column_bytes, conv_fields, to_multiple
 from mbn2c.kernels.simd_rows import SimdRows
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import folded_bias, pixel_stride
+from mbn2c.ops.base.quants import quant_of
 
 _OUTPUTS = 16
 _CHANNELS = 64

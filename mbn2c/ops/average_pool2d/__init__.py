@@ -25,21 +25,7 @@ from mbn2c.ops.average_pool2d.border import BORDER_PARAMS, at_the_border, leaves
 from mbn2c.ops.average_pool2d.prequantized import prequantized_imports
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.operator import (
-    Bounds,
-    OnnxOp,
-    Operator,
-    Shape,
-    onnx_window,
-    pad_real,
-    pad_zero_point,
-    quant_of,
-    scale_of,
-    spread,
-    taps,
-    windowed_shape,
-    with_padding,
-)
+from mbn2c.ops.base.operator import OnnxOp, Operator
 from mbn2c.ops.base.packing import (
     INT32,
     PIXEL_STRIDE,
@@ -54,11 +40,23 @@ from mbn2c.ops.base.packing import (
 )
 from mbn2c.ops.base.prequantized.integer_sums import spell_convolution_sum
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.reading import read_reduction
 from mbn2c.ops.base.requantize import AnyRequantize, WideRequantize, first_channel, is_in_float
 from mbn2c.ops.base.spelling import spell_qlinear_conv
 from mbn2c.ops.base.weighted import acc_bound, prove_requantize, run_requantize
 from mbn2c.ops.base.wide import choose_wide_scales, is_wide, spell_wide_conv, wide_requantize
+from mbn2c.ops.base.windows import (
+    Bounds,
+    Shape,
+    onnx_window,
+    pad_real,
+    pad_zero_point,
+    spread,
+    taps,
+    windowed_shape,
+    with_padding,
+)
 
 _WINDOW = integers("channels", "kernel_height", "kernel_width", "stride", "dilation")
 PARAMS = Params(

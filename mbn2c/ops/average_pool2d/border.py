@@ -8,8 +8,8 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, Params, PixelStride
 from mbn2c.numerics import requantize_integer
 from mbn2c.ops.average_pool2d.attributes import AveragePool2dAttributes, entries
-from mbn2c.ops.base.operator import quant_of
 from mbn2c.ops.base.packing import INT32, INT32_ARRAY, PIXEL_STRIDE, integers, pixel_stride, requantize_fields
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.requantize import Requantize
 
 BORDER_PARAMS = Params(

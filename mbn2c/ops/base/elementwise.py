@@ -19,9 +19,10 @@ from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Graph, Node, Quant, Tensor
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.levels import tabulated
-from mbn2c.ops.base.operator import FLOAT_STAGES, Bounds, OnnxOp, Operator, Shape
+from mbn2c.ops.base.operator import FLOAT_STAGES, OnnxOp, Operator
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.segments import function_table
+from mbn2c.ops.base.windows import Bounds, Shape
 from mbn2c.ops.lookup import LookupAttributes, pointwise_in_float
 
 # Beyond this a function's value says nothing that int8 could hold; inf minus inf would say nothing at all.

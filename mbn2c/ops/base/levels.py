@@ -8,7 +8,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Quant
 from mbn2c.numerics import INT8_MAX, INT8_MIN, quantize_linear
-from mbn2c.ops.base.operator import scale_of
+from mbn2c.ops.base.quants import scale_of
 
 INT8_LEVELS = np.arange(INT8_MIN, INT8_MAX + 1)
 

@@ -9,8 +9,9 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.window import Window
-from mbn2c.ops.base.operator import quant_of, window_of
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.requantize import Requantize, WideRequantize
+from mbn2c.ops.base.windows import window_of
 
 INT32, INT8_ARRAY, INT32_ARRAY = "int32_t", "const int8_t *", "const int32_t *"
 UINT32_ARRAY = "const uint32_t *"

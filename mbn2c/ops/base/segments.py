@@ -17,8 +17,9 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.ir.kernel import Packed, Params
 from mbn2c.ops.base.levels import tabulated
-from mbn2c.ops.base.operator import OnnxOp, quant_of, scale_of
+from mbn2c.ops.base.operator import OnnxOp
 from mbn2c.ops.base.packing import INT32, integers
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.wide import as_codes, is_wide, spell_by, spell_cast, spell_floored
 
 # Values of an int16 from one entry to the next, as a power of two.

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Quant
-from mbn2c.ops.base.operator import OnnxOp, quant_of, scale_of
+from mbn2c.ops.base.operator import OnnxOp
+from mbn2c.ops.base.quants import quant_of, scale_of
 
 
 def spell_quantize(real: str, output: str, quant: Quant) -> OnnxOp:

@@ -28,11 +28,13 @@ from mbn2c.numerics import (
     requantize_integer,
 )
 from mbn2c.ops.base.guarded import Terms, run_guarded
-from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, onnx_window, quant_of, scale_of, with_padding
+from mbn2c.ops.base.operator import OnnxOp, Operator
 from mbn2c.ops.base.packing import pack_conv
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.requantize import AnyRequantize, GuardedRequantize, Requantize, WideRequantize
 from mbn2c.ops.base.spelling import spell_clip, spell_qlinear_conv
 from mbn2c.ops.base.wide import as_codes, choose_wide_scales, is_wide, run_wide, spell_wide_conv, wide_requantize
+from mbn2c.ops.base.windows import Bounds, Shape, onnx_window, with_padding
 
 # A larger one would leave less than 24 bits to bias and products together, which the kernels that multiply for two
 # channels at once need. Where that coarsens the weights, they are so small beside the bias that rounding one of them

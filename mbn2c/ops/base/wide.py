@@ -28,7 +28,8 @@ from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Quant
 from mbn2c.ir.window import Activation
 from mbn2c.numerics import INT32_MAX, ProvedScales
-from mbn2c.ops.base.operator import OnnxOp, quant_of, scale_of
+from mbn2c.ops.base.operator import OnnxOp
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.requantize import WideRequantize
 
 MULTIPLIER_BITS = 21

@@ -21,10 +21,12 @@ from mbn2c.ir.row_map import RowMap
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
-from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of
+from mbn2c.ops.base.operator import OnnxOp, Operator
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.base.windows import Bounds, Shape
 from mbn2c.ops.crop2d import Crop2dAttributes, spell_crop
 from mbn2c.ops.depth_to_space.attributes import DepthToSpaceAttributes
 from mbn2c.ops.depth_to_space.reading import import_blocks, onnx_imports, prequantized_imports

@@ -25,11 +25,13 @@ from mbn2c.numerics import INT8_MIN, quantize_linear
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import RELU6, Case
 from mbn2c.ops.base.levels import real_levels
-from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
+from mbn2c.ops.base.operator import OnnxOp, Operator
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, LINE_FIELDS, PIXEL_STRIDE, integers, line_fields, pixel_stride
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.spelling import spell_clip, spell_dequantize, spell_quantize
 from mbn2c.ops.base.wide import centred, is_wide, run_wide, spell_requantize, spell_whole, wide_line, wide_reach
+from mbn2c.ops.base.windows import Bounds, Shape
 from mbn2c.ops.mul.arithmetic import WHOLE_TABLE, MulAttributes, line_of, products_of, run_mul, without_ties
 from mbn2c.ops.mul.factors import in_order
 from mbn2c.ops.mul.prequantized import prequantized_imports

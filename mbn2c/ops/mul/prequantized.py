@@ -11,10 +11,10 @@ from mbn2c.ir.axes import Value
 from mbn2c.ir.graph import Node, Quant
 from mbn2c.ir.window import Activation
 from mbn2c.ops.base.call import MICROSOFT, Declined, OnnxName
-from mbn2c.ops.base.operator import scale_of
 from mbn2c.ops.base.prequantized.layers import call_done, unfinished
 from mbn2c.ops.base.prequantized.tables import float_pairs, qlinear_pairs
 from mbn2c.ops.base.prequantized.values import FileQuant, PrequantizedCall, PrequantizedImporter
+from mbn2c.ops.base.quants import scale_of
 from mbn2c.ops.lookup import LookupAttributes
 from mbn2c.ops.mul.arithmetic import RAISED, MulAttributes, line_of, products_of, run_mul
 from mbn2c.ops.mul.factors import in_order

@@ -20,12 +20,14 @@ from mbn2c.numerics import prove_scales
 from mbn2c.ops.base.call import Importer, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
-from mbn2c.ops.base.operator import Bounds, OnnxOp, Operator, Shape, quant_of, scale_of
+from mbn2c.ops.base.operator import OnnxOp, Operator
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, INT32_ARRAY, integers, requantize_fields
 from mbn2c.ops.base.prequantized.integer_sums import spell_matrix_sum
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 from mbn2c.ops.base.weighted import prove_requantize, run_requantize
+from mbn2c.ops.base.windows import Bounds, Shape
 from mbn2c.ops.resize2d.attributes import LINEAR, NEAREST, Axis, Resize2dAttributes
 from mbn2c.ops.resize2d.reading import onnx_imports, prequantized_imports
 

@@ -20,10 +20,12 @@ from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
 from mbn2c.ops.base.levels import INT8_LEVELS, tabulated
-from mbn2c.ops.base.operator import Bounds, ChannelSlice, OnnxOp, Operator, Shape, quant_of
+from mbn2c.ops.base.operator import ChannelSlice, OnnxOp, Operator
 from mbn2c.ops.base.packing import IN_BYTES, INT8_ARRAY, PIXEL_STRIDE, in_bytes, integers, pixel_stride
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.base.windows import Bounds, Shape
 from mbn2c.ops.select_channels.reading import IMPORTS, NAME, SelectAttributes, selected, shuffle
 
 PARAMS = Params(

@@ -15,8 +15,9 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
-from mbn2c.ops.base.operator import QUANTIZED, Operator, Shape
+from mbn2c.ops.base.operator import QUANTIZED, Operator
 from mbn2c.ops.base.packing import INT32, INT32_ARRAY, integers
+from mbn2c.ops.base.windows import Shape
 from mbn2c.ops.ssd_boxes.arithmetic import (
     BOX,
     CODERS,

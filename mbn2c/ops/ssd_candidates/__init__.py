@@ -19,8 +19,10 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
-from mbn2c.ops.base.operator import QUANTIZED, Operator, Shape, quant_of, scale_of
+from mbn2c.ops.base.operator import QUANTIZED, Operator
 from mbn2c.ops.base.packing import INT32, UINT32_ARRAY, integers
+from mbn2c.ops.base.quants import quant_of, scale_of
+from mbn2c.ops.base.windows import Shape
 from mbn2c.ops.ssd_candidates.records import EMPTY_RANK, ONE_SCORE, RECORD, as_bytes, best_of
 
 # What a class that is equal to the best one adds to the sum of a softmax.

@@ -17,10 +17,12 @@ from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
 from mbn2c.ops.base.call import OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator, Shape, quant_of
+from mbn2c.ops.base.operator import QUANTIZED, OnnxOp, Operator
 from mbn2c.ops.base.packing import FLOAT_ARRAY, INT32, INT32_ARRAY, PIXEL_STRIDE, integers, pixel_stride
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
+from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
+from mbn2c.ops.base.windows import Shape
 from mbn2c.ops.sum.arithmetic import SumAttributes, guard_sum, run_sum
 from mbn2c.ops.sum.prequantized import prequantized_imports
 

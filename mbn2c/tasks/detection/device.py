@@ -11,7 +11,7 @@ from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.ir.window import Window
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.max_pool2d import MaxPool2dAttributes
 from mbn2c.ops.ssd_boxes import MOST_LEVELS
 from mbn2c.ops.ssd_boxes.arithmetic import BOX, ONE, SsdBoxesAttributes, SsdLevel

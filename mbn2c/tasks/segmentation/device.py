@@ -9,7 +9,7 @@ import numpy as np
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.operator import quant_of, scale_of
+from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.class_map import ClassMapAttributes
 from mbn2c.tasks.segmentation.segmenter import SegmenterFacts
 

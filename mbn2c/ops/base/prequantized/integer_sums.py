@@ -17,7 +17,7 @@ import numpy as np
 from mbn2c.ir.axes import NCHW, Value, labeled
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ops.base.call import Declined, OnnxName, OnnxNode
-from mbn2c.ops.base.operator import OnnxOp, quant_of
+from mbn2c.ops.base.operator import OnnxOp
 from mbn2c.ops.base.prequantized.values import (
     UNSIGNED_SHIFT,
     FinishSum,
@@ -26,6 +26,7 @@ from mbn2c.ops.base.prequantized.values import (
     PrequantizedCall,
     PrequantizedImporter,
 )
+from mbn2c.ops.base.quants import quant_of
 
 _CONVOLVED = ("ConvInteger", "Cast", "Mul")
 _MULTIPLIED = ("Cast", "Sub", "MatMul", "MatMul", "Mul")
