@@ -49,7 +49,7 @@ class Case:
     """A detector.
 
     file          makes it, given a folder
-    must          KiB of RAM and of flash, million instructions on Cortex-M7: what issue 14 asks for
+    must          KiB of RAM and of flash, million instructions on Cortex-M7, their limits
     """
 
     file: Callable[[Path], Path]

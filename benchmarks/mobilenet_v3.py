@@ -39,7 +39,7 @@ SHOWN = "cortex-m7"
 class Case:
     """A network.
 
-    most_kib  of RAM on Cortex-M7, and `most_millions` of instructions there: what issue 13 asks for
+    most_kib  of RAM on Cortex-M7, and `most_millions` of instructions there, the limits
     """
 
     make: Callable[[], Graph]
