@@ -11,8 +11,9 @@ from mbn2c.cli.build import add_build, add_inspect
 from mbn2c.cli.devices import add_bench, add_flash, add_verify
 from mbn2c.cli.guard import exit_code_of
 from mbn2c.cli.listings import add_demo, add_listings
-from mbn2c.cli.streams import complain, open_streams, settled
+from mbn2c.cli.streams import complain, open_streams, say, settled
 from mbn2c.cli.words import EPILOG
+from mbn2c.errors import UsageError
 from mbn2c.printable import printable
 
 
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = parser().parse_args(arguments)
+        if options.command is None:
+            say(parser().format_help().rstrip())
+            return UsageError.exit_code
         code: int = options.run(options)
         return code
     except KeyboardInterrupt:
@@ -53,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
     )
     root.add_argument("--version", action="version", version=f"mbn2c {__version__}")
-    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND")
     add_inspect(commands)
     add_build(commands)
     add_flash(commands)

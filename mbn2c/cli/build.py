@@ -52,7 +52,7 @@ def add_inspect(commands: Any) -> None:
     parser.add_argument(
         "--plan", action="store_true", help="the plan that a build of MODEL.onnx for --target would make"
     )
-    parser.add_argument("--target", metavar="CORE", help="with --plan; see `mbn2c targets`")
+    parser.add_argument("-t", "--target", metavar="CORE", help="with --plan; see `mbn2c targets`")
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -80,8 +80,8 @@ def add_build(commands: Any) -> None:
     """Add the command `build`; `commands` is what argparse's add_subparsers returns."""
     parser = command(commands, "build", _build, "quantize, plan memory, write C, compile it")
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
-    parser.add_argument("--target", metavar="CORE", help="core to build for; see `mbn2c targets`")
-    parser.add_argument("--board", help="board to build firmware for, whose RAM is a limit; see `mbn2c boards`")
+    parser.add_argument("-t", "--target", metavar="CORE", help="core to build for; see `mbn2c targets`")
+    parser.add_argument("-b", "--board", help="board to build firmware for, whose RAM is a limit; see `mbn2c boards`")
     parser.add_argument(
         "--calib",
         metavar="DIR|FILE.npz|random",

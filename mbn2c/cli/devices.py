@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,26 @@ from mbn2c.report.text import OWN_FIRMWARE, verify_text
 from mbn2c.targets import Board, load_board
 
 _BAUD = whole(*BAUD_RANGE)
+# Of the environment: a device where the command line names none.
+BOARD_VARIABLE, PORT_VARIABLE = "MBN2C_BOARD", "MBN2C_PORT"
+_DEFAULTS = f"without any device: {PORT_VARIABLE} or {BOARD_VARIABLE} of the environment, or OUT's own board"
+
+
+def _from_environment(variable: str) -> str | None:
+    """What a variable says; None where it is not set, or empty."""
+    return os.environ.get(variable) or None
 
 
 def add_flash(commands: Any) -> None:
     """Add the command `flash`; `commands` is what argparse's add_subparsers returns."""
     parser = command(commands, "flash", _flash, "write the firmware to a board attached to this computer")
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
-    parser.add_argument("--board", help="board; its firmware is built if OUT has none for it (default: OUT's own)")
+    parser.add_argument(
+        "-b",
+        "--board",
+        help=f"board; its firmware is built if OUT has none for it (default: {BOARD_VARIABLE} of the environment, or "
+        "OUT's own)",
+    )
     parser.add_argument(
         "--to",
         default="",
@@ -43,7 +57,7 @@ def add_flash(commands: Any) -> None:
 
 def _flash(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
-    name = options.board or output.record.board
+    name = options.board or _from_environment(BOARD_VARIABLE) or output.record.board
     if name is None:
         raise UsageError("no board to flash", hint="--board; `mbn2c boards` lists them")
     board = load_board(name)
@@ -112,6 +126,7 @@ def add_verify(commands: Any) -> None:
 def _add_device(parser: argparse.ArgumentParser) -> None:
     device = parser.add_mutually_exclusive_group()
     device.add_argument(
+        "-p",
         "--port",
         action="append",
         help="serial port, or socket://host:port, of a board that runs the firmware; again for each further board",
@@ -122,7 +137,9 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
         metavar="LAB.toml",
         help="several boards, by port, emulated or labgrid place, that share the images (docs/lab.md)",
     )
-    device.add_argument("--board", help="emulated board; its firmware is built if OUT has none for it")
+    device.add_argument(
+        "-b", "--board", help=f"emulated board; its firmware is built if OUT has none for it ({_DEFAULTS})"
+    )
     device.add_argument("--host", action="store_true", help="the same firmware as a program on this computer")
     parser.add_argument("--baud", type=_BAUD, default=FIRST_BAUD, help="rate to change to after the first 115200")
 
@@ -156,11 +173,13 @@ def _places(options: argparse.Namespace, output: OutputFolder) -> list[Place]:
         return read_lab(options.boards)
     if options.port:
         return [Place(port=name, baud=options.baud) for name in options.port]
+    if not (options.host or options.board) and (port := _from_environment(PORT_VARIABLE)):
+        return [Place(port=port, baud=options.baud)]
     return [Place(emulated=_device_board(options, output).name)]
 
 
 def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:
-    name = "host" if options.host else options.board or output.record.board
+    name = "host" if options.host else options.board or _from_environment(BOARD_VARIABLE) or output.record.board
     if name is None:
         raise UsageError("no device to verify", hint="--board (see `mbn2c boards`), --host, or --port /dev/ttyACM0")
     return emulated_board(name)
@@ -173,8 +192,8 @@ def add_bench(commands: Any) -> None:
     )
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
     device = parser.add_mutually_exclusive_group()
-    device.add_argument("--board", help="emulated board (default: the board OUT was built for)")
-    device.add_argument("--port", help="serial port, or socket://host:port, of a board that runs the firmware")
+    device.add_argument("-b", "--board", help=f"emulated board ({_DEFAULTS})")
+    device.add_argument("-p", "--port", help="serial port, or socket://host:port, of a board that runs the firmware")
     parser.add_argument("--baud", type=_BAUD, default=FIRST_BAUD, help="rate to change to after the first 115200")
 
 
@@ -182,8 +201,9 @@ def _bench(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
     options.host = False
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
-        if options.port:
-            place = Place(port=options.port, baud=options.baud)
+        port = options.port or (None if options.board else _from_environment(PORT_VARIABLE))
+        if port:
+            place = Place(port=port, baud=options.baud)
             [device], _ = open_devices(output, [place], Path(folder), open_lines)
             result = bench_device(output, device)
         else:

@@ -78,7 +78,7 @@ def add_demo(commands: Any) -> None:
         help="classification of a digit (default), or detection: boxes of digits on a canvas",
     )
     parser.add_argument("--images", type=COUNT, default=50, metavar="N", help="images to check (default 50)")
-    parser.add_argument("--board", default="qemu-mps2-an500", help="emulated board (default qemu-mps2-an500)")
+    parser.add_argument("-b", "--board", default="qemu-mps2-an500", help="emulated board (default qemu-mps2-an500)")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="keep the output folder here")
     parser.add_argument(
         "--force", action="store_true", help="overwrite files in OUT that mbn2c did not write or that were edited"

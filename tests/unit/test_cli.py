@@ -6,13 +6,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from command_line import CALIB, MODEL, run
 
-from mbn2c.cli import main
+from mbn2c.cli import devices, main, parser
 from mbn2c.commands import demo
 from mbn2c.commands.inspect import inspect_model
+from mbn2c.commands.output_folder import OutputFolder
 
 REFUSALS = [
     # (case, arguments after `build MODEL -o OUT`, exit code, word in the message, word in the hint)
@@ -142,3 +145,33 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
             main([command, "--help"])
         assert ended.value.code == 0
         assert "--json" in capsys.readouterr().out
+
+
+def test_without_a_command_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys=capsys)
+    assert code == 2 and "usage: mbn2c" in out and "verify" in out and err == ""
+
+
+# (words, MBN2C_PORT, MBN2C_BOARD) and what is looked for
+PLACES = [
+    ([], None, None, "own"),
+    ([], None, "of-environment", "of-environment"),
+    ([], "/dev/port", "of-environment", "/dev/port"),
+    ([], "", "of-environment", "of-environment"),
+    (["-b", "said"], "/dev/port", "of-environment", "said"),
+    (["--host"], "/dev/port", "of-environment", "host"),
+    (["-p", "/dev/said"], "/dev/port", None, "/dev/said"),
+]
+
+
+@pytest.mark.parametrize(("words", "port", "board", "device"), PLACES)
+def test_the_environment_names_a_device_where_the_command_line_does_not(
+    words: list[str], port: str | None, board: str | None, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("MBN2C_PORT", port), ("MBN2C_BOARD", board)):
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    monkeypatch.setattr("mbn2c.cli.devices.emulated_board", lambda name: SimpleNamespace(name=name))
+    options = parser().parse_args(["verify", "out", "--images", "images", *words])
+    output = SimpleNamespace(record=SimpleNamespace(board="own"))
+    [place] = devices._places(options, cast(OutputFolder, output))
+    assert device in (place.port, place.emulated)
