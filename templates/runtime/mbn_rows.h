@@ -61,7 +61,7 @@ typedef struct {
     int32_t channels; /* bytes of a pixel */
     int32_t
         pixel_bytes; /* from one pixel to the next: more in a slice of a wider tensor's channels, where offset starts */
-    int32_t strip;       /* its offset; -1: none */
+    int32_t strip;   /* its offset; -1: none */
     uint8_t slot_phases; /* the order of its rows in the slots, as in mbn_step */
 } mbn_buffer;
 

@@ -123,7 +123,7 @@ def test_what_fits_no_task_is_refused(kinds: dict[str, str], name: str, said: st
 
 
 def test_tasks_have_names_of_their_own() -> None:
-    assert [task.name for task in all_tasks()] == ["beacon", "detection", "classification"]
+    assert [task.name for task in all_tasks()] == ["beacon", "detection", "segmentation", "classification"]
     assert all_kinds() == ["there", "heat", "classes", "logits", "vector"]
     with pytest.raises(ValueError, match="there is a task called 'beacon'"):
         register(Beacon)

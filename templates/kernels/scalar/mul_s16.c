@@ -13,8 +13,7 @@ void mbn_mul_s16_scalar(const mbn_mul_s16_params *p, const int8_t *const *rows, 
         for (int32_t c = 0; c < p->channels; c++, at++) {
             const int32_t a = mbn_load(rows[0], at, p->wide_a) - p->zero_point_a;
             const int32_t b = mbn_load(rows[1], first + c, p->wide_b) - p->zero_point_b;
-            mbn_store(out, at,
-                      mbn_requantize_wide(a * b, p->multiplier, p->shift, p->zero_point, p->low, p->high),
+            mbn_store(out, at, mbn_requantize_wide(a * b, p->multiplier, p->shift, p->zero_point, p->low, p->high),
                       p->wide_out);
         }
     }
