@@ -33,7 +33,7 @@ from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.int16 import MOST_RAM_GROWTH
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.report.build_text import build_text
-from mbn2c.targets import Core, load_core
+from mbn2c.targets import Core
 from mbn2c.tasks.detection.anchors import BOX_CODERS
 from mbn2c.tasks.inputs import USUAL, Preprocess
 from mbn2c.tasks.protocol import RAW
@@ -52,24 +52,28 @@ def add_inspect(commands: Any) -> None:
     parser.add_argument(
         "--plan", action="store_true", help="the plan that a build of MODEL.onnx for --target would make"
     )
-    parser.add_argument("-t", "--target", metavar="CORE", help="with --plan; see `mbn2c targets`")
+    parser.add_argument("-t", "--target", metavar="CORE", help="for this core only; see `mbn2c targets` (default: all)")
+    parser.add_argument("-b", "--board", help="whose RAM and flash are limits; see `mbn2c boards`")
 
 
 def _inspect(options: argparse.Namespace) -> int:
     is_folder = options.model.is_dir()
-    if options.target is not None and (is_folder or not options.plan):
-        raise UsageError("--target belongs to --plan and a model", hint="mbn2c inspect MODEL.onnx --plan --target CORE")
+    if is_folder and (options.target is not None or options.board is not None):
+        raise UsageError("--target and --board belong to a model: OUT has its own", where=str(options.model))
     if is_folder or options.plan:
         return _inspect_plan(options, is_folder)
-    result = inspect_model(options.model)
+    is_all = options.target is None and options.board is None
+    core, board = (None, None) if is_all else core_and_board(options.target, options.board)
+    result = inspect_model(options.model, core, board)
     show(options, to_plain(result), format_inspection(result))
     return 0
 
 
 def _inspect_plan(options: argparse.Namespace, is_folder: bool) -> int:
-    if not is_folder and options.target is None:
-        raise UsageError("no target", hint="--plan --target cortex-m7; `mbn2c targets` lists them")
-    found = inspect_folder(options.model) if is_folder else inspect_model_plan(options.model, load_core(options.target))
+    if is_folder:
+        found = inspect_folder(options.model)
+    else:
+        found = inspect_model_plan(options.model, *core_and_board(options.target, options.board))
     result = to_plain(found)
     del result["text"]
     show(options, result, found.text)

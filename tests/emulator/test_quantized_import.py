@@ -25,10 +25,11 @@ from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
 from mbn2c.network.network import import_prequantized_lowered
 from mbn2c.ops.base.requantize import GuardedRequantize
 from mbn2c.planner.choice import Choice, choose_plan
+from mbn2c.planner.cost import plan_instructions
 from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.targets import Core, all_cores, load_board, load_core
+from mbn2c.targets import Board, Core, all_cores, load_board, load_core
 
 # What a network is refused with, in every dialect, and the first words of what to do.
 REFUSED = {
@@ -102,9 +103,9 @@ def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monk
     _, graph = imported(tmp_path, ("gray", FEW_DIALECTS[1]))
     planned: list[str] = []
 
-    def count(graph: Graph, core: Core, optimize: str, *, known: Geometries) -> Choice:
+    def count(graph: Graph, core: Core, optimize: str, *, board: Board | None, known: Geometries) -> Choice:
         planned.append(core.name)
-        return choose_plan(graph, core, optimize, known=known)
+        return choose_plan(graph, core, optimize, board=board, known=known)
 
     monkeypatch.setattr("mbn2c.commands.inspect.choose_plan", count)
     rows = {row.target: row for row in inspect_model(tmp_path / "model.onnx").targets}
@@ -114,7 +115,8 @@ def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monk
         choice = choose_plan(graph, core, "balanced")
         ram_bytes = choice.plan.arena_bytes + choice.plan.context_bytes(core.bits)
         packed = [choice.kernels[node.name].pack(node, graph).size_bytes for node in graph.nodes]
-        assert rows[core.name] == InspectedTarget(core.name, ram_bytes, sum(packed))
+        instructions = round(plan_instructions(choice.plan, choice.kernels))
+        assert rows[core.name] == InspectedTarget(core.name, ram_bytes, sum(packed), instructions)
 
 
 @pytest.mark.parametrize("name", REFUSED)

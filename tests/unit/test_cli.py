@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -16,6 +17,7 @@ from mbn2c.cli import devices, main, parser
 from mbn2c.commands import demo
 from mbn2c.commands.inspect import inspect_model
 from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.targets import load_board, load_core
 
 REFUSALS = [
     # (case, arguments after `build MODEL -o OUT`, exit code, word in the message, word in the hint)
@@ -123,8 +125,8 @@ def test_listing_as_text_and_json(command: str, capsys: pytest.CaptureFixture[st
 def test_inspect_recognises_the_bundled_model(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = inspect_model(demo.MODEL_FILE)
-    monkeypatch.setattr("mbn2c.cli.build.inspect_model", lambda model: found)  # which takes its time: once is enough
+    found = inspect_model(demo.MODEL_FILE)  # which takes its time: once is enough
+    monkeypatch.setattr("mbn2c.cli.build.inspect_model", lambda model, core, board: found)
     code, text, _ = run("inspect", MODEL, capsys=capsys)
     assert code == 0 and "MobileNetV2" in text.splitlines()[0]
     assert "1x10, judged as classes (10 values)" in text.splitlines()[2]
@@ -135,6 +137,24 @@ def test_inspect_recognises_the_bundled_model(
     assert [(one["kind"], one["kind_assumed"]) for one in result["model"]["outputs"]] == [("classes", True)]
     assert sum(layer["macs"] for layer in result["layers"]) == result["model"]["macs"]
     assert {row["target"] for row in result["targets"]} >= {"cortex-m0plus", "cortex-m7", "rv32imc"}
+
+
+@pytest.mark.parametrize(("words", "target"), [("--target cortex-m4", "cortex-m4"), ("-b nucleo-f446re", "cortex-m4")])
+def test_inspect_takes_one_target(words: str, target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run("inspect", MODEL, *words.split(), "--json", capsys=capsys)
+    [found] = json.loads(out)["targets"]
+    assert code == 0 and found["target"] == target
+    assert 0.5 < found["instructions"] / json.loads(out)["model"]["macs"] < 5
+
+
+def test_inspect_refuses_a_board_that_is_too_small(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = load_board("nucleo-f446re")
+    small = replace(board, memories=tuple(replace(one, size_bytes=4096) for one in board.memories))
+    monkeypatch.setattr("mbn2c.cli.build.core_and_board", lambda target, board: (load_core("cortex-m4"), small))
+    code, out, err = run("inspect", MODEL, "-b", "nucleo-f446re", capsys=capsys)
+    assert code == 4 and out == "" and "arena and context take at least" in err
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:

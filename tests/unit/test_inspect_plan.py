@@ -52,8 +52,9 @@ def test_the_plan_of_a_model_is_that_of_its_build(output: OutputFolder, capsys: 
 # words after `inspect` (OUT: the folder, MODEL: the file), what is said
 REFUSED = {
     "MODEL --plan": "no target",
-    "MODEL --target cortex-m7": "--target belongs to --plan",
-    "OUT --target cortex-m7": "--target belongs to --plan",
+    "OUT --target cortex-m7": "--target and --board belong to a model",
+    "OUT --board qemu-mps2-an500": "--target and --board belong to a model",
+    "MODEL --board qemu-mps2-an500 --target cortex-m55": "board 'qemu-mps2-an500' does not run code of cortex-m55",
     "MODEL --plan --target z80": "no target is called 'z80'",
     ". --plan": "no mbn2c.json",
 }

@@ -19,12 +19,13 @@ from mbn2c.network.inputs import input_spec
 from mbn2c.network.network import import_lowered, import_prequantized_lowered
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import choose_plan
+from mbn2c.planner.cost import plan_instructions
 from mbn2c.planner.geometry import Geometries
 from mbn2c.printable import printable
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.report.table import shortened, table
-from mbn2c.targets import Core, all_cores
+from mbn2c.targets import Board, Core, all_cores
 from mbn2c.tasks.registry import task_named, task_of_graph
 
 Kernels = tuple[Kernel, ...]
@@ -68,11 +69,15 @@ class InspectedLayer:
 
 @dataclass(frozen=True)
 class InspectedTarget:
-    """RAM is arena and context, flash weights and constants: the rest needs a build."""
+    """RAM is arena and context, flash weights and constants: the rest needs a build.
+
+    instructions  of one inference, as the planner estimates them
+    """
 
     target: str
     ram_bytes: int
     flash_bytes: int
+    instructions: int
 
 
 @dataclass(frozen=True)
@@ -85,10 +90,11 @@ class ModelInspection:
     targets: tuple[InspectedTarget, ...]
 
 
-def inspect_model(path: Path) -> ModelInspection:
-    """What a model is and takes, by planning it for every target.
+def inspect_model(path: Path, core: Core | None = None, board: Board | None = None) -> ModelInspection:
+    """What a model is and takes, by planning it for every target, or for one.
 
-    raises  Mbn2cError subclasses; see the exit codes in `errors`
+    board   its RAM and flash are limits
+    raises  Mbn2cError subclasses, FitError for a board that is too small; see the exit codes in `errors`
     """
     prequantized = is_prequantized(path)
     graph = import_prequantized_lowered(path).graph if prequantized else import_lowered(path)
@@ -106,7 +112,8 @@ def inspect_model(path: Path) -> ModelInspection:
         parameters=sum(layer.parameters for layer in layers),
     )
     planned = graph if prequantized else _with_task(_quantized(graph))
-    return ModelInspection(model, graph.notes, layers, _targets(planned))
+    cores = all_cores() if core is None else (core,)
+    return ModelInspection(model, graph.notes, layers, _targets(planned, cores, board))
 
 
 def planned_graph(path: Path) -> Graph:
@@ -141,19 +148,20 @@ def _with_task(quantized: Graph) -> Graph:
         return quantized
 
 
-def _targets(quantized: Graph) -> tuple[InspectedTarget, ...]:
+def _targets(quantized: Graph, cores: Sequence[Core], board: Board | None) -> tuple[InspectedTarget, ...]:
     """One plan for all cores that run the same kernels: planning takes nearly all of the time."""
     known = Geometries(quantized)
-    sizes: dict[Kernels, tuple[Plan, int]] = {}
+    sizes: dict[Kernels, tuple[Plan, int, float]] = {}
     rows = []
-    for core in all_cores():
+    for core in cores:
         kernels = _kernels(quantized, core)
         if kernels not in sizes:
-            choice = choose_plan(quantized, core, _GOAL, known=known)
+            choice = choose_plan(quantized, core, _GOAL, board=board, known=known)
             constants = [packed(choice.kernels[node.name], node, quantized).size_bytes for node in quantized.nodes]
-            sizes[kernels] = (choice.plan, sum(constants))
-        plan, flash = sizes[kernels]
-        rows.append(InspectedTarget(core.name, plan.arena_bytes + plan.context_bytes(core.bits, core.asks_cpu), flash))
+            sizes[kernels] = (choice.plan, sum(constants), plan_instructions(choice.plan, choice.kernels))
+        plan, flash, instructions = sizes[kernels]
+        ram = plan.arena_bytes + plan.context_bytes(core.bits, core.asks_cpu)
+        rows.append(InspectedTarget(core.name, ram, flash, round(instructions)))
     return tuple(rows)
 
 
@@ -179,8 +187,10 @@ def format_inspection(result: ModelInspection) -> str:
                 f"{layer.parameters:,}",
             )
         )
-    targets = [("target", "RAM (arena, context)", "flash (weights, constants)")]
-    targets += [(row.target, f"{row.ram_bytes:,} B", f"{row.flash_bytes:,} B") for row in result.targets]
+    targets = [("target", "RAM (arena, context)", "flash (weights, constants)", "instructions (estimate)")]
+    for target in result.targets:
+        sizes = f"{target.ram_bytes:,} B", f"{target.flash_bytes:,} B"
+        targets.append((target.target, *sizes, f"{target.instructions / 1e6:,.1f} M"))
     task = task_named(model.task)
     outputs = "".join(
         f"\noutput '{one['name']}' {'x'.join(map(str, one['shape']))}, {task.words(dict(one))}" for one in model.outputs

@@ -52,13 +52,14 @@ def inspect_folder(folder: Path) -> PlanInspection:
     return _inspection(output.own_choice, output.core, output.board, output.record.fit)
 
 
-def inspect_model_plan(model: Path, core: Core) -> PlanInspection:
+def inspect_model_plan(model: Path, core: Core, board: Board | None = None) -> PlanInspection:
     """The Plan that a build for a core would make of a model, planned here; its places do not depend on the scales.
 
-    raises  Mbn2cError subclasses; see the exit codes in `errors`
+    board   its RAM and flash are limits
+    raises  Mbn2cError subclasses, FitError for a board that is too small; see the exit codes in `errors`
     """
-    choice = choose_plan(planned_graph(model), core, _GOAL)
-    return _inspection(choice, core, None, choice.fit)
+    choice = choose_plan(planned_graph(model), core, _GOAL, board=board)
+    return _inspection(choice, core, board, choice.fit)
 
 
 def _inspection(choice: Choice, core: Core, board: Board | None, fit: str) -> PlanInspection:
