@@ -20,9 +20,8 @@ from mbn2c.frontend.load import run_tool
 from mbn2c.frontend.order import drop_dead_nodes
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Decoding, Graph, Note
-from mbn2c.ops.class_map import MOST_CHANNELS
 from mbn2c.tasks.inputs import to_nhwc
-from mbn2c.tasks.segmentation.segmenter import NAME, SIGMOID, SOFTMAX, SegmenterFacts
+from mbn2c.tasks.segmentation.segmenter import MOST_CLASSES, NAME, SIGMOID, SOFTMAX, SegmenterFacts
 
 _TAILS = {"Sigmoid": SIGMOID, "Softmax": SOFTMAX}
 _LOOKS = ("Identity", "Transpose")
@@ -122,7 +121,7 @@ def _wrong_with(cut: CutMap, facts: SegmenterFacts, values: np.ndarray, whole: n
     if whole.size != size[0] * size[1] * channels or (values.shape[1:3] != size and not cut.transform):
         return f"an output of shape {whole.shape} for an image of {size[0]}x{size[1]}"
     wanted = {SIGMOID} if channels == 1 else {SOFTMAX, ""}
-    if channels > MOST_CHANNELS or not (cut.tail in wanted or (is_said and not cut.tail)):
+    if channels > MOST_CLASSES or not (cut.tail in wanted or (is_said and not cut.tail)):
         return f"{channels} channels through {cut.tail or 'no function'}"
     made = _with_tail(cut.tail, facts.resized(values))
     bound = _TOLERANCE * max(1.0, float(np.abs(whole).max()))

@@ -157,7 +157,7 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
         _net(lambda n: n.head(3).then("Softmax").then("Relu")),
         "Softmax is not supported there",
     ),
-    "softmax over pixels": (_net(lambda n: n.conv(3, 4).then("Softmax", axis=1)), "does not run over the classes"),
+    "softmax over rows": (_net(lambda n: n.conv(3, 4).then("Softmax", axis=2)), "does not run over the classes"),
     "softmax over nothing": (_net(lambda n: n.head(3).then("Softmax", axis=0)), "does not run over the classes"),
     "reshape that cuts axes": (
         _net(lambda n: n.conv(3, 4).then("Reshape", n.ints(1, 4, 24, 6)).then("Relu")),

@@ -10,10 +10,13 @@ import numpy as np
 
 from mbn2c.files.typed_json import read_json, to_plain
 from mbn2c.ir.graph import Decoding
+from mbn2c.ops.class_map import MOST_CHANNELS
 from mbn2c.ops.resize2d.attributes import LARGEST_DENOMINATOR, LINEAR, TRANSFORMS, Axis
 
 NAME = "segmentation"
 SIGMOID, SOFTMAX = "sigmoid", "softmax"
+# A class is a byte.
+MOST_CLASSES = MOST_CHANNELS
 # Values nearer to each other than this part of the largest are equal as far as float32 knows.
 _EQUAL = 1e-6
 

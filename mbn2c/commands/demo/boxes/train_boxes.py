@@ -173,7 +173,7 @@ def loss_of(scores: Tensor, offsets: Tensor, wanted: list[tuple[Tensor, Tensor, 
     share = torch.sigmoid(scores)
     right = share * truth + (1 - share) * (1 - truth)
     focal = ((1 - right) ** 2 * plain)[classes > -2].sum()
-    placed = functional.smooth_l1_loss(offsets[are_digits], moves[are_digits], reduction="sum", beta=0.05)
+    placed = functional.smooth_l1_loss(offsets[are_digits], moves[are_digits], reduction="none", beta=0.05).sum()
     return (focal + placed) / are_digits.sum().clamp(min=1)
 
 
