@@ -20,6 +20,7 @@ from mbn2c.errors import ModelError
 from mbn2c.frontend.prequantized.ends import as_input, real_numbers
 from mbn2c.frontend.prequantized.model import PrequantizedModel
 from mbn2c.ir.graph import Graph
+from mbn2c.kernels import packed
 from mbn2c.network.inputs import input_spec, quantize_input
 from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
 from mbn2c.network.network import import_prequantized_lowered
@@ -113,10 +114,10 @@ def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monk
     assert len(planned) < len({core.isas for core in all_cores()})
     for core in all_cores():
         choice = choose_plan(graph, core, "balanced")
-        ram_bytes = choice.plan.arena_bytes + choice.plan.context_bytes(core.bits)
-        packed = [choice.kernels[node.name].pack(node, graph).size_bytes for node in graph.nodes]
+        ram_bytes = choice.plan.arena_bytes + choice.plan.context_bytes(core.bits, core.asks_cpu)
+        flash_bytes = sum(packed(choice.kernels[node.name], node, graph).size_bytes for node in graph.nodes)
         instructions = round(plan_instructions(choice.plan, choice.kernels))
-        assert rows[core.name] == InspectedTarget(core.name, ram_bytes, sum(packed), instructions)
+        assert rows[core.name] == InspectedTarget(core.name, ram_bytes, flash_bytes, instructions)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -1,6 +1,6 @@
 """Every C snippet of README.md and docs/ that classifies, compiled into a firmware and run on an emulated Arm board.
 
-That of docs/detection.md is tests/host/test_detection's."""
+Those of docs/detection.md and docs/segmentation.md are compiled by tests/host/test_detection and test_segmentation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SNIPPETS = {
     f"{page.name}-{number}": text
     for page in PAGES
     for number, text in enumerate(re.findall(r"```c\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
-    if page.name != "detection.md"
+    if page.name not in ("detection.md", "segmentation.md")
 }
 # Around a snippet, which offers `classify`: pictures come over the line, the error code and the scores go back.
 PROGRAM = """
