@@ -143,3 +143,10 @@ def test_masks_that_are_refused(
     folder = masks_in(tmp_path, HALF, table)
     with pytest.raises(UsageError, match=words):
         read_masks(folder, names, (2, 4), dict.fromkeys(names, "crop"), classes)
+
+
+def test_masks_in_which_no_pixel_counts_are_refused(tmp_path: Path) -> None:
+    task = replace(TASK, resizes={"a.png": "stretch"})
+    Image.new("L", (4, 2), 255).save(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="no pixel of the masks counts"):
+        task.find_labels(["a.png"], [""], tmp_path, ())

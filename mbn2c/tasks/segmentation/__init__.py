@@ -123,6 +123,9 @@ class Segmentation(Task):
             what = f"masks need image files; '{missing[0]}' is none"
             raise UsageError(what, where=str(file), hint="give a folder of images")
         masks = read_masks(file, names, self._size, self.resizes, class_names)
+        if all((mask == IGNORED).all() for mask in masks):
+            what = f"no pixel of the masks counts: all are {IGNORED}"
+            raise UsageError(what, where=str(file), hint=f"0 to {self.classes - 1}; {IGNORED} counts for nothing")
         largest = max((int(mask[mask != IGNORED].max(initial=0)) for mask in masks), default=0)
         if largest >= self.classes:
             what = f"class {largest} in a mask, of {self.classes} that the network has"
