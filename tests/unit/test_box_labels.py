@@ -88,10 +88,17 @@ def write(images: Path, name: str, text: str) -> Path:
 @pytest.mark.parametrize("form", FORMS)
 def test_boxes_go_where_the_pixels_go(images: Path, resize: str, form: str) -> None:
     path = write(images, *FORMS[form])
-    found = read(path, ["a.png", "b.png"], resize, ("person", "car"))
     assert find_form(path).name == form
+    [boxes] = read(path, ["a.png"], resize, ("person", "car"))
     wanted = [pytest.approx([*box]) for box in WANTED[resize]]
-    assert [[list(box[:5]) for box in boxes] for boxes in found] == [wanted, []]  # class 7 is none of the network's
+    assert [list(box[:5]) for box in boxes] == wanted
+
+
+@pytest.mark.parametrize("form", ["csv", "yolo"])
+def test_an_image_may_have_no_boxes_that_the_network_knows(images: Path, form: str) -> None:
+    """Its only box is of class 7, or the form names images with boxes only."""
+    found = read(write(images, *FORMS[form]), ["a.png", "b.png"], class_names=("person", "car"))
+    assert [len(boxes) for boxes in found] == [2, 0]
 
 
 # (form, from, to, what is said)
@@ -105,6 +112,8 @@ REFUSED = [
     ("coco", json.dumps(COCO), "{}", "not COCO's JSON"),
     ("coco", json.dumps(COCO), "[1]", "not COCO's JSON"),
     ("coco", json.dumps(COCO["categories"]), "[]", "not COCO's JSON"),
+    ("coco", "20, 20]", '20, "nan"]', "a bbox of 20 x nan"),
+    ("coco", "[0, 0, 200", '["inf", 0, 200', "corners are no numbers"),
     ("coco", '"id": 3', '"id": 1e999', "not COCO's JSON"),
     ("coco", "20, 20]", "20, -20]", "a bbox of 20 x -20"),
     ("coco", "20, 20]", "20, NaN]", "not COCO's JSON"),
@@ -159,6 +168,13 @@ def test_images_of_a_folder_and_images_without_boxes(images: Path) -> None:
     ):
         found = read(write(images, name, text), ["a.png"], class_names=("person", "car"))
         assert [len(boxes) for boxes in found] == [count]
+
+
+@pytest.mark.parametrize(("name", "text"), [("boxes.json", json.dumps(COCO)), ("voc/a.xml", VOC)])
+def test_an_image_of_which_nothing_is_known_is_refused(images: Path, name: str, text: str) -> None:
+    """In a form that names images without boxes, too, one that it does not name is no image without boxes."""
+    with pytest.raises(UsageError, match=r"it says nothing of 1 of the 2 images: 'b\.png'"):
+        read(write(images, name, text), ["a.png", "b.png"])
 
 
 def test_a_folder_of_other_images_is_refused(images: Path) -> None:

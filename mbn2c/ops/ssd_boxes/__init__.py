@@ -23,6 +23,7 @@ from mbn2c.ops.ssd_boxes.arithmetic import (
     CODERS,
     CORNERS,
     LONGEST,
+    MOST_LOG_ODDS,
     ONE,
     POWERS,
     SsdBoxesAttributes,
@@ -91,7 +92,7 @@ def _wrong_with(a: SsdBoxesAttributes, level: SsdLevel, most_rank: int) -> str:
     """What could leave int32; "" if nothing can. most_rank: no rank is greater, with or without its sign."""
     if min(level.height, level.width) < 1 or not level.anchors or len(level.anchors) != len(level.offset_steps):
         return f"a level of {level.height}x{level.width} with {len(level.anchors)} anchors"
-    most_grade = 2**31 - 1 if a.is_linear else 2**30
+    most_grade = 2**31 - 1 if a.is_linear else MOST_LOG_ODDS
     if not -128 <= level.zero_point <= 127 or not 0 < level.rank_step * most_rank <= most_grade:
         return f"zero point {level.zero_point}, rank step {level.rank_step}"
     reach = max(abs(level.step_x) * level.width, abs(level.step_y) * level.height)

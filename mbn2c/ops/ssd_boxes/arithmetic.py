@@ -16,6 +16,8 @@ from mbn2c.ops.ssd_candidates.records import ONE_SCORE, from_bytes
 
 ONE = 1 << 16
 LONGEST = 1 << 29
+# Of a rank times its step, where that is a logarithm of odds: int32 holds sums of it.
+MOST_LOG_ODDS = 1 << 30
 # What the offsets of a box move: its corners, its centre and the logarithms of its sizes, or its centre and its sizes.
 CORNERS, CENTRES, SIZES = CODERS = ("corners", "centres", "sizes")
 CORNER_BITS = 4

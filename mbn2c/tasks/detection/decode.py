@@ -85,7 +85,7 @@ def probabilities(score: str, values: np.ndarray) -> np.ndarray:
     if score == PLAIN:
         return values
     if score == SIGMOID:
-        return np.asarray(1 / (1 + np.exp(-values)))
+        return np.asarray(np.exp(-np.logaddexp(0, -values)))
     powers = np.exp(values - values.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 

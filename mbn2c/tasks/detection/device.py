@@ -14,7 +14,7 @@ from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.max_pool2d import MaxPool2dAttributes
 from mbn2c.ops.ssd_boxes import MOST_LEVELS
-from mbn2c.ops.ssd_boxes.arithmetic import BOX, ONE, SsdBoxesAttributes, SsdLevel
+from mbn2c.ops.ssd_boxes.arithmetic import BOX, MOST_LOG_ODDS, ONE, SsdBoxesAttributes, SsdLevel
 from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes
 from mbn2c.ops.ssd_candidates.records import ONE_SCORE, RECORD
 from mbn2c.tasks.detection.detector import CENTRES, CORNERS, DISTANCES, PLAIN, SIZES, SOFTMAX, Detector, HeadLevel
@@ -111,6 +111,12 @@ def _check(detector: Detector, graph: Graph) -> None:
         if reach > _MOST_SCORE:
             what = f"scores without a function that reach {reach:.3g}, where 1 is the most"
             raise ModelError(what, where=where, hint=_HINT)
+    if facts.score != PLAIN and not _is_shared(detector):
+        scale = max(float(scale_of(quant_of(graph, port.tensor))) for port in graph.outputs[::2])
+        if _log_odds_step(scale) * 255 > MOST_LOG_ODDS:
+            what = f"scores before their function that lie {255 * scale:.3g} apart, where it is long flat"
+            hint = "calibrate with images as the camera sees them (--calib) and the network's own --preprocess"
+            raise ModelError(what, where=where, hint=f"{hint}; or {_HINT}")
     if len(facts.levels) > MOST_LEVELS:
         raise ModelError(f"{len(facts.levels)} levels, at most {MOST_LEVELS} are supported", where=where, hint=_HINT)
 
@@ -184,6 +190,11 @@ def _rank_step(detector: Detector, scale: float) -> int:
         return ONE
     if detector.facts.score == PLAIN:
         return max(1, min(round(scale * ONE * ONE_SCORE), ((1 << 31) - 1) // 255))
+    return _log_odds_step(scale)
+
+
+def _log_odds_step(scale: float) -> int:
+    """To base 2, 16 bits behind the point."""
     return max(1, round(scale * ONE * math.log2(math.e)))
 
 

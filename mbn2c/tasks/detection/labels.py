@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,8 @@ def read_truths(
 ) -> list[list[TrueBox]]:
     """Of each image its boxes. Boxes of classes that the network does not know are left out.
 
-    raises  UsageError for a file that is not of its form, says nothing of any of the images, or has boxes of which none
-            is of a class that the network knows
+    raises  UsageError for a file that is not of its form, says nothing of an image, or has boxes of which none is of a
+            class that the network knows, or one whose corners are no numbers
     """
     sizes = {Path(name).name: (placements[name].columns, placements[name].rows) for name in names}
     found = form.read(path, sizes, class_names)
@@ -65,6 +66,14 @@ def read_truths(
     label_of |= {name: number for number, name in enumerate(class_names)}
     if sizes.keys().isdisjoint(found):
         raise UsageError("it names none of the images", where=str(path), hint=form.words)
+    unknown = [name for name in names if form.names_all and Path(name).name not in found]
+    if unknown:
+        some = ", ".join(repr(one) for one in unknown[:_MOST_NAMED])
+        what = f"it says nothing of {len(unknown)} of the {len(names)} images: {some}"
+        raise UsageError(what, where=str(path), hint="add them, without boxes if they have none, or leave them out")
+    for name, written_boxes in found.items():
+        if not all(math.isfinite(corner) for box in written_boxes for corner in box.corners):
+            raise UsageError(f"a box of '{name}' whose corners are no numbers", where=str(path), hint=form.words)
     written = {box.what for boxes in found.values() for box in boxes}
     if written and label_of.keys().isdisjoint(written):
         some = ", ".join(repr(one[:40]) for one in sorted(written)[:_MOST_NAMED])

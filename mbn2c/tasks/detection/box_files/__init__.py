@@ -24,21 +24,23 @@ class BoxForm:
 
     suffix     of the file; of the files in the folder where each image has one of its own
     is_folder  what the user names
+    names_all  it names images without a box, too: of one that it does not name nothing is known
     words      what it looks like, for people
     """
 
     name: str
     suffix: str
     is_folder: bool
+    names_all: bool
     words: str
     read: Read
 
 
 FORMS = (
-    BoxForm("csv", ".csv", False, csv_table.WORDS, csv_table.read),
-    BoxForm("coco", ".json", False, coco.WORDS, coco.read),
-    BoxForm("voc", ".xml", True, voc.WORDS, voc.read),
-    BoxForm("yolo", ".txt", True, yolo.WORDS, yolo.read),
+    BoxForm("csv", ".csv", False, False, csv_table.WORDS, csv_table.read),
+    BoxForm("coco", ".json", False, True, coco.WORDS, coco.read),
+    BoxForm("voc", ".xml", True, True, voc.WORDS, voc.read),
+    BoxForm("yolo", ".txt", True, False, yolo.WORDS, yolo.read),
 )
 ANY_FORM = "; ".join(form.words for form in FORMS)
 
