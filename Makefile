@@ -22,11 +22,14 @@ help:
 demo: $(READY)
 	$(PYTHON) -m mbn2c demo
 
+# In small shares: of its own accord xdist gives each worker an eighth of all tests at once, one of them the long ones.
+PYTEST = $(PYTHON) -m pytest -q -n $(JOBS) --maxschedchunk 50
+
 test: $(READY)
-	$(PYTHON) -m pytest -q -n $(JOBS) -m 'not slow' $(ARGS)
+	$(PYTEST) -m 'not slow' $(ARGS)
 
 test-all: $(READY)
-	$(PYTHON) -m pytest -q -n $(JOBS) $(ARGS)
+	$(PYTEST) $(ARGS)
 
 mutants: .venv/.mutants
 	$(PYTHON) tests/support/mutation.py --jobs $(JOBS) $(ARGS)
