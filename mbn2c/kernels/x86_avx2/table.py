@@ -9,19 +9,18 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, PixelStride, Rates
-from mbn2c.kernels.arm_common import channels_out, taps_in_order, window_of
-from mbn2c.kernels.simd_layers import IN_FLOAT, at_least, column_bytes, conv_fields, group_taps
+from mbn2c.kernels.arm_common import channels_out, taps_in_order
+from mbn2c.kernels.simd_layers import IN_FLOAT, at_least, conv_fields, group_taps
 from mbn2c.kernels.simd_rows import SimdRows
-from mbn2c.ops.base.packing import folded_bias, pixel_stride
-from mbn2c.ops.base.quants import quant_of
+from mbn2c.kernels.x86_layers import PAST_BYTES, accepts_depthwise, depthwise_fields
+from mbn2c.ops.base.packing import folded_bias
 
 # Outputs, or channels of a depthwise convolution, of a group.
 _GROUP = 16
 # In which order interleaving brings channels into lanes: see `_in_lanes`.
 _LANES = np.arange(_GROUP).reshape(2, 2, 4).swapaxes(0, 1).reshape(-1)
-# Pixels whose windows are gathered together, and what the copying of a row writes behind the last one.
-_PIXELS, _PAST_BYTES = 4, 16
-_MOST_TAPS = 48
+# Pixels whose windows are gathered together.
+_PIXELS = 4
 _HEADERS = (
     "x86_avx2/mbn_x86_avx2.h",
     "x86_avx2/mbn_avx2.h",
@@ -59,13 +58,7 @@ def _column(node: Node, graph: Graph) -> int:
 
 def scratch_conv(node: Node, graph: Graph) -> int:
     """The columns that are gathered together, and what the last copy writes behind them."""
-    return _PIXELS * _column(node, graph) + _PAST_BYTES
-
-
-def accepts_depthwise(node: Node, graph: Graph) -> bool:
-    """Whether the taps are not too many for the kernel's list of them."""
-    height, width = window_of(node).kernel
-    return height * width <= _MOST_TAPS and IN_FLOAT.accepts_depthwise(node, graph)
+    return _PIXELS * _column(node, graph) + PAST_BYTES
 
 
 def _in_lanes(values: np.ndarray) -> np.ndarray:
@@ -85,18 +78,10 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
         "bias": _in_lanes(folded_bias(node, graph, 2)[:, None]).reshape(-1),
         "scale": _in_lanes(scale[:, None]).reshape(-1),
     }
-    fields: dict[str, int | str | PixelStride] = {
-        **{name: name for name in arrays},
-        "period": 0,
-        "channels": channels,
-        **column_bytes(node, graph),
-        **pixel_stride(node),
-        "zero_point": quant_of(graph, node.outputs[0]).zero_point,
-    }
-    return Packed(fields, arrays, weights.size)
+    return Packed(depthwise_fields(node, graph, arrays, 0), arrays, weights.size)
 
 
-_ROWS = SimdRows("x86_avx2", IN_FLOAT, "mbn_conv2d_x86_params", _HEADERS, _PAST_BYTES - 1)
+_ROWS = SimdRows("x86_avx2", IN_FLOAT, "mbn_conv2d_x86_params", _HEADERS, PAST_BYTES - 1)
 
 KERNELS = (
     *_ROWS.convolutions(pack_conv, _column, scratch_conv, _RATES),

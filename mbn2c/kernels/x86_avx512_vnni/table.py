@@ -13,18 +13,17 @@ from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, PixelStride, Rates
 from mbn2c.kernels.arm_common import channels_out, taps_in_order, window_of
 from mbn2c.kernels.lanes import as_int32
-from mbn2c.kernels.simd_layers import IN_FLOAT, column_bytes, conv_fields, to_multiple
+from mbn2c.kernels.simd_layers import IN_FLOAT, conv_fields, to_multiple
 from mbn2c.kernels.simd_rows import SimdRows
-from mbn2c.ops.base.packing import folded_bias, pixel_stride
-from mbn2c.ops.base.quants import quant_of
+from mbn2c.kernels.x86_layers import PAST_BYTES, accepts_depthwise, depthwise_fields
+from mbn2c.ops.base.packing import folded_bias
 
 _OUTPUTS = 16
 _CHANNELS = 64
 # What is added to int8 inputs so that they are unsigned.
 _OFFSET = 128
-# Pixels whose windows are gathered together, and what the copying of a row writes behind the last one.
-_PIXELS, _PAST_BYTES = 12, 16
-_MOST_TAPS = 48
+# Pixels whose windows are gathered together.
+_PIXELS = 12
 _HEADERS = (
     "x86_avx512_vnni/mbn_x86_avx512_vnni.h",
     "x86_avx512_vnni/mbn_avx512.h",
@@ -73,13 +72,7 @@ def _column(node: Node, graph: Graph) -> int:
 
 def scratch_conv(node: Node, graph: Graph) -> int:
     """The columns that are gathered together, and what the last copy writes behind them."""
-    return _PIXELS * _column(node, graph) + _PAST_BYTES
-
-
-def accepts_depthwise(node: Node, graph: Graph) -> bool:
-    """Whether the taps are not too many for the kernel's list of them."""
-    height, width = window_of(node).kernel
-    return height * width <= _MOST_TAPS and IN_FLOAT.accepts_depthwise(node, graph)
+    return _PIXELS * _column(node, graph) + PAST_BYTES
 
 
 def _in_lanes(values: np.ndarray) -> np.ndarray:
@@ -104,18 +97,10 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
         "bias": _in_lanes(_unsigned_bias(node, graph, 2)[order]).reshape(-1),
         "scale": _in_lanes(scale[order]).reshape(-1),
     }
-    fields: dict[str, int | str | PixelStride] = {
-        **{name: name for name in arrays},
-        "period": period,
-        "channels": channels,
-        **column_bytes(node, graph),
-        **pixel_stride(node),
-        "zero_point": quant_of(graph, node.outputs[0]).zero_point,
-    }
-    return Packed(fields, arrays, graph.constant(node.inputs[1]).size)
+    return Packed(depthwise_fields(node, graph, arrays, period), arrays, graph.constant(node.inputs[1]).size)
 
 
-_ROWS = SimdRows("x86_avx512_vnni", IN_FLOAT, "mbn_conv2d_x86_params", _HEADERS, _PAST_BYTES - 1)
+_ROWS = SimdRows("x86_avx512_vnni", IN_FLOAT, "mbn_conv2d_x86_params", _HEADERS, PAST_BYTES - 1)
 
 KERNELS = (
     *_ROWS.convolutions(pack_conv, _column, scratch_conv, _RATES),
