@@ -19,6 +19,7 @@ from mbn2c.tasks.classification.class_folders import classes_of_folders
 from mbn2c.tasks.classification.csv_labels import labels_of, read_labels
 from mbn2c.tasks.images import open_samples
 from mbn2c.tasks.inputs import InputSpec
+from mbn2c.tasks.truths import check_are_files
 
 DATA = SHARED / "data"
 
@@ -176,3 +177,9 @@ def test_shared_images(folder: str, size: int, classes: int) -> None:
     for sample in samples:
         assert sample.pixels is not None
         assert np.array_equal(sample.pixels[0], np.asarray(Image.open(DATA / folder / sample.name).convert("RGB")))
+
+
+def test_truths_in_pixels_need_image_files() -> None:
+    check_are_files(["a.png"], {"a.png", "b.png"}, Path("masks"), "masks")
+    with pytest.raises(UsageError, match="masks need image files; '3' is none"):
+        check_are_files(["a.png", "3"], {"a.png"}, Path("masks"), "masks")

@@ -32,6 +32,7 @@ from mbn2c.tasks.inputs import InputSpec
 from mbn2c.tasks.noise import Noise, noise_json, noise_of
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, CFunction, Costs, CValues, HeldBack, Json, Labels, Limits, Rows, Task
+from mbn2c.tasks.truths import check_are_files
 
 # Boxes and candidates.
 _MOST = 1000
@@ -136,10 +137,7 @@ class Detection(Task):
     ) -> Labels:
         if file is None:
             return Labels()
-        missing = [name for name in names if name not in self.placements]
-        if missing:
-            what = f"true boxes need image files; '{missing[0]}' is none"
-            raise UsageError(what, where=str(file), hint="give a folder of images")
+        check_are_files(names, self.placements, file, "true boxes")
         form = find_form(file)
         truths = read_truths(form, file, names, self.placements, self.detector.facts.labels, class_names)
         return Labels(truths, form.name, _count_words(truths))

@@ -29,6 +29,7 @@ from mbn2c.tasks.segmentation.masks import read_masks
 from mbn2c.tasks.segmentation.results import SeenMap, map_files
 from mbn2c.tasks.segmentation.segmenter import NAME, SegmenterFacts
 from mbn2c.tasks.statistics import mean_interval
+from mbn2c.tasks.truths import check_are_files
 
 _THRESHOLD = "score_threshold"
 
@@ -118,10 +119,7 @@ class Segmentation(Task):
     ) -> Labels:
         if file is None:
             return Labels()
-        missing = [name for name in names if name not in self.resizes]
-        if missing:
-            what = f"masks need image files; '{missing[0]}' is none"
-            raise UsageError(what, where=str(file), hint="give a folder of images")
+        check_are_files(names, self.resizes, file, "masks")
         masks = read_masks(file, names, self._size, self.resizes, class_names)
         if all((mask == IGNORED).all() for mask in masks):
             what = f"no pixel of the masks counts: all are {IGNORED}"
