@@ -9,7 +9,7 @@ import onnx
 import pytest
 from host_c import SANITIZE, Net, first_difference, own_rows, run_program
 from networks import int8_inputs, quantized
-from onnx_models.families import EXPORTERS, FAMILIES
+from onnx_models.families import EXPORTERS, FAMILIES, NARROW
 
 from mbn2c.network.network import import_lowered
 from mbn2c.planner.choice import choose_plan
@@ -21,7 +21,7 @@ from mbn2c.targets import load_core
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_family_in_c_is_the_reference(name: str, tmp_path: Path, need_tool: Callable[[str], str]) -> None:
     need_tool("gcc")
-    onnx.save(FAMILIES[name](0.25, 48, EXPORTERS["TorchScript"]).model(), tmp_path / "net.onnx")
+    onnx.save(FAMILIES[name](NARROW[name], 64, EXPORTERS["TorchScript"]).model(), tmp_path / "net.onnx")
     graph = quantized(import_lowered(tmp_path / "net.onnx"))
     choice = choose_plan(graph, load_core("host"), "ram")
     inputs = list(int8_inputs(graph, 3))

@@ -315,3 +315,6 @@ FAMILIES: dict[str, Callable[[float, int, Exporter], Net]] = {
     "SqueezeNet 1.0": _squeezenet("1.0"),
     "SqueezeNet 1.1": _squeezenet("1.1"),
 }
+
+# A narrow width of each; the stages of ShuffleNetV2 are a table that begins at 0.5.
+NARROW = dict.fromkeys(FAMILIES, 0.25) | {"ShuffleNetV2": min(_SHUFFLE)}
