@@ -33,6 +33,7 @@ def test_c_is_the_reference(tmp_path: Path, need_tool: Callable[[str], str], com
     heads = [node.attributes for graph in graphs for node in graph.nodes]
     assert {one.coder for one in heads if isinstance(one, SsdBoxesAttributes)} == set(CODERS)
     assert {one.is_shared for one in heads if isinstance(one, SsdCandidatesAttributes)} == {False, True}
+    assert {bool(one.exponents) for one in heads if isinstance(one, SsdCandidatesAttributes)} == {False, True}
     assert {len(node.inputs) for graph in graphs for node in graph.nodes if node.op == "ssd_candidates"} == {2, 3}
     plans = [plan_layerwise(graph, kernels_of(graph, ("scalar",))) for graph in graphs]
     inputs = [list(int8_inputs(graph, 5, seed=number)) for number, graph in enumerate(graphs)]

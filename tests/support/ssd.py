@@ -34,7 +34,7 @@ def detector(levels: Sequence[Level], boxes: SsdBoxesAttributes, peaks: bool = F
     peaks  only scores count that no neighbour exceeds
     """
     a = [level.candidates for level in levels]
-    channels = [one.anchors * (one.classes + one.values) for one in a]
+    channels = [one.anchors * (one.classes + one.values + bool(one.exponents)) for one in a]
     height, width = max(one.height for one in levels), max(one.width for one in levels)
     tensors: dict[str, Tensor] = {}
     nodes: list[Node] = []
@@ -58,7 +58,9 @@ def detector(levels: Sequence[Level], boxes: SsdBoxesAttributes, peaks: bool = F
             OPERATORS["crop2d"].attributes((0, 0, height - level.height, width - level.width)),
         )
         parts = []
-        for what, count in (("scores", one.classes), ("offsets", one.values)):
+        for what, count in (("scores", one.classes), ("offsets", one.values), ("sure", int(bool(one.exponents)))):
+            if not count:
+                continue
             chosen = tuple(range(first, first + one.anchors * count))
             first += len(chosen)
             attributes = OPERATORS["select_channels"].attributes(chosen)
@@ -89,16 +91,18 @@ def random_detector(seed: int, side: int = 7, most: int = 12) -> Graph:
     is_shared = background >= 0 and bool(generator.integers(2))
     classes = int(generator.integers(1, 5)) + is_shared if background < 0 or is_shared else 2
     skipped = int(generator.integers(classes)) if background < 0 else 0
+    exponents = tuple(float(one) for one in generator.choice([0.5, 1, 3], 2)) if background < 0 and seed % 2 else ()
+    ranks_are_scores = is_shared or bool(exponents)
     levels = []
     for number in range(int(generator.integers(1, 4))):
         height, width = (max(1, side >> number), max(1, (side + int(generator.integers(3))) >> number))
         anchors = int(generator.integers(1, 4))
-        threshold = int(generator.integers(1, 3_000) if is_shared else generator.integers(-255, 120))
+        threshold = int(generator.integers(1, 3_000) if ranks_are_scores else generator.integers(-255, 120))
         kept, margin = int(generator.integers(1, most + 1)), int(generator.integers(-40, 160))
         level = random_level(generator, height, width, anchors, coder)
-        level = replace(level, rank_step=ONE) if is_shared else level
+        level = replace(level, rank_step=ONE) if ranks_are_scores else level
         candidates = SsdCandidatesAttributes(
-            anchors, classes, background, values, threshold, kept, skipped, is_shared, margin
+            anchors, classes, background, values, threshold, kept, skipped, is_shared, margin, exponents
         )
         levels.append(Level(height, width, candidates, level))
     order = tuple(int(one) for one in generator.permutation(4))
@@ -114,9 +118,9 @@ def random_detector(seed: int, side: int = 7, most: int = 12) -> Graph:
         8,
         iou,
         per_class,  # type: ignore[arg-type]
-        is_shared or bool(generator.integers(2)),
+        ranks_are_scores or bool(generator.integers(2)),
     )
-    return detector(levels, attributes, background < 0 and bool(generator.integers(2)))
+    return detector(levels, attributes, background < 0 and not exponents and bool(generator.integers(2)))
 
 
 def random_level(generator: np.random.Generator, height: int, width: int, anchors: int, coder: str) -> SsdLevel:

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from ssd import random_detector, random_level
 
 from mbn2c.frontend.runtime import Oracle
-from mbn2c.ir.graph import Graph
+from mbn2c.ir.graph import Graph, Quant
 from mbn2c.ir.plan import Plan
 from mbn2c.network.file import graph_to_bytes, read_graph
 from mbn2c.ops.ssd_boxes import arithmetic
@@ -31,7 +31,7 @@ from mbn2c.ops.ssd_boxes.arithmetic import (
     score_of,
     times_power_of_2,
 )
-from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes, powers_of, shares
+from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes, curve_of, powers_of, shares
 from mbn2c.ops.ssd_candidates.records import ONE_SCORE, RECORD, as_bytes, best_of, from_bytes
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.memory import allocate
@@ -95,6 +95,13 @@ def test_shares_are_a_softmax(seed: int, classes: int, scale: float) -> None:
     assert np.abs(found - wanted).max() <= 1 + (classes + 2) / 4
     near = shares(replace(a, margin=3), codes, powers_of(scale))
     assert np.array_equal(near, np.where(codes[:, 1:] - codes[:, :1] >= 3, found, 0))
+
+
+@given(ints(-128, 127), st.sampled_from([1e-3, 0.05, 0.3, 2.0]), st.sampled_from([0.4, 1.0, 3.0]))
+def test_curves_are_powers_of_sigmoids(zero_point: int, scale: float, exponent: float) -> None:
+    found = curve_of(Quant(np.array([scale], np.float32), zero_point), exponent)
+    wanted = (1 / (1 + np.exp(-scale * (np.arange(-128, 128) - zero_point)))) ** exponent * ONE_SCORE
+    assert np.abs(found - wanted).max() <= 0.51 and (np.diff(found.astype(int)) >= 0).all()
 
 
 @pytest.mark.parametrize("per_class", [False, True])

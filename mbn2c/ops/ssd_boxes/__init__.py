@@ -74,8 +74,9 @@ class SsdBoxes(Operator):
             return f"{a.boxes} boxes of {a.most} candidates on {a.height}x{a.width} pixels"
         makers = {name: one.attributes for one in graph.nodes for name in one.outputs}
         for level, name in zip(a.levels, node.inputs, strict=True):
-            is_shared = getattr(makers.get(name), "is_shared", False)
-            if wrong := _wrong_with(a, level, ONE_SCORE - 1 if is_shared else 255):
+            maker = makers.get(name)
+            are_scores = getattr(maker, "is_shared", False) or bool(getattr(maker, "exponents", ()))
+            if wrong := _wrong_with(a, level, ONE_SCORE - 1 if are_scores else 255):
                 return wrong
         return ""
 

@@ -1,13 +1,14 @@
 """ssd_candidates: the best candidates among the anchors of one level of a detector, collected row by row.
 
 inputs   scores int8 [1, H, W, anchors * classes], offsets int8 [1, H, W, anchors * values]; maybe the greatest scores
-         around each, [1, H, W, anchors * classes]: then what is less than these is no candidate
+         around each, [1, H, W, anchors * classes]: then what is less than these is no candidate; or, of products, how
+         sure it is that there is an object, [1, H, W, anchors]
 output   [1, 1, 1, most * 10]: records of `records`, the best first; a place is (y * W + x) * anchors + anchor
 source   none in ONNX: what comes behind the exported model; `tasks.detection` puts it behind the heads
 
 The rank of a candidate is an integer that grows with its score. With a sigmoid each class has one: its code minus the
 zero point. With a softmax over a background and one class it is the difference of their codes. With a softmax over more
-classes `shares` makes it the score itself.
+classes `shares` makes it the score itself, and so does a product of two sigmoids, each raised to a power (`curve_of`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mbn2c.ir.graph import Graph, Node
+from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.ir.kernel import Packed, Params, ScalarKernel
+from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops.base.operator import QUANTIZED, Operator
 from mbn2c.ops.base.packing import INT32, UINT32_ARRAY, integers
 from mbn2c.ops.base.quants import quant_of, scale_of
@@ -27,6 +29,9 @@ from mbn2c.ops.ssd_candidates.records import EMPTY_RANK, ONE_SCORE, RECORD, as_b
 
 # What a class that is equal to the best one adds to the sum of a softmax.
 POWER_ONE = 1 << 16
+# Of a factor of a product.
+MOST_EXPONENT = 8.0
+_TABLES = ("powers", "class_curve", "anchor_curve")
 _COUNTERS = np.dtype([("places", "<i4"), ("count", "<i4")])
 PARAMS = Params(
     "mbn_ssd_candidates_params",
@@ -38,9 +43,11 @@ PARAMS = Params(
         (INT32, "values", "of an anchor among the offsets; the first four count"),
         (INT32, "threshold", "the least rank of a candidate"),
         (INT32, "most", "candidates that are kept"),
-        (INT32, "has_greatest", "there is a third input"),
+        (INT32, "has_greatest", "the third input holds the greatest scores around each"),
         (INT32, "margin", "the least difference of its code and the background's, where `powers` are given"),
         (UINT32_ARRAY, "powers", "what a code that is so much less than the greatest adds to a softmax; 0: no softmax"),
+        (UINT32_ARRAY, "class_curve", "factor of a score by the code of its class, of 32,768; 0: no product"),
+        (UINT32_ARRAY, "anchor_curve", "likewise by the code of the third input"),
     ),
 )
 
@@ -58,6 +65,7 @@ class SsdCandidatesAttributes:
     skipped     of sigmoids, so many classes at the front are none
     is_shared   a softmax over all classes makes the scores, and ranks are these, of ONE_SCORE
     margin      with it, a class whose code is not this much above the background's is no candidate
+    exponents   scores are products of a class's and its anchor's sigmoid, raised to these powers; (): they are none
     """
 
     anchors: int
@@ -69,6 +77,7 @@ class SsdCandidatesAttributes:
     skipped: int = 0
     is_shared: bool = False
     margin: int = 0
+    exponents: tuple[float, ...] = ()
 
 
 class SsdCandidates(Operator):
@@ -81,7 +90,8 @@ class SsdCandidates(Operator):
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         a: SsdCandidatesAttributes = node.attributes
-        if len(shapes) not in (2, 3) or shapes[0][:3] != shapes[1][:3] or list(shapes[2:]) not in ([], [shapes[0]]):
+        third = [(*shapes[0][:3], a.anchors)] if a.exponents else [shapes[0]]
+        if len(shapes) not in (2, 3) or shapes[0][:3] != shapes[1][:3] or list(shapes[2:]) not in ([], third):
             return None
         fits = shapes[0][3] == a.anchors * a.classes and shapes[1][3] == a.anchors * a.values
         places = shapes[0][1] * shapes[0][2] * a.anchors
@@ -96,7 +106,11 @@ class SsdCandidates(Operator):
             return f"{a.skipped} of {a.classes} classes do not count"
         if len(node.inputs) > 2 and (is_softmax or a.is_shared):
             return "peaks of a softmax"
-        least = 1 if a.is_shared else EMPTY_RANK + 1
+        if a.exponents and (len(a.exponents) != 2 or not all(0 < one <= MOST_EXPONENT for one in a.exponents)):
+            return f"a product of powers {a.exponents}"
+        if a.exponents and (is_softmax or len(node.inputs) < 3):
+            return "a product of one factor"
+        least = 1 if a.is_shared or a.exponents else EMPTY_RANK + 1
         if (not is_softmax and (a.background != -1 or a.is_shared)) or a.threshold < least:
             return f"background {a.background} of {a.classes} classes, threshold {a.threshold}"
         return ""
@@ -130,7 +144,11 @@ class SsdCandidates(Operator):
         a: SsdCandidatesAttributes = node.attributes
         scores, offsets, *greatest = pixels
         codes = scores.reshape(-1, a.classes).astype(np.int16)
-        if a.is_shared:
+        if a.exponents:
+            of_class, of_anchor = curves_of(node, graph)
+            factors = of_class[codes + 128], of_anchor[greatest.pop().reshape(-1, 1).astype(np.int16) + 128]
+            ranks = np.minimum((factors[0] * factors[1]) // ONE_SCORE, ONE_SCORE - 1).astype(np.int32)[:, a.skipped :]
+        elif a.is_shared:
             ranks = shares(a, codes, powers_of(float(scale_of(quant_of(graph, node.inputs[0])))))
         elif a.background < 0:
             ranks = codes[:, a.skipped :] - quant_of(graph, node.inputs[0]).zero_point
@@ -144,6 +162,19 @@ class SsdCandidates(Operator):
         found["rank"], found["place"], found["label"] = ranks[places, labels], first + places, labels
         found["offsets"] = offsets.reshape(-1, a.values)[places, :4]
         return found
+
+
+def curves_of(node: Node, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
+    """Of a product: `curve_of` scores, and of what is said of their anchors."""
+    of_class, of_anchor = node.attributes.exponents
+    scores, _, anchors = (quant_of(graph, name) for name in node.inputs)
+    return curve_of(scores, of_class), curve_of(anchors, of_anchor)
+
+
+def curve_of(quant: Quant, exponent: float) -> np.ndarray:
+    """uint32 [256]: the sigmoid of each code, -128 first, raised to a power, of ONE_SCORE."""
+    values = (np.arange(INT8_MIN, INT8_MAX + 1) - quant.zero_point) * float(scale_of(quant))
+    return np.rint(np.exp(-exponent * np.logaddexp(0, -values)) * ONE_SCORE).astype(np.uint32)
 
 
 def powers_of(scale: float) -> np.ndarray:
@@ -177,6 +208,9 @@ def _scratch_bytes(node: Node, graph: Graph) -> int:
 def _pack(node: Node, graph: Graph) -> Packed:
     a: SsdCandidatesAttributes = node.attributes
     arrays = {"powers": powers_of(float(scale_of(quant_of(graph, node.inputs[0]))))} if a.is_shared else {}
+    if a.exponents:
+        arrays["class_curve"], arrays["anchor_curve"] = curves_of(node, graph)
+    tables: dict[str, int | str] = {name: name if name in arrays else 0 for name in _TABLES}
     return Packed(
         {
             "anchors": a.anchors,
@@ -187,9 +221,9 @@ def _pack(node: Node, graph: Graph) -> Packed:
             "values": a.values,
             "threshold": a.threshold,
             "most": a.most,
-            "has_greatest": int(len(node.inputs) > 2),
+            "has_greatest": int(len(node.inputs) > 2 and not a.exponents),
             "margin": a.margin,
-            "powers": "powers" if a.is_shared else 0,
+            **tables,
         },
         arrays,
     )

@@ -99,6 +99,22 @@ static int32_t mbn_offer_shares(mbn_ssd_found *found, const mbn_ssd_candidates_p
     return least;
 }
 
+/* Offers the classes of an anchor by the products of their own factor and the anchor's, of which none is more than 1: one
+ * comparison where the anchor's alone is too small, else a product for each class. */
+static int32_t mbn_offer_products(mbn_ssd_found *found, const mbn_ssd_candidates_params *p, int32_t least, int32_t place,
+                                  const int8_t *scores, int8_t anchor, const int8_t *offsets)
+{
+    const uint32_t factor = p->anchor_curve[anchor + 128];
+    for (int32_t number = p->skipped; number < p->classes && (int32_t)factor >= least; number++) {
+        const uint32_t product = (factor * p->class_curve[scores[number] + 128]) >> 15;
+        const int32_t rank = product < 32767 ? (int32_t)product : 32767;
+        if (rank >= least) {
+            least = mbn_offer(found, p, rank, place, number - p->skipped, offsets);
+        }
+    }
+    return least;
+}
+
 void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8_t *const *rows, int8_t *out,
                                   int32_t count, void *scratch)
 {
@@ -107,7 +123,11 @@ void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8
     const int32_t anchors = count * p->anchors, classes = p->classes, values = p->values;
     int32_t least = found->count == p->most ? found->heap[0].rank + 1 : p->threshold;
     (void)out;
-    if (p->powers) {
+    if (p->class_curve) {
+        for (int32_t i = 0; i < anchors; i++, scores += classes) {
+            least = mbn_offer_products(found, p, least, i, scores, rows[2][i], offsets + i * values);
+        }
+    } else if (p->powers) {
         for (int32_t i = 0; i < anchors; i++, scores += classes) {
             least = mbn_offer_shares(found, p, least, i, scores, offsets + i * values);
         }
