@@ -55,8 +55,7 @@ def import_model(path: Path, anchors: np.ndarray | None = None, task: str = "") 
         graph = graph.rebuild(notes=notes_of(loaded))
         if cut is None or task == RAW:
             return graph
-        decoding, note = read_decoding(cut, graph, anchors)
-        return graph.rebuild(decoding=decoding, notes=[note])
+        return read_decoding(cut, graph, anchors)
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
             f"the model cannot be understood ({type(error).__name__}: {str(error)[:200]})",
@@ -78,9 +77,15 @@ def _segmenter(loaded: Loaded, path: Path, task: str) -> Graph | None:
 def model_bytes(path: Path, has_anchors: bool = False, graph: Graph | None = None) -> bytes:
     """The user's own model as one serialized file, external weights included; of a detector, up to the heads' maps.
 
-    graph  what was made of it: of a segmenter that ends with the map
+    graph  what was made of it: of a segmenter that ends with the map, of a detector in which order its maps come
     """
     model = without_loops(load_model(path).model)
     is_segmenter = graph is not None and graph.decoding is not None and graph.decoding.task == NAME
     cut = cut_map(model, NAME) if is_segmenter else cut_decoding(model, has_anchors)
-    return bytes((cut.model if cut else model).SerializeToString(deterministic=True))
+    found = cut.model if cut else model
+    if cut and graph is not None:
+        places = {port.outside: place for place, port in enumerate(graph.outputs)}
+        ports = sorted(found.graph.output, key=lambda port: places.get(port.name, len(places)))
+        del found.graph.output[:]
+        found.graph.output.extend(ports)
+    return bytes(found.SerializeToString(deterministic=True))

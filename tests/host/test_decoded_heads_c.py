@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx_models.anchor_free import fcos
 from onnx_models.detectors import Decoding, decoded, heat_maps
+from onnx_models.net import Net
 
 from mbn2c.cli import main
 
@@ -19,9 +21,14 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", [*FORMS, "heat maps"])
+def net_of(form: str) -> Net:
+    others = {"heat maps": heat_maps, "products": lambda: fcos().net}
+    return others[form]() if form in others else decoded(FORMS[form])
+
+
+@pytest.mark.parametrize("form", [*FORMS, "heat maps", "products"])
 def test_boxes_are_the_reference_s(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    net = decoded(FORMS[form]) if form in FORMS else heat_maps()
+    net = net_of(form)
     onnx.save(net.model(), tmp_path / "net.onnx")
     images = str(tmp_path / "images.npz")
     np.savez(images, np.random.default_rng(3).normal(0, 1, (4, *net.shape[1:])).astype(np.float32))

@@ -274,7 +274,7 @@ def of_one_map(net: Net) -> None:
 
 
 def product(net: Net) -> None:
-    """Scores times how sure the box is, as YuNet's."""
+    """Scores times how sure the box is, of each class by itself."""
     [node] = nodes_of(net, "Sigmoid")
     parts = []
     for features, extent in zip(nodes_of(net, "Conv")[1:3], (8, 4), strict=True):
@@ -287,7 +287,8 @@ def product(net: Net) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), [(of_one_map, "2 maps of scores, 0 of"), (product, "4 maps of scores, 2 of")]
+    ("change", "said"),
+    [(of_one_map, "2 maps of scores, 0 of"), (product, "2 numbers of an anchor beside its 2 scores")],
 )
 def test_maps_that_cannot_be_paired(change: Callable[[Net], None], said: str, tmp_path: Path) -> None:
     """They are no boxes to us, but the file is said to be a detector's, and its maps can be outputs."""

@@ -20,7 +20,7 @@ from mbn2c.frontend.detectors import blazeface, concatenated, decoded, heatmaps,
 from mbn2c.frontend.detectors.cut import Ends, HeadCut, MisreadError, ended
 from mbn2c.frontend.fold_constants import bound_constants
 from mbn2c.frontend.load import run_tool
-from mbn2c.ir.graph import Decoding, Graph, Note
+from mbn2c.ir.graph import Graph, Note
 from mbn2c.tasks.detection.detector import Detector
 
 FAMILIES = (decoded.match, postprocess.match, concatenated.match, blazeface.match, heatmaps.match)
@@ -58,8 +58,8 @@ def _ended(model: ModelProto, names: Sequence[str]) -> ModelProto:
     return copy
 
 
-def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -> tuple[Decoding, Note]:
-    """What was cut off, as data, and in words.
+def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -> Graph:
+    """The Graph with what was cut off, as data, and in words.
 
     graph   of `cut.model`
     given   anchors of a file that has none: x0, y0, x1, y1 of each in parts of the image
@@ -69,7 +69,7 @@ def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -
     run_tool("the ONNX checker", f"model '{graph.name}'", lambda: onnx.checker.check_model(bare))
     bound_constants(cut.file)
     try:
-        detector, assumed = cut.ends.read(HeadCut(cut.model, cut.file, graph, given))
+        found = cut.ends.read(HeadCut(cut.model, cut.file, graph, given))
     except MisreadError as misread:
         command = cut_command(graph.name, graph.inputs[0].outside, cut.ends.maps)
         raise ModelError(
@@ -77,7 +77,12 @@ def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -
             where=f"model '{graph.name}'",
             hint=f"--task raw ends the network with the maps, which the device then returns; as this does: {command}",
         ) from None
-    return detector.to_decoding(), Note("decoding", graph.name, _described(detector, assumed))
+    ports = {port.outside: port for port in graph.outputs}
+    return graph.rebuild(
+        outputs=tuple(ports[name] for name in found.maps) or graph.outputs,
+        decoding=found.detector.to_decoding(),
+        notes=[Note("decoding", graph.name, _described(found.detector, found.assumed))],
+    )
 
 
 def _described(detector: Detector, assumed: str) -> str:

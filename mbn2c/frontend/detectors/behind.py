@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from onnx import NodeProto, helper, numpy_helper
@@ -32,6 +33,14 @@ _DENSE = frozenset(
         *("Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Unsqueeze"),
     )
 )
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A tensor's shape, and the maps that change it."""
+
+    shape: tuple[int, ...]
+    by: frozenset[str]
 
 
 class Behind:
@@ -110,17 +119,31 @@ class Behind:
         found = [self.number(node.input[1]) for node in self._nodes if node.op_type == "TopK" and len(node.input) > 1]
         return min((one for one in found if one is not None), default=None)
 
-    def dense(self) -> dict[str, frozenset[str]]:
-        """Tensors whose extents do not depend on the image, in order, and the maps that each is made of."""
-        found = {name: frozenset([name]) for name in self._maps}
+    def dense(self) -> list[str]:
+        """Tensors whose extents do not depend on the image, in order."""
+        found = dict.fromkeys(self._maps)
         for node in self._nodes:
             read = [name for name in node.input if name in self._links.reached]
             if node.op_type in _DENSE and all(name in found for name in read):
-                made = frozenset().union(*(found[name] for name in read))
-                found.update((name, made) for name in node.output if name)
-        return found
+                found.update((name, None) for name in node.output if name)
+        return [name for name in found if name not in self._maps]
 
-    def ends(self, dense: Mapping[str, frozenset[str]]) -> set[str]:
+    def moved(self, names: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Moved]:
+        """Of some tensors, which maps change them: other random numbers in each map in turn; shapes: of the maps."""
+        run, generator = self.function(names, self._maps).run, np.random.default_rng(4)
+
+        def drawn(name: str) -> np.ndarray:
+            return generator.normal(size=shapes[name]).astype(np.float32)
+
+        maps = {name: drawn(name) for name in self._maps}
+        before = run(maps)
+        changed = {one: run({**maps, one: drawn(one)}) for one in self._maps}
+        return {
+            name: Moved(value.shape, frozenset(one for one in maps if not np.array_equal(value, changed[one][name])))
+            for name, value in before.items()
+        }
+
+    def ends(self, dense: Sequence[str]) -> set[str]:
         """Dense tensors that something else reads: outputs of the file, too."""
         ends = {*self._links.outputs}
         for node in self._file.graph.node:

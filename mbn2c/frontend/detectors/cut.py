@@ -63,10 +63,23 @@ class HeadCut:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What the nodes behind the maps do.
+
+    assumed  what of it no number of the file can confirm, in words
+    maps     the network's outputs as `DetectorFacts.kinds` orders them; (): as they are
+    """
+
+    detector: Detector
+    assumed: str = ""
+    maps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ends(ABC):
     """What a family found in the nodes of a file.
 
-    maps    the network's outputs: NCHW, of each level the scores, then the offsets
+    maps    the network's outputs: NCHW, those of a level after each other, scores before offsets where that is known
     family  in words
     """
 
@@ -79,11 +92,8 @@ class Ends(ABC):
         return ()
 
     @abstractmethod
-    def read(self, cut: HeadCut) -> tuple[Detector, str]:
-        """What the nodes behind the maps do, and what of it is only assumed.
-
-        raises  MisreadError if the file's own numbers are others
-        """
+    def read(self, cut: HeadCut) -> Reading:
+        """What the nodes behind the maps do. Raises MisreadError if the file's own numbers are others."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,7 @@ class UnreadHeads(Ends):
 
     why: str
 
-    def read(self, cut: HeadCut) -> tuple[Detector, str]:
+    def read(self, cut: HeadCut) -> Reading:
         """See Ends."""
         raise MisreadError(self.why)
 

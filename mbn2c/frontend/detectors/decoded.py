@@ -9,7 +9,7 @@ source  torchvision's SSDs, TensorFlow's object detection through tf2onnx, Media
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,14 +17,14 @@ from onnx import ModelProto, NodeProto
 
 from mbn2c.frontend.detectors.behind import Behind
 from mbn2c.frontend.detectors.coders import read_coder
-from mbn2c.frontend.detectors.cut import TOLERANCE, Ends, HeadCut, Links, MisreadError, UnreadHeads
+from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, MisreadError, Reading, UnreadHeads
 from mbn2c.frontend.detectors.levels import MapRows, rows_of
 from mbn2c.frontend.detectors.limits import read_limits
+from mbn2c.frontend.detectors.scores import read_scores
 from mbn2c.frontend.detectors.survivors import find_survivors
+from mbn2c.frontend.limits import inferred
 from mbn2c.frontend.order import used_names
-from mbn2c.frontend.runtime import Oracle
-from mbn2c.tasks.detection.decode import probabilities
-from mbn2c.tasks.detection.detector import PLAIN, SIGMOID, SOFTMAX, Detector, DetectorLimits
+from mbn2c.tasks.detection.detector import DetectorLimits
 
 # Behind the last of these the decoding begins.
 _NETWORK = frozenset(
@@ -42,14 +42,28 @@ def match(model: ModelProto, has_anchors: bool) -> Ends | None:
         return None
     links = Links(model)
     scores = maps_behind(links, [node.input[1] for node in chosen])
-    offsets = [name for name in maps_behind(links, [node.input[0] for node in chosen]) if name not in scores]
+    of_boxes = maps_behind(links, [node.input[0] for node in chosen])
+    offsets = [name for name in of_boxes if name not in scores]
     family = "boxes that the file decodes and chooses by NonMaxSuppression"
     if not scores:
         return None
-    if len(scores) != len(offsets):
+    if len(scores) == len(offsets):
+        levels: list[tuple[str, ...]] = list(zip(scores, offsets, strict=True))
+    else:
+        levels = _by_extents(model, dict.fromkeys((*of_boxes, *scores)))
+    if not levels:
         return UnreadHeads((*scores, *offsets), family, f"{len(scores)} maps of scores, {len(offsets)} of boxes alone")
-    pairs = tuple(name for pair in zip(scores, offsets, strict=True) for name in pair)
-    return DecodedHeads(pairs, family, tuple(chosen))
+    return DecodedHeads(tuple(name for level in levels for name in level), family, tuple(chosen), len(levels[0]))
+
+
+def _by_extents(model: ModelProto, maps: Iterable[str]) -> list[tuple[str, ...]]:
+    """Maps of the same rows and columns are a level; [] if levels have not two or three of them, one as the other."""
+    shapes = {port.name: [dim.dim_value for dim in port.type.tensor_type.shape.dim] for port in inferred(model)}
+    levels: dict[tuple[int, ...], list[str]] = {}
+    for name in maps:
+        levels.setdefault(tuple(shapes.get(name, ())[2:]), []).append(name)
+    counts = {len(level) for level in levels.values()}
+    return [tuple(level) for level in levels.values()] if counts in ({2}, {3}) else []
 
 
 def maps_behind(links: Links, names: Sequence[str], through: Sequence[str] = ()) -> list[str]:
@@ -66,60 +80,110 @@ def maps_behind(links: Links, names: Sequence[str], through: Sequence[str] = ())
         if name in seen or node is None or not links.depends_on_image(name):
             continue
         seen.add(name)
-        if node.op_type in _NETWORK and name not in through:
+        if _ends_network(links, node) and name not in through:
             found[name] = None
         elif node.op_type not in ("Shape", "Size"):
             waiting += list(used_names(node))[::-1]
     return list(found)
 
 
+def _ends_network(links: Links, node: NodeProto) -> bool:
+    """Whether it is of the network: a Relu, too, where it stands at a convolution."""
+    before = links.makers.get(node.input[0]) if node.op_type == "Relu" else node
+    return before is not None and before.op_type in _NETWORK
+
+
 @dataclass(frozen=True)
 class DecodedHeads(Ends):
-    """chosen  the nodes that drop boxes"""
+    """chosen     the nodes that drop boxes
+    per_level  maps of a level, whatever they are: those that move boxes are offsets
+    """
 
     chosen: tuple[NodeProto, ...]
+    per_level: int
 
-    def read(self, cut: HeadCut) -> tuple[Detector, str]:
+    def read(self, cut: HeadCut) -> Reading:
         """See Ends."""
         behind = Behind(cut, self.maps)
-        of_scores, of_offsets = self.maps[::2], self.maps[1::2]
         dense = behind.dense()
-        boxes = [name for name, made in dense.items() if made == {*of_offsets} and name not in self.maps]
+        moved = behind.moved(dense, cut.shapes) if dense else {}
         ends = behind.ends(dense)
-        shares = [name for name, made in dense.items() if made == {*of_scores} and name in ends]
-        if not boxes or not shares:
-            raise MisreadError(
-                "boxes and scores are made of the same maps" if boxes else "no boxes are made of its maps"
-            )
-        decoder, scorer = behind.function(boxes, of_offsets), behind.function(shares, of_scores)
-        made = decoder.run({name: np.zeros(cut.shapes[name], np.float32) for name in of_offsets})
-        places = {name: found.size // 4 for name, found in made.items() if found.shape[-1:] == (4,)}
         reasons = []
-        for name in reversed(places):
-            scores, offsets = _rows(cut, self.maps, places[name])
-
-            def decode(values: np.ndarray, rows: MapRows = offsets, name: str = name) -> np.ndarray:
-                return decoder.run(rows.split(values), [name])[name].reshape(-1, 4)
-
+        for name in reversed(dense):
+            offsets = [one for one in self.maps if one in moved[name].by]
+            rest = {*self.maps}.difference(offsets)
+            shares = [one for one in ends if moved[one].by == rest]
+            if moved[name].shape[-1:] != (4,) or not shares or not self._is_one_of_each_level(offsets):
+                continue
             try:
-                found = read_coder(decode, scores.levels, offsets.values, cut.size)
+                maps = self._rows(cut, offsets, int(np.prod(moved[name].shape)) // 4)
+                return self._read(cut, behind, maps, name, shares)
             except MisreadError as misread:
                 reasons.append(str(misread))
-                continue
-            score, background = _read_scores(scorer, scores)
-            facts = replace(
-                found.facts,
-                family=self.family,
-                classes=scores.values,
-                background=background,
-                score=score,
-                cut=behind.names,
-                limits=self._limits(behind, shares, scores.values - (background >= 0)),
-            )
-            detector = replace(found, facts=facts)
-            file = behind.function(behind.outputs, self.maps)
-            return find_survivors(detector, file, scores, offsets, cut.size), ""
-        raise MisreadError(reasons[0] if reasons else "no tensor behind its maps holds four numbers of each anchor")
+        of_all = [one for one in ends if len(moved[one].by) == len(self.maps)]
+        raise MisreadError(
+            reasons[0]
+            if reasons
+            else "boxes and scores are made of the same maps"
+            if of_all
+            else "no tensor behind its maps holds four numbers of each anchor, and none its scores"
+        )
+
+    def _levels(self) -> list[tuple[str, ...]]:
+        return [self.maps[first : first + self.per_level] for first in range(0, len(self.maps), self.per_level)]
+
+    def _is_one_of_each_level(self, names: Sequence[str]) -> bool:
+        return all(len({*level}.intersection(names)) == 1 for level in self._levels())
+
+    def _rows(self, cut: HeadCut, offsets: Sequence[str], places: int) -> list[MapRows]:
+        """Scores, objectness where a level has three maps, and offsets; this many anchors.
+
+        raises  MisreadError if they are something else
+        """
+        # What is said of an anchor are fewer numbers than those of its classes.
+        levels = [
+            sorted({*level}.difference(offsets), key=lambda one: (-cut.shapes[one][1], level.index(one)))
+            for level in self._levels()
+        ]
+        maps = [*zip(*levels, strict=True), tuple(offsets)]
+        sizes = [sum(int(np.prod(cut.shapes[name])) for name in each) for each in maps]
+        if not places or any(size % places for size in sizes):
+            raise MisreadError(f"{' and '.join(map(str, sizes))} numbers of {places} boxes")
+        found = rows_of(cut, maps, [size // places for size in sizes])
+        if len(found) == 3 and found[1].values != 1:
+            raise MisreadError(f"{found[1].values} numbers of an anchor beside its {found[0].values} scores")
+        return found
+
+    def _read(self, cut: HeadCut, behind: Behind, maps: Sequence[MapRows], name: str, shares: Sequence[str]) -> Reading:
+        """name: of the boxes. Raises MisreadError if they or the scores are made in no known way."""
+        *of_scores, offsets = maps
+        decoder, scorer = behind.function([name], self.maps), behind.function(shares, self.maps)
+        rest = {one: np.zeros(cut.shapes[one], np.float32) for one in self.maps}
+
+        def decode(values: np.ndarray) -> np.ndarray:
+            return decoder.run({**rest, **offsets.split(values)})[name].reshape(-1, 4)
+
+        def score(*values: np.ndarray) -> list[np.ndarray]:
+            parts = [rows.split(one) for rows, one in zip(of_scores, values, strict=True)]
+            return list(scorer.run({**rest, **{key: one for part in parts for key, one in part.items()}}).values())
+
+        found = read_coder(decode, offsets.levels, offsets.values, cut.size)
+        kind = read_scores(score, of_scores)
+        facts = replace(
+            found.facts,
+            family=self.family,
+            classes=of_scores[0].values,
+            background=kind.background,
+            score=kind.score,
+            exponents=kind.exponents,
+            cut=behind.names,
+            limits=self._limits(behind, shares, of_scores[0].values - (kind.background >= 0)),
+        )
+        file = behind.function(behind.outputs, self.maps)
+        detector = find_survivors(replace(found, facts=facts), file, maps, cut.size)
+        return Reading(
+            detector, maps=tuple(one for level in zip(*(rows.maps for rows in maps), strict=True) for one in level)
+        )
 
     def _limits(self, behind: Behind, shares: Sequence[str], labels: int) -> DetectorLimits:
         """Of the nodes that drop boxes, which count those of each label alone."""
@@ -132,40 +196,7 @@ class DecodedHeads(Ends):
         return read_limits(boxes, behind.least(shares) if least is None else least, iou)
 
 
-def _rows(cut: HeadCut, maps: Sequence[str], places: int) -> list[MapRows]:
-    sizes = [sum(int(np.prod(cut.shapes[name])) for name in maps[side::2]) for side in (0, 1)]
-    if not places or any(size % places for size in sizes):
-        raise MisreadError(f"{sizes[0]} scores and {sizes[1]} offsets for {places} boxes")
-    return rows_of(cut, (maps[::2], maps[1::2]), [size // places for size in sizes])
-
-
 def _numbers(behind: Behind, node: NodeProto) -> tuple[float | None, float | None, float | None]:
     """Boxes of a class, IoU and score, as far as the node says them for all images."""
     most, iou, least = (behind.number(name) for name in [*node.input[2:], "", "", ""][:3])
     return most, iou, least
-
-
-def _read_scores(scorer: Oracle, rows: MapRows) -> tuple[str, int]:
-    """What makes scores of the maps' numbers, and the class whose score nobody reads, -1 if there is none.
-
-    raises  MisreadError if the file's scores of random maps are others
-    """
-    places = sum(level.places for level in rows.levels)
-    values = np.random.default_rng(2).normal(0, 3, (places, rows.values)).astype(np.float32)
-    columns = [_columns(one, places) for one in scorer.run(rows.split(values)).values()]
-    wanted = np.concatenate([one for one in columns if one is not None] or [np.zeros((places, 0))], axis=1)
-    for score in (SIGMOID, SOFTMAX, PLAIN):
-        shares = probabilities(score, values.astype(np.float64))
-        alike = [int(np.abs(shares - one[:, None]).max(axis=0).argmin()) for one in wanted.T]
-        if alike and np.abs(shares[:, alike] - wanted).max() <= TOLERANCE:
-            unread = sorted({*range(rows.values)} - {*alike})
-            if len(unread) > 1 or (unread and score != SOFTMAX and unread != [0]):
-                raise MisreadError(f"nothing reads the scores of classes {unread} of {rows.values}")
-            return score, unread[0] if unread else -1
-    raise MisreadError("its scores are no softmax, no sigmoid and not the numbers of its maps")
-
-
-def _columns(scores: np.ndarray, places: int) -> np.ndarray | None:
-    """[places, ...] of a tensor with an axis of all places; None if it has none."""
-    axes = [axis for axis, extent in enumerate(scores.shape) if extent == places]
-    return np.moveaxis(scores, axes[-1], 0).reshape(places, -1) if axes else None

@@ -18,7 +18,7 @@ from onnx import ModelProto, NodeProto
 
 from mbn2c.frontend.detectors.behind import Behind
 from mbn2c.frontend.detectors.coders import FORMS, in_corners
-from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, MisreadError, UnreadHeads
+from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, MisreadError, Reading, UnreadHeads
 from mbn2c.frontend.detectors.decoded import maps_behind
 from mbn2c.frontend.detectors.levels import MapRows, rows_of
 from mbn2c.frontend.detectors.limits import read_limits
@@ -78,7 +78,7 @@ def _looked_through(links: Links, name: str) -> str:
 class HeatMaps(Ends):
     """One level, an anchor at each pixel."""
 
-    def read(self, cut: HeadCut) -> tuple[Detector, str]:
+    def read(self, cut: HeadCut) -> Reading:
         """See Ends."""
         if len(cut.shapes[self.maps[1]]) != 4 or cut.shapes[self.maps[1]][1] < 4:
             raise MisreadError(f"'{self.maps[1]}' of shape {cut.shapes[self.maps[1]]} does not hold four numbers")
@@ -89,7 +89,7 @@ class HeatMaps(Ends):
         form, of_place, of_value = file.linear(cut.size)
         detector = _detector(self.family, scores, offsets, of_place, of_value, cut.size, behind)
         file.check(detector, form, cut.size)
-        return detector, ""
+        return Reading(detector)
 
 
 class _File:

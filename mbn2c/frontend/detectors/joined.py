@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import NodeProto, ValueInfoProto, helper
 
-from mbn2c.frontend.detectors.cut import TOLERANCE, Ends, HeadCut, Links, MisreadError, ended
+from mbn2c.frontend.detectors.cut import TOLERANCE, Ends, HeadCut, Links, MisreadError, Reading, ended
 from mbn2c.frontend.detectors.levels import rows_of
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.tasks.detection.decode import probabilities
@@ -78,7 +78,7 @@ class JoinedHeads(Ends):
         first = ", the first being the background" if self.background == 0 else ""
         return "" if self.scores.is_applied else f" (assumed{first})"
 
-    def read(self, cut: HeadCut) -> tuple[Detector, str]:
+    def read(self, cut: HeadCut) -> Reading:
         """See Ends."""
         found = outputs_of(cut, (self.scores.output, self.offsets.output, *self.maps))
         scores, offsets = found[self.scores.output], found[self.offsets.output]
@@ -114,7 +114,7 @@ class JoinedHeads(Ends):
             self.limits,
             self.per_class,
         )
-        return Detector(facts, anchors), self.assumed if classes > 1 or self.background < 0 else ""
+        return Reading(Detector(facts, anchors), self.assumed if classes > 1 or self.background < 0 else "")
 
 
 def outputs_of(cut: HeadCut, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -51,7 +51,6 @@ def rows_of(cut: HeadCut, maps: Sequence[Sequence[str]], values: Sequence[int]) 
         _, channels, height, width = shapes[0]
         level = HeadLevel(height, width, max(1, channels // values[0]))
         if [shape[1:] for shape in shapes] != [(level.anchors * count, height, width) for count in values]:
-            scores, offsets = shapes
-            raise MisreadError(f"a level of {scores} scores and {offsets} offsets")
+            raise MisreadError(f"a level of {' and '.join(map(str, shapes))} that are no scores and offsets")
         levels.append(level)
     return [MapRows(tuple(names), tuple(levels), count) for names, count in zip(maps, values, strict=True)]

@@ -12,7 +12,7 @@ from mbn2c.frontend.detectors.cut import MisreadError
 from mbn2c.frontend.detectors.levels import MapRows
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.tasks.detection.decode import FoundBox, corners_of, decode_heads
-from mbn2c.tasks.detection.detector import CENTRES, CORNERS, PLAIN, SOFTMAX, Detector
+from mbn2c.tasks.detection.detector import CENTRES, CORNERS, PLAIN, PRODUCT, SOFTMAX, Detector
 
 # Boxes of a lesser score do not count, whatever the file's own threshold; those that stand out have 0.5 and more.
 _LEAST = 0.4
@@ -21,27 +21,26 @@ _STANDING_OUT, _DRAWS = 8, 4
 _NEAR = 0.02
 
 
-def find_survivors(
-    detector: Detector, file: Oracle, scores: MapRows, offsets: MapRows, size: tuple[int, int]
-) -> Detector:
+def find_survivors(detector: Detector, file: Oracle, maps: Sequence[MapRows], size: tuple[int, int]) -> Detector:
     """The Detector whose boxes the file keeps: as it is, or with boxes that drop those of other labels, too.
 
     file    from the maps to its outputs
+    maps    as `DetectorFacts.kinds`
     raises  MisreadError if it is neither
     """
     try:
-        _check(detector, file, scores, offsets, size)
+        _check(detector, file, maps, size)
         return detector
     except MisreadError as misread:
         other = replace(detector, facts=replace(detector.facts, per_class=False))
         try:
-            _check(other, file, scores, offsets, size)
+            _check(other, file, maps, size)
         except MisreadError:
             raise misread from None
         return other if detector.facts.labels > 1 else detector
 
 
-def _check(detector: Detector, file: Oracle, scores: MapRows, offsets: MapRows, size: tuple[int, int]) -> None:
+def _check(detector: Detector, file: Oracle, maps: Sequence[MapRows], size: tuple[int, int]) -> None:
     """Compare what a file makes of its maps with `decode_heads`; borderline cases are drawn again.
 
     raises  MisreadError if it returns other boxes
@@ -50,11 +49,11 @@ def _check(detector: Detector, file: Oracle, scores: MapRows, offsets: MapRows, 
     judge = replace(detector, facts=replace(detector.facts, limits=limits))
     seen = 0
     for numbers in _draws(detector):
-        values = [rows.split(one) for rows, one in zip((scores, offsets), numbers, strict=True)]
+        values = [rows.split(one) for rows, one in zip(maps, numbers, strict=True)]
         heads = [one.transpose(0, 2, 3, 1) for pair in zip(*(v.values() for v in values), strict=True) for one in pair]
         found = [decode_heads(_with_iou(judge, shift), heads, *size) for shift in (-0.01, 0, 0.01)]
         if found[0] == found[1] == found[2]:
-            _compare(found[1], file.run({**values[0], **values[1]}), size)
+            _compare(found[1], file.run({name: one for each in values for name, one in each.items()}), size)
             seen += 1
             if seen == _DRAWS:
                 return
@@ -67,8 +66,8 @@ def _with_iou(detector: Detector, shift: float) -> Detector:
     return replace(detector, facts=replace(detector.facts, limits=replace(limits, iou_threshold=iou)))
 
 
-def _draws(detector: Detector) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Scores and offsets of all anchors, of which a few stand out: some beside each other, one of two classes."""
+def _draws(detector: Detector) -> Iterator[tuple[np.ndarray, ...]]:
+    """Numbers of all anchors, as `DetectorFacts.kinds`; a few stand out: some beside each other, one of two classes."""
     facts, generator, count = detector.facts, np.random.default_rng(3), len(detector.anchors)
     low = max(0.5, facts.limits.score_threshold)
     classes = [label for label in range(facts.classes) if label != facts.background]
@@ -91,11 +90,21 @@ def _draws(detector: Detector) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         scores = np.full((count, facts.classes), 0.0 if facts.score == PLAIN else -9.0)
         if facts.score == SOFTMAX and facts.background >= 0:
             scores[:, facts.background] = 9.0
+        objectness = np.full((count, 1), -9.0)
         for place in places:
             share = low + (1 - low) * generator.uniform(0.1, 0.9)
-            odds = np.log(share / (1 - share)) + (9.0 if facts.score == SOFTMAX else 0.0)
-            scores[place, generator.choice(classes)] = share if facts.score == PLAIN else odds
-        yield scores, offsets
+            label = generator.choice(classes)
+            if facts.score == PRODUCT:
+                scores[place, label], objectness[place] = (_odds(share ** (0.5 / one)) for one in facts.exponents)
+            else:
+                odds = _odds(share) + (9.0 if facts.score == SOFTMAX else 0.0)
+                scores[place, label] = share if facts.score == PLAIN else odds
+        yield (scores, objectness, offsets) if facts.score == PRODUCT else (scores, offsets)
+
+
+def _odds(share: float) -> float:
+    """What a sigmoid makes this of."""
+    return float(np.log(share / (1 - share)))
 
 
 def _compare(wanted: Sequence[FoundBox], outputs: Mapping[str, np.ndarray], size: tuple[int, int]) -> None:

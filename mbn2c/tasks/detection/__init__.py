@@ -56,7 +56,7 @@ class DetectionRecord:
 
 @dataclass(frozen=True)
 class Detection(Task):
-    """outputs     the heads: of each level scores, then offsets
+    """outputs     the heads: of each level the maps of `DetectorFacts.kinds`
     detector    what they mean
     size        rows and columns of the network's input
     placements  where image files lie in the network's input, by name, as far as they have been opened
@@ -101,8 +101,8 @@ class Detection(Task):
             {
                 "name": one.name,
                 "shape": list(one.nhwc),
-                "kind": ("scores", "offsets")[number % 2],
-                "anchors": facts.levels[number // 2].anchors,
+                "kind": facts.kinds[number % len(facts.kinds)],
+                "anchors": facts.levels[number // len(facts.kinds)].anchors,
             }
             for number, one in enumerate(self.outputs)
         ]

@@ -13,7 +13,7 @@ import numpy as np
 from mbn2c.files.typed_json import Count, Real
 from mbn2c.ops.ssd_boxes.arithmetic import CORNER_BITS, boxes_from_bytes
 from mbn2c.ops.ssd_candidates.records import ONE_SCORE
-from mbn2c.tasks.detection.detector import CENTRES, DISTANCES, PLAIN, SIGMOID, SIZES, Detector
+from mbn2c.tasks.detection.detector import CENTRES, DISTANCES, PLAIN, PRODUCT, SIGMOID, SIZES, Detector
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,16 @@ def from_device(values: np.ndarray) -> list[FoundBox]:
 
 
 def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, width: int) -> list[FoundBox]:
-    """heads: of each level scores and offsets, [1, H, W, C]; the boxes that remain, the best first."""
+    """heads: of each level the maps of `DetectorFacts.kinds`, [1, H, W, C]; the boxes that remain, the best first."""
     facts, limits = detector.facts, detector.facts.limits
-    counts = np.concatenate([_peaks(one).reshape(-1, facts.classes) for one in heads[::2]]) if facts.peaks else True
-    scores = np.concatenate([one.reshape(-1, facts.classes) for one in heads[::2]])
-    offsets = np.concatenate([one.reshape(-1, facts.values) for one in heads[1::2]])[:, list(facts.order)]
+    step = len(facts.kinds)
+    counts = np.concatenate([_peaks(one).reshape(-1, facts.classes) for one in heads[::step]]) if facts.peaks else True
+    scores = np.concatenate([one.reshape(-1, facts.classes) for one in heads[::step]])
+    offsets = np.concatenate([one.reshape(-1, facts.values) for one in heads[step - 1 :: step]])[:, list(facts.order)]
     corners = corners_of(detector, offsets) * [width, height, width, height]
     corners = np.clip(corners, 0, [width, height, width, height])
-    shares = _shares(detector, scores)
+    objectness = np.concatenate([one.reshape(-1, 1) for one in heads[1::step]]) if facts.score == PRODUCT else None
+    shares = _shares(detector, scores, objectness)
     places, labels = np.nonzero((shares >= limits.score_threshold) & counts)
     has_area = (corners[places, 2:] > corners[places, :2]).all(axis=1)
     places, labels = places[has_area], labels[has_area]
@@ -90,10 +92,18 @@ def probabilities(score: str, values: np.ndarray) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def _shares(detector: Detector, scores: np.ndarray) -> np.ndarray:
+def product(values: np.ndarray, objectness: np.ndarray, exponents: Sequence[float]) -> np.ndarray:
+    """Scores of classes [N, classes] and of anchors [N, 1]: the product of both sigmoids, raised to these powers."""
+    return probabilities(SIGMOID, values) ** exponents[0] * probabilities(SIGMOID, objectness) ** exponents[1]
+
+
+def _shares(detector: Detector, scores: np.ndarray, objectness: np.ndarray | None) -> np.ndarray:
     """Probabilities of the classes, without the background."""
     facts = detector.facts
-    shares = probabilities(facts.score, scores)
+    if objectness is not None:
+        shares = product(scores, objectness, facts.exponents)
+    else:
+        shares = probabilities(facts.score, scores)
     return shares if facts.background < 0 else np.delete(shares, facts.background, axis=1)
 
 

@@ -14,7 +14,7 @@ from mbn2c.ops.ssd_boxes.arithmetic import CODERS
 NAME = "detection"
 # Parts of the image that an anchor's centre may lie outside of it: grids may go on beyond an edge by half a step.
 _OUTSIDE = 0.5
-SOFTMAX, SIGMOID, PLAIN = "softmax", "sigmoid", "plain"
+SOFTMAX, SIGMOID, PLAIN, PRODUCT = "softmax", "sigmoid", "plain", "product"
 CORNERS, CENTRES, SIZES = CODERS
 DISTANCES = "distances"
 
@@ -57,11 +57,12 @@ class DetectorFacts:
     """What the heads' numbers mean.
 
     family      how the head was recognised, in words
-    levels      in the order of the anchors; of each the scores are an output of the network, then the offsets
+    levels      in the order of the anchors; each has outputs of the network, as `kinds` says
     classes     scores of an anchor, the background among them
     background  the class that is none, of sigmoids the first; -1: there is none
     values      offsets of an anchor, the four of its box first
-    score       SOFTMAX over the classes, SIGMOID of each, or PLAIN: the map's numbers are the scores
+    score       SOFTMAX over the classes, SIGMOID of each, PLAIN: the map's numbers are the scores, or PRODUCT of the
+                sigmoids of class and anchor
     coder       CORNERS: by which parts of the anchor's width and height its corners move; DISTANCES: how far they lie
                 from its centre; CENTRES: by which parts its centre moves, and logarithms of its size; SIZES: the
                 centre, and the size itself in such parts
@@ -70,6 +71,7 @@ class DetectorFacts:
     cut         the nodes of the file that this says in other words
     per_class   only boxes of the same label drop each other; else an anchor has one box at most, too
     peaks       of scores, only those count that no neighbour's of the same class exceeds
+    exponents   of a PRODUCT: the powers of both sigmoids
     """
 
     family: str
@@ -85,6 +87,12 @@ class DetectorFacts:
     limits: DetectorLimits = USUAL_LIMITS
     per_class: bool = True
     peaks: bool = False
+    exponents: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What the outputs of a level are: classes of each anchor; how sure it is an object; four numbers and more."""
+        return ("scores", "objectness", "offsets") if self.score == PRODUCT else ("scores", "offsets")
 
     @property
     def labels(self) -> int:

@@ -17,7 +17,17 @@ from mbn2c.ops.ssd_boxes import MOST_LEVELS
 from mbn2c.ops.ssd_boxes.arithmetic import BOX, MOST_LOG_ODDS, ONE, SsdBoxesAttributes, SsdLevel
 from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes
 from mbn2c.ops.ssd_candidates.records import ONE_SCORE, RECORD
-from mbn2c.tasks.detection.detector import CENTRES, CORNERS, DISTANCES, PLAIN, SIZES, SOFTMAX, Detector, HeadLevel
+from mbn2c.tasks.detection.detector import (
+    CENTRES,
+    CORNERS,
+    DISTANCES,
+    PLAIN,
+    PRODUCT,
+    SIZES,
+    SOFTMAX,
+    Detector,
+    HeadLevel,
+)
 
 BOXES = "boxes"
 # Pixels of the input that an anchor may lie beside its grid.
@@ -39,7 +49,8 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
     _, height, width, _ = graph.tensors[graph.inputs[0].tensor].shape
     tensors, nodes, lists, levels, first = [], [], [], [], 0
     for number, level in enumerate(facts.levels):
-        scores, offsets = (graph.outputs[2 * number + side].tensor for side in (0, 1))
+        count = len(facts.kinds)
+        scores, *objectness, offsets = (one.tensor for one in graph.outputs[count * number :][:count])
         most = min(limits.max_candidates, level.places * facts.labels)
         scale = float(scale_of(quant_of(graph, scores)))
         is_softmax, is_shared = facts.score == SOFTMAX, _is_shared(detector)
@@ -53,10 +64,11 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
             0 if is_softmax else facts.background + 1,
             is_shared,
             _least_log_odds(limits.score_threshold, scale) - 1 if is_shared else 0,
+            facts.exponents if facts.score == PRODUCT else (),
         )
         lists.append(f"candidates_{number}")
         tensors.append(_records(lists[-1], most * RECORD.itemsize))
-        read = [scores, offsets]
+        read = [scores, offsets, *objectness]
         if facts.peaks:
             read.append(f"greatest_{number}")
             tensors.append(replace(graph.tensors[scores], name=read[-1]))
@@ -76,7 +88,7 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
         limits.max_boxes,
         round(limits.iou_threshold * ONE),
         facts.per_class,
-        facts.score == PLAIN or _is_shared(detector),
+        facts.score == PLAIN or _ranks_are_scores(detector),
     )
     nodes.append(Node(BOXES, "ssd_boxes", tuple(lists), (BOXES,), attributes))
     port = Port(BOXES, BOXES, tensors[-1].shape, (0, 1, 2, 3))
@@ -107,12 +119,12 @@ def _check(detector: Detector, graph: Graph) -> None:
         what = f"a softmax over {facts.classes} classes without a background"
         raise ModelError(what, where=where, hint=_HINT)
     if facts.score == PLAIN:
-        reach = max(float(scale_of(quant_of(graph, port.tensor))) for port in graph.outputs[::2]) * 255
+        reach = max(_score_scales(graph, detector)) * 255
         if reach > _MOST_SCORE:
             what = f"scores without a function that reach {reach:.3g}, where 1 is the most"
             raise ModelError(what, where=where, hint=_HINT)
-    if facts.score != PLAIN and not _is_shared(detector):
-        scale = max(float(scale_of(quant_of(graph, port.tensor))) for port in graph.outputs[::2])
+    if facts.score != PLAIN and not _ranks_are_scores(detector):
+        scale = max(_score_scales(graph, detector))
         if _log_odds_step(scale) * 255 > MOST_LOG_ODDS:
             what = f"scores before their function that lie {255 * scale:.3g} apart, where it is long flat"
             hint = "calibrate with images as the camera sees them (--calib) and the network's own --preprocess"
@@ -121,15 +133,26 @@ def _check(detector: Detector, graph: Graph) -> None:
         raise ModelError(f"{len(facts.levels)} levels, at most {MOST_LEVELS} are supported", where=where, hint=_HINT)
 
 
+def _score_scales(graph: Graph, detector: Detector) -> list[float]:
+    """Of each level's scores."""
+    step = len(detector.facts.kinds)
+    return [float(scale_of(quant_of(graph, port.tensor))) for port in graph.outputs[::step]]
+
+
 def _is_shared(detector: Detector) -> bool:
     """Whether a softmax must be summed: of a background and one class the difference says all."""
     return detector.facts.score == SOFTMAX and detector.facts.classes > 2
 
 
+def _ranks_are_scores(detector: Detector) -> bool:
+    """Whether what `ssd_candidates` compares are scores, of ONE_SCORE."""
+    return _is_shared(detector) or detector.facts.score == PRODUCT
+
+
 def _least_rank(detector: Detector, scale: float) -> int:
     """The least rank whose score is at least the threshold; scale: of the scores' codes."""
     score = detector.facts.limits.score_threshold
-    if _is_shared(detector):
+    if _ranks_are_scores(detector):
         return max(1, math.ceil(score * ONE_SCORE))
     if detector.facts.score == PLAIN:
         return min(_HIGHEST_RANK, math.ceil(score / scale - 1e-9))
@@ -186,7 +209,7 @@ def _level(
 
 def _rank_step(detector: Detector, scale: float) -> int:
     """What a rank is times, 16 bits behind the point: a logarithm of odds, to base 2, or a score of ONE_SCORE."""
-    if _is_shared(detector):
+    if _ranks_are_scores(detector):
         return ONE
     if detector.facts.score == PLAIN:
         return max(1, min(round(scale * ONE * ONE_SCORE), ((1 << 31) - 1) // 255))

@@ -1,0 +1,135 @@
+"""Small detectors without anchors, random weights: each pixel of a level has classes, an objectness and four numbers.
+
+source  how YuNet (libfacedetection), YOLOX and FCOS spell their decoding in PyTorch, as TorchScript exports it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnx_models.net import Net
+
+# Name and stride of a level's features.
+Level = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class AnchorFree:
+    """net      it ends with boxes and scores that NonMaxSuppression has chosen
+    middle  where the centre of a pixel's box is, in pixels of the level, if its numbers are 0
+    """
+
+    net: Net
+    middle: float
+
+
+def yunet(side: int = 32, stops_before: bool = False) -> AnchorFree:
+    """Levels are joined as [1, N, values]; centres and logarithms of sizes in strides, from a pixel's corner; the
+    score is the root of class times objectness. stops_before: as OpenCV's file, not decoded: outputs of each level."""
+    net, levels = _backbone(side)
+    parts: dict[str, list[str]] = {}
+    for kind, values in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)):
+        for features, stride in levels:
+            rows = _rows(net, features, values, side // stride)
+            if stops_before:
+                name = rows if values > 1 else net.node("Sigmoid", rows)
+                net.output(name, (1, None, values))
+            parts.setdefault(kind, []).append(rows)
+    if stops_before:
+        return AnchorFree(net, 0)
+    joined = {kind: net.node("Concat", *rows, axis=1) for kind, rows in parts.items()}
+    grid, strides = _priors(levels, side, 0)
+    centre = net.node("Add", net.node("Mul", _part(net, joined["bbox"], 0, 2), net.weight(strides)), net.weight(grid))
+    size = net.node("Mul", net.node("Exp", _part(net, joined["bbox"], 2, 4)), net.weight(strides))
+    half = net.node("Div", size, net.weight(2.0))
+    boxes = net.node("Concat", net.node("Sub", centre, half), net.node("Add", centre, half), axis=2)
+    product = net.node("Mul", net.node("Sigmoid", joined["cls"]), net.node("Sigmoid", joined["obj"]))
+    return AnchorFree(_chosen(net, boxes, net.node("Sqrt", product)), 0)
+
+
+def yolox(side: int = 32, classes: int = 3) -> AnchorFree:
+    """Channels of a level are joined first, [1, 5 + classes, H, W], objectness and classes as sigmoids."""
+    net, levels = _backbone(side)
+    parts = []
+    for features, stride in levels:
+        maps = [_map(net, features, values) for values in (4, 1, classes)]
+        one = net.node("Concat", maps[0], *(net.node("Sigmoid", each) for each in maps[1:]), axis=1)
+        parts.append(net.node("Reshape", one, net.ints(1, 5 + classes, (side // stride) ** 2)))
+    joined = net.node("Transpose", net.node("Concat", *parts, axis=2), perm=[0, 2, 1])
+    grid, strides = _priors(levels, side, 0)
+    moved = net.node("Add", _part(net, joined, 0, 2), net.weight(grid / strides))
+    boxes = net.node(
+        "Concat",
+        net.node("Mul", moved, net.weight(strides)),
+        net.node("Mul", net.node("Exp", _part(net, joined, 2, 4)), net.weight(strides)),
+        axis=2,
+    )
+    scores = net.node("Mul", _part(net, joined, 4, 5), _part(net, joined, 5, 5 + classes))
+    return AnchorFree(_chosen(net, boxes, scores, is_centred=True), 0)
+
+
+def fcos(side: int = 32, classes: int = 3) -> AnchorFree:
+    """Distances of the sides in strides, which a Relu keeps from being negative, from the middle of a pixel; the score
+    is the root of class times centerness."""
+    net, levels = _backbone(side)
+    parts: dict[str, list[str]] = {}
+    for kind, values in (("cls", classes), ("reg", 4), ("ctr", 1)):
+        for features, stride in levels:
+            function = "Relu" if kind == "reg" else ""
+            parts.setdefault(kind, []).append(_rows(net, features, values, side // stride, function))
+    joined = {kind: net.node("Concat", *rows, axis=1) for kind, rows in parts.items()}
+    middle, strides = _priors(levels, side, 0.5)
+    numbers = net.node("Mul", joined["reg"], net.weight(strides))
+    starts = net.node("Sub", net.weight(middle), _part(net, numbers, 0, 2))
+    boxes = net.node("Concat", starts, net.node("Add", net.weight(middle), _part(net, numbers, 2, 4)), axis=2)
+    product = net.node("Mul", net.node("Sigmoid", joined["cls"]), net.node("Sigmoid", joined["ctr"]))
+    return AnchorFree(_chosen(net, boxes, net.node("Sqrt", product)), 0.5)
+
+
+ALL: dict[str, Callable[[], AnchorFree]] = {"YuNet": yunet, "YOLOX": yolox, "FCOS": fcos}
+
+
+def _backbone(side: int) -> tuple[Net, list[Level]]:
+    net = Net(shape=(1, 3, side, side)).conv(3, 8, strides=[2, 2]).relu6()
+    net.conv(8, 8, strides=[2, 2]).relu6()
+    fine = net.x
+    net.conv(8, 8, strides=[2, 2]).relu6()
+    return net, [(fine, 4), (net.x, 8)]
+
+
+def _map(net: Net, features: str, values: int, function: str = "") -> str:
+    net.x = features
+    net.conv(8, values, k=1)
+    return net.then(function).x if function else net.x
+
+
+def _rows(net: Net, features: str, values: int, extent: int, function: str = "") -> str:
+    turned = net.node("Transpose", _map(net, features, values, function), perm=[0, 2, 3, 1])
+    return net.node("Reshape", turned, net.ints(1, extent * extent, values))
+
+
+def _part(net: Net, name: str, first: int, end: int) -> str:
+    """Some of the last axis."""
+    return net.node("Slice", name, net.ints(first), net.ints(end), net.ints(2))
+
+
+def _priors(levels: Sequence[Level], side: int, middle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Places in pixels of the image, [1, N, 2], and strides, [1, N, 1]."""
+    grids = [np.mgrid[: side // s, : side // s][::-1].reshape(2, -1).T * s + middle * s for _, s in levels]
+    strides = [np.full((len(grid), 1), s) for grid, (_, s) in zip(grids, levels, strict=True)]
+    return np.concatenate(grids)[None].astype(np.float32), np.concatenate(strides)[None].astype(np.float32)
+
+
+def _chosen(net: Net, boxes: str, scores: str, is_centred: bool = False) -> Net:
+    turned = net.node("Transpose", scores, perm=[0, 2, 1])
+    limits = (net.ints(20), net.weight([0.45]), net.weight([0.3]))
+    chosen = net.node("NonMaxSuppression", boxes, turned, *limits, center_point_box=int(is_centred))
+    place = net.node("Gather", chosen, net.weight(2, np.int64), axis=1)
+    pair = net.node("Slice", chosen, net.ints(1), net.ints(3), net.ints(1))
+    net.node("Gather", net.node("Squeeze", boxes, net.ints(0)), place, axis=0)
+    net.output()
+    net.node("GatherND", net.node("Squeeze", turned, net.ints(0)), pair)
+    return net.output()

@@ -1,0 +1,105 @@
+"""Detectors without anchors: what makes their scores and boxes is found from their numbers, however it is spelt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx_models import anchor_free
+from onnx_models.anchor_free import ALL
+from onnx_models.net import Net
+
+from mbn2c.errors import ModelError
+from mbn2c.frontend import import_model
+from mbn2c.tasks.detection.decode import product
+from mbn2c.tasks.detection.detector import Detector, DetectorLimits
+
+# (classes, coder, exponents)
+FOUND = {
+    "YuNet": (1, "centres", (0.5, 0.5)),
+    "YOLOX": (3, "centres", (1.0, 1.0)),
+    "FCOS": (3, "distances", (0.5, 0.5)),
+}
+
+
+def read(net: Net, folder: Path) -> Detector:
+    onnx.save(net.model(), folder / "heads.onnx")
+    graph = import_model(folder / "heads.onnx")
+    assert graph.decoding is not None
+    detector = Detector.from_decoding(graph.decoding)
+    step = len(detector.facts.kinds)
+    channels = [port.shape[1] for port in graph.outputs]
+    assert channels == [detector.facts.classes, 1, detector.facts.values][-step:] * len(detector.facts.levels)
+    return detector
+
+
+@pytest.mark.parametrize("form", FOUND)
+def test_forms(form: str, tmp_path: Path) -> None:
+    made = ALL[form]()
+    detector = read(made.net, tmp_path)
+    facts = detector.facts
+    assert (facts.classes, facts.coder, facts.exponents) == FOUND[form]
+    assert (facts.score, facts.background, facts.order, facts.scales) == ("product", -1, (0, 1, 2, 3), (1, 1, 1, 1))
+    assert facts.limits == DetectorLimits(20 * facts.classes, 64, 0.3, 0.45)
+    wanted = []
+    for extent in (8, 4):
+        y, x = np.mgrid[:extent, :extent].reshape(2, -1) + made.middle
+        wanted.append(np.stack([x - 0.5, y - 0.5, x + 0.5, y + 0.5], axis=1) / extent)
+    assert np.abs(detector.anchors - np.concatenate(wanted)).max() < 1e-6
+
+
+def of_kind(net: Net, kind: str) -> list[onnx.NodeProto]:
+    return [node for node in net.nodes if node.op_type == kind]
+
+
+def another_function(net: Net) -> None:
+    of_kind(net, "Sqrt")[0].op_type = "Tanh"
+
+
+def less_of_one_factor(net: Net) -> None:
+    """A constant is no power of a sigmoid."""
+    [node] = of_kind(net, "Sqrt")
+    node.op_type = "Mul"
+    node.input.append(net.weight(0.5))
+
+
+def boxes_of_objectness(net: Net) -> None:
+    """Boxes that grow with a map of the scores."""
+    [node] = of_kind(net, "Exp")
+    extent = of_kind(net, "Sigmoid")[1].input[0]
+    name = net.node("Mul", node.output[0], extent)
+    for reader in net.nodes[:-1]:
+        reader.input[:] = [name if one == node.output[0] else one for one in reader.input]
+    net.nodes.insert(net.nodes.index(node) + 1, net.nodes.pop())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (another_function, "no products of powers"),
+        (less_of_one_factor, "no products of powers"),
+        (boxes_of_objectness, "lie on no grid"),
+    ],
+)
+def test_what_is_done_otherwise_is_refused(change: Callable[[Net], None], said: str, tmp_path: Path) -> None:
+    net = anchor_free.yunet().net
+    change(net)
+    with pytest.raises(ModelError, match=f"is something else: .*{said}"):
+        read(net, tmp_path)
+
+
+def test_other_powers_are_found(tmp_path: Path) -> None:
+    net = anchor_free.yunet().net
+    [node] = of_kind(net, "Sqrt")
+    node.op_type = "Pow"
+    node.input.append(net.weight(1.5))
+    assert read(net, tmp_path).facts.exponents == (1.5, 1.5)
+
+
+def test_products() -> None:
+    values, objectness = np.array([[0.0, 50.0]]), np.array([[0.0]])
+    assert np.allclose(product(values, objectness, (1.0, 1.0)), [[0.25, 0.5]])
+    assert np.allclose(product(values, objectness, (0.5, 2.0)), [[0.25 * 0.5**0.5, 0.25]])
