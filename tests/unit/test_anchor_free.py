@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,26 @@ def test_forms(form: str, tmp_path: Path) -> None:
         y, x = np.mgrid[:extent, :extent].reshape(2, -1) + made.middle
         wanted.append(np.stack([x - 0.5, y - 0.5, x + 0.5, y + 0.5], axis=1) / extent)
     assert np.abs(detector.anchors - np.concatenate(wanted)).max() < 1e-6
+
+
+def test_yunet_without_decoding(tmp_path: Path) -> None:
+    """It is the one that decodes, but for what nobody can know: that is said to be assumed."""
+    decoded = read(anchor_free.yunet().net, tmp_path)
+    found = read(anchor_free.yunet(stops_before=True).net, tmp_path)
+    assert replace(found.facts, family="", cut=(), limits=DetectorLimits()) == replace(
+        decoded.facts, family="", cut=(), limits=DetectorLimits()
+    )
+    assert np.abs(found.anchors - decoded.anchors).max() < 1e-6
+    assert found.facts.limits == DetectorLimits(32, 64, 0.9, 0.3)
+    [note] = [note for note in import_model(tmp_path / "heads.onnx").notes if note.kind == "decoding"]
+    assert "as YuNet's" in note.text and "assumed" in note.text
+
+
+def test_yunet_s_scores_of_another_function_are_refused(tmp_path: Path) -> None:
+    net = anchor_free.yunet(stops_before=True).net
+    net.outputs[0] = (net.node("Sigmoid", net.outputs[0][0]), net.outputs[0][1])
+    with pytest.raises(ModelError, match="is something else: output .* is not made of its maps"):
+        read(net, tmp_path)
 
 
 def of_kind(net: Net, kind: str) -> list[onnx.NodeProto]:

@@ -16,14 +16,14 @@ from onnx import ModelProto, TensorProto
 from mbn2c.errors import ModelError
 from mbn2c.frontend.convert import bare_copy
 from mbn2c.frontend.cut import cut_command
-from mbn2c.frontend.detectors import blazeface, concatenated, decoded, heatmaps, postprocess
+from mbn2c.frontend.detectors import blazeface, concatenated, decoded, heatmaps, postprocess, yunet
 from mbn2c.frontend.detectors.cut import Ends, HeadCut, MisreadError, ended
 from mbn2c.frontend.fold_constants import bound_constants
 from mbn2c.frontend.load import run_tool
 from mbn2c.ir.graph import Graph, Note
 from mbn2c.tasks.detection.detector import Detector
 
-FAMILIES = (decoded.match, postprocess.match, concatenated.match, blazeface.match, heatmaps.match)
+FAMILIES = (decoded.match, postprocess.match, concatenated.match, blazeface.match, yunet.match, heatmaps.match)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from onnx import NodeProto, ValueInfoProto, helper
 
 from mbn2c.frontend.detectors.cut import TOLERANCE, Ends, HeadCut, Links, MisreadError, Reading, ended
-from mbn2c.frontend.detectors.levels import rows_of
+from mbn2c.frontend.detectors.levels import MapRows, rows_of
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.tasks.detection.decode import probabilities
 from mbn2c.tasks.detection.detector import (
@@ -94,12 +94,7 @@ class JoinedHeads(Ends):
         if wrong := wrong_anchors(anchors, places):
             raise MisreadError(wrong)
         for head, lying in zip(heads, rows, strict=True):
-            wanted, joined = found[head.output].reshape(-1, lying.values), lying.joined(found)
-            if head.score and head.is_applied:
-                joined = probabilities(head.score, joined)
-            bound = TOLERANCE * max(1, np.abs(wanted).max())
-            if joined.shape != wanted.shape or not np.abs(joined - wanted).max() <= bound:
-                raise MisreadError(f"output '{head.output}' is not made of its maps as they lie")
+            check_lying(head, lying, found)
         facts = DetectorFacts(
             self.family,
             rows[0].levels,
@@ -115,6 +110,16 @@ class JoinedHeads(Ends):
             self.per_class,
         )
         return Reading(Detector(facts, anchors), self.assumed if classes > 1 or self.background < 0 else "")
+
+
+def check_lying(head: Head, rows: MapRows, found: dict[str, np.ndarray]) -> None:
+    """Raises MisreadError if an output is made of its maps in another way; found: both, of a random image."""
+    wanted, joined = found[head.output].reshape(-1, rows.values), rows.joined(found)
+    if head.score and head.is_applied:
+        joined = probabilities(head.score, joined)
+    bound = TOLERANCE * max(1, np.abs(wanted).max())
+    if joined.shape != wanted.shape or not np.abs(joined - wanted).max() <= bound:
+        raise MisreadError(f"output '{head.output}' is not made of its maps as they lie")
 
 
 def outputs_of(cut: HeadCut, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ def yunet(side: int = 32, stops_before: bool = False) -> AnchorFree:
             rows = _rows(net, features, values, side // stride)
             if stops_before:
                 name = rows if values > 1 else net.node("Sigmoid", rows)
-                net.output(name, (1, None, values))
+                net.output(name, (1, (side // stride) ** 2, values))
             parts.setdefault(kind, []).append(rows)
     if stops_before:
         return AnchorFree(net, 0)
