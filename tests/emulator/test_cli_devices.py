@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,18 +48,24 @@ def pi_program(output: OutputFolder, tmp_path_factory: pytest.TempPathFactory) -
     return [emulator, elf]
 
 
+@contextmanager
+def running_pi(command: Sequence[str | Path], port: int = 0) -> Iterator[str]:
+    """Where a Raspberry Pi listens; port 0: any free one."""
+    environment = {**os.environ, "MBN_TCP_PORT": str(port)}
+    pi = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert pi.stdout is not None
+        yield f"socket://127.0.0.1:{pi.stdout.readline().split()[-1]}"
+    finally:
+        pi.kill()
+        pi.wait()
+
+
 @pytest.fixture(scope="module")
 def pis(pi_program: list[str | Path]) -> Iterator[list[str]]:
     """The ports of two Raspberry Pis."""
-    environment = {**os.environ, "MBN_TCP_PORT": "0"}
-    programs = [subprocess.Popen(pi_program, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
-    try:
-        said = [program.stdout.readline() for program in programs if program.stdout is not None]
-        yield [f"socket://127.0.0.1:{line.split()[-1]}" for line in said]
-    finally:
-        for program in programs:
-            program.kill()
-            program.wait()
+    with running_pi(pi_program) as one, running_pi(pi_program) as two:
+        yield [one, two]
 
 
 def verify_json(capsys: pytest.CaptureFixture[str], output: OutputFolder, *more: str) -> dict[str, object]:
@@ -77,6 +84,17 @@ def test_verify_on_two_ports(pis: list[str], output: OutputFolder, capsys: pytes
     assert (one["devices"], two["devices"]) == (1, 2)
     assert one["top1_device"] == two["top1_device"] and one["images"] == two["images"] == 6
     assert not (output.path / "verify.journal").exists()
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a72", "cortex-a76"])
+def test_the_program_on_each_raspberry_pi(
+    cpu: str, pi_program: list[str | Path], output: OutputFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 3 and Zero 2, of 4, of 5: the same ELF chooses its kernels, and every tensor is the reference's."""
+    emulator, elf = pi_program
+    with running_pi([emulator, "-cpu", cpu, elf]) as port:
+        result = verify_json(capsys, output, "--port", port, "--limit", "4", "--layers")
+    assert (result["board"], result["images"]) == ("raspberry-pi", 4)
 
 
 @pytest.mark.parametrize(
@@ -148,25 +166,12 @@ def test_a_board_that_was_killed_is_gone_on_with(
     """It comes back at its place while verify waits for it, or verify is called again: nothing counts twice."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         number = listener.getsockname()[1]
-    environment = {**os.environ, "MBN_TCP_PORT": str(number)}
-
-    def boot() -> subprocess.Popen[str]:
-        pi = subprocess.Popen(pi_program, stdout=subprocess.PIPE, text=True, env=environment)
-        assert pi.stdout is not None and pi.stdout.readline()
-        return pi
-
-    pi = boot()
-    try:
-        words = [str(output.path), "--labels", str(demo.TEST_LABELS), "--json"]
-        program = verify_until(output.path / JOURNAL, 3, *words, "--port", f"socket://127.0.0.1:{number}")
-        pi.kill()
-        pi.wait()
-        pi = boot()
+    words = [str(output.path), "--labels", str(demo.TEST_LABELS), "--json"]
+    with running_pi(pi_program, number) as port:
+        program = verify_until(output.path / JOURNAL, 3, *words, "--port", port)
+    with running_pi(pi_program, number):
         said, complaints = program.communicate(timeout=120)
-        assert program.returncode == 0, complaints
-    finally:
-        pi.kill()
-        pi.wait()
+    assert program.returncode == 0, complaints
     result = json.loads(said)
     assert (result["device_vs_reference_mismatches"], result["resumed_images"]) == (0, 0) and result["retries"] > 0
     assert result["images"] == 60
