@@ -131,6 +131,9 @@ class MaxPool2d(Operator):
         clamp = None if maker is None else getattr(maker.attributes, "activation", None)
         return clamp is not None and clamp.low >= 0
 
+    def scaled_alike(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return node.inputs[:1]
+
     def is_channelwise(self, node: Node) -> bool:
         return True
 

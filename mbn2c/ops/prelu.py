@@ -137,6 +137,9 @@ class Prelu(Operator):
     def constants(self, node: Node) -> tuple[str, ...]:
         return node.inputs[1:]
 
+    def scaled_alike(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return node.inputs[:1]
+
     def is_channelwise(self, node: Node) -> bool:
         return True
 

@@ -52,13 +52,14 @@ def centre(graph: Graph, observed: Mapping[str, Observed]) -> tuple[Graph, dict[
 
 
 def _can_move(graph: Graph, group: Group) -> bool:
-    """No clamp inside, no function makes it, and nobody reads a pad, which would stay at 0."""
+    """No clamp and no product inside, no function makes it, and nobody reads a pad, which would stay at 0."""
     if any(operator_of(maker).is_function for maker in group.makers):
         return False
     inside = [graph.producer[name] for name in group.tensors]
-    windows = [node for node in [*group.readers, *inside] if node not in group.makers]
-    is_padded = any(any(operator_of(node).window(node).pad) for node in windows)
-    return not is_padded and all(operator_of(node).activation(node) is None for node in inside)
+    between = [node for node in inside if node not in group.makers]
+    is_padded = any(any(operator_of(node).window(node).pad) for node in [*group.readers, *between])
+    are_sums = all(operator_of(node).sums_channels for node in between)
+    return are_sums and not is_padded and all(operator_of(node).activation(node) is None for node in inside)
 
 
 def _sums(graph: Graph, group: Group) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 Channel c of an activation may be multiplied by any s[c] > 0 if the layers that make it multiply their weights and bias
 by s[c] and the layers that read it divide theirs. One tensor-wide int8 range then acts as one range per channel.
-Tensors that an add or a pool ties together share one s. A clamp at 6 stays a clamp at 6 for all channels, so it would
-cut channel c at 6 / s[c]: a channel that reaches 6 keeps s = 1, another one is scaled only so far that its observed
-maximum, with a margin, stays below. So nothing changes on the calibration images, which `search` measures.
+Tensors that an add, a pool or a gate ties together share one s: x[c] * g[c] is scaled as x is, and the gate g stays. A
+clamp at 6 stays a clamp at 6 for all channels, so it would cut channel c at 6 / s[c]: a channel that reaches 6 keeps s
+= 1, another one is scaled only so far that its observed maximum, with a margin, stays below. So nothing changes on the
+calibration images, which `search` measures.
 A function of each value with numbers per channel (`per_channel_functions`) makes and reads tensors that can be scaled.
 
 Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), here with observed
@@ -77,9 +78,11 @@ def groups_of(graph: Graph) -> list[Group]:
     fixed = {port.tensor for port in graph.inputs + graph.outputs}
     for node in graph.nodes:
         operator = operator_of(node)
-        if operator.sums_channels:
-            for name in operator.activations(node, graph):
-                parent[root(name)] = root(node.outputs[0])
+        tied = operator.scaled_alike(node, graph)
+        for name in tied:
+            parent[root(name)] = root(node.outputs[0])
+        if tied:
+            fixed |= {*node.inputs} - {*tied}
         elif not _scales_channels(node):
             fixed |= {*node.inputs, *node.outputs}
     fixed_roots = {root(name) for name in fixed}

@@ -254,6 +254,25 @@ def test_operators_that_sum_channels_say_so(operator: Operator) -> None:
     assert operator.sums_channels == (not operator.is_clamp and all(map(sums_channels, graphs)))
 
 
+def scaled_alike(name: str) -> tuple[str, ...]:
+    graph = network(name)
+    operator, node = the_node(graph)
+    return operator.scaled_alike(node, graph)
+
+
+@pytest.mark.parametrize("name", [name for name in FLOAT if scaled_alike(name)])
+def test_scaled_channels_are_handed_on(name: str) -> None:
+    graph = network(name)
+    operator, node = the_node(graph)
+    tied = scaled_alike(name)
+    inputs = reals(graph)
+    result = operator.run_float(node, graph, inputs)
+    factors = np.exp(np.random.default_rng(5).normal(size=result.shape[3])).astype(np.float32)
+    names = operator.activations(node, graph)
+    scaled = [array * factors if one in tied else array for one, array in zip(names, inputs, strict=True)]
+    np.testing.assert_allclose(operator.run_float(node, graph, scaled), result * factors, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", FLOAT)
 def test_channels_can_be_dropped(name: str) -> None:
     """Where the operator is channelwise those of its input go too."""

@@ -41,7 +41,22 @@ def residuals() -> Graph:
     return graph.rebuild(tensors=changed)
 
 
-NETS = {"residuals": residuals, "v2": tiny_mobilenet_v2, "v1": tiny_mobilenet_v1}
+def gated() -> Graph:
+    """An encoder's map that a gate multiplies, a skip adds to and a max pool reads, of channels of many sizes."""
+    builder = Builder((10, 8, 3), 6)
+    skip = builder.conv2d("input", 6, same_window(3, 1))
+    data = builder.tensors[f"{skip}.weight"].data
+    assert data is not None
+    sizes = 4.0 ** np.arange(-3, 3).reshape(-1, 1, 1, 1)
+    builder.tensors[f"{skip}.weight"] = replace(
+        builder.tensors[f"{skip}.weight"], data=(data * sizes).astype(np.float32)
+    )
+    x = builder.add(builder.squeeze_excite(skip, 3), skip)
+    x = builder.max_pool(x, Window((2, 2), (2, 2)))
+    return builder.graph(builder.conv2d(builder.conv2d(x, 4, activation=RELU6), 2))
+
+
+NETS = {"residuals": residuals, "gated": gated, "v2": tiny_mobilenet_v2, "v1": tiny_mobilenet_v1}
 
 
 def observed_of(graph: Graph) -> dict[str, Observed]:
@@ -84,6 +99,24 @@ def test_linear_channels_come_nearer_to_zero() -> None:
         return sum(observed[name].high - observed[name].low for name in linear)
 
     assert range_of(moved) < 0.8 * range_of(seen)
+
+
+def test_channels_before_and_behind_a_gate_are_scaled_alike() -> None:
+    graph = gated()
+    images = np.concatenate(list(random_images(graph.inputs[0].shape, 5))).transpose(0, 2, 3, 1)
+    seen = observed_of(graph)
+    again = observed_of(equalize(graph, seen, noise_gains(graph, images), 1.0))
+
+    def spread(observed: Mapping[str, Observed], op: str) -> float:
+        """The widest channel of what `op` makes, in units of the narrowest."""
+        made = observed[next(node.outputs[0] for node in graph.nodes if node.op == op)]
+        spans = made.channel_high - made.channel_low
+        return float(spans.max() / spans.min())
+
+    for op in ("conv2d", "mul", "add", "max_pool2d"):
+        assert spread(again, op) < 0.1 * spread(seen, op), op
+    gate = next(node.inputs[1] for node in graph.nodes if node.op == "mul")
+    np.testing.assert_allclose(again[gate].channel_high, seen[gate].channel_high, rtol=1e-5)
 
 
 def test_what_a_clamp_or_a_pad_holds_is_not_moved() -> None:

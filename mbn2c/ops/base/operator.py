@@ -200,6 +200,11 @@ class Operator:
         """Whether there is one activation, and output channel c depends on its channel c only."""
         return False
 
+    def scaled_alike(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        """Activations that it hands on as large as they are: where channel c of all of them is scaled by s[c] > 0 and
+        nothing else that it reads is, channel c of the output is scaled by s[c]."""
+        return self.activations(node, graph) if self.sums_channels else ()
+
     def takes_int16(self, node: Node) -> bool:
         """Whether each of its activations may be int16."""
         return False

@@ -179,6 +179,10 @@ class Mul(Operator):
     def needs(self, node: Node, graph: Graph, number: int, axis: int, position: int) -> tuple[int, ...]:
         return (0,) if number == 1 and _is_vector(node, graph) else (position,)
 
+    def scaled_alike(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        """What a vector multiplies: behind a gate the channels stay as they are scaled before it."""
+        return node.inputs[:1] if _is_vector(node, graph) else ()
+
     def takes_int16(self, node: Node) -> bool:
         return len(node.inputs) == 2
 
