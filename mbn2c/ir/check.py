@@ -32,6 +32,9 @@ class OperatorRules(Protocol):
     def takes_int16(self, node: Node) -> bool:
         """Whether its activations may be int16."""
 
+    def takes_four_bits(self, node: Node, graph: Graph) -> bool:
+        """Whether its weights may have four bits."""
+
 
 Rules = Mapping[str, OperatorRules]
 Law = Callable[[Graph, Rules], Iterator[Complaint]]
@@ -219,6 +222,20 @@ def weights_are_int8(graph: Graph, operators: Rules) -> Iterator[Complaint]:
             yield weights.name, "a weight of -128"
 
 
+def weights_of_four_bits_stand_where_they_may(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """Weights have 8 bits, or 4 where the operator takes them, of which none is outside [-8, 7]."""
+    for node in graph.nodes:
+        if not operators[node.op].has_weights:
+            continue
+        weights = graph.tensors[node.inputs[1]]
+        if weights.quant is None or weights.data is None or weights.quant.bits == 8:
+            continue
+        if weights.quant.bits != 4 or not operators[node.op].takes_four_bits(node, graph):
+            yield node.name, f"weights of {weights.quant.bits} bits at a {node.op}"
+        elif weights.data.min(initial=0) < weights.quant.lowest or weights.data.max(initial=0) > weights.quant.highest:
+            yield weights.name, f"weights from {weights.data.min()} to {weights.data.max()} in 4 bits"
+
+
 def _quant_complaints(tensor: Tensor, channels: int) -> Iterator[Complaint]:
     if tensor.quant is None:
         yield tensor.name, "no quant"
@@ -250,5 +267,6 @@ LAWS: dict[str, tuple[Law, ...]] = {
         activations_are_int8_or_int16,
         int16_stands_where_it_may,
         weights_are_int8,
+        weights_of_four_bits_stand_where_they_may,
     ),
 }

@@ -21,7 +21,8 @@ class Quant:
 
     scale       float32 [1] (per tensor) or [C] (per output channel)
     zero_point  int, the same for all channels; 0 for weights, biases and int16 activations
-    bits        of an activation's values: 8, or 16 where 8 are not enough
+    bits        of an activation's values: 8, or 16 where 8 are not enough; of a layer's weights: 8, or 4 where two of
+                them, each an int8 of the Graph, shall lie in one byte of flash
     """
 
     scale: np.ndarray
@@ -35,13 +36,13 @@ class Quant:
 
     @property
     def lowest(self) -> int:
-        """The least value of an activation: -128, or -32767."""
-        return -128 if self.bits == 8 else -32767
+        """The least value: -128, -32767 or -8. No weight of 8 bits is below -127."""
+        return -32767 if self.bits == 16 else -(1 << self.bits - 1)
 
     @property
     def highest(self) -> int:
-        """The greatest: 127, or 32767."""
-        return 127 if self.bits == 8 else 32767
+        """The greatest: 127, 32767 or 7."""
+        return (1 << self.bits - 1) - 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,6 +143,7 @@ class ScalarKernel:
 
     name         the function is mbn_<name>_s8_scalar, in scalar/<name>.c; one that accumulates has a _finish beside it
     takes_int16  activations of its nodes may be int16, and one is; then it is mbn_<name>_s16_scalar, in <name>_s16.c
+    weight_bits  of the weights of its nodes
     """
 
     name: str
@@ -152,6 +153,7 @@ class ScalarKernel:
     scratch_bytes: Callable[[Node, Graph], int] = _no_scratch
     accumulates: bool = False
     takes_int16: bool = False
+    weight_bits: int = 8
     reads_slices: Callable[[Node, Graph], bool] = _never
     writes_slices: bool = False
     wants_place: bool = False
@@ -171,6 +173,7 @@ class Kernel:
                       planar; None if it runs there itself
     accepts           whether the kernel can do this node; the next row of the table is asked otherwise
     takes_int16       for nodes with an int16 activation, and no others
+    weight_bits       for nodes whose weights have so many bits, and no others; 8 where they have none
     scratch_bytes     working memory of one call
     more_sources      other C files it calls
     headers           headers below templates/kernels; the first declares the kernel
@@ -198,6 +201,7 @@ class Kernel:
     scratch_bytes: Callable[[Node, Graph], int] = _no_scratch
     accumulates: bool = False
     takes_int16: bool = False
+    weight_bits: int = 8
     more_sources: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     parts: Callable[[Node, Graph, Sequence[int], bool], frozenset[str]] = _no_parts

@@ -25,6 +25,7 @@ from mbn2c.kernels.scalar import table as scalar
 from mbn2c.kernels.x86_avx2 import table as x86_avx2
 from mbn2c.kernels.x86_avx512_vnni import table as x86_avx512_vnni
 from mbn2c.ops import OPERATORS
+from mbn2c.ops.base.quants import quant_of
 
 TABLES: dict[str, tuple[Kernel, ...]] = {
     "scalar": scalar.KERNELS,
@@ -97,13 +98,19 @@ def kernels_of_plan(plan: Plan, isas: Sequence[str]) -> dict[str, Kernel]:
 def _accepting(node: Node, graph: Graph, isas: Sequence[str]) -> list[Kernel]:
     touched = (graph.tensors[name] for name in node.inputs + node.outputs)
     has_int16 = any(tensor.dtype == "int16" for tensor in touched if tensor.data is None)
+    kind = (node.op, has_int16, weight_bits(node, graph))
     # What only imported models have comes first: no other row asks whether it can do that.
     for rows in (guarded.KERNELS, [kernel for isa in isas for kernel in TABLES[isa_of(isa)]]):
-        fitting = (kernel for kernel in rows if kernel.op == node.op and kernel.takes_int16 == has_int16)
+        fitting = (kernel for kernel in rows if (kernel.op, kernel.takes_int16, kernel.weight_bits) == kind)
         found = [kernel for kernel in fitting if kernel.accepts(node, graph)]
         if found:
             return found
     return []
+
+
+def weight_bits(node: Node, graph: Graph) -> int:
+    """Of the weights of a quantized node; 8 if it has none."""
+    return quant_of(graph, node.inputs[1]).bits if OPERATORS[node.op].has_weights else 8
 
 
 def _can_be_planar(tensor: str, graph: Graph, isas: Sequence[str]) -> bool:

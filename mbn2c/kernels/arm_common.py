@@ -101,14 +101,17 @@ def conv_step(node: Node, graph: Graph) -> dict[str, int]:
     }
 
 
-def with_odd_channels(row: Kernel) -> tuple[Kernel, Kernel]:
-    """A row for even numbers of output channels, and one for odd numbers: there `<function>_odd` does the last one."""
+def with_odd_channels(row: Kernel, source: str = "conv2d_1x1_odd") -> tuple[Kernel, Kernel]:
+    """A row for even numbers of output channels, and one for odd numbers: there `<function>_odd` does the last one.
+
+    source  where that stands
+    """
 
     def accepts(is_odd: bool) -> Callable[[Node, Graph], bool]:
         return lambda node, graph: channels_out(node, graph) % 2 == is_odd and row.accepts(node, graph)
 
     odd = row.function.replace("_s8_", "_odd_s8_")
-    more_sources = (*row.more_sources, f"{row.isa}/conv2d_1x1_odd.c")
+    more_sources = (*row.more_sources, f"{row.isa}/{source}.c")
     return (
         replace(row, accepts=accepts(False)),
         replace(row, accepts=accepts(True), function=odd, more_sources=more_sources),

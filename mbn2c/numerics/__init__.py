@@ -38,6 +38,11 @@ ADD_RATIO_DENOMINATOR = 1023
 LARGEST_FINE_RATIO = 8
 
 
+def weight_range(bits: int) -> tuple[int, int]:
+    """The least and the greatest weight of 8 bits, which are as large, or of 4."""
+    return (-WEIGHT_MAX, WEIGHT_MAX) if bits == 8 else (-(1 << bits - 1), (1 << bits - 1) - 1)
+
+
 def onnx_scale(x_scale: np.float32, w_scale: np.ndarray, y_scale: np.float32) -> np.ndarray:
     """The float32 multiplier of QLinearConv, each step rounded to float32 as ONNX Runtime does.
 

@@ -22,7 +22,7 @@ from mbn2c.ops.base.case import RELU, RELU6, Case, Edit, edited, layer, same_win
 from mbn2c.ops.base.convolution import Convolution
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.layer import Layer, import_convolution
-from mbn2c.ops.base.packing import scalar_convolutions
+from mbn2c.ops.base.packing import scalar_convolutions, scalar_pointwise
 from mbn2c.ops.base.prequantized.convolution import convolution_imports
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
 from mbn2c.ops.base.weighted import ConvAttributes, Weighted
@@ -101,7 +101,7 @@ class Conv2d(Weighted):
         }
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return scalar_convolutions("conv2d", self.pack)
+        return (*scalar_convolutions("conv2d", self.pack), scalar_pointwise())
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         window = self.window(node)

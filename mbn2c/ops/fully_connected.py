@@ -22,7 +22,7 @@ from mbn2c.ops.base.call import MICROSOFT, Declined, Importer, OnnxCall, OnnxNam
 from mbn2c.ops.base.case import RELU, Case, layer
 from mbn2c.ops.base.guarded import Terms
 from mbn2c.ops.base.layer import Layer, emit_float
-from mbn2c.ops.base.packing import scalar_convolutions
+from mbn2c.ops.base.packing import scalar_convolutions, scalar_pointwise
 from mbn2c.ops.base.prequantized.float_layers import float_layer
 from mbn2c.ops.base.prequantized.layers import GIVE_QOPERATOR, bias_of, integer_layer, weights_of
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
@@ -75,7 +75,7 @@ class FullyConnected(Weighted):
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         """The 1x1 convolution's."""
-        return scalar_convolutions("conv2d", self.pack)
+        return (*scalar_convolutions("conv2d", self.pack), scalar_pointwise())
 
     def linear(self, node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.asarray(x @ weights.T)

@@ -133,11 +133,14 @@ def executed_macs(plan: Plan) -> int:
 
 
 def weight_bytes(call: Call, graph: Graph) -> int:
-    """Bytes of weights of a call's node, as int8; 0 for the input."""
+    """Bytes of weights of a call's node, as int8 or two to a byte; 0 for the input."""
     if not call.node:
         return 0
     constants = [graph.tensors[name] for name in graph.producer[call.write].inputs]
-    return sum(tensor.data.size for tensor in constants if tensor.data is not None and tensor.data.ndim > 1)
+    weights = [
+        (tensor.data.size, tensor.quant) for tensor in constants if tensor.data is not None and tensor.data.ndim > 1
+    ]
+    return sum(-(-size * (8 if quant is None else quant.bits) // 8) for size, quant in weights)
 
 
 def weight_bytes_read(call: Call, graph: Graph) -> int:

@@ -18,14 +18,19 @@ from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.scheme import activation_quant, int16_quant, quant_with_scale
 
 
-def quantize(graph: Graph, ranges: Mapping[str, Range], int16: Set[str] = frozenset()) -> Graph:
+def quantize(
+    graph: Graph, ranges: Mapping[str, Range], int16: Set[str] = frozenset(), four_bits: Set[str] = frozenset()
+) -> Graph:
     """The int8 Graph.
 
-    ranges  of every activation of `graph`
-    int16   names of those that are int16
+    ranges     of every activation of `graph`
+    int16      names of those that are int16
+    four_bits  names of the layers whose weights have four bits
     raises  QuantError naming the layer that cannot be proved exact
     """
     quants = activation_quants(graph, ranges, int16)
+    # Their scales are what each operator finds.
+    quants |= {node.inputs[1]: Quant(np.ones(1, np.float32), bits=4) for node in graph.nodes if node.name in four_bits}
     nodes, constants = [], []
     for node in graph.nodes:
         try:

@@ -19,6 +19,7 @@ class Recipe:
     bias      correct biases analytically
     fit       fit weights and biases layer by layer, None: round to nearest
     int16     names of the activations that are int16
+    four_bits  names of the layers whose weights have four bits
     """
 
     ranges: str = "min-max"
@@ -27,6 +28,7 @@ class Recipe:
     bias: bool = False
     fit: Fit | None = None
     int16: frozenset[str] = frozenset()
+    four_bits: frozenset[str] = frozenset()
 
 
 Step = tuple[str, Callable[[Recipe], Recipe]]

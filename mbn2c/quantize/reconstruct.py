@@ -20,17 +20,21 @@ import numpy as np
 
 from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph, Node, Quant
-from mbn2c.numerics import WEIGHT_MAX, quantize_linear
+from mbn2c.numerics import quantize_linear, weight_range
 from mbn2c.ops import weighted_of
 from mbn2c.ops.base.quants import scale_of
-from mbn2c.ops.base.weighted import Weighted
+from mbn2c.ops.base.weighted import Weighted, weight_bits
 from mbn2c.progress import Progress
 from mbn2c.quantize.layers import run_float, run_int8
 from mbn2c.quantize.moments import Moments
 
 # Weights whose errors are moved on together.
 _BLOCK = 64
-_CLIPS = np.array([1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6])
+_CLIPS = {
+    8: np.array([1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6]),
+    # Where steps are as coarse as that, the largest weights are worth less than a finer step for all others.
+    4: np.linspace(1.0, 0.3, 29),
+}
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,10 @@ def _fit_layer(
     targets = [m.best_weights(r, fit.ridge) if fit.ridge is not None else r for m, r in zip(moments, rows, strict=True)]
     # Damped so that float32 is enough; half the time.
     hessians = [one.damped(fit.damp).astype(np.float32) for one in moments]
+    bits = weight_bits(node, quants)
     largest = np.concatenate(
         [
-            _best_clip(target, hessian) if fit.clip else np.abs(target).max(axis=1)
+            _best_clip(target, hessian, bits) if fit.clip else np.abs(target).max(axis=1)
             for target, hessian in zip(targets, hessians, strict=True)
         ]
     )
@@ -110,7 +115,7 @@ def _fit_layer(
     w_scale = proved.w_scale.astype(np.float64)
     scales = np.split(w_scale[:, None], groups)
     parts = [
-        _rounded((target / scale).astype(np.float32), hessian, fit)
+        _rounded((target / scale).astype(np.float32), hessian, fit, weight_range(bits))
         for target, scale, hessian in zip(targets, scales, hessians, strict=True)
     ]
     shifts = [m.mean_shift(r, part * scale) for m, r, part, scale in zip(moments, rows, parts, scales, strict=True)]
@@ -124,23 +129,23 @@ def _fit_layer(
     return int8_node, int8_graph.rebuild(tensors=tensors)
 
 
-def _rounded(wanted: np.ndarray, hessian: np.ndarray, fit: Fit) -> np.ndarray:
-    """Weights in steps, [C, K], as integers."""
+def _rounded(wanted: np.ndarray, hessian: np.ndarray, fit: Fit, limits: tuple[int, int]) -> np.ndarray:
+    """Weights in steps, [C, K], as integers within the limits."""
     if fit.round:
-        return descend(wanted, round_with_feedback(wanted, hessian), hessian)
-    return np.clip(np.rint(wanted), -WEIGHT_MAX, WEIGHT_MAX)
+        return descend(wanted, round_with_feedback(wanted, hessian, limits), hessian, limits)
+    return np.clip(np.rint(wanted), *limits)
 
 
-def _best_clip(weights: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+def _best_clip(weights: np.ndarray, hessian: np.ndarray, bits: int) -> np.ndarray:
     """The largest weight per row [C] whose scale gives the least error when weights are rounded to the nearest step."""
-    largest = np.abs(weights).max(axis=1)
+    largest, limits, clips = np.abs(weights).max(axis=1), weight_range(bits), _CLIPS[bits]
     weights = weights.astype(np.float32)
     errors = []
-    for clip in _CLIPS:
-        scale = (np.maximum(largest * clip, 1e-30)[:, None] / WEIGHT_MAX).astype(np.float32)
-        error = weights - np.clip(np.rint(weights / scale), -WEIGHT_MAX, WEIGHT_MAX) * scale
+    for clip in clips:
+        scale = (np.maximum(largest * clip, 1e-30)[:, None] / limits[1]).astype(np.float32)
+        error = weights - np.clip(np.rint(weights / scale), *limits) * scale
         errors.append(_quadratic(error, hessian))
-    return largest * _CLIPS[np.argmin(errors, axis=0)]
+    return largest * clips[np.argmin(errors, axis=0)]
 
 
 def _quadratic(error: np.ndarray, hessian: np.ndarray) -> np.ndarray:
@@ -152,10 +157,11 @@ def _times(error: np.ndarray, hessian: np.ndarray) -> np.ndarray:
     return error @ hessian[0] if len(hessian) == 1 else np.einsum("ck,ckl->cl", error, hessian)
 
 
-def round_with_feedback(target: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+def round_with_feedback(target: np.ndarray, hessian: np.ndarray, limits: tuple[int, int]) -> np.ndarray:
     """Integers near `target` [C, K] with small e H e per row: GPTQ, the columns of largest power first.
 
     hessian  [1, K, K] for all rows, or [C, K, K]
+    limits   the least and the greatest of them
     """
     order = np.argsort(-np.einsum("gkk->k", hessian), kind="stable")
     # Its rows say where the error of a column goes. One row of `rest` per weight.
@@ -167,7 +173,7 @@ def round_with_feedback(target: np.ndarray, hessian: np.ndarray) -> np.ndarray:
         end = min(start + block, len(rest))
         errors = np.empty((end - start, rest.shape[1]), rest.dtype)
         for k in range(start, end):
-            rounded[k] = np.clip(np.rint(rest[k]), -WEIGHT_MAX, WEIGHT_MAX)
+            rounded[k] = np.clip(np.rint(rest[k]), *limits)
             errors[k - start] = (rest[k] - rounded[k]) / upper[k, k]
             rest[k + 1 : end] -= upper[k, k + 1 : end] * errors[k - start]
         if end < len(rest):
@@ -197,7 +203,9 @@ def _inverse_of_lower(factor: np.ndarray) -> np.ndarray:
     return result
 
 
-def descend(target: np.ndarray, rounded: np.ndarray, hessian: np.ndarray, sweeps: int = 3) -> np.ndarray:
+def descend(
+    target: np.ndarray, rounded: np.ndarray, hessian: np.ndarray, limits: tuple[int, int], sweeps: int = 3
+) -> np.ndarray:
     """Single steps of +1 or -1 per row while they lower e H e, column after column."""
     rounded = rounded.copy()
     error = rounded - target
@@ -206,7 +214,7 @@ def descend(target: np.ndarray, rounded: np.ndarray, hessian: np.ndarray, sweeps
         moved = 0
         for k in range(target.shape[1]):
             diagonal = hessian[:, k, k]
-            step = np.clip(np.rint(rounded[:, k] - slope[:, k] / diagonal), -WEIGHT_MAX, WEIGHT_MAX) - rounded[:, k]
+            step = np.clip(np.rint(rounded[:, k] - slope[:, k] / diagonal), *limits) - rounded[:, k]
             changed = np.flatnonzero(step)
             if not len(changed):
                 continue

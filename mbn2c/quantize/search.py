@@ -152,7 +152,7 @@ class _Workshop:
         ranges = widen(graph, find_ranges(observed, _range_method(recipe.ranges)), recipe.headroom)
         wide = widen(graph, find_ranges({name: observed[name] for name in recipe.int16}, by_minmax), _INT16_HEADROOM)
         all_ranges = covering({**ranges, **output_ranges(graph, observed), **wide}, self.images.least)
-        int8_graph = quantize(graph, all_ranges, recipe.int16)
+        int8_graph = quantize(graph, all_ranges, recipe.int16, recipe.four_bits)
         if recipe.fit is not None:
             largest = max(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
             batch = self.images.batch(max(1, _FIT_VALUES // largest))

@@ -92,6 +92,21 @@ def crop_of_int16(graph: Graph) -> Graph:
     return in_bits(CONV, 16, "int16")(crop)
 
 
+def four_bits(name: str, largest: int = 7, least: int = -8) -> Change:
+    """Weights between these two, each of which is there, said to have four bits."""
+
+    def change(graph: Graph) -> Graph:
+        values = np.clip(graph.constant(name), least, largest)
+        values.reshape(-1)[:2] = least, largest
+        return tensor(name, data=values, quant=replace(graph.tensors[name].quant, bits=4))(graph)
+
+    return change
+
+
+def four_bits_after_int16(graph: Graph) -> Graph:
+    return in_bits(POOL, 16, "int16")(four_bits(f"{DENSE}.weight")(graph))
+
+
 def another(name: str, like: str) -> Change:
     """A node more that reads what `like` reads and whose output nobody reads."""
 
@@ -229,6 +244,16 @@ BROKEN: list[tuple[str, str, tuple[str, str], Change]] = [
     ("quantized", "weights_are_int8", (BIAS, "zero point -1"), zero_point(BIAS, -1)),
     ("quantized", "weights_are_int8", (WEIGHT, "a weight of -128"), data(WEIGHT, (5, 2, 2, 2), -128)),
     ("quantized", "weights_are_int8", (f"{DENSE}.weight", "a weight of -128"), data(f"{DENSE}.weight", (0, 0), -128)),
+    *(
+        ("quantized", "weights_of_four_bits_stand_where_they_may", said, change)
+        for said, change in (
+            ((CONV, "weights of 4 bits at a conv2d"), four_bits(WEIGHT)),
+            ((DENSE, "weights of 4 bits at a fully_connected"), four_bits_after_int16),
+            ((DENSE, "weights of 5 bits"), in_bits(f"{DENSE}.weight", 5, "int8")),
+            ((f"{DENSE}.weight", "weights from -8 to 8 in 4 bits"), four_bits(f"{DENSE}.weight", 8)),
+            ((f"{DENSE}.weight", "weights from -9 to 7 in 4 bits"), four_bits(f"{DENSE}.weight", 7, -9)),
+        )
+    ),
 ]  # fmt: skip
 
 ALLOWED: dict[str, tuple[str, Change]] = {
@@ -245,6 +270,7 @@ ALLOWED: dict[str, tuple[str, Change]] = {
     "the smallest weight": ("quantized", data(WEIGHT, (0, 0, 0, 0), -127)),
     "the smallest zero point": ("quantized", zero_point(CONV, -128)),
     "the largest zero point": ("quantized", zero_point(CONV, 127)),
+    "all values of four bits": ("quantized", four_bits(f"{DENSE}.weight")),
     "an activation of 16 bits": ("quantized", in_bits(CONV, 16, "int16")),
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.text import print_graph
-from mbn2c.numerics import WEIGHT_MAX
+from mbn2c.numerics import weight_range
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.cost import node_instructions
@@ -189,26 +189,28 @@ def test_a_tensor_that_is_always_zero() -> None:
 # --- rounding ------------------------------------------------------------------------------------
 
 
-@given(st.integers(0, 1000), st.integers(1, 150), st.booleans())
+@given(st.integers(0, 1000), st.integers(1, 150), st.booleans(), st.sampled_from((8, 4)))
 @settings(max_examples=30, deadline=None)
-def test_rounding_beats_nearest(seed: int, width: int, shared: bool) -> None:
+def test_rounding_beats_nearest(seed: int, width: int, shared: bool, bits: int) -> None:
+    limits = weight_range(bits)
     generator = np.random.default_rng(seed)
     rows = 5
     mixing = generator.normal(size=(1 if shared else rows, width, width))
     hessian = mixing @ mixing.transpose(0, 2, 1) / width + 0.05 * np.eye(width)
-    target = generator.uniform(-130, 130, (rows, width))
+    target = generator.uniform(1.02 * limits[0], 1.02 * limits[1], (rows, width))
 
     def cost(rounded: np.ndarray) -> np.ndarray:
         error = rounded - target
         return np.einsum("ck,ckl,cl->c", error, np.broadcast_to(hessian, (rows, width, width)), error)
 
-    nearest = np.clip(np.rint(target), -WEIGHT_MAX, WEIGHT_MAX)
-    rounded = round_with_feedback(target, hessian)
-    stepped = descend(target, rounded, hessian)
+    nearest = np.clip(np.rint(target), *limits)
+    rounded = round_with_feedback(target, hessian, limits)
+    stepped = descend(target, rounded, hessian, limits)
     for result in (rounded, stepped):
-        assert (result == np.rint(result)).all() and np.abs(result).max() <= WEIGHT_MAX
+        assert (result == np.rint(result)).all()
+        assert limits[0] <= result.min() and result.max() <= limits[1]
     assert (cost(stepped) <= cost(rounded) + 1e-9).all()
-    assert cost(descend(target, nearest, hessian)).sum() <= cost(nearest).sum() + 1e-9
+    assert cost(descend(target, nearest, hessian, limits)).sum() <= cost(nearest).sum() + 1e-9
     if width > 20:
         assert cost(stepped).sum() < cost(nearest).sum()
 

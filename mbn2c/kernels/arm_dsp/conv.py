@@ -6,6 +6,7 @@ The core stands in templates/kernels/arm_dsp/conv_core.c.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,12 +30,15 @@ from mbn2c.ops.base.packing import folded_bias, in_bytes
 
 # The odd channel of a pair is accumulated times 256 and shifted back.
 _ODD_LIMIT = 2**23
+# With weights of four bits times 16; sums of the inputs, times 8, are added to the even one.
+_FOUR_BITS_LIMIT = 2**27
+_FOUR_BITS_GROUP = 8
 
 _PIXELS = (1, 2, 3, 4)
 
 
-def _block(pixels: int, writes_planar: bool) -> str:
-    return f"mbn_conv_block{pixels}_{'planar' if writes_planar else 'interleaved'}_arm_dsp"
+def _block(pixels: int, writes_planar: bool, core: str = "conv") -> str:
+    return f"mbn_{core}_block{pixels}_{'planar' if writes_planar else 'interleaved'}_arm_dsp"
 
 
 def _quad(pixels: int, writes_planar: bool) -> str:
@@ -50,10 +54,19 @@ def _gather(pixels: int, channels: int) -> str:
     return f"mbn_gather{pixels}_3x3x{channels}_arm_dsp"
 
 
+_FOUR_BITS = "conv_w4"
 _BLOCKS = tuple(tuple(_block(pixels, planar) for pixels in _PIXELS) for planar in (True, False))
 _QUADS = tuple((_quad(1, planar), _quad(2, planar), "", "") for planar in (True, False))
 CONV_PARTS = Parts(
     "conv_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_BLOCKS, tuple(widen_function(pixels) for pixels in _PIXELS))
+)
+FOUR_BIT_PARTS = Parts(
+    "conv_w4_parts_arm_dsp",
+    "mbn_conv_parts_arm_dsp",
+    (
+        *(tuple(_block(pixels, planar, _FOUR_BITS) for pixels in _PIXELS) for planar in (True, False)),
+        tuple(widen_function(pixels) for pixels in _PIXELS),
+    ),
 )
 QUAD_PARTS = Parts(
     "quad_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_QUADS, (widen_function(1), widen_function(2), "", ""))
@@ -77,14 +90,34 @@ def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np
     returns      per channel pair: bias_even, 256 * bias_odd + bias_even, per 4 taps words of (0, 2) and (1, 3), each
                  half 256 * w_odd + w_even, then both multipliers; a last odd channel gets a partner of zeros
     """
-    if len(taps) % 2:
-        taps = np.concatenate([taps, np.zeros((1, taps.shape[1]), np.int8)])
-        bias, multipliers = np.append(bias, 0), np.append(multipliers, 1)
-    pairs, groups = len(taps) // 2, taps.shape[1] // 4
-    halves = (256 * taps[1::2].astype(np.int64) + taps[0::2]).reshape(pairs, groups, 4)
+    taps, bias, multipliers = _in_pairs(taps, bias, multipliers)
+    halves = (256 * taps[1::2].astype(np.int64) + taps[0::2]).reshape(len(taps) // 2, -1, 4)
     words = (halves[..., :2] & 0xFFFF) | ((halves[..., 2:] & 0xFFFF) << 16)
+    return _pairs_stream(words, bias, 256, multipliers)
+
+
+def pack_taps_in_nibbles(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
+    """The same for weights of four bits, K a multiple of 8.
+
+    returns      per channel pair: bias_even, 16 * bias_odd + bias_even, per 4 taps a word of bytes
+                 16 * w_odd + w_even + 8, then both multipliers
+    """
+    taps, bias, multipliers = _in_pairs(taps, bias, multipliers)
+    nibbles = (16 * taps[1::2].astype(np.int64) + taps[0::2] + 8 & 0xFF).reshape(len(taps) // 2, -1, 4)
+    return _pairs_stream((nibbles << np.arange(0, 32, 8)).sum(axis=-1), bias, 16, multipliers)
+
+
+def _in_pairs(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """With a channel of zeros if there is an odd one."""
+    if len(taps) % 2 == 0:
+        return taps, bias, multipliers
+    return np.pad(taps, ((0, 1), (0, 0))), np.append(bias, 0), np.append(multipliers, 1)
+
+
+def _pairs_stream(words: np.ndarray, bias: np.ndarray, odd_unit: int, multipliers: np.ndarray) -> np.ndarray:
     even, odd = bias[0::2].astype(np.int64), bias[1::2].astype(np.int64)
-    columns = [even, 256 * odd + even, *words.reshape(pairs, -1).T, multipliers[0::2], multipliers[1::2]]
+    flat = words.reshape(len(words), -1)
+    columns = [even, odd_unit * odd + even, *flat.T, multipliers[0::2], multipliers[1::2]]
     return np.asarray(np.stack(columns, axis=1).reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
 
 
@@ -106,20 +139,51 @@ def _stream(node: Node, graph: Graph, taps: np.ndarray) -> np.ndarray:
     return pack_taps(taps, folded_bias(node, graph, 0), high_word_multipliers(node))
 
 
-def _with_whole_groups(taps: np.ndarray) -> np.ndarray:
-    return np.pad(taps, ((0, 0), (0, -taps.shape[1] % 4)))
+def _with_whole_groups(taps: np.ndarray, group: int = 4) -> np.ndarray:
+    return np.pad(taps, ((0, 0), (0, -taps.shape[1] % group)))
 
 
-def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
-    """The stream of `pack_taps`, inputs padded with zeros to a multiple of 4."""
-    fields: dict[str, int | PixelStride] = {
+def _fields_1x1(node: Node, graph: Graph) -> dict[str, int | PixelStride]:
+    return {
         "in_channels": channels_in(node, graph),
         **in_bytes(node),
         "out_channels": channels_out(node, graph),
     }
-    return conv_packed(
-        node, graph, _stream(node, graph, _with_whole_groups(taps_in_order(node, graph))), CONV_PARTS, fields
-    )
+
+
+def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
+    """The stream of `pack_taps`, inputs padded with zeros to a multiple of 4."""
+    stream = _stream(node, graph, _with_whole_groups(taps_in_order(node, graph)))
+    return conv_packed(node, graph, stream, CONV_PARTS, _fields_1x1(node, graph))
+
+
+def accepts_four_bits(node: Node, graph: Graph) -> bool:
+    """Whether sums of the odd channel of a pair can be accumulated times 16."""
+    if not has_high_word_form(node):
+        return False
+    low, high = accumulator_range(taps_in_order(node, graph), folded_bias(node, graph, 0))
+    return bool((low > -_FOUR_BITS_LIMIT).all() and (high < _FOUR_BITS_LIMIT).all())
+
+
+def pack_four_bits(node: Node, graph: Graph) -> Packed:
+    """The stream of `pack_taps_in_nibbles`, inputs padded with zeros to a multiple of 8."""
+    taps = _with_whole_groups(taps_in_order(node, graph), _FOUR_BITS_GROUP)
+    stream = pack_taps_in_nibbles(taps, folded_bias(node, graph, 0), high_word_multipliers(node))
+    packed = conv_packed(node, graph, stream, FOUR_BIT_PARTS, _fields_1x1(node, graph))
+    return replace(packed, int8_weights=-(-taps_in_order(node, graph).size // 2))
+
+
+def scratch_four_bits(node: Node, graph: Graph) -> int:
+    """Four pixels as int16, and a word for each."""
+    return 8 * _taps(node, graph, _FOUR_BITS_GROUP) + 16
+
+
+def parts_four_bits(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """As `parts_1x1`."""
+    groups = _taps(node, graph, _FOUR_BITS_GROUP) // 4
+    found = {pixels for count in counts for pixels in pixel_blocks(count, groups)}
+    blocks = {_block(pixels, writes_planar, _FOUR_BITS) for pixels in found if channels_out(node, graph) > 1}
+    return frozenset(blocks | {widen_function(pixels) for pixels in found})
 
 
 def accepts_1x1(node: Node, graph: Graph) -> bool:
@@ -144,9 +208,9 @@ def parts_1x1(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bo
     return frozenset(found)
 
 
-def _taps(node: Node, graph: Graph) -> int:
-    """Rounded up to whole groups of 4."""
-    return -(-taps_in_order(node, graph).shape[1] // 4) * 4
+def _taps(node: Node, graph: Graph, group: int = 4) -> int:
+    """Rounded up to whole groups."""
+    return -(-taps_in_order(node, graph).shape[1] // group) * group
 
 
 def accepts_quads(node: Node, graph: Graph) -> bool:

@@ -19,20 +19,24 @@ from mbn2c.kernels.arm_dsp.conv import (
     accepts_1x1,
     accepts_3x3,
     accepts_conv,
+    accepts_four_bits,
     accepts_grouped,
     accepts_quads,
     pack_conv,
     pack_conv_1x1,
     pack_conv_3x3,
+    pack_four_bits,
     pack_grouped,
     pack_quads,
     parts_1x1,
     parts_3x3,
     parts_conv,
+    parts_four_bits,
     parts_quads,
     scratch_1x1,
     scratch_3x3,
     scratch_conv,
+    scratch_four_bits,
     scratch_quads,
 )
 from mbn2c.kernels.arm_dsp.depthwise import (
@@ -155,6 +159,7 @@ def pack_mul_vector(node: Node, graph: Graph) -> Packed:
 
 
 _RATES = Rates(0.733, 6.3, 270, 0.2, 0.4, 0.147, 2)
+_FOUR_BIT_RATES = Rates(0.80, 7.0, 290, 0.4, 0.4, 0.3, 2)
 _PLANAR_RATES = Rates(1.95, 0, 40, 1.38, 0.4)
 _MUL_RATES = Rates(0, 6, 270, 0, 0.4)
 _MAX_POOL_RATES = Rates(0, 7.5, 150, 0, 0.4)
@@ -206,6 +211,22 @@ def _one_by_one(op: str) -> Kernel:
         more_sources=(_CONV_CORE,),
         scratch_bytes=scratch_1x1,
         parts=parts_1x1,
+    )
+
+
+def _four_bits(op: str) -> Kernel:
+    return _conv_row(
+        op,
+        "conv2d_1x1_w4",
+        "conv2d_1x1",
+        pack_four_bits,
+        accepts=accepts_four_bits,
+        reads_slices=always,
+        more_sources=(_CONV_CORE,),
+        scratch_bytes=scratch_four_bits,
+        parts=parts_four_bits,
+        rates=_FOUR_BIT_RATES,
+        weight_bits=4,
     )
 
 
@@ -308,6 +329,8 @@ KERNELS = (
     *INT16_KERNELS,
     *with_odd_channels(_one_by_one("conv2d")),
     *with_odd_channels(_one_by_one("fully_connected")),
+    *with_odd_channels(_four_bits("conv2d"), "conv2d_1x1_w4_odd"),
+    *with_odd_channels(_four_bits("fully_connected"), "conv2d_1x1_w4_odd"),
     _three_by_three(3),
     _three_by_three(1),
     *with_odd_channels(

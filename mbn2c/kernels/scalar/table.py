@@ -40,6 +40,7 @@ def row_of(op: str, kernel: ScalarKernel) -> Kernel:
         scratch_bytes=kernel.scratch_bytes,
         accumulates=kernel.accumulates,
         takes_int16=kernel.takes_int16,
+        weight_bits=kernel.weight_bits,
         reads_slices=kernel.reads_slices,
         writes_slices=kernel.writes_slices,
         wants_place=kernel.wants_place,

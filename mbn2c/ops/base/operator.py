@@ -209,6 +209,10 @@ class Operator:
         """Whether each of its activations may be int16."""
         return False
 
+    def takes_four_bits(self, node: Node, graph: Graph) -> bool:
+        """Whether its weights may have four bits, as things stand in a Graph, float or int8."""
+        return False
+
     def check_attributes(self, node: Node, graph: Graph) -> str:
         """What is wrong with an int8 Node's attributes, whatever file they come from; "" if nothing is."""
         return ""

@@ -130,10 +130,34 @@ def pack_conv(node: Node, graph: Graph, channel_axis: int) -> Packed:
     return Packed(fields, arrays)
 
 
+def in_nibbles(values: np.ndarray) -> np.ndarray:
+    """Two values of four bits in a byte, the first one in its lower half; a last one alone gets a partner of 0.
+
+    values   int8 [..., K] in [-8, 7]
+    returns  int8 [..., ceil(K / 2)]
+    """
+    even = np.concatenate([values, np.zeros_like(values[..., :1])], axis=-1) if values.shape[-1] % 2 else values
+    return np.asarray((even[..., 0::2] & 15) | (even[..., 1::2] << 4))
+
+
+def pack_pointwise_in_nibbles(node: Node, graph: Graph) -> Packed:
+    """CONV_PARAMS of a 1x1 layer whose weights have four bits; each output channel's begin a byte."""
+    packed = pack_conv(node, graph, 0)
+    weights = graph.constant(node.inputs[1])
+    nibbles = in_nibbles(weights.reshape(len(weights), -1)).reshape(-1)
+    return Packed(packed.fields, {**packed.arrays, "weights": nibbles})
+
+
 def scalar_convolutions(name: str, pack: Callable[[Node, Graph], Packed]) -> tuple[ScalarKernel, ...]:
     """The plain C of a layer with weights: for int8, and with int16."""
     wide = ScalarKernel(name, CONV_S16_PARAMS, pack, takes_int16=True)
     return (ScalarKernel(name, CONV_PARAMS, pack, reads_slices=always, writes_slices=True), wide)
+
+
+def scalar_pointwise() -> ScalarKernel:
+    """The plain C of a 1x1 convolution or fully connected layer whose weights have four bits."""
+    pack = pack_pointwise_in_nibbles
+    return ScalarKernel("conv2d_w4", CONV_PARAMS, pack, weight_bits=4, reads_slices=always, writes_slices=True)
 
 
 def covers_input(node: Node, graph: Graph) -> bool:

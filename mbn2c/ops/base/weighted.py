@@ -19,13 +19,13 @@ from mbn2c.numerics import (
     INT8_MAX,
     INT8_MIN,
     INT32_MAX,
-    WEIGHT_MAX,
     ProvedScales,
     equal_staircases,
     fits_mul32,
     fits_mulhi,
     prove_scales,
     requantize_integer,
+    weight_range,
 )
 from mbn2c.ops.base.guarded import Terms, run_guarded
 from mbn2c.ops.base.operator import OnnxOp, Operator
@@ -107,6 +107,12 @@ class Weighted(Operator):
     def takes_int16(self, node: Node) -> bool:
         """But for groups."""
         return int(getattr(node.attributes, "groups", 1)) == 1
+
+    def takes_four_bits(self, node: Node, graph: Graph) -> bool:
+        """Where a pixel reads one pixel, all its channels, and nothing is int16."""
+        touched = (graph.tensors[name].dtype for name in (node.inputs[0], node.outputs[0]))
+        sees_a_pixel = self.mixes_channels and self.groups(node) == 1 and self.window(node).is_pointwise
+        return sees_a_pixel and "int16" not in touched
 
     # --- structure and counts ---
 
@@ -231,7 +237,8 @@ class Weighted(Operator):
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         proved = self.choose_scales(node, graph, quants)
         weights, bias = (graph.constant(name) for name in node.inputs[1:])
-        rounded = self.round_nearest(weights, bias, proved.w_scale, scale_of(quants[node.inputs[0]]))
+        x_scale, bits = scale_of(quants[node.inputs[0]]), weight_bits(node, quants)
+        rounded = self.round_nearest(weights, bias, proved.w_scale, x_scale, bits)
         return self.quantize_with(node, quants, proved, *rounded)
 
     def choose_scales(
@@ -239,6 +246,7 @@ class Weighted(Operator):
     ) -> ProvedScales:
         """Proved weight scales for the layer, before any weight is rounded.
 
+        quants  of its activations; of its weights, if they shall have other than 8 bits
         clip  float64 [C], the largest weight each channel must hold; larger ones saturate. None: all of them
         """
         weights, bias = (graph.constant(name).astype(np.float64) for name in node.inputs[1:])
@@ -247,9 +255,10 @@ class Weighted(Operator):
         x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
         x_scale, y_scale = scale_of(x_quant), scale_of(y_quant)
         largest_bias = LARGEST_BIAS if x_quant.bits == 8 else LARGEST_WIDE_BIAS
-        wanted = np.maximum(largest / WEIGHT_MAX, np.abs(bias) / (float(x_scale) * largest_bias))
+        bits = weight_bits(node, quants)
+        wanted = np.maximum(largest / weight_range(bits)[1], np.abs(bias) / (float(x_scale) * largest_bias))
         wanted = np.maximum(wanted, 1e-30)
-        bound = acc_bound(*self.round_nearest(weights, bias, wanted, x_scale), x_quant, self.channel_axis)
+        bound = acc_bound(*self.round_nearest(weights, bias, wanted, x_scale, bits), x_quant, self.channel_axis)
         if is_wide((x_quant, y_quant)):
             return choose_wide_scales(x_quant, wanted, y_quant, bound)
         return prove_scales(x_scale, wanted, y_scale, y_quant.zero_point, bound)
@@ -271,20 +280,18 @@ class Weighted(Operator):
                 proved.scale, proved.multiplier, proved.shift, y_quant.zero_point, bound, node.name
             )
         tensors = [
-            Tensor(weights_name, weights.shape, "int8", weights, Quant(proved.w_scale)),
+            Tensor(weights_name, weights.shape, "int8", weights, Quant(proved.w_scale, bits=weight_bits(node, quants))),
             Tensor(bias_name, bias.shape, "int32", bias, Quant(scale_of(quants[x]) * proved.w_scale)),
         ]
         return replace(node, attributes=replace(node.attributes, requantize=requantize)), tensors
 
     def round_nearest(
-        self, weights: np.ndarray, bias: np.ndarray, w_scale: np.ndarray, x_scale: np.float32
+        self, weights: np.ndarray, bias: np.ndarray, w_scale: np.ndarray, x_scale: np.float32, bits: int = 8
     ) -> tuple[np.ndarray, np.ndarray]:
         """(int8 weights, int32 bias), each rounded to the nearest step of its channel's scale."""
         shape = [1] * weights.ndim
         shape[self.channel_axis] = -1
-        quantized_weights = np.clip(
-            np.rint(weights.astype(np.float64) / w_scale.reshape(shape)), -WEIGHT_MAX, WEIGHT_MAX
-        )
+        quantized_weights = np.clip(np.rint(weights.astype(np.float64) / w_scale.reshape(shape)), *weight_range(bits))
         quantized_bias = np.rint(bias.astype(np.float64) / (np.float64(x_scale) * w_scale))
         return quantized_weights.astype(np.int8), quantized_bias.astype(np.int32)
 
@@ -311,6 +318,12 @@ class Weighted(Operator):
             return as_codes(result, requantize.low, requantize.high, y_quant)
         np.clip(result, INT8_MIN, INT8_MAX, out=result)
         return result.astype(np.int8)
+
+
+def weight_bits(node: Node, quants: Mapping[str, Quant]) -> int:
+    """How many bits a layer's weights have, or shall have; 8 if nothing is said of them."""
+    quant = quants.get(node.inputs[1])
+    return 8 if quant is None else quant.bits
 
 
 def acc_bound(weights: np.ndarray, bias: np.ndarray, x_quant: Quant, channel_axis: int) -> np.ndarray:

@@ -8,6 +8,12 @@
  * and P_odd = (S - Q) >> 8, exact if |P_odd| < 2^23, which the compiler has proved from the weights. One SMMLAR and one SSAT
  * requantize.
  *
+ * Weights of four bits: a byte holds b = 16 * w_odd + w_even + 8 for one tap, so that its lower half is w_even + 8, and the word
+ * of four taps gives two pairs of them, for which
+ *     SMLAD(SXTB16(word), x)          accumulates S = 16 * P_odd + P_even + 8 * X, X the sum of the inputs
+ *     SMLAD(SXTB16(word) & 15, x)     accumulates Q = P_even + 8 * X
+ * and P_odd = (S - Q) >> 4, P_even = Q - 8 * X. The words of 8 * X, one per pixel, lie behind the inputs.
+ *
  * Quads are two pairs at once for two pixels: fewer cycles in loads than three pixels of one pair, for more weights read.
  * Their four loads stand side by side, each but the first one cycle, where two LDRD would take six cycles on Cortex-M4.
  *
@@ -40,9 +46,10 @@
     L("smlad r6, r8, r10, r7") L("smlad r2, r9, r10, r3") L("smlad r7, r8, r11, r7") L("smlad r3, r9, r11, r3") \
     PAIR4
 #define STEP4 PAIR4 PAIR4
-#define SCALE4 \
+#define ODD4(bits) \
     L("sub r4, r4, r0") L("sub r5, r5, r1") L("sub r6, r6, r2") L("sub r7, r7, r3") \
-    L("asr r4, r4, #8") L("asr r5, r5, #8") L("asr r6, r6, #8") L("asr r7, r7, #8") \
+    L("asr r4, r4, #" bits) L("asr r5, r5, #" bits) L("asr r6, r6, #" bits) L("asr r7, r7, #" bits)
+#define REQUANTIZE4 \
     L("ldrd r8, r9, [lr], #8") L("ldm sp, {r10, r11, r12}") \
     L("smmlar r0, r0, r8, r10") L("smmlar r1, r1, r8, r10") L("smmlar r2, r2, r8, r10") L("smmlar r3, r3, r8, r10") \
     L("smmlar r4, r4, r9, r10") L("smmlar r5, r5, r9, r10") L("smmlar r6, r6, r9, r10") L("smmlar r7, r7, r9, r10") \
@@ -64,9 +71,10 @@
 #define FIRST3 L("ldm lr!, {r2, r5, r9, r10}") L("ldm r12!, {r6, r7, r8}") \
     L("smlad r3, r9, r6, r5") L("smlad r4, r9, r7, r5") L("smlad r5, r9, r8, r5") L("sxtb16 r9, r9") \
     L("smlad r0, r9, r6, r2") L("smlad r1, r9, r7, r2") L("smlad r2, r9, r8, r2") L("ldm r12!, {r6, r7, r8}") MAC3("r10")
-#define SCALE3 \
+#define ODD3(bits) \
     L("sub r3, r3, r0") L("sub r4, r4, r1") L("sub r5, r5, r2") \
-    L("asr r3, r3, #8") L("asr r4, r4, #8") L("asr r5, r5, #8") \
+    L("asr r3, r3, #" bits) L("asr r4, r4, #" bits) L("asr r5, r5, #" bits)
+#define REQUANTIZE3 \
     L("ldrd r9, r10, [lr], #8") L("ldm sp, {r6, r7, r8}") \
     L("smmlar r0, r0, r9, r6") L("smmlar r1, r1, r9, r6") L("smmlar r2, r2, r9, r6") \
     L("smmlar r3, r3, r10, r6") L("smmlar r4, r4, r10, r6") L("smmlar r5, r5, r10, r6") \
@@ -85,8 +93,8 @@
 #define FIRST2 L("ldm lr!, {r1, r3, r8, r9}") L("ldm r12!, {r4, r5, r6, r7}") \
     L("smlad r2, r8, r4, r3") L("smlad r3, r8, r5, r3") L("sxtb16 r8, r8") L("smlad r0, r8, r4, r1") L("smlad r1, r8, r5, r1") \
     MAC2("r9", "r6", "r7")
-#define SCALE2 \
-    L("sub r2, r2, r0") L("sub r3, r3, r1") L("asr r2, r2, #8") L("asr r3, r3, #8") \
+#define ODD2(bits) L("sub r2, r2, r0") L("sub r3, r3, r1") L("asr r2, r2, #" bits) L("asr r3, r3, #" bits)
+#define REQUANTIZE2 \
     L("ldrd r9, r10, [lr], #8") L("ldm sp, {r6, r7, r8}") \
     L("smmlar r0, r0, r9, r6") L("smmlar r1, r1, r9, r6") L("smmlar r2, r2, r10, r6") L("smmlar r3, r3, r10, r6") \
     L("ssat r0, #8, r0") L("ssat r1, #8, r1") L("ssat r2, #8, r2") L("ssat r3, #8, r3")
@@ -98,7 +106,8 @@
 #define MAC1(h, x) L("smlad r1, " h ", " x ", r1") L("sxtb16 " h ", " h) L("smlad r0, " h ", " x ", r0")
 #define STEP1 L("ldrd r8, r9, [lr], #8") L("ldrd r4, r5, [r12], #8") MAC1("r8", "r4") MAC1("r9", "r5")
 #define FIRST1 L("ldm lr!, {r0, r1, r8, r9}") L("ldrd r4, r5, [r12], #8") MAC1("r8", "r4") MAC1("r9", "r5")
-#define SCALE1 L("sub r1, r1, r0") L("asr r1, r1, #8") L("ldrd r9, r10, [lr], #8") L("ldm sp, {r6, r7, r8}") \
+#define ODD1(bits) L("sub r1, r1, r0") L("asr r1, r1, #" bits)
+#define REQUANTIZE1 L("ldrd r9, r10, [lr], #8") L("ldm sp, {r6, r7, r8}") \
     L("smmlar r0, r0, r9, r6") L("smmlar r1, r1, r10, r6") L("ssat r0, #8, r0") L("ssat r1, #8, r1")
 #define STORE1_PLANAR L("strb r0, [r7]") L("strb r1, [r7, r8]") L("add r7, r7, r8, lsl #1") L("str r7, [sp, #4]")
 #define STORE1_INTERLEAVED L("strb r1, [r7, #1]") L("strb r0, [r7], #2") L("str r7, [sp, #4]")
@@ -146,14 +155,73 @@
 #define STORE_QUAD1_INTERLEAVED L("ldr r8, [sp, #4]") L("bfi r0, r2, #8, #8") L("bfi r4, r6, #8, #8") \
     L("pkhbt r0, r0, r4, lsl #16") L("str r0, [r8], #4") L("str r8, [sp, #4]")
 
+#define SCALE4 ODD4("8") REQUANTIZE4
+#define SCALE3 ODD3("8") REQUANTIZE3
+#define SCALE2 ODD2("8") REQUANTIZE2
+#define SCALE1 ODD1("8") REQUANTIZE1
+
+/* ---- weights of four bits: a step of eight taps; sums and inputs lie as above. `b` is a word of weights and how it is turned. */
+#define BYTES(h, b) L("sxtb16 " h ", " b)
+#define EVEN_OF(a, h) L("and " a ", " h ", #0x000f000f")
+
+/* 4 pixels: h r8, its even half r9 */
+#define MAC_N4(load, b, s0, s1, s2, s3, q0, q1, q2, q3) \
+    L("ldr r8, " load) BYTES("r8", b) EVEN_OF("r9", "r8") \
+    L("ldrd r10, r11, [r12], #8") \
+    L("smlad r4, r8, r10, " s0) L("smlad r0, r9, r10, " q0) L("smlad r5, r8, r11, " s1) L("smlad r1, r9, r11, " q1) \
+    L("ldrd r10, r11, [r12], #8") \
+    L("smlad r6, r8, r10, " s2) L("smlad r2, r9, r10, " q2) L("smlad r7, r8, r11, " s3) L("smlad r3, r9, r11, " q3)
+#define EVENS_N4 MAC_N4("[lr]", "r8", "r4", "r5", "r6", "r7", "r0", "r1", "r2", "r3")
+#define ODDS_N4 MAC_N4("[lr], #4", "r8, ror #8", "r4", "r5", "r6", "r7", "r0", "r1", "r2", "r3")
+#define STEP_N4 EVENS_N4 ODDS_N4 EVENS_N4 ODDS_N4
+#define FIRST_N4 L("ldrd r3, r7, [lr], #8") \
+    MAC_N4("[lr]", "r8", "r7", "r7", "r7", "r7", "r3", "r3", "r3", "r3") ODDS_N4 EVENS_N4 ODDS_N4
+#define SCALE_N4 ODD4("4") \
+    L("ldm r12, {r8, r9, r10, r11}") L("sub r0, r0, r8") L("sub r1, r1, r9") L("sub r2, r2, r10") L("sub r3, r3, r11") REQUANTIZE4
+
+/* 3 pixels: words r10 r11, h and its even half r9 */
+#define MAC_N3(b, s0, s1, s2, q0, q1, q2) \
+    L("ldm r12!, {r6, r7, r8}") BYTES("r9", b) \
+    L("smlad r3, r9, r6, " s0) L("smlad r4, r9, r7, " s1) L("smlad r5, r9, r8, " s2) EVEN_OF("r9", "r9") \
+    L("smlad r0, r9, r6, " q0) L("smlad r1, r9, r7, " q1) L("smlad r2, r9, r8, " q2)
+#define NEXT_N3(b) MAC_N3(b, "r3", "r4", "r5", "r0", "r1", "r2")
+#define STEP_N3 L("ldrd r10, r11, [lr], #8") NEXT_N3("r10") NEXT_N3("r10, ror #8") NEXT_N3("r11") NEXT_N3("r11, ror #8")
+#define FIRST_N3 L("ldm lr!, {r2, r5, r10, r11}") \
+    MAC_N3("r10", "r5", "r5", "r5", "r2", "r2", "r2") NEXT_N3("r10, ror #8") NEXT_N3("r11") NEXT_N3("r11, ror #8")
+#define SCALE_N3 ODD3("4") \
+    L("ldm r12, {r6, r7, r8}") L("sub r0, r0, r6") L("sub r1, r1, r7") L("sub r2, r2, r8") REQUANTIZE3
+
+/* 2 pixels: words r8 r9, h and its even half r10 */
+#define MAC_N2(b, x0, x1, s0, s1, q0, q1) BYTES("r10", b) L("smlad r2, r10, " x0 ", " s0) L("smlad r3, r10, " x1 ", " s1) \
+    EVEN_OF("r10", "r10") L("smlad r0, r10, " x0 ", " q0) L("smlad r1, r10, " x1 ", " q1)
+#define NEXT_N2(b, x0, x1) MAC_N2(b, x0, x1, "r2", "r3", "r0", "r1")
+#define LOADS_N2 L("ldm r12!, {r4, r5, r6, r7}")
+#define REST_N2 NEXT_N2("r8, ror #8", "r6", "r7") LOADS_N2 NEXT_N2("r9", "r4", "r5") NEXT_N2("r9, ror #8", "r6", "r7")
+#define STEP_N2 L("ldrd r8, r9, [lr], #8") LOADS_N2 NEXT_N2("r8", "r4", "r5") REST_N2
+#define FIRST_N2 L("ldm lr!, {r1, r3, r8, r9}") LOADS_N2 MAC_N2("r8", "r4", "r5", "r3", "r3", "r1", "r1") REST_N2
+#define SCALE_N2 ODD2("4") L("ldrd r4, r5, [r12]") L("sub r0, r0, r4") L("sub r1, r1, r5") REQUANTIZE2
+
+/* 1 pixel: words r8 r9, h and its even half r10 */
+#define MAC_N1(b, x) BYTES("r10", b) L("smlad r1, r10, " x ", r1") EVEN_OF("r10", "r10") L("smlad r0, r10, " x ", r0")
+#define MACS_N1 L("ldm r12!, {r4, r5, r6, r7}") \
+    MAC_N1("r8", "r4") MAC_N1("r8, ror #8", "r5") MAC_N1("r9", "r6") MAC_N1("r9, ror #8", "r7")
+#define STEP_N1 L("ldrd r8, r9, [lr], #8") MACS_N1
+#define FIRST_N1 L("ldm lr!, {r0, r1, r8, r9}") MACS_N1
+#define SCALE_N1 ODD1("4") L("ldr r4, [r12]") L("sub r0, r0, r4") REQUANTIZE1
+
 /* The end of the inputs stays in r11 where that is free. */
+#define CHECK_N4 CHECK4
+#define CHECK_N3 CHECK4
+#define CHECK_N2 CHECK3
+#define CHECK_N1 CHECK3
 #define CHECK_QUAD2 CHECK4
 #define CHECK_QUAD1 CHECK4
 #define CHECK4 L("ldr r8, [sp, #20]") L("cmp r12, r8")
 #define CHECK3 L("cmp r12, r11")
 #define CHECK2 CHECK3
 #define CHECK1 CHECK3
-#define STEPS4(P) STEP##P STEP##P STEP##P STEP##P
+#define STEPS2(P) STEP##P STEP##P
+#define STEPS4(P) STEPS2(P) STEPS2(P)
 #define STEPS8(P) STEPS4(P) STEPS4(P)
 #define BLOCK(P, COUNT, STORE) \
     PROLOGUE(#COUNT) \
@@ -177,6 +245,14 @@ MBN_FUNCTION(mbn_conv_quad2_planar_arm_dsp, BLOCK(_QUAD2, 8, STORE_QUAD2_PLANAR)
 MBN_FUNCTION(mbn_conv_quad2_interleaved_arm_dsp, BLOCK(_QUAD2, 8, STORE_QUAD2_INTERLEAVED));
 MBN_FUNCTION(mbn_conv_quad1_planar_arm_dsp, BLOCK(_QUAD1, 8, STORE_QUAD1_PLANAR));
 MBN_FUNCTION(mbn_conv_quad1_interleaved_arm_dsp, BLOCK(_QUAD1, 8, STORE_QUAD1_INTERLEAVED));
+MBN_FUNCTION(mbn_conv_w4_block4_planar_arm_dsp, BLOCK(_N4, 2, STORE4_PLANAR));
+MBN_FUNCTION(mbn_conv_w4_block4_interleaved_arm_dsp, BLOCK(_N4, 2, STORE4_INTERLEAVED));
+MBN_FUNCTION(mbn_conv_w4_block3_planar_arm_dsp, BLOCK(_N3, 2, STORE3_PLANAR));
+MBN_FUNCTION(mbn_conv_w4_block3_interleaved_arm_dsp, BLOCK(_N3, 2, STORE3_INTERLEAVED));
+MBN_FUNCTION(mbn_conv_w4_block2_planar_arm_dsp, BLOCK(_N2, 2, STORE2_PLANAR));
+MBN_FUNCTION(mbn_conv_w4_block2_interleaved_arm_dsp, BLOCK(_N2, 2, STORE2_INTERLEAVED));
+MBN_FUNCTION(mbn_conv_w4_block1_planar_arm_dsp, BLOCK(_N1, 2, STORE1_PLANAR));
+MBN_FUNCTION(mbn_conv_w4_block1_interleaved_arm_dsp, BLOCK(_N1, 2, STORE1_INTERLEAVED));
 
 /* Pixels of `channels` bytes -> pairs of int16 [channels / 4][channels 0 2, channels 1 3][pixel]; whole groups of 4 channels. */
 #define WIDEN(LOADS, REGS) \

@@ -31,6 +31,7 @@ typedef struct {
     const uint32_t *weights_end;
     const uint32_t *x_end;
     int32_t skip; /* steps of 4 taps to skip in the first pass of the loop over four (quads: eight), 0..4 (8) */
+                  /* steps of 8 taps of weights of four bits in that of the loop over two, 0..2 */
     /* per channel pair: bias_even, 256 * bias_odd + bias_even, one word per pair of taps, multipliers of even and odd */
     const uint32_t *weights;
 } mbn_conv_block;
@@ -42,10 +43,14 @@ typedef struct {
     uint32_t *x;
 } mbn_gather;
 
-/* `planar` and `interleaved` say how the output row lies. */
+/* `planar` and `interleaved` say how the output row lies. `w4`: weights of four bits. Per channel pair bias_even,
+ * 16 * bias_odd + bias_even, one word per four taps of bytes 16 * w_odd + w_even + 8, multipliers; behind x, 8 times the
+ * sum of each pixel's inputs. */
 #define MBN_CONV_FUNCTIONS(pixels)                                                                        \
     void mbn_conv_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                                \
     void mbn_conv_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                           \
+    void mbn_conv_w4_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                             \
+    void mbn_conv_w4_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                        \
     void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end); \
     void mbn_gather##pixels##_3x3x3_arm_dsp(const mbn_gather *g);                                         \
     void mbn_gather##pixels##_3x3x1_arm_dsp(const mbn_gather *g);
@@ -464,6 +469,10 @@ void mbn_conv2d_1x1_odd_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const
                                    int32_t count, void *scratch);
 void mbn_conv2d_1x1_quads_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
                                      int32_t count, void *scratch);
+void mbn_conv2d_1x1_w4_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                  int32_t count, void *scratch);
+void mbn_conv2d_1x1_w4_odd_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
+                                      int32_t count, void *scratch);
 void mbn_conv2d_s8_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                            void *scratch);
 void mbn_conv2d_odd_s8_arm_dsp(const mbn_conv2d_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,

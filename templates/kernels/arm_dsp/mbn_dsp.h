@@ -52,6 +52,14 @@ static inline int32_t mbn_smlad(uint32_t a, uint32_t b, int32_t acc)
     return r;
 }
 
+/* acc + the absolute differences of the bytes of two words */
+static inline int32_t mbn_usada8(uint32_t a, uint32_t b, int32_t acc)
+{
+    int32_t r;
+    __asm__("usada8 %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(acc));
+    return r;
+}
+
 /* acc + the product of the low halves; _tt: of the high halves */
 static inline int32_t mbn_smlabb(uint32_t a, uint32_t b, int32_t acc)
 {

@@ -25,6 +25,30 @@ static void block(const mbn_conv_block *b, int32_t pixels, int planar)
     }
 }
 
+static void block_w4(const mbn_conv_block *b, int32_t pixels, int planar)
+{
+    const int32_t pairs = (int32_t)(b->x_end - b->x) / pixels;
+    int8_t *out = b->out;
+    for (const uint32_t *w = b->weights; w != b->weights_end; w += pairs / 2 + 4) {
+        for (int32_t p = 0; p < pixels; p++) {
+            int32_t q = (int32_t)w[0], s = (int32_t)w[1];
+            for (int32_t k = 0; k < pairs; k++) {
+                const uint32_t x = b->x[k * pixels + p], word = w[2 + k / 2];
+                const uint32_t h = k % 2 ? mbn_sxtb16_ror8(word) : mbn_sxtb16(word);
+                s = mbn_smlad(h, x, s);
+                q = mbn_smlad(h & 0x000f000fu, x, q);
+            }
+            s = (int32_t)((uint32_t)s - (uint32_t)q) >> 4;
+            q = (int32_t)((uint32_t)q - b->x_end[p]);
+            const int32_t even = mbn_ssat8(mbn_smmlar(q, (int32_t)w[2 + pairs / 2], b->zero_point));
+            const int32_t odd = mbn_ssat8(mbn_smmlar(s, (int32_t)w[3 + pairs / 2], b->zero_point));
+            out[planar ? p : p * b->out_stride] = (int8_t)even;
+            out[planar ? p + b->out_stride : p * b->out_stride + 1] = (int8_t)odd;
+        }
+        out += planar ? 2 * b->out_stride : 2;
+    }
+}
+
 static void quad(const mbn_conv_block *b, int32_t pixels, int planar)
 {
     const int32_t words = 2 * (int32_t)(b->x_end - b->x) / pixels;
@@ -94,6 +118,14 @@ static void gather_gray(const mbn_gather *g, int32_t pixels)
     void mbn_conv_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b)                           \
     {                                                                                                    \
         block(b, pixels, 0);                                                                             \
+    }                                                                                                    \
+    void mbn_conv_w4_block##pixels##_planar_arm_dsp(const mbn_conv_block *b)                             \
+    {                                                                                                    \
+        block_w4(b, pixels, 1);                                                                          \
+    }                                                                                                    \
+    void mbn_conv_w4_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b)                        \
+    {                                                                                                    \
+        block_w4(b, pixels, 0);                                                                          \
     }                                                                                                    \
     void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end) \
     {                                                                                                    \

@@ -56,6 +56,15 @@ static inline int32_t mbn_wrap_add(int32_t a, int32_t b)
     return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
+static inline int32_t mbn_usada8(uint32_t a, uint32_t b, int32_t acc)
+{
+    for (int32_t i = 0; i < 32; i += 8) {
+        const int32_t difference = (int32_t)(a >> i & 255u) - (int32_t)(b >> i & 255u);
+        acc += difference < 0 ? -difference : difference;
+    }
+    return acc;
+}
+
 static inline int32_t mbn_smlad(uint32_t a, uint32_t b, int32_t c)
 {
     return mbn_wrap_add(mbn_high16(a) * mbn_high16(b), mbn_wrap_add(mbn_low16(a) * mbn_low16(b), c));
