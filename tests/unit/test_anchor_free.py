@@ -68,7 +68,7 @@ def test_yunet_without_decoding(tmp_path: Path) -> None:
 def test_yunet_s_scores_of_another_function_are_refused(tmp_path: Path) -> None:
     net = anchor_free.yunet(stops_before=True).net
     net.outputs[0] = (net.node("Sigmoid", net.outputs[0][0]), net.outputs[0][1])
-    with pytest.raises(ModelError, match="is something else: output .* is not made of its maps"):
+    with pytest.raises(ModelError, match=r"is something else: output .* is not made of its maps"):
         read(net, tmp_path)
 
 
