@@ -35,6 +35,7 @@ from mbn2c.quantize.search import EFFORTS
 from mbn2c.report.build_text import build_text
 from mbn2c.targets import Core
 from mbn2c.tasks.detection.anchors import BOX_CODERS
+from mbn2c.tasks.detection.detector import NAME as DETECTION
 from mbn2c.tasks.inputs import USUAL, Preprocess
 from mbn2c.tasks.protocol import RAW
 from mbn2c.tasks.segmentation.segmenter import NAME as SEGMENTATION
@@ -158,9 +159,10 @@ def add_build(commands: Any) -> None:
     parser.add_argument("--name", help="prefix of the C functions (default: the model's file name)")
     parser.add_argument(
         "--task",
-        choices=(RAW, SEGMENTATION),
+        choices=(RAW, DETECTION, SEGMENTATION),
         default="",
         help="what the outputs mean, where it is not what the file looks like. segmentation: a class for each pixel;"
+        " detection: boxes, and of a map of classes the centroids of what hangs together, as FOMO's;"
         " raw: the numbers that a detector or a segmenter would decide by",
     )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line or CSV with index,name")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from onnx import ModelProto
 
 from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
@@ -19,10 +20,16 @@ from mbn2c.frontend.load import Loaded, load_model, notes_of
 from mbn2c.frontend.loops import without_loops
 from mbn2c.frontend.segmenters import cut_map, read_map
 from mbn2c.ir.graph import Graph
+from mbn2c.tasks.detection.detector import NAME as DETECTION
 from mbn2c.tasks.protocol import RAW
-from mbn2c.tasks.segmentation.segmenter import NAME
+from mbn2c.tasks.segmentation.segmenter import NAME as SEGMENTATION
 
 _NO_HEAD = "docs/detection.md lists the heads that are recognised; build without --anchors returns raw outputs"
+
+_IS_CENTROIDS = "if connected cells of the map are objects, as FOMO's, build with --task detection"
+_NO_DETECTOR = (
+    "docs/detection.md lists the heads that are recognised; of TensorFlow's SSDs without anchors give these, too"
+)
 
 __all__ = ["import_model", "model_bytes"]
 
@@ -41,17 +48,20 @@ def import_model(path: Path, anchors: np.ndarray | None = None, task: str = "") 
     try:
         loaded = load_model(path)
         model = without_loops(loaded.model)
-        cut = cut_decoding(model, anchors is not None)
+        cut = cut_decoding(model, anchors is not None, task)
         if cut is None and anchors is not None:
             raise ModelError("no head is recognised that wants anchors", where=str(path), hint=_NO_HEAD)
+        if cut is None and task == DETECTION:
+            raise ModelError("no detector's head is recognised", where=str(path), hint=_NO_DETECTOR)
         if cut is None and (segmenter := _segmenter(loaded, path, task)) is not None:
             return segmenter
         try:
             graph = convert_or_cut(cut.model if cut else model, text_of(path.stem))
         except ModelError as error:
-            if cut is not None or cut_decoding(model, has_anchors=True) is None:
+            hint = _wanted(model) if cut is None else ""
+            if not hint:
                 raise
-            raise ModelError(error.what, where=error.where, hint=f"{_WANTS_ANCHORS}; or {error.hint}") from None
+            raise ModelError(error.what, where=error.where, hint=f"{hint}; or {error.hint}") from None
         graph = graph.rebuild(notes=notes_of(loaded))
         if cut is None or task == RAW:
             return graph
@@ -62,6 +72,13 @@ def import_model(path: Path, anchors: np.ndarray | None = None, task: str = "") 
             where=str(path),
             hint="the file is damaged; if ONNX Runtime runs it, please report it with the model as a bug in mbn2c",
         ) from error
+
+
+def _wanted(model: ModelProto) -> str:
+    """What makes a detector of a file that is none by itself; "" if nothing does."""
+    if cut_decoding(model, has_anchors=True) is not None:
+        return _WANTS_ANCHORS
+    return _IS_CENTROIDS if cut_decoding(model, task=DETECTION) is not None else ""
 
 
 def _segmenter(loaded: Loaded, path: Path, task: str) -> Graph | None:
@@ -80,8 +97,8 @@ def model_bytes(path: Path, has_anchors: bool = False, graph: Graph | None = Non
     graph  what was made of it: of a segmenter that ends with the map, of a detector in which order its maps come
     """
     model = without_loops(load_model(path).model)
-    is_segmenter = graph is not None and graph.decoding is not None and graph.decoding.task == NAME
-    cut = cut_map(model, NAME) if is_segmenter else cut_decoding(model, has_anchors)
+    task = graph.decoding.task if graph is not None and graph.decoding is not None else ""
+    cut = cut_map(model, task) if task == SEGMENTATION else cut_decoding(model, has_anchors, task)
     found = cut.model if cut else model
     if cut and graph is not None:
         places = {port.outside: place for place, port in enumerate(graph.outputs)}

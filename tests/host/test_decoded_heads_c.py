@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx_models.anchor_free import fcos
-from onnx_models.detectors import Decoding, decoded, heat_maps
+from onnx_models.detectors import Decoding, centroids, decoded, heat_maps
 from onnx_models.net import Net
 
 from mbn2c.cli import main
@@ -22,17 +22,22 @@ FORMS = {
 
 
 def net_of(form: str) -> Net:
-    others = {"heat maps": heat_maps, "products": lambda: fcos().net}
+    others = {
+        "heat maps": heat_maps,
+        "products": lambda: fcos().net,
+        "centroids": lambda: centroids(64),
+    }
     return others[form]() if form in others else decoded(FORMS[form])
 
 
-@pytest.mark.parametrize("form", [*FORMS, "heat maps", "products"])
+@pytest.mark.parametrize("form", [*FORMS, "heat maps", "products", "centroids"])
 def test_boxes_are_the_reference_s(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     net = net_of(form)
     onnx.save(net.model(), tmp_path / "net.onnx")
     images = str(tmp_path / "images.npz")
     np.savez(images, np.random.default_rng(3).normal(0, 1, (4, *net.shape[1:])).astype(np.float32))
     words = ["--calib", images, "--quantize", "fast", "--board", "host", "-o", str(tmp_path / "out")]
+    words += ["--task", "detection", "--score-threshold", "0.4"] if form == "centroids" else []
     # All of them: of random offsets many make boxes without an area, which are candidates all the same.
     assert main(["build", str(tmp_path / "net.onnx"), *words, "--max-candidates", "480"]) == 0
     capsys.readouterr()

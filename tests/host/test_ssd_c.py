@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from host_c import SANITIZE, STRICT, Net, compile_c, first_difference, own_rows, run_program, write_c
 from networks import int8_inputs, kernels_of
-from ssd import Level, detector, random_detector, random_level
+from ssd import Level, detector, random_centroids, random_detector, random_level
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ops.ssd_boxes import SsdBoxesAttributes
@@ -29,12 +29,13 @@ def ten_thousand_candidates() -> Graph:
 @pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.slow)])
 def test_c_is_the_reference(tmp_path: Path, need_tool: Callable[[str], str], compiler: str) -> None:
     need_tool(compiler)
-    graphs = [ten_thousand_candidates(), *map(random_detector, range(9))]
+    graphs = [ten_thousand_candidates(), *map(random_detector, range(9)), *map(random_centroids, range(6))]
     heads = [node.attributes for graph in graphs for node in graph.nodes]
     assert {one.coder for one in heads if isinstance(one, SsdBoxesAttributes)} == set(CODERS)
     assert {one.is_shared for one in heads if isinstance(one, SsdCandidatesAttributes)} == {False, True}
+    assert {one.connected for one in heads if isinstance(one, SsdBoxesAttributes)} == {False, True}
     assert {bool(one.exponents) for one in heads if isinstance(one, SsdCandidatesAttributes)} == {False, True}
-    assert {len(node.inputs) for graph in graphs for node in graph.nodes if node.op == "ssd_candidates"} == {2, 3}
+    assert {len(node.inputs) for graph in graphs for node in graph.nodes if node.op == "ssd_candidates"} == {1, 2, 3}
     plans = [plan_layerwise(graph, kernels_of(graph, ("scalar",))) for graph in graphs]
     inputs = [list(int8_inputs(graph, 5, seed=number)) for number, graph in enumerate(graphs)]
     rising = np.linspace(-128, 127, 50 * 50 * 4).astype(np.int8).reshape(1, 50, 50, 4)

@@ -59,7 +59,7 @@ def detector(levels: Sequence[Level], boxes: SsdBoxesAttributes, peaks: bool = F
         )
         parts = []
         for what, count in (("scores", one.classes), ("offsets", one.values), ("sure", int(bool(one.exponents)))):
-            if not count:
+            if not count:  # no offsets, or no objectness
                 continue
             chosen = tuple(range(first, first + one.anchors * count))
             first += len(chosen)
@@ -121,6 +121,25 @@ def random_detector(seed: int, side: int = 7, most: int = 12) -> Graph:
         ranks_are_scores or bool(generator.integers(2)),
     )
     return detector(levels, attributes, background < 0 and not exponents and bool(generator.integers(2)))
+
+
+def random_centroids(seed: int, side: int = 9) -> Graph:
+    """A map of classes whose neighbours are one box."""
+    generator = np.random.default_rng(seed)
+    classes = int(generator.integers(2, 5))
+    is_shared = classes > 2
+    height, width = (int(one) for one in generator.integers(1, side + 1, 2))
+    level = replace(random_level(generator, height, width, 1, CORNERS), offset_steps=((0, 0, 0, 0),))
+    level = replace(level, rank_step=ONE) if is_shared else level
+    threshold, most = int(generator.integers(1, 9_000) if is_shared else generator.integers(-60, 90)), side * side
+    kept = int(generator.integers(1, most + 1))
+    one = SsdCandidatesAttributes(1, classes, 0, 0, threshold, kept, 0, is_shared, int(generator.integers(-40, 60)))
+    boxes, looked_at = (int(number) for number in generator.integers(1, 20, 2))
+    extents = (int(one) for one in generator.integers(16, 200, 2))
+    attributes = SsdBoxesAttributes(
+        (), (0, 1, 2, 3), CORNERS, *extents, 4 * looked_at, boxes, 0, True, is_shared, connected=True
+    )
+    return detector([Level(height, width, one, level)], attributes)
 
 
 def random_level(generator: np.random.Generator, height: int, width: int, anchors: int, coder: str) -> SsdLevel:

@@ -13,6 +13,7 @@ from onnx_models.detectors import (
     Decoding,
     anchors_of,
     before_postprocess,
+    centroids,
     decoded,
     heat_maps,
     raw_heads,
@@ -215,6 +216,42 @@ def test_heat_maps(is_centred: bool, tmp_path: Path) -> None:
     y, x = np.mgrid[:16, :16].reshape(2, -1) / 16
     wanted = np.stack([x - 1 / 128, y - 1 / 128, x + 1 / 128, y + 1 / 128], axis=1)
     assert np.abs(detector.anchors - wanted).max() < 1e-6
+
+
+@pytest.mark.parametrize("is_nhwc", [False, True])
+@pytest.mark.parametrize("score", ["Softmax", "Sigmoid"])
+def test_centroids(score: str, is_nhwc: bool, tmp_path: Path) -> None:
+    """A map of classes is a detector's only if the user says so."""
+    onnx.save(centroids(score=score, is_nhwc=is_nhwc).model(), tmp_path / "heads.onnx")
+    if score == "Softmax":
+        with pytest.raises(ModelError) as refused:
+            import_model(tmp_path / "heads.onnx")
+        assert "--task detection" in refused.value.hint
+    else:
+        assert import_model(tmp_path / "heads.onnx").decoding is None
+    graph = import_model(tmp_path / "heads.onnx", task="detection")
+    assert graph.decoding is not None and [port.shape for port in graph.outputs] == [(1, 3, 4, 4)]
+    detector = Detector.from_decoding(graph.decoding)
+    facts = detector.facts
+    background = 0 if score == "Softmax" else -1
+    assert (facts.score, facts.background, facts.values, facts.connected) == (score.lower(), background, 0, True)
+    assert facts.kinds == ("scores",) and facts.limits == DetectorLimits(32, 16, 0.5, 0.5)
+    y, x = np.mgrid[:4, :4].reshape(2, -1) / 4
+    assert np.abs(detector.anchors - np.stack([x, y, x + 0.25, y + 0.25], axis=1)).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("axis", "said"), [(2, "is no softmax of the classes"), (None, "no detector's head is recognised")]
+)
+def test_what_is_no_map_of_centroids_is_refused(axis: int | None, said: str, tmp_path: Path) -> None:
+    net = centroids()
+    if axis is None:
+        net.outputs = [(net.nodes.pop().input[0], net.outputs[0][1])]
+    else:
+        net.nodes[-1].attribute[0].i = axis
+    onnx.save(net.model(), tmp_path / "map.onnx")
+    with pytest.raises(ModelError, match=said):
+        import_model(tmp_path / "map.onnx", task="detection")
 
 
 def wider_peaks(net: Net) -> None:

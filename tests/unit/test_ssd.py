@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import int8_inputs, kernels_of
 from onnx import TensorProto, helper
-from ssd import random_detector, random_level
+from ssd import random_centroids, random_detector, random_level
 
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph, Quant
@@ -26,6 +27,7 @@ from mbn2c.ops.ssd_boxes.arithmetic import (
     SsdLevel,
     boxes_from_bytes,
     boxes_to_bytes,
+    connected,
     decode,
     find_boxes,
     score_of,
@@ -162,6 +164,27 @@ def test_equal_candidates_of_several_levels_come_in_the_order_of_the_levels() ->
         assert box.corners[2] == order[0].anchors[0][2] >> 12
 
 
+@given(ints(1, 6), st.data())
+def test_groups_hang_together_and_nothing_else_does(width: int, data: st.DataObject) -> None:
+    """In whatever order they come, as a walk from neighbour to neighbour finds them."""
+    found = data.draw(st.lists(st.tuples(ints(0, width - 1), ints(0, 5), ints(0, 1)), unique=True, max_size=20))
+    x, y, labels = np.array(found, int).reshape(-1, 3).T
+    wanted, left = set(), set(found)
+    while left:
+        group, waiting = set(), [left.pop()]
+        while waiting:
+            one = waiting.pop()
+            group.add(one)
+            near = {p for p in left if p[2] == one[2] and max(abs(p[0] - one[0]), abs(p[1] - one[1])) <= 1}
+            left -= near
+            waiting += near
+        wanted.add(frozenset(group))
+    groups = connected(x, y, labels)
+    assert {frozenset(found[one] for one in group) for group in groups} == wanted
+    assert [group[0] for group in groups] == sorted(group[0] for group in groups)
+    assert all(group == sorted(group) for group in groups)
+
+
 def test_boxes_come_back_from_bytes() -> None:
     boxes = [Box((0, 1, 2, 3), 7, 9), Box((5, 6, 4000, 5000), 0, ONE_SCORE - 1)]
     assert boxes_from_bytes(boxes_to_bytes(boxes, 5)) == boxes
@@ -176,9 +199,10 @@ def streamed(graph: Graph) -> Plan:
     return allocate(make_schedule(graph, kernels, [[node.name for node in graph.nodes]]), "streamed")
 
 
+@pytest.mark.parametrize("make", [random_detector, random_centroids])
 @pytest.mark.parametrize("seed", range(8))
-def test_plans_find_the_same_boxes(seed: int) -> None:
-    graph = random_detector(seed)
+def test_plans_find_the_same_boxes(seed: int, make: Callable[[int], Graph]) -> None:
+    graph = make(seed)
     for plan in (streamed(graph), plan_layerwise(graph, kernels_of(graph, ("scalar",)))):
         check_overlaps(plan)
         for values in int8_inputs(graph, 3, seed=seed):

@@ -16,12 +16,12 @@ from onnx import ModelProto, TensorProto
 from mbn2c.errors import ModelError
 from mbn2c.frontend.convert import bare_copy
 from mbn2c.frontend.cut import cut_command
-from mbn2c.frontend.detectors import blazeface, concatenated, decoded, heatmaps, postprocess, yunet
+from mbn2c.frontend.detectors import blazeface, centroids, concatenated, decoded, heatmaps, postprocess, yunet
 from mbn2c.frontend.detectors.cut import Ends, HeadCut, MisreadError, ended
 from mbn2c.frontend.fold_constants import bound_constants
 from mbn2c.frontend.load import run_tool
 from mbn2c.ir.graph import Graph, Note
-from mbn2c.tasks.detection.detector import Detector
+from mbn2c.tasks.detection.detector import NAME, Detector
 
 FAMILIES = (decoded.match, postprocess.match, concatenated.match, blazeface.match, yunet.match, heatmaps.match)
 
@@ -39,12 +39,14 @@ class CutFile:
     ends: Ends
 
 
-def cut_decoding(model: ModelProto, has_anchors: bool = False) -> CutFile | None:
+def cut_decoding(model: ModelProto, has_anchors: bool = False, task: str = "") -> CutFile | None:
     """The network of a detector, with the heads' maps as outputs; None for any other file, which stays as it is.
 
     has_anchors  the user gives the anchors of a file that has none
+    task         what the user says it is; of a detector, what could be a segmenter's map, too, is one of centroids
     """
-    ends = next((found for match in FAMILIES if (found := match(model, has_anchors)) is not None), None)
+    families = FAMILIES + ((centroids.match,) if task == NAME else ())
+    ends = next((found for match in families if (found := match(model, has_anchors)) is not None), None)
     if ends is None:
         return None
     return CutFile(_ended(model, ends.maps), _ended(model, ends.stops) if ends.stops else model, ends)

@@ -1,4 +1,4 @@
-"""ssd_boxes: candidates of all levels of a detector -> the boxes that remain of them.
+"""ssd_boxes: candidates of all levels of a detector -> the boxes that remain of them, or that are made of neighbours.
 
 inputs   for each level the records of `ssd_candidates`, [1, 1, 1, most * 10]
 output   [1, 1, 1, boxes * 12]: records of int16 x0, y0, x1, y1, label, score; a score of 0 where there is none
@@ -34,6 +34,8 @@ from mbn2c.ops.ssd_boxes.arithmetic import (
 from mbn2c.ops.ssd_candidates.records import ONE_SCORE, RECORD
 
 MOST_LEVELS = 8
+# Candidates of which each is compared with each.
+_MOST_CONNECTED = 1 << 15
 PARAMS = Params(
     "mbn_ssd_boxes_params",
     (
@@ -41,6 +43,7 @@ PARAMS = Params(
         (INT32, "coder", "what offsets move: 0 corners, 1 centre and logarithms of sizes, 2 centre and sizes"),
         (INT32, "is_linear", "a rank times its step is the score, not the logarithm of its odds"),
         (INT32, "per_class", "only boxes of the same label drop each other"),
+        (INT32, "connected", "nothing is dropped: neighbours of the same label in the only level's grid are one box"),
         *integers("width", "height", "most", "boxes"),
         (INT32, "iou_threshold", "of 65,536"),
         (INT32_ARRAY, "order", "which offset belongs to x0, y0, x1, y1 or centre, width and height"),
@@ -72,6 +75,8 @@ class SsdBoxes(Operator):
             return f"{len(a.levels)} levels, {a.coder} by offsets in the order {a.order}"
         if min(a.most, a.boxes, a.height, a.width) < 1 or max(a.height, a.width) >= 2**11:
             return f"{a.boxes} boxes of {a.most} candidates on {a.height}x{a.width} pixels"
+        if a.connected and (len(a.levels) != 1 or len(a.levels[0].anchors) != 1 or a.most > _MOST_CONNECTED):
+            return f"connected boxes of {len(a.levels)} levels and {a.most} candidates"
         makers = {name: one.attributes for one in graph.nodes for name in one.outputs}
         for level, name in zip(a.levels, node.inputs, strict=True):
             maker = makers.get(name)
@@ -81,12 +86,19 @@ class SsdBoxes(Operator):
         return ""
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
-        return (ScalarKernel(self.name, PARAMS, _pack, headers=("scalar/mbn_ssd.h",)),)
+        headers = ("scalar/mbn_ssd.h",)
+        return (ScalarKernel(self.name, PARAMS, _pack, scratch_bytes=_scratch_bytes, headers=headers),)
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         a: SsdBoxesAttributes = node.attributes
         found = [boxes_to_bytes(find_boxes(a, lists), a.boxes) for lists in zip(*inputs, strict=True)]
         return np.stack(found)[:, None, None]
+
+
+def _scratch_bytes(node: Node, graph: Graph) -> int:
+    """A group for each candidate, where neighbours are one box."""
+    a: SsdBoxesAttributes = node.attributes
+    return -(-2 * a.most // 4) * 4 if a.connected else 0
 
 
 def _wrong_with(a: SsdBoxesAttributes, level: SsdLevel, most_rank: int) -> str:
@@ -135,6 +147,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
         "coder": CODERS.index(a.coder),
         "is_linear": int(a.is_linear),
         "per_class": int(a.per_class),
+        "connected": int(a.connected),
         "width": a.width,
         "height": a.height,
         "most": a.most,

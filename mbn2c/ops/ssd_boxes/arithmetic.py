@@ -72,6 +72,7 @@ class SsdBoxesAttributes:
     iou_threshold  of 65,536: what overlaps a better box more is dropped
     per_class      only boxes of the same label drop each other
     is_linear      ranks grow as the scores, not as the logarithms of their odds
+    connected      instead of dropping, what lies beside each other in the grid of the only level is one box
     """
 
     levels: tuple[SsdLevel, ...]
@@ -84,25 +85,64 @@ class SsdBoxesAttributes:
     iou_threshold: int
     per_class: bool
     is_linear: bool = False
+    connected: bool = False
 
 
 def find_boxes(a: SsdBoxesAttributes, lists: Sequence[np.ndarray]) -> list[Box]:
     """The boxes that are kept, the best first; lists: int8 records of each level, the best first."""
+    if a.connected:
+        return _connected_boxes(a, from_bytes(lists[0])[: a.most])
     kept: list[Box] = []
     for level, candidate in _in_order(a, [from_bytes(one) for one in lists]):
         if len(kept) == a.boxes:
             break
-        corners = decode(a, level, int(candidate["place"]), [int(one) for one in candidate["offsets"]])
-        if corners[0] >= corners[2] or corners[1] >= corners[3]:
+        box = _box_of(a, level, candidate)
+        if box is None:
             continue
-        grade = int(candidate["rank"]) * level.rank_step
-        score = min(max(grade >> 16, 1), ONE_SCORE - 1) if a.is_linear else score_of(grade)
-        box = Box(corners, int(candidate["label"]), score)
         if not any(
             (box.label == other.label or not a.per_class) and overlap(box, other, a.iou_threshold) for other in kept
         ):
             kept.append(box)
     return kept
+
+
+def _box_of(a: SsdBoxesAttributes, level: SsdLevel, candidate: np.void) -> Box | None:
+    """None if it has no area."""
+    corners = decode(a, level, int(candidate["place"]), [int(one) for one in candidate["offsets"]])
+    if corners[0] >= corners[2] or corners[1] >= corners[3]:
+        return None
+    grade = int(candidate["rank"]) * level.rank_step
+    score = min(max(grade >> 16, 1), ONE_SCORE - 1) if a.is_linear else score_of(grade)
+    return Box(corners, int(candidate["label"]), score)
+
+
+def _connected_boxes(a: SsdBoxesAttributes, candidates: np.ndarray) -> list[Box]:
+    """Of each group the box around all its boxes, with the label and score of its best candidate."""
+    [level] = a.levels
+    y, x = np.divmod(candidates["place"].astype(int), level.width)
+    kept = []
+    for members in connected(x, y, candidates["label"].astype(int))[: a.boxes]:
+        boxes = [box for one in members if (box := _box_of(a, level, candidates[one])) is not None]
+        low = [min((box.corners[i] for box in boxes), default=0) for i in (0, 1)]
+        high = [max((box.corners[i] for box in boxes), default=0) for i in (2, 3)]
+        if boxes:
+            kept.append(Box((low[0], low[1], high[0], high[1]), boxes[0].label, boxes[0].score))
+    return kept
+
+
+def connected(x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> list[list[int]]:
+    """Groups of places with the same label that hang together, corners are enough; each and all in the given order."""
+    group = list(range(len(x)))
+    for one in range(len(x)):
+        for other in range(one):
+            is_beside = abs(x[one] - x[other]) <= 1 and abs(y[one] - y[other]) <= 1
+            if is_beside and labels[one] == labels[other] and group[one] != group[other]:
+                low, high = sorted((group[one], group[other]))
+                group = [low if number == high else number for number in group]
+    members: dict[int, list[int]] = {}
+    for one, number in enumerate(group):
+        members.setdefault(number, []).append(one)
+    return list(members.values())
 
 
 def _in_order(a: SsdBoxesAttributes, lists: Sequence[np.ndarray]) -> Iterator[tuple[SsdLevel, np.void]]:

@@ -1,8 +1,8 @@
 """ssd_candidates: the best candidates among the anchors of one level of a detector, collected row by row.
 
-inputs   scores int8 [1, H, W, anchors * classes], offsets int8 [1, H, W, anchors * values]; maybe the greatest scores
-         around each, [1, H, W, anchors * classes]: then what is less than these is no candidate; or, of products, how
-         sure it is that there is an object, [1, H, W, anchors]
+inputs   scores int8 [1, H, W, anchors * classes]; unless `values` is 0, and those of all records are, offsets int8
+         [1, H, W, anchors * values]; maybe the greatest scores around each, [1, H, W, anchors * classes]: then what is
+         less than these is no candidate; or, of products, how sure it is that there is an object, [1, H, W, anchors]
 output   [1, 1, 1, most * 10]: records of `records`, the best first; a place is (y * W + x) * anchors + anchor
 source   none in ONNX: what comes behind the exported model; `tasks.detection` puts it behind the heads
 
@@ -40,14 +40,14 @@ PARAMS = Params(
         (INT32, "background", "the class that is none, whose code is the other's zero; -1: there is none"),
         (INT32, "skipped", "classes before the first that counts, without a background"),
         (INT32, "zero_point", "of the scores, without a background"),
-        (INT32, "values", "of an anchor among the offsets; the first four count"),
+        (INT32, "values", "of an anchor among the offsets, the first four count; 0: there are no offsets"),
         (INT32, "threshold", "the least rank of a candidate"),
         (INT32, "most", "candidates that are kept"),
-        (INT32, "has_greatest", "the third input holds the greatest scores around each"),
+        (INT32, "has_greatest", "the last input holds the greatest scores around each"),
         (INT32, "margin", "the least difference of its code and the background's, where `powers` are given"),
         (UINT32_ARRAY, "powers", "what a code that is so much less than the greatest adds to a softmax; 0: no softmax"),
         (UINT32_ARRAY, "class_curve", "factor of a score by the code of its class, of 32,768; 0: no product"),
-        (UINT32_ARRAY, "anchor_curve", "likewise by the code of the third input"),
+        (UINT32_ARRAY, "anchor_curve", "likewise by the code of the last input"),
     ),
 )
 
@@ -59,7 +59,7 @@ class SsdCandidatesAttributes:
     anchors     of a pixel
     classes     scores of an anchor
     background  the class that is none, of a softmax; -1: a sigmoid makes each class's score
-    values      of an anchor among the offsets, the four of its box first
+    values      of an anchor among the offsets, the four of its box first; 0: there are no offsets
     threshold   the least rank of a candidate
     most        candidates that are kept
     skipped     of sigmoids, so many classes at the front are none
@@ -90,25 +90,26 @@ class SsdCandidates(Operator):
 
     def output_shape(self, node: Node, shapes: Sequence[Shape]) -> Shape | None:
         a: SsdCandidatesAttributes = node.attributes
-        third = [(*shapes[0][:3], a.anchors)] if a.exponents else [shapes[0]]
-        if len(shapes) not in (2, 3) or shapes[0][:3] != shapes[1][:3] or list(shapes[2:]) not in ([], third):
-            return None
-        fits = shapes[0][3] == a.anchors * a.classes and shapes[1][3] == a.anchors * a.values
+        pixels = shapes[0][:3]
+        offsets = [(*pixels, a.anchors * a.values)] if a.values else []
+        last = (*pixels, a.anchors) if a.exponents else shapes[0]
+        fits = shapes[0][3] == a.anchors * a.classes and [*shapes[1:]] in (offsets, [*offsets, last])
         places = shapes[0][1] * shapes[0][2] * a.anchors
         return (1, 1, 1, a.most * RECORD.itemsize) if fits and places <= 2**16 else None
 
     def check_attributes(self, node: Node, graph: Graph) -> str:
         a: SsdCandidatesAttributes = node.attributes
         is_softmax = -1 < a.background < a.classes and (a.is_shared or a.classes == 2)
-        if min(a.anchors, a.classes, a.most) < 1 or a.classes > 2**15 or a.values < 4:
+        if min(a.anchors, a.classes, a.most) < 1 or a.classes > 2**15 or 0 < a.values < 4 or a.values < 0:
             return f"{a.anchors} anchors of {a.classes} classes and {a.values} values"
         if not 0 <= a.skipped < a.classes or (is_softmax and a.skipped):
             return f"{a.skipped} of {a.classes} classes do not count"
-        if len(node.inputs) > 2 and (is_softmax or a.is_shared):
+        has_more = len(node.inputs) > 1 + bool(a.values)
+        if has_more and (is_softmax or a.is_shared):
             return "peaks of a softmax"
         if a.exponents and (len(a.exponents) != 2 or not all(0 < one <= MOST_EXPONENT for one in a.exponents)):
             return f"a product of powers {a.exponents}"
-        if a.exponents and (is_softmax or len(node.inputs) < 3):
+        if a.exponents and (is_softmax or not has_more):
             return "a product of one factor"
         least = 1 if a.is_shared or a.exponents else EMPTY_RANK + 1
         if (not is_softmax and (a.background != -1 or a.is_shared)) or a.threshold < least:
@@ -142,7 +143,8 @@ class SsdCandidates(Operator):
     def _candidates(self, node: Node, graph: Graph, pixels: Sequence[np.ndarray], first: int) -> np.ndarray:
         """RECORD [N], all that reach the threshold; first: the place of the first anchor of these pixels."""
         a: SsdCandidatesAttributes = node.attributes
-        scores, offsets, *greatest = pixels
+        scores, *greatest = pixels
+        offsets = greatest.pop(0) if a.values else np.zeros((*scores.shape[:2], 4 * a.anchors), np.int8)
         codes = scores.reshape(-1, a.classes).astype(np.int16)
         if a.exponents:
             of_class, of_anchor = curves_of(node, graph)
@@ -160,14 +162,14 @@ class SsdCandidates(Operator):
         places, labels = np.nonzero(counts)
         found = np.zeros(len(places), RECORD)
         found["rank"], found["place"], found["label"] = ranks[places, labels], first + places, labels
-        found["offsets"] = offsets.reshape(-1, a.values)[places, :4]
+        found["offsets"] = offsets.reshape(-1, a.values or 4)[places, :4]
         return found
 
 
 def curves_of(node: Node, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
     """Of a product: `curve_of` scores, and of what is said of their anchors."""
     of_class, of_anchor = node.attributes.exponents
-    scores, _, anchors = (quant_of(graph, name) for name in node.inputs)
+    scores, anchors = (quant_of(graph, name) for name in (node.inputs[0], node.inputs[-1]))
     return curve_of(scores, of_class), curve_of(anchors, of_anchor)
 
 
@@ -221,7 +223,7 @@ def _pack(node: Node, graph: Graph) -> Packed:
             "values": a.values,
             "threshold": a.threshold,
             "most": a.most,
-            "has_greatest": int(len(node.inputs) > 2 and not a.exponents),
+            "has_greatest": int(len(node.inputs) > 1 + bool(a.values) and not a.exponents),
             "margin": a.margin,
             **tables,
         },

@@ -157,7 +157,8 @@ class Detection(Task):
 
     def _boxes(self, values: Sequence[np.ndarray]) -> list[FoundBox]:
         """Of a device's bytes, or of the heads' numbers."""
-        if len(values) == 1:
+        # A map has more than a pixel.
+        if len(values) == 1 and values[0].shape[1:3] == (1, 1):
             return from_device(values[0])
         return decode_heads(self.detector, values, *self.size)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.files.typed_json import Count, Real
-from mbn2c.ops.ssd_boxes.arithmetic import CORNER_BITS, boxes_from_bytes
+from mbn2c.ops.ssd_boxes.arithmetic import CORNER_BITS, boxes_from_bytes, connected
 from mbn2c.ops.ssd_candidates.records import ONE_SCORE
 from mbn2c.tasks.detection.detector import CENTRES, DISTANCES, PLAIN, PRODUCT, SIGMOID, SIZES, Detector
 
@@ -54,8 +54,11 @@ def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, w
     step = len(facts.kinds)
     counts = np.concatenate([_peaks(one).reshape(-1, facts.classes) for one in heads[::step]]) if facts.peaks else True
     scores = np.concatenate([one.reshape(-1, facts.classes) for one in heads[::step]])
-    offsets = np.concatenate([one.reshape(-1, facts.values) for one in heads[step - 1 :: step]])[:, list(facts.order)]
-    corners = corners_of(detector, offsets) * [width, height, width, height]
+    if facts.values:
+        offsets = np.concatenate([one.reshape(-1, facts.values) for one in heads[step - 1 :: step]])
+    else:
+        offsets = np.zeros((len(scores), 4))
+    corners = corners_of(detector, offsets[:, list(facts.order)]) * [width, height, width, height]
     corners = np.clip(corners, 0, [width, height, width, height])
     objectness = np.concatenate([one.reshape(-1, 1) for one in heads[1::step]]) if facts.score == PRODUCT else None
     shares = _shares(detector, scores, objectness)
@@ -63,8 +66,16 @@ def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, w
     has_area = (corners[places, 2:] > corners[places, :2]).all(axis=1)
     places, labels = places[has_area], labels[has_area]
     order = np.argsort(-shares[places, labels], kind="stable")
+    places, labels = places[order], labels[order]
     kept: list[FoundBox] = []
-    for place, label in zip(places[order], labels[order], strict=True):
+    if facts.connected:
+        y, x = np.divmod(places, facts.levels[0].width)
+        for group in connected(x, y, labels)[: limits.max_boxes]:
+            around = np.concatenate([corners[places[group], :2].min(axis=0), corners[places[group], 2:].max(axis=0)])
+            place, label = places[group[0]], labels[group[0]]
+            kept.append(found_box(around.tolist(), int(label), float(shares[place, label])))
+        return kept
+    for place, label in zip(places, labels, strict=True):
         box = found_box(corners[place].tolist(), int(label), float(shares[place, label]))
         rivals = [one for one in kept if one.label == box.label or not facts.per_class]
         if all(iou(box.corners, one.corners) <= limits.iou_threshold for one in rivals):

@@ -60,7 +60,7 @@ class DetectorFacts:
     levels      in the order of the anchors; each has outputs of the network, as `kinds` says
     classes     scores of an anchor, the background among them
     background  the class that is none, of sigmoids the first; -1: there is none
-    values      offsets of an anchor, the four of its box first
+    values      offsets of an anchor, the four of its box first; 0: its box is the anchor
     score       SOFTMAX over the classes, SIGMOID of each, PLAIN: the map's numbers are the scores, or PRODUCT of the
                 sigmoids of class and anchor
     coder       CORNERS: by which parts of the anchor's width and height its corners move; DISTANCES: how far they lie
@@ -72,6 +72,7 @@ class DetectorFacts:
     per_class   only boxes of the same label drop each other; else an anchor has one box at most, too
     peaks       of scores, only those count that no neighbour's of the same class exceeds
     exponents   of a PRODUCT: the powers of both sigmoids
+    connected   anchors of the same label that are neighbours in the map are one box; else what overlaps is dropped
     """
 
     family: str
@@ -88,10 +89,13 @@ class DetectorFacts:
     per_class: bool = True
     peaks: bool = False
     exponents: tuple[float, float] = (1.0, 1.0)
+    connected: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """What the outputs of a level are: classes of each anchor; how sure it is an object; four numbers and more."""
+        if not self.values:
+            return ("scores",)
         return ("scores", "objectness", "offsets") if self.score == PRODUCT else ("scores", "offsets")
 
     @property

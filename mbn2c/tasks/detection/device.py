@@ -50,7 +50,9 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
     tensors, nodes, lists, levels, first = [], [], [], [], 0
     for number, level in enumerate(facts.levels):
         count = len(facts.kinds)
-        scores, *objectness, offsets = (one.tensor for one in graph.outputs[count * number :][:count])
+        heads = [one.tensor for one in graph.outputs[count * number :][:count]]
+        by_kind = dict(zip(facts.kinds, heads, strict=True))
+        scores, offsets = by_kind["scores"], by_kind.get("offsets")
         most = min(limits.max_candidates, level.places * facts.labels)
         scale = float(scale_of(quant_of(graph, scores)))
         is_softmax, is_shared = facts.score == SOFTMAX, _is_shared(detector)
@@ -68,7 +70,7 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
         )
         lists.append(f"candidates_{number}")
         tensors.append(_records(lists[-1], most * RECORD.itemsize))
-        read = [scores, offsets, *objectness]
+        read = [by_kind[kind] for kind in ("scores", "offsets", "objectness") if kind in by_kind]
         if facts.peaks:
             read.append(f"greatest_{number}")
             tensors.append(replace(graph.tensors[scores], name=read[-1]))
@@ -89,6 +91,7 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
         round(limits.iou_threshold * ONE),
         facts.per_class,
         facts.score == PLAIN or _ranks_are_scores(detector),
+        facts.connected,
     )
     nodes.append(Node(BOXES, "ssd_boxes", tuple(lists), (BOXES,), attributes))
     port = Port(BOXES, BOXES, tensors[-1].shape, (0, 1, 2, 3))
@@ -167,10 +170,11 @@ def _least_log_odds(score: float, scale: float) -> int:
 
 
 def _level(
-    detector: Detector, level: HeadLevel, anchors: np.ndarray, graph: Graph, scores: str, offsets: str
+    detector: Detector, level: HeadLevel, anchors: np.ndarray, graph: Graph, scores: str, offsets: str | None
 ) -> SsdLevel:
-    """anchors: x0, y0, x1, y1 in pixels of the input, [places, 4]."""
-    facts, quant = detector.facts, quant_of(graph, offsets)
+    """anchors: x0, y0, x1, y1 in pixels of the input, [places, 4]; offsets: None where there are none."""
+    facts = detector.facts
+    quant = Quant(np.zeros(1, np.float32)) if offsets is None else quant_of(graph, offsets)
     grid = anchors.reshape(level.height, level.width, level.anchors, 4)
     steps = [
         float(np.mean(grid[0, -1, :, ::2] - grid[0, 0, :, ::2])) / max(1, level.width - 1),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
 /* Candidates of all levels of a detector -> boxes, in plain C99. Lengths have 16 bits behind the point and are pixels of
- * the input, corners of boxes have 4. At most `most` candidates are decoded, each compared with at most `boxes` others. */
+ * the input, corners of boxes have 4. At most `most` candidates are decoded, each compared with at most `boxes` others, or,
+ * where neighbours are one box, with each other. */
 #include "mbn_ssd.h"
 
 #include <stddef.h>
@@ -113,13 +114,88 @@ static int mbn_is_dropped(const mbn_ssd_boxes_params *p, const mbn_box *kept, in
     return 0;
 }
 
+static int mbn_is_empty(const int16_t *corners)
+{
+    return corners[0] >= corners[2] || corners[1] >= corners[3];
+}
+
+/* Fills what is left with records of no box. */
+static void mbn_end_boxes(const mbn_ssd_boxes_params *p, mbn_box *kept, int32_t found)
+{
+    for (; found < p->boxes; found++) {
+        const mbn_box none = {{0, 0, 0, 0}, 0, 0};
+        kept[found] = none;
+    }
+}
+
+/* Whether two candidates of one label are neighbours in a grid of so many columns, or the same. */
+static int mbn_is_beside(const mbn_candidate *a, const mbn_candidate *b, int32_t width)
+{
+    const int32_t x = a->place % width - b->place % width, y = a->place / width - b->place / width;
+    return a->label == b->label && x >= -1 && x <= 1 && y >= -1 && y <= 1;
+}
+
+/* Neighbours are one box, with the score of the best of them. A group is called after its best candidate; candidates are
+ * compared in pairs, and each time that two groups become one all are looked through. */
+static void mbn_connect(const mbn_ssd_boxes_params *p, const mbn_candidate *candidates, mbn_box *kept, int16_t *group)
+{
+    const int32_t *const facts = p->level_facts;
+    int32_t count = 0, found = 0;
+    for (; count < p->most && count < facts[0] && candidates[count].rank != MBN_NO_CANDIDATE; count++) {
+        group[count] = (int16_t)count;
+        for (int32_t i = 0; i < count; i++) {
+            if (group[i] != group[count] && mbn_is_beside(&candidates[i], &candidates[count], facts[1])) {
+                const int16_t low = group[i] < group[count] ? group[i] : group[count];
+                const int16_t high = group[i] < group[count] ? group[count] : group[i];
+                for (int32_t j = 0; j <= count; j++) {
+                    group[j] = group[j] == high ? low : group[j];
+                }
+            }
+        }
+    }
+    for (int32_t first = 0, groups = 0; first < count && groups < p->boxes; first++) {
+        if (group[first] != first) {
+            continue;
+        }
+        groups++;
+        mbn_box box = {{0, 0, 0, 0}, 0, 0};
+        for (int32_t i = first; i < count; i++) {
+            int16_t corners[4];
+            if (group[i] == first) {
+                mbn_decode(p, facts, p->anchors, &candidates[i], corners);
+                if (mbn_is_empty(corners)) {
+                    continue;
+                }
+                if (box.score == 0) {
+                    const int32_t grade = candidates[i].rank * facts[6];
+                    const mbn_box best = {{corners[0], corners[1], corners[2], corners[3]},
+                                          (int16_t)candidates[i].label,
+                                          p->is_linear ? mbn_clamped(grade >> 16) : mbn_score(p->powers, grade)};
+                    box = best;
+                }
+                for (int k = 0; k < 2; k++) {
+                    box.corners[k] = corners[k] < box.corners[k] ? corners[k] : box.corners[k];
+                    box.corners[2 + k] = corners[2 + k] > box.corners[2 + k] ? corners[2 + k] : box.corners[2 + k];
+                }
+            }
+        }
+        if (box.score != 0) {
+            kept[found++] = box;
+        }
+    }
+    mbn_end_boxes(p, kept, found);
+}
+
 void mbn_ssd_boxes_s8_scalar(const mbn_ssd_boxes_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                              void *scratch)
 {
     mbn_box *const kept = (mbn_box *)(void *)out;
     int32_t next[MBN_MOST_LEVELS] = {0}, found = 0;
     (void)count;
-    (void)scratch;
+    if (p->connected) {
+        mbn_connect(p, (const mbn_candidate *)(const void *)rows[0], kept, (int16_t *)scratch);
+        return;
+    }
     for (int32_t seen = 0; seen < p->most && found < p->boxes; seen++) {
         /* the best candidate that is left, of the first of several levels */
         const int32_t *best_facts = NULL, *best_anchors = NULL, *anchors = p->anchors;
@@ -148,13 +224,9 @@ void mbn_ssd_boxes_s8_scalar(const mbn_ssd_boxes_params *p, const int8_t *const 
         mbn_decode(p, best_facts, best_anchors, best, box.corners);
         box.label = (int16_t)best->label;
         box.score = p->is_linear ? mbn_clamped(best_odds >> 16) : mbn_score(p->powers, best_odds);
-        const int is_empty = box.corners[0] >= box.corners[2] || box.corners[1] >= box.corners[3];
-        if (!is_empty && !mbn_is_dropped(p, kept, found, &box)) {
+        if (!mbn_is_empty(box.corners) && !mbn_is_dropped(p, kept, found, &box)) {
             kept[found++] = box;
         }
     }
-    for (; found < p->boxes; found++) {
-        const mbn_box none = {{0, 0, 0, 0}, 0, 0};
-        kept[found] = none;
-    }
+    mbn_end_boxes(p, kept, found);
 }

@@ -119,13 +119,15 @@ void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8
                                   int32_t count, void *scratch)
 {
     mbn_ssd_found *const found = (mbn_ssd_found *)scratch;
-    const int8_t *scores = rows[0], *const offsets = rows[1], *greatest = p->has_greatest ? rows[2] : scores;
+    static const int8_t none[4] = {0, 0, 0, 0};
+    const int8_t *scores = rows[0], *const offsets = p->values ? rows[1] : none;
+    const int8_t *const last = p->has_greatest || p->class_curve ? rows[p->values ? 2 : 1] : scores, *greatest = last;
     const int32_t anchors = count * p->anchors, classes = p->classes, values = p->values;
     int32_t least = found->count == p->most ? found->heap[0].rank + 1 : p->threshold;
     (void)out;
     if (p->class_curve) {
         for (int32_t i = 0; i < anchors; i++, scores += classes) {
-            least = mbn_offer_products(found, p, least, i, scores, rows[2][i], offsets + i * values);
+            least = mbn_offer_products(found, p, least, i, scores, last[i], offsets + i * values);
         }
     } else if (p->powers) {
         for (int32_t i = 0; i < anchors; i++, scores += classes) {

@@ -116,6 +116,17 @@ def before_postprocess(classes: int, domain: str = "tflite", **attributes: float
     return net
 
 
+def centroids(side: int = 32, classes: int = 3, is_nhwc: bool = False, score: str = "Softmax") -> Net:
+    """As FOMO: scores of each cell of 8x8 pixels, a background's first."""
+    net = Net(shape=(1, 3, side, side)).conv(3, 8, strides=[2, 2]).relu6()
+    net.conv(8, 8, strides=[2, 2]).relu6().conv(8, 8, strides=[2, 2]).relu6()
+    net.conv(8, classes, k=1)
+    if is_nhwc:
+        net.then("Transpose", perm=[0, 2, 3, 1])
+    net.then(score, **({"axis": 3 if is_nhwc else 1} if score == "Softmax" else {}))
+    return net.output(shape=(1, side // 8, side // 8, classes) if is_nhwc else (1, classes, side // 8, side // 8))
+
+
 def heat_maps(side: int = 64, classes: int = 3, stride: float = 4.0, is_centred: bool = False) -> Net:
     """As CenterNet: peaks of sigmoids, of which TopK takes the best 20, and four numbers of each pixel: distances of
     the sides, or a shift of the centre and the size, all in pixels of the map. [1, 20, 6]: box, score and class."""
