@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from mbn2c.commands.output_folder import OutputFolder
-from mbn2c.commands.verify import Device, VerifyOptions, verify_on_all
+from mbn2c.commands.verify import Device, VerifyOptions, check_gates, verify_on_all
 from mbn2c.commands.verify.open_devices import Place, open_devices, read_lab
 from mbn2c.errors import UsageError
 from mbn2c.progress import no_progress
@@ -49,13 +49,27 @@ class BoardUnderTest:
     report: Callable[[str, object], None] = field(default=lambda name, value: None)
 
     def verify(
-        self, images: str | Path, *, labels: str | Path | None = None, limit: int | None = None, layers: bool = False
+        self,
+        images: str | Path,
+        *,
+        labels: str | Path | None = None,
+        limit: int | None = None,
+        layers: bool = False,
+        max_drop: float | None = None,
+        min_sqnr: float | None = None,
     ) -> dict[str, Any]:
-        """What `mbn2c verify --json` prints."""
-        options = VerifyOptions(Path(images), Path(labels) if labels else None, limit, layers)
+        """What `mbn2c verify --json` prints.
+
+        max_drop  percent that the device may lose against the float model, with 95 % confidence, as --max-drop
+        min_sqnr  dB that every output must have against the float model, as --min-sqnr
+        raises    GateError where a gate is given, and it, or a byte that differs, does not let the device pass
+        """
+        options = VerifyOptions(Path(images), Path(labels) if labels else None, limit, layers, max_drop)
         result = verify_on_all(self.output, self.devices, options, no_progress)
         for name in (*_REPORTED, *task_named(result["task"]).figures):
             self.report(f"mbn2c_{name}", result[name])
+        if max_drop is not None or min_sqnr is not None:
+            check_gates(result, max_drop, min_sqnr=min_sqnr)
         return result
 
     def run(self, frame: bytes) -> bytes:

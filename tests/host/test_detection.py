@@ -177,8 +177,11 @@ def test_results_hold_pictures_and_boxes_that_can_be_labels(
 
 USERS_TEST = """
 def test_boxes(mbn2c_board):
-    result = mbn2c_board.verify("pictures", labels="labels.csv")
+    result = mbn2c_board.verify("pictures", labels="labels.csv", max_drop=0)
     assert result["detection_mismatches"] == 0 and result["ap50_device"] == 1
+
+def test_a_drop(mbn2c_board):
+    mbn2c_board.verify("pictures", labels="labels.csv", max_drop=-100)
 """
 
 
@@ -187,7 +190,8 @@ def test_the_fixture_judges_boxes(folder: Path, pictures: Path) -> None:
     (folder / "labels.csv").write_bytes((folder / "out" / "results" / "boxes.csv").read_bytes())
     (folder / "test_mine.py").write_text(USERS_TEST)
     done = run_pytest(folder, "--mbn2c-out", "out", "--junitxml", "junit.xml")
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "GateError" in done.stdout and "-100 is allowed" in done.stdout
     junit = (folder / "junit.xml").read_text()
     assert '"mbn2c_ap50_device" value="1.0"' in junit and '"mbn2c_detection_mismatches" value="0"' in junit
 
