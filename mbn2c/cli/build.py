@@ -239,7 +239,7 @@ def _build(options: argparse.Namespace) -> int:
 # Options of a detector, by what they are called in `DetectorLimits`.
 _DETECTION = {
     "max_boxes": (COUNT, "N", "boxes that an image can have (default 32)"),
-    "max_candidates": (COUNT, "N", "anchors that may become a box (default 64)"),
+    "max_candidates": (COUNT, "N", "anchors of each level that may become a box (default 64)"),
     "score_threshold": (
         decimal,
         "S",

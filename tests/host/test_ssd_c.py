@@ -23,7 +23,7 @@ def ten_thousand_candidates() -> Graph:
     """Every anchor is a candidate, each better than all before it in the image that rises."""
     places = random_level(np.random.default_rng(1), 50, 50, 4, CORNERS)
     level = Level(50, 50, SsdCandidatesAttributes(4, 1, -1, 4, -300, 64), places)
-    return detector([level], SsdBoxesAttributes((), (0, 1, 2, 3), CORNERS, 320, 320, 64, 32, 1 << 15, True))
+    return detector([level], SsdBoxesAttributes((), (0, 1, 2, 3), CORNERS, 320, 320, 32, 1 << 15, True))
 
 
 @pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.slow)])

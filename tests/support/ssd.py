@@ -114,7 +114,6 @@ def random_detector(seed: int, side: int = 7, most: int = 12) -> Graph:
         coder,
         extents[0],
         extents[1],
-        int(generator.integers(1, 30)),
         8,
         iou,
         per_class,  # type: ignore[arg-type]
@@ -134,11 +133,9 @@ def random_centroids(seed: int, side: int = 9) -> Graph:
     threshold, most = int(generator.integers(1, 9_000) if is_shared else generator.integers(-60, 90)), side * side
     kept = int(generator.integers(1, most + 1))
     one = SsdCandidatesAttributes(1, classes, 0, 0, threshold, kept, 0, is_shared, int(generator.integers(-40, 60)))
-    boxes, looked_at = (int(number) for number in generator.integers(1, 20, 2))
+    boxes = int(generator.integers(1, 20))
     extents = (int(one) for one in generator.integers(16, 200, 2))
-    attributes = SsdBoxesAttributes(
-        (), (0, 1, 2, 3), CORNERS, *extents, 4 * looked_at, boxes, 0, True, is_shared, connected=True
-    )
+    attributes = SsdBoxesAttributes((), (0, 1, 2, 3), CORNERS, *extents, boxes, 0, True, is_shared, connected=True)
     return detector([Level(height, width, one, level)], attributes)
 
 

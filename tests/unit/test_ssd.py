@@ -68,7 +68,7 @@ def test_corners_are_those_of_real_numbers(seed: int, offsets: list[int], coder:
     generator = np.random.default_rng(seed)
     level = random_level(generator, 5, 4, 3, coder)
     place = int(generator.integers(60))
-    a = SsdBoxesAttributes((level,), (1, 0, 3, 2), coder, 96, 160, 1, 1, 0, True)
+    a = SsdBoxesAttributes((level,), (1, 0, 3, 2), coder, 96, 160, 1, 0, True)
     (y, x), number = divmod(place // 3, 4), place % 3
     anchor = np.array(level.anchors[number]) / ONE
     d = np.array([offsets[i] - level.zero_point for i in a.order]) * np.array(level.offset_steps[number]) / ONE
@@ -159,7 +159,7 @@ def test_equal_candidates_of_several_levels_come_in_the_order_of_the_levels() ->
     levels = [SsdLevel(1, 1, 0, 0, 0, 4, ((0, 0, right << 16, 1 << 16),), steps) for right in (3, 5)]
     one = np.zeros(1, RECORD)
     for order in (levels, levels[::-1]):
-        a = SsdBoxesAttributes(tuple(order), (0, 1, 2, 3), arithmetic.CORNERS, 96, 96, 2, 1, 0, True)
+        a = SsdBoxesAttributes(tuple(order), (0, 1, 2, 3), arithmetic.CORNERS, 96, 96, 1, 0, True)
         [box] = find_boxes(a, [as_bytes(one, 3), as_bytes(one, 3)])
         assert box.corners[2] == order[0].anchors[0][2] >> 12
 
@@ -183,6 +183,20 @@ def test_groups_hang_together_and_nothing_else_does(width: int, data: st.DataObj
     assert {frozenset(found[one] for one in group) for group in groups} == wanted
     assert [group[0] for group in groups] == sorted(group[0] for group in groups)
     assert all(group == sorted(group) for group in groups)
+
+
+def test_each_level_has_candidates_of_its_own() -> None:
+    """A large object that fills its level's list leaves room for the small ones of another."""
+    steps = ((0, 0, 0, 0),)
+    large = SsdLevel(1, 3, 0, 0, 0, 4, ((0, 0, 90 << 16, 90 << 16),), steps)
+    small = SsdLevel(1, 3, 20 << 16, 0, 0, 4, ((0, 0, 9 << 16, 9 << 16),), steps)
+    found = np.zeros(3, RECORD)
+    found["place"] = np.arange(3)
+    worse = found.copy()
+    found["rank"] = 9
+    a = SsdBoxesAttributes((large, small), (0, 1, 2, 3), arithmetic.CORNERS, 96, 96, 8, ONE // 2, True)
+    boxes = find_boxes(a, [as_bytes(found, 3), as_bytes(worse, 3)])
+    assert [box.corners[2] // 16 for box in boxes] == [90, 9, 29, 49]
 
 
 def test_boxes_come_back_from_bytes() -> None:

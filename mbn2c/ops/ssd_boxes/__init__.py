@@ -44,7 +44,7 @@ PARAMS = Params(
         (INT32, "is_linear", "a rank times its step is the score, not the logarithm of its odds"),
         (INT32, "per_class", "only boxes of the same label drop each other"),
         (INT32, "connected", "nothing is dropped: neighbours of the same label in the only level's grid are one box"),
-        *integers("width", "height", "most", "boxes"),
+        *integers("width", "height", "boxes"),
         (INT32, "iou_threshold", "of 65,536"),
         (INT32_ARRAY, "order", "which offset belongs to x0, y0, x1, y1 or centre, width and height"),
         (INT32_ARRAY, "level_facts", "records, width, anchors, step_x, step_y, zero_point, rank_step of each"),
@@ -73,10 +73,11 @@ class SsdBoxes(Operator):
         a: SsdBoxesAttributes = node.attributes
         if not 1 <= len(a.levels) <= MOST_LEVELS or sorted(a.order) != [0, 1, 2, 3] or a.coder not in CODERS:
             return f"{len(a.levels)} levels, {a.coder} by offsets in the order {a.order}"
-        if min(a.most, a.boxes, a.height, a.width) < 1 or max(a.height, a.width) >= 2**11:
-            return f"{a.boxes} boxes of {a.most} candidates on {a.height}x{a.width} pixels"
-        if a.connected and (len(a.levels) != 1 or len(a.levels[0].anchors) != 1 or a.most > _MOST_CONNECTED):
-            return f"connected boxes of {len(a.levels)} levels and {a.most} candidates"
+        if min(a.boxes, a.height, a.width) < 1 or max(a.height, a.width) >= 2**11:
+            return f"{a.boxes} boxes on {a.height}x{a.width} pixels"
+        most = sum(_record_counts(node, graph))
+        if a.connected and (len(a.levels) != 1 or len(a.levels[0].anchors) != 1 or most > _MOST_CONNECTED):
+            return f"connected boxes of {len(a.levels)} levels and {most} candidates"
         makers = {name: one.attributes for one in graph.nodes for name in one.outputs}
         for level, name in zip(a.levels, node.inputs, strict=True):
             maker = makers.get(name)
@@ -95,10 +96,15 @@ class SsdBoxes(Operator):
         return np.stack(found)[:, None, None]
 
 
+def _record_counts(node: Node, graph: Graph) -> list[int]:
+    """Candidates that each level may hand over."""
+    return [graph.tensors[name].shape[3] // RECORD.itemsize for name in node.inputs]
+
+
 def _scratch_bytes(node: Node, graph: Graph) -> int:
     """A group for each candidate, where neighbours are one box."""
     a: SsdBoxesAttributes = node.attributes
-    return -(-2 * a.most // 4) * 4 if a.connected else 0
+    return -(-2 * sum(_record_counts(node, graph)) // 4) * 4 if a.connected else 0
 
 
 def _wrong_with(a: SsdBoxesAttributes, level: SsdLevel, most_rank: int) -> str:
@@ -121,7 +127,7 @@ def _wrong_with(a: SsdBoxesAttributes, level: SsdLevel, most_rank: int) -> str:
 
 def _pack(node: Node, graph: Graph) -> Packed:
     a: SsdBoxesAttributes = node.attributes
-    counts = [graph.tensors[name].shape[3] // RECORD.itemsize for name in node.inputs]
+    counts = _record_counts(node, graph)
     arrays = {
         "order": np.array(a.order, np.int32),
         "level_facts": np.array(
@@ -150,7 +156,6 @@ def _pack(node: Node, graph: Graph) -> Packed:
         "connected": int(a.connected),
         "width": a.width,
         "height": a.height,
-        "most": a.most,
         "boxes": a.boxes,
         "iou_threshold": a.iou_threshold,
     }

@@ -67,7 +67,6 @@ class SsdBoxesAttributes:
     order          which offset belongs to x0, y0, x1 and y1, or to centre x and y, width and height
     coder          CORNERS, CENTRES or SIZES
     height, width  of the network's input, in pixels
-    most           candidates that are looked at
     boxes          that are kept
     iou_threshold  of 65,536: what overlaps a better box more is dropped
     per_class      only boxes of the same label drop each other
@@ -80,7 +79,6 @@ class SsdBoxesAttributes:
     coder: str
     height: int
     width: int
-    most: int
     boxes: int
     iou_threshold: int
     per_class: bool
@@ -91,7 +89,7 @@ class SsdBoxesAttributes:
 def find_boxes(a: SsdBoxesAttributes, lists: Sequence[np.ndarray]) -> list[Box]:
     """The boxes that are kept, the best first; lists: int8 records of each level, the best first."""
     if a.connected:
-        return _connected_boxes(a, from_bytes(lists[0])[: a.most])
+        return _connected_boxes(a, from_bytes(lists[0]))
     kept: list[Box] = []
     for level, candidate in _in_order(a, [from_bytes(one) for one in lists]):
         if len(kept) == a.boxes:
@@ -146,13 +144,13 @@ def connected(x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> list[list[int
 
 
 def _in_order(a: SsdBoxesAttributes, lists: Sequence[np.ndarray]) -> Iterator[tuple[SsdLevel, np.void]]:
-    """The best candidates of all levels; of equal ones those of the earlier level first."""
+    """Candidates of all levels, the best first; of equal ones those of the earlier level first."""
     every = [
         (-int(one["rank"]) * a.levels[number].rank_step, number, position)
         for number, found in enumerate(lists)
         for position, one in enumerate(found)
     ]
-    for _, number, position in sorted(every)[: a.most]:
+    for _, number, position in sorted(every):
         yield a.levels[number], lists[number][position]
 
 

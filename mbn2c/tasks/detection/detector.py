@@ -38,7 +38,7 @@ class DetectorLimits:
     """What is looked for, and how much of it.
 
     max_boxes        that an image can have
-    max_candidates   anchors that may become one, of each level and of all
+    max_candidates   anchors of each level that may become one
     score_threshold  from 0 to 1: what counts as a candidate
     iou_threshold    from 0 to 1: what overlaps a better box of its class more is dropped
     """

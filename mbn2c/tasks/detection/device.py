@@ -86,7 +86,6 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
         CORNERS if facts.coder == DISTANCES else facts.coder,
         height,
         width,
-        limits.max_candidates,
         limits.max_boxes,
         round(limits.iou_threshold * ONE),
         facts.per_class,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
 /* Candidates of all levels of a detector -> boxes, in plain C99. Lengths have 16 bits behind the point and are pixels of
- * the input, corners of boxes have 4. At most `most` candidates are decoded, each compared with at most `boxes` others, or,
- * where neighbours are one box, with each other. */
+ * the input, corners of boxes have 4. Each candidate is decoded and compared with at most `boxes` others, or, where
+ * neighbours are one box, with each other. */
 #include "mbn_ssd.h"
 
 #include <stddef.h>
@@ -141,7 +141,7 @@ static void mbn_connect(const mbn_ssd_boxes_params *p, const mbn_candidate *cand
 {
     const int32_t *const facts = p->level_facts;
     int32_t count = 0, found = 0;
-    for (; count < p->most && count < facts[0] && candidates[count].rank != MBN_NO_CANDIDATE; count++) {
+    for (; count < facts[0] && candidates[count].rank != MBN_NO_CANDIDATE; count++) {
         group[count] = (int16_t)count;
         for (int32_t i = 0; i < count; i++) {
             if (group[i] != group[count] && mbn_is_beside(&candidates[i], &candidates[count], facts[1])) {
@@ -196,7 +196,7 @@ void mbn_ssd_boxes_s8_scalar(const mbn_ssd_boxes_params *p, const int8_t *const 
         mbn_connect(p, (const mbn_candidate *)(const void *)rows[0], kept, (int16_t *)scratch);
         return;
     }
-    for (int32_t seen = 0; seen < p->most && found < p->boxes; seen++) {
+    while (found < p->boxes) {
         /* the best candidate that is left, of the first of several levels */
         const int32_t *best_facts = NULL, *best_anchors = NULL, *anchors = p->anchors;
         const mbn_candidate *best = NULL;

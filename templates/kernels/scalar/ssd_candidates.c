@@ -101,8 +101,8 @@ static int32_t mbn_offer_shares(mbn_ssd_found *found, const mbn_ssd_candidates_p
 
 /* Offers the classes of an anchor by the products of their own factor and the anchor's, of which none is more than 1: one
  * comparison where the anchor's alone is too small, else a product for each class. */
-static int32_t mbn_offer_products(mbn_ssd_found *found, const mbn_ssd_candidates_params *p, int32_t least, int32_t place,
-                                  const int8_t *scores, int8_t anchor, const int8_t *offsets)
+static int32_t mbn_offer_products(mbn_ssd_found *found, const mbn_ssd_candidates_params *p, int32_t least,
+                                  int32_t place, const int8_t *scores, int8_t anchor, const int8_t *offsets)
 {
     const uint32_t factor = p->anchor_curve[anchor + 128];
     for (int32_t number = p->skipped; number < p->classes && (int32_t)factor >= least; number++) {
