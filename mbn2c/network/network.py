@@ -21,6 +21,7 @@ from mbn2c.network.checks import CHECKED_IMAGES, Sqnr, compare_float, compare_wi
 from mbn2c.network.estimated import estimate
 from mbn2c.network.inputs import Inputs, input_spec, quantize_input
 from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
+from mbn2c.network.pixels import preprocess_of
 from mbn2c.network.real_values import runner
 from mbn2c.network.recompute import recompute
 from mbn2c.ops import OPERATORS
@@ -57,7 +58,7 @@ class NetworkOptions:
     """What a network is made from.
 
     calib       images folder, .npz, or "random"; None: of a float model, drawn images
-    preprocess  None where the calibration needs none
+    preprocess  None where the calibration needs none, or the file says it
     percentile  100 lets the range method be searched
     effort      how long to look for a better quantization, one of `quantize.search.EFFORTS`
     input_kind  "int8" or "uint8": what the device's input rows hold
@@ -178,6 +179,7 @@ def _own_network(
     imported = import_model(options.model, anchors, options.task)
     graph = run_passes(imported)
     spec = input_spec(graph)
+    options = replace(options, preprocess=preprocess_of(imported, spec, options.preprocess))
     float_model = model_bytes(options.model, anchors is not None, graph)
     task = task_of_graph(graph, options.output_kinds, len(labels)).with_options(options.task_options)
     task.check_class_names(labels)

@@ -145,6 +145,8 @@ USUAL = {
     "pm1": Preprocess((0.5,), (0.5,)),
     "imagenet": Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
+# Of a network that takes the bytes of pixels, 0 to 255.
+AS_BYTES = Preprocess((0.0,), (1 / 255,))
 
 
 @dataclass(frozen=True, eq=False)
