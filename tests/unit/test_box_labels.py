@@ -170,6 +170,52 @@ def test_images_of_a_folder_and_images_without_boxes(images: Path) -> None:
         assert [len(boxes) for boxes in found] == [count]
 
 
+# Boxes of a/1.png alone, a car beside them in those of b/1.png; and one that could be of both.
+OF_FOLDERS = {
+    "csv": {"boxes.csv": f"{BOXES}b/1.png,1,0,0,9,9\n".replace("a.png", "a/1.png")},
+    "coco": {
+        "boxes.json": json.dumps(COCO).replace('"a.png"', '"data/a/1.png"').replace('"other.png"', '"data/b/1.png"')
+    },
+    "voc": {"voc/a/1.xml": VOC, "voc/b/1.xml": VOC.replace("person", "car")},
+    "yolo": {"yolo/a/1.txt": YOLO, "yolo/b/1.txt": "1 0.5 0.5 1 1\n"},
+}
+OF_BOTH = {
+    "csv": {"boxes.csv": BOXES.replace("a.png", "1.png")},
+    "coco": {"boxes.json": json.dumps(COCO).replace("a.png", "1.png")},
+    "voc": {"voc/1.xml": VOC},
+    "yolo": {"yolo/1.txt": YOLO},
+}
+
+
+def read_of_folders(images: Path, files: dict[str, str]) -> list[list[TrueBox]]:
+    names = ["a/1.png", "b/1.png"]
+    for name, text in dict.fromkeys(names, "").items() | files.items():
+        (images / name).parent.mkdir(exist_ok=True, parents=True)
+        (images / name).write_text(text)
+    where = {name: placement(images / f"{name[0]}.png", 50, 50, "stretch") for name in names}
+    path = images / next(iter(files)).split("/")[0]
+    return read_truths(find_form(path), path, names, where, 2, ("person", "car"))
+
+
+@pytest.mark.parametrize("form", OF_FOLDERS)
+def test_images_of_one_name_in_two_folders_have_their_own_boxes(images: Path, form: str) -> None:
+    labels = [[box.label for box in boxes] for boxes in read_of_folders(images, OF_FOLDERS[form])]
+    assert labels == [[0, 1], {"coco": [0], "voc": [1, 1]}.get(form, [1])]
+
+
+@pytest.mark.parametrize("form", OF_BOTH)
+def test_boxes_that_could_be_of_two_images_are_refused(images: Path, form: str) -> None:
+    with pytest.raises(UsageError, match=r"could be 'a/1\.png' and 'b/1\.png'") as refused:
+        read_of_folders(images, OF_BOTH[form])
+    assert "with their folders" in refused.value.hint
+
+
+def test_an_image_that_could_be_two_of_a_file_is_refused(images: Path) -> None:
+    path = write(images, "boxes.csv", f"{BOXES}x/a.png,1,0,0,9,9\ny/a.png,1,0,0,9,9\n")
+    with pytest.raises(UsageError, match=r"'a\.png' could be 'a\.png' and 'x/a\.png'"):
+        read(path, ["a.png"])
+
+
 @pytest.mark.parametrize(("name", "text"), [("boxes.json", json.dumps(COCO)), ("voc/a.xml", VOC)])
 def test_an_image_of_which_nothing_is_known_is_refused(images: Path, name: str, text: str) -> None:
     """In a form that names images without boxes, too, one that it does not name is no image without boxes."""

@@ -118,6 +118,20 @@ def masks_in(folder: Path, mask: np.ndarray, names: str = "") -> Path:
     return folder / "masks"
 
 
+def test_masks_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    """Each image has that of its own folder, or the file could be of both."""
+    names, folder = ["a/1.jpg", "b/1.jpg"], tmp_path / "masks"
+    for number, inside in enumerate(("a", "b")):
+        (folder / inside).mkdir(parents=True)
+        Image.fromarray(np.full((2, 2), number, np.uint8)).save(folder / inside / "1.png")
+    found = read_masks(folder, names, (2, 2), dict.fromkeys(names, "crop"), [])
+    assert [mask.max() for mask in found] == [0, 1]
+    (folder / "b" / "1.png").unlink()
+    (folder / "a" / "1.png").rename(folder / "1.png")
+    with pytest.raises(UsageError, match=r"'1\.png' could be 'a/1\.jpg' and 'b/1\.jpg'"):
+        read_masks(folder, names, (2, 2), dict.fromkeys(names, "crop"), [])
+
+
 def test_masks_are_read_by_their_names(tmp_path: Path) -> None:
     folder = masks_in(
         tmp_path, np.array([[0, 9], [7, 255]], np.uint8), "value,name\n0,nothing\n9,Dining Table\n7,bus\n"

@@ -11,6 +11,7 @@ from mbn2c.errors import UsageError
 from mbn2c.tasks.detection.box_files import BoxForm
 from mbn2c.tasks.detection.true_box import TrueBox
 from mbn2c.tasks.images import covering, upright_size
+from mbn2c.tasks.truths import same_images
 
 _MOST_NAMED = 5
 
@@ -60,13 +61,14 @@ def read_truths(
     raises  UsageError for a file that is not of its form, says nothing of an image, or has boxes of which none is of a
             class that the network knows, or one whose corners are no numbers
     """
-    sizes = {Path(name).name: (placements[name].columns, placements[name].rows) for name in names}
+    sizes = {name: (placements[name].columns, placements[name].rows) for name in names}
     found = form.read(path, sizes, class_names)
+    written_as = same_images(names, found, path)
     label_of = {str(number): number for number in range(labels)}
     label_of |= {name: number for number, name in enumerate(class_names)}
-    if sizes.keys().isdisjoint(found):
+    if not written_as:
         raise UsageError("it names none of the images", where=str(path), hint=form.words)
-    unknown = [name for name in names if form.names_all and Path(name).name not in found]
+    unknown = [name for name in names if form.names_all and name not in written_as]
     if unknown:
         some = ", ".join(repr(one) for one in unknown[:_MOST_NAMED])
         what = f"it says nothing of {len(unknown)} of the {len(names)} images: {some}"
@@ -82,7 +84,7 @@ def read_truths(
     truths = []
     for name in names:
         boxes = []
-        for box in found.get(Path(name).name, []):
+        for box in found[written_as[name]] if name in written_as else []:
             corners = placements[name].corners(box.corners) if box.what in label_of else None
             if corners is not None:
                 boxes.append(TrueBox(label_of[box.what], *corners, box.rule))

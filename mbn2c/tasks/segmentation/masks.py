@@ -12,6 +12,7 @@ from mbn2c.errors import UsageError
 from mbn2c.files.csv_table import has_column, read_csv
 from mbn2c.tasks.images import resized_mask
 from mbn2c.tasks.segmentation.intersection import IGNORED
+from mbn2c.tasks.truths import files_of_images
 
 # Beside the masks, or inside their folder: what their values are called.
 NAMES_FILE = "mask_classes.csv"
@@ -33,7 +34,8 @@ def read_masks(
     if not folder.is_dir():
         raise UsageError("no folder of masks", where=str(folder), hint="a PNG for each image, of the same name")
     table = _values(folder, class_names)
-    return [_read(folder / f"{Path(name).stem}.png", size, resizes[name], table) for name in names]
+    files = files_of_images(folder, names, ".png")
+    return [_read(files[name], size, resizes[name], table) for name in names]
 
 
 def _read(file: Path, size: tuple[int, int], resize: str, table: np.ndarray | None) -> np.ndarray:

@@ -45,15 +45,21 @@ FORMS = (
 ANY_FORM = "; ".join(form.words for form in FORMS)
 
 
+def _with_suffix_of(files: Sequence[Path]) -> list[BoxForm]:
+    suffixes = {file.suffix.lower() for file in files}
+    return [form for form in FORMS if form.is_folder and form.suffix in suffixes]
+
+
 def find_form(path: Path) -> BoxForm:
     """The form of a file or folder. Raises UsageError if it is none, or a folder may be two."""
     if path.is_dir():
         try:
-            suffixes = {file.suffix.lower() for file in path.iterdir()}
+            inside = list(path.iterdir())
+            deeper = [file for folder in inside if folder.is_dir() for file in folder.iterdir()]
         except OSError as error:
             what = f"cannot read the folder: {error.strerror}"
             raise UsageError(what, where=str(path), hint="check its rights") from None
-        found = [form for form in FORMS if form.is_folder and form.suffix in suffixes]
+        found = _with_suffix_of(inside) or _with_suffix_of(deeper)
     else:
         found = [form for form in FORMS if not form.is_folder and form.suffix == path.suffix.lower()]
         regular_file(path, "labels file", ANY_FORM)

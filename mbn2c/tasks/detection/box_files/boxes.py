@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from mbn2c.tasks.detection.true_box import COUNTED
@@ -22,13 +20,6 @@ class WrittenBox(NamedTuple):
     rule: str = COUNTED
 
 
-# By the name of the image file, without folders; an image that is not there is unknown, one without boxes is listed.
+# By the name of the image file, with the folders that are written; an image that is not there is unknown, one without
+# boxes is listed.
 Boxes = dict[str, list[WrittenBox]]
-
-
-def files_of_images(folder: Path, suffix: str, images: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, Path]]:
-    """Names of images, and the files in the folder that have their name with another suffix."""
-    for name in images:
-        file = folder / f"{Path(name).stem}{suffix}"
-        if file.is_file():
-            yield name, file

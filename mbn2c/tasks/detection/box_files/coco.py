@@ -27,14 +27,14 @@ def read(path: Path, images: Mapping[str, tuple[int, int]], class_names: Sequenc
         names = [str(one.get("name", "")) for one in categories]
         are_known = not set(names).isdisjoint(class_names)
         what = {one["id"]: names[n] if are_known else str(n) for n, one in enumerate(categories)}
-        found: Boxes = {Path(name).name: [] for name in files.values()}
+        found: Boxes = {name: [] for name in files.values()}
         for one in plain["annotations"]:
             x, y, width, height = (float(number) for number in one["bbox"])
             if not (width >= 0 and height >= 0):
                 raise ValueError(f"a bbox of {width:g} x {height:g}")
             rule = CROWD if one.get("iscrowd") else COUNTED
             box = WrittenBox(what[one["category_id"]], (x, y, x + width, y + height), rule)
-            found[Path(files[one["image_id"]]).name].append(box)
+            found[files[one["image_id"]]].append(box)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UsageError(f"not COCO's JSON: {type(error).__name__}: {error}", where=str(path), hint=WORDS) from None
     return found

@@ -29,5 +29,5 @@ def read(path: Path, images: Mapping[str, tuple[int, int]], class_names: Sequenc
         if not (x0 <= x1 and y0 <= y1):
             what = "a box whose first corner is not the upper left one"
             raise UsageError(what, where=f"{path}, line {line}", hint=_HEADER)
-        found.setdefault(Path(row["file"].strip()).name, []).append(WrittenBox(row["class"].strip(), (x0, y0, x1, y1)))
+        found.setdefault(row["file"].strip(), []).append(WrittenBox(row["class"].strip(), (x0, y0, x1, y1)))
     return found

@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 
 from mbn2c.errors import UsageError
 from mbn2c.files.user_files import read_text
-from mbn2c.tasks.detection.box_files.boxes import Boxes, WrittenBox, files_of_images
+from mbn2c.tasks.detection.box_files.boxes import Boxes, WrittenBox
 from mbn2c.tasks.detection.true_box import COUNTED, DIFFICULT
+from mbn2c.tasks.truths import files_of_images
 
 WORDS = "a folder of VOC's XML files, one for each image"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -29,7 +30,8 @@ class _Builder(ElementTree.TreeBuilder):
 
 def read(path: Path, images: Mapping[str, tuple[int, int]], class_names: Sequence[str]) -> Boxes:
     """raises  UsageError naming the file and its object"""
-    return {name: _of_file(file) for name, file in files_of_images(path, ".xml", images)}
+    files = files_of_images(path, list(images), ".xml")
+    return {name: _of_file(file) for name, file in files.items() if file.is_file()}
 
 
 def _of_file(file: Path) -> list[WrittenBox]:

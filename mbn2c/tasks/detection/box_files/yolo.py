@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mbn2c.errors import UsageError
 from mbn2c.files.user_files import read_text
-from mbn2c.tasks.detection.box_files.boxes import Boxes, WrittenBox, files_of_images
+from mbn2c.tasks.detection.box_files.boxes import Boxes, WrittenBox
+from mbn2c.tasks.truths import files_of_images
 
 WORDS = "a folder of YOLO's text files, one for each image: class, centre x and y, width, height"
 # Parts of the image that rounded numbers may lie beyond its edges.
@@ -21,7 +22,9 @@ _OUTSIDE = 0.01
 def read(path: Path, images: Mapping[str, tuple[int, int]], class_names: Sequence[str]) -> Boxes:
     """raises  UsageError naming the file and its line"""
     found: Boxes = {}
-    for name, file in files_of_images(path, ".txt", images):
+    for name, file in files_of_images(path, list(images), ".txt").items():
+        if not file.is_file():
+            continue
         found[name] = []
         for number, line in enumerate(read_text(file, "labels file", WORDS).splitlines(), 1):
             if not line.strip():
