@@ -14,6 +14,7 @@ from onnx import ModelProto
 
 from mbn2c.errors import ModelError
 from mbn2c.files.user_files import text_of
+from mbn2c.frontend.conditions import without_conditions
 from mbn2c.frontend.cut import convert_or_cut
 from mbn2c.frontend.detectors import cut_decoding, read_decoding
 from mbn2c.frontend.load import Loaded, load_model, notes_of
@@ -47,7 +48,7 @@ def import_model(path: Path, anchors: np.ndarray | None = None, task: str = "") 
     """
     try:
         loaded = load_model(path)
-        model = without_loops(loaded.model)
+        model = without_conditions(without_loops(loaded.model))
         cut = cut_decoding(model, anchors is not None, task)
         if cut is None and anchors is not None:
             raise ModelError("no head is recognised that wants anchors", where=str(path), hint=_NO_HEAD)
@@ -96,7 +97,7 @@ def model_bytes(path: Path, has_anchors: bool = False, graph: Graph | None = Non
 
     graph  what was made of it: of a segmenter that ends with the map, of a detector in which order its maps come
     """
-    model = without_loops(load_model(path).model)
+    model = without_conditions(without_loops(load_model(path).model))
     task = graph.decoding.task if graph is not None and graph.decoding is not None else ""
     cut = cut_map(model, task) if task == SEGMENTATION else cut_decoding(model, has_anchors, task)
     found = cut.model if cut else model

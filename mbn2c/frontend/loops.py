@@ -73,8 +73,13 @@ def _body(node: NodeProto) -> GraphProto | None:
         return None
     [body, *more] = [graph for attribute in node.attribute for graph in subgraphs(attribute)] or [GraphProto()]
     fits = not more and len(body.input) == len(node.input) >= 2 and len(body.output) == len(node.output) + 1
-    kinds = {attribute.type for inner in body.node for attribute in inner.attribute}
-    return body if fits and not kinds & {AttributeProto.GRAPH, AttributeProto.GRAPHS} else None
+    return body if fits and is_flat(body) else None
+
+
+def is_flat(graph: GraphProto) -> bool:
+    """Whether it holds no other graphs."""
+    kinds = {attribute.type for inner in graph.node for attribute in inner.attribute}
+    return not kinds & {AttributeProto.GRAPH, AttributeProto.GRAPHS}
 
 
 def _opened(
@@ -83,20 +88,8 @@ def _opened(
     """Weights and nodes of the first turn, and the tensor that says whether there is a second."""
     turn, going = f"{prefix}turn", f"{prefix}going"
     weights = [numpy_helper.from_array(np.array(0, np.int64), turn), numpy_helper.from_array(np.array(True), going)]
-    names = dict(zip((port.name for port in body.input), [turn, node.input[1] or going, *node.input[2:]], strict=True))
-    own = [tensor.name for tensor in body.initializer] + [name for inner in body.node for name in inner.output if name]
-    names.update((name, prefix + name) for name in own)
-    for tensor in body.initializer:
-        weights.append(type(tensor).FromString(tensor.SerializeToString()))
-        weights[-1].name = names[tensor.name]
-    nodes = []
-    for inner in body.node:
-        copy = NodeProto.FromString(inner.SerializeToString())
-        copy.input[:] = [names.get(name, name) for name in inner.input]
-        copy.output[:] = [names.get(name, name) for name in inner.output]
-        copy.name = prefix + inner.name if inner.name else ""
-        nodes.append(copy)
-    made = [names.get(port.name, port.name) for port in body.output]
+    more, nodes, made = inlined(body, [turn, node.input[1] or going, *node.input[2:]], prefix)
+    weights += more
     carried = len(node.input) - 2
     for position, (name, output) in enumerate(zip(made[1:], node.output, strict=True)):
         if output and position < carried:
@@ -104,6 +97,28 @@ def _opened(
         elif output:
             nodes += _stacked(name, output, opset, weights)
     return weights, nodes, made[0]
+
+
+def inlined(
+    graph: GraphProto, inputs: Sequence[str], prefix: str
+) -> tuple[list[TensorProto], list[NodeProto], list[str]]:
+    """Weights and nodes of an inner graph for the outer one, and what they call its outputs; inputs: outer names."""
+    names = dict(zip((port.name for port in graph.input), inputs, strict=True))
+    own = [tensor.name for tensor in graph.initializer] + [
+        name for inner in graph.node for name in inner.output if name
+    ]
+    names.update((name, prefix + name) for name in own)
+    weights, nodes = [], []
+    for tensor in graph.initializer:
+        weights.append(type(tensor).FromString(tensor.SerializeToString()))
+        weights[-1].name = names[tensor.name]
+    for inner in graph.node:
+        copy = NodeProto.FromString(inner.SerializeToString())
+        copy.input[:] = [names.get(name, name) for name in inner.input]
+        copy.output[:] = [names.get(name, name) for name in inner.output]
+        copy.name = prefix + inner.name if inner.name else ""
+        nodes.append(copy)
+    return weights, nodes, [names.get(port.name, port.name) for port in graph.output]
 
 
 def _stacked(name: str, output: str, opset: int, weights: list[TensorProto]) -> Sequence[NodeProto]:

@@ -149,8 +149,19 @@ def test_torchvision(is_dynamo: bool, tmp_path: Path) -> None:
     assert np.abs(detector.anchors - anchors).max() < 1e-6
 
 
-def test_labels_in_another_order_are_refused(tmp_path: Path) -> None:
+def test_a_choice_that_is_not_of_nothing_is_left_alone(tmp_path: Path) -> None:
+    """A branch that keeps the first box where there is none."""
     model = torchvision_ssd()
+    [condition] = [node for node in model.graph.node if node.op_type == "If"]
+    [constant] = condition.attribute[1 - (condition.attribute[0].name == "then_branch")].g.node
+    constant.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.int64)))
+    onnx.save(model, tmp_path / "heads.onnx")
+    with pytest.raises(ModelError, match="is not supported there"):
+        import_model(tmp_path / "heads.onnx")
+
+
+def test_labels_in_another_order_are_refused(tmp_path: Path) -> None:
+    model = torchvision_ssd(is_dynamo=True)
     [cast] = [node for node in model.graph.node if node.op_type == "Cast"]
     joined = next(node for node in model.graph.node if node.output[0] == cast.input[0])
     model.graph.node.remove(joined)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import ModelProto, TensorProto
+from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from onnx_models.net import Net
 
@@ -171,11 +171,15 @@ def torchvision_ssd(
 ) -> ModelProto:
     """As torchvision's ssdlite320 is exported: one image [1, 3, side, side] of 0 to 1, normalized inside; each class by
     itself above 0.05, its best 30, then one NonMaxSuppression of boxes that are moved apart by class; boxes, scores and
-    labels of the best 20. The exporters differ in what stands for a choice by a mask, for clipping and for columns."""
-    net = Net(opset=18 if is_dynamo else 17, shape=(1, 3, side, side))
-    net.node("Gather", "x", net.weight(0, np.int64), axis=0)
+    labels of the best 20. The exporters differ in what stands for a choice by a mask, for clipping and for columns;
+    TorchScript has images without a batch, put together to a batch, and asks whether there are boxes at all."""
+    net = Net(opset=18 if is_dynamo else 17, shape=(1, 3, side, side) if is_dynamo else (3, side, side))
+    if is_dynamo:
+        net.then("Gather", net.weight(0, np.int64), axis=0)
     net.then("Sub", net.weight(np.full((3, 1, 1), 0.5))).then("Div", net.weight(np.full((3, 1, 1), 0.5)))
     net.then("Unsqueeze", net.ints(0))
+    if not is_dynamo:
+        net.then("Concat", axis=0)
     logits, deltas = _heads(net, classes, 4, side, len(sizes))
     anchors = np.concatenate([anchors_of(extent, sizes) for extent in (side // 4, side // 8)]) * side
     first = net.weight(0, np.int64)
@@ -183,6 +187,21 @@ def torchvision_ssd(
     boxes = _torch_boxes(net, net.node("Gather", deltas, first, axis=0), anchors, side, is_dynamo)
     found = [_best_of_class(net, scores, boxes, label, classes, is_dynamo) for label in range(1, classes)]
     boxes, scores, labels = (net.node("Concat", *parts, axis=0) for parts in zip(*found, strict=True))
+    inner = net if is_dynamo else Net(opset=17)
+    keep = _batched_nms(inner, boxes, scores, labels)
+    if not is_dynamo:
+        keep = net.node("If", _is_empty(net, boxes), then_branch=_nothing(), else_branch=_branch(inner, keep))
+    keep = net.node("Slice", keep, net.ints(0), net.ints(20), net.ints(0))
+    for values in (boxes, scores, labels):
+        net.node("Gather", values, keep, axis=0)
+        net.output()
+    model = net.model()
+    model.graph.output[2].type.tensor_type.elem_type = TensorProto.INT64
+    return model
+
+
+def _batched_nms(net: Net, boxes: str, scores: str, labels: str) -> str:
+    """torchvision's: which boxes are kept, the best first."""
     farthest = net.node("Add", net.node("ReduceMax", boxes, keepdims=0), net.weight(1.0))
     apart = net.node("Mul", net.node("Cast", labels, to=TensorProto.FLOAT), farthest)
     moved = net.node("Add", boxes, net.node("Unsqueeze", apart, net.ints(1)))
@@ -193,14 +212,29 @@ def torchvision_ssd(
         net.ints(2**31 - 1),
         net.weight([0.55]),
     )
-    keep = net.node("Squeeze", net.node("Gather", chosen, net.ints(2), axis=1), net.ints(1))
-    keep = net.node("Slice", keep, net.ints(0), net.ints(20), net.ints(0))
-    for values in (boxes, scores, labels):
-        net.node("Gather", values, keep, axis=0)
-        net.output()
-    model = net.model()
-    model.graph.output[2].type.tensor_type.elem_type = TensorProto.INT64
-    return model
+    return net.node("Squeeze", net.node("Gather", chosen, net.ints(2), axis=1), net.ints(1))
+
+
+def _is_empty(net: Net, boxes: str) -> str:
+    return net.node("Equal", net.node("ReduceProd", net.node("Shape", boxes), keepdims=0), net.weight(0, np.int64))
+
+
+def _nothing() -> GraphProto:
+    """A branch that makes int64 [0]."""
+    value = numpy_helper.from_array(np.zeros(0, np.int64))
+    port = helper.make_tensor_value_info("none", TensorProto.INT64, [0])
+    return helper.make_graph([helper.make_node("Constant", [], ["none"], value=value)], "then", [], [port])
+
+
+def _branch(net: Net, made: str) -> GraphProto:
+    """What stands in a Net as a branch; its names are those of the outer graph, too, and hide them."""
+    port = helper.make_tensor_value_info(f"inner_{made}", TensorProto.INT64, [None])
+    constants = [helper.make_node("Constant", [], [f"inner_{one.name}"], value=one) for one in net.weights]
+    own = {one.name for one in net.weights} | {name for node in net.nodes for name in node.output}
+    for node in net.nodes:
+        node.input[:] = [f"inner_{name}" if name in own else name for name in node.input]
+        node.output[:] = [f"inner_{name}" for name in node.output]
+    return helper.make_graph([*constants, *net.nodes], "else", [], [port])
 
 
 def _torch_boxes(net: Net, deltas: str, anchors: np.ndarray, side: int, is_dynamo: bool) -> str:
