@@ -256,14 +256,16 @@ def _add_detection(parser: argparse.ArgumentParser) -> None:
         "--anchors",
         type=Path,
         metavar="FILE.npy",
-        help="of a model without them: [N, 4], centre y and x, height and width in parts of the image",
+        help="of a model without them: [N, 4] in parts of the image, "
+        + "; ".join(f"{name}: {coder.written}" for name, coder in BOX_CODERS.items()),
     )
     group.add_argument(
         "--box-coder",
-        choices=BOX_CODERS,
+        choices=tuple(BOX_CODERS),
         default="",
-        help="what the heads of --anchors mean, which no file says. tf: TensorFlow's, offsets y, x, height, width"
-        " divided by 10, 10, 5, 5; scores through a sigmoid, the first of several classes being the background",
+        help="what the heads of --anchors mean, which no file says. "
+        + "; ".join(f"{name}: {coder.words}" for name, coder in BOX_CODERS.items())
+        + "; the first of several classes is the background",
     )
     for name, (kind, what, words) in _DETECTION.items():
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=what, help=words)

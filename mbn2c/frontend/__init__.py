@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from onnx import ModelProto
 
 from mbn2c.errors import ModelError
@@ -21,6 +20,7 @@ from mbn2c.frontend.load import Loaded, load_model, notes_of
 from mbn2c.frontend.loops import without_loops
 from mbn2c.frontend.segmenters import cut_map, read_map
 from mbn2c.ir.graph import Graph
+from mbn2c.tasks.detection.anchors import GivenAnchors
 from mbn2c.tasks.detection.detector import NAME as DETECTION
 from mbn2c.tasks.protocol import RAW
 from mbn2c.tasks.segmentation.segmenter import NAME as SEGMENTATION
@@ -34,14 +34,14 @@ _NO_DETECTOR = (
 
 __all__ = ["import_model", "model_bytes"]
 
-_WANTS_ANCHORS = "if TensorFlow made these heads of an SSD, build with --anchors FILE.npy --box-coder tf"
+_WANTS_ANCHORS = "if these are heads of an SSD, build with --anchors FILE.npy and --box-coder tf or torchvision"
 
 
-def import_model(path: Path, anchors: np.ndarray | None = None, task: str = "") -> Graph:
+def import_model(path: Path, anchors: GivenAnchors | None = None, task: str = "") -> Graph:
     """Read a float MobileNet from an ONNX file.
 
     path    the .onnx file; external weights must lie in its folder
-    anchors of a detector whose file has none: x0, y0, x1, y1 of each in parts of the image
+    anchors of a detector whose file has none
     task    what the user says that it is; RAW: what a detector's heads or a last map mean is not read; "": as found
     returns the Graph, stage "imported" of `ir.check`; named after the file
     raises  UsageError if there is no such file; ModelError if the model is broken or not supported

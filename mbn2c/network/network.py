@@ -37,7 +37,7 @@ from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.recipe import Recipe
 from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.tasks.detection.anchors import check_box_coder, read_anchors
+from mbn2c.tasks.detection.anchors import GivenAnchors, check_box_coder, read_anchors
 from mbn2c.tasks.images import Samples, evenly_spaced
 from mbn2c.tasks.inputs import InputSpec, Preprocess
 from mbn2c.tasks.protocol import HeldBack, Json, Limits, Task
@@ -158,7 +158,7 @@ def _int16(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseInt16 | Non
     return within_ram(plan_of)
 
 
-def import_lowered(model: Path, anchors: np.ndarray | None = None, task: str = "") -> Graph:
+def import_lowered(model: Path, anchors: GivenAnchors | None = None, task: str = "") -> Graph:
     """The float Graph of an ONNX file after all passes; arguments and errors as of `import_model`."""
     return run_passes(import_model(model, anchors, task))
 
@@ -175,7 +175,7 @@ def _own_network(
 ) -> Network:
     """A float model, quantized."""
     check_box_coder(options.anchors, options.box_coder)
-    anchors = None if options.anchors is None else read_anchors(options.anchors)
+    anchors = None if options.anchors is None else read_anchors(options.anchors, options.box_coder)
     imported = import_model(options.model, anchors, options.task)
     graph = run_passes(imported)
     spec = input_spec(graph)

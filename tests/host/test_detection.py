@@ -20,13 +20,14 @@ from onnx_models.detectors import anchors_of, ssd
 from onnx_models.net import Net
 from PIL import Image
 from places import ROOT
+from shared import shared
 from users_pytest import run_pytest
 
 from mbn2c.cli import main
 from mbn2c.errors import ModelError, UsageError
 from mbn2c.frontend import import_model
 from mbn2c.frontend.runtime import Oracle
-from mbn2c.tasks.detection.anchors import read_anchors
+from mbn2c.tasks.detection.anchors import BOX_CODERS, GivenAnchors, read_anchors
 from mbn2c.tasks.detection.decode import iou
 from mbn2c.tasks.detection.detector import Detector
 
@@ -325,15 +326,45 @@ NO_ANCHORS = [
 def test_what_is_no_file_of_anchors_is_refused(tmp_path: Path, array: np.ndarray, said: str) -> None:
     np.save(tmp_path / "anchors.npy", array)
     with pytest.raises(UsageError, match=said):
-        read_anchors(tmp_path / "anchors.npy")
+        read_anchors(tmp_path / "anchors.npy", "tf")
     (tmp_path / "anchors.npy").write_bytes(b"no array")
     with pytest.raises(UsageError, match=r"not a \.npy file"):
-        read_anchors(tmp_path / "anchors.npy")
+        read_anchors(tmp_path / "anchors.npy", "tf")
+
+
+def test_pytorch_s_anchors(tmp_path: Path) -> None:
+    """Corners, offsets with x first, and logits of a softmax; TensorFlow's centres are no corners."""
+    onnx.save(ssd(has_anchors=False).model(), tmp_path / "raw.onnx")
+    corners = np.concatenate([anchors_of(side, (0.3, 0.6)) for side in (8, 4, 1)])
+    np.save(tmp_path / "anchors.npy", corners)
+    graph = import_model(tmp_path / "raw.onnx", read_anchors(tmp_path / "anchors.npy", "torchvision"))
+    assert graph.decoding is not None
+    detector = Detector.from_decoding(graph.decoding)
+    facts = detector.facts
+    assert (facts.score, facts.background, facts.order, facts.scales) == ("softmax", 0, (0, 1, 2, 3), (10, 10, 5, 5))
+    assert np.abs(detector.anchors - corners).max() < 1e-6
+    np.save(tmp_path / "anchors.npy", np.full((5, 4), 0.5))
+    with pytest.raises(UsageError, match="no boxes"):
+        read_anchors(tmp_path / "anchors.npy", "torchvision")
+
+
+def test_the_shared_heads_of_pytorch_want_anchors(tmp_path: Path) -> None:
+    """Without them the message has the options; with them the levels are found."""
+    path = shared("models/exporters/pt_legacy_op13_ssdlite_v2.onnx")
+    with pytest.raises(ModelError, match="axis order") as refused:
+        import_model(path)
+    assert "--anchors FILE.npy and --box-coder tf or torchvision" in refused.value.hint
+    np.save(tmp_path / "anchors.npy", np.concatenate([anchors_of(side, (0.2, 0.3, 0.4)) for side in (8, 4, 2)]))
+    graph = import_model(path, read_anchors(tmp_path / "anchors.npy", "torchvision"))
+    assert graph.decoding is not None
+    facts = Detector.from_decoding(graph.decoding).facts
+    assert [(one.height, one.width, one.anchors) for one in facts.levels] == [(8, 8, 3), (4, 4, 3), (2, 2, 3)]
+    assert (facts.score, facts.classes, facts.background) == ("softmax", 4, 0)
 
 
 def test_anchors_for_no_head_are_refused(folder: Path) -> None:
     with pytest.raises(ModelError, match="no head is recognised that wants anchors"):
-        import_model(folder / "ssd.onnx", np.ones((162, 4)))
+        import_model(folder / "ssd.onnx", GivenAnchors(np.ones((162, 4)), BOX_CODERS["tf"]))
 
 
 # (words, what is said)

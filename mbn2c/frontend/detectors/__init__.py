@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto
 
@@ -21,6 +20,7 @@ from mbn2c.frontend.detectors.cut import Ends, HeadCut, MisreadError, ended
 from mbn2c.frontend.fold_constants import bound_constants
 from mbn2c.frontend.load import run_tool
 from mbn2c.ir.graph import Graph, Note
+from mbn2c.tasks.detection.anchors import GivenAnchors
 from mbn2c.tasks.detection.detector import NAME, Detector
 
 FAMILIES = (decoded.match, postprocess.match, concatenated.match, blazeface.match, yunet.match, heatmaps.match)
@@ -60,11 +60,11 @@ def _ended(model: ModelProto, names: Sequence[str]) -> ModelProto:
     return copy
 
 
-def read_decoding(cut: CutFile, graph: Graph, given: np.ndarray | None = None) -> Graph:
+def read_decoding(cut: CutFile, graph: Graph, given: GivenAnchors | None = None) -> Graph:
     """The Graph with what was cut off, as data, and in words.
 
     graph   of `cut.model`
-    given   anchors of a file that has none: x0, y0, x1, y1 of each in parts of the image
+    given   anchors of a file that has none
     raises  ModelError if the file does not make of the maps what was understood
     """
     bare = bare_copy(cut.file, list(cut.file.graph.node))

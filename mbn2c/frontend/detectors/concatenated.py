@@ -3,7 +3,7 @@
     scores   Softmax or Sigmoid of all anchors' [1, anchors, classes]
     offsets  [1, anchors, values]
     anchors  an output that does not depend on the image: x0, y0, x1, y1 of each in parts of it; or none, where the user
-             has them: then offsets are those of TensorFlow's box coder
+             has them, and says what the offsets are
 
 source  the ST SSD of STM32's model zoo through tf2onnx, whose boxes are the anchors, each corner moved by parts of the
         anchor's width and height
@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from onnx import ModelProto
 
-from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links
+from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, Reading
 from mbn2c.frontend.detectors.joined import JoinedHeads, head_of, last_extent, maps_of, outputs_of
-from mbn2c.tasks.detection.detector import CENTRES, CORNERS, SIGMOID, SOFTMAX, HeadLevel
+from mbn2c.tasks.detection.detector import CENTRES, CORNERS, SOFTMAX, HeadLevel
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,25 @@ class HeadsWithAnchors(JoinedHeads):
     def anchors(self, cut: HeadCut, levels: Sequence[HeadLevel]) -> np.ndarray:
         """See JoinedHeads."""
         return outputs_of(cut, [self.output])[self.output]
+
+
+@dataclass(frozen=True)
+class HeadsBesideAnchors(JoinedHeads):
+    """What the user says of order, scales and scores goes before what stands here."""
+
+    def read(self, cut: HeadCut) -> Reading:
+        """See Ends."""
+        assert cut.given is not None
+        coder = cut.given.coder
+        scores = self.scores if self.scores.score else replace(self.scores, is_applied=False, score=coder.score)
+        family = f"scores and offsets of all levels, not decoded, read as {coder.words}"
+        said = replace(self, family=family, scores=scores, order=coder.order, scales=coder.scales)
+        return super(HeadsBesideAnchors, said).read(cut)
+
+    def anchors(self, cut: HeadCut, levels: Sequence[HeadLevel]) -> np.ndarray:
+        """See JoinedHeads."""
+        assert cut.given is not None
+        return cut.given.corners
 
 
 def match(model: ModelProto, has_anchors: bool) -> Ends | None:
@@ -58,8 +77,5 @@ def match(model: ModelProto, has_anchors: bool) -> Ends | None:
         corners, as_they_are = (0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0)
         ends = (maps_of(scores, offsets), family, scores, offsets, CORNERS, corners, as_they_are, background)
         return HeadsWithAnchors(*ends, output=anchors[0])
-    if not scores.score:
-        scores = replace(scores, is_applied=False, score=SIGMOID)
-    family = "scores and offsets (y, x, height, width, divided by 10, 10, 5, 5) of all levels, not decoded"
-    order, scales = (1, 0, 3, 2), (10.0, 10.0, 5.0, 5.0)
-    return JoinedHeads(maps_of(scores, offsets), family, scores, offsets, CENTRES, order, scales, background)
+    order, scales = (0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0)
+    return HeadsBesideAnchors(maps_of(scores, offsets), "", scores, offsets, CENTRES, order, scales, background)

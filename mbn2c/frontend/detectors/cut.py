@@ -11,6 +11,7 @@ from onnx import ModelProto, NodeProto, helper
 
 from mbn2c.frontend.order import drop_dead_nodes, used_names
 from mbn2c.ir.graph import Graph
+from mbn2c.tasks.detection.anchors import GivenAnchors
 from mbn2c.tasks.detection.detector import Detector
 
 # Two evaluations of the same float32 network differ by their rounding only.
@@ -32,13 +33,13 @@ class HeadCut:
     network  what is left of it
     file     all of it
     graph    of the network, float
-    given    anchors of a file that has none: x0, y0, x1, y1 of each in parts of the image; None where it has them
+    given    anchors of a file that has none; None where it has them
     """
 
     network: ModelProto
     file: ModelProto
     graph: Graph
-    given: np.ndarray | None
+    given: GivenAnchors | None
 
     @property
     def image(self) -> str:

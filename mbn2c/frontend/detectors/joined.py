@@ -6,6 +6,7 @@ scores   [1, anchors of all levels, classes], offsets [1, anchors, values]: each
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,10 +68,9 @@ class JoinedHeads(Ends):
     per_class: bool = True
     classes: int | None = None
 
+    @abstractmethod
     def anchors(self, cut: HeadCut, levels: Sequence[HeadLevel]) -> np.ndarray:
-        """x0, y0, x1, y1 of each, in parts of the image; the user's, where the file has none."""
-        assert cut.given is not None
-        return cut.given
+        """x0, y0, x1, y1 of each, in parts of the image."""
 
     @property
     def assumed(self) -> str:
