@@ -103,7 +103,11 @@ class DecodedHeads(Ends):
     per_level: int
 
     def read(self, cut: HeadCut) -> Reading:
-        """See Ends."""
+        """See Ends.
+
+        Each tensor with four numbers in a row may hold the boxes, if one map of each level moves it; then scores are
+        what the others move. The last one that can be read is it.
+        """
         behind = Behind(cut, self.maps)
         dense = behind.dense()
         moved = behind.moved(dense, cut.shapes) if dense else {}
@@ -120,14 +124,10 @@ class DecodedHeads(Ends):
                 return self._read(cut, behind, maps, name, shares)
             except MisreadError as misread:
                 reasons.append(str(misread))
-        of_all = [one for one in ends if len(moved[one].by) == len(self.maps)]
-        raise MisreadError(
-            reasons[0]
-            if reasons
-            else "boxes and scores are made of the same maps"
-            if of_all
-            else "no tensor behind its maps holds four numbers of each anchor, and none its scores"
-        )
+        if any(len(moved[one].by) == len(self.maps) for one in ends):
+            reasons.append("boxes and scores are made of the same maps")
+        reasons.append("no tensor behind its maps holds four numbers of each anchor, and none its scores")
+        raise MisreadError(reasons[0])
 
     def _levels(self) -> list[tuple[str, ...]]:
         return [self.maps[first : first + self.per_level] for first in range(0, len(self.maps), self.per_level)]
