@@ -194,7 +194,7 @@ def _own_network(
     found = _quantize(options, graph, task, inputs, least, float_model, progress, int16)
     batch = np.concatenate([spec.to_nhwc(values) for values in inputs.first(_COSTED_IMAGES)])
     costs = noise_shares(found.float_graph, found.graph, batch)
-    held_back = None if drawn else _held_back(options, limits, labels, task, inputs, found, progress)
+    held_back = None if drawn else _held_back(options, limits, labels, task, graph, inputs, found, progress)
     if held_back is not None:
         task.check_held_back(held_back, limits, costs)
     int8_graph = recompute(found.graph, options.recompute / 100)
@@ -322,11 +322,15 @@ def _held_back(
     limits: Limits,
     class_names: Sequence[str],
     task: Task,
+    graph: Graph,
     inputs: Inputs,
     found: Found,
     progress: Progress,
 ) -> Json | None:
-    """The answers on images that the network was made without; with a gate, also on those --calib-limit left out."""
+    """The answers on images that the network was made without; with a gate, also on those --calib-limit left out.
+
+    graph  the user's float Graph, what int8 is compared with
+    """
     samples = inputs.samples
     if samples is None:
         return None
@@ -337,7 +341,7 @@ def _held_back(
         used = set(evenly_spaced(len(everything), options.calib_limit))
         others = [position for position in range(len(everything)) if position not in used]
         ports = [port.tensor for port in found.graph.outputs]
-        run_float, run_int8 = runner(found.float_graph, ports), runner(found.graph, ports)
+        run_float, run_int8 = runner(graph, ports), runner(found.graph, ports)
         for position in progress(others, "judge", len(others)):
             values = everything[position].model_input(inputs.spec, inputs.preprocess)
             names.append(everything.names[position])

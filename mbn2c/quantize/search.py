@@ -243,17 +243,23 @@ class _Fold:
         """(SQNR of each image in dB, answers, float and int8 Graph)."""
         float_graph, int8_graph = self.workshop.make(recipe)
         weights = _importance(float_graph, self.task)
-        tensors, ports = list(weights), [port.tensor for port in float_graph.outputs]
-        if recipe.margin not in self.expected:
-            run_float = self.workshop.run(float_graph, tensors)
-            self.expected[recipe.margin] = [run_float(values) for values in self.held.values]
-        run_int8 = self.workshop.run(int8_graph, tensors)
+        ports = [port.tensor for port in float_graph.outputs]
+        run_int8 = self.workshop.run(int8_graph, list(weights))
         decibels, judged = [], []
-        for number, values, expected in zip(self.numbers, self.held.values, self.expected[recipe.margin], strict=True):
+        sides = (self.held.values, self._floats(recipe.margin), self._floats(None))
+        for number, values, expected, users in zip(self.numbers, *sides, strict=True):
             found = run_int8(values)
             decibels.append(_sqnr_db(weights, expected, found))
-            judged.append(judge(number, self.task, ports, expected, found))
+            judged.append(judge(number, self.task, ports, users, found))
         return decibels, judged, (float_graph, int8_graph)
+
+    def _floats(self, margin: float | None) -> list[Mapping[str, np.ndarray]]:
+        """What the float network with these channels makes of the images; None: the user's own, which no clamp cuts."""
+        if margin not in self.expected:
+            graph = self.workshop.equalized(margin)[0]
+            run_float = self.workshop.run(graph, list(_importance(graph, self.task)))
+            self.expected[margin] = [run_float(values) for values in self.held.values]
+        return self.expected[margin]
 
 
 def _folds(graph: Graph, images: Images, task: Task, run: Runner, progress: Progress) -> list[_Fold]:

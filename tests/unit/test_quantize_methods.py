@@ -27,6 +27,7 @@ from mbn2c.quantize.calibrate import Observed, Range, observe, random_images
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize, groups_of, scale_channels
 from mbn2c.quantize.int16 import ChooseInt16, Planned, int16_layers, may_be_int16, named, within_ram
+from mbn2c.quantize.judge import Judged
 from mbn2c.quantize.layers import run_float, run_int8
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges
@@ -35,7 +36,9 @@ from mbn2c.quantize.search import EFFORTS, Found, Images, search
 from mbn2c.quantize.sensitivity import noise_gains
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_core
+from mbn2c.tasks.classification import Classification
 from mbn2c.tasks.outputs import outputs_of
+from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.registry import recognise
 
 TINY = {"v2": tiny_mobilenet_v2, "v1": tiny_mobilenet_v1, "two outputs": tiny_two_outputs}
@@ -291,6 +294,24 @@ def test_large_networks_hold_back_one_quarter(largest: int, held: set[int], monk
     found = searched(tiny_mobilenet_v1(), "fast")
     assert {one.image for one in found.judged} == held
     assert len(found.judged) == len(held)
+
+
+def test_images_held_back_are_judged_by_the_user_s_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the one with equalized channels, whose clamps cut what goes far beyond the images that calibrated."""
+    graph, seen = unbalanced("v1"), {}
+
+    def spy(image: int, task: Task, ports: Sequence[str], users: Mapping[str, np.ndarray], found: object) -> Judged:
+        seen[image] = users[ports[0]]
+        return Judged(image, None)
+
+    monkeypatch.setattr("mbn2c.quantize.search.judge", spy)
+    monkeypatch.setattr(Classification, "agreement", lambda task, records: None)
+    assert searched(graph, "fast").recipe.margin is not None
+    users = Oracle(to_onnx_float(graph))
+    for number, image in enumerate(images_of(graph, 12)):
+        assert np.array_equal(
+            seen[number].ravel(), users.run({graph.inputs[0].outside: image})[graph.outputs[0].outside].ravel()
+        )
 
 
 def test_a_given_percentile_is_kept() -> None:
