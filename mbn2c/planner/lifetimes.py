@@ -20,7 +20,8 @@ class Block:
     """Memory that needs a place: a tensor's rows, or a call's scratch.
 
     starts, ends    byte ranges of the slots, relative to the block
-    births, deaths  first and last moment each slot holds something
+    births, deaths  first and last moment each slot holds something. Where other blocks may use a slot between two of
+                    its rows, it stands here once for each row
     """
 
     name: str
@@ -49,13 +50,24 @@ def slots_needed(written: np.ndarray, last_read: np.ndarray) -> int:
 
 
 def tensor_block(
-    timeline: Timeline, tensor: str, row_bytes: int, slots: int, places: np.ndarray | None = None
+    timeline: Timeline,
+    tensor: str,
+    row_bytes: int,
+    slots: int,
+    places: np.ndarray | None = None,
+    *,
+    fresh: bool = False,
 ) -> Block:
     """The block of one tensor with `slots` rows.
 
     places  of each row, in the order in which they are made, its place in the order in which they lie; None: the same
+    fresh   all bytes of a row are written anew, so that a single slot is free between its rows; those of more slots are
+            so seldom free that it would not pay
     """
     written, last_read = timeline.written[tensor], timeline.last_read[tensor]
+    if fresh and slots == 1:
+        starts = np.zeros(len(written), np.int64)
+        return Block(tensor, row_bytes, starts, starts + row_bytes, written, last_read)
     slot = (np.arange(len(written)) if places is None else places) % slots
     births, deaths = np.full(slots, np.iinfo(np.int64).max), np.full(slots, -1, np.int64)
     np.minimum.at(births, slot, written)

@@ -83,7 +83,7 @@ def _block(schedule: Schedule, timeline: Timeline, tensor: str, slots: int) -> B
     if strip is None:
         slot_phases, order = _slot_phases(schedule, tensor, slots), schedule.order(tensor)
         if slot_phases == order.phases:
-            return tensor_block(timeline, tensor, row_bytes, slots)
+            return tensor_block(timeline, tensor, row_bytes, slots, fresh=schedule.is_fresh(tensor))
         lie = np.array(replace(order, phases=slot_phases).positions)
         return tensor_block(timeline, tensor, row_bytes, slots, lie[order.in_order])
     return strip_block(timeline, tensor, slots * row_bytes + strip.columns * schedule.pixel_bytes(tensor))

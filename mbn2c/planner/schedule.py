@@ -55,6 +55,10 @@ class Schedule:
         readers = self.graph.consumers[tensor]
         return tensor not in self.strips and any(self.kernels[reader.name].reads_planar for reader in readers)
 
+    def is_fresh(self, tensor: str) -> bool:
+        """Whether every row is written as a whole; planar rows of a ring keep the padding that an older one left."""
+        return not self.is_planar(tensor)
+
     def rows(self, tensor: str) -> int:
         """Rows of a tensor, padding included."""
         pad = self.pads[tensor]

@@ -7,7 +7,7 @@ as if the whole row went through at once, which is never too little.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -71,6 +71,7 @@ def measure_segments(
     if known is not None and known.graph is not graph:
         raise InternalError("what is known is of another Graph", where=graph.name)
     geometry = (known or Geometries(graph)).of(kernels, phases or {})
+    planar = {name for node in graph.nodes if kernels[node.name].reads_planar for name in node.inputs}
     played, cuts, measured = geometry.moments, geometry.cuts.made, 0
     prices = _Prices(geometry, kernels)
     for first in range(count):
@@ -80,7 +81,7 @@ def measure_segments(
         for option, wanted in enumerate(pieces):
             cut = geometry.cuts.cut(suffix.calls[0].step, wanted, suffix.inner)
             if cut not in found:
-                found[cut] = _peaks(geometry, suffix, cut, scratch), prices.instructions(suffix, cut)
+                found[cut] = _peaks(geometry, suffix, cut, scratch, planar), prices.instructions(suffix, cut)
             peaks[first, first + 1 :, option], costs[first, first + 1 :, option] = found[cut]
         measured += len(found) * (count - first)
     work = Work(geometry.moments - played, geometry.cuts.made - cuts, measured)
@@ -106,8 +107,10 @@ class _Prices:
         return np.array(list(accumulate(each))[1 if suffix.first == 0 else 0 :])
 
 
-def _peaks(geometry: Geometry, suffix: Suffix, cut: CutCalls, scratch: Mapping[str, int]) -> np.ndarray:
-    """Peak bytes of the segments that end after each node of the suffix."""
+def _peaks(
+    geometry: Geometry, suffix: Suffix, cut: CutCalls, scratch: Mapping[str, int], planar: Set[str]
+) -> np.ndarray:
+    """Peak bytes of the segments that end after each node of the suffix; planar: tensors that may have planar rows."""
     lives, timeline = suffix.lives.within(cut, suffix.calls), suffix.timeline
     # Changes of live bytes by moment; tensors that are still being read later grow, and give nothing back.
     live = np.zeros(len(timeline.ran) + 2, np.int64)
@@ -133,8 +136,12 @@ def _peaks(geometry: Geometry, suffix: Suffix, cut: CutCalls, scratch: Mapping[s
                 working.include(start, end, scratch[call.node])
         number = call.step - 1
         for name in ending.pop(number, ()):
-            life = lives[name]
-            size_bytes = _inner_bytes(geometry, life, name, cut.strips.get(name))
+            life, strip = lives[name], cut.strips.get(name)
+            if strip is None and life.slots == 1 and name not in planar:
+                # The slot is free between two rows.
+                np.add.at(live, life.last_read + 1, -growing[name])
+                continue
+            size_bytes = _inner_bytes(geometry, life, name, strip)
             np.add.at(live, life.written, -growing[name])
             live[life.birth] += size_bytes
             live[life.death + 1] -= size_bytes

@@ -2,13 +2,13 @@
 /* a test: the steps in order. Written by mbn2c 0.1.0.
  *
  * one column = 4 bytes; # a tensor in full, o a ring of rows, s scratch, . free
- * step   0 |..........................ooooooooooooooo.......................|
- * step   1 |..........................ooooooooooooooooooooo.................|
- * step   2 |ooooooooooooooooooooooooooo.............ooooooo.................|
- * step   3 |ooooooooooooooooooooooooooo.............oooooooooooo............|
- * step   4 |........................................oooooooooooo...ooo......|
- * step   5 |........................................ooooooo........ooooooo..|
- * step   6 |#..................................................sssss..oooo..|
+ * step   0 |............................oooooooooooooooo....................|
+ * step   1 |............................ooooooooooooooooooooo...............|
+ * step   2 |ooooooooooooooooooooooooooooo..............oooooo...............|
+ * step   3 |ooooooooooooooooooooooooooooo..............oooooooooooo.........|
+ * step   4 |...........................................oooooooooooo...oooo..|
+ * step   5 |...........................................ooooooooo......oooo..|
+ * step   6 |#...............................................oooo..sssss.....|
  * step   7 |###.............................................................|
  */
 #include "block_stream.h"
@@ -56,7 +56,7 @@ static const mbn_conv_params step4_params = {
     block_stream_step4_bias /* bias */, block_stream_step4_multiplier /* multiplier */};
 
 /* step 5 of 8: add_4, add, from steps 1 and 4
- * arena[    264..    275]  int8 [1, 3, 3, 4] in 1 of 3 rows  scale 0.0313726  zero_point -1 */
+ * arena[    208..    219]  int8 [1, 3, 3, 4] in 1 of 3 rows  scale 0.0313726  zero_point -1 */
 static const mbn_add_params step5_params = {
     4 /* channels */, 4 /* pixel_stride */, 3148803 /* multiplier_a */, 4194304 /* multiplier_b */, 405143944 /* offset */,
     22 /* shift */};
@@ -82,7 +82,7 @@ static const mbn_buffer buffers[8] = {
     /* 2 */ {     0,        40,      21846,     3,    1,     3,     1,         0,       -128,        8,           8,    -1,           1},
     /* 3 */ {   208,        24,      65536,     1,    0,     3,     0,         0,       -128,        8,           8,    -1,           1},
     /* 4 */ {   248,        12,      65536,     1,    0,     3,     0,         0,         -1,        4,           4,    -1,           1},
-    /* 5 */ {   264,        12,      65536,     1,    0,     3,     0,         0,         -1,        4,           4,    -1,           1},
+    /* 5 */ {   208,        12,      65536,     1,    0,     3,     0,         0,         -1,        4,           4,    -1,           1},
     /* 6 */ {     0,         4,          0,     1,    0,     1,     0,         0,         -1,        4,           4,    -1,           1},
     /* 7 */ {     8,         3,          0,     1,    0,     1,     0,         0,         -1,        3,           3,    -1,           1},
 };

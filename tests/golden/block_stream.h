@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
 /* a test, as C99 for microcontrollers. Written by mbn2c 0.1.0.
  *
- *   2208 multiply-accumulates, 288 bytes of arena, schedule cuts
+ *   2208 multiply-accumulates, 272 bytes of arena, schedule cuts
  *
  * Whole frame:                              Row by row, the frame never exists:
  *   block_stream_init(&net, &arena, sizeof arena);     block_stream_init(&net, &arena, sizeof arena);
@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define BLOCK_STREAM_ARENA_BYTES 288
+#define BLOCK_STREAM_ARENA_BYTES 272
 #define BLOCK_STREAM_STEPS 8
 #define BLOCK_STREAM_MACS 2208
 

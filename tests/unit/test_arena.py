@@ -106,6 +106,15 @@ def test_slots_of_a_ring_live_from_their_first_row_to_their_last(slots: int, liv
     assert slots_of(found) == [(24 * slot, 24 * slot + 24, *life) for slot, life in enumerate(lives)]
 
 
+def test_a_single_slot_is_free_between_rows_that_are_written_anew() -> None:
+    lives = [(0, 3), (2, 5), (4, 5), (6, 9), (8, 11)]
+    found = tensor_block(timeline(), "t", 24, 1, fresh=True)
+    assert found.size_bytes == 24
+    assert slots_of(found) == [(0, 24, *life) for life in lives]
+    # More slots live from their first row to their last.
+    assert slots_of(tensor_block(timeline(), "t", 24, 3, fresh=True)) == slots_of(tensor_block(timeline(), "t", 24, 3))
+
+
 def test_strips_and_scratch_live_as_a_whole() -> None:
     assert slots_of(strip_block(timeline(), "t", 40)) == [(0, 40, 0, 11)]
     assert slots_of(scratch_block(timeline(), [3, 4], 40)) == [(0, 40, 1, 8)]
