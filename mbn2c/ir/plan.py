@@ -221,6 +221,7 @@ class Call:
                  says that a row is there; its rows are counted with padding, like those that it reads
     rows_per_run  rows of the kernel that one run makes, the last one perhaps fewer; padding rows are made one by one.
                  So that weights are read once for all of them; no run then makes pieces
+    on_demand    runs only when the one call of its loop that reads what it makes lacks it, or is over
     pieces       where the pieces of a row end, in columns of the padded row it makes (or of the row it sums up,
                  padding not counted); () if it makes a row at once
     """
@@ -232,12 +233,16 @@ class Call:
     accumulates: bool = False
     is_view: bool = False
     rows_per_run: int = 1
+    on_demand: bool = False
     pieces: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A loop over rows: as long as a call can run, the deepest one (the last in `calls`) does."""
+    """A loop over rows: as long as a call can run, the deepest one (the last in `calls`) does.
+
+    One that runs on demand cannot before its reader lacks what it makes.
+    """
 
     calls: tuple[Call, ...]
 

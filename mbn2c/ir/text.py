@@ -83,6 +83,8 @@ def _call(call: Call) -> str:
         words.append(" and ".join(_read(read) for read in call.reads))
     if call.rows_per_run > 1:
         words.append(f"{call.rows_per_run} rows a run")
+    if call.on_demand:
+        words.append("on demand")
     if call.pieces:
         words.append("in pieces up to " + ", ".join(str(end) for end in call.pieces))
     return " ".join(words)

@@ -30,7 +30,8 @@ class CutCalls:
 class Cuts:
     """Cuts of one network; calls: of all its nodes in whole rows, call i being step i.
 
-    made  how many cuts were worked out
+    made       how many cuts were worked out
+    ancestors  `ancestors_of` all calls
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Cuts:
         self.calls, self.extents, self.phases = calls, extents, phases or {}
         self.made = 0
         self._step = {call.write: call.step for call in calls}
-        self._ancestors = ancestors_of(calls)
+        self.ancestors = ancestors_of(calls)
         self._found: dict[tuple[int, int, frozenset[str]], CutCalls] = {}
         self._alike: dict[object, CutCalls] = {}
         self._beside = [self._read_beside(step) for step in range(len(calls))]
@@ -68,7 +69,7 @@ class Cuts:
 
     def _made(self, first: int, start: int, wanted: Pieces, inner: Set[str]) -> CutCalls:
         self.made += 1
-        ancestors = {call.write: self._ancestors[call.write] for call in self.calls[first:]}
+        ancestors = {call.write: self.ancestors[call.write] for call in self.calls[first:]}
         calls, strips = cut_into_pieces(
             self.calls[start:], self.extents, inner, Pieces(wanted.columns), ancestors, self.phases
         )

@@ -16,6 +16,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call, Rows
 from mbn2c.planner.cuts import CutCalls, Cuts
+from mbn2c.planner.demand import with_demand
 from mbn2c.planner.lifetimes import shared, slots_needed
 from mbn2c.planner.schedule import Schedule, extents_of, inner_tensors, make_call, pads_of
 from mbn2c.planner.timeline import CallRuns, Timeline, simulate
@@ -83,7 +84,8 @@ class Geometry:
 
     def played(self, calls: Sequence[Call]) -> Timeline:
         """These calls as one loop over whole rows; tensors that share rows live as long as any of them."""
-        schedule = replace(self.schedule, loops=(Rows(tuple(calls)),))
+        waiting = with_demand(calls, self.graph, ancestors=self.cuts.ancestors)
+        schedule = replace(self.schedule, loops=(Rows(waiting),))
         timeline = simulate(schedule, self._runs)
         self.moments += len(timeline.ran)
         return shared(timeline, self.views.sharing())

@@ -20,6 +20,7 @@ from mbn2c.ir.plan import Plan
 from mbn2c.kernels import kernels_of_plan, select
 from mbn2c.planner.choice import Choice, isas_tried
 from mbn2c.planner.columns import Strip
+from mbn2c.planner.demand import with_demand
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.phases import phases_of
@@ -153,7 +154,7 @@ def _check_plan(plan: Plan, kernels: Mapping[str, Kernel]) -> None:
         raise ValueError(f"its schedule is '{plan.schedule}'")
     for step, call in enumerate(plan.calls[1:], start=1):
         made = make_call(step, graph.producer[call.write], graph, pads, kernels[call.node], views)
-        if replace(call, pieces=(), rows_per_run=1) != made:
+        if replace(call, pieces=(), rows_per_run=1, on_demand=False) != made:
             raise ValueError(f"step {call.step} reads or makes other rows than '{call.node}' does")
         most = 1 if call.pieces or call.accumulates or call.is_view else graph.tensors[call.write].shape[1]
         if not 1 <= call.rows_per_run <= most:
@@ -169,6 +170,9 @@ def _check_plan(plan: Plan, kernels: Mapping[str, Kernel]) -> None:
     }
     for name, strip in strips.items():
         _check_strip(plan, name, strip)
+    for loop in plan.loops:
+        if loop.calls != with_demand(loop.calls, graph, strips):
+            raise ValueError(f"other calls of the loop of step {loop.calls[0].step} run on demand")
     phases = {name: buffer.phases for name, buffer in plan.buffers.items() if buffer.phases != 1}
     if phases and phases != phases_of(graph, views):
         raise ValueError(f"the rows of '{next(iter(phases))}' are made in another order")

@@ -6,7 +6,7 @@ For `overlap.py` alone, and like it without a line of what makes Plans.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -126,6 +126,11 @@ class _ReplayedCall:
         self.position = self.piece = 0
 
     @property
+    def where(self) -> str:
+        """Step and node, for messages."""
+        return f"step {self.call.step}, {self.call.node or 'input'}"
+
+    @property
     def row(self) -> int:
         """The row it makes next, or sums up, padding counted."""
         return self.order[self.position]
@@ -161,7 +166,10 @@ class _ReplayedCall:
 
 
 def replay(plan: Plan) -> Iterator[Event]:
-    """All runs of all calls in the order the C has: of all calls of a loop that can run, the deepest one does."""
+    """All runs of all calls in the order the C has: of all calls of a loop that can run, the deepest one does.
+
+    A call on demand can only while the call that reads what it makes lacks it.
+    """
     makers: dict[str, _ReplayedCall] = {}
     for loop in plan.loops:
         yield from _replay_loop(plan, loop, makers)
@@ -174,45 +182,61 @@ def _replay_loop(plan: Plan, loop: Rows, makers: dict[str, _ReplayedCall]) -> It
     for call in loop.calls:
         for read in call.reads:
             readers.setdefault(read.tensor, set()).add(call.write)
-    # A call that cannot run need not be asked again before something it reads has been made.
+    askers = {state.call.write: _asker(state, states) for state in states if state.call.on_demand}
+    # A call that cannot run need not be asked again before something it reads has been made, or its reader has run.
     asleep: set[str] = set()
     while state := next((s for s in reversed(states) if s.call.write not in asleep), None):
-        if state.is_over or not _is_ready(plan, state, makers):
+        asker = askers.get(state.call.write)
+        is_asked = asker is None or asker.is_over or not _is_there(plan, asker, state.call.write, makers)
+        if state.is_over or not is_asked or not _is_ready(plan, state, makers):
             asleep.add(state.call.write)
             continue
         before = state.order[state.position - 1] if state.position else -1
         yield replace(_event(plan, state, makers), leaving=tuple(_leaving(plan, state)), before=before)
         state.advance()
-        asleep -= readers[state.call.write]
+        asleep -= readers[state.call.write] | {name for name, asker in askers.items() if asker is state}
     for state in states:
         if not state.is_over:
             raise InternalError(
                 f"the loop stops after {state.position} of {state.runs} rows",
-                where=f"step {state.call.step}, {state.call.node or 'input'}",
+                where=state.where,
                 hint=HINT,
             )
 
 
+def _asker(state: _ReplayedCall, states: Sequence[_ReplayedCall]) -> _ReplayedCall:
+    """The only call of the loop that reads what a call on demand makes."""
+    made = state.call.write
+    reading = [one for one in states for read in one.call.reads if read.tensor == made]
+    if len(reading) != 1 or state.call.accumulates or state.output.strip_columns:
+        raise InternalError(f"{len(reading)} reads of {made} cannot ask for a row of it", where=state.where, hint=HINT)
+    return reading[0]
+
+
 def _is_ready(plan: Plan, state: _ReplayedCall, makers: dict[str, _ReplayedCall]) -> bool:
+    return all(_is_there(plan, state, read.tensor, makers) for read in state.call.reads)
+
+
+def _is_there(plan: Plan, state: _ReplayedCall, tensor: str, makers: dict[str, _ReplayedCall]) -> bool:
+    """Whether the next run of a call finds what it needs of a tensor."""
+    maker = makers.get(tensor)
+    if maker is None:
+        return False
+    if maker.call.accumulates:
+        return maker.is_over
     # A padding row reads nothing, but waits for the rows of its nearest neighbour; above, for its first piece.
     y = state.y if state.call.accumulates or state.call.is_view else min(max(state.y, 0), state.output.height - 1)
     piece = 0 if state.y < 0 else state.piece
     if state.call.rows_per_run > 1:
         y += state.block - 1
     for needs in state.needs:
-        read = needs.read
-        maker = makers.get(read.tensor)
-        if maker is None:
-            return False
-        if maker.call.accumulates:
-            is_there = maker.is_over
-        else:
+        if needs.read.tensor == tensor:
             rows = max(maker.place[row] for row in needs.rows[y]) + 1
             is_there = maker.position >= rows
-            if plan.buffers[read.tensor].strip_columns and maker.position == rows - 1:
+            if plan.buffers[tensor].strip_columns and maker.position == rows - 1:
                 is_there = maker.piece > _piece_needed(needs, maker, state.stop(piece))
-        if not is_there:
-            return False
+            if not is_there:
+                return False
     return True
 
 

@@ -20,6 +20,7 @@ from mbn2c.ir.row_map import ONE_TO_ONE
 from mbn2c.ir.row_order import RowOrder
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.columns import Extent, Pieces, Strip, cut_into_pieces
+from mbn2c.planner.demand import with_demand
 from mbn2c.planner.views import NO_VIEWS, Views, views_of
 
 Pad = tuple[int, int, int, int]
@@ -123,7 +124,7 @@ def make_schedule(
             inner = inner_tensors(graph, segment, views)
             calls, new_strips = cut_into_pieces(calls, extents, inner, pieces[index], phases=phases or {})
             strips |= new_strips
-        loops.append(Rows(tuple(calls)))
+        loops.append(Rows(with_demand(calls, graph, strips)))
     sizes = scratch_sizes(graph, kernels) if scratch is None else scratch
     return Schedule(graph, tuple(loops), pads, kernels, sizes, strips, views, phases or {})
 

@@ -1,13 +1,14 @@
 """Schedule -> when every row is written and read.
 
 The order is fixed by one rule, the same in the generated C, here and in `reference/run_plan`: of all calls of the
-loop that can make a row (or a piece of one), the one deepest in the loop does.
+loop that can make a row (or a piece of one), the one deepest in the loop does. A call that runs on demand can only
+while its reader lacks what it makes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -206,6 +207,8 @@ class _PlayedCall:
     reads    of the tensors that are not complete yet: name, and the pixels each run needs
     deepest  position of the deepest call that reads what it makes, or its own
     done     runs that are over
+    asker    of a call that runs on demand, the one that reads what it makes
+    asked    and the pixels that each run of that needs of it
     """
 
     call: Call
@@ -213,6 +216,8 @@ class _PlayedCall:
     reads: list[tuple[str, list[int]]]
     deepest: int
     done: int = 0
+    asker: _PlayedCall | None = None
+    asked: list[int] = field(default_factory=list)
 
 
 def _play(loop: Rows, runs: Mapping[int, CallRuns], made: dict[str, int], ran: list[int]) -> None:
@@ -224,11 +229,20 @@ def _play(loop: Rows, runs: Mapping[int, CallRuns], made: dict[str, int], ran: l
         needs = [(read.tensor, least) for read, least in zip(call.reads, own.needs, strict=True)]
         waited_for = [(tensor, least) for tensor, least in needs if made[tensor] < max(least)]
         states.append(_PlayedCall(call, own, waited_for, deepest.get(call.write, position)))
+    for state in states:
+        if state.call.on_demand:
+            state.asker = states[state.deepest]
+            number = [read.tensor for read in state.asker.call.reads].index(state.call.write)
+            state.asked = state.asker.runs.needs[number]
     position = len(states) - 1
     while position >= 0:
         state = states[position]
         done = state.done
         if done == state.runs.count:
+            position -= 1
+            continue
+        asker = state.asker
+        if asker is not None and asker.done < asker.runs.count and made[state.call.write] >= state.asked[asker.done]:
             position -= 1
             continue
         for tensor, least in state.reads:
@@ -239,7 +253,7 @@ def _play(loop: Rows, runs: Mapping[int, CallRuns], made: dict[str, int], ran: l
             made[state.call.write] = state.runs.made[done]
             ran.append(state.call.step)
             state.done = done + 1
-            # Only a reader of what was made can have become ready, and it stands deeper.
+            # Only a reader of what was made can have become ready, and it stands deeper; what runs on demand, above.
             position = state.deepest
     if any(state.done != state.runs.count for state in states):
         raise InternalError("a loop cannot complete its rows", where=f"steps {[c.step for c in loop.calls]}")

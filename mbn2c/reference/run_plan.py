@@ -69,26 +69,39 @@ class _Machine:
     def run(self, loop: Rows) -> None:
         rows = [Progress(self.plan, call) for call in loop.calls]
         self.makers.update({now.call.write: now for now in rows})
-        # Who cannot run is asked again only when something has been made that it reads.
+        on_demand = {now.call.write for now in rows if now.call.on_demand}
+        # Who cannot run is asked again only when something has been made that it reads, or its reader has run.
         waiting: set[str] = set()
         while now := next((now for now in reversed(rows) if now.call.write not in waiting), None):
-            if now.is_over or not self._is_ready(now):
+            is_wanted = now.call.write not in on_demand or self._is_wanted(now, rows)
+            if now.is_over or not is_wanted or not self._is_ready(now):
                 waiting.add(now.call.write)
                 continue
             self._run_once(now)
             self._leave(now)
             now.advance()
             waiting -= {reader.call.write for reader in rows if now.call.write in reader.sources}
+            waiting -= now.sources & on_demand
         for now in rows:
             if not now.is_over:
                 raise InternalError(f"the loop stops after {now.row} of {now.count} rows", where=where_of(now.call))
 
-    def _is_ready(self, now: Progress) -> bool:
-        """Padding rows wait as their nearest neighbours do; those above, for the neighbour's first piece."""
+    def _is_wanted(self, now: Progress, rows: Sequence[Progress]) -> bool:
+        """Whether the reader of what a call on demand makes lacks it, or wants no more."""
+        [reader] = [one for one in rows if now.call.write in one.sources]
+        return reader.is_over or not self._is_ready(reader, now.call.write)
+
+    def _is_ready(self, now: Progress, tensor: str = "") -> bool:
+        """Padding rows wait as their nearest neighbours do; those above, for the neighbour's first piece.
+
+        tensor  the only one that is asked about; all if there is none
+        """
         y = now.y if now.call.accumulates or now.call.is_view else min(max(now.y, 0), now.output.height - 1)
         y += len(now.run) - 1
         _, stop = now.inner(0 if now.y < 0 else now.piece)
         for number, read in enumerate(now.call.reads):
+            if tensor not in ("", read.tensor):
+                continue
             maker = self.makers.get(read.tensor)
             if maker is None:
                 return False

@@ -112,6 +112,7 @@ typedef struct {
     uint16_t reads;    /* 0: its rows come from outside */
     uint16_t next;     /* to try after it: the deepest step of its loop that reads the tensor, else itself */
     int16_t above;     /* to try if it cannot run: the step before it in its loop; -1: none */
+    uint16_t demand;   /* 0, or 1 + the read of step `next` that must lack rows before this one runs */
     int32_t count;     /* pixels of a row, for each of which the kernel makes one */
     int32_t scratch;   /* offset of its working memory; -1: none */
     int32_t sum_bytes; /* so many of that are zero before the first row, if the step sums rows up */
@@ -254,19 +255,35 @@ MBN_INLINE int mbn_can_read(const mbn_row *row, const mbn_read *read, int32_t y,
     return made >= needed || (read->from_strip && made == needed - 1 && row->piece[read->step] >= pieces);
 }
 
-/* Whether step `number`, which has made so many rows, can make row r, or a piece of it. A padding row waits for its nearest neighbour, above for
- * that one's first piece. */
+/* The row, padding not counted, whose input row r of a step waits for: one of padding has its nearest neighbour's. */
+MBN_INLINE int32_t mbn_waits_as(const mbn_step *step, int32_t r)
+{
+    if (step->run == 0) {
+        return r;
+    }
+    return r < step->top ? 0 : r < step->top + step->height ? r - step->top : step->height - 1;
+}
+
+/* Whether the step that reads what step `number` makes lacks rows of it, or is over. */
+MBN_INLINE int mbn_is_wanted(const mbn_row *row, int number)
+{
+    const mbn_step *const step = &row->network->steps[number], *const reader = &row->network->steps[step->next];
+    const int32_t made = mbn_rows_made(row, step->next);
+    const int32_t y = mbn_waits_as(reader, mbn_row_at(reader, reader->phases, made));
+    return made >= reader->rows || !mbn_can_read(row, &row->network->reads[step->demand - 1], y, 0);
+}
+
+/* Whether step `number`, which has made so many rows, can make row r, or a piece of it; of padding above, if the first
+ * piece of its nearest neighbour could be made. */
 MBN_INLINE int mbn_is_ready(const mbn_row *row, int number, int32_t made, int32_t r)
 {
     const mbn_step *const step = &row->network->steps[number];
-    int32_t y = r < step->top ? 0 : r < step->top + step->height ? r - step->top : step->height - 1;
+    int32_t y = mbn_waits_as(step, r);
     int32_t pieces = 0;
-    if (made >= step->rows) {
+    if (made >= step->rows || (step->demand > 0 && !mbn_is_wanted(row, number))) {
         return 0;
     }
-    if (step->run == 0) {
-        y = r;
-    } else if (step->run > 1 && r >= step->top && r < step->top + step->height) {
+    if (step->run > 1 && r >= step->top && r < step->top + step->height) {
         if (y % step->run != 0) {
             return 1;
         }

@@ -77,13 +77,13 @@ static const mbn_read reads[5] = {
 };
 
 static const mbn_step steps[6] = {
-    /*       rows  phases  top  height  run  first_read  reads  next  above  count  scratch  sum_bytes  first_piece  pieces */
-    /* 0 */ {  10,      1,   0,      8,   1,          0,     0,    1,    -1,     7,      -1,         0,           0,      0},
-    /* 1 */ {   8,      1,   0,      8,   1,          0,     1,    1,     0,     3,      -1,         0,           0,      0},
-    /* 2 */ {  10,      1,   1,      8,   1,          1,     1,    2,    -1,     3,      -1,         0,           0,      0},
-    /* 3 */ {   4,      1,   0,      4,   1,          2,     1,    3,    -1,     2,      -1,         0,           0,      0},
-    /* 4 */ {   4,      1,   0,      4,   1,          3,     1,    4,    -1,     2,     120,        20,           0,      0},
-    /* 5 */ {   1,      1,   0,      1,   1,          4,     1,    5,    -1,     1,      -1,         0,           0,      0},
+    /*       rows  phases  top  height  run  first_read  reads  next  above  demand  count  scratch  sum_bytes  first_piece  pieces */
+    /* 0 */ {  10,      1,   0,      8,   1,          0,     0,    1,    -1,      0,     7,      -1,         0,           0,      0},
+    /* 1 */ {   8,      1,   0,      8,   1,          0,     1,    1,     0,      0,     3,      -1,         0,           0,      0},
+    /* 2 */ {  10,      1,   1,      8,   1,          1,     1,    2,    -1,      0,     3,      -1,         0,           0,      0},
+    /* 3 */ {   4,      1,   0,      4,   1,          2,     1,    3,    -1,      0,     2,      -1,         0,           0,      0},
+    /* 4 */ {   4,      1,   0,      4,   1,          3,     1,    4,    -1,      0,     2,     120,        20,           0,      0},
+    /* 5 */ {   1,      1,   0,      1,   1,          4,     1,    5,    -1,      0,     1,      -1,         0,           0,      0},
 };
 
 static const mbn_network network = {buffers, reads, NULL, steps, 0};

@@ -104,6 +104,7 @@ CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
     "another schedule": (lambda c: c["plan"].update(schedule=""), "its schedule is ''"),
     "another step number": (lambda c: call_of(c, 1).update(step=5), "other rows than"),
     "a window of one row": (lambda c: call_of(c, 1)["reads"][0]["row_map"].update(count=1), "other rows than"),
+    "a step that waits for nobody": (lambda c: call_of(c, 1).update(on_demand=True), "run on demand"),
     "pieces that do not end": (lambda c: call_of(c, 1).update(pieces=[1, 1]), "the pieces of step 1"),
     "a strip of a million columns": (lambda c: with_strip(c["plan"]).update(strip_columns=10**6), "the strip of"),
     "a strip that keeps too much": (lambda c: with_strip(c["plan"])["kept"].append(1), "the strip of"),

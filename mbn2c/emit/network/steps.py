@@ -173,6 +173,7 @@ def step_row(plan: Plan, call: Call, first_read: int, first_piece: int) -> Row:
         "reads": len(call.reads),
         "next": _deepest_reader(loop, call),
         "above": -1 if call is loop.calls[0] else call.step - 1,
+        "demand": _demand(plan, loop, call) if call.on_demand else 0,
         "count": _width(plan, call),
         "scratch": scratch.offset if scratch else -1,
         "sum_bytes": scratch.size_bytes if scratch and call.accumulates else 0,
@@ -240,6 +241,13 @@ def _deepest_reader(loop: Rows, call: Call) -> int:
     """The step to try next: only what reads the new row can have become ready."""
     readers = [other.step for other in loop.calls if any(read.tensor == call.write for read in other.reads)]
     return max(readers, default=call.step)
+
+
+def _demand(plan: Plan, loop: Rows, call: Call) -> int:
+    """1 + the number, of all reads of the Plan, of that which asks for what a call on demand makes."""
+    reader = next(other for other in loop.calls if any(read.tensor == call.write for read in other.reads))
+    before = sum(len(other.reads) for other in plan.calls if other.step < reader.step)
+    return 1 + before + [read.tensor for read in reader.reads].index(call.write)
 
 
 # --- words ---------------------------------------------------------------------------------------
