@@ -27,6 +27,7 @@ from mbn2c.network.recompute import recompute
 from mbn2c.ops import OPERATORS
 from mbn2c.passes import run_passes
 from mbn2c.passes.fold_pad import fold_pad
+from mbn2c.passes.limit_outputs import limit_outputs
 from mbn2c.passes.recognise_operators import recognise_operators
 from mbn2c.progress import Progress
 from mbn2c.quantize.calibrate import Range, calibrate
@@ -297,6 +298,7 @@ def _quantize(
     int16: ChooseInt16 | None,
 ) -> Found:
     compare_float(graph, Oracle(to_onnx_float(graph)), Oracle(float_model), inputs)
+    graph = check(limit_outputs(graph, list(map(task.telling, range(len(graph.outputs))))), "lowered", OPERATORS)
     if inputs.samples is None:
         # Noise says nothing about accuracy, so there is nothing to search.
         activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]

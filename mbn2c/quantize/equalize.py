@@ -191,6 +191,8 @@ def _choose(noise: _Noise, upper: np.ndarray, largest: float) -> np.ndarray:
         s = np.where(fixed, 1.0, np.minimum(s, np.where(np.isfinite(upper), upper, s)))
     ceiling = np.where(fixed, 1.0, np.minimum(upper, largest))
     best, best_s = noise.total(s), s
+    if best == 0:  # no noise reaches an output: it lies beyond what tells anything, on every image
+        return s
     logs, velocity, spread = np.log(s), np.zeros(len(s)), np.zeros(len(s))
     for step in range(_STEPS):
         value, slope = noise.total_and_gradient(np.exp(logs))

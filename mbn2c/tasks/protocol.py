@@ -249,6 +249,10 @@ class Task(ABC):
 
     # --- all images ------------------------------------------------------------------------------
 
+    def telling(self, number: int) -> tuple[float, float]:
+        """Between which values of an output one tells more than another; beyond, none changes what is chosen."""
+        return -np.inf, np.inf
+
     def importance(self, number: int) -> np.ndarray:
         """What noise in each channel of an output counts while a quantization is searched: float64 [C]."""
         return np.ones(self.outputs[number].channels)

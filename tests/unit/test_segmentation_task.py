@@ -164,3 +164,31 @@ def test_masks_in_which_no_pixel_counts_are_refused(tmp_path: Path) -> None:
     Image.new("L", (4, 2), 255).save(tmp_path / "a.png")
     with pytest.raises(UsageError, match="no pixel of the masks counts"):
         task.find_labels(["a.png"], [""], tmp_path, ())
+
+
+# (tail, threshold, shape of the map, where values tell anything)
+TELLING = [
+    ("sigmoid", 0.5, (1, 2, 4, 1), (-12.0, 12.0)),
+    ("sigmoid", 1 / (1 + np.exp(-2.0)), (1, 2, 4, 1), (-10.0, 14.0)),
+    ("sigmoid", 0.999999, (1, 2, 4, 1), (-np.inf, np.inf)),  # 0 must lie inside
+    ("sigmoid", 0.5, (1, 1, 2, 1), (-np.inf, np.inf)),  # pixels lie between, and how far a value is moves an edge
+    ("", 0.5, (1, 2, 4, 1), (-np.inf, np.inf)),
+    ("softmax", 0.5, (1, 2, 4, 3), (-np.inf, np.inf)),
+]
+
+
+@pytest.mark.parametrize("tail, threshold, shape, expected", TELLING)
+def test_which_values_tell_anything(
+    tail: str, threshold: float, shape: tuple[int, ...], expected: tuple[float, float]
+) -> None:
+    facts = replace(FACTS, tail=tail, threshold=threshold)
+    task = Segmentation((Output("map", shape, (0, 1, 2, 3), ""),), "a test", facts)
+    assert task.telling(0) == pytest.approx(expected)
+
+
+def test_noise_beyond_what_tells_anything_counts_for_nothing() -> None:
+    facts = replace(FACTS, tail="sigmoid")
+    task = Segmentation((Output("map", (1, 2, 4, 1), (0, 1, 2, 3), ""),), "a test", facts)
+    far, near = (np.full((1, 2, 4, 1), value) for value in (500.0, 12.0))
+    [noise] = task.compare(Answers([near], [far])).noise
+    assert (noise.noise, noise.signal) == (0.0, 8 * 144.0)

@@ -146,7 +146,9 @@ class Segmentation(Task):
             None if floats is None else to_text(floats),
             0 if floats is None else int((floats == found).sum()),
             self.facts.differing(found, heads[0]),
-            [] if answers.float32 is None else [noise_of(answers.float32[0], heads[0])],
+            []
+            if answers.float32 is None
+            else [noise_of(*(np.clip(x, *self.telling(0)) for x in (answers.float32[0], heads[0])))],
         )
 
     def is_possible(self, record: SegmentationRecord, has_float: bool) -> bool:
@@ -163,6 +165,9 @@ class Segmentation(Task):
         )
 
     # --- all images ------------------------------------------------------------------------------
+
+    def telling(self, number: int) -> tuple[float, float]:
+        return self.facts.telling(self.outputs[number].nhwc)
 
     def agreement(self, records: Sequence[SegmentationRecord]) -> float | None:
         shares = self._shares(records)

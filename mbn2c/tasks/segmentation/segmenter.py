@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from mbn2c.files.typed_json import read_json, to_plain
 from mbn2c.ir.graph import Decoding
 from mbn2c.ops.class_map import MOST_CHANNELS
 from mbn2c.ops.resize2d.attributes import LARGEST_DENOMINATOR, LINEAR, TRANSFORMS, Axis
+from mbn2c.tasks.tails import LARGEST_LOGIT
 
 NAME = "segmentation"
 SIGMOID, SOFTMAX = "sigmoid", "softmax"
@@ -49,6 +51,16 @@ class SegmenterFacts:
         if not 0 < self.threshold < 1:
             return math.copysign(math.inf, self.threshold - 0.5)
         return math.log(self.threshold / (1 - self.threshold))
+
+    def telling(self, shape: Sequence[int]) -> tuple[float, float]:
+        """Between which values of the map [1, h, w, C] one tells more than another.
+
+        Where each is a pixel's yes or no, a float32 sigmoid hardly tells those apart that are far from the threshold.
+        """
+        is_choice = self.tail == SIGMOID and tuple(shape[1:]) == (self.height, self.width, 1)
+        if not is_choice or abs(self.least) >= LARGEST_LOGIT:
+            return -math.inf, math.inf
+        return self.least - LARGEST_LOGIT, self.least + LARGEST_LOGIT
 
     def to_decoding(self) -> Decoding:
         """As the Graph carries it."""
