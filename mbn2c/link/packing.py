@@ -1,4 +1,4 @@
-"""Input rows -> fewer bytes that say the same, for lines that are slower than the device.
+"""Input rows -> fewer bytes that say the same, for lines that are slower than the device; and a device's, read back.
 
 Each byte is sent as its residual from the row above, predicted from the residuals of the pixel on its left and of the
 channel before, and Rice-coded: small numbers on pictures. The device needs no more than the row above, which it still
@@ -17,6 +17,14 @@ MOST_CHANNELS = 4
 LARGEST_RATIO = 6
 """No more input bytes are looked at for each byte there is room for."""
 _MOST_COUNT = 0xFFFF
+
+
+def repeated(pairs: bytes) -> bytes | None:
+    """What a device's pairs of a count and a value say; None for what are no such pairs."""
+    if len(pairs) % 2 or 0 in pairs[::2]:
+        return None
+    counts, values = np.frombuffer(pairs, np.uint8).reshape(-1, 2).T
+    return values.repeat(counts).tobytes()
 
 
 class Packer:

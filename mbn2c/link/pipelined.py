@@ -195,8 +195,7 @@ class Pipeline:
                 return False
             if (reply.offset, request.message.offset) != (len(run.output), len(run.output)):
                 return False
-            check_data(reply, self._facts, request.message, self._facts.output_bytes)
-            run.output += reply.data
+            run.output += check_data(reply, self._facts, request.message, self._facts.output_bytes)
             return True
         if isinstance(reply, wire.State):
             check_state(reply, self._facts, "plain")

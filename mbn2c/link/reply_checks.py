@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mbn2c.errors import DeviceFaultError
 from mbn2c.link import wire
-from mbn2c.link.packing import MOST_CHANNELS
+from mbn2c.link.packing import MOST_CHANNELS, repeated
 
 SMALLEST_CHUNK = 32
 """Input bytes that a device must be able to take with one request, and of two within its window."""
@@ -94,19 +94,27 @@ def check_state(state: wire.State, facts: wire.Facts, mode: str) -> None:
     )
 
 
-def check_data(data: wire.Data, facts: wire.Facts, request: wire.Fetch, total: int) -> None:
-    """Raises DeviceFaultError for data that no answer to `request` can be, from a buffer of `total` bytes."""
+def check_data(data: wire.Data, facts: wire.Facts, request: wire.Fetch, total: int) -> bytes:
+    """The bytes of the buffer that data brings.
+
+    total   bytes of the buffer
+    raises  DeviceFaultError for data that no answer to `request` can be
+    """
     what = wire.BUFFERS[request.buffer]
     room = min(request.length, total - request.offset)
+    part = repeated(data.data) if isinstance(data, wire.Repeats) else data.data
+    if part is None:
+        raise _wrong(facts, f"{len(data.data):,} B of {what} that are no pairs of a count and a value")
     _refuse(
         facts,
         (
             (data.total != total, f"an {what} of {data.total:,} B, not {total:,} B"),
-            (len(data.data) > room, f"{len(data.data):,} B of {what} where {room:,} B were asked for"),
-            (room > 0 and not data.data, f"0 B of {what} where {room:,} B were asked for"),
+            (len(part) > room, f"{len(part):,} B of {what} where {room:,} B were asked for"),
+            (room > 0 and not part, f"0 B of {what} where {room:,} B were asked for"),
             (data.cycles >= _MOST_CYCLES, f"{data.cycles:,} cycles of one inference"),
         ),
     )
+    return part
 
 
 def check_vitals(vitals: wire.Vitals, facts: wire.Facts) -> None:

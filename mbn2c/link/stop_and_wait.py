@@ -63,7 +63,7 @@ class StopAndWait:
 
         def through() -> int:
             run, _rows = self._feed(facts, frame, "plain", 0)
-            return self._part(facts, wire.Fetch(run, wire.BUFFERS.index("output"), 0, 0), facts.output_bytes).crc
+            return self._part(facts, wire.Fetch(run, wire.BUFFERS.index("output"), 0, 0), facts.output_bytes)[0]
 
         return self._until_done(facts, through)
 
@@ -142,22 +142,23 @@ class StopAndWait:
         """A whole buffer of the device, `total` bytes; its CRC is the one of the device's own copy."""
         data = bytearray()
         while True:
-            part = self._part(facts, wire.Fetch(run, wire.BUFFERS.index(buffer), len(data), READ_BYTES), total)
-            data += part.data
+            crc, part = self._part(facts, wire.Fetch(run, wire.BUFFERS.index(buffer), len(data), READ_BYTES), total)
+            data += part
             if len(data) >= total:
                 break
-        if zlib.crc32(data) != part.crc:
-            raise ContradictionError(other_buffer(buffer, zlib.crc32(data), part.crc))
+        if zlib.crc32(data) != crc:
+            raise ContradictionError(other_buffer(buffer, zlib.crc32(data), crc))
         return bytes(data)
 
-    def _part(self, facts: wire.Facts, request: wire.Fetch, total: int) -> wire.Data:
+    def _part(self, facts: wire.Facts, request: wire.Fetch, total: int) -> tuple[int, bytes]:
+        """CRC-32 of the whole buffer, and the part of it."""
         part = self._line.ask(request, wire.Data, self._line.timing.reply_s)
         if (part.run, part.buffer, part.offset) != (request.run, request.buffer, request.offset):
             told = f"run {part.run:08x}, buffer {part.buffer}, offset {part.offset}"
             raise RunLostError(f"it sends {told}, not what was asked for")
-        check_data(part, facts, request, total)
+        data = check_data(part, facts, request, total)
         self.last_cycles = part.cycles
-        return part
+        return part.crc, data
 
 
 def other_input(sent: int, told: int) -> str:

@@ -20,7 +20,7 @@ from cobs import cobs
 
 from mbn2c.errors import BoardError, DeviceFaultError
 
-PROTOCOL = 4
+PROTOCOL = 5
 HEAD_BYTES = 3
 CRC_BYTES = 4
 DELIMITER = b"\x00"
@@ -89,7 +89,8 @@ class Advance(Message):
 
 @dataclass(frozen=True)
 class Fetch(Message):
-    """Send up to `length` bytes from `offset` on of output, waiting row or table of steps. Answered by Data."""
+    """Send up to `length` bytes from `offset` on of output, waiting row or table of steps. Answered by Data, or by
+    Repeats where that is shorter."""
 
     code = 0x05
     run: U32
@@ -195,6 +196,13 @@ class Data(Message):
 
 
 @dataclass(frozen=True)
+class Repeats(Data):
+    """As Data, in fewer bytes: see below."""
+
+    code = 0x89
+
+
+@dataclass(frozen=True)
 class Vitals(Message):
     """Stack bytes ever used and available (0: not measured) and damaged frames seen."""
 
@@ -243,7 +251,7 @@ REQUESTS: tuple[type[Message], ...] = (
     Compressed,
     Constant,
 )
-REPLIES: tuple[type[Message], ...] = (Facts, State, Data, Vitals, Done, Checksum, Refused)
+REPLIES: tuple[type[Message], ...] = (Facts, State, Data, Repeats, Vitals, Done, Checksum, Refused)
 _BY_CODE = {kind.code: kind for kind in REQUESTS + REPLIES}
 
 

@@ -7,6 +7,7 @@
 
 #define TEXT_BYTES 24u
 #define LONGEST_BLOCK 0xFFu
+#define MOST_EQUAL 0xFFu
 
 /* COBS sends blocks of up to 254 bytes behind their length; block[0] is that length. */
 static uint8_t block[LONGEST_BLOCK];
@@ -104,6 +105,35 @@ void mbn_send_bytes(const void *bytes, uint32_t count)
 {
     sent_crc = mbn_crc32(sent_crc, bytes, count);
     stuff(bytes, count);
+}
+
+/* How many bytes are equal to the first one, as far as a pair can say. */
+static uint32_t equal_bytes(const uint8_t *bytes, uint32_t count)
+{
+    uint32_t equal = 1;
+    while (equal < count && equal < MOST_EQUAL && bytes[equal] == bytes[0]) {
+        equal++;
+    }
+    return equal;
+}
+
+uint32_t mbn_pairs_bytes(const uint8_t *bytes, uint32_t count)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < count; i += equal_bytes(bytes + i, count - i)) {
+        sum += 2;
+    }
+    return sum;
+}
+
+void mbn_send_pairs(const uint8_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count;) {
+        const uint32_t equal = equal_bytes(bytes + i, count - i);
+        const uint8_t pair[2] = {(uint8_t)equal, bytes[i]};
+        mbn_send_bytes(pair, sizeof pair);
+        i += equal;
+    }
 }
 
 void mbn_send_u8(uint32_t value)

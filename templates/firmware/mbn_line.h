@@ -24,6 +24,9 @@ void mbn_send_u16(uint32_t value);
 void mbn_send_u32(uint32_t value);
 void mbn_send_text(const char *text); /* 24 bytes, filled with zeros */
 void mbn_send_bytes(const void *bytes, uint32_t count);
+/* Pairs of a count and a value that say the same as `count` bytes: how many bytes they are, and the pairs. */
+uint32_t mbn_pairs_bytes(const uint8_t *bytes, uint32_t count);
+void mbn_send_pairs(const uint8_t *bytes, uint32_t count);
 void mbn_send_end(void);
 
 #endif

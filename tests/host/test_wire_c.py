@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mbn2c.link import wire
+from mbn2c.link.packing import repeated
 from mbn2c.resources.render import plain_text, render
 
 ECHO = """
 #include "mbn_line.h"
 #include "mbn_port.h"
+#include "mbn_wire.h"
 #include <stdio.h>
 int mbn_port_get(void) { return getchar(); }
 void mbn_port_put(const uint8_t *bytes, uint32_t count) { (void)fwrite(bytes, 1, count, stdout); }
@@ -29,8 +31,11 @@ int main(void)
             mbn_send_u8(0);
             mbn_send_u32(0);
         } else {
+            const uint32_t fields = body[0] == MBN_REPEATS ? MBN_REPEATS_BYTES : (uint32_t)length - 3u;
+            const uint32_t tail = (uint32_t)length - 3u - fields;
             mbn_send_begin(body[0], mbn_get_u16(body + 1));
-            mbn_send_bytes(body + 3, (uint32_t)length - 3u);
+            mbn_send_bytes(body + 3, fields);
+            mbn_send_pairs(body + 3 + fields, tail);
         }
         mbn_send_end();
     }
@@ -73,6 +78,14 @@ def test_c_end_reads_and_writes_the_same_frames(c_echo: Path) -> None:
     sent = [(wire.Input(1, place, tail), place) for place, tail in enumerate(tails)]
     data = b"".join(wire.encode(message, sequence) for message, sequence in sent)
     assert through_c(c_echo, data) == sent
+
+
+def test_c_end_says_equal_bytes_in_pairs(c_echo: Path) -> None:
+    tails = [b"", b"\0", bytes(255), bytes(256), bytes(510) + b"\1", b"\1\2\2\3", bytes(range(200)), b"\xff" * 900]
+    data = b"".join(wire.encode(wire.Repeats(1, 0, 0, 0, 0, 0, tail), 1) for tail in tails)
+    pairs = [reply.data for reply, _ in through_c(c_echo, data) if isinstance(reply, wire.Repeats)]
+    assert [repeated(one) for one in pairs] == tails
+    assert [len(one) for one in pairs] == [0, 2, 2, 4, 6, 6, 400, 8]
 
 
 @settings(max_examples=25, deadline=None)

@@ -79,7 +79,10 @@ class Board:
         if self.state != ("row_waiting" if buffer == "row" else "done"):
             return wire.Refused(wire.REASONS.index("state"), wire.STATES.index(self.state))
         part = whole[request.offset : request.offset + request.length]
-        return wire.Data(request.run, request.buffer, request.offset, len(whole), zlib.crc32(whole), 1000, part)
+        facts = (request.run, request.buffer, request.offset, len(whole), zlib.crc32(whole), 1000)
+        if len(part) > 2 and len(set(part)) == 1:
+            return wire.Repeats(*facts, bytes([len(part), part[0]]))
+        return wire.Data(*facts, part)
 
 
 class HostileLine:

@@ -142,6 +142,29 @@ def test_data(offset: int, length: int, total: int, came: int, cycles: int, expe
     assert bool(said) == bool(expected) and expected in said
 
 
+# (bytes on the line, what they say of 10 that were asked for, or what is refused)
+PAIRS: list[tuple[bytes, bytes | str]] = [
+    (b"\x0a\x07", b"\7" * 10),
+    (b"\x01\x07\x02\x00", b"\7\0\0"),
+    (b"\x0b\x07", "11 B of output where 10 B were asked for"),
+    (b"\xff\x07" * 1024, "261,120 B of output where 10 B were asked for"),
+    (b"\x0a\x07\x01", "3 B of output that are no pairs"),
+    (b"\x00\x07", "2 B of output that are no pairs"),
+    (b"\x05\x07\x00\x01", "4 B of output that are no pairs"),
+    (b"", "0 B of output where 10 B were asked for"),
+]
+
+
+@pytest.mark.parametrize("pairs, expected", PAIRS)
+def test_repeats(pairs: bytes, expected: bytes | str) -> None:
+    request = wire.Fetch(run=1, buffer=wire.BUFFERS.index("output"), offset=0, length=10)
+    data = wire.Repeats(1, request.buffer, 0, 10, 0, 0, pairs)
+    if isinstance(expected, bytes):
+        assert check_data(data, FACTS, request, 10) == expected
+    else:
+        assert expected in refusal(check_data, data, FACTS, request, 10)
+
+
 @pytest.mark.parametrize("used, there, expected", [(8, 8, ""), (0, 8, ""), (9, 8, "9 B of stack used, of 8 B")])
 def test_stack(used: int, there: int, expected: str) -> None:
     zeros = {field.name: 0 for field in wire.layout(wire.Vitals)}
