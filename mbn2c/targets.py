@@ -42,6 +42,18 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class CycleRate:
+    """Cycles an instruction of our kernels, none of whose accesses waits, between least and most.
+
+    source  whose figures these are
+    """
+
+    least: float
+    most: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Core:
     """A processor core: how code for it is compiled.
 
@@ -55,6 +67,7 @@ class Core:
     apt            Debian packages that install the compiler
     rows_per_run   rows that a step makes at once where speed is wanted
     cpu_flags      what /proc/cpuinfo says of a processor that runs its programs; not asked of emulators
+    cycles         an instruction; None: nobody says, as of processors that run several at once
     """
 
     name: str
@@ -68,6 +81,7 @@ class Core:
     apt: str
     cpu_flags: tuple[str, ...] = ()
     rows_per_run: int = 1
+    cycles: CycleRate | None = None
 
     @property
     def asks_cpu(self) -> bool:
@@ -82,13 +96,19 @@ class Core:
 
 @dataclass(frozen=True)
 class Memory:
-    """One memory of a board. `holds` says what the linker puts there: see USES."""
+    """One memory of a board. `holds` says what the linker puts there: see USES.
+
+    wait_bytes   what one access brings that waits: a line of the cache or buffer before it; 0: nobody says
+    wait_cycles  of the core that such an access waits, as `setup` leaves the memory; 0: none does
+    """
 
     name: str
     kind: str
     origin: int
     size_bytes: int
     holds: tuple[str, ...]
+    wait_bytes: int = 0
+    wait_cycles: int = 0
 
 
 @dataclass(frozen=True)
@@ -272,7 +292,12 @@ def boards_running(core: str) -> tuple[Board, ...]:
 
 def parse_core(name: str, facts: Mapping[str, Any], where: str = "") -> Core:
     """A core from its TOML table. Raises UsageError for a missing, unknown or wrong fact."""
-    core = _build(Core, {"name": name, **facts}, where)
+    tables = dict(facts)
+    if "cycles" in facts:
+        tables["cycles"] = rate = _build(CycleRate, facts["cycles"], where)
+        if not 0 < rate.least <= rate.most:
+            raise UsageError(f"cycles from {rate.least} to {rate.most} an instruction", where=where, hint="least first")
+    core = _build(Core, {"name": name, **tables}, where)
     _one_of(core.startup, STARTUPS, "startup", where)
     _one_of(core.cycle_counter, CYCLE_COUNTERS, "cycle_counter", where)
     if not core.isas or core.isas[-1] != "scalar":
@@ -339,6 +364,8 @@ def _check_board(board: Board, where: str) -> None:
         _one_of(memory.kind, MEMORY_KINDS, "memory kind", where)
         for use in memory.holds:
             _one_of(use, USES, "use of a memory", where)
+        if memory.wait_cycles and not memory.wait_bytes:
+            raise UsageError(f"memory '{memory.name}' waits, but not for how many bytes", where=where)
     for use in USES:
         holders = [memory.name for memory in board.memories if use in memory.holds]
         if len(holders) != 1:
@@ -396,7 +423,7 @@ def _build(kind: type[T], facts: Mapping[str, Any], where: str) -> T:
         text = f"unknown: {', '.join(unknown) or '-'}; missing: {', '.join(missing) or '-'}"
         raise UsageError(f"wrong facts for a {kind.__name__.lower()}: {text}", where=where)
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
-    types = {"int": int, "str": str}
+    types: dict[str, Any] = {"int": int, "str": str, "float": (int, float)}
     for name, value in values.items():
         wanted = types.get(str(known[name].type))
         if wanted is not None and (not isinstance(value, wanted) or isinstance(value, bool)):

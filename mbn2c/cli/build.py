@@ -65,7 +65,7 @@ def _inspect(options: argparse.Namespace) -> int:
         return _inspect_plan(options, is_folder)
     is_all = options.target is None and options.board is None
     core, board = (None, None) if is_all else core_and_board(options.target, options.board)
-    result = inspect_model(options.model, core, board)
+    result = inspect_model(options.model, core, board, progress)
     show(options, to_plain(result), format_inspection(result))
     return 0
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mbn2c import __version__
 from mbn2c.commands.build_options import BuildOptions
+from mbn2c.commands.estimated_time import time_of
 from mbn2c.emit.network.model import Names
 from mbn2c.files.typed_json import from_plain, to_plain
 from mbn2c.ir.graph import Graph, Node, Port
@@ -88,6 +89,7 @@ def build_record(
         ),
         ram=_ram(plan, options.core),
         flash=_flash(constants, names),
+        time=time_of(plan, choice.kernels, options.core, options.board),
         schedule=plan.schedule,
         fit=choice.fit,
         recomputed_macs=executed_macs(plan) - macs,

@@ -58,6 +58,8 @@ def choose_plan(
     ram_limit: int | None = None,
     board: Board | None = None,
     known: Geometries | None = None,
+    *,
+    is_checked: bool = True,
 ) -> Choice:
     """Kernels and Plan of an int8 Graph for a core: what `optimize` asks for, or the cheapest that fits.
 
@@ -67,6 +69,7 @@ def choose_plan(
     board      its RAM is a limit too, for a plan that does not fit it could not be linked; and so is its flash, as far
                as it is known before compilation
     known      what plans of this Graph for other cores have worked out
+    is_checked  whether the overlap checker, 40 % of the time, sees the Plan; not where only its sizes are asked for
     raises     FitError if no plan fits the RAM, with the smallest possible and the layer that makes it
     """
     known = known or Geometries(graph)
@@ -75,7 +78,7 @@ def choose_plan(
     wish: Plan | None = None
     smallest: list[Plan] = []
     too_long: list[tuple[int, Choice]] = []
-    for isas in dict.fromkeys(isas_for(core.isas, goal) for goal in (optimize, *_FALLBACKS)):
+    for isas in isas_in_turn(core, optimize):
         kernels = {node.name: select(node, graph, isas) for node in graph.nodes}
         curve = trade_offs(graph, kernels, ram_limit=tightest.left_bytes if tightest else None, known=known)
         wanted = choose(curve, optimize).plan
@@ -87,7 +90,8 @@ def choose_plan(
         if plan is None:
             smallest.append(min((point.plan for point in curve), key=lambda plan: plan.arena_bytes))
             continue
-        check_overlaps(plan)
+        if is_checked:
+            check_overlaps(plan)
         blocks = in_blocks(plan, kernels, core.rows_per_run) if optimize == "speed" and not is_bound else plan
         if tightest is None or _network_bytes(blocks, core) <= tightest.left_bytes:
             plan = blocks
@@ -104,6 +108,11 @@ def choose_plan(
     raise _refusal(tightest, min(smallest, key=lambda plan: plan.arena_bytes), core)
 
 
+def isas_in_turn(core: Core, optimize: str) -> tuple[tuple[str, ...], ...]:
+    """The lists of kernel tables that `choose_plan` tries, each once."""
+    return tuple(dict.fromkeys(isas_for(core.isas, goal) for goal in (optimize, *_FALLBACKS)))
+
+
 def isas_tried(core: Core) -> frozenset[tuple[str, ...]]:
     """The lists of kernel tables that a Choice for this core may have been made from."""
     return frozenset(isas_for(core.isas, goal) for goal in (*OPTIMIZE, *_FALLBACKS))
@@ -114,6 +123,26 @@ def fits_board(choice: Choice, core: Core, board: Board | None) -> bool:
     taken = _network_bytes(choice.plan, core)
     limits = _limits(choice.plan.graph, None, board)
     return all(taken <= limit.left_bytes for limit in limits) and _excess_flash_bytes(choice, board) <= 0
+
+
+def fits_limit(choice: Choice, core: Core, ram_limit: int | None) -> bool:
+    """Whether a Choice keeps --ram-limit, as far as that is known before compilation."""
+    return all(
+        _network_bytes(choice.plan, core) <= one.left_bytes for one in _limits(choice.plan.graph, ram_limit, None)
+    )
+
+
+def excess_flash(choice: Choice, board: Board | None, others_bytes: int = 0) -> str:
+    """In words, that constants leave the board's flash whatever the code takes; "" if they may fit.
+
+    others_bytes  constants of other networks in the same program
+    """
+    excess = _excess_flash_bytes(choice, board) + others_bytes
+    if board is None or not board.memories or excess <= 0:
+        return ""
+    memory = board.memory("constants")
+    taken = memory.size_bytes + excess
+    return f"constants and code take at least {taken:,} B, '{memory.name}' of {board.name} has {memory.size_bytes:,} B"
 
 
 def _network_bytes(plan: Plan, core: Core) -> int:

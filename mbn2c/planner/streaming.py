@@ -38,7 +38,7 @@ _CURVE_POINTS = 6
 # What keeping the minimum peak's live bytes throughout the network would cost, as a share of all instructions.
 _LEANNESS = 0.002
 # How much more than the cheapest plan a goal may cost.
-_MOST_EXTRA = {"ram": 0.115, "balanced": 0.045, "speed": 0.0}
+MOST_EXTRA = {"ram": 0.115, "balanced": 0.045, "speed": 0.0}
 # Placing buffers may cost a little more than their live bytes, so with a limit some tighter plans are tried as well.
 _LIMIT_STEPS = (1.0, 0.98, 0.95, 0.92, 0.88)
 
@@ -93,7 +93,7 @@ def choose(curve: Sequence[TradeOff], optimize: str) -> TradeOff:
     """
     if optimize not in OPTIMIZE:
         raise UsageError(f"no such goal: {optimize}", where="--optimize", hint=f"one of {', '.join(OPTIMIZE)}")
-    most = min(point.instructions for point in curve) * (1 + _MOST_EXTRA[optimize])
+    most = min(point.instructions for point in curve) * (1 + MOST_EXTRA[optimize])
     weight = 1 if optimize == "balanced" else 0
     best = min(
         (point for point in curve if point.instructions <= most),
@@ -115,7 +115,7 @@ def _chosen(front: Sequence[Way], ram_limit: int | None) -> list[Way]:
     """The ways worth a Plan: the ends of the front, what each goal may take, those near the limit, some between."""
     least_cost = min(way.instructions for way in front)
     wanted = [front[0], front[-1]]
-    for extra in _MOST_EXTRA.values():
+    for extra in MOST_EXTRA.values():
         wanted.append([way for way in front if way.instructions <= least_cost * (1 + extra)][-1])
     for limit in [ram_limit * share for share in _LIMIT_STEPS] if ram_limit is not None else []:
         wanted += [way for way in front if way.peak_bytes <= limit][:1]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mbn2c.ir.graph import Note
+from mbn2c.report.time_facts import TimeFacts
 
 SCHEMA = 1
 Shape = tuple[int, ...]
@@ -315,6 +316,7 @@ class BuildRecord:
 
     mbn2c            version that made it
     outputs          each with name, shape, scale, zero_point and tail, and what the task says of it
+    time             of one inference, estimated
     fit              in words, why the plan is not the one that was asked for; "" if it is
     recomputed_macs  that the Plan's calls execute beyond the network's own
     stress           recipes of the stress set
@@ -333,6 +335,7 @@ class BuildRecord:
     outputs: tuple[Mapping[str, Any], ...]
     ram: RamBytes
     flash: FlashBytes
+    time: TimeFacts
     schedule: str
     fit: str
     recomputed_macs: int

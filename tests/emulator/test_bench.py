@@ -40,8 +40,11 @@ def test_layers_add_up_to_the_total(tmp_path: Path, core: str, board: str, need_
     assert sum(layer["macs"] for layer in layers) == output.report["model"]["macs"]
 
     estimates = [layer["estimated_cycles"] for layer in layers]
+    rate, total = load_core(core).cycles, result["instructions_per_inference"]
     if core not in MODELS:
-        assert result["estimated_cycles_per_inference"] is None and set(map(str, estimates)) == {"None"}
+        assert set(map(str, estimates)) == {"None"}
+        wanted = None if rate is None else [round(total * rate.least), round(total * rate.most)]
+        assert result["estimated_cycles_per_inference"] == wanted
         return
     assert [sum(column) for column in zip(*estimates, strict=True)] == result["estimated_cycles_per_inference"]
     for layer, (least, most) in zip(layers, estimates, strict=True):
@@ -49,7 +52,11 @@ def test_layers_add_up_to_the_total(tmp_path: Path, core: str, board: str, need_
         bound = 3 if layer["step"] is None else 2
         assert layer["instructions"] < least <= most < bound * layer["instructions"], layer["name"]
     least, most = result["estimated_cycles_per_inference"]
-    assert bench_text(result).endswith(f"; about {least:,} to {most:,} cycles (docs/kernels.md)")
+    assert f"; about {least:,} to {most:,} cycles" in bench_text(result).splitlines()[-1]
+    # What is said before anything runs holds what each instruction's own cycles add up to.
+    assert rate is not None and rate.least * total <= least <= most <= rate.most * total
+    clock_hz = load_board(board).clock_hz
+    assert result["ms_per_inference"] == pytest.approx([1e3 * end / clock_hz for end in (least, most)], abs=1e-3)
 
 
 def test_a_board_that_does_not_count_is_refused(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_bench_of_a_board_with_a_counter(output: OutputFolder, tmp_path: Path) -
     assert sum(layer["share"] for layer in layers) == pytest.approx(1, abs=0.01)
     assert result["instructions_per_inference"] is None
     text = bench_text(result)
-    assert text.endswith(f"{result['cycles_per_inference']:,} cycles per inference, {result['cycles_per_mac']} per MAC")
+    assert f"{result['cycles_per_inference']:,} cycles per inference, {result['cycles_per_mac']} per MAC" in text
     assert f"{layers[1]['cycles']:,}" in text.splitlines()[2]
 
 

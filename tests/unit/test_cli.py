@@ -15,8 +15,13 @@ from command_line import CALIB, MODEL, run
 
 from mbn2c.cli import devices, main, parser
 from mbn2c.commands import demo
+from mbn2c.commands.estimated_time import time_of
 from mbn2c.commands.inspect import inspect_model
 from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.sized_graph import sized_model
+from mbn2c.planner.choice import choose_plan
+from mbn2c.planner.estimate import Estimates
+from mbn2c.planner.overlap import check_overlaps
 from mbn2c.targets import load_board, load_core
 
 REFUSALS = [
@@ -126,7 +131,7 @@ def test_inspect_recognises_the_bundled_model(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = inspect_model(demo.MODEL_FILE)  # which takes its time: once is enough
-    monkeypatch.setattr("mbn2c.cli.build.inspect_model", lambda model, core, board: found)
+    monkeypatch.setattr("mbn2c.cli.build.inspect_model", lambda *arguments: found)
     code, text, _ = run("inspect", MODEL, capsys=capsys)
     assert code == 0 and "MobileNetV2" in text.splitlines()[0]
     assert "1x10, judged as classes (10 values)" in text.splitlines()[2]
@@ -144,7 +149,24 @@ def test_inspect_takes_one_target(words: str, target: str, capsys: pytest.Captur
     code, out, _ = run("inspect", MODEL, *words.split(), "--json", capsys=capsys)
     [found] = json.loads(out)["targets"]
     assert code == 0 and found["target"] == target
-    assert 0.5 < found["instructions"] / json.loads(out)["model"]["macs"] < 5
+    time = found["time"]
+    assert 0.5 < time["instructions"] / json.loads(out)["model"]["macs"] < 5 and found["is_planned"]
+    least, most = (end / time["instructions"] for end in time["cycles"])
+    assert 1.19 < least <= 1.2 and (1.49 < most <= 1.5 if "--target" in words else 1.5 < most < 3)
+    assert time["source"] and (time["ms"] is None) == ("--target" in words)
+    if time["ms"] is not None:
+        assert time["ms"] == [1e3 * end / 180e6 for end in time["cycles"]]
+
+
+def test_inspect_is_quick_for_all_targets_and_near_a_plan() -> None:
+    """RAM times instructions at most a tenth beside what the whole search finds."""
+    graph = sized_model(demo.MODEL_FILE)
+    estimates = Estimates(graph)
+    for core in map(load_core, ("cortex-m7", "cortex-m0plus")):
+        about, planned = estimates.of(core), choose_plan(graph, core, "balanced")
+        times = [time_of(one.plan, one.kernels, core).instructions for one in (about, planned)]
+        assert about.plan.arena_bytes * times[0] == pytest.approx(planned.plan.arena_bytes * times[1], rel=0.1)
+        check_overlaps(about.plan)
 
 
 def test_inspect_refuses_a_board_that_is_too_small(

@@ -22,7 +22,8 @@ from onnx_models.detectors import (
 from onnx_models.net import Net
 from shared import shared
 
-from mbn2c.commands.inspect import inspect_model, planned_graph
+from mbn2c.commands.inspect import inspect_model
+from mbn2c.commands.sized_graph import sized_model
 from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
 from mbn2c.ir.graph import Graph
@@ -369,7 +370,7 @@ def test_inspect_says_and_plans_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "mbn2c.commands.inspect._targets", lambda graph, cores, board: ()
     )  # plans for all cores take seconds
     onnx.save(decoded(Decoding(classes=1, first=0)).model(), tmp_path / "heads.onnx")
-    assert [node.op for node in planned_graph(tmp_path / "heads.onnx").nodes][-1] == "ssd_boxes"
+    assert [node.op for node in sized_model(tmp_path / "heads.onnx").nodes][-1] == "ssd_boxes"
     assert inspect_model(tmp_path / "heads.onnx").model.architecture.startswith("detection with ")
 
 

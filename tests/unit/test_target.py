@@ -117,6 +117,20 @@ BROKEN_BOARDS = {
 }
 
 
+def test_cycles_and_waits_that_make_no_sense_are_refused() -> None:
+    for least, most in ((2.0, 1.0), (0, 1.0)):
+        with pytest.raises(UsageError, match="cycles from"):
+            parse_core("c", {**CORE, "cycles": {"least": least, "most": most, "source": "x"}})
+    with pytest.raises(UsageError, match="waits, but not for how many bytes"):
+        parse_board("b", board_with(memories=[{**MEMORIES[0], "wait_cycles": 5}, MEMORIES[1]]))
+
+
+def test_every_core_without_an_operating_system_has_cycles_with_a_source() -> None:
+    for core in all_cores():
+        assert (core.cycles is None) == core.hosted
+        assert core.cycles is None or (core.cycles.least < core.cycles.most and core.cycles.source)
+
+
 def test_what_is_not_told_is_nothing() -> None:
     optional = ("clock_hz", "setup", "boot", "emulator", "flash")
     console = {"driver": "ns16550", "baud": 9600, "line_bytes": 80}

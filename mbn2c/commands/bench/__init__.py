@@ -7,14 +7,15 @@ On a board: cycles, by its counter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mbn2c.commands.bench.cycles import MODELS
+from mbn2c.commands.bench.cycles import MODEL_WORDS, MODELS
 from mbn2c.commands.bench.measure import CLASSES, SCHEDULE, STEP_CFLAGS, step_table
+from mbn2c.commands.estimated_time import timed
 from mbn2c.commands.output_folder import OutputFolder, firmware_on
 from mbn2c.commands.verify import Device
 from mbn2c.errors import BoardError
@@ -82,6 +83,9 @@ def bench_device(output: OutputFolder, device: Device) -> dict[str, Any]:
         "cycles_per_inference": total,
         "cycles_per_mac": round(total / macs, 3) if macs else None,
         "estimated_cycles_per_inference": None,
+        "estimated_cycles_source": None,
+        "clock_hz": facts.clock_hz or None,
+        "ms_per_inference": _ms([total, total], facts.clock_hz),
     }
 
 
@@ -101,6 +105,8 @@ def _result(
     rows.append(_row(None, SCHEDULE, SCHEDULE, 0, counts[SCHEDULE], total, has_model))
     macs = output.record.model.macs
     estimates = [row["estimated_cycles"] for row in rows]
+    about = timed(total, core, None)
+    cycles = [sum(column) for column in zip(*estimates, strict=True)] if has_model else about.cycles
     return {
         "board": board.name,
         "core": core.name,
@@ -108,10 +114,16 @@ def _result(
         "instructions_per_mac": round(total / macs, 3) if macs else None,
         "layers": rows,
         "cycles_per_inference": None,
-        "estimated_cycles_per_inference": [sum(column) for column in zip(*estimates, strict=True)]
-        if has_model
-        else None,
+        "estimated_cycles_per_inference": None if cycles is None else list(cycles),
+        "estimated_cycles_source": None if cycles is None else MODEL_WORDS if has_model else about.source,
+        "clock_hz": board.clock_hz or None,
+        "ms_per_inference": _ms(cycles, board.clock_hz),
     }
+
+
+def _ms(cycles: Sequence[int] | None, clock_hz: int) -> list[float] | None:
+    """Least and most at a clock; None where either is not known."""
+    return [round(1e3 * end / clock_hz, 3) for end in cycles] if cycles and clock_hz else None
 
 
 def _layer(graph: Graph, call: Call) -> tuple[str, str, int]:

@@ -258,6 +258,8 @@ def _goes_with(first: Instruction, second: Instruction) -> bool:
     return not (first.is_store and (second.is_store or second.is_load)) and not second.is_double
 
 
+# Where the figures of these models come from.
+MODEL_WORDS = "each instruction's least and most, no access waiting (docs/kernels.md)"
 MODELS: dict[str, Model] = {
     "cortex-m0plus": cortex_m0plus,
     "cortex-m3": cortex_m3,

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mbn2c.commands.estimated_time import time_of
 from mbn2c.commands.inspect.architecture import architecture_of
-from mbn2c.errors import ModelError
+from mbn2c.commands.sized_graph import sized
 from mbn2c.files.user_files import text_of
 from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph, Node, Note
-from mbn2c.ir.kernel import Kernel
-from mbn2c.ir.plan import Plan
-from mbn2c.kernels import isas_for, packed, select
+from mbn2c.kernels import packed_constants
 from mbn2c.network.inputs import input_spec
 from mbn2c.network.network import import_lowered, import_prequantized_lowered
 from mbn2c.ops import OPERATORS
-from mbn2c.planner.choice import choose_plan
-from mbn2c.planner.cost import plan_instructions
-from mbn2c.planner.geometry import Geometries
+from mbn2c.planner.choice import Choice, choose_plan
+from mbn2c.planner.estimate import Estimates
 from mbn2c.printable import printable
-from mbn2c.quantize.calibrate import Range
-from mbn2c.quantize.quantize import quantize
+from mbn2c.progress import Progress, no_progress
 from mbn2c.report.table import shortened, table
+from mbn2c.report.time_facts import TimeFacts, cycles_text, ms_text
 from mbn2c.targets import Board, Core, all_cores
 from mbn2c.tasks.registry import task_named, task_of_graph
 
-Kernels = tuple[Kernel, ...]
 _GOAL = "balanced"
+_FIRST = "cortex-m7"
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,15 @@ class InspectedLayer:
 class InspectedTarget:
     """RAM is arena and context, flash weights and constants: the rest needs a build.
 
-    instructions  of one inference, as the planner estimates them
+    is_planned  the plan is that of a build with `--optimize balanced`; else one near it (`planner.estimate`)
     """
 
     target: str
+    board: str | None
     ram_bytes: int
     flash_bytes: int
-    instructions: int
+    time: TimeFacts
+    is_planned: bool
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,12 @@ class ModelInspection:
     targets: tuple[InspectedTarget, ...]
 
 
-def inspect_model(path: Path, core: Core | None = None, board: Board | None = None) -> ModelInspection:
-    """What a model is and takes, by planning it for every target, or for one.
+def inspect_model(
+    path: Path, core: Core | None = None, board: Board | None = None, progress: Progress = no_progress
+) -> ModelInspection:
+    """What a model is and takes: for one target as it will be planned, for all about so.
 
-    board   its RAM and flash are limits
+    board   its RAM and flash are limits, and its clock makes milliseconds of cycles
     raises  Mbn2cError subclasses, FitError for a board that is too small; see the exit codes in `errors`
     """
     prequantized = is_prequantized(path)
@@ -111,16 +114,9 @@ def inspect_model(path: Path, core: Core | None = None, board: Board | None = No
         macs=sum(layer.macs for layer in layers),
         parameters=sum(layer.parameters for layer in layers),
     )
-    planned = graph if prequantized else _with_task(_quantized(graph))
-    cores = all_cores() if core is None else (core,)
-    return ModelInspection(model, graph.notes, layers, _targets(planned, cores, board))
-
-
-def planned_graph(path: Path) -> Graph:
-    """An int8 Graph of the model with the Plan that a build would give it."""
-    if is_prequantized(path):
-        return import_prequantized_lowered(path).graph
-    return _with_task(_quantized(import_lowered(path)))
+    planned = graph if prequantized else sized(graph)
+    targets = _all_targets(planned, progress) if core is None else (_target(planned, core, board),)
+    return ModelInspection(model, graph.notes, layers, targets)
 
 
 def _layer(graph: Graph, node: Node) -> InspectedLayer:
@@ -135,40 +131,33 @@ def _layer(graph: Graph, node: Node) -> InspectedLayer:
     )
 
 
-def _quantized(graph: Graph) -> Graph:
-    """Sizes do not depend on the scales, so any range serves."""
-    return quantize(graph, {name: Range(-1.0, 1.0) for name, tensor in graph.tensors.items() if tensor.data is None})
+def _target(quantized: Graph, core: Core, board: Board | None) -> InspectedTarget:
+    choice = choose_plan(quantized, core, _GOAL, board=board, is_checked=False)
+    return _inspected(choice, core, board, is_planned=True)
 
 
-def _with_task(quantized: Graph) -> Graph:
-    """With what the task puts behind the network; without it where scales that mean nothing do not suit that."""
-    try:
-        return task_of_graph(quantized, {}).on_device(quantized)
-    except ModelError:
-        return quantized
+def _all_targets(quantized: Graph, progress: Progress) -> tuple[InspectedTarget, ...]:
+    """One plan for all cores that run the same kernels. Most boards' core goes first: it gets the whole search."""
+    estimates = Estimates(quantized)
+    found: dict[tuple[str, ...], Choice] = {}
+    cores = all_cores()
+    in_turn = sorted(cores, key=lambda core: core.name != _FIRST)
+    for core in progress(in_turn, "plan", len(in_turn)):
+        if core.isas not in found:
+            found[core.isas] = estimates.of(core)
+    return tuple(_inspected(found[core.isas], core, None, is_planned=False) for core in cores)
 
 
-def _targets(quantized: Graph, cores: Sequence[Core], board: Board | None) -> tuple[InspectedTarget, ...]:
-    """One plan for all cores that run the same kernels: planning takes nearly all of the time."""
-    known = Geometries(quantized)
-    sizes: dict[Kernels, tuple[Plan, int, float]] = {}
-    rows = []
-    for core in cores:
-        kernels = _kernels(quantized, core)
-        if kernels not in sizes:
-            choice = choose_plan(quantized, core, _GOAL, board=board, known=known)
-            constants = [packed(choice.kernels[node.name], node, quantized).size_bytes for node in quantized.nodes]
-            sizes[kernels] = (choice.plan, sum(constants), plan_instructions(choice.plan, choice.kernels))
-        plan, flash, instructions = sizes[kernels]
-        ram = plan.arena_bytes + plan.context_bytes(core.bits, core.asks_cpu)
-        rows.append(InspectedTarget(core.name, ram, flash, round(instructions)))
-    return tuple(rows)
-
-
-def _kernels(graph: Graph, core: Core) -> Kernels:
-    """The kernels of each node where its input may lie in planar rows, and where not: all that a plan depends on."""
-    isas = isas_for(core.isas, _GOAL)
-    return tuple(select(node, graph, isas, planar=planar) for node in graph.nodes for planar in (True, False))
+def _inspected(choice: Choice, core: Core, board: Board | None, *, is_planned: bool) -> InspectedTarget:
+    plan, kernels = choice.plan, choice.kernels
+    return InspectedTarget(
+        target=core.name,
+        board=board.name if board else None,
+        ram_bytes=plan.arena_bytes + plan.context_bytes(core.bits, core.asks_cpu),
+        flash_bytes=sum(packed.size_bytes for packed in packed_constants(plan, kernels).values()),
+        time=time_of(plan, kernels, core, board),
+        is_planned=is_planned,
+    )
 
 
 def format_inspection(result: ModelInspection) -> str:
@@ -187,10 +176,11 @@ def format_inspection(result: ModelInspection) -> str:
                 f"{layer.parameters:,}",
             )
         )
-    targets = [("target", "RAM (arena, context)", "flash (weights, constants)", "instructions (estimate)")]
+    targets = [("target", "RAM, arena + context", "flash, constants", "instructions", "cycles, estimated")]
+    about = "" if all(target.is_planned for target in result.targets) else "about "
     for target in result.targets:
-        sizes = f"{target.ram_bytes:,} B", f"{target.flash_bytes:,} B"
-        targets.append((target.target, *sizes, f"{target.instructions / 1e6:,.1f} M"))
+        sizes = f"{about}{target.ram_bytes:,} B", f"{target.flash_bytes:,} B"
+        targets.append((target.target, *sizes, f"{target.time.instructions / 1e6:,.1f} M", cycles_text(target.time)))
     task = task_named(model.task)
     outputs = "".join(
         f"\noutput '{one['name']}' {'x'.join(map(str, one['shape']))}, {task.words(dict(one))}" for one in model.outputs
@@ -201,7 +191,16 @@ def format_inspection(result: ModelInspection) -> str:
         f"input {shape.height}x{shape.width}x{shape.channels}, "
         f"{model.macs:,} MACs, {model.parameters:,} parameters{outputs}{notes}"
     )
-    return "\n\n".join([head, table(rows), table(targets)])
+    return "\n\n".join([head, table(rows), table(targets), *_time_words(result.targets)])
+
+
+def _time_words(targets: Sequence[InspectedTarget]) -> list[str]:
+    """Of one target: how long that is, and whose figures; of several where to find out."""
+    if len(targets) > 1:
+        return ["Figures of a plan near the one a build chooses; --target or --board gives those of that one plan."]
+    time = targets[0].time
+    clock = [f"{ms_text(time)} at {(time.clock_hz or 0) / 1e6:g} MHz"] if time.ms is not None else []
+    return ["\n".join([*clock, textwrap.fill(f"cycles: {time.source}", 100)])] if time.cycles is not None else []
 
 
 def _shape(shape: Sequence[int]) -> str:

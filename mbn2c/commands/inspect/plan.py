@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mbn2c.commands.inspect import planned_graph
 from mbn2c.commands.output_folder import OutputFolder
+from mbn2c.commands.sized_graph import sized_model
 from mbn2c.ir.text import print_plan
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.plan_file import plan_to_plain
@@ -58,7 +58,7 @@ def inspect_model_plan(model: Path, core: Core, board: Board | None = None) -> P
     board   its RAM and flash are limits
     raises  Mbn2cError subclasses, FitError for a board that is too small; see the exit codes in `errors`
     """
-    choice = choose_plan(planned_graph(model), core, _GOAL, board=board)
+    choice = choose_plan(sized_model(model), core, _GOAL, board=board)
     return _inspection(choice, core, board, choice.fit)
 
 

@@ -14,6 +14,7 @@ from mbn2c.report.html.drawing import text_of_bytes
 from mbn2c.report.html.memory_map import memory_map
 from mbn2c.report.html.trade_off_curve import trade_off_curve
 from mbn2c.report.record import BuildRecord
+from mbn2c.report.time_facts import TimeFacts, cycles_text, ms_text
 from mbn2c.resources.render import render
 
 Json = Mapping[str, Any]
@@ -97,6 +98,11 @@ def _cards(report: BuildRecord) -> list[Json]:
             ],
         },
         {
+            "name": "Time, estimated",
+            "value": ms_text(report.time) or f"{report.time.instructions / 1e6:,.2f} M instructions",
+            "parts": _time_parts(report.time),
+        },
+        {
             "name": "Fullest at",
             "value": f"step {ram.peak_step}",
             "parts": [
@@ -106,6 +112,11 @@ def _cards(report: BuildRecord) -> list[Json]:
             ],
         },
     ]
+
+
+def _time_parts(time: TimeFacts) -> list[tuple[str, str]]:
+    parts = [("instructions", f"{time.instructions:,}"), ("cycles", cycles_text(time))]
+    return parts if time.clock_hz is None else [*parts, ("clock", f"{time.clock_hz / 1e6:g} MHz")]
 
 
 def _parts(sizes: object, names: Iterable[str]) -> list[tuple[str, str]]:

@@ -1,0 +1,33 @@
+"""Model -> an int8 Graph that takes what a build will take, without images: places, kernels and sizes are those."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mbn2c.errors import ModelError
+from mbn2c.frontend.prequantized.model import is_prequantized
+from mbn2c.ir.graph import Graph
+from mbn2c.network.network import import_lowered, import_prequantized_lowered
+from mbn2c.quantize.calibrate import Range
+from mbn2c.quantize.quantize import quantize
+from mbn2c.tasks.registry import task_of_graph
+
+
+def sized_model(path: Path) -> Graph:
+    """Of an ONNX file. Raises Mbn2cError subclasses; see the exit codes in `errors`."""
+    if is_prequantized(path):
+        return import_prequantized_lowered(path).graph
+    return sized(import_lowered(path))
+
+
+def sized(graph: Graph) -> Graph:
+    """Of a float Graph after all passes, with what its task puts behind it.
+
+    Sizes do not depend on the scales, so any range serves. The task is left out where it does not take them.
+    """
+    activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
+    quantized = quantize(graph, {name: Range(-1.0, 1.0) for name in activations})
+    try:
+        return task_of_graph(quantized, {}).on_device(quantized)
+    except ModelError:
+        return quantized
