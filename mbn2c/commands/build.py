@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from mbn2c.commands.build_options import BuildOptions as BuildOptions
 from mbn2c.commands.build_record import build_record
+from mbn2c.commands.fit import check_fit
 from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.emit.network.model import Names, model_files
@@ -46,6 +47,7 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     check_emits(options.emit, options.core)
     prefix = check_prefix(options.name) if options.name else prefix_of(options.model.stem)
     labels = read_class_names(options.labels) if options.labels else ()
+    check_fit(options)
 
     def planned(graph: Graph) -> Choice:
         return choose_plan(graph, options.core, options.optimize, options.ram_limit, options.board)

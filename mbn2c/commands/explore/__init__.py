@@ -1,0 +1,1 @@
+"""Networks before they are trained: what they take on a board, as widths and input sizes go."""
