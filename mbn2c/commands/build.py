@@ -20,7 +20,6 @@ from mbn2c.files.bundle import Bundle
 from mbn2c.files.user_files import text_of
 from mbn2c.ir.graph import Graph
 from mbn2c.network.file import graph_to_bytes
-from mbn2c.network.inputs import pixel_tables
 from mbn2c.network.network import read_network
 from mbn2c.network.stress_inputs import choose_stress
 from mbn2c.planner.choice import Choice, choose_plan
@@ -32,7 +31,7 @@ from mbn2c.report.html import report_page
 from mbn2c.report.json import to_json
 from mbn2c.report.record import BuildFacts, BuildRecord
 from mbn2c.tasks.class_names import read_class_names
-from mbn2c.tasks.inputs import Preprocess
+from mbn2c.tasks.inputs import Preprocess, pixel_tables
 from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.registry import task_of_graph
 
@@ -61,8 +60,15 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     tables = None
     if options.input_kind == "uint8":
         tables = pixel_tables(network.graph, network.preprocess or Preprocess())
-    title = text_of(options.model.name)
-    names = Names(prefix, title, hashlib.sha256(network.int8_model).digest(), labels, tables, network.task)
+    names = Names(
+        prefix,
+        text_of(options.model.name),
+        hashlib.sha256(network.int8_model).digest(),
+        labels,
+        tables,
+        network.task,
+        network.preprocess,
+    )
     code = c_files(choice.plan, choice.kernels, names, options.core, options.board, beside=options.beside)
     alone = model_files(choice.plan, choice.kernels, names) if options.beside else code
     record = replace(
@@ -113,7 +119,12 @@ def names_of(graph: Graph, record: BuildRecord) -> Names:
     """The Names of an output folder that was built before."""
     facts, model = record.build, record.model
     names = Names(
-        record.prefix, model.file, bytes.fromhex(model.int8_sha256), facts.labels, task=task_of(graph, facts, {})
+        record.prefix,
+        model.file,
+        bytes.fromhex(model.int8_sha256),
+        facts.labels,
+        task=task_of(graph, facts, {}),
+        preprocess=None if facts.preprocess is None else preprocess_of(facts),
     )
     if facts.input == "uint8":
         return replace(names, tables=pixel_tables(graph, preprocess_of(facts)))

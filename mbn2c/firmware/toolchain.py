@@ -20,8 +20,6 @@ from mbn2c.targets import Board, Core
 BUILD_FOLDER = "build"
 """Where the Makefile builds."""
 _MOST_JOBS = 4
-# How the files of runtime and kernels are called; a network cannot be called so.
-KERNEL_PREFIX = "mbn_"
 # Variables by which make or the compiler would take in other files.
 _MISLEADING = {"MAKEFILES", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKELEVEL", "VPATH"} | {
     *("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX"),
@@ -125,7 +123,7 @@ def build(folder: Path, name: str, core: Core, board: Board | None = None, *, cf
         if not elf.is_file() or not link_map.is_file():
             raise InternalError(f"make does not make {BUILD_FOLDER}/{elf.name}", where="Makefile")
         return Built(elf, linked_pieces(link_map.read_text(encoding="utf-8", errors="replace")))
-    return Built(made / f"lib{name}.a", library_pieces(sorted(made.glob("*.o"))))
+    return Built(made / f"lib{name}.a", library_pieces(name, sorted(made.glob("*.o"))))
 
 
 def _environment() -> dict[str, str]:
@@ -173,20 +171,23 @@ def linked_pieces(link_map: str) -> tuple[Piece, ...]:
     return tuple(found)
 
 
-def library_pieces(objects: Iterable[Path]) -> tuple[Piece, ...]:
-    """What a linker that leaves out unused sections keeps of it: the network, and what that needs of the kernels."""
+def library_pieces(name: str, objects: Iterable[Path]) -> tuple[Piece, ...]:
+    """What a linker that leaves out unused sections keeps of it for a program that runs the network.
+
+    name  the network's C prefix: what its own file does not need, as of kernels and helpers, is left out
+    """
     sections = [(path.name, section) for path in objects for section in read_object(path)]
     makers = {label: place for place, (_, section) in enumerate(sections) for label in section.labels}
     kept: set[int] = set()
-    wanted = [place for place, (name, _) in enumerate(sections) if not name.startswith(KERNEL_PREFIX)]
+    wanted = [place for place, (owner, _) in enumerate(sections) if owner == f"{name}.o"]
     while wanted:
         place = wanted.pop()
         if place not in kept:
             kept.add(place)
             wanted += [makers[label] for label in sections[place][1].refers if label in makers]
     return tuple(
-        Piece(name, section.name, kind, section.size_bytes)
-        for name, section in (sections[place] for place in sorted(kept))
+        Piece(owner, section.name, kind, section.size_bytes)
+        for owner, section in (sections[place] for place in sorted(kept))
         if section.size_bytes and (kind := _kind_of(section.name))
     )
 

@@ -56,11 +56,3 @@ def quantize_input(graph: Graph, spec: InputSpec, values: np.ndarray) -> np.ndar
     """A float input in the model's own axis order -> the int8 NHWC tensor the network starts from."""
     quant = quant_of(graph, graph.inputs[0].tensor)
     return quantize_linear(spec.to_nhwc(values), scale_of(quant), quant.zero_point)
-
-
-def pixel_tables(graph: Graph, preprocess: Preprocess) -> np.ndarray:
-    """What the device makes of raw pixels: int8 [C, 256], by the same arithmetic as the host's path."""
-    port = graph.inputs[0]
-    quant = quant_of(graph, port.tensor)
-    values = preprocess.pixel_values(graph.tensors[port.tensor].shape[3])
-    return quantize_linear(values, scale_of(quant), quant.zero_point)

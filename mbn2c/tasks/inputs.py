@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.errors import UsageError
+from mbn2c.ir.graph import Graph
+from mbn2c.numerics import quantize_linear
+from mbn2c.ops.base.quants import quant_of, scale_of
 
 _BATCH, _HEIGHT, _WIDTH, _CHANNEL = range(4)
 
@@ -147,6 +150,14 @@ USUAL = {
 }
 # Of a network that takes the bytes of pixels, 0 to 255.
 AS_BYTES = Preprocess((0.0,), (1 / 255,))
+
+
+def pixel_tables(graph: Graph, preprocess: Preprocess) -> np.ndarray:
+    """What becomes of raw pixels in the int8 input: int8 [C, 256], by the same arithmetic as the host's path."""
+    port = graph.inputs[0]
+    quant = quant_of(graph, port.tensor)
+    values = preprocess.pixel_values(graph.tensors[port.tensor].shape[3])
+    return quantize_linear(values, scale_of(quant), quant.zero_point)
 
 
 @dataclass(frozen=True, eq=False)

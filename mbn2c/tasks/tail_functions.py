@@ -9,8 +9,13 @@ from mbn2c.tasks.protocol import CFunction, CValues
 from mbn2c.tasks.tails import TAILS, Tail
 
 
-def tail_functions(prefix: str, outputs: Sequence[Output], values: Sequence[CValues]) -> list[CFunction]:
-    """One for each output with a tail; with several outputs its name carries the output's number."""
+def tail_functions(
+    prefix: str, outputs: Sequence[Output], values: Sequence[CValues], offered: int | None = None
+) -> list[CFunction]:
+    """One for each output with a tail; with several outputs its name carries the output's number.
+
+    offered  the number of the output whose tail the model itself does not have
+    """
     found = []
     for number, (output, one) in enumerate(zip(outputs, values, strict=True)):
         if output.tail:
@@ -21,7 +26,12 @@ def tail_functions(prefix: str, outputs: Sequence[Output], values: Sequence[CVal
                 CFunction(
                     name,
                     _declaration(
-                        prefix, name, words, "the output" if len(outputs) == 1 else one.outside, one.bytes, tail
+                        prefix,
+                        name,
+                        f"{words} of {'the output' if len(outputs) == 1 else one.outside}",
+                        "for a model that ends in logits" if number == offered else "as the original model ends",
+                        one.bytes,
+                        tail,
                     ),
                     f"network/tasks/{tail.template}.c.j2",
                     {
@@ -40,10 +50,10 @@ def tail_functions(prefix: str, outputs: Sequence[Output], values: Sequence[CVal
     return found
 
 
-def _declaration(prefix: str, name: str, words: str, what: str, count: int, tail: Tail) -> str:
-    logarithms = " as logarithms" if words == "log softmax" else ""
+def _declaration(prefix: str, name: str, what: str, why: str, count: int, tail: Tail) -> str:
+    logarithms = " as logarithms" if what.startswith("log softmax") else ""
     return (
-        f"/* {words} of {what}, as the original model ends: for the host or for display. `output` is what\n"
+        f"/* {what}, {why}: for the host or for display. `output` is what\n"
         f" * {prefix}_run and {prefix}_finish fill; {count} {tail.makes} are written{logarithms},"
         f" in the output's order. */\n"
         f"void {prefix}_{name}(const int8_t *output, float *{tail.makes});"

@@ -9,7 +9,7 @@
  *                                              block_stream_push_rows(&net, rows, count);  (until all rows are in)
  *                                              block_stream_finish(&net, output);
  *
- * `static block_stream_t net; static block_stream_arena_t arena;` is all the memory that it takes.
+ * `static block_stream_t net; static BLOCK_STREAM_ARENA(arena);` is all the memory that it takes.
  * Each function returns BLOCK_STREAM_OK or what is wrong.
  * No global state: several networks, or several contexts of one, may run side by side. */
 #ifndef BLOCK_STREAM_H
@@ -26,7 +26,8 @@ extern "C" {
 #define BLOCK_STREAM_STEPS 8
 #define BLOCK_STREAM_MACS 2208
 
-/* Input: 6 rows of 5 pixels of 3 channels. Raw 8-bit pixels; the network does the preprocessing. */
+/* Input: one image, NHWC: 6 rows from the top, each of 5 pixels from the left, each of 3 channels (red, green, blue).
+ * uint8: the bytes of a camera, 0 to 255, as they are; the network does the preprocessing. */
 #define BLOCK_STREAM_INPUT_ROWS 6
 #define BLOCK_STREAM_INPUT_WIDTH 5
 #define BLOCK_STREAM_INPUT_CHANNELS 3
@@ -71,6 +72,7 @@ typedef void (*block_stream_observer_t)(void *context, int step, const int8_t *r
 typedef struct {
     BLOCK_STREAM_ALIGNED int8_t bytes[BLOCK_STREAM_ARENA_BYTES];
 } block_stream_arena_t;
+#define BLOCK_STREAM_ARENA(variable) block_stream_arena_t variable
 
 typedef struct {
     int8_t *arena;
@@ -93,6 +95,14 @@ int block_stream_finish(block_stream_t *net, int8_t *output);
 
 /* observer may be NULL */
 int block_stream_observe(block_stream_t *net, block_stream_observer_t observer, void *context);
+
+/* The class of the image, 0 to 2: that of the greatest score, the first of several. `output` is what
+ * block_stream_run and block_stream_finish fill. */
+int block_stream_top1(const int8_t *output);
+
+/* softmax of the output, for a model that ends in logits: for the host or for display. `output` is what
+ * block_stream_run and block_stream_finish fill; 3 probabilities are written, in the output's order. */
+void block_stream_softmax(const int8_t *output, float *probabilities);
 
 #ifdef __cplusplus
 }

@@ -9,7 +9,7 @@
  *                                              two_outputs_push_rows(&net, rows, count);  (until all rows are in)
  *                                              two_outputs_finish(&net, output);
  *
- * `static two_outputs_t net; static two_outputs_arena_t arena;` is all the memory that it takes.
+ * `static two_outputs_t net; static TWO_OUTPUTS_ARENA(arena);` is all the memory that it takes.
  * Each function returns TWO_OUTPUTS_OK or what is wrong.
  * No global state: several networks, or several contexts of one, may run side by side. */
 #ifndef TWO_OUTPUTS_H
@@ -26,7 +26,9 @@ extern "C" {
 #define TWO_OUTPUTS_STEPS 6
 #define TWO_OUTPUTS_MACS 2175
 
-/* Input: 8 rows of 7 pixels of 2 channels. real = scale * (value - zero_point). */
+/* Input: one image, NHWC: 8 rows from the top, each of 7 pixels from the left, each of 2 channels, in the order of the
+ * model. int8: real = scale * (value - zero_point), which reaches from -3.984 to 4.016; two_outputs_quantize_row makes a
+ * row of real numbers, those that the model itself takes. */
 #define TWO_OUTPUTS_INPUT_ROWS 8
 #define TWO_OUTPUTS_INPUT_WIDTH 7
 #define TWO_OUTPUTS_INPUT_CHANNELS 2
@@ -78,6 +80,7 @@ typedef void (*two_outputs_observer_t)(void *context, int step, const int8_t *ro
 typedef struct {
     TWO_OUTPUTS_ALIGNED int8_t bytes[TWO_OUTPUTS_ARENA_BYTES];
 } two_outputs_arena_t;
+#define TWO_OUTPUTS_ARENA(variable) two_outputs_arena_t variable
 
 typedef struct {
     int8_t *arena;
@@ -100,6 +103,18 @@ int two_outputs_finish(two_outputs_t *net, int8_t *output);
 
 /* observer may be NULL */
 int two_outputs_observe(two_outputs_t *net, two_outputs_observer_t observer, void *context);
+
+/* TWO_OUTPUTS_INPUT_ROW_BYTES of real numbers, those that the model itself takes ->
+ * as many int8, a row for two_outputs_push_rows. */
+void two_outputs_quantize_row(const float *real, int8_t *row);
+
+/* The class of the image, 0 to 2: that of the greatest score, the first of several. `output` is what
+ * two_outputs_run and two_outputs_finish fill. */
+int two_outputs_top1(const int8_t *output);
+
+/* softmax of fully_connected_4_out, for a model that ends in logits: for the host or for display. `output` is what
+ * two_outputs_run and two_outputs_finish fill; 3 probabilities are written, in the output's order. */
+void two_outputs_softmax1(const int8_t *output, float *probabilities);
 
 #ifdef __cplusplus
 }

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from host_c import STRICT, Context, Net, expected_output, load
+from host_c import STRICT, Context, Net, compile_c, expected_output, load, write_c
 from models import Builder
-from networks import int8_inputs
+from networks import int8_inputs, plan_with_cuts
 from tiny_nets import LABELS, streamed, tiny_nets, with_tails
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.window import Activation
+from mbn2c.numerics import quantize_linear
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.targets import load_core
+from mbn2c.tasks.classification import Classification
+from mbn2c.tasks.classification.outputs import main_output
+from mbn2c.tasks.inputs import USUAL, Preprocess, pixel_tables
+from mbn2c.tasks.registry import task_of_graph
 from mbn2c.tasks.tails import apply_tail
 
 OK, E_ARGUMENT, E_ARENA, E_ORDER = 0, 1, 2, 3
@@ -224,6 +233,108 @@ def test_what_a_model_ends_with(nets: tuple[ctypes.CDLL, dict[str, Net]], prefix
             }
             assert np.allclose(found, expected[port.tail], rtol=1e-5, atol=1e-6), (function, port.tail)
             assert np.allclose(expected[port.tail], apply_tail(port.tail, real), rtol=1e-9), port.tail
+
+
+@pytest.mark.parametrize("prefix", ["stream", "probable", "two", "gray"])
+def test_the_class_and_its_probability(nets: tuple[ctypes.CDLL, dict[str, Net]], prefix: str) -> None:
+    """Of several greatest scores the first; of several outputs the one that says a class; softmax with or without a
+    Softmax in the file."""
+    library, by_name = nets
+    graph = by_name[prefix].plan.graph
+    task = task_of_graph(graph, {})
+    assert isinstance(task, Classification)
+    sizes = [graph.tensors[port.tensor].size_bytes for port in graph.outputs]
+    main = main_output(task.outputs)
+    place = slice(sum(sizes[:main]), sum(sizes[: main + 1]))
+    quant = graph.tensors[graph.outputs[main].tensor].quant
+    assert quant is not None
+    for output in np.random.default_rng(1).integers(-2, 3, (40, sum(sizes))).astype(np.int8):
+        assert getattr(library, f"{prefix}_top1")(pointer_to(output)) == output[place].argmax()
+        found = np.zeros(sizes[main], np.float32)
+        function = f"{prefix}_softmax{main if len(sizes) > 1 else ''}"
+        getattr(library, function)(pointer_to(output), pointer_to(found))
+        real = (output[place].astype(int) - quant.zero_point) * float(quant.scale[0])
+        assert np.allclose(found, apply_tail("softmax", real), rtol=1e-5)
+
+
+def test_a_single_score_says_yes_above_zero(tmp_path: Path) -> None:
+    builder = Builder((1, 1, 1))
+    graph = builder.graph(builder.clamp("input", Activation(-1000.0, 1000.0)))
+    net = Net(
+        "door",
+        streamed(with_tails(quantize(graph, {name: Range(-3.0, 5.0) for name in ("input", "clamp_0")}), "sigmoid")),
+    )
+    library, quant = load(tmp_path, [net]), net.plan.graph.tensors["clamp_0"].quant
+    assert quant is not None
+    codes = np.arange(-128, 128, dtype=np.int8)
+    said = [library.door_top1(pointer_to(codes[at : at + 1])) for at in range(256)]
+    assert said == [int(code > quant.zero_point) for code in codes.tolist()] and 0 < sum(said) < 256
+
+
+def test_a_row_of_real_numbers(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    """As the host quantizes them: halves to even, what is beyond the range, and infinities."""
+    library, by_name = nets
+    graph = by_name["stream"].plan.graph
+    tensor = graph.tensors["input"]
+    assert tensor.quant is not None
+    count, scale = tensor.shape[2] * tensor.shape[3], np.float32(tensor.quant.scale[0])
+    halves = (np.arange(-300, 300, dtype=np.float32) / 2 * scale).astype(np.float32)
+    nearly = [np.nextafter(halves, np.float32(side * 9e9)) for side in (-1, 1)]
+    rest = np.array([np.inf, -np.inf, 3e38, -3e38, 0.0, -0.0])
+    values = np.concatenate([halves, *nearly, np.random.default_rng(2).normal(0, 100 * scale, 999), rest])
+    values = values.astype(np.float32)
+    for start in range(0, len(values), count):
+        real = np.resize(values[start : start + count], count)
+        row = np.zeros(count, np.int8)
+        library.stream_quantize_row(pointer_to(real), pointer_to(row))
+        assert np.array_equal(row, quantize_linear(real, scale, tensor.quant.zero_point))
+
+
+@pytest.mark.parametrize("preprocess", [USUAL["imagenet"], USUAL["pm1"]])
+def test_a_row_of_bytes(tmp_path: Path, preprocess: Preprocess) -> None:
+    """Every byte of every channel; where all channels are alike there is one table."""
+    net = replace(tiny_nets()["stream"], preprocess=preprocess)
+    graph = net.plan.graph
+    _, _, width, channels = graph.tensors["input"].shape
+    library, tables = load(tmp_path, [net], *STRICT), pixel_tables(graph, preprocess)
+    words = (tmp_path / "stream.h").read_text()
+    assert "red, green, blue" in words and "(byte / 255 - " in words
+    pixels = np.random.default_rng(0).integers(0, 256, (200, width, channels)).astype(np.uint8)
+    assert all(len(set(pixels[..., channel].ravel().tolist())) == 256 for channel in range(channels))
+    for row in pixels:
+        found = np.zeros(row.shape, np.int8)
+        library.stream_quantize_row(pointer_to(np.ascontiguousarray(row)), pointer_to(found))
+        assert np.array_equal(found, tables[np.arange(channels), row])
+
+
+_WITH_ARENA = """
+#include "stream.h"
+static stream_t net;
+static STREAM_ARENA(arena);
+int main(void) { return stream_init(&net, &arena, sizeof arena); }
+"""
+
+
+@pytest.mark.parametrize(("compiler", "standard"), [("gcc", "-std=c99"), ("g++", "-std=c++11")])
+def test_the_arena_is_aligned_by_its_type(tmp_path: Path, compiler: str, standard: str) -> None:
+    sources = write_c(tmp_path, [tiny_nets()["stream"]])
+    (tmp_path / "main.c").write_text(_WITH_ARENA)
+    compile_c(tmp_path, ["main.c", *sources], *STRICT[:2], "-o", "program", compiler=compiler, standard=standard)
+    assert subprocess.run([tmp_path / "program"]).returncode == 0
+
+
+def test_another_core_is_refused(tmp_path: Path) -> None:
+    """The C of a Cortex-M4, given to this computer's compiler and to that of a Cortex-M0+."""
+    graph = tiny_nets()["stream"].plan.graph
+    write_c(tmp_path, [Net("stream", plan_with_cuts(graph, []), isas=("arm_dsp", "armv7m", "scalar"))], twins=False)
+    compilers = {"cortex-m0plus": False, "cortex-m3": False, "cortex-m4": True, "cortex-m33": True, "cortex-m55": True}
+    commands = {(load_core(core).prefix + "gcc", *load_core(core).cflags): fits for core, fits in compilers.items()}
+    for command, fits in {("gcc",): False, **commands}.items():
+        if shutil.which(command[0]) is None:
+            continue
+        done = subprocess.run([*command, "-fsyntax-only", "stream.h"], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode == 0) == fits, (command, done.stderr)
+        assert fits or "stream is built for Arm cores with the DSP extension" in done.stderr
 
 
 def test_a_vector_of_zeros_has_no_direction(nets: tuple[ctypes.CDLL, dict[str, Net]]) -> None:

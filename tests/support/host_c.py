@@ -16,6 +16,7 @@ from mbn2c.files.bundle import write_bundle
 from mbn2c.ir.plan import Plan, from_memory
 from mbn2c.kernels import kernels_of_plan
 from mbn2c.resources.folders import templates
+from mbn2c.tasks.inputs import Preprocess
 
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 # Warnings are another test's business. Not -O1: with sanitizers it takes twice as long to compile, and takes away
@@ -36,10 +37,18 @@ class Net:
     tables: np.ndarray | None = None
     isas: tuple[str, ...] = ("scalar",)
     title: str = "a test"
+    preprocess: Preprocess | None = None
 
     @property
     def planned(self) -> PlannedNetwork:
-        names = Names(self.prefix, self.title, bytes(range(32)), self.labels, self.tables)
+        names = Names(
+            self.prefix,
+            self.title,
+            bytes(range(32)),
+            self.labels,
+            self.tables,
+            preprocess=self.preprocess,
+        )
         return PlannedNetwork(self.plan, kernels_of_plan(self.plan, self.isas), names)
 
     def files(self) -> dict[str, bytes]:
@@ -75,7 +84,8 @@ def compile_c(
     folder: Path, sources: Sequence[str], *flags: str, compiler: str = "gcc", standard: str = "-std=c99"
 ) -> None:
     """Run the compiler; an AssertionError shows what it says."""
-    command = [compiler, *([standard] if standard else []), *flags, *sources]
+    # What is for another core is compiled as portable twins.
+    command = [compiler, *([standard] if standard else []), "-DMBN_ANY_CORE", *flags, *sources]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if "cannot find" in done.stderr and "libclang_rt" in done.stderr:
         pytest.skip("clang's sanitizers are not installed (apt install libclang-rt-dev)")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 CPU_S = 6
-_FLAGS = ("-std=gnu11", "-O1", "-w", "-I.")
+_FLAGS = ("-DMBN_ANY_CORE", "-std=gnu11", "-O1", "-w", "-I.")
 
 
 @dataclass(frozen=True)

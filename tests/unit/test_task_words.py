@@ -28,6 +28,7 @@ ALLOWED = [
     ("mbn2c/ops/ssd_candidates/", ("softmax",), "which codes are compared in its place"),
     ("templates/kernels/scalar/ssd_candidates.c", ("softmax",), "its C"),
     ("mbn2c/commands/demo/train_digits.py", ("argmax",), "the demo's model is a classifier, and is trained here"),
+    ("templates/packages/", ("top1",), "the example of a classifier calls its function"),
     ("mbn2c/commands/pytest_plugin.py", ("top1",), "the example in its docstring tests a classifier"),
 ]
 

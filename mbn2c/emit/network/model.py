@@ -14,6 +14,7 @@ from mbn2c import __version__
 from mbn2c.emit.network.c_names import comment
 from mbn2c.emit.network.c_tables import Row, run_lines, table_lines
 from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
+from mbn2c.emit.network.input_helpers import input_functions, input_words
 from mbn2c.emit.network.memory_map import drawing
 from mbn2c.emit.network.steps import (
     array_prefix,
@@ -30,11 +31,13 @@ from mbn2c.ir.graph import Tensor
 from mbn2c.ir.kernel import Kernel, Packed, Parts
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import packed_constants
+from mbn2c.kernels.cores import core_condition
 from mbn2c.kernels.cpu import chosen_checks, needed_checks
 from mbn2c.kernels.scalar.table import functions, params_structs
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.resources.render import file_text, plain_text, render
+from mbn2c.tasks.inputs import Preprocess
 from mbn2c.tasks.protocol import CValues, Task
 from mbn2c.tasks.registry import task_of_graph
 
@@ -47,10 +50,11 @@ _THREADS = "mbn_threads.h"
 class Names:
     """What the generated C is called, and what it must carry.
 
-    digest  sha256 of model.int8.onnx
-    labels  class names, may be empty
-    tables  uint8 [C, 256] -> int8 for raw camera pixels, or None if the input is int8
-    task    what the outputs mean; None: the task that takes them when nothing is said of them
+    digest      sha256 of model.int8.onnx
+    labels      class names, may be empty
+    tables      uint8 [C, 256] -> int8 for raw camera pixels, or None if the input is int8
+    task        what the outputs mean; None: the task that takes them when nothing is said of them
+    preprocess  what stands between pixels and the input; None: it was not told
     """
 
     prefix: str
@@ -59,6 +63,7 @@ class Names:
     labels: tuple[str, ...] = ()
     tables: np.ndarray | None = None
     task: Task | None = None
+    preprocess: Preprocess | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +122,10 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
     constants = packed_constants(plan, kernels)
     values = _common_values(plan, names) | _cpu_values(kernels) | _step_values(plan, kernels, names, constants)
     task, outputs = names.task or task_of_graph(plan.graph, {}), _task_outputs(plan)
-    prefix, functions = names.prefix, task.c_functions(names.prefix, outputs)
+    prefix, facts = names.prefix, (plan.graph, names.prefix, names.preprocess, names.tables is not None)
+    functions = [*input_functions(*facts), *task.c_functions(prefix, outputs)]
     values |= {"functions": functions, "output_words": task.output_words(prefix, outputs)}
+    values |= {"input_words": input_words(*facts), "core_condition": core_condition(kernels.values())}
     values |= {"part_tables": _part_tables(network, constants)}
     files = {
         f"{prefix}.h": render("network/model.h.j2", values),

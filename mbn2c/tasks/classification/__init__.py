@@ -6,7 +6,7 @@ The task that takes whatever no other one does, for every output can at least be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -202,7 +202,24 @@ class Classification(Task):
         return "class" if says_a_class else super().example()
 
     def c_functions(self, prefix: str, outputs: Sequence[CValues]) -> list[CFunction]:
-        return tail_functions(prefix, self.outputs, outputs)
+        """The class in a word, whose scores are made probabilities whether the file does so or not, and the tails."""
+        main, ends, offered = main_output(self.outputs), list(self.outputs), None
+        if self.main.kind == CLASSES and self.main.label_count and not self.main.tail:
+            ends[main], offered = replace(self.main, tail="softmax"), main
+        tops = [_top1(prefix, self.main, outputs[main])] if self.main.label_count else []
+        return tops + tail_functions(prefix, ends, outputs, offered)
+
+
+def _top1(prefix: str, main: OutputSpec, values: CValues) -> CFunction:
+    """The class that the main output says."""
+    if main.kind == CLASSES:
+        words = f"The class of the image, 0 to {values.bytes - 1}: that of the greatest score, the first of several"
+    else:
+        words = "1 for yes, 0 for no: whether the score is above 0, which is a probability above 1/2"
+    declaration = f"/* {words}. `output` is what\n * {prefix}_run and {prefix}_finish fill. */\n"
+    declaration += f"int {prefix}_top1(const int8_t *output);"
+    facts = {"offset": values.offset, "count": values.bytes, "zero_point": values.zero_point}
+    return CFunction("top1", declaration, "network/tasks/top1.c.j2", facts)
 
 
 # Fields of JSON -> fields of a record.
