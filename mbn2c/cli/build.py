@@ -29,8 +29,9 @@ from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, EMITS
 from mbn2c.errors import UsageError
 from mbn2c.files.typed_json import to_plain
+from mbn2c.network.network import WEIGHTS_4, WEIGHTS_8
 from mbn2c.planner.streaming import OPTIMIZE
-from mbn2c.quantize.int16 import MOST_RAM_GROWTH
+from mbn2c.quantize.int16 import AUTO, MOST_RAM_GROWTH
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.report.build_text import build_text
 from mbn2c.targets import Core
@@ -111,6 +112,19 @@ def add_build(commands: Any) -> None:
         metavar="auto|LAYER,...",
         help="activations in 16 bits: the outputs of these layers, or of those whose rounding costs most for what they "
         f"add to the instructions, for at most {100 * MOST_RAM_GROWTH:.0f} %% more RAM",
+    )
+    parser.add_argument(
+        "--weights",
+        choices=(AUTO, WEIGHTS_8, WEIGHTS_4),
+        default="",
+        help="bits of the weights of 1x1 and dense layers. auto: four where they cost least for the bytes they save, "
+        "in as many layers as --flash-limit and the board's flash need, without either in those that hardly change the "
+        "outputs; 4: four wherever they may (default: 8, and as with auto where the board's flash is too small)",
+    )
+    parser.add_argument(
+        "--flash-limit",
+        metavar="BYTES",
+        help="choose four bits for weights until code and constants take so much flash; 2M is 2097152",
     )
     parser.add_argument(
         "--max-drop",
@@ -206,6 +220,8 @@ def _build(options: argparse.Namespace) -> int:
             percentile=options.percentile,
             effort=options.quantize,
             int16=tuple(options.int16.split(",")) if options.int16 is not None else (),
+            weights=options.weights or (AUTO if options.flash_limit is not None else ""),
+            flash_limit=size(options.flash_limit, "--flash-limit") if options.flash_limit is not None else None,
             max_drop=options.max_drop,
             calib_labels=options.calib_labels,
             min_sqnr=options.min_sqnr,
@@ -230,6 +246,13 @@ def _build(options: argparse.Namespace) -> int:
     text = build_text(built.record, str(folder), note)
     if warning := built.record.build.calibration.warning:
         complain(f"warning: {warning}")
+    layers = built.record.quantization.four_bits
+    if layers and not options.weights and options.flash_limit is None:
+        saved = sum(one.saved_bytes for one in layers)
+        complain(
+            f"warning: weights of {len(layers)} layers have 4 bits, {saved:,} B less, for the flash of "
+            f"'{built.record.board}' is too small for 8: see what is said of images held back (--weights 8 refuses)"
+        )
     if note:
         complain(f"warning: {note}")
     show(options, built.report, text)

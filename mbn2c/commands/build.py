@@ -20,9 +20,9 @@ from mbn2c.files.bundle import Bundle
 from mbn2c.files.user_files import text_of
 from mbn2c.ir.graph import Graph
 from mbn2c.network.file import graph_to_bytes
-from mbn2c.network.network import read_network
+from mbn2c.network.network import WEIGHTS_4, WEIGHTS_8, read_network
 from mbn2c.network.stress_inputs import choose_stress
-from mbn2c.planner.choice import Choice, choose_plan
+from mbn2c.planner.choice import Choice, choose_plan, constants_bytes
 from mbn2c.planner.cost import node_instructions
 from mbn2c.planner.plan_file import PLAN, PlanSubject, plan_to_bytes
 from mbn2c.progress import Progress, no_progress
@@ -34,6 +34,9 @@ from mbn2c.tasks.class_names import read_class_names
 from mbn2c.tasks.inputs import Preprocess, pixel_tables
 from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.registry import task_of_graph
+
+# What code takes of the flash, firmware included, until the compiler says it.
+_CODE_BYTES = 24 * 1024
 
 NETWORK, REPORT, REPORT_PAGE = "network.npz", "report.json", "report.html"
 
@@ -53,9 +56,10 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
 
     def planned_with_costs(graph: Graph) -> Planned:
         choice = planned(graph)
-        return Planned(choice.plan, node_instructions(choice.plan, choice.kernels))
+        flash_bytes = constants_bytes(choice) + _CODE_BYTES
+        return Planned(choice.plan, node_instructions(choice.plan, choice.kernels), flash_bytes)
 
-    network = read_network(options, labels, progress, planned_with_costs)
+    network = read_network(_with_flash_of_board(options), labels, progress, planned_with_costs)
     choice = planned(network.graph)
     tables = None
     if options.input_kind == "uint8":
@@ -80,6 +84,14 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     subject = PlanSubject.of(hashlib.sha256(graph).hexdigest(), options.core, options.board)
     kept = {NETWORK: graph, PLAN: plan_to_bytes(choice, subject), **report_files(record)}
     return {**_packaged(options, names, code), **network.models, **kept}
+
+
+def _with_flash_of_board(options: BuildOptions) -> BuildOptions:
+    """With the board's flash as a limit, where weights may have four bits for it."""
+    if options.board is None or not options.board.memories or options.weights in (WEIGHTS_8, WEIGHTS_4):
+        return options
+    size = options.board.memory("constants").size_bytes
+    return replace(options, flash_limit=min(size, options.flash_limit or size))
 
 
 def _packaged(options: BuildOptions, names: Names, code: Bundle) -> Bundle:

@@ -24,6 +24,7 @@ from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize, WideRequantize
 from mbn2c.planner.choice import Choice
 from mbn2c.planner.cost import executed_macs, node_instructions, plan_instructions, weight_bytes_read
+from mbn2c.quantize.four_bits import candidates, four_bit_layers
 from mbn2c.quantize.int16 import int16_layers
 from mbn2c.report.record import (
     DRAWN,
@@ -36,6 +37,7 @@ from mbn2c.report.record import (
     CalibrationFacts,
     FlashBytes,
     FoldedFacts,
+    FourBitLayer,
     InputFacts,
     Int16Facts,
     Int16Layer,
@@ -124,6 +126,7 @@ def _build_facts(options: BuildOptions, network: Network, names: Names) -> Build
         input=options.input_kind,
         optimize=options.optimize,
         ram_limit=options.ram_limit,
+        flash_limit=options.flash_limit,
         labels=names.labels,
         output_kinds=dict(options.output_kinds),
         task=network.task.name,
@@ -234,6 +237,7 @@ def _quantization(network: Network, layers: tuple[LayerFacts, ...], int16: Int16
         weights="as given" if is_prequantized else "int8 per output channel, symmetric",
         activations="as given" if is_prequantized else "int8 per tensor, asymmetric",
         int16=int16,
+        four_bits=_four_bits(network),
         proved_channels=sum(paths.values()),
         channels_per_path=paths,
         tried=from_plain(to_plain(network.tried), tuple[TriedFacts, ...]),
@@ -242,6 +246,13 @@ def _quantization(network: Network, layers: tuple[LayerFacts, ...], int16: Int16
             WorstLayer(one.name, share, one.sqnr_db, one.activation_sqnr_db, one.weights_sqnr_db)
             for share, one in worst
         ),
+    )
+
+
+def _four_bits(network: Network) -> tuple[FourBitLayer, ...]:
+    sizes = candidates(network.graph)
+    return tuple(
+        FourBitLayer(name, sizes[name] // 2, network.four_bits[name]) for name in four_bit_layers(network.graph)
     )
 
 

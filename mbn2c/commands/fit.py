@@ -15,11 +15,12 @@ from mbn2c.errors import FitError, Mbn2cError
 from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import packed_constants
-from mbn2c.network.network import import_lowered, import_prequantized_lowered
+from mbn2c.network.network import WEIGHTS_8, import_lowered, import_prequantized_lowered
 from mbn2c.planner.choice import Choice, choose_plan, excess_flash, fits_board, fits_limit, isas_in_turn
 from mbn2c.planner.estimate import Estimates
+from mbn2c.quantize.four_bits import candidates
 from mbn2c.targets import Board, all_boards, load_core
-from mbn2c.tasks.detection.anchors import read_anchors
+from mbn2c.tasks.detection.anchors import given_anchors
 
 # Of the input's height and width, and of the channels: what is tried in turn until something fits.
 _SIZES = (7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8)
@@ -39,11 +40,16 @@ def check_fit(options: BuildOptions) -> None:
     if is_prequantized(options.model):
         imported, graph = None, import_prequantized_lowered(options.model).graph
     else:
-        anchors = None if options.anchors is None else read_anchors(options.anchors)
+        anchors = given_anchors(options.anchors, options.box_coder)
         imported = import_lowered(options.model, anchors, options.task)
         graph = sized(imported)
     estimates, core, board = Estimates(graph), options.core, options.board
     quick = estimates.of(core)
+    if imported is not None and options.weights != WEIGHTS_8 and not _is_enough(quick, options):
+        # A build takes weights of four bits where flash is short.
+        graph = _smallest(imported, options)
+        estimates = Estimates(graph)
+        quick = estimates.of(core)
     if _is_enough(quick, options):
         check_beside(quick, options.beside, board)
         return
@@ -102,9 +108,14 @@ def _part_of(height: int, width: int, share: float) -> tuple[int, int]:
     return max(8, round(height * share / 8) * 8), max(8, round(width * share / 8) * 8)
 
 
+def _smallest(imported: Graph, options: BuildOptions) -> Graph:
+    """The int8 Graph, with weights of four bits wherever a build may choose them."""
+    return sized(imported, frozenset() if options.weights == WEIGHTS_8 else frozenset(candidates(imported)))
+
+
 def _fits(options: BuildOptions, imported: Graph, size: tuple[int, int] | None, width: float) -> bool:
     try:
-        return _is_enough(Estimates(sized(scaled(imported, size, width))).of(options.core), options)
+        return _is_enough(Estimates(_smallest(scaled(imported, size, width), options)).of(options.core), options)
     except Mbn2cError:
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 
 from mbn2c.errors import ModelError
@@ -20,13 +21,15 @@ def sized_model(path: Path) -> Graph:
     return sized(import_lowered(path))
 
 
-def sized(graph: Graph) -> Graph:
+def sized(graph: Graph, four_bits: Set[str] = frozenset()) -> Graph:
     """Of a float Graph after all passes, with what its task puts behind it.
+
+    four_bits  names of the layers whose weights have four bits
 
     Sizes do not depend on the scales, so any range serves. The task is left out where it does not take them.
     """
     activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
-    quantized = quantize(graph, {name: Range(-1.0, 1.0) for name in activations})
+    quantized = quantize(graph, {name: Range(-1.0, 1.0) for name in activations}, four_bits=four_bits)
     try:
         return task_of_graph(quantized, {}).on_device(quantized)
     except ModelError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +32,30 @@ from mbn2c.passes.limit_outputs import limit_outputs
 from mbn2c.passes.recognise_operators import recognise_operators
 from mbn2c.progress import Progress
 from mbn2c.quantize.calibrate import Range, calibrate
+from mbn2c.quantize.four_bits import (
+    ChooseFourBits,
+    four_bit_noise,
+    where_they_cost_little,
+    wherever_they_may,
+    within_flash,
+)
 from mbn2c.quantize.int16 import AUTO, ChooseInt16, PlanOf, named, within_ram
 from mbn2c.quantize.judge import judge
-from mbn2c.quantize.quality import activation_shares, noise_shares, weights_sqnr
+from mbn2c.quantize.quality import activation_noise, activation_shares, noise_shares, weights_sqnr
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.recipe import Recipe
+from mbn2c.quantize.reconstruct import Fit
 from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.tasks.detection.anchors import GivenAnchors, check_box_coder, read_anchors
+from mbn2c.tasks.detection.anchors import GivenAnchors, given_anchors
 from mbn2c.tasks.images import Samples, evenly_spaced
 from mbn2c.tasks.inputs import InputSpec, Preprocess
 from mbn2c.tasks.protocol import HeldBack, Json, Limits, Task
 from mbn2c.tasks.registry import task_of_graph
 
 RANDOM = "random"
+# What `NetworkOptions.weights` may say besides "auto".
+WEIGHTS_8, WEIGHTS_4 = "8", "4"
 MODEL_INT8, MODEL_FLOAT32 = "model.int8.onnx", "model.float32.onnx"
 # Only for a prequantized model: what ONNX Runtime makes of it, whose inner tensors are compared.
 MODEL_FUSED = "model.fused.onnx"
@@ -73,6 +84,9 @@ class NetworkOptions:
     box_coder     what its offsets and scores mean, one of `tasks.detection.anchors.BOX_CODERS`; "" without anchors
     recompute     percent of the multiply-accumulates that may be executed twice for less RAM
     int16         names of layers whose outputs are int16, or ("auto",): those that are worth their RAM
+    weights       "8": all have eight bits; "4": four wherever they may; "auto": four where flash is short, or where no
+                  limit is set and it costs little; "": as "8", unless the board's flash is too small
+    flash_limit   bytes of flash for the network in all
     """
 
     model: Path
@@ -88,6 +102,8 @@ class NetworkOptions:
     min_sqnr: float | None = None
     output_kinds: Mapping[str, str] = field(default_factory=dict)
     int16: tuple[str, ...] = ()
+    weights: str = ""
+    flash_limit: int | None = None
     task: str = ""
     task_options: Mapping[str, float] = field(default_factory=dict)
     anchors: Path | None = None
@@ -111,6 +127,7 @@ class Network:
     tried    quantization methods that were tried, for the report
     weights_sqnr  dB by layer
     int8_only  about what the Graph would be without int16, for its size; None if it has none
+    four_bits  the layers whose weights have four bits, and what each adds to the noise of all activations, which is 1
     """
 
     graph: Graph
@@ -126,6 +143,7 @@ class Network:
     tried: tuple[Mapping[str, object], ...] = ()
     weights_sqnr: Mapping[str, float | None] = field(default_factory=dict)
     int8_only: Graph | None = None
+    four_bits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def int8_model(self) -> bytes:
@@ -139,7 +157,7 @@ def read_network(
     """The int8 network of a float model or of a prequantized one.
 
     labels   class names; empty: not known
-    plan_of  int8 Graph -> how it will be planned; `int16` "auto" asks how much RAM it takes
+    plan_of  int8 Graph -> how it will be planned; `int16` "auto" asks how much RAM it takes, a limit how much flash
 
     raises  Mbn2cError subclasses; see the exit codes in `errors`
     """
@@ -148,7 +166,7 @@ def read_network(
     with threadpool_limits(limits=1, user_api="blas"):
         if is_prequantized(options.model):
             return _prequantized_network(options, labels, progress)
-        return _own_network(options, labels, progress, _int16(options, plan_of))
+        return _own_network(options, labels, progress, _Bits(_int16(options, plan_of), _four_bits(options, plan_of)))
 
 
 def _int16(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseInt16 | None:
@@ -157,6 +175,24 @@ def _int16(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseInt16 | Non
         return named(options.int16) if options.int16 else None
     assert plan_of is not None, "nobody says what a plan takes"
     return within_ram(plan_of)
+
+
+def _four_bits(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseFourBits | None:
+    """Who says which layers' weights have four bits; None: nobody, all have eight."""
+    if options.weights in (WEIGHTS_8, WEIGHTS_4):
+        return wherever_they_may if options.weights == WEIGHTS_4 else None
+    if options.flash_limit is not None:
+        assert plan_of is not None, "nobody says what a plan takes"
+        return within_flash(plan_of, options.flash_limit)
+    return where_they_cost_little if options.weights == AUTO else None
+
+
+@dataclass(frozen=True)
+class _Bits:
+    """Who says which activations are int16, and which layers' weights have four bits; None: nobody."""
+
+    int16: ChooseInt16 | None
+    four_bits: ChooseFourBits | None
 
 
 def import_lowered(model: Path, anchors: GivenAnchors | None = None, task: str = "") -> Graph:
@@ -171,12 +207,9 @@ def import_prequantized_lowered(model: Path) -> PrequantizedModel:
     return replace(found, graph=refuse_long_plans(check(graph, "quantized", OPERATORS)))
 
 
-def _own_network(
-    options: NetworkOptions, labels: Sequence[str], progress: Progress, int16: ChooseInt16 | None
-) -> Network:
+def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progress, bits: _Bits) -> Network:
     """A float model, quantized."""
-    check_box_coder(options.anchors, options.box_coder)
-    anchors = None if options.anchors is None else read_anchors(options.anchors, options.box_coder)
+    anchors = given_anchors(options.anchors, options.box_coder)
     imported = import_model(options.model, anchors, options.task)
     graph = run_passes(imported)
     spec = input_spec(graph)
@@ -192,7 +225,7 @@ def _own_network(
     preprocess, samples = (drawn.preprocess, drawn.samples) if drawn else (options.preprocess, samples)
     inputs = Inputs(spec, preprocess or Preprocess(), samples)
     least = {graph.inputs[0].tensor: drawn.input_range} if drawn else {}
-    found = _quantize(options, graph, task, inputs, least, float_model, progress, int16)
+    found = _quantize(options, graph, task, inputs, least, float_model, progress, bits)
     batch = np.concatenate([spec.to_nhwc(values) for values in inputs.first(_COSTED_IMAGES)])
     costs = noise_shares(found.float_graph, found.graph, batch)
     held_back = None if drawn else _held_back(options, limits, labels, task, graph, inputs, found, progress)
@@ -214,6 +247,7 @@ def _own_network(
         tried=tuple(one.as_json() for one in found.tried),
         weights_sqnr=weights_sqnr(found.float_graph, found.graph),
         int8_only=found.int8_only,
+        four_bits=found.four_bits,
     )
 
 
@@ -223,12 +257,16 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
     graph = found.graph
     spec, task = input_spec(graph), task_of_graph(graph, options.output_kinds, len(labels))
     task.check_class_names(labels)
-    if options.int16:
-        raise UsageError(
-            "--int16 chooses how activations are quantized, and this model is prequantized",
-            where=str(options.model),
-            hint="build without --int16, or from the float model",
-        )
+    for option, what, is_given in (
+        ("--int16", "activations are", bool(options.int16)),
+        ("--weights", "weights are", options.weights not in ("", WEIGHTS_8)),
+    ):
+        if is_given:
+            raise UsageError(
+                f"{option} chooses how {what} quantized, and this model is prequantized",
+                where=str(options.model),
+                hint=f"build without {option}, or from the float model",
+            )
     if options.max_drop is not None or options.calib_labels is not None or options.min_sqnr is not None:
         gate = "--max-drop" if options.min_sqnr is None else "--min-sqnr"
         raise UsageError(
@@ -295,7 +333,7 @@ def _quantize(
     least: Mapping[str, Range],
     float_model: bytes,
     progress: Progress,
-    int16: ChooseInt16 | None,
+    bits: _Bits,
 ) -> Found:
     compare_float(graph, Oracle(to_onnx_float(graph)), Oracle(float_model), inputs)
     graph = check(limit_outputs(graph, list(map(task.telling, range(len(graph.outputs))))), "lowered", OPERATORS)
@@ -303,20 +341,36 @@ def _quantize(
         # Noise says nothing about accuracy, so there is nothing to search.
         activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
         ranges = calibrate(graph, runner(graph, activations), inputs, options.percentile)
-        recipe = Recipe()
-        if int16 is not None:
-            int8_graph, batch = quantize(graph, ranges), np.concatenate(list(map(inputs.spec.to_nhwc, inputs.first(1))))
-            shares = activation_shares(graph, int8_graph, batch)
-            recipe = Recipe(int16=int16(graph, int8_graph, shares, lambda names: quantize(graph, ranges, names)))
-        quantized = check(quantize(graph, ranges, recipe.int16), "quantized", OPERATORS)
-        int8_only = quantize(graph, ranges) if recipe.int16 else None
-        return Found(graph, quantized, recipe, (), int8_only=int8_only)
+        batch = np.concatenate(list(map(inputs.spec.to_nhwc, inputs.first(1))))
+        return _quantize_on_noise(graph, ranges, batch, bits, progress)
     chosen = evenly_spaced(len(inputs.samples), _SEARCH_IMAGES)
     values = [inputs.samples[position].model_input(inputs.spec, inputs.preprocess) for position in chosen]
     images = Images(values, inputs.spec.to_nhwc, least)
-    found = search(graph, images, task, options.effort, options.percentile, runner, progress, int16)
+    found = search(
+        graph, images, task, options.effort, options.percentile, runner, progress, bits.int16, bits.four_bits
+    )
     check(found.graph, "quantized", OPERATORS)
     return found
+
+
+def _quantize_on_noise(
+    graph: Graph, ranges: Mapping[str, Range], batch: np.ndarray, bits: _Bits, progress: Progress
+) -> Found:
+    """Weights to nearest; batch: float32 NHWC, one image of noise."""
+    int16: frozenset[str] = frozenset()
+    int8_graph = quantize(graph, ranges)
+    if bits.int16 is not None:
+        shares = activation_shares(graph, int8_graph, batch)
+        int16 = bits.int16(graph, int8_graph, shares, lambda names: quantize(graph, ranges, names))
+    made, noise = quantize(graph, ranges, int16), {}
+    if bits.four_bits is not None:
+        total = sum(activation_noise(graph, int8_graph, batch).values())
+        noise_of = cache(lambda: four_bit_noise(graph, batch, Fit(), total, progress))
+        names = bits.four_bits(made, noise_of, lambda names: quantize(graph, ranges, int16, names))
+        made = quantize(graph, ranges, int16, names)
+        noise = {name: noise_of()[name] for name in sorted(names)}
+    quantized = check(made, "quantized", OPERATORS)
+    return Found(graph, quantized, Recipe(int16=int16), (), int8_only=int8_graph if int16 else None, four_bits=noise)
 
 
 def _held_back(

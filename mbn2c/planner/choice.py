@@ -182,12 +182,17 @@ def _words(limit: Limit, optimize: str, wish_bytes: int) -> str:
     )
 
 
+def constants_bytes(choice: Choice) -> int:
+    """Weights, biases and tables as the kernels read them."""
+    return sum(packed.size_bytes for packed in packed_constants(choice.plan, choice.kernels).values())
+
+
 def _excess_flash_bytes(choice: Choice, board: Board | None) -> int:
     """By how many bytes at least constants and code leave the board's flash; 0 or less if they may fit."""
     if board is None or not board.memories:
         return 0
     memory = board.memory("constants")
-    constants = sum(packed.size_bytes for packed in packed_constants(choice.plan, choice.kernels).values())
+    constants = constants_bytes(choice)
     code = _LEAST_CODE_BYTES if board.memory("code") is memory else 0
     return constants + code - memory.size_bytes
 

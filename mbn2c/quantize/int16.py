@@ -33,10 +33,15 @@ _MOST_PLANS = 12
 
 @dataclass(frozen=True)
 class Planned:
-    """A Plan, and the instructions of one inference by the name of the node they are for, as the planner estimates."""
+    """A Plan, and what it takes.
+
+    instructions  of one inference by the name of the node they are for, as the planner estimates
+    flash_bytes   constants, and code as far as it is known before compilation; 0 where nobody asks
+    """
 
     plan: Plan
     instructions: Mapping[str, float]
+    flash_bytes: int = 0
 
 
 PlanOf = Callable[[Graph], Planned]

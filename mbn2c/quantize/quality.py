@@ -43,9 +43,14 @@ def activation_shares(graph: Graph, int8_graph: Graph, images: np.ndarray) -> di
 
     images   float32 [N, H, W, C], as the network sees them
     """
-    noise = {
+    noise = activation_noise(graph, int8_graph, images)
+    total = sum(noise.values())
+    return {name: value / total if total > 0 else 0.0 for name, value in noise.items()}
+
+
+def activation_noise(graph: Graph, int8_graph: Graph, images: np.ndarray) -> dict[str, float]:
+    """What rounding each activation adds to the squared error of the outputs; arguments as of `activation_shares`."""
+    return {
         name: rounding_noise(float(scale_of(quant_of(int8_graph, name)))) * float(gain.sum())
         for name, gain in noise_gains(graph, images).items()
     }
-    total = sum(noise.values())
-    return {name: value / total if total > 0 else 0.0 for name, value in noise.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe, what_ma
 from mbn2c.quantize.centre import centre
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize
+from mbn2c.quantize.four_bits import ChooseFourBits, four_bit_noise
 from mbn2c.quantize.int16 import ChooseInt16
 from mbn2c.quantize.judge import Judged, judge
 from mbn2c.quantize.per_channel_functions import per_channel_functions
-from mbn2c.quantize.quality import activation_shares
+from mbn2c.quantize.quality import activation_noise, activation_shares
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.ranges import (
     by_entropy,
@@ -38,7 +40,7 @@ from mbn2c.quantize.ranges import (
     widen,
 )
 from mbn2c.quantize.recipe import Recipe, Step, steps_of
-from mbn2c.quantize.reconstruct import reconstruct
+from mbn2c.quantize.reconstruct import Fit, reconstruct
 from mbn2c.quantize.sensitivity import noise_gains
 from mbn2c.tasks.protocol import Task
 
@@ -86,6 +88,7 @@ class Found:
     judged       images by their number among those given; each by a network made without it, of the same recipe
     folds        networks made to judge them; 0: too few images to hold any back, `graph` judges those it is made from
     int8_only    about what `graph` would be without int16, for its size; None if it has none
+    four_bits    the layers whose weights have four bits, and what each adds to the noise of all activations, which is 1
     """
 
     float_graph: Graph
@@ -95,6 +98,7 @@ class Found:
     judged: tuple[Judged, ...] = ()
     folds: int = 0
     int8_only: Graph | None = None
+    four_bits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -154,12 +158,32 @@ class _Workshop:
         all_ranges = covering({**ranges, **output_ranges(graph, observed), **wide}, self.images.least)
         int8_graph = quantize(graph, all_ranges, recipe.int16, recipe.four_bits)
         if recipe.fit is not None:
-            largest = max(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
-            batch = self.images.batch(max(1, _FIT_VALUES // largest))
+            batch = self.images.batch(_batch_size(graph))
             return graph, reconstruct(graph, int8_graph, batch, recipe.fit, self.progress)
         if recipe.bias:
             int8_graph = correct_bias(graph, int8_graph, observed)
         return graph, int8_graph
+
+    def choose_four_bits(
+        self, four_bits: ChooseFourBits, recipe: Recipe, made: tuple[Graph, Graph]
+    ) -> tuple[frozenset[str], Mapping[str, float]]:
+        """The layers that `four_bits` takes, and what each adds to the noise.
+
+        made  float and int8 Graph of the recipe
+        """
+        graph, int8_graph = made
+
+        def graph_with(names: frozenset[str]) -> Graph:
+            return self.make(replace(recipe, four_bits=names, bias=False, fit=None))[1]
+
+        @cache
+        def noise_of() -> Mapping[str, float]:
+            total = sum(activation_noise(graph, int8_graph, self.images.batch(_SHARE_IMAGES)).values())
+            batch = self.images.batch(_batch_size(graph))
+            return four_bit_noise(graph, batch, recipe.fit or Fit(), total, self.progress)
+
+        names = four_bits(int8_graph, noise_of, graph_with)
+        return names, {name: noise_of()[name] for name in sorted(names)}
 
     def choose_int16(self, int16: ChooseInt16, recipe: Recipe, made: tuple[Graph, Graph]) -> frozenset[str]:
         """The activations that `int16` takes; made: float and int8 Graph of the recipe."""
@@ -172,6 +196,12 @@ class _Workshop:
         return int16(*made, shares, graph_with)
 
 
+def _batch_size(graph: Graph) -> int:
+    """How many images layers are fitted on."""
+    largest = max(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
+    return max(1, _FIT_VALUES // largest)
+
+
 def search(
     graph: Graph,
     images: Images,
@@ -181,6 +211,7 @@ def search(
     run: Runner,
     progress: Progress,
     int16: ChooseInt16 | None = None,
+    four_bits: ChooseFourBits | None = None,
 ) -> Found:
     """Quantize as well as `effort` allows.
 
@@ -189,6 +220,7 @@ def search(
     run         Graph, float or int8, and activations -> a function that runs it: one image -> their real values
     int16       says which activations are int16, once the methods for int8 are found; the network is made anew with
                 them, so that its weights are fitted to what they read
+    four_bits   says which layers' weights have four bits, last of all; weights are fitted then, whatever the effort
     """
     folds = _folds(graph, images, task, run, progress)
     made: tuple[Graph, Graph] | None = None
@@ -223,10 +255,17 @@ def search(
             recipe = replace(recipe, int16=names)
             seen, judged, made = _look(f"{len(names)} activations in int16", recipe, folds, best, -_EXACT_DB)
             tried.append(seen)
+    noise: Mapping[str, float] = {}
+    if four_bits is not None:
+        names, noise = folds[-1].workshop.choose_four_bits(four_bits, recipe, made)
+        if names:
+            recipe = replace(recipe, four_bits=names, fit=recipe.fit or Fit())
+            seen, judged, made = _look(f"weights of {len(names)} layers in four bits", recipe, folds, best, -_EXACT_DB)
+            tried.append(seen)
     is_split = len(images.values) >= _FEWEST_TO_SPLIT
     if is_split:
         made = _Workshop(graph, images, run, progress, {}).make(recipe)
-    return Found(*made, recipe, tuple(tried), judged, len(folds) if is_split else 0, int8_only)
+    return Found(*made, recipe, tuple(tried), judged, len(folds) if is_split else 0, int8_only, noise)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from mbn2c.report.record import (
     PREQUANTIZED,
     BuildRecord,
     CalibrationFacts,
+    FourBitLayer,
     Int16Facts,
     QuantizationFacts,
     TriedFacts,
@@ -24,6 +25,7 @@ from mbn2c.tasks.registry import task_named
 
 _COSTLY_LAYERS = 3
 _NAMED_FOLDERS = 6
+_FOUR_BIT_LAYERS = 4
 _INT16_LAYERS = 8
 # Of the quantization methods that were tried: those kept after the first one, those dropped.
 _KEPT_METHODS, _DROPPED_METHODS = 6, 4
@@ -52,6 +54,7 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
         ("folded", f"{folds}, {folded.removed_channels} constant channels"),
         *_tried_rows(report.quantization.tried, "drawn" if calibration.source == DRAWN else "held-back"),
         *_int16_rows(report.quantization.int16),
+        *_four_bit_rows(report.quantization.four_bits),
         *_quality_rows(report.quantization, task_named(report.build.task)),
         ("requantization", f"{report.quantization.proved_channels} channels proved exact: {paths}"),
         ("RAM", f"{_bytes(ram.total_bytes)} = {ram_parts}"),
@@ -121,6 +124,18 @@ def _int16_rows(int16: Int16Facts | None) -> list[tuple[str, str]]:
     each = [("", f"{one.name}: {one.buffer_bytes:+,} B, {one.instructions:+,}") for one in layers[:_INT16_LAYERS]]
     more = [("", f"and {len(layers) - len(each)} more in report.json")] if len(layers) > len(each) else []
     return [("int16", f"{len(layers)} layers for {ram} and, as estimated, {time}"), *each, *more]
+
+
+def _four_bit_rows(layers: Sequence[FourBitLayer]) -> list[tuple[str, str]]:
+    """How many layers' weights have four bits, what they save and cost together; of those that cost most, each."""
+    if not layers:
+        return []
+    saved, noise = sum(one.saved_bytes for one in layers), sum(one.noise for one in layers)
+    costly = sorted(layers, key=lambda one: -one.noise)[:_FOUR_BIT_LAYERS]
+    each = [("", f"{one.name}: {one.saved_bytes:,} B, {one.noise:.2g}") for one in costly]
+    more = [("", f"and {len(layers) - len(each)} more in report.json")] if len(layers) > len(each) else []
+    words = f"weights of {len(layers)} layers, {saved:,} B less, for {noise:.2g} times the noise of all activations"
+    return [("four bits", words), *each, *more]
 
 
 def _growth(value: int, before: int) -> str:

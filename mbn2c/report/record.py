@@ -82,6 +82,7 @@ class BuildFacts:
     input: str
     optimize: str
     ram_limit: int | None
+    flash_limit: int | None
     labels: tuple[str, ...]
     output_kinds: Mapping[str, str]
     task: str
@@ -284,10 +285,24 @@ class Int16Facts:
 
 
 @dataclass(frozen=True)
+class FourBitLayer:
+    """A layer whose weights have four bits.
+
+    saved_bytes  half of its weights
+    noise        that they are expected to add at the outputs, beside that of rounding all activations, which is 1
+    """
+
+    name: str
+    saved_bytes: int
+    noise: float
+
+
+@dataclass(frozen=True)
 class QuantizationFacts:
     """How values are int8, and what that costs.
 
     int16              None where no layer's output is
+    four_bits          the layers with such weights, in order
     channels_per_path  how many output channels are requantized in which form; all are exact
     held_back          on images that the network was made without, as its task tells; None where nothing was held back
     """
@@ -295,6 +310,7 @@ class QuantizationFacts:
     weights: str
     activations: str
     int16: Int16Facts | None
+    four_bits: tuple[FourBitLayer, ...]
     proved_channels: int
     channels_per_path: Mapping[str, int]
     tried: tuple[TriedFacts, ...]

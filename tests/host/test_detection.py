@@ -27,7 +27,7 @@ from mbn2c.cli import main
 from mbn2c.errors import ModelError, UsageError
 from mbn2c.frontend import import_model
 from mbn2c.frontend.runtime import Oracle
-from mbn2c.tasks.detection.anchors import BOX_CODERS, GivenAnchors, read_anchors
+from mbn2c.tasks.detection.anchors import BOX_CODERS, GivenAnchors, given_anchors
 from mbn2c.tasks.detection.decode import iou
 from mbn2c.tasks.detection.detector import Detector
 
@@ -326,10 +326,10 @@ NO_ANCHORS = [
 def test_what_is_no_file_of_anchors_is_refused(tmp_path: Path, array: np.ndarray, said: str) -> None:
     np.save(tmp_path / "anchors.npy", array)
     with pytest.raises(UsageError, match=said):
-        read_anchors(tmp_path / "anchors.npy", "tf")
+        given_anchors(tmp_path / "anchors.npy", "tf")
     (tmp_path / "anchors.npy").write_bytes(b"no array")
     with pytest.raises(UsageError, match=r"not a \.npy file"):
-        read_anchors(tmp_path / "anchors.npy", "tf")
+        given_anchors(tmp_path / "anchors.npy", "tf")
 
 
 def test_pytorch_s_anchors(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_pytorch_s_anchors(tmp_path: Path) -> None:
     onnx.save(ssd(has_anchors=False).model(), tmp_path / "raw.onnx")
     corners = np.concatenate([anchors_of(side, (0.3, 0.6)) for side in (8, 4, 1)])
     np.save(tmp_path / "anchors.npy", corners)
-    graph = import_model(tmp_path / "raw.onnx", read_anchors(tmp_path / "anchors.npy", "torchvision"))
+    graph = import_model(tmp_path / "raw.onnx", given_anchors(tmp_path / "anchors.npy", "torchvision"))
     assert graph.decoding is not None
     detector = Detector.from_decoding(graph.decoding)
     facts = detector.facts
@@ -345,7 +345,7 @@ def test_pytorch_s_anchors(tmp_path: Path) -> None:
     assert np.abs(detector.anchors - corners).max() < 1e-6
     np.save(tmp_path / "anchors.npy", np.full((5, 4), 0.5))
     with pytest.raises(UsageError, match="no boxes"):
-        read_anchors(tmp_path / "anchors.npy", "torchvision")
+        given_anchors(tmp_path / "anchors.npy", "torchvision")
 
 
 def test_the_shared_heads_of_pytorch_want_anchors(tmp_path: Path) -> None:
@@ -355,7 +355,7 @@ def test_the_shared_heads_of_pytorch_want_anchors(tmp_path: Path) -> None:
         import_model(path)
     assert "--anchors FILE.npy and --box-coder tf or torchvision" in refused.value.hint
     np.save(tmp_path / "anchors.npy", np.concatenate([anchors_of(side, (0.2, 0.3, 0.4)) for side in (8, 4, 2)]))
-    graph = import_model(path, read_anchors(tmp_path / "anchors.npy", "torchvision"))
+    graph = import_model(path, given_anchors(tmp_path / "anchors.npy", "torchvision"))
     assert graph.decoding is not None
     facts = Detector.from_decoding(graph.decoding).facts
     assert [(one.height, one.width, one.anchors) for one in facts.levels] == [(8, 8, 3), (4, 4, 3), (2, 2, 3)]

@@ -73,8 +73,11 @@ class GivenAnchors:
     coder: BoxCoder
 
 
-def check_box_coder(anchors: Path | None, box_coder: str) -> None:
-    """Raises UsageError unless anchors come with what the heads beside them mean, and it with anchors."""
+def given_anchors(anchors: Path | None, box_coder: str) -> GivenAnchors | None:
+    """Of a file and a name of BOX_CODERS; None of neither.
+
+    raises  UsageError if the file holds something else, or one comes without the other
+    """
     if anchors is not None and box_coder not in BOX_CODERS:
         raise UsageError(
             "--anchors needs --box-coder: the file does not say in which order and scale its offsets are",
@@ -84,11 +87,10 @@ def check_box_coder(anchors: Path | None, box_coder: str) -> None:
         raise UsageError(
             "--box-coder says what heads with --anchors mean", hint="give --anchors FILE.npy, or leave it out"
         )
+    return None if anchors is None else _read(anchors, BOX_CODERS[box_coder])
 
 
-def read_anchors(path: Path, box_coder: str) -> GivenAnchors:
-    """box_coder: a name of BOX_CODERS. Raises UsageError if the file holds something else."""
-    coder = BOX_CODERS[box_coder]
+def _read(path: Path, coder: BoxCoder) -> GivenAnchors:
     hint = f"a .npy of float32 [N, 4]: {coder.written} of each anchor, in parts of the image"
     content = read_bytes(path, "anchors file", hint, _MOST_BYTES)
     try:

@@ -1,0 +1,166 @@
+"""Float and int8 Graph -> which layers' weights have four bits: all that may, or those that cost least for their bytes.
+
+What four bits add to the noise at the outputs is measured layer by layer: its weights are rounded as they will be, and
+the error in each output channel counts as much as noise there reaches the outputs. Layers are taken in the order of
+noise for the bytes they save, until a flash limit is kept, or as long as their noise is small beside that of the int8
+activations. What reads the network's input stays in 8 bits, as do depthwise layers: both have few weights.
+
+Source: Dong et al., HAWQ-V2 (2020) for the order; Frantar et al., GPTQ (2022) for the rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from mbn2c.errors import FitError
+from mbn2c.ir.graph import Graph, Node, Quant
+from mbn2c.ops import operator_of, weighted_of
+from mbn2c.progress import Progress
+from mbn2c.quantize.int16 import PlanOf
+from mbn2c.quantize.layers import run_float
+from mbn2c.quantize.moments import Moments
+from mbn2c.quantize.reconstruct import Fit, rounding_noise
+from mbn2c.quantize.sensitivity import noise_gains
+
+# Of the noise of rounding all activations to int8: what weights of four bits may add to it where no flash is short.
+MOST_NOISE = 0.25
+# Plans made until one keeps the limit.
+_MOST_PLANS = 6
+
+# What a network takes at most: where that fits no Plan is made. Some kernels keep depthwise weights as int16.
+_MOST_BYTES_PER_WEIGHT, _MOST_CODE_BYTES = 2, 128 * 1024
+
+# Which layers shall have weights of four bits -> the int8 Graph with these.
+GraphWith = Callable[[frozenset[str]], Graph]
+# int8 Graph, what each layer's weights in four bits would add to the noise of all activations at the outputs (which is
+# 1), GraphWith -> names of layers
+ChooseFourBits = Callable[[Graph, Callable[[], Mapping[str, float]], GraphWith], frozenset[str]]
+
+
+def candidates(graph: Graph) -> dict[str, int]:
+    """The layers whose weights may have four bits, with how many weights they have; graph: float or int8."""
+    start = {port.tensor for port in graph.inputs}
+    found = [node for node in graph.nodes if operator_of(node).takes_four_bits(node, graph)]
+    return {node.name: graph.constant(node.inputs[1]).size for node in found if node.inputs[0] not in start}
+
+
+def wherever_they_may(
+    int8_graph: Graph, noise_of: Callable[[], Mapping[str, float]], graph_with: GraphWith
+) -> frozenset[str]:
+    """All candidates."""
+    return frozenset(candidates(int8_graph))
+
+
+def where_they_cost_little(
+    int8_graph: Graph, noise_of: Callable[[], Mapping[str, float]], graph_with: GraphWith
+) -> frozenset[str]:
+    """As many bytes as at most MOST_NOISE buys."""
+    sizes, noise = candidates(int8_graph), noise_of()
+    chosen, total = set(), 0.0
+    for name in _by_noise_per_byte(sizes, noise):
+        if total + noise[name] <= MOST_NOISE:
+            chosen.add(name)
+            total += noise[name]
+    return frozenset(chosen)
+
+
+def within_flash(plan_of: PlanOf, limit_bytes: int) -> ChooseFourBits:
+    """As few as keep a limit of flash, none if the network keeps it without.
+
+    plan_of  as the network will be planned, which says what it takes
+    raises   FitError, when asked, if the network does not keep it with all of them
+    """
+
+    def choose(int8_graph: Graph, noise_of: Callable[[], Mapping[str, float]], graph_with: GraphWith) -> frozenset[str]:
+        chosen: frozenset[str] = frozenset()
+        if _MOST_BYTES_PER_WEIGHT * _weights(int8_graph) + _MOST_CODE_BYTES <= limit_bytes:
+            return chosen
+        excess = plan_of(int8_graph).flash_bytes - limit_bytes
+        sizes, wanted = candidates(int8_graph), excess
+        for _ in range(_MOST_PLANS):
+            if excess <= 0:
+                return chosen
+            if len(chosen) == len(sizes):
+                break
+            chosen = _least_noise(sizes, noise_of(), wanted)
+            excess = plan_of(graph_with(chosen)).flash_bytes - limit_bytes
+            # Kernels pad channels, and those of four bits take code of their own.
+            wanted += max(0, excess)
+        raise FitError(
+            f"with weights of four bits the network takes about {limit_bytes + excess:,} B of flash, "
+            f"{limit_bytes:,} B are there",
+            hint="a narrower network or more flash; --weights 4 builds it all the same",
+        )
+
+    return choose
+
+
+def _weights(graph: Graph) -> int:
+    """How many weights and biases a Graph has."""
+    return sum(operator_of(node).parameters(node, graph) for node in graph.nodes)
+
+
+def _by_noise_per_byte(sizes: Mapping[str, int], noise: Mapping[str, float]) -> list[str]:
+    return sorted(sizes, key=lambda name: (noise[name] / sizes[name], name))
+
+
+def _least_noise(sizes: Mapping[str, int], noise: Mapping[str, float], wanted_bytes: int) -> frozenset[str]:
+    """Layers that save so many bytes together, none more than needed; all if they do not."""
+    chosen: list[str] = []
+    for name in _by_noise_per_byte(sizes, noise):
+        if sum(sizes[one] // 2 for one in chosen) >= wanted_bytes:
+            break
+        chosen.append(name)
+    spare = sum(sizes[one] // 2 for one in chosen) - wanted_bytes
+    for name in sorted(chosen, key=lambda name: -noise[name]):
+        if sizes[name] // 2 <= spare:
+            chosen.remove(name)
+            spare -= sizes[name] // 2
+    return frozenset(chosen)
+
+
+def four_bit_noise(
+    graph: Graph, images: np.ndarray, fit: Fit, activations: float, progress: Progress
+) -> dict[str, float]:
+    """What four bits for each candidate's weights add to the squared error of the outputs, in units of `activations`.
+
+    graph        float
+    images       float32 [N, H, W, C], as the network sees them
+    activations  what rounding all of them adds to it
+    """
+    gains, names = noise_gains(graph, images[:: max(1, len(images) // 4)][:4]), candidates(graph)
+    last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
+    values, found = {graph.inputs[0].tensor: images}, {}
+    for node in progress(graph.nodes, "weigh four bits", len(graph.nodes)):
+        arrays = [name for name in node.inputs if name in values]
+        if node.name in names:
+            noise = _rounding_noise(node, graph, values[node.inputs[0]], fit)
+            found[node.name] = float((noise * gains[node.outputs[0]]).sum()) / max(activations, 1e-30)
+        values[node.outputs[0]] = run_float(node, graph, [values[name] for name in arrays])
+        for name in arrays:
+            if last_reader[name] == node.name:
+                del values[name]
+    return found
+
+
+def _rounding_noise(node: Node, graph: Graph, x: np.ndarray, fit: Fit) -> np.ndarray:
+    """The mean square error of each output channel with weights of four bits, [C].
+
+    Every second image says how to round, and the others what that costs: a layer with more weights per channel than
+    there are pixels seen can be fitted to these without an error.
+    """
+    operator = weighted_of(node)
+    assert operator is not None
+    as_it_is = Quant(np.ones(1, np.float32))
+    fitted, judged = (Moments.of(node, (half, half), as_it_is, crossed=False) for half in (x[::2], x[1::2]))
+    weights = operator.rows(graph.constant(node.inputs[1]).astype(np.float64))
+    return rounding_noise(weights, fitted, judged, fit, 4)
+
+
+def four_bit_layers(graph: Graph) -> tuple[str, ...]:
+    """The layers of a quantized Graph with weights of four bits, in order."""
+    weighted = [node for node in graph.nodes if operator_of(node).has_weights]
+    quants = {node.name: graph.tensors[node.inputs[1]].quant for node in weighted}
+    return tuple(name for name, quant in quants.items() if quant is not None and quant.bits == 4)

@@ -1,0 +1,116 @@
+"""Which layers get weights of four bits, and what that does to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from models import tiny_mobilenet_v2
+from networks import kernels_of, quantized
+
+from mbn2c.errors import FitError
+from mbn2c.ir.graph import Graph, Node
+from mbn2c.ops import OPERATORS
+from mbn2c.planner.layerwise import plan_layerwise
+from mbn2c.progress import no_progress
+from mbn2c.quantize.four_bits import (
+    MOST_NOISE,
+    candidates,
+    four_bit_layers,
+    four_bit_noise,
+    where_they_cost_little,
+    wherever_they_may,
+    within_flash,
+)
+from mbn2c.quantize.int16 import Planned
+from mbn2c.quantize.layers import run_float
+from mbn2c.quantize.reconstruct import Fit, reconstruct
+
+FLOAT = tiny_mobilenet_v2()
+INT8 = quantized(FLOAT)
+SIZES = candidates(INT8)
+NAMES = sorted(SIZES)
+
+
+def with_four_bits(names: frozenset[str]) -> Graph:
+    return quantized(FLOAT, four_bits=names)
+
+
+def planned(graph: Graph) -> Planned:
+    """A Plan that takes 100,000 bytes, its weights, and 8 bytes more for each layer with weights of four bits."""
+    saved = sum(SIZES[name] // 2 - 8 for name in four_bit_layers(graph))
+    return Planned(plan_layerwise(INT8, kernels_of(INT8, ("scalar",))), {}, 100_000 + sum(SIZES.values()) - saved)
+
+
+def noise_of() -> Mapping[str, float]:
+    """The more, the later the layer's name."""
+    return {name: 0.01 * (1 + index) * SIZES[name] / 100 for index, name in enumerate(NAMES)}
+
+
+def test_candidates_see_a_pixel_and_not_the_input() -> None:
+    operators = {OPERATORS[node.op].name for node in FLOAT.nodes if node.name in SIZES}
+    assert operators == {"conv2d", "fully_connected"}
+    first = FLOAT.nodes[0].name
+    assert first not in SIZES and candidates(FLOAT) == SIZES
+    assert wherever_they_may(INT8, noise_of, with_four_bits) == frozenset(SIZES)
+
+
+@pytest.mark.parametrize("saved", [1, 100, 900, 1300])
+def test_a_limit_is_kept_with_no_layer_more_than_it_needs(saved: int) -> None:
+    limit = planned(INT8).flash_bytes - saved
+    chosen = within_flash(planned, limit)(INT8, noise_of, with_four_bits)
+    taken = planned(with_four_bits(chosen)).flash_bytes
+    assert limit - max(SIZES[name] // 2 for name in chosen) < taken <= limit
+    assert all(taken + SIZES[name] // 2 - 8 > limit for name in chosen)
+
+
+def test_the_layers_of_least_noise_per_byte_go_first() -> None:
+    limit = planned(INT8).flash_bytes - SIZES[NAMES[0]] // 2 + 8
+    assert within_flash(planned, limit)(INT8, noise_of, with_four_bits) == {NAMES[0]}
+
+
+def test_nothing_is_chosen_where_all_fits() -> None:
+    def never(graph: Graph) -> Planned:
+        raise AssertionError("a Plan was made")
+
+    assert within_flash(planned, planned(INT8).flash_bytes)(INT8, noise_of, with_four_bits) == frozenset()
+    assert within_flash(never, 2**21)(INT8, noise_of, with_four_bits) == frozenset()
+
+
+def test_the_smallest_size_is_named_where_nothing_fits() -> None:
+    smallest = planned(with_four_bits(frozenset(SIZES))).flash_bytes
+    with pytest.raises(FitError, match=f"takes about {smallest:,} B of flash, {90_000:,} B are there"):
+        within_flash(planned, 90_000)(INT8, noise_of, with_four_bits)
+
+
+def test_without_a_limit_as_many_as_cost_little() -> None:
+    noise = noise_of()
+    chosen = where_they_cost_little(INT8, noise_of, with_four_bits)
+    total = sum(noise[name] for name in chosen)
+    assert chosen and total <= MOST_NOISE
+    assert all(total + noise[name] > MOST_NOISE for name in set(SIZES) - chosen)
+
+
+def test_noise_is_what_the_outputs_show() -> None:
+    images = np.random.default_rng(0).normal(size=(40, *FLOAT.tensors["input"].shape[1:])).astype(np.float32)
+    fit = Fit(ridge=None)
+    noise = four_bit_noise(FLOAT, images, fit, 2.0, no_progress)
+    assert noise.keys() == SIZES.keys() and min(noise.values()) > 0
+    values = {"input": images}
+    for node in FLOAT.nodes:
+        values[node.outputs[0]] = run_float(node, FLOAT, [values[name] for name in node.inputs if name in values])
+    # One half of the images is for fitting. Biases take the mean error.
+    last = FLOAT.nodes[-1]
+    features = values[last.inputs[0]].reshape(len(images), -1)[1::2].astype(np.float64)
+    features -= features.mean(axis=0)
+    error = features @ (FLOAT.constant(last.inputs[1]) - rounded_weights(last, fit, images[::2])).T
+    assert noise[last.name] == pytest.approx((error**2).mean(axis=0).sum() / 2.0, rel=0.3)
+
+
+def rounded_weights(node: Node, fit: Fit, images: np.ndarray) -> np.ndarray:
+    """The weights of a fully connected layer in four bits, fitted, as real numbers."""
+    fitted = reconstruct(FLOAT, quantized(FLOAT, four_bits=frozenset({node.name})), images, fit, no_progress)
+    quant = fitted.tensors[node.inputs[1]].quant
+    assert quant is not None and quant.bits == 4
+    return fitted.constant(node.inputs[1]) * quant.scale[:, None].astype(np.float64)
