@@ -37,7 +37,8 @@ def imported() -> Graph:
 CASES = [
     # (case, what is changed, words of what is wrong, words of what to do)
     ("RAM of a board", {"board": small("ram", 12_400)}, "arena and context take at least", "an input of"),
-    ("flash of a board", {"board": small("flash", 60_000)}, "constants and code take at least", "of the channels"),
+    ("flash of a board", {"board": small("flash", 30_000)}, "constants and code take at least", "of the channels"),
+    ("--weights 8", {"board": small("flash", 60_000), "weights": "8"}, "code take at least", "of the channels"),
     ("--ram-limit", {"ram_limit": 5_500}, "--ram-limit 5,500 B", "of the channels"),
 ]
 
@@ -69,6 +70,7 @@ def test_the_size_that_is_named_fits(imported: Graph) -> None:
 def test_what_may_fit_is_not_refused() -> None:
     check_fit(OPTIONS)
     check_fit(replace(OPTIONS, board=BOARD, ram_limit=100_000))
+    check_fit(replace(OPTIONS, board=small("flash", 60_000)))  # with weights of four bits
 
 
 def test_networks_of_one_program_share_the_flash(imported: Graph) -> None:
