@@ -50,7 +50,7 @@ from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.detection.anchors import GivenAnchors, given_anchors
 from mbn2c.tasks.images import Samples, evenly_spaced
 from mbn2c.tasks.inputs import InputSpec, Preprocess
-from mbn2c.tasks.protocol import HeldBack, Json, Limits, Task
+from mbn2c.tasks.protocol import RAW, HeldBack, Json, Limits, Task
 from mbn2c.tasks.registry import task_of_graph
 
 RANDOM = "random"
@@ -255,7 +255,15 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
     """A prequantized model: its scales are kept, and images only serve to compare with ONNX Runtime."""
     found = import_prequantized_lowered(options.model)
     graph = found.graph
+    if options.task not in ("", RAW) or options.anchors is not None:
+        option = "--anchors" if options.anchors is not None else f"--task {options.task}"
+        raise UsageError(
+            f"{option} reads how a float file ends, and this model is prequantized",
+            where=str(options.model),
+            hint="build the float model, or take the maps as they are (--task raw)",
+        )
     spec, task = input_spec(graph), task_of_graph(graph, options.output_kinds, len(labels))
+    task = task.with_options(options.task_options)
     task.check_class_names(labels)
     for option, what, is_given in (
         ("--int16", "activations are", bool(options.int16)),

@@ -145,8 +145,21 @@ def test_refused(words: list[str], what: str, tmp_path: Path, capsys: pytest.Cap
     assert what in capsys.readouterr().err
 
 
-def test_a_model_that_came_quantized_has_no_drop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+# What only a float file can be asked for, and what the message says.
+NOT_OF_PREQUANTIZED = [
+    (["--max-drop", "1"], "--max-drop compares with the float model, and this model is prequantized"),
+    (["--task", "detection"], "--task detection reads how a float file ends, and this model is prequantized"),
+    (["--task", "segmentation"], "--task segmentation reads how a float file ends"),
+    (["--anchors", "anchors.npy", "--box-coder", "tf"], "--anchors reads how a float file ends"),
+    (["--max-boxes", "3"], "--max-boxes is of detection"),
+]
+
+
+@pytest.mark.parametrize(("words", "what"), NOT_OF_PREQUANTIZED)
+def test_what_a_prequantized_model_has_not(
+    words: list[str], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(quantize(NETS["gray"](), Dialect()))
-    assert main(["build", str(model), "--target", "host", "-o", str(tmp_path / "out"), "--max-drop", "1"]) == 2
-    assert "is prequantized" in capsys.readouterr().err
+    assert main(["build", str(model), "--target", "host", "-o", str(tmp_path / "out"), *words]) == 2
+    assert what in capsys.readouterr().err
