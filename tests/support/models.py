@@ -107,10 +107,12 @@ class Builder:
     def max_pool(self, x: str, window: Window) -> str:
         return self._append("max_pool2d", (x,), MaxPool2dAttributes(window))
 
-    def resize(self, x: str, like: str, mode: str) -> str:
+    def resize(
+        self, x: str, like: str, mode: str, transform: str = "half_pixel", rounding: str = "round_prefer_floor"
+    ) -> str:
         """x as high and wide as another tensor."""
         _, height, width, _ = self.tensors[like].shape
-        return self._append("resize2d", (x,), Resize2dAttributes((height, width), mode))
+        return self._append("resize2d", (x,), Resize2dAttributes((height, width), mode, transform, rounding))
 
     def in_blocks(self, x: str, like: str) -> str:
         """Four channels of x as 2 x 2 pixels, cropped to the height and width of another tensor."""
