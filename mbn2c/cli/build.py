@@ -35,6 +35,7 @@ from mbn2c.quantize.int16 import AUTO, MOST_RAM_GROWTH
 from mbn2c.quantize.search import EFFORTS
 from mbn2c.report.build_text import build_text
 from mbn2c.targets import Core
+from mbn2c.tasks.camera import FORMATS, Camera
 from mbn2c.tasks.detection.anchors import BOX_CODERS
 from mbn2c.tasks.detection.detector import NAME as DETECTION
 from mbn2c.tasks.inputs import USUAL, Preprocess
@@ -150,8 +151,13 @@ def add_build(commands: Any) -> None:
     parser.add_argument(
         "--input",
         choices=("int8", "uint8"),
-        default="int8",
-        help="uint8: the device takes raw pixels and does the preprocessing",
+        help="uint8: the device takes raw pixels and does the preprocessing (default int8; uint8 with --camera)",
+    )
+    parser.add_argument(
+        "--camera",
+        metavar="FORMAT:WIDTHxHEIGHT[:nearest]",
+        help="rows of a camera are converted and scaled on the device, and the images by the same function on the host:"
+        f" {', '.join(FORMATS)} (docs/camera.md)",
     )
     parser.add_argument(
         "--optimize",
@@ -231,7 +237,8 @@ def _build(options: argparse.Namespace) -> int:
             anchors=options.anchors,
             box_coder=options.box_coder,
             recompute=options.recompute,
-            input_kind=options.input,
+            input_kind=options.input or ("int8" if options.camera is None else "uint8"),
+            camera=Camera.parse(options.camera) if options.camera is not None else None,
             optimize=options.optimize,
             ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
             name=options.name,

@@ -30,6 +30,7 @@ from mbn2c.quantize.int16 import Planned
 from mbn2c.report.html import report_page
 from mbn2c.report.json import to_json
 from mbn2c.report.record import BuildFacts, BuildRecord
+from mbn2c.tasks.camera import Camera
 from mbn2c.tasks.class_names import read_class_names
 from mbn2c.tasks.inputs import Preprocess, pixel_tables
 from mbn2c.tasks.protocol import Task
@@ -72,6 +73,8 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
         tables,
         network.task,
         network.preprocess,
+        options.camera,
+        options.resize,
     )
     code = c_files(choice.plan, choice.kernels, names, options.core, options.board, beside=options.beside)
     alone = model_files(choice.plan, choice.kernels, names) if options.beside else code
@@ -127,6 +130,11 @@ def preprocess_of(facts: BuildFacts) -> Preprocess:
     return Preprocess() if facts.preprocess is None else Preprocess(facts.preprocess.mean, facts.preprocess.std)
 
 
+def camera_of(facts: BuildFacts) -> Camera | None:
+    """Whose rows the C of a build takes, and through which its images are read."""
+    return Camera.parse(facts.camera) if facts.camera else None
+
+
 def names_of(graph: Graph, record: BuildRecord) -> Names:
     """The Names of an output folder that was built before."""
     facts, model = record.build, record.model
@@ -137,6 +145,8 @@ def names_of(graph: Graph, record: BuildRecord) -> Names:
         facts.labels,
         task=task_of(graph, facts, {}),
         preprocess=None if facts.preprocess is None else preprocess_of(facts),
+        camera=camera_of(facts),
+        resize=facts.resize,
     )
     if facts.input == "uint8":
         return replace(names, tables=pixel_tables(graph, preprocess_of(facts)))

@@ -123,6 +123,7 @@ def _build_facts(options: BuildOptions, network: Network, names: Names) -> Build
         given=network.prequantized,
         preprocess=None if pixels is None else PixelFacts(tuple(pixels.mean), tuple(pixels.std)),
         resize=options.resize,
+        camera="" if options.camera is None else str(options.camera),
         input=options.input_kind,
         optimize=options.optimize,
         ram_limit=options.ram_limit,

@@ -13,17 +13,18 @@ from mbn2c.network.int8_oracle import PrequantizedOracle
 from mbn2c.numerics import quantize_linear
 from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.quantize.calibrate import random_images
+from mbn2c.tasks.camera import Camera
 from mbn2c.tasks.images import Samples
 from mbn2c.tasks.inputs import InputSpec, Preprocess, Sample
 
 RANDOM_IMAGES = 8
 
 
-def input_spec(graph: Graph) -> InputSpec:
+def input_spec(graph: Graph, camera: Camera | None = None) -> InputSpec:
     """Shape and axis order of the network's only input. Raises ModelError if there are several."""
     if len(graph.inputs) != 1:
         raise ModelError(f"the model has {len(graph.inputs)} inputs", hint="export it with one image input")
-    return InputSpec(graph.inputs[0].shape, graph.inputs[0].permutation)
+    return InputSpec(graph.inputs[0].shape, graph.inputs[0].permutation, camera)
 
 
 @dataclass(frozen=True)

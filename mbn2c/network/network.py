@@ -47,6 +47,7 @@ from mbn2c.quantize.recipe import Recipe
 from mbn2c.quantize.reconstruct import Fit
 from mbn2c.quantize.search import Found, Images, search
 from mbn2c.reference.run_graph import run_graph
+from mbn2c.tasks.camera import Camera
 from mbn2c.tasks.detection.anchors import GivenAnchors, given_anchors
 from mbn2c.tasks.images import Samples, evenly_spaced
 from mbn2c.tasks.inputs import InputSpec, Preprocess
@@ -83,6 +84,7 @@ class NetworkOptions:
     anchors       .npy of a detector whose file has none
     box_coder     what its offsets and scores mean, one of `tasks.detection.anchors.BOX_CODERS`; "" without anchors
     recompute     percent of the multiply-accumulates that may be executed twice for less RAM
+    camera        whose rows the device takes, too, and through which image files are read; None: none
     int16         names of layers whose outputs are int16, or ("auto",): those that are worth their RAM
     weights       "8": all have eight bits; "4": four wherever they may; "auto": four where flash is short, or where no
                   limit is set and it costs little; "": as "8", unless the board's flash is too small
@@ -109,6 +111,7 @@ class NetworkOptions:
     anchors: Path | None = None
     box_coder: str = ""
     recompute: float = 0.0
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,7 @@ def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
     anchors = given_anchors(options.anchors, options.box_coder)
     imported = import_model(options.model, anchors, options.task)
     graph = run_passes(imported)
-    spec = input_spec(graph)
+    spec = input_spec(graph, options.camera)
     options = replace(options, preprocess=preprocess_of(imported, spec, options.preprocess))
     float_model = model_bytes(options.model, anchors is not None, graph)
     task = task_of_graph(graph, options.output_kinds, len(labels)).with_options(options.task_options)
@@ -262,7 +265,7 @@ def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progre
             where=str(options.model),
             hint="build the float model, or take the maps as they are (--task raw)",
         )
-    spec, task = input_spec(graph), task_of_graph(graph, options.output_kinds, len(labels))
+    spec, task = input_spec(graph, options.camera), task_of_graph(graph, options.output_kinds, len(labels))
     task = task.with_options(options.task_options)
     task.check_class_names(labels)
     for option, what, is_given in (
@@ -327,6 +330,10 @@ def _check_preprocess(options: NetworkOptions, spec: InputSpec, samples: Samples
     hint = "--preprocess unit, pm1 or imagenet, or --mean and --std: what the model was trained with"
     if samples is not None and samples.are_pixels and options.preprocess is None:
         raise UsageError("how the model wants its pixels is not given", where=str(options.calib), hint=hint)
+    if options.camera is not None and options.input_kind != "uint8":
+        raise UsageError("a camera's rows become bytes, and the input is int8", hint="--input uint8 with --camera")
+    if options.camera is not None and spec.channels not in (1, 3):
+        raise UsageError(f"no camera gives {spec.channels} channels", hint="leave --camera out")
     if options.input_kind == "uint8" and options.preprocess is None:
         raise UsageError("--input uint8 needs the preprocessing the device shall do", hint=hint)
     if options.preprocess is not None:

@@ -69,6 +69,7 @@ class PixelFacts:
 class BuildFacts:
     """What the command line said, and the task that was recognised.
 
+    camera        `tasks.camera.Camera` as --camera says it, "" without
     given         `network.int8_oracle.PrequantizedFacts` of a prequantized model
     is_raw        --task raw: nothing is decoded
     anchors       SHA-256 of the file of --anchors, "" without
@@ -79,6 +80,7 @@ class BuildFacts:
     given: Mapping[str, Any] | None
     preprocess: PixelFacts | None
     resize: str
+    camera: str
     input: str
     optimize: str
     ram_limit: int | None

@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 
 from mbn2c.errors import UsageError
 from mbn2c.files.user_files import read_npz
+from mbn2c.tasks.camera import Camera
 from mbn2c.tasks.folders import find_images
 from mbn2c.tasks.inputs import InputSpec, Sample
 
@@ -158,10 +159,26 @@ def load_image(path: Path, spec: InputSpec, resize: str) -> tuple[np.ndarray, bo
     returns  the pixels, upright, and whether they were turned or mirrored for that, as the EXIF orientation says
     raises   UsageError if it cannot be read
     """
+    if spec.camera is not None:
+        return _through_camera(path, spec, spec.camera, resize)
     upright, is_turned = _upright_image(path, _MODES[spec.channels])
     resized = _resized(upright, spec.height, spec.width, resize, str(path))
     pixels = np.asarray(resized, dtype=np.uint8).reshape(1, spec.height, spec.width, spec.channels)
     return pixels, is_turned
+
+
+def _through_camera(path: Path, spec: InputSpec, camera: Camera, resize: str) -> tuple[np.ndarray, bool]:
+    """The same through a camera: a file of its frame's size is the frame, any other is what the network sees of it."""
+    image, is_turned = _upright_image(path, "RGB")
+    frame = np.zeros((camera.height, camera.width, 3), np.uint8)
+    top, left, rows, columns = camera.window(spec.height, spec.width, resize)
+    if image.size == (camera.width, camera.height):
+        frame[:] = np.asarray(image)
+    else:
+        seen = _resized(image, rows, columns, resize, str(path))
+        frame[top : top + rows, left : left + columns] = np.asarray(seen)
+    pixels = camera.pixels(camera.encode(frame), (spec.height, spec.width, spec.channels), resize)
+    return pixels[None], is_turned
 
 
 def upright_image(path: Path) -> Image.Image:

@@ -11,6 +11,7 @@ from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.numerics import quantize_linear
 from mbn2c.ops.base.quants import quant_of, scale_of
+from mbn2c.tasks.camera import Camera
 
 _BATCH, _HEIGHT, _WIDTH, _CHANNEL = range(4)
 
@@ -21,10 +22,12 @@ class InputSpec:
 
     shape        in the ONNX file, batch fixed to 1
     permutation  ONNX axis k is NHWC axis permutation[k]
+    camera       whose frames the image files stand for; None: they are scaled as files
     """
 
     shape: tuple[int, ...]
     permutation: tuple[int, ...]
+    camera: Camera | None = None
 
     @property
     def nhwc(self) -> tuple[int, int, int, int]:

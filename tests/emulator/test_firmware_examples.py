@@ -43,7 +43,9 @@ from mbn2c.quantize.int16 import PlanOf
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.report.json import to_json
 from mbn2c.targets import load_board, load_core
-from mbn2c.tasks.images import open_samples
+from mbn2c.tasks.camera import Camera
+from mbn2c.tasks.images import load_image, open_samples
+from mbn2c.tasks.inputs import InputSpec
 
 EXAMPLES = ROOT / "firmware_examples"
 DIGITS = {
@@ -158,6 +160,23 @@ def test_camera_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for position in range(3):
             frame, scores = image(output, position)
             assert [int(word) for word in answer(line, frame).split()] == scores.tolist()
+
+
+def test_camera_rgb565(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames with a digit in their middle; verify reads image files through the same camera."""
+    follow("camera-rgb565", tmp_path, monkeypatch, DIGITS)
+    output = OutputFolder(tmp_path / "out")
+    assert output.report["build"]["camera"] == "rgb565:160x120" and output.report["build"]["input"] == "uint8"
+    camera, middle = Camera.parse(output.report["build"]["camera"]), InputSpec((1, 120, 120, 1), (0, 1, 2, 3))
+    with running(output.path / "camera" / "person.elf") as line:
+        for position in range(3):
+            digit = load_image(sorted(demo.TEST_FOLDER.iterdir())[position], middle, "crop")[0]
+            frame = np.zeros((120, 160, 3), np.uint8)
+            frame[:, 20:140] = digit[0]
+            _, scores = image(output, position)
+            assert answer(line, camera.encode(frame).tobytes()) == f"{scores.argmax():02}\n"
+    words = ["--board", "qemu-mps2-an500", "--images", str(demo.TEST_FOLDER), "--limit", "2", "--no-stress"]
+    assert main(["verify", str(output.path), *words]) == 0
 
 
 def test_detection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

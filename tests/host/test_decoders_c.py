@@ -1,4 +1,4 @@
-"""Random decoders in every mode of Resize: what a Plan keeps is enough, and the C is the reference, under sanitizers."""
+"""Random decoders in every mode of Resize: what a Plan keeps is enough, and the C is the reference (ASan, UBSan)."""
 
 from __future__ import annotations
 

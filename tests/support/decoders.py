@@ -1,4 +1,4 @@
-"""Random encoders and decoders: maps of several rates, enlarged in any of Resize's modes and met again by the finer ones."""
+"""Random encoders and decoders: maps of several rates, enlarged in any mode of Resize and met again by finer ones."""
 
 from __future__ import annotations
 

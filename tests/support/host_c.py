@@ -16,6 +16,7 @@ from mbn2c.files.bundle import write_bundle
 from mbn2c.ir.plan import Plan, from_memory
 from mbn2c.kernels import kernels_of_plan
 from mbn2c.resources.folders import templates
+from mbn2c.tasks.camera import Camera
 from mbn2c.tasks.inputs import Preprocess
 
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
@@ -38,6 +39,8 @@ class Net:
     isas: tuple[str, ...] = ("scalar",)
     title: str = "a test"
     preprocess: Preprocess | None = None
+    camera: Camera | None = None
+    resize: str = "crop"
 
     @property
     def planned(self) -> PlannedNetwork:
@@ -48,6 +51,8 @@ class Net:
             self.labels,
             self.tables,
             preprocess=self.preprocess,
+            camera=self.camera,
+            resize=self.resize,
         )
         return PlannedNetwork(self.plan, kernels_of_plan(self.plan, self.isas), names)
 

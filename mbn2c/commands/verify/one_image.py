@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mbn2c.commands.build import preprocess_of, task_of
+from mbn2c.commands.build import camera_of, preprocess_of, task_of
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.device import Device, Instructions
 from mbn2c.commands.verify.layers import compare_layers
@@ -127,7 +127,7 @@ def open_models(output: OutputFolder, kinds: Mapping[str, str]) -> Models:
     return Models(
         graph,
         task_of(graph, facts, kinds),
-        input_spec(graph),
+        input_spec(graph, camera_of(output.record.build)),
         preprocess_of(facts),
         facts.input == "uint8",
         _int8_oracle(output),

@@ -14,6 +14,7 @@ from mbn2c import __version__
 from mbn2c.emit.network.c_names import comment
 from mbn2c.emit.network.c_tables import Row, run_lines, table_lines
 from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
+from mbn2c.emit.network.camera_rows import camera_functions
 from mbn2c.emit.network.input_helpers import input_functions, input_words
 from mbn2c.emit.network.memory_map import drawing
 from mbn2c.emit.network.steps import (
@@ -37,6 +38,7 @@ from mbn2c.kernels.scalar.table import functions, params_structs
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.resources.render import file_text, plain_text, render
+from mbn2c.tasks.camera import Camera
 from mbn2c.tasks.inputs import Preprocess
 from mbn2c.tasks.protocol import CValues, Task
 from mbn2c.tasks.registry import task_of_graph
@@ -55,6 +57,8 @@ class Names:
     tables      uint8 [C, 256] -> int8 for raw camera pixels, or None if the input is int8
     task        what the outputs mean; None: the task that takes them when nothing is said of them
     preprocess  what stands between pixels and the input; None: it was not told
+    camera      whose rows the C takes, too, for a uint8 input; None: none
+    resize      how a camera's frame reaches the input size, one of `tasks.images.RESIZES`
     """
 
     prefix: str
@@ -64,6 +68,8 @@ class Names:
     tables: np.ndarray | None = None
     task: Task | None = None
     preprocess: Preprocess | None = None
+    camera: Camera | None = None
+    resize: str = "crop"
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +130,8 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
     task, outputs = names.task or task_of_graph(plan.graph, {}), _task_outputs(plan)
     prefix, facts = names.prefix, (plan.graph, names.prefix, names.preprocess, names.tables is not None)
     functions = [*input_functions(*facts), *task.c_functions(prefix, outputs)]
+    if names.camera is not None:
+        functions += camera_functions(plan.graph, prefix, names.camera, names.resize)
     values |= {"functions": functions, "output_words": task.output_words(prefix, outputs)}
     values |= {"input_words": input_words(*facts), "core_condition": core_condition(kernels.values())}
     values |= {"part_tables": _part_tables(network, constants)}
