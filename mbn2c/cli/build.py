@@ -176,6 +176,12 @@ def add_build(commands: Any) -> None:
     parser.add_argument(
         "--ram-limit", metavar="BYTES", help="the cheapest plan within so much RAM in all; 128K is 131072"
     )
+    parser.add_argument(
+        "--slice",
+        type=COUNT,
+        metavar="N",
+        help="offer inferences in slices of at most N instructions, too, for a loop or a task that has other work",
+    )
     parser.add_argument("--name", help="prefix of the C functions (default: the model's file name)")
     parser.add_argument(
         "--task",
@@ -241,6 +247,7 @@ def _build(options: argparse.Namespace) -> int:
             camera=Camera.parse(options.camera) if options.camera is not None else None,
             optimize=options.optimize,
             ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
+            slice=options.slice,
             name=options.name,
             labels=options.labels,
             beside=_beside(options, core),

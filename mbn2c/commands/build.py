@@ -16,12 +16,15 @@ from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.emit.network.model import Names, model_files
 from mbn2c.emit.packages.packagings import PACKAGINGS, check_emits, package_folder
+from mbn2c.errors import UsageError
 from mbn2c.files.bundle import Bundle
 from mbn2c.files.user_files import text_of
 from mbn2c.ir.graph import Graph
+from mbn2c.kernels.call_bounds import TRIED, call_bounds
 from mbn2c.network.file import graph_to_bytes
 from mbn2c.network.network import WEIGHTS_4, WEIGHTS_8, read_network
 from mbn2c.network.stress_inputs import choose_stress
+from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import Choice, choose_plan, constants_bytes
 from mbn2c.planner.cost import node_instructions
 from mbn2c.planner.plan_file import PLAN, PlanSubject, plan_to_bytes
@@ -75,7 +78,10 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
         network.preprocess,
         options.camera,
         options.resize,
+        options.slice,
     )
+    if options.slice is not None:
+        _check_slice(options.slice, choice)
     code = c_files(choice.plan, choice.kernels, names, options.core, options.board, beside=options.beside)
     alone = model_files(choice.plan, choice.kernels, names) if options.beside else code
     record = replace(
@@ -95,6 +101,23 @@ def _with_flash_of_board(options: BuildOptions) -> BuildOptions:
         return options
     size = options.board.memory("constants").size_bytes
     return replace(options, flash_limit=min(size, options.flash_limit or size))
+
+
+def _check_slice(instructions: int, choice: Choice) -> None:
+    """Raises UsageError if a step cannot be made in slices of so many instructions."""
+    unbounded = [node for node in choice.plan.graph.nodes if OPERATORS[node.op].is_postprocessing]
+    if unbounded:
+        what = f"what {unbounded[0].op} takes depends on the image, so that no slice holds it"
+        raise UsageError(what, where=f"--slice, {unbounded[0].name}", hint="--task raw leaves it to you")
+    bounds = call_bounds(choice.plan, choice.kernels)
+    smallest = max(bounds) + 2 * TRIED
+    if instructions < smallest:
+        step = bounds.index(max(bounds))
+        raise UsageError(
+            f"one row of a step may take {max(bounds):,} instructions, more than a slice of {instructions:,}",
+            where=f"--slice, step {step}, {choice.plan.calls[step].node or 'input'}",
+            hint=f"--slice {smallest} is the smallest for this plan; a smaller input has cheaper rows",
+        )
 
 
 def _packaged(options: BuildOptions, names: Names, code: Bundle) -> Bundle:
@@ -147,6 +170,7 @@ def names_of(graph: Graph, record: BuildRecord) -> Names:
         preprocess=None if facts.preprocess is None else preprocess_of(facts),
         camera=camera_of(facts),
         resize=facts.resize,
+        slice=facts.slice,
     )
     if facts.input == "uint8":
         return replace(names, tables=pixel_tables(graph, preprocess_of(facts)))

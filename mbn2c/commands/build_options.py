@@ -19,6 +19,7 @@ class BuildOptions(NetworkOptions):
     ram_limit   bytes the network may take in all: arena, context and stack
     beside      networks built before whose C comes into the same folder, with shared kernels
     emit        packagings, of `emit.packages.EMITS`
+    slice       instructions of a slice of an inference; None: the C offers whole ones only
     """
 
     core: Core
@@ -29,6 +30,7 @@ class BuildOptions(NetworkOptions):
     ram_limit: int | None = None
     beside: tuple[PlannedNetwork, ...] = ()
     emit: tuple[str, ...] = DEFAULT_EMITS
+    slice: int | None = None
 
 
 def core_and_board(target: str | None, board: str | None) -> tuple[Core, Board | None]:

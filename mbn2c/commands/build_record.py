@@ -89,7 +89,7 @@ def build_record(
             {**to_plain(_input(graph, port)), "tail": port.tail, **described}
             for port, described in zip(graph.heads or graph.outputs, network.task.described(), strict=True)
         ),
-        ram=_ram(plan, options.core),
+        ram=_ram(plan, options.core, options.slice is not None),
         flash=_flash(constants, names),
         time=time_of(plan, choice.kernels, options.core, options.board),
         schedule=plan.schedule,
@@ -123,6 +123,7 @@ def _build_facts(options: BuildOptions, network: Network, names: Names) -> Build
         given=network.prequantized,
         preprocess=None if pixels is None else PixelFacts(tuple(pixels.mean), tuple(pixels.std)),
         resize=options.resize,
+        slice=options.slice,
         camera="" if options.camera is None else str(options.camera),
         input=options.input_kind,
         optimize=options.optimize,
@@ -279,10 +280,10 @@ def _channels_per_path(graph: Graph) -> Mapping[str, int]:
 # --- the Plan ------------------------------------------------------------------------------------
 
 
-def _ram(plan: Plan, core: Core) -> RamBytes:
+def _ram(plan: Plan, core: Core, is_sliced: bool) -> RamBytes:
     return RamBytes(
         arena_bytes=plan.arena_bytes,
-        context_bytes=plan.context_bytes(core.bits, core.asks_cpu),
+        context_bytes=plan.context_bytes(core.bits, core.asks_cpu, is_sliced),
         stack_bytes=None,
         total_bytes=None,
         lower_bound_bytes=plan.lower_bound_bytes,

@@ -285,13 +285,15 @@ class Plan:
         """How many steps there are up to the last one that makes its rows in pieces; 0 if none does."""
         return max((call.step + 1 for call in self.calls if call.pieces), default=0)
 
-    def context_bytes(self, bits: int, asks_cpu: bool = False) -> int:
+    def context_bytes(self, bits: int, asks_cpu: bool = False, is_sliced: bool = False) -> int:
         """sizeof of the context structure that templates/network/model.h.j2 declares, on a core of 32 or 64 bits.
 
-        asks_cpu  it remembers what the processor can do
+        asks_cpu   it remembers what the processor can do
+        is_sliced  it remembers where an inference in slices is
         """
         pointer = bits // 8
         pointers = 3 + 2 * any(port.by_rows for port in self.graph.outputs)
         flags = 8 if asks_cpu else 4
         unpadded = pointers * pointer + flags + self.row_count_bytes * len(self.calls) + self.pieced_steps
-        return -(-unpadded // pointer) * pointer
+        sliced = 2 * pointer + 4 if is_sliced else 0
+        return -(-(-(-unpadded // pointer) * pointer + sliced) // pointer) * pointer

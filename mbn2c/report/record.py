@@ -70,6 +70,7 @@ class BuildFacts:
     """What the command line said, and the task that was recognised.
 
     camera        `tasks.camera.Camera` as --camera says it, "" without
+    slice         instructions of a slice, None without slices
     given         `network.int8_oracle.PrequantizedFacts` of a prequantized model
     is_raw        --task raw: nothing is decoded
     anchors       SHA-256 of the file of --anchors, "" without
@@ -81,6 +82,7 @@ class BuildFacts:
     preprocess: PixelFacts | None
     resize: str
     camera: str
+    slice: int | None
     input: str
     optimize: str
     ram_limit: int | None

@@ -17,6 +17,7 @@ from tiny_nets import LABELS, streamed, tiny_nets, with_tails
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.window import Activation
+from mbn2c.kernels.call_bounds import call_bounds
 from mbn2c.numerics import quantize_linear
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
@@ -186,6 +187,65 @@ def test_the_observer_sees_every_tensor(nets: tuple[ctypes.CDLL, dict[str, Net]]
         context.seen.clear()
         context.run(values)
         assert context.seen == []
+
+
+# --- in slices -----------------------------------------------------------------------------------
+
+MORE = -1
+
+
+@pytest.fixture(scope="module")
+def sliced(tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, dict[str, Net]]:
+    """The same networks in slices of a run each, of a few, and of a whole inference."""
+    found = {}
+    for prefix in ("layers", "stream", "pieces", "two", "gray_pixels"):
+        net = tiny_nets()[prefix]
+        most = max(call_bounds(net.plan, net.planned.kernels))
+        for name, slice_ in (("one", 1), ("few", 3 * most), ("all", 10**9)):
+            found[f"{prefix}_{name}"] = replace(net, prefix=f"{prefix}_{name}", slice=slice_)
+    return load(tmp_path_factory.mktemp("sliced"), list(found.values()), *STRICT), found
+
+
+@pytest.mark.parametrize("name", ["one", "few", "all"])
+@pytest.mark.parametrize("prefix", ["layers", "stream", "pieces", "two", "gray_pixels"])
+def test_slices_make_the_same_bytes(sliced: tuple[ctypes.CDLL, dict[str, Net]], prefix: str, name: str) -> None:
+    """Of every tensor; twice in one context; whole inferences and rows between them."""
+    library, by_name = sliced
+    context = Context(library, by_name[f"{prefix}_{name}"])
+    context.observe()
+    for values in inputs_of(context.net, 2):
+        whole = context.run(values)
+        seen, context.seen = sorted(context.seen), []
+        output = np.zeros(context.output_bytes, np.int8)
+        assert context.call("start", pointer_to(values)) == OK
+        slices = 1
+        while (state := context.call("step")) == MORE:
+            assert context.call("finish", pointer_to(output)) == E_ORDER
+            assert context.call("push_rows", pointer_to(values), 1) == E_ORDER
+            slices += 1
+        assert state == OK and context.call("step") == OK
+        assert context.call("finish", pointer_to(output)) == OK
+        assert output.tobytes() == whole and sorted(context.seen) == seen
+        context.seen = []
+        if name == "all":
+            assert slices == 1
+        elif name == "one":
+            assert slices >= len(seen)
+        else:
+            assert 2 < slices < len(seen)
+
+
+def test_slices_want_a_start(sliced: tuple[ctypes.CDLL, dict[str, Net]]) -> None:
+    library, by_name = sliced
+    context = Context(library, by_name["stream_few"])
+    (values,) = inputs_of(context.net, 1)
+    assert context.call("step") == E_ORDER
+    assert context.call("begin") == OK and context.call("step") == E_ORDER
+    assert context.call("start", None) == E_ARGUMENT and library.stream_few_step(None) == E_ARGUMENT
+    assert context.call("start", pointer_to(values)) == OK and context.call("step") == MORE
+    assert context.run(values) == expected_output(
+        context.net.plan, run_graph(context.net.plan.graph, {"input": values})
+    )
 
 
 # --- what the edges promise ----------------------------------------------------------------------

@@ -41,6 +41,7 @@ class Net:
     preprocess: Preprocess | None = None
     camera: Camera | None = None
     resize: str = "crop"
+    slice: int | None = None
 
     @property
     def planned(self) -> PlannedNetwork:
@@ -53,6 +54,7 @@ class Net:
             preprocess=self.preprocess,
             camera=self.camera,
             resize=self.resize,
+            slice=self.slice,
         )
         return PlannedNetwork(self.plan, kernels_of_plan(self.plan, self.isas), names)
 

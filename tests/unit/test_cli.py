@@ -40,6 +40,13 @@ REFUSALS = [
     ("a gate without images", ["--target", "host", "--max-drop", "1"], 2, "images", "--calib"),
     ("no preprocessing", ["--target", "host", "--calib", CALIB[1]], 2, "pixels", "--preprocess"),
     ("mean without std", ["--target", "host", "--calib", "random", "--mean", "0.5"], 2, "--std", "both"),
+    (
+        "a slice too small",
+        ["--target", "host", "--calib", "random", "--slice", "9"],
+        2,
+        "more than a slice of 9",
+        "is the smallest",
+    ),
     ("no camera", ["--target", "host", "--calib", "random", "--camera", "rgb"], 2, "no camera", "rgb565:320x240"),
     ("bad mean", ["--target", "host", "--calib", "random", "--mean", "x", "--std", "1"], 2, "--mean", "0.485"),
     (

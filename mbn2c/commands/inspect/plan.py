@@ -49,7 +49,8 @@ class PlanInspection:
 def inspect_folder(folder: Path) -> PlanInspection:
     """The Plan saved in an output folder. Raises UsageError if it is not as the build wrote it."""
     output = OutputFolder(folder)
-    return _inspection(output.own_choice, output.core, output.board, output.record.fit)
+    is_sliced = output.record.build.slice is not None
+    return _inspection(output.own_choice, output.core, output.board, output.record.fit, is_sliced)
 
 
 def inspect_model_plan(model: Path, core: Core, board: Board | None = None) -> PlanInspection:
@@ -62,11 +63,11 @@ def inspect_model_plan(model: Path, core: Core, board: Board | None = None) -> P
     return _inspection(choice, core, board, choice.fit)
 
 
-def _inspection(choice: Choice, core: Core, board: Board | None, fit: str) -> PlanInspection:
+def _inspection(choice: Choice, core: Core, board: Board | None, fit: str, is_sliced: bool = False) -> PlanInspection:
     plan = choice.plan
     peak_layer = next(call.node or "input" for call in plan.calls if call.step == plan.peak_step)
     kernels = {name: kernel.function for name, kernel in choice.kernels.items()}
-    context = plan.context_bytes(core.bits, core.asks_cpu)
+    context = plan.context_bytes(core.bits, core.asks_cpu, is_sliced)
     head = [
         ("target", core.name + (f", board {board.name}" if board else "")),
         ("arena", f"{plan.arena_bytes:,} B, and {context:,} B of context"),

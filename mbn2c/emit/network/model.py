@@ -32,6 +32,7 @@ from mbn2c.ir.graph import Tensor
 from mbn2c.ir.kernel import Kernel, Packed, Parts
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import packed_constants
+from mbn2c.kernels.call_bounds import TRIED, call_bounds
 from mbn2c.kernels.cores import core_condition
 from mbn2c.kernels.cpu import chosen_checks, needed_checks
 from mbn2c.kernels.scalar.table import functions, params_structs
@@ -59,6 +60,7 @@ class Names:
     preprocess  what stands between pixels and the input; None: it was not told
     camera      whose rows the C takes, too, for a uint8 input; None: none
     resize      how a camera's frame reaches the input size, one of `tasks.images.RESIZES`
+    slice       instructions of a slice, of which the C offers inferences, too; None: it does not
     """
 
     prefix: str
@@ -70,6 +72,7 @@ class Names:
     preprocess: Preprocess | None = None
     camera: Camera | None = None
     resize: str = "crop"
+    slice: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +138,7 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
     values |= {"functions": functions, "output_words": task.output_words(prefix, outputs)}
     values |= {"input_words": input_words(*facts), "core_condition": core_condition(kernels.values())}
     values |= {"part_tables": _part_tables(network, constants)}
+    values |= {"slice": names.slice, "tried": TRIED, "bounds": call_bounds(plan, kernels) if names.slice else []}
     files = {
         f"{prefix}.h": render("network/model.h.j2", values),
         f"{prefix}.c": render("network/model.c.j2", values),
