@@ -6,12 +6,14 @@ Constants are packed as the assembly reads them: see templates/kernels/arm_mve/m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, Parts, PixelStride
 from mbn2c.kernels.arm_common import (
+    accumulator_range,
     channels_in,
     channels_out,
     columns_are_adjacent,
@@ -36,6 +38,10 @@ def _block(pixels: int) -> str:
     return f"mbn_conv_block{pixels}_arm_mve"
 
 
+def _four_bit_block(pixels: int) -> str:
+    return f"mbn_conv_w4_block{pixels}_arm_mve"
+
+
 def _short_block(pixels: int) -> str:
     return f"mbn_conv_block{pixels}_short_arm_mve"
 
@@ -45,6 +51,15 @@ CONV_PARTS = Parts(
     "mbn_conv_parts_arm_mve",
     (tuple(_block(pixels) for pixels in (1, 2, 3, 4)), (_short_block(3), _short_block(4))),
 )
+
+
+FOUR_BIT_PARTS = Parts(
+    "conv_w4_parts_arm_mve",
+    "mbn_conv_parts_arm_mve",
+    (tuple(_four_bit_block(pixels) for pixels in (1, 2, 3, 4)), ("", "")),
+)
+# Odd channels' sums are accumulated times 16.
+_FOUR_BIT_LIMIT = 2**27
 
 
 def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
@@ -61,10 +76,28 @@ def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np
         bias, multipliers = np.append(bias, 0), np.append(multipliers, 1)
     pairs, vectors = len(taps) // 2, taps.shape[1] // VECTOR_BYTES
     by_vector = taps.reshape(pairs, 2, vectors, VECTOR_BYTES).transpose(0, 2, 1, 3)
-    words = np.ascontiguousarray(by_vector).reshape(pairs, -1).view("<i4")
-    biases = np.repeat(bias.astype(np.int64).reshape(pairs, 2), 4, axis=1)
-    scales = np.repeat(multipliers.reshape(pairs, 2), 2, axis=1)
-    return np.asarray(np.concatenate([biases, words, scales], axis=1).reshape(-1).astype(np.int32))
+    return _pairs_stream(by_vector.reshape(pairs, -1), bias.astype(np.int64).reshape(pairs, 2), multipliers)
+
+
+def pack_taps_in_nibbles(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
+    """The same for weights of four bits.
+
+    returns      per channel pair: 4 times bias_even, 4 times 16 * bias_odd + bias_even, per tap a byte
+                 16 * w_odd + w_even + 8, in whole vectors filled up with 0, twice each multiplier
+    """
+    taps, bias = np.pad(taps.astype(np.int64), ((0, len(taps) % 2), (0, 0))), bias.astype(np.int64)
+    if len(bias) % 2:
+        bias, multipliers = np.append(bias, 0), np.append(multipliers, 1)
+    nibbles = (16 * taps[1::2] + taps[0::2] + 8).astype(np.uint8).view(np.int8)
+    biases = np.stack([bias[0::2], 16 * bias[1::2] + bias[0::2]], axis=1)
+    return _pairs_stream(np.pad(nibbles, ((0, 0), (0, -nibbles.shape[1] % VECTOR_BYTES))), biases, multipliers)
+
+
+def _pairs_stream(weights: np.ndarray, biases: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
+    words = np.ascontiguousarray(weights).view("<i4")
+    scales = np.repeat(multipliers.reshape(-1, 2), 2, axis=1)
+    stream = np.concatenate([np.repeat(biases, 4, axis=1), words, scales], axis=1)
+    return np.asarray(stream.reshape(-1).astype(np.int32))
 
 
 def accepts_conv(node: Node, graph: Graph) -> bool:
@@ -83,14 +116,40 @@ def _stream(node: Node, graph: Graph) -> np.ndarray:
     return pack_taps(taps_in_order(node, graph), folded_bias(node, graph, 0), high_word_multipliers(node))
 
 
-def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
-    """The stream of `pack_taps`, without a gather."""
-    before: dict[str, int | PixelStride] = {
+def _fields_1x1(node: Node, graph: Graph) -> dict[str, int | PixelStride]:
+    return {
         "in_channels": channels_in(node, graph),
         **in_bytes(node),
         "out_channels": channels_out(node, graph),
     }
-    return conv_packed(node, graph, _stream(node, graph), CONV_PARTS, before)
+
+
+def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
+    """The stream of `pack_taps`, without a gather."""
+    return conv_packed(node, graph, _stream(node, graph), CONV_PARTS, _fields_1x1(node, graph))
+
+
+def accepts_four_bits(node: Node, graph: Graph) -> bool:
+    """Whether `accepts_1x1` takes it, and sums of the odd channel of a pair can be accumulated times 16."""
+    if not accepts_1x1(node, graph):
+        return False
+    low, high = accumulator_range(taps_in_order(node, graph), folded_bias(node, graph, 0))
+    return bool((low > -_FOUR_BIT_LIMIT).all() and (high < _FOUR_BIT_LIMIT).all())
+
+
+def pack_four_bits(node: Node, graph: Graph) -> Packed:
+    """The stream of `pack_taps_in_nibbles`."""
+    taps, bias = taps_in_order(node, graph), folded_bias(node, graph, 0)
+    stream = pack_taps_in_nibbles(taps, bias, high_word_multipliers(node))
+    packed = conv_packed(node, graph, stream, FOUR_BIT_PARTS, _fields_1x1(node, graph))
+    return replace(packed, int8_weights=-(-taps.size // 2))
+
+
+def parts_four_bits(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """As `parts_conv`."""
+    if channels_out(node, graph) == 1:
+        return frozenset()
+    return frozenset(_four_bit_block(pixels) for count in counts for pixels in pixel_blocks(count))
 
 
 def accepts_1x1(node: Node, graph: Graph) -> bool:

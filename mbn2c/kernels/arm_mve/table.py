@@ -15,9 +15,12 @@ from mbn2c.kernels.arm_mve.conv import (
     accepts_1x1,
     accepts_3rows,
     accepts_conv,
+    accepts_four_bits,
     pack_conv,
     pack_conv_1x1,
+    pack_four_bits,
     parts_conv,
+    parts_four_bits,
     scratch_3rows,
     scratch_conv,
     writes_planar,
@@ -70,6 +73,7 @@ def pack_mul_vector(node: Node, graph: Graph) -> Packed:
 
 
 _RATES = Rates(0.107, 3.0, 355, 0.04, 0.4, 0.015, 4)
+_FOUR_BIT_RATES = Rates(0.107, 4.6, 400, 0.04, 0.4, 0.03, 4)
 _PLANAR_RATES = Rates(0.65, 0, 380, 0, 0.4, 0.36, 4)
 _MAX_POOL_RATES = Rates(0, 3.5, 150, 0, 0.4)
 _INTERLEAVED_5X5_RATES = Rates(0.74, 0, 160, 0, 0.4)
@@ -112,6 +116,22 @@ def _one_by_one(op: str) -> Kernel:
     )
 
 
+def _four_bits(op: str) -> Kernel:
+    return _row(
+        op,
+        "conv2d_1x1_w4",
+        "conv2d_1x1",
+        pack_four_bits,
+        accepts=accepts_four_bits,
+        reads_slices=always,
+        more_sources=(_CONV_CORE,),
+        parts=parts_four_bits,
+        writes_planar=writes_planar,
+        rates=_FOUR_BIT_RATES,
+        weight_bits=4,
+    )
+
+
 def _depthwise() -> Kernel:
     return _row(
         "depthwise_conv2d",
@@ -132,6 +152,8 @@ KERNELS = (
     *INT16_KERNELS,
     *with_odd_channels(_one_by_one("conv2d")),
     *with_odd_channels(_one_by_one("fully_connected")),
+    *with_odd_channels(_four_bits("conv2d"), "conv2d_1x1_w4_odd"),
+    *with_odd_channels(_four_bits("fully_connected"), "conv2d_1x1_w4_odd"),
     _row(
         "conv2d",
         "conv2d_3rows",

@@ -5,6 +5,10 @@
  * narrowing moves saturate; the zero point is added at 16 bits. The lanes are in such an order that one scatter
  * store writes all 8 results, planar or interleaved.
  *
+ * Weights of four bits: a byte is 16 * w_odd + w_even + 8, in q4, and & 15 in q5, so that sums are S = 16 * P_odd + P_even + 8 * X
+ * and Q = P_even + 8 * X, X the sum of the inputs: P_odd = (S - Q) >> 4, P_even = Q - 8 * X. On the stack behind all others:
+ * the words of 8 * X as the lanes of the results lie.
+ *
  * On the stack from sp: out, x0, zero_point, x1, advance, x2, weights_end, x3, passes, entry of the unrolled loop. */
 #include "mbn_arm_asm.h"
 #include "mbn_arm_mve.h"
@@ -35,20 +39,43 @@
     L("push {r1-r10}") MBN_PUSHED(40) L("ldm sp, {r0-r7, r9}")
 #define CLOSE L("add sp, sp, #40") MBN_PUSHED(-40) L("vpop {d8-d15}") MBN_PUSHED(-64) MBN_RETURN
 #define BIAS L("ldm r11!, {r0, r2, r4, r6, r8, r10, r12, r14}")
-#define FINISH(P) \
-    L("vmov q4[2], q4[0], r0, r8") L("vmov q4[3], q4[1], r4, r12") L("vmov q5[2], q5[0], r2, r10") L("vmov q5[3], q5[1], r6, r14") \
-    L("vldrw.32 q6, [r11], #16") L("vrmulh.s32 q4, q4, q6") L("vrmulh.s32 q5, q5, q6") \
+#define LANES \
+    L("vmov q4[2], q4[0], r0, r8") L("vmov q4[3], q4[1], r4, r12") L("vmov q5[2], q5[0], r2, r10") L("vmov q5[3], q5[1], r6, r14")
+#define FINISH(P) LANES REQUANTIZE(P, "q6")
+#define REQUANTIZE(P, factors) \
+    L("vldrw.32 " factors ", [r11], #16") L("vrmulh.s32 q4, q4, " factors) L("vrmulh.s32 q5, q5, " factors) \
     L("ldm sp, {r0-r7, r9}") \
     L("vqmovnb.s32 q4, q4") L("vqmovnt.s32 q4, q5") L("vqadd.s16 q4, q4, r2") L("vqmovnb.s16 q4, q4") STORE##P \
     L("vadd.i16 q7, q7, r4") L("cmp r11, r6") L("bne 1b")
-#define BLOCK(P) \
-    OPEN \
+#define LOOP(STEP) \
     L("adr r12, 2f") L("movs r8, #(3f - 2f) / 4") L("mla r10, r10, r8, r12") L("orr r10, r10, #1") L("str r10, [sp, #36]") \
     L("1:") BIAS L("ldr pc, [sp, #36]") \
-    L(".p2align 2") L("2:") STEP##P STEP##P STEP##P STEP##P L("3:") L("subs r9, r9, #1") L("bne 2b") \
-    FINISH(P) CLOSE
+    L(".p2align 2") L("2:") STEP STEP STEP STEP L("3:") L("subs r9, r9, #1") L("bne 2b")
+#define BLOCK(P) OPEN LOOP(STEP##P) FINISH(P) CLOSE
 /* At most 16 taps: the inputs stay in q0 to q3 for all channels. */
 #define SHORT_BLOCK(P) OPEN X0 X1 X2 X3 L("1:") BIAS WEIGHTS M0 M1 M2 M3 FINISH(P) CLOSE
+
+/* Weights of four bits. */
+#define WEIGHTS_N L("vldrb.8 q4, [r11], #16") L("vand q5, q4, q6")
+#define N0 L("vmladava.s8 r0, q0, q5") L("vmladava.s8 r8, q0, q4")
+#define N1 L("vmladava.s8 r2, q1, q5") L("vmladava.s8 r10, q1, q4")
+#define N2 L("vmladava.s8 r4, q2, q5") L("vmladava.s8 r12, q2, q4")
+#define N3 L("vmladava.s8 r6, q3, q5") L("vmladava.s8 r14, q3, q4")
+#define STEP_N4 X0 WEIGHTS_N X1 N0 X2 N1 X3 N2 N3
+#define STEP_N3 X0 WEIGHTS_N X1 N0 X2 N1 N2
+#define STEP_N2 X0 WEIGHTS_N X1 N0 N1
+#define STEP_N1 X0 WEIGHTS_N N0
+#define OPEN_N \
+    MBN_SAVE_ALL L("vpush {d8-d15}") MBN_PUSHED(64) \
+    L("ldm r0, {r1-r12}") L("vldrh.u16 q7, [r12]") L("vldrw.32 q0, [r12, #20]") L("vldrw.32 q1, [r12, #36]") \
+    L("ldrh r12, [r12, #16]") L("vmsr p0, r12") L("vpush {d0-d3}") MBN_PUSHED(32) \
+    L("push {r1-r10}") MBN_PUSHED(40) L("ldm sp, {r0-r7, r9}") L("vmov.i8 q6, #15")
+#define ODD_N(s, q) L("sub " s ", " s ", " q) L("asr " s ", " s ", #4")
+#define FINISH_N(P) \
+    ODD_N("r8", "r0") ODD_N("r10", "r2") ODD_N("r12", "r4") ODD_N("r14", "r6") LANES \
+    L("vldrw.32 q0, [sp, #40]") L("vsub.i32 q4, q4, q0") L("vldrw.32 q1, [sp, #56]") L("vsub.i32 q5, q5, q1") REQUANTIZE(P, "q0")
+#define CLOSE_N L("add sp, sp, #72") MBN_PUSHED(-72) L("vpop {d8-d15}") MBN_PUSHED(-64) MBN_RETURN
+#define BLOCK_N(P) OPEN_N LOOP(STEP_N##P) FINISH_N(P) CLOSE_N
 
 MBN_FUNCTION(mbn_conv_block4_arm_mve, BLOCK(4));
 MBN_FUNCTION(mbn_conv_block3_arm_mve, BLOCK(3));
@@ -56,3 +83,7 @@ MBN_FUNCTION(mbn_conv_block2_arm_mve, BLOCK(2));
 MBN_FUNCTION(mbn_conv_block1_arm_mve, BLOCK(1));
 MBN_FUNCTION(mbn_conv_block4_short_arm_mve, SHORT_BLOCK(4));
 MBN_FUNCTION(mbn_conv_block3_short_arm_mve, SHORT_BLOCK(3));
+MBN_FUNCTION(mbn_conv_w4_block4_arm_mve, BLOCK_N(4));
+MBN_FUNCTION(mbn_conv_w4_block3_arm_mve, BLOCK_N(3));
+MBN_FUNCTION(mbn_conv_w4_block2_arm_mve, BLOCK_N(2));
+MBN_FUNCTION(mbn_conv_w4_block1_arm_mve, BLOCK_N(1));

@@ -49,6 +49,20 @@ void mbn_conv_block4_arm_mve(const mbn_conv_block_mve *b);
 void mbn_conv_block3_short_arm_mve(const mbn_conv_block_mve *b);
 void mbn_conv_block4_short_arm_mve(const mbn_conv_block_mve *b);
 
+/* Weights of four bits: per channel pair bias_even x 4, (16 * bias_odd + bias_even) x 4; per 16 taps a byte each,
+ * 16 * w_odd + w_even + 8, 0 where there is no input; multipliers as above. Behind `offsets` and the mask: */
+typedef struct {
+    uint16_t offsets[8];
+    uint16_t mask;
+    uint16_t unused;
+    int32_t sums[8]; /* 8 times the sum of the inputs of pixels 0 and 2, two zeros, of pixels 1 and 3, two zeros */
+} mbn_conv_w4_lanes_mve;
+
+void mbn_conv_w4_block1_arm_mve(const mbn_conv_block_mve *b);
+void mbn_conv_w4_block2_arm_mve(const mbn_conv_block_mve *b);
+void mbn_conv_w4_block3_arm_mve(const mbn_conv_block_mve *b);
+void mbn_conv_w4_block4_arm_mve(const mbn_conv_block_mve *b);
+
 /* --- the depthwise core, in assembly; depthwise_core_arm_mve.c --------------------------------------------------- */
 
 /* Where a group of up to 8 outputs goes. */
@@ -255,6 +269,10 @@ typedef struct {
 
 void mbn_conv2d_1x1_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch);
+void mbn_conv2d_1x1_w4_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                  int32_t count, void *scratch);
+void mbn_conv2d_1x1_w4_odd_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
+                                      int32_t count, void *scratch);
 void mbn_conv2d_1x1_odd_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
                                    int32_t count, void *scratch);
 void mbn_conv2d_3rows_s8_arm_mve(const mbn_conv2d_arm_mve_params *p, const int8_t *const *rows, int8_t *out,

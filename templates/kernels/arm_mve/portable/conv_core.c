@@ -27,6 +27,29 @@ static void block(const mbn_conv_block_mve *b, int32_t pixels, int32_t vectors)
     }
 }
 
+static void block_w4(const mbn_conv_block_mve *b, int32_t pixels)
+{
+    const int32_t vectors = 4 * b->passes - b->skip;
+    const int8_t *x[4] = {b->x0, b->x1, b->x2, b->x3};
+    const mbn_conv_w4_lanes_mve *lanes = (const mbn_conv_w4_lanes_mve *)(const void *)b->offsets;
+    int32_t done = 0;
+    for (const int32_t *w = b->weights; w != b->weights_end; w += 12 + 4 * vectors, done += b->advance) {
+        const int8_t *taps = (const int8_t *)(w + 8);
+        for (int32_t pixel = 0; pixel < pixels; pixel++) {
+            int32_t q = w[0], s = w[4];
+            for (int32_t i = 0; i < 16 * vectors; i++) {
+                q += (taps[i] & 15) * x[pixel][i];
+                s += taps[i] * x[pixel][i];
+            }
+            s = (s - q) >> 4;
+            q -= lanes->sums[(pixel & 1) * 4 + (pixel >> 1)];
+            const int32_t *m = w + 8 + 4 * vectors;
+            b->out[done + lanes->offsets[pixel]] = (int8_t)mbn_ssat8(mbn_smmlar(q, m[0], b->zero_point));
+            b->out[done + lanes->offsets[4 + pixel]] = (int8_t)mbn_ssat8(mbn_smmlar(s, m[2], b->zero_point));
+        }
+    }
+}
+
 void mbn_conv_block1_arm_mve(const mbn_conv_block_mve *b)
 {
     block(b, 1, 4 * b->passes - b->skip);
@@ -55,4 +78,24 @@ void mbn_conv_block3_short_arm_mve(const mbn_conv_block_mve *b)
 void mbn_conv_block4_short_arm_mve(const mbn_conv_block_mve *b)
 {
     block(b, 4, 1);
+}
+
+void mbn_conv_w4_block1_arm_mve(const mbn_conv_block_mve *b)
+{
+    block_w4(b, 1);
+}
+
+void mbn_conv_w4_block2_arm_mve(const mbn_conv_block_mve *b)
+{
+    block_w4(b, 2);
+}
+
+void mbn_conv_w4_block3_arm_mve(const mbn_conv_block_mve *b)
+{
+    block_w4(b, 3);
+}
+
+void mbn_conv_w4_block4_arm_mve(const mbn_conv_block_mve *b)
+{
+    block_w4(b, 4);
 }
