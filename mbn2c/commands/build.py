@@ -39,8 +39,8 @@ from mbn2c.tasks.inputs import Preprocess, pixel_tables
 from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.registry import task_of_graph
 
-# What code takes of the flash, firmware included, until the compiler says it.
-_CODE_BYTES = 24 * 1024
+# What the network's code and the firmware's take of the flash, until the compiler says it.
+_CODE_BYTES, _FIRMWARE_CODE_BYTES = 18 * 1024, 6 * 1024
 
 NETWORK, REPORT, REPORT_PAGE = "network.npz", "report.json", "report.html"
 
@@ -99,7 +99,7 @@ def _with_flash_of_board(options: BuildOptions) -> BuildOptions:
     """With the board's flash as a limit, where weights may have four bits for it."""
     if options.board is None or not options.board.memories or options.weights in (WEIGHTS_8, WEIGHTS_4):
         return options
-    size = options.board.memory("constants").size_bytes
+    size = options.board.memory("constants").size_bytes - _FIRMWARE_CODE_BYTES
     return replace(options, flash_limit=min(size, options.flash_limit or size))
 
 

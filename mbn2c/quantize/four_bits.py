@@ -29,6 +29,8 @@ MOST_NOISE = 0.25
 # Plans made until one keeps the limit.
 _MOST_PLANS = 6
 
+# By how much code may be smaller than a Plan says.
+_CODE_SLACK_BYTES = 4096
 # What a network takes at most: where that fits no Plan is made. Some kernels keep depthwise weights as int16.
 _MOST_BYTES_PER_WEIGHT, _MOST_CODE_BYTES = 2, 128 * 1024
 
@@ -70,7 +72,7 @@ def within_flash(plan_of: PlanOf, limit_bytes: int) -> ChooseFourBits:
     """As few as keep a limit of flash, none if the network keeps it without.
 
     plan_of  as the network will be planned, which says what it takes
-    raises   FitError, when asked, if the network does not keep it with all of them
+    raises   FitError, when asked, if the network does not keep it with all of them, by more than code may be smaller
     """
 
     def choose(int8_graph: Graph, noise_of: Callable[[], Mapping[str, float]], graph_with: GraphWith) -> frozenset[str]:
@@ -88,6 +90,8 @@ def within_flash(plan_of: PlanOf, limit_bytes: int) -> ChooseFourBits:
             excess = plan_of(graph_with(chosen)).flash_bytes - limit_bytes
             # Kernels pad channels, and those of four bits take code of their own.
             wanted += max(0, excess)
+        if excess <= _CODE_SLACK_BYTES and len(chosen) == len(sizes):
+            return chosen
         raise FitError(
             f"with weights of four bits the network takes about {limit_bytes + excess:,} B of flash, "
             f"{limit_bytes:,} B are there",
@@ -154,7 +158,8 @@ def _rounding_noise(node: Node, graph: Graph, x: np.ndarray, fit: Fit) -> np.nda
     operator = weighted_of(node)
     assert operator is not None
     as_it_is = Quant(np.ones(1, np.float32))
-    fitted, judged = (Moments.of(node, (half, half), as_it_is, crossed=False) for half in (x[::2], x[1::2]))
+    halves = (x[::2], x[1::2]) if len(x) > 1 else (x, x)
+    fitted, judged = (Moments.of(node, (half, half), as_it_is, crossed=False) for half in halves)
     weights = operator.rows(graph.constant(node.inputs[1]).astype(np.float64))
     return rounding_noise(weights, fitted, judged, fit, 4)
 

@@ -108,6 +108,12 @@ def test_noise_is_what_the_outputs_show() -> None:
     assert noise[last.name] == pytest.approx((error**2).mean(axis=0).sum() / 2.0, rel=0.3)
 
 
+def test_one_image_is_enough() -> None:
+    image = np.random.default_rng(1).normal(size=(1, *FLOAT.tensors["input"].shape[1:])).astype(np.float32)
+    noise = four_bit_noise(FLOAT, image, Fit(), 1.0, no_progress)
+    assert all(np.isfinite(value) and value >= 0 for value in noise.values())
+
+
 def rounded_weights(node: Node, fit: Fit, images: np.ndarray) -> np.ndarray:
     """The weights of a fully connected layer in four bits, fitted, as real numbers."""
     fitted = reconstruct(FLOAT, quantized(FLOAT, four_bits=frozenset({node.name})), images, fit, no_progress)
