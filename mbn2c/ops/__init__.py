@@ -9,8 +9,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from mbn2c.ir.graph import Node
+from mbn2c.ir.window import Activation
 from mbn2c.ops.base.operator import Operator
 from mbn2c.ops.base.weighted import Weighted
+from mbn2c.ops.clamp import Clamp, ClampAttributes
 
 
 def _operator_of(module: str) -> Operator:
@@ -37,3 +39,8 @@ def weighted_of(node: Node | None) -> Weighted | None:
     """The node's operator, if it has weights."""
     operator = None if node is None else OPERATORS[node.op]
     return operator if isinstance(operator, Weighted) else None
+
+
+def clamp_to(low: float, high: float, source: str, name: str) -> Node:
+    """The node that makes tensor `name` of tensor `source`, no value below or above these."""
+    return Node(name, Clamp.name, (source,), (name,), ClampAttributes(Activation(low, high)))

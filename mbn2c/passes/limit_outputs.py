@@ -11,9 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.window import Activation
-from mbn2c.ops.clamp import ClampAttributes
+from mbn2c.ir.graph import Graph
+from mbn2c.ops import clamp_to
 from mbn2c.passes.fuse_activation import fuse_activation
 from mbn2c.passes.move_before_copies import move_before_copies
 
@@ -31,7 +30,7 @@ def limit_outputs(graph: Graph, limits: Sequence[tuple[float, float]]) -> Graph:
         if not np.isfinite([low, high]).all() or graph.consumers[port.tensor]:
             continue
         name = _LIMITED.format(port.tensor)
-        nodes.append(Node(name, "clamp", (port.tensor,), (name,), ClampAttributes(Activation(low, high))))
+        nodes.append(clamp_to(low, high, port.tensor, name))
         tensors.append(replace(graph.tensors[port.tensor], name=name))
         outputs[number] = replace(port, tensor=name)
     if not tensors:
