@@ -25,7 +25,7 @@ import onnx
 from emulated import first_wrong_step
 from instruction_counts import BOARDS, compiler_version
 from networks import quantized
-from onnx_models.families import EXPORTERS, FAMILIES
+from onnx_models.families import EXPORTERS, FAMILIES, NARROW
 
 from mbn2c.commands.bench.measure import measure_choice
 from mbn2c.firmware import toolchain
@@ -42,8 +42,6 @@ GOAL = "balanced"
 SIZE = 64
 # Those of the boards that the families are verified on; Cortex-M33 has Cortex-M4's kernels.
 CORES = ("cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imc")
-# The narrowest that the paper has; the others have 0.25.
-WIDTHS = {"ShuffleNetV2": 0.5}
 
 Cell = tuple[str, str, str]
 
@@ -83,7 +81,7 @@ def write_table(found: Mapping[Cell, Figures]) -> None:
 @cache
 def network(family: str, exporter: str) -> Graph:
     """The int8 Graph of an exporter's file."""
-    model = FAMILIES[family](WIDTHS.get(family, 0.25), SIZE, EXPORTERS[exporter]).model()
+    model = FAMILIES[family](NARROW[family], SIZE, EXPORTERS[exporter]).model()
     with tempfile.TemporaryDirectory() as folder:
         onnx.save(model, f"{folder}/net.onnx")
         return quantized(import_lowered(Path(folder) / "net.onnx"), 1)
