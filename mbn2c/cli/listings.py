@@ -75,7 +75,7 @@ def add_demo(commands: Any) -> None:
         "--task",
         choices=tuple(demo.DEMOS),
         default="classification",
-        help="classification of a digit (default), or detection: boxes of digits on a canvas",
+        help="classification of a digit (default), detection: boxes of digits on a canvas, or segmentation: shapes",
     )
     parser.add_argument("--images", type=COUNT, default=50, metavar="N", help="images to check (default 50)")
     parser.add_argument("-b", "--board", default="qemu-mps2-an500", help="emulated board (default qemu-mps2-an500)")
@@ -100,7 +100,7 @@ def _demo(options: argparse.Namespace) -> int:
                 preprocess=Preprocess.named(demo.PREPROCESS),
                 input_kind="uint8",
                 name=chosen.name,
-                labels=demo.CLASS_NAMES_FILE,
+                labels=chosen.classes,
                 task_options=chosen.task_options,
             ),
             progress,

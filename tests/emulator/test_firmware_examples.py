@@ -106,10 +106,10 @@ def follow(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, words: dict
             assert done.returncode == 0, done.stderr
 
 
-def image(output: OutputFolder, position: int) -> tuple[bytes, np.ndarray]:
+def image(output: OutputFolder, position: int, folder: Path = demo.TEST_FOLDER) -> tuple[bytes, np.ndarray]:
     """Pixels of a test image as the device takes them, and the int8 scores it must make of them."""
     models = open_models(output, {})
-    samples = open_samples(demo.TEST_FOLDER, models.spec, resize=output.report["build"]["resize"])
+    samples = open_samples(folder, models.spec, resize=output.report["build"]["resize"])
     sample = samples[position]
     frame, quantized = models.frame(sample, sample.model_input(models.spec, models.preprocess))
     graph = output.graph
@@ -202,6 +202,22 @@ def test_detection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     result = json.loads(capsys.readouterr().out)
     assert (result["device_vs_reference_mismatches"], result["reference_vs_ort_int8_mismatches"]) == (0, 0)
     assert result["detections_compared"] > 3 and result["instructions_per_inference"] > 0
+
+
+def test_segmentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundled segmenter: what is printed are the rows of the reference's map."""
+    files = {"shapes.onnx": str(demo.SHAPES.model), "images/": str(demo.SHAPES.calibration)}
+    follow("segmentation", tmp_path, monkeypatch, files)
+    output = OutputFolder(tmp_path / "out")
+    seen = set()
+    with running(output.path / "segmentation" / "shapes.elf") as line:
+        for position in (2, 8):
+            frame, classes = image(output, position, demo.SHAPES.images)
+            rows = classes.reshape(64, 64)[::2]
+            lines = ["".join(".123"[number] for number in row) for row in rows]
+            assert answer(line, frame, len(lines) + 1).splitlines() == [*lines, ""]
+            seen |= {*classes.tolist()}
+    assert len(seen) > 2, "nothing but background was found"
 
 
 def test_two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from mbn2c.tasks.noise import Noise
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, Labels, Limits
 from mbn2c.tasks.segmentation import Segmentation, SegmentationRecord
-from mbn2c.tasks.segmentation.maps import from_text, to_text
+from mbn2c.tasks.segmentation.maps import as_lines, from_text, to_text
 from mbn2c.tasks.segmentation.masks import read_masks
 from mbn2c.tasks.segmentation.results import SeenMap, map_files
 from mbn2c.tasks.segmentation.segmenter import SIGMOID, SegmenterFacts
@@ -192,3 +192,9 @@ def test_noise_beyond_what_tells_anything_counts_for_nothing() -> None:
     far, near = (np.full((1, 2, 4, 1), value) for value in (500.0, 12.0))
     [noise] = task.compare(Answers([near], [far])).noise
     assert (noise.noise, noise.signal) == (0.0, 8 * 144.0)
+
+
+def test_a_map_in_characters() -> None:
+    assert as_lines(np.array([[0, 0, 1, 2], [0, 9, 10, 35]], np.uint8)) == ["..12"]
+    wide = np.arange(200, dtype=np.uint8).reshape(1, 200).repeat(9, axis=0)
+    assert as_lines(wide // 100) == ["." * 25 + "1" * 25]  # a column in four, a row in eight

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import string
 import zlib
 
 import numpy as np
 
 # Of an overlay: how much of the class's colour there is.
 _OPACITY = 0.5
+# Of classes as text, by number.
+_SIGNS = "." + string.digits[1:] + string.ascii_lowercase
 
 
 def to_text(classes: np.ndarray) -> str:
@@ -28,6 +31,12 @@ def from_text(text: str, height: int, width: int) -> np.ndarray:
     if len(found) != height * width:
         raise ValueError(f"a map of {len(found)} pixels, not {height}x{width}")
     return np.frombuffer(found, np.uint8).reshape(height, width)
+
+
+def as_lines(classes: np.ndarray, columns: int = 64) -> list[str]:
+    """A character for each class, class 0 a dot, in lines of at most so many; characters are twice as high as wide."""
+    step = max(1, -(-classes.shape[1] // columns))
+    return ["".join(_SIGNS[number % len(_SIGNS)] for number in row) for row in classes[step // 2 :: 2 * step, ::step]]
 
 
 def palette(count: int) -> np.ndarray:

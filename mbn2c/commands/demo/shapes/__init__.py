@@ -1,0 +1,1 @@
+"""The demo of maps: what `train_shapes` makes lies beside it."""
