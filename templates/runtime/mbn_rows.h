@@ -384,27 +384,14 @@ MBN_INLINE mbn_row mbn_first(const mbn_network *network, const int8_t **in, int8
     return row;
 }
 
-/* Whether the run of the row that step `number` has just got goes on with the next row. */
-MBN_INLINE int mbn_run_goes_on(const mbn_row *row, int number)
-{
-    const mbn_step *const step = &row->network->steps[number];
-    return step->run > 1 && row->y + 1 < step->height && (row->y + 1) % step->run != 0;
-}
+/* What is done with a row: only counted, its addresses found too, its padding written too. */
+enum { MBN_COUNTS, MBN_FINDS, MBN_WRITES };
 
-/* The next row, or piece of one, that step `number` makes: its padding is written, its input rows are found and it is
- * counted. Returns 0 if there is nothing for the kernel to do: the row is padding, or the step cannot run yet. The step
- * to try next is the deepest of those that read the row; if it cannot run, the ones above it may. */
-MBN_INLINE int mbn_next_row(mbn_row *row, int number)
+/* Row r of step `number`, which has made so many rows and can make this one: 1 if the kernel has something to do. */
+MBN_INLINE int mbn_make_row(mbn_row *row, int number, int32_t made, int32_t r, int what)
 {
     const mbn_step *const step = &row->network->steps[number];
     const mbn_buffer *const buffer = &row->network->buffers[number];
-    const int32_t made = mbn_rows_made(row, number), r = mbn_row_at(step, step->phases, made);
-    row->is_last = 0;
-    row->seen_bytes = 0;
-    if (!mbn_is_ready(row, number, made, r)) {
-        row->step = step->above;
-        return 0;
-    }
     row->step = step->next;
 
     int8_t *const start = row->arena + mbn_row_offset(row->network, number, step->sum_bytes > 0 ? 0 : r);
@@ -450,6 +437,10 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
     if (is_last) {
         mbn_set_rows_made(row, number, made + 1);
     }
+    if (what == MBN_COUNTS) {
+        row->pixels = step->reads == 0 && is_inner ? NULL : row->pixels;
+        return 0;
+    }
 
     const int32_t bytes = buffer->pixel_bytes == buffer->channels ? count * buffer->channels : 0;
     if (!is_inner) {
@@ -462,7 +453,9 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
             return 0;
         }
     }
-    if (buffer->is_planar) {
+    if (what != MBN_WRITES) {
+        /* another thread writes the padding */
+    } else if (buffer->is_planar) {
         if (is_first && made < buffer->slots && buffer->left + buffer->right > 0) {
             mbn_pad_planar(start, buffer->channels, buffer->left + buffer->width + buffer->right, buffer->left,
                            buffer->right, buffer->zero_point);
@@ -507,6 +500,22 @@ MBN_INLINE int mbn_next_row(mbn_row *row, int number)
         row->seen_bytes = bytes;
     }
     return 1;
+}
+
+/* The next row, or piece of one, that step `number` makes: its padding is written, its input rows are found and it is
+ * counted. Returns 0 if there is nothing for the kernel to do: the row is padding, or the step cannot run yet. The step
+ * to try next is the deepest of those that read the row; if it cannot run, the ones above it may. */
+MBN_INLINE int mbn_next_row(mbn_row *row, int number)
+{
+    const mbn_step *const step = &row->network->steps[number];
+    const int32_t made = mbn_rows_made(row, number), r = mbn_row_at(step, step->phases, made);
+    row->is_last = 0;
+    row->seen_bytes = 0;
+    if (!mbn_is_ready(row, number, made, r)) {
+        row->step = step->above;
+        return 0;
+    }
+    return mbn_make_row(row, number, made, r, MBN_WRITES);
 }
 
 /* --- in and out ------------------------------------------------------------------------------- */

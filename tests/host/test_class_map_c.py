@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from class_maps import SCALE, ZERO_POINT, class_map_network
 from host_c import SANITIZE, Net, first_difference, own_rows, run_program
 from networks import int8_inputs, kernels_of
 from onnx import TensorProto, helper, numpy_helper
 
 from mbn2c.errors import InternalError
 from mbn2c.frontend.runtime import Oracle
-from mbn2c.ir.check import check
-from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
+from mbn2c.ir.graph import Graph, Node
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.class_map import ClassMapAttributes
 from mbn2c.planner.layerwise import plan_layerwise
@@ -23,7 +23,6 @@ from mbn2c.planner.overlap import check_overlaps
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
 
-SCALE, ZERO_POINT = 0.125, 5
 # Shape of the input, and what is made of it. Of the first ones float32 is exact, for weights are powers of two.
 EXACT = {
     "largest of 21": ((1, 3, 5, 21), ClassMapAttributes((3, 5))),
@@ -42,16 +41,6 @@ ROUNDED = {
     "13 to 97": ((1, 13, 13, 5), ClassMapAttributes((97, 97))),
     "smaller": ((1, 9, 8, 7), ClassMapAttributes((4, 3))),
 }
-
-
-def network(shape: tuple[int, ...], attributes: ClassMapAttributes, *, by_rows: bool = True) -> Graph:
-    shapes = {"input": shape, "class": (1, *attributes.size, 1)}
-    quant = Quant(np.array([SCALE], np.float32), ZERO_POINT)
-    tensors = {name: Tensor(name, one, "int8", quant=quant) for name, one in shapes.items()}
-    ports = [Port(name, f"{name}_outside", one, (0, 1, 2, 3)) for name, one in shapes.items()]
-    output = Port(*(getattr(ports[1], name) for name in ("tensor", "outside", "shape", "permutation")), by_rows=by_rows)
-    node = Node("node", "class_map", ("input",), ("class",), attributes)
-    return check(Graph("net", tensors, (node,), (ports[0],), (output,)), "quantized", OPERATORS)
 
 
 def inputs_of(graph: Graph) -> list[np.ndarray]:
@@ -86,7 +75,7 @@ def chosen(found: dict[str, np.ndarray], attributes: ClassMapAttributes) -> np.n
 @pytest.mark.parametrize("name", EXACT)
 def test_is_what_onnx_runtime_says(name: str) -> None:
     shape, attributes = EXACT[name]
-    graph, oracle = network(shape, attributes), onnx_runtime(shape, attributes)
+    graph, oracle = class_map_network(shape, attributes), onnx_runtime(shape, attributes)
     for values in inputs_of(graph):
         real = (SCALE * (values.astype(np.float32) - ZERO_POINT)).transpose(0, 3, 1, 2)
         found = oracle.run({"x": np.ascontiguousarray(real)}, ["large", "y"])
@@ -96,8 +85,8 @@ def test_is_what_onnx_runtime_says(name: str) -> None:
 
 def test_c_and_plan_are_the_reference(tmp_path: Path, need_tool: Callable[[str], str]) -> None:
     need_tool("gcc")
-    graphs = [network(*case) for case in (EXACT | ROUNDED).values()]
-    graphs.append(network(*EXACT["asymmetric"], by_rows=False))
+    graphs = [class_map_network(*case) for case in (EXACT | ROUNDED).values()]
+    graphs.append(class_map_network(*EXACT["asymmetric"], by_rows=False))
     plans = [plan_layerwise(graph, kernels_of(graph)) for graph in graphs]
     inputs = [inputs_of(graph) for graph in graphs]
     nets = [Net(f"n{number}", plan) for number, plan in enumerate(plans)]
@@ -119,9 +108,9 @@ def test_more_classes_than_a_byte_holds_are_refused() -> None:
 @pytest.mark.parametrize("transform", ["cubic", ""])
 def test_unknown_transforms_are_refused(transform: str) -> None:
     node = Node("n", "class_map", ("x",), ("y",), ClassMapAttributes((2, 2), transform))
-    assert "transform" in OPERATORS["class_map"].check_attributes(node, network(*EXACT["of two"]))
+    assert "transform" in OPERATORS["class_map"].check_attributes(node, class_map_network(*EXACT["of two"]))
 
 
 def test_only_what_nobody_reads_leaves_by_rows() -> None:
     with pytest.raises(InternalError, match="leaves row by row"):
-        network((1, 1, 4, 3), ClassMapAttributes((1, 4)))
+        class_map_network((1, 1, 4, 3), ClassMapAttributes((1, 4)))

@@ -6,12 +6,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from class_maps import class_map_network
 from host_c import Net, compile_c, write_c
 from models import RELU6, Builder
 from networks import int8_inputs, kernels_of, quantized
 
+from mbn2c.emit.network import sharing
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.window import Window
+from mbn2c.ops.class_map import ClassMapAttributes
 from mbn2c.planner.blocks import in_blocks
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
@@ -35,6 +38,9 @@ int main(void)
             if (net_run_threads(&net, &threads, input, output) != NET_OK) return 5;
             fwrite(output, 1, sizeof output, stdout);
         }
+#ifdef MEETINGS
+        if (count > 1 && threads.pool.meetings != 3 * MEETINGS) return 6;
+#endif
         net_stop_threads(&threads);
     }
     return 0;
@@ -43,32 +49,71 @@ int main(void)
 
 
 def network() -> Graph:
+    """Rows that split, steps that join a round, halves, a shortcut, a table, a pool, classes."""
     builder = Builder((3, 13, 11), 0)
     same = Window((3, 3), pad=(1, 1, 1, 1))
     x = builder.conv2d("input", 8, same, RELU6)
     x = builder.inverted_residual(x, 8, 2, same)
+    x = builder.hard_swish(builder.conv2d(x, 9))
     x = builder.average_pool(builder.conv2d(x, 12, Window((3, 3), (2, 2), (1, 1, 1, 1))))
     return quantized(builder.graph(builder.fully_connected(x, 5)))
 
 
-def sources_of(graph: Graph, folder: Path) -> list[str]:
-    kernels = kernels_of(graph, ("scalar",))
+def sources_of(graph: Graph, folder: Path, isas: tuple[str, ...] = ("scalar",)) -> list[str]:
+    kernels = kernels_of(graph, isas)
     plan = in_blocks(plan_layerwise(graph, kernels), kernels, 4)
     assert max(call.rows_per_run for call in plan.calls) > 1
-    return write_c(folder, [Net("net", plan)])
+    return write_c(folder, [Net("net", plan, isas=isas)])
 
 
-@pytest.mark.parametrize("flags", [("-O1", "-fsanitize=thread"), ("-O1", "-fsanitize=address,undefined")])
-def test_bytes_are_those_of_one_thread(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    graph = network()
-    sources = sources_of(graph, tmp_path)
-    (tmp_path / "main.c").write_text(_MAIN)
-    compile_c(tmp_path, [*sources, "main.c"], *flags, "-w", "-pthread", "-o", "program", "-lm")
+def check_threads(graph: Graph, folder: Path, isas: tuple[str, ...], *flags: str) -> None:
+    """The reference's bytes, three times for each number of threads."""
+    sources = sources_of(graph, folder, isas)
+    (folder / "main.c").write_text(_MAIN)
+    compile_c(folder, [*sources, "main.c"], *flags, "-w", "-pthread", "-o", "program", "-lm")
     image = next(iter(int8_inputs(graph, 1, seed=1)))
-    done = subprocess.run([str(tmp_path / "program")], input=image.tobytes(), capture_output=True)
+    done = subprocess.run([str(folder / "program")], input=image.tobytes(), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()[:2000]
     expected = run_graph(graph, {"input": image})[graph.outputs[0].tensor].tobytes()
     assert done.stdout == 12 * expected
+
+
+@pytest.fixture
+def nothing_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one thread would make all of these networks."""
+    monkeypatch.setattr(sharing, "_SMALL_INSTRUCTIONS", 0)
+
+
+RACES, MEMORY, PLAIN = ("-O1", "-fsanitize=thread"), ("-O1", "-fsanitize=address,undefined"), ("-O1",)
+
+
+# Kernels of computers read some bytes behind the last pixel, which another thread may be writing, and drop them: a
+# sanitizer would call that a race.
+@pytest.mark.usefixtures("nothing_is_small")
+@pytest.mark.parametrize(
+    ("isas", "flags"),
+    [
+        (("scalar",), RACES),
+        (("scalar",), MEMORY),
+        (("arm_dotprod", "arm_neon", "scalar"), PLAIN),
+        (("x86_avx512_vnni", "scalar"), PLAIN),
+    ],
+)
+def test_bytes_are_those_of_one_thread(tmp_path: Path, isas: tuple[str, ...], flags: tuple[str, ...]) -> None:
+    check_threads(network(), tmp_path, isas, *flags)
+
+
+@pytest.mark.usefixtures("nothing_is_small")
+def test_rows_that_leave(tmp_path: Path) -> None:
+    """They fill the output, as those of person_run do, whoever made them."""
+    attributes = ClassMapAttributes((25, 33), "align_corners")
+    check_threads(class_map_network((1, 4, 5, 21), attributes), tmp_path, ("scalar",), *RACES)
+
+
+def test_small_steps_are_one_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others only wait for the end."""
+    monkeypatch.setattr(sharing, "_SMALL_INSTRUCTIONS", 10**6)
+    check_threads(network(), tmp_path, ("scalar",), "-O1", "-DMEETINGS=1")
 
 
 def test_a_flag_leaves_threads_out(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.network.camera_rows import camera_functions
 from mbn2c.emit.network.input_helpers import input_functions, input_words
 from mbn2c.emit.network.memory_map import drawing
+from mbn2c.emit.network.sharing import sharing_rows
 from mbn2c.emit.network.steps import (
     array_prefix,
     buffer_row,
@@ -46,7 +47,7 @@ from mbn2c.tasks.registry import task_of_graph
 
 RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h", "mbn_version.h")
 # Of networks that make several rows in a run.
-_THREADS = "mbn_threads.h"
+_THREADS = ("mbn_shares.h", "mbn_threads.h")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,7 @@ def model_files(
         files |= _network_files(network)
     files |= runtime_headers()
     if any(call.rows_per_run > 1 for network in networks for call in network.plan.calls):
-        files[_THREADS] = plain_text(f"runtime/{_THREADS}")
+        files |= {header: plain_text(f"runtime/{header}") for header in _THREADS}
     kernels_used = [kernel for network in networks for kernel in network.kernels.values()]
     ways = [way for kernel in kernels_used for way in kernel.ways]
     checks = (*chosen_checks(kernels_used), *needed_checks(kernels_used))
@@ -346,6 +347,7 @@ def _step_values(
         "kernel_headers": sorted(
             {_header_file(way.headers[0]) for kernel in kernels.values() for way in kernel.ways if way.headers}
         ),
+        "sharing_lines": _by_step(sharing_rows(plan, kernels, constants)),
         **_tables(plan),
     }
 
@@ -361,16 +363,20 @@ def _tables(plan: Plan) -> dict[str, object]:
         reads |= _labelled(call.step, read_rows(plan, call))
         pieces[str(call.step)] = piece_rows(plan, call)
         piece_count += len(pieces[str(call.step)])
-    numbers = [str(call.step) for call in plan.calls]
     return {
-        "buffer_lines": table_lines(dict(zip(numbers, (buffer_row(plan, call) for call in plan.calls), strict=True))),
+        "buffer_lines": _by_step([buffer_row(plan, call) for call in plan.calls]),
         "read_count": len(reads),
         "read_lines": table_lines(reads),
         "piece_count": piece_count,
         "piece_lines": run_lines(pieces),
         "column_type": _column_type(pieces.values()),
-        "step_lines": table_lines(dict(zip(numbers, steps, strict=True))),
+        "step_lines": _by_step(steps),
     }
+
+
+def _by_step(rows: Sequence[Row]) -> list[str]:
+    """Lines of a table with a row for each step."""
+    return table_lines({str(number): row for number, row in enumerate(rows)})
 
 
 def _column_type(pieces: Collection[Sequence[Row]]) -> str:
