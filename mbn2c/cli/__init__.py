@@ -9,6 +9,7 @@ from typing import NoReturn
 from mbn2c import __version__
 from mbn2c.cli.build import add_build, add_inspect
 from mbn2c.cli.devices import add_bench, add_flash, add_verify
+from mbn2c.cli.explore import add_explore
 from mbn2c.cli.guard import exit_code_of
 from mbn2c.cli.listings import add_demo, add_listings
 from mbn2c.cli.streams import complain, open_streams, say, settled
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"mbn2c {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND")
     add_inspect(commands)
+    add_explore(commands)
     add_build(commands)
     add_flash(commands)
     add_verify(commands)

@@ -24,11 +24,15 @@ from mbn2c.planner.views import Views, views_of
 
 
 class Geometries:
-    """Those of one Graph, each made once."""
+    """Those of one Graph, each made once.
 
-    def __init__(self, graph: Graph) -> None:
+    like  of a Graph that may differ in nothing but channels: what no channel changes is taken from there
+    """
+
+    def __init__(self, graph: Graph, like: Geometries | None = None) -> None:
         self.graph = graph
         self.made: list[Geometry] = []
+        self._like = [] if like is None else like.made
 
     def of(self, kernels: Mapping[str, Kernel], phases: Mapping[str, int]) -> Geometry:
         """The one that these kernels (by node name) have; phases: as in Schedule."""
@@ -37,8 +41,10 @@ class Geometries:
         for known in self.made:
             if known.views == views and known.accumulating == accumulating and known.phases == phases:
                 return known
-        self.made.append(Geometry(self.graph, kernels, views, accumulating, phases))
-        return self.made[-1]
+        made = Geometry(self.graph, kernels, views, accumulating, phases)
+        made.take_from(self._like)
+        self.made.append(made)
+        return made
 
 
 class Geometry:
@@ -75,6 +81,14 @@ class Geometry:
         self.moments = 0
         self._runs: dict[int, CallRuns] = {}
         self._suffixes: dict[int, Suffix] = {}
+
+    def take_from(self, others: Sequence[Geometry]) -> None:
+        """Cuts and suffixes of the first that has the same calls and columns, read and shared alike."""
+        for other in others:
+            mine, theirs = ((one.calls, one.extents, one.views, one.accumulating, one.phases) for one in (self, other))
+            if mine == theirs:
+                self.cuts, self._runs, self._suffixes = other.cuts, other._runs, other._suffixes
+                return
 
     def suffix(self, first: int) -> Suffix:
         """Everything from node `first` on."""

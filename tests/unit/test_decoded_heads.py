@@ -367,7 +367,7 @@ def test_limits_that_cannot_be_are_refused(limits: tuple[int, float, float], sai
 
 def test_inspect_says_and_plans_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "mbn2c.commands.inspect._targets", lambda graph, cores, board: ()
+        "mbn2c.commands.inspect._all_targets", lambda graph, progress: ()
     )  # plans for all cores take seconds
     onnx.save(decoded(Decoding(classes=1, first=0)).model(), tmp_path / "heads.onnx")
     assert [node.op for node in sized_model(tmp_path / "heads.onnx").nodes][-1] == "ssd_boxes"

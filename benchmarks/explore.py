@@ -1,0 +1,64 @@
+"""Renew `mbn2c/commands/explore/code_sizes.csv`: what a family's code takes on each bare-metal core.
+
+    python benchmarks/explore.py [CORE ...]
+
+A network is generated and compiled, none is run. Code differs by few hundred bytes between widths and sizes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import sys
+import tempfile
+from pathlib import Path
+
+from mbn2c.commands.explore.code_sizes import FILE
+from mbn2c.commands.explore.families import FAMILIES
+from mbn2c.commands.explore.untrained import untrained
+from mbn2c.commands.sized_graph import sized
+from mbn2c.emit.c_files import c_files
+from mbn2c.emit.network.model import Names
+from mbn2c.files.bundle import write_bundle
+from mbn2c.firmware import toolchain
+from mbn2c.firmware.sizes import network_sizes
+from mbn2c.kernels import packed_constants
+from mbn2c.planner.choice import choose_plan
+from mbn2c.targets import Core, all_cores, load_core
+
+WIDTH, SIZE = 0.5, 96
+
+
+def code_bytes(family: str, core: Core, width: float = WIDTH, size: int = SIZE) -> int:
+    """Of the library that a build for the core makes."""
+    graph = sized(untrained(family, width, size))
+    choice = choose_plan(graph, core, "balanced", is_checked=False)
+    names = Names("network", graph.name, hashlib.sha256(graph.name.encode()).digest())
+    bundle = c_files(choice.plan, choice.kernels, names, core, None)
+    arrays = sum(one.size_bytes for one in packed_constants(choice.plan, choice.kernels).values())
+    sources = [path for path in bundle if path.endswith(".c") and "/" not in path]
+    with tempfile.TemporaryDirectory() as folder:
+        write_bundle(bundle, Path(folder))
+        built = toolchain.build(Path(folder), names.prefix, core)
+        return network_sizes(Path(folder), names.prefix, sources, built, arrays).code_bytes
+
+
+def main() -> None:
+    """Measure the cores named, or all; other rows of the table stay."""
+    cores = [load_core(name) for name in sys.argv[1:]] or [core for core in all_cores() if not core.hosted]
+    rows = {}
+    if FILE.is_file():
+        with FILE.open(newline="") as file:
+            rows = {(row["core"], row["family"]): row["code_bytes"] for row in csv.DictReader(file)}
+    for core in cores:
+        for family in FAMILIES:
+            rows[core.name, family] = str(code_bytes(family, core))
+            print(core.name, family, rows[core.name, family], flush=True)
+            with FILE.open("w", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(("core", "family", "code_bytes"))
+                writer.writerows((*key, value) for key, value in sorted(rows.items()))
+
+
+if __name__ == "__main__":
+    main()
