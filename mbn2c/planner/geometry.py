@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 
@@ -83,12 +84,27 @@ class Geometry:
         self._suffixes: dict[int, Suffix] = {}
 
     def take_from(self, others: Sequence[Geometry]) -> None:
-        """Cuts and suffixes of the first that has the same calls and columns, read and shared alike."""
+        """Cuts and suffixes of the first that has the same calls and columns, read, shared and waited for alike."""
         for other in others:
-            mine, theirs = ((one.calls, one.extents, one.views, one.accumulating, one.phases) for one in (self, other))
+            mine, theirs = (
+                (one.calls, one.extents, one.views, one.accumulating, one.phases, one._smaller())
+                for one in (self, other)
+            )
             if mine == theirs:
                 self.cuts, self._runs, self._suffixes = other.cuts, other._runs, other._suffixes
                 return
+
+    def _smaller(self) -> list[tuple[bool, ...]]:
+        """By call whether it makes less than it reads, of any of its reads together: all `with_demand` asks of sizes."""
+        size = {name: tensor.size_bytes for name, tensor in self.graph.tensors.items()}
+        return [
+            tuple(
+                size[call.write] < sum(size[read.tensor] for read in some)
+                for count in range(1, len(call.reads) + 1)
+                for some in combinations(call.reads, count)
+            )
+            for call in self.calls
+        ]
 
     def suffix(self, first: int) -> Suffix:
         """Everything from node `first` on."""
