@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx_models.anchor_free import fcos
+from onnx_models.anchor_free import fastestdet, fcos
 from onnx_models.detectors import Decoding, centroids, decoded, heat_maps
 from onnx_models.net import Net
 
@@ -25,12 +25,22 @@ def net_of(form: str) -> Net:
     others = {
         "heat maps": heat_maps,
         "products": lambda: fcos().net,
+        "products of a softmax": lambda: fastestdet().net,
         "centroids": lambda: centroids(64),
     }
     return others[form]() if form in others else decoded(FORMS[form])
 
 
-@pytest.mark.parametrize("form", [*FORMS, "heat maps", "products", "centroids"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        *FORMS,
+        "heat maps",
+        "centroids",
+        "products of a softmax",
+        pytest.param("products", marks=pytest.mark.slow),
+    ],
+)
 def test_boxes_are_the_reference_s(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     net = net_of(form)
     onnx.save(net.model(), tmp_path / "net.onnx")
@@ -45,4 +55,5 @@ def test_boxes_are_the_reference_s(form: str, tmp_path: Path, capsys: pytest.Cap
     found = json.loads(capsys.readouterr().out)
     assert (found["device_vs_reference_mismatches"], found["reference_vs_ort_int8_mismatches"]) == (0, 0)
     assert found["detections_compared"] > 3, "nothing was found, so nothing was compared"
-    assert found["box_agreement"] > 0.7
+    # Random offsets make thin boxes of a softmax's anchors, which a code beside them is enough to move apart.
+    assert found["box_agreement"] > (0.6 if form == "products of a softmax" else 0.7)

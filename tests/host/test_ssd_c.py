@@ -33,6 +33,8 @@ def test_c_is_the_reference(tmp_path: Path, need_tool: Callable[[str], str], com
     heads = [node.attributes for graph in graphs for node in graph.nodes]
     assert {one.coder for one in heads if isinstance(one, SsdBoxesAttributes)} == set(CODERS)
     assert {one.is_shared for one in heads if isinstance(one, SsdCandidatesAttributes)} == {False, True}
+    levels = [level for one in heads if isinstance(one, SsdBoxesAttributes) for level in one.levels]
+    assert {bool(level.curves) for level in levels} == {False, True}
     assert {one.connected for one in heads if isinstance(one, SsdBoxesAttributes)} == {False, True}
     assert {bool(one.exponents) for one in heads if isinstance(one, SsdCandidatesAttributes)} == {False, True}
     assert {len(node.inputs) for graph in graphs for node in graph.nodes if node.op == "ssd_candidates"} == {1, 2, 3}

@@ -88,10 +88,10 @@ def random_detector(seed: int, side: int = 7, most: int = 12) -> Graph:
     coder, per_class = str(generator.choice(CODERS)), bool(generator.integers(2))
     background = int(generator.choice([-1, -1, 0, 1]))
     values = int(generator.choice([4, 6]))
-    is_shared = background >= 0 and bool(generator.integers(2))
+    is_shared = bool(generator.integers(2)) if background >= 0 else seed % 4 == 3
     classes = int(generator.integers(1, 5)) + is_shared if background < 0 or is_shared else 2
     skipped = int(generator.integers(classes)) if background < 0 else 0
-    exponents = tuple(float(one) for one in generator.choice([0.5, 1, 3], 2)) if background < 0 and seed % 2 else ()
+    exponents = tuple(float(one) for one in generator.choice([0.4, 1, 3], 2)) if background < 0 and seed % 2 else ()
     ranks_are_scores = is_shared or bool(exponents)
     levels = []
     for number in range(int(generator.integers(1, 4))):
@@ -100,6 +100,8 @@ def random_detector(seed: int, side: int = 7, most: int = 12) -> Graph:
         threshold = int(generator.integers(1, 3_000) if ranks_are_scores else generator.integers(-255, 120))
         kept, margin = int(generator.integers(1, most + 1)), int(generator.integers(-40, 160))
         level = random_level(generator, height, width, anchors, coder)
+        if seed % 3 == 0:
+            level = replace(level, curves=tuple(map(tuple, generator.integers(-ONE, ONE + 1, (2, 256)).tolist())))
         level = replace(level, rank_step=ONE) if ranks_are_scores else level
         candidates = SsdCandidatesAttributes(
             anchors, classes, background, values, threshold, kept, skipped, is_shared, margin, exponents

@@ -72,6 +72,28 @@ def test_yunet_s_scores_of_another_function_are_refused(tmp_path: Path) -> None:
         read(net, tmp_path)
 
 
+def test_fastestdet(tmp_path: Path) -> None:
+    """A share of a softmax, functions of offsets, and one box of a pixel."""
+    detector = read(anchor_free.fastestdet().net, tmp_path)
+    facts = detector.facts
+    assert (facts.score, facts.exponents, facts.classes, facts.background) == (
+        "product of a softmax",
+        (0.4, 0.6),
+        5,
+        -1,
+    )
+    assert (facts.coder, facts.curves, facts.order, facts.per_class) == (
+        "sizes",
+        ("tanh", "sigmoid"),
+        (0, 1, 2, 3),
+        False,
+    )
+    assert facts.scales == (1, 1, 0.125, 0.125)
+    y, x = np.mgrid[:8, :8].reshape(2, -1)
+    wanted = np.stack([x - 0.5, y - 0.5, x + 0.5, y + 0.5], axis=1) / 8
+    assert np.abs(detector.anchors - wanted).max() < 1e-6
+
+
 def of_kind(net: Net, kind: str) -> list[onnx.NodeProto]:
     return [node for node in net.nodes if node.op_type == kind]
 
@@ -122,5 +144,6 @@ def test_other_powers_are_found(tmp_path: Path) -> None:
 
 def test_products() -> None:
     values, objectness = np.array([[0.0, 50.0]]), np.array([[0.0]])
-    assert np.allclose(product(values, objectness, (1.0, 1.0)), [[0.25, 0.5]])
-    assert np.allclose(product(values, objectness, (0.5, 2.0)), [[0.25 * 0.5**0.5, 0.25]])
+    assert np.allclose(product("product", values, objectness, (1.0, 1.0)), [[0.25, 0.5]])
+    assert np.allclose(product("product", values, objectness, (0.5, 2.0)), [[0.25 * 0.5**0.5, 0.25]])
+    assert np.allclose(product("product of a softmax", values, objectness, (0.5, 2.0)), [[0, 0.25]])

@@ -33,7 +33,14 @@ from mbn2c.ops.ssd_boxes.arithmetic import (
     score_of,
     times_power_of_2,
 )
-from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes, curve_of, powers_of, shares
+from mbn2c.ops.ssd_candidates import (
+    SsdCandidatesAttributes,
+    curve_of,
+    powers_of,
+    powers_of_shares,
+    share_tables,
+    shares,
+)
 from mbn2c.ops.ssd_candidates.records import ONE_SCORE, RECORD, as_bytes, best_of, from_bytes
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.memory import allocate
@@ -63,15 +70,27 @@ def test_a_greater_rank_has_no_lesser_score(odds: int, more: int) -> None:
     assert score_of(odds) <= score_of(odds + more)
 
 
-@given(ints(0, 10_000), st.lists(ints(-128, 127), min_size=4, max_size=4), st.sampled_from(arithmetic.CODERS))
-def test_corners_are_those_of_real_numbers(seed: int, offsets: list[int], coder: str) -> None:
+@given(
+    ints(0, 10_000),
+    st.lists(ints(-128, 127), min_size=4, max_size=4),
+    st.sampled_from(arithmetic.CODERS),
+    st.booleans(),
+)
+def test_corners_are_those_of_real_numbers(seed: int, offsets: list[int], coder: str, has_curves: bool) -> None:
     generator = np.random.default_rng(seed)
     level = random_level(generator, 5, 4, 3, coder)
+    if has_curves:
+        level = replace(level, curves=tuple(map(tuple, generator.integers(-ONE, ONE + 1, (2, 256)).tolist())))
     place = int(generator.integers(60))
     a = SsdBoxesAttributes((level,), (1, 0, 3, 2), coder, 96, 160, 1, 0, True)
     (y, x), number = divmod(place // 3, 4), place % 3
     anchor = np.array(level.anchors[number]) / ONE
-    d = np.array([offsets[i] - level.zero_point for i in a.order]) * np.array(level.offset_steps[number]) / ONE
+    codes = [offsets[i] for i in a.order]
+    values = [
+        level.curves[i // 2][code + 128] / ONE if has_curves else code - level.zero_point
+        for i, code in enumerate(codes)
+    ]
+    d = np.array(values) * np.array(level.offset_steps[number]) / ONE
     grid = np.array([x * level.step_x, y * level.step_y]) / ONE
     if coder != arithmetic.CORNERS:
         sizes = anchor[2:] * np.minimum(2.0 ** d[2:], 2**40) if coder == arithmetic.CENTRES else anchor[2:] + d[2:]
@@ -104,6 +123,13 @@ def test_curves_are_powers_of_sigmoids(zero_point: int, scale: float, exponent: 
     found = curve_of(Quant(np.array([scale], np.float32), zero_point), exponent)
     wanted = (1 / (1 + np.exp(-scale * (np.arange(-128, 128) - zero_point)))) ** exponent * ONE_SCORE
     assert np.abs(found - wanted).max() <= 0.51 and (np.diff(found.astype(int)) >= 0).all()
+
+
+@given(st.lists(ints(0, ONE_SCORE), min_size=1, max_size=9), st.sampled_from([0.25, 0.4, 1.0, 3.0]))
+def test_powers_of_shares(found: list[int], exponent: float) -> None:
+    made = powers_of_shares(share_tables(exponent), np.array(found))
+    wanted = (np.array(found) / ONE_SCORE) ** exponent * ONE_SCORE
+    assert np.abs(made.astype(float) - wanted).max() <= 4 and made.max() <= ONE_SCORE
 
 
 @pytest.mark.parametrize("per_class", [False, True])

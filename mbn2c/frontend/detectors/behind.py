@@ -29,7 +29,20 @@ _DENSE = frozenset(
             "Gather",
             "HardSigmoid",
         ),
-        *("Identity", "Max", "Min", "Mul", "Neg", "Pow", "Relu", "Reshape", "ScatterND", "Sigmoid", "Slice"),
+        *(
+            "Identity",
+            "Max",
+            "Min",
+            "Mul",
+            "Neg",
+            "Pow",
+            "ReduceMax",
+            "Relu",
+            "Reshape",
+            "ScatterND",
+            "Sigmoid",
+            "Slice",
+        ),
         *("Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Unsqueeze"),
     )
 )

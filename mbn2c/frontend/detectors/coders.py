@@ -8,13 +8,15 @@ from itertools import product
 import numpy as np
 
 from mbn2c.frontend.detectors.cut import TOLERANCE, MisreadError
-from mbn2c.tasks.detection.decode import corners_of
+from mbn2c.tasks.detection.decode import corners_of, offsets_of
 from mbn2c.tasks.detection.detector import (
     CENTRES,
     CORNERS,
+    CURVES,
     DISTANCES,
     SIGMOID,
     SIZES,
+    TANH,
     Detector,
     DetectorFacts,
     HeadLevel,
@@ -35,11 +37,28 @@ def in_corners(form: Form, boxes: np.ndarray) -> np.ndarray:
 
 
 def read_coder(decode: Decoder, levels: Sequence[HeadLevel], values: int, size: tuple[int, int]) -> Detector:
-    """A Detector of which only coder, order, scales, values and anchors mean something.
+    """A Detector of which only coder, order, scales, values, curves and anchors mean something.
 
     size    of the image
     raises  MisreadError if these boxes are made in no known way
     """
+    reasons = []
+    for curves in product(CURVES, CURVES):
+        try:
+            return _read_coder(_of_made(decode, curves), levels, values, size, curves)
+        except MisreadError as misread:
+            reasons.append(misread)
+    raise reasons[0]
+
+
+def _of_made(decode: Decoder, curves: Sequence[str]) -> Decoder:
+    """The decoder as a function of what offsets are taken as."""
+    return lambda made: decode(np.concatenate([offsets_of(curves, made[:, :4]), made[:, 4:]], axis=1))
+
+
+def _read_coder(
+    decode: Decoder, levels: Sequence[HeadLevel], values: int, size: tuple[int, int], curves: tuple[str, str]
+) -> Detector:
     zero = decode(np.zeros((sum(level.places for level in levels), values)))
     form, unit = _form_and_unit(zero, levels, size)
 
@@ -86,7 +105,7 @@ def read_coder(decode: Decoder, levels: Sequence[HeadLevel], values: int, size: 
     anchors = np.concatenate([middle - sizes / 2, middle + sizes / 2], axis=1)
     parts = tuple(float(f"{one:.5g}") for one in np.median(scales, axis=0))
     found = Detector(
-        DetectorFacts("", tuple(levels), 1, -1, values, SIGMOID, coder, order, parts, ()),  # type: ignore[arg-type]
+        DetectorFacts("", tuple(levels), 1, -1, values, SIGMOID, coder, order, parts, (), curves=curves),  # type: ignore[arg-type]
         anchors,
     )
     _compare(found, corners, len(zero))
@@ -99,6 +118,10 @@ def _compare(found: Detector, corners: Decoder, places: int) -> None:
     for _ in range(2):
         offsets = generator.normal(size=(places, facts.values))
         offsets[:, list(facts.order)] *= np.abs(facts.scales)
+        for pair, name in enumerate(facts.curves):
+            if name:
+                low = -0.9 if name == TANH else 0.1
+                offsets[:, 2 * pair : 2 * pair + 2] = generator.uniform(low, 0.9, (places, 2))
         wanted, got = corners(offsets), corners_of(found, offsets.astype(np.float32)[:, list(facts.order)])
         off = float(np.abs(wanted - got).max())
         if not off <= 10 * TOLERANCE * max(1, float(np.abs(wanted).max())):

@@ -11,8 +11,8 @@ from mbn2c.frontend.detectors.coders import FORMS, in_corners
 from mbn2c.frontend.detectors.cut import MisreadError
 from mbn2c.frontend.detectors.levels import MapRows
 from mbn2c.frontend.runtime import Oracle
-from mbn2c.tasks.detection.decode import FoundBox, corners_of, decode_heads
-from mbn2c.tasks.detection.detector import CENTRES, CORNERS, PLAIN, PRODUCT, SOFTMAX, Detector
+from mbn2c.tasks.detection.decode import FoundBox, corners_of, decode_heads, offsets_of
+from mbn2c.tasks.detection.detector import CENTRES, CORNERS, PLAIN, PRODUCTS, SHARE_PRODUCT, SOFTMAX, Detector
 
 # Boxes of a lesser score do not count, whatever the file's own threshold; those that stand out have 0.5 and more.
 _LEAST = 0.4
@@ -79,8 +79,9 @@ def _draws(detector: Detector) -> Iterator[tuple[np.ndarray, ...]]:
             # boxes of about a quarter of the image, whatever the anchors are
             moves[:, 2:] += 0.25 / sizes
             moves[:, :2] += 0 if facts.coder == "sizes" else 0.1 / sizes
-        offsets[:, list(facts.order)] = moves * facts.scales
-        corners = corners_of(detector, offsets[:, list(facts.order)])
+        made = moves * facts.scales
+        corners = corners_of(detector, made)
+        offsets[:, list(facts.order)] = offsets_of(facts.curves, made)
         inside = np.flatnonzero((corners > 0.01).all(axis=1) & (corners < 0.99).all(axis=1))
         if not len(inside):
             continue
@@ -94,12 +95,14 @@ def _draws(detector: Detector) -> Iterator[tuple[np.ndarray, ...]]:
         for place in places:
             share = low + (1 - low) * generator.uniform(0.1, 0.9)
             label = generator.choice(classes)
-            if facts.score == PRODUCT:
+            if facts.score in PRODUCTS:
                 scores[place, label], objectness[place] = (_odds(share ** (0.5 / one)) for one in facts.exponents)
+                if facts.score == SHARE_PRODUCT:
+                    scores[place, label] += np.log(max(1, facts.classes - 1)) - 9.0
             else:
                 odds = _odds(share) + (9.0 if facts.score == SOFTMAX else 0.0)
                 scores[place, label] = share if facts.score == PLAIN else odds
-        yield (scores, objectness, offsets) if facts.score == PRODUCT else (scores, offsets)
+        yield (scores, objectness, offsets) if facts.score in PRODUCTS else (scores, offsets)
 
 
 def _odds(share: float) -> float:

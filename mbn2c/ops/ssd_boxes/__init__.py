@@ -49,6 +49,7 @@ PARAMS = Params(
         (INT32_ARRAY, "order", "which offset belongs to x0, y0, x1, y1 or centre, width and height"),
         (INT32_ARRAY, "level_facts", "records, width, anchors, step_x, step_y, zero_point, rank_step of each"),
         (INT32_ARRAY, "anchors", "of each level's anchors four places and four steps, 16 bits behind the point"),
+        (INT32_ARRAY, "curves", "of each level what codes of both pairs of offsets stand for; 0: themselves"),
         (INT32_ARRAY, "powers", "2 ** (i / 64), 15 bits behind the point"),
     ),
 )
@@ -107,6 +108,11 @@ def _scratch_bytes(node: Node, graph: Graph) -> int:
     return -(-2 * sum(_record_counts(node, graph)) // 4) * 4 if a.connected else 0
 
 
+def _most_offset(level: SsdLevel) -> int:
+    """What is no less than an offset, with 16 bits behind the point."""
+    return max((abs(one) for curve in level.curves for one in curve), default=255 * ONE)
+
+
 def _wrong_with(a: SsdBoxesAttributes, level: SsdLevel, most_rank: int) -> str:
     """What could leave int32; "" if nothing can. most_rank: no rank is greater, with or without its sign."""
     if min(level.height, level.width) < 1 or not level.anchors or len(level.anchors) != len(level.offset_steps):
@@ -114,11 +120,14 @@ def _wrong_with(a: SsdBoxesAttributes, level: SsdLevel, most_rank: int) -> str:
     most_grade = 2**31 - 1 if a.is_linear else MOST_LOG_ODDS
     if not -128 <= level.zero_point <= 127 or not 0 < level.rank_step * most_rank <= most_grade:
         return f"zero point {level.zero_point}, rank step {level.rank_step}"
+    if bool(level.curves) != bool(a.levels[0].curves) or [len(one) for one in level.curves] not in ([], [256, 256]):
+        return f"{len(level.curves)} curves of offsets"
     reach = max(abs(level.step_x) * level.width, abs(level.step_y) * level.height)
     for anchor, steps in zip(level.anchors, level.offset_steps, strict=True):
         if len(anchor) != 4 or len(steps) != 4:
             return f"anchor {anchor}, steps {steps}"
-        if max(map(abs, anchor)) + 255 * max(map(abs, steps)) + reach >= LONGEST:
+        most = max(map(abs, steps)) * _most_offset(level) >> 16
+        if max(map(abs, anchor)) + most + reach >= LONGEST:
             return f"anchor {anchor} with steps {steps}"
         if a.coder != CORNERS and min(anchor[2:]) < 0:
             return f"an anchor {anchor[2] / ONE} wide and {anchor[3] / ONE} high"
@@ -147,7 +156,11 @@ def _pack(node: Node, graph: Graph) -> Packed:
         ).reshape(-1),
         "powers": np.array(POWERS, np.int32),
     }
-    names: dict[str, int | str] = {name: name for name in arrays}
+    if a.levels[0].curves:
+        arrays["curves"] = np.array([one.curves for one in a.levels], np.int32).reshape(-1)
+    # As the struct has them.
+    order = ("order", "level_facts", "anchors", "curves", "powers")
+    names: dict[str, int | str] = {name: name if name in arrays else 0 for name in order}
     numbers = {
         "levels": len(a.levels),
         "coder": CODERS.index(a.coder),

@@ -47,6 +47,8 @@ class SsdLevel:
     anchors      by anchor of pixel 0: x0, y0, x1, y1; or centre x and y, width and height
     offset_steps by anchor: what an offset of 1 adds to each corner; or to the centre, and to width and height or their
                  logarithms to base 2
+    curves       what codes of the first two and of the last two parts stand for, 256 each from -128 on, with 16 bits
+                 behind the point: an offset of 1 is then such a 1; (): codes minus the zero point
     """
 
     height: int
@@ -57,6 +59,7 @@ class SsdLevel:
     rank_step: int
     anchors: tuple[tuple[int, ...], ...]
     offset_steps: tuple[tuple[int, ...], ...]
+    curves: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,10 @@ def decode(a: SsdBoxesAttributes, level: SsdLevel, place: int, offsets: Sequence
     pixel, number = divmod(place, len(level.anchors))
     y, x = divmod(pixel, level.width)
     anchor, steps = level.anchors[number], level.offset_steps[number]
-    moved = [(offsets[a.order[i]] - level.zero_point) * steps[i] for i in range(4)]
+    if level.curves:
+        moved = [level.curves[i // 2][offsets[a.order[i]] + 128] * steps[i] >> 16 for i in range(4)]
+    else:
+        moved = [(offsets[a.order[i]] - level.zero_point) * steps[i] for i in range(4)]
     shift = (x * level.step_x, y * level.step_y)
     if a.coder in (CENTRES, SIZES):
         centres = [anchor[i] + shift[i] + moved[i] for i in range(2)]

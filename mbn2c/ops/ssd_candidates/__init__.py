@@ -32,6 +32,8 @@ POWER_ONE = 1 << 16
 # Of a factor of a product.
 MOST_EXPONENT = 8.0
 _TABLES = ("powers", "class_curve", "anchor_curve")
+# From 1 to 1 / ONE_SCORE.
+_OCTAVES = 16
 _COUNTERS = np.dtype([("places", "<i4"), ("count", "<i4")])
 PARAMS = Params(
     "mbn_ssd_candidates_params",
@@ -46,7 +48,11 @@ PARAMS = Params(
         (INT32, "has_greatest", "the last input holds the greatest scores around each"),
         (INT32, "margin", "the least difference of its code and the background's, where `powers` are given"),
         (UINT32_ARRAY, "powers", "what a code that is so much less than the greatest adds to a softmax; 0: no softmax"),
-        (UINT32_ARRAY, "class_curve", "factor of a score by the code of its class, of 32,768; 0: no product"),
+        (
+            UINT32_ARRAY,
+            "class_curve",
+            "factor of a score by the code of its class, of 32,768; or by its share; 0: no product",
+        ),
         (UINT32_ARRAY, "anchor_curve", "likewise by the code of the last input"),
     ),
 )
@@ -65,7 +71,8 @@ class SsdCandidatesAttributes:
     skipped     of sigmoids, so many classes at the front are none
     is_shared   a softmax over all classes makes the scores, and ranks are these, of ONE_SCORE
     margin      with it, a class whose code is not this much above the background's is no candidate
-    exponents   scores are products of a class's and its anchor's sigmoid, raised to these powers; (): they are none
+    exponents   scores are products of a class's and its anchor's sigmoid, raised to these powers; (): they are none;
+                with `is_shared` the class's share of a softmax without a background is in place of its sigmoid
     """
 
     anchors: int
@@ -105,14 +112,14 @@ class SsdCandidates(Operator):
         if not 0 <= a.skipped < a.classes or (is_softmax and a.skipped):
             return f"{a.skipped} of {a.classes} classes do not count"
         has_more = len(node.inputs) > 1 + bool(a.values)
-        if has_more and (is_softmax or a.is_shared):
+        if has_more and not a.exponents and (is_softmax or a.is_shared):
             return "peaks of a softmax"
         if a.exponents and (len(a.exponents) != 2 or not all(0 < one <= MOST_EXPONENT for one in a.exponents)):
             return f"a product of powers {a.exponents}"
         if a.exponents and (is_softmax or not has_more):
             return "a product of one factor"
         least = 1 if a.is_shared or a.exponents else EMPTY_RANK + 1
-        if (not is_softmax and (a.background != -1 or a.is_shared)) or a.threshold < least:
+        if (not is_softmax and (a.background != -1 or (a.is_shared and not a.exponents))) or a.threshold < least:
             return f"background {a.background} of {a.classes} classes, threshold {a.threshold}"
         return ""
 
@@ -148,7 +155,12 @@ class SsdCandidates(Operator):
         codes = scores.reshape(-1, a.classes).astype(np.int16)
         if a.exponents:
             of_class, of_anchor = curves_of(node, graph)
-            factors = of_class[codes + 128], of_anchor[greatest.pop().reshape(-1, 1).astype(np.int16) + 128]
+            if a.is_shared:
+                found_shares = shares(a, codes, powers_of(float(scale_of(quant_of(graph, node.inputs[0])))))
+                factor = powers_of_shares(of_class, found_shares)
+            else:
+                factor = of_class[codes + 128]
+            factors = factor, of_anchor[greatest.pop().reshape(-1, 1).astype(np.int16) + 128]
             ranks = np.minimum((factors[0] * factors[1]) // ONE_SCORE, ONE_SCORE - 1).astype(np.int32)[:, a.skipped :]
         elif a.is_shared:
             ranks = shares(a, codes, powers_of(float(scale_of(quant_of(graph, node.inputs[0])))))
@@ -167,9 +179,11 @@ class SsdCandidates(Operator):
 
 
 def curves_of(node: Node, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
-    """Of a product: `curve_of` scores, and of what is said of their anchors."""
+    """Of a product: `curve_of` scores, or `share_tables`, and `curve_of` what is said of their anchors."""
     of_class, of_anchor = node.attributes.exponents
     scores, anchors = (quant_of(graph, name) for name in (node.inputs[0], node.inputs[-1]))
+    if node.attributes.is_shared:
+        return share_tables(of_class), curve_of(anchors, of_anchor)
     return curve_of(scores, of_class), curve_of(anchors, of_anchor)
 
 
@@ -177,6 +191,23 @@ def curve_of(quant: Quant, exponent: float) -> np.ndarray:
     """uint32 [256]: the sigmoid of each code, -128 first, raised to a power, of ONE_SCORE."""
     values = (np.arange(INT8_MIN, INT8_MAX + 1) - quant.zero_point) * float(scale_of(quant))
     return np.rint(np.exp(-exponent * np.logaddexp(0, -values)) * ONE_SCORE).astype(np.uint32)
+
+
+def share_tables(exponent: float) -> np.ndarray:
+    """uint32 [81], of ONE_SCORE: powers of 1/2 to 1 in steps of 1/128, and of 1, 1/2, 1/4, for `powers_of_shares`."""
+    mantissas, octaves = np.arange(64, 129) / 128, 2.0 ** -np.arange(_OCTAVES)
+    return np.rint(np.concatenate([mantissas, octaves]) ** exponent * ONE_SCORE).astype(np.uint32)
+
+
+def powers_of_shares(tables: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Shares, of ONE_SCORE, raised to a power: straight lines between the entries for 1/2 to 1, times an octave's."""
+    values = np.minimum(found, ONE_SCORE - 1).astype(np.int64)
+    octave = 15 - np.frexp(np.maximum(values, 1))[1]
+    high = values << octave
+    place, rest = (high - ONE_SCORE // 2) >> 8, high & 255
+    low, step = tables[place].astype(np.int64), tables[place + 1].astype(np.int64) - tables[place]
+    made = (low + (step * rest >> 8)) * tables[65 + octave] >> 15
+    return np.where(values > 0, made, 0).astype(np.uint64)
 
 
 def powers_of(scale: float) -> np.ndarray:
@@ -192,6 +223,8 @@ def shares(a: SsdCandidatesAttributes, codes: np.ndarray, powers: np.ndarray) ->
     """
     parts = powers[codes.max(axis=1, keepdims=True) - codes].astype(np.uint64)
     found = np.minimum(parts * np.uint64(ONE_SCORE) // parts.sum(axis=1, keepdims=True), ONE_SCORE - 1).astype(np.int32)
+    if a.background < 0:
+        return found
     found[codes - codes[:, a.background, None] < a.margin] = 0
     return np.delete(found, a.background, axis=1)
 

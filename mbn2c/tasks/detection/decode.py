@@ -13,7 +13,18 @@ import numpy as np
 from mbn2c.files.typed_json import Count, Real
 from mbn2c.ops.ssd_boxes.arithmetic import CORNER_BITS, boxes_from_bytes, connected
 from mbn2c.ops.ssd_candidates.records import ONE_SCORE
-from mbn2c.tasks.detection.detector import CENTRES, DISTANCES, PLAIN, PRODUCT, SIGMOID, SIZES, Detector
+from mbn2c.tasks.detection.detector import (
+    CENTRES,
+    DISTANCES,
+    PLAIN,
+    PRODUCTS,
+    SHARE_PRODUCT,
+    SIGMOID,
+    SIZES,
+    SOFTMAX,
+    TANH,
+    Detector,
+)
 
 
 @dataclass(frozen=True)
@@ -58,9 +69,9 @@ def decode_heads(detector: Detector, heads: Sequence[np.ndarray], height: int, w
         offsets = np.concatenate([one.reshape(-1, facts.values) for one in heads[step - 1 :: step]])
     else:
         offsets = np.zeros((len(scores), 4))
-    corners = corners_of(detector, offsets[:, list(facts.order)]) * [width, height, width, height]
+    corners = corners_of(detector, curved(facts.curves, offsets[:, list(facts.order)])) * [width, height, width, height]
     corners = np.clip(corners, 0, [width, height, width, height])
-    objectness = np.concatenate([one.reshape(-1, 1) for one in heads[1::step]]) if facts.score == PRODUCT else None
+    objectness = np.concatenate([one.reshape(-1, 1) for one in heads[1::step]]) if facts.score in PRODUCTS else None
     shares = _shares(detector, scores, objectness)
     places, labels = np.nonzero((shares >= limits.score_threshold) & counts)
     has_area = (corners[places, 2:] > corners[places, :2]).all(axis=1)
@@ -103,16 +114,43 @@ def probabilities(score: str, values: np.ndarray) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def product(values: np.ndarray, objectness: np.ndarray, exponents: Sequence[float]) -> np.ndarray:
-    """Scores of classes [N, classes] and of anchors [N, 1]: the product of both sigmoids, raised to these powers."""
-    return probabilities(SIGMOID, values) ** exponents[0] * probabilities(SIGMOID, objectness) ** exponents[1]
+def curved(curves: Sequence[str], offsets: np.ndarray) -> np.ndarray:
+    """What offsets [N, 4] are taken as, the first two and the last two."""
+    return np.concatenate([curve_of(name, offsets[:, 2 * n :][:, :2]) for n, name in enumerate(curves)], axis=1)
+
+
+def curve_of(name: str, values: np.ndarray) -> np.ndarray:
+    """name: of detector.CURVES"""
+    if not name:
+        return values
+    return np.tanh(values) if name == TANH else probabilities(SIGMOID, values)
+
+
+def offsets_of(curves: Sequence[str], made: np.ndarray) -> np.ndarray:
+    """The inverse of `curved`, as far as there is one: of the ends of tanh and sigmoid what float32 makes them of."""
+    found = made.astype(np.float64)
+    for pair, name in enumerate(curves):
+        part = found[:, 2 * pair : 2 * pair + 2]
+        if name:
+            share = np.clip((part + 1) / 2 if name == TANH else part, 1e-13, 1 - 1e-13)
+            found[:, 2 * pair : 2 * pair + 2] = np.log(share / (1 - share)) / (2 if name == TANH else 1)
+    return found
+
+
+def product(score: str, values: np.ndarray, objectness: np.ndarray, exponents: Sequence[float]) -> np.ndarray:
+    """Scores of classes [N, classes] and of anchors [N, 1]: the product of both factors, raised to these powers.
+
+    score  one of PRODUCTS
+    """
+    of_class = probabilities(SOFTMAX if score == SHARE_PRODUCT else SIGMOID, values)
+    return np.asarray(of_class ** exponents[0] * probabilities(SIGMOID, objectness) ** exponents[1])
 
 
 def _shares(detector: Detector, scores: np.ndarray, objectness: np.ndarray | None) -> np.ndarray:
     """Probabilities of the classes, without the background."""
     facts = detector.facts
     if objectness is not None:
-        shares = product(scores, objectness, facts.exponents)
+        shares = product(facts.score, scores, objectness, facts.exponents)
     else:
         shares = probabilities(facts.score, scores)
     return shares if facts.background < 0 else np.delete(shares, facts.background, axis=1)

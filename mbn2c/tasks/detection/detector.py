@@ -14,7 +14,10 @@ from mbn2c.ops.ssd_boxes.arithmetic import CODERS
 NAME = "detection"
 # Parts of the image that an anchor's centre may lie outside of it: grids may go on beyond an edge by half a step.
 _OUTSIDE = 0.5
-SOFTMAX, SIGMOID, PLAIN, PRODUCT = "softmax", "sigmoid", "plain", "product"
+SOFTMAX, SIGMOID, PLAIN = "softmax", "sigmoid", "plain"
+PRODUCT, SHARE_PRODUCT = PRODUCTS = "product", "product of a softmax"
+# What an offset stands for: itself, or a function of it.
+ITSELF, TANH, SIGMOID_OF_OFFSET = CURVES = "", "tanh", "sigmoid"
 CORNERS, CENTRES, SIZES = CODERS
 DISTANCES = "distances"
 
@@ -61,8 +64,8 @@ class DetectorFacts:
     classes     scores of an anchor, the background among them
     background  the class that is none, of sigmoids the first; -1: there is none
     values      offsets of an anchor, the four of its box first; 0: its box is the anchor
-    score       SOFTMAX over the classes, SIGMOID of each, PLAIN: the map's numbers are the scores, or PRODUCT of the
-                sigmoids of class and anchor
+    score       SOFTMAX over the classes, SIGMOID of each, PLAIN: the map's numbers are the scores, PRODUCT of the
+                sigmoids of class and anchor, or SHARE_PRODUCT of the class's share of a softmax and that
     coder       CORNERS: by which parts of the anchor's width and height its corners move; DISTANCES: how far they lie
                 from its centre; CENTRES: by which parts its centre moves, and logarithms of its size; SIZES: the
                 centre, and the size itself in such parts
@@ -71,7 +74,8 @@ class DetectorFacts:
     cut         the nodes of the file that this says in other words
     per_class   only boxes of the same label drop each other; else an anchor has one box at most, too
     peaks       of scores, only those count that no neighbour's of the same class exceeds
-    exponents   of a PRODUCT: the powers of both sigmoids
+    exponents   of a product: the powers of both factors
+    curves      what the first two and the last two offsets are taken as, of CURVES
     connected   anchors of the same label that are neighbours in the map are one box; else what overlaps is dropped
     """
 
@@ -90,13 +94,14 @@ class DetectorFacts:
     peaks: bool = False
     exponents: tuple[float, float] = (1.0, 1.0)
     connected: bool = False
+    curves: tuple[str, str] = (ITSELF, ITSELF)
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """What the outputs of a level are: classes of each anchor; how sure it is an object; four numbers and more."""
         if not self.values:
             return ("scores",)
-        return ("scores", "objectness", "offsets") if self.score == PRODUCT else ("scores", "offsets")
+        return ("scores", "objectness", "offsets") if self.score in PRODUCTS else ("scores", "offsets")
 
     @property
     def labels(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from mbn2c.errors import ModelError
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.ir.window import Window
+from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.max_pool2d import MaxPool2dAttributes
@@ -17,12 +19,14 @@ from mbn2c.ops.ssd_boxes import MOST_LEVELS
 from mbn2c.ops.ssd_boxes.arithmetic import BOX, MOST_LOG_ODDS, ONE, SsdBoxesAttributes, SsdLevel
 from mbn2c.ops.ssd_candidates import SsdCandidatesAttributes
 from mbn2c.ops.ssd_candidates.records import ONE_SCORE, RECORD
+from mbn2c.tasks.detection.decode import curve_of
 from mbn2c.tasks.detection.detector import (
     CENTRES,
     CORNERS,
     DISTANCES,
     PLAIN,
-    PRODUCT,
+    PRODUCTS,
+    SHARE_PRODUCT,
     SIZES,
     SOFTMAX,
     Detector,
@@ -64,9 +68,9 @@ def with_boxes(graph: Graph, detector: Detector) -> Graph:
             _least_rank(detector, scale),
             most,
             0 if is_softmax else facts.background + 1,
-            is_shared,
+            is_shared or facts.score == SHARE_PRODUCT,
             _least_log_odds(limits.score_threshold, scale) - 1 if is_shared else 0,
-            facts.exponents if facts.score == PRODUCT else (),
+            facts.exponents if facts.score in PRODUCTS else (),
         )
         lists.append(f"candidates_{number}")
         tensors.append(_records(lists[-1], most * RECORD.itemsize))
@@ -148,7 +152,7 @@ def _is_shared(detector: Detector) -> bool:
 
 def _ranks_are_scores(detector: Detector) -> bool:
     """Whether what `ssd_candidates` compares are scores, of ONE_SCORE."""
-    return _is_shared(detector) or detector.facts.score == PRODUCT
+    return _is_shared(detector) or detector.facts.score in PRODUCTS
 
 
 def _least_rank(detector: Detector, scale: float) -> int:
@@ -188,11 +192,13 @@ def _level(
     first = grid[0, 0]
     sizes = np.concatenate([first[:, 2:] - first[:, :2]] * 2, axis=1)
     places = first
-    moves = sizes * float(scale_of(quant)) / np.array(facts.scales)
+    curves = _curves(facts.curves, quant) if any(facts.curves) else ()
+    unit = 1.0 if curves else float(scale_of(quant))
+    moves = sizes * unit / np.array(facts.scales)
     centres = (first[:, :2] + first[:, 2:]) / 2
     if facts.coder == CENTRES:
         places = np.concatenate([centres, sizes[:, :2]], axis=1)
-        moves[:, 2:] = float(scale_of(quant)) / np.array(facts.scales[2:]) * math.log2(math.e)
+        moves[:, 2:] = unit / np.array(facts.scales[2:]) * math.log2(math.e)
     elif facts.coder == SIZES:
         places = np.concatenate([centres, 0 * centres], axis=1)
     elif facts.coder == DISTANCES:
@@ -207,7 +213,14 @@ def _level(
         _rank_step(detector, float(scale_of(quant_of(graph, scores)))),
         _integers(places),
         _integers(moves),
+        curves,
     )
+
+
+def _curves(names: Sequence[str], quant: Quant) -> tuple[tuple[int, ...], ...]:
+    """As of SsdLevel."""
+    values = (np.arange(INT8_MIN, INT8_MAX + 1) - quant.zero_point) * float(scale_of(quant))
+    return tuple(tuple(round(float(one) * ONE) for one in curve_of(name, values)) for name in names)
 
 
 def _rank_step(detector: Detector, scale: float) -> int:

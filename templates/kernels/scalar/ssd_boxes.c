@@ -55,16 +55,20 @@ static int16_t mbn_score(const int32_t *powers, int32_t odds)
     return mbn_clamped(score);
 }
 
-static void mbn_decode(const mbn_ssd_boxes_params *p, const int32_t *facts, const int32_t *anchors,
+static void mbn_decode(const mbn_ssd_boxes_params *p, int32_t level, const int32_t *anchors,
                        const mbn_candidate *candidate, int16_t *corners)
 {
+    const int32_t *const facts = p->level_facts + MBN_LEVEL_FACTS * level;
+    const int32_t *const curves = p->curves ? p->curves + 2 * 256 * level : NULL;
     const int32_t width = facts[1], count = facts[2], zero_point = facts[5];
     const int32_t pixel = candidate->place / count;
     const int32_t *const anchor = anchors + 8 * (candidate->place % count);
     const int32_t shift[2] = {pixel % width * facts[3], pixel / width * facts[4]};
     int32_t at[4];
     for (int i = 0; i < 4; i++) {
-        at[i] = (candidate->offsets[p->order[i]] - zero_point) * anchor[4 + i];
+        const int32_t code = candidate->offsets[p->order[i]];
+        at[i] = curves ? (int32_t)(((int64_t)curves[256 * (i >> 1) + code + 128] * anchor[4 + i]) >> 16)
+                       : (code - zero_point) * anchor[4 + i];
     }
     if (p->coder != MBN_CORNERS) {
         for (int i = 0; i < 2; i++) {
@@ -162,7 +166,7 @@ static void mbn_connect(const mbn_ssd_boxes_params *p, const mbn_candidate *cand
         for (int32_t i = first; i < count; i++) {
             int16_t corners[4];
             if (group[i] == first) {
-                mbn_decode(p, facts, p->anchors, &candidates[i], corners);
+                mbn_decode(p, 0, p->anchors, &candidates[i], corners);
                 if (mbn_is_empty(corners)) {
                     continue;
                 }
@@ -198,7 +202,7 @@ void mbn_ssd_boxes_s8_scalar(const mbn_ssd_boxes_params *p, const int8_t *const 
     }
     while (found < p->boxes) {
         /* the best candidate that is left, of the first of several levels */
-        const int32_t *best_facts = NULL, *best_anchors = NULL, *anchors = p->anchors;
+        const int32_t *best_anchors = NULL, *anchors = p->anchors;
         const mbn_candidate *best = NULL;
         int32_t best_odds = 0, best_level = 0;
         for (int32_t level = 0; level < p->levels; level++) {
@@ -210,7 +214,6 @@ void mbn_ssd_boxes_s8_scalar(const mbn_ssd_boxes_params *p, const int8_t *const 
                     best = one;
                     best_odds = odds;
                     best_level = level;
-                    best_facts = facts;
                     best_anchors = anchors;
                 }
             }
@@ -221,7 +224,7 @@ void mbn_ssd_boxes_s8_scalar(const mbn_ssd_boxes_params *p, const int8_t *const 
         }
         next[best_level]++;
         mbn_box box;
-        mbn_decode(p, best_facts, best_anchors, best, box.corners);
+        mbn_decode(p, best_level, best_anchors, best, box.corners);
         box.label = (int16_t)best->label;
         box.score = p->is_linear ? mbn_clamped(best_odds >> 16) : mbn_score(p->powers, best_odds);
         if (!mbn_is_empty(box.corners) && !mbn_is_dropped(p, kept, found, &box)) {

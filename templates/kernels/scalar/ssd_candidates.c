@@ -99,6 +99,48 @@ static int32_t mbn_offer_shares(mbn_ssd_found *found, const mbn_ssd_candidates_p
     return least;
 }
 
+/* A share of 32,768 raised to a power: straight lines between 65 powers of 1/2 to 1, times one of 1, 1/2, 1/4 and so on. */
+static uint32_t mbn_power_of_share(const uint32_t *tables, uint32_t share)
+{
+    uint32_t octave = 0;
+    share = share < 32767 ? share : 32767;
+    if (share == 0) {
+        return 0;
+    }
+    for (; share < 16384; share <<= 1) {
+        octave++;
+    }
+    const uint32_t low = tables[(share - 16384) >> 8], high = tables[((share - 16384) >> 8) + 1];
+    return ((low + (((high - low) * (share & 255)) >> 8)) * tables[65 + octave]) >> 15;
+}
+
+/* As `mbn_offer_products`, with a class's share of a softmax in place of its sigmoid. */
+static int32_t mbn_offer_shared_products(mbn_ssd_found *found, const mbn_ssd_candidates_params *p, int32_t least,
+                                         int32_t place, const int8_t *scores, int8_t anchor, const int8_t *offsets)
+{
+    const uint32_t factor = p->anchor_curve[anchor + 128];
+    int32_t greatest = scores[0];
+    uint32_t sum = 0;
+    if ((int32_t)factor < least) {
+        return least;
+    }
+    for (int32_t number = 1; number < p->classes; number++) {
+        greatest = scores[number] > greatest ? scores[number] : greatest;
+    }
+    for (int32_t number = 0; number < p->classes; number++) {
+        sum += p->powers[greatest - scores[number]];
+    }
+    for (int32_t number = p->skipped; number < p->classes; number++) {
+        const uint32_t share = (p->powers[greatest - scores[number]] << 15) / sum;
+        const uint32_t product = (factor * mbn_power_of_share(p->class_curve, share)) >> 15;
+        const int32_t rank = product < 32767 ? (int32_t)product : 32767;
+        if (rank >= least) {
+            least = mbn_offer(found, p, rank, place, number - p->skipped, offsets);
+        }
+    }
+    return least;
+}
+
 /* Offers the classes of an anchor by the products of their own factor and the anchor's, of which none is more than 1: one
  * comparison where the anchor's alone is too small, else a product for each class. */
 static int32_t mbn_offer_products(mbn_ssd_found *found, const mbn_ssd_candidates_params *p, int32_t least,
@@ -125,7 +167,11 @@ void mbn_ssd_candidates_s8_scalar(const mbn_ssd_candidates_params *p, const int8
     const int32_t anchors = count * p->anchors, classes = p->classes, values = p->values;
     int32_t least = found->count == p->most ? found->heap[0].rank + 1 : p->threshold;
     (void)out;
-    if (p->class_curve) {
+    if (p->class_curve && p->powers) {
+        for (int32_t i = 0; i < anchors; i++, scores += classes) {
+            least = mbn_offer_shared_products(found, p, least, i, scores, last[i], offsets + i * values);
+        }
+    } else if (p->class_curve) {
         for (int32_t i = 0; i < anchors; i++, scores += classes) {
             least = mbn_offer_products(found, p, least, i, scores, last[i], offsets + i * values);
         }

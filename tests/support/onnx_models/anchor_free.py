@@ -1,6 +1,6 @@
 """Small detectors without anchors, random weights: each pixel of a level has classes, an objectness and four numbers.
 
-source  how YuNet (libfacedetection), YOLOX and FCOS spell their decoding in PyTorch, as TorchScript exports it
+source  how YuNet (libfacedetection), YOLOX, FCOS and FastestDet spell their decoding in PyTorch
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from onnx import TensorProto
 
 from onnx_models.net import Net
 
@@ -89,7 +90,33 @@ def fcos(side: int = 32, classes: int = 3) -> AnchorFree:
     return AnchorFree(_chosen(net, boxes, net.node("Sqrt", product)), 0.5)
 
 
-ALL: dict[str, Callable[[], AnchorFree]] = {"YuNet": yunet, "YOLOX": yolox, "FCOS": fcos}
+def fastestdet(side: int = 32, classes: int = 5) -> AnchorFree:
+    """One level, of which an objectness, four numbers and a softmax are joined as channels; tanh moves the centre, a
+    sigmoid is the size in parts of the image; the best class of a pixel counts, its share and the objectness raised to
+    powers."""
+    net, levels = _backbone(side)
+    [(features, stride)] = levels[:1]
+    extent = side // stride
+    parts = [_map(net, features, 1, "Sigmoid"), _map(net, features, 4)]
+    parts.append(net.node("Softmax", _map(net, features, classes), axis=1))
+    joined = net.node("Transpose", net.node("Concat", *parts, axis=1), perm=[0, 2, 3, 1])
+    joined = net.node("Reshape", joined, net.ints(1, extent * extent, 5 + classes))
+    grid, _ = _priors(levels[:1], side, 0)
+    moved = net.node("Add", net.node("Tanh", _part(net, joined, 1, 3)), net.weight(grid / stride))
+    centre = net.node("Div", moved, net.weight(float(extent)))
+    half = net.node("Mul", net.node("Sigmoid", _part(net, joined, 3, 5)), net.weight(0.5))
+    boxes = net.node("Concat", net.node("Sub", centre, half), net.node("Add", centre, half), axis=2)
+    shares = _part(net, joined, 5, 5 + classes)
+    best = net.node("ReduceMax", shares, axes=[2], keepdims=1)
+    factors = net.node("Pow", _part(net, joined, 0, 1), net.weight(0.6)), net.node("Pow", best, net.weight(0.4))
+    _chosen(net, boxes, net.node("Mul", *factors))
+    place = next(node for node in net.nodes if node.op_type == "Gather").output[0]
+    labels = net.node("ArgMax", net.node("Squeeze", shares, net.ints(0)), axis=1, keepdims=0)
+    net.node("Cast", net.node("Gather", labels, place, axis=0), to=TensorProto.FLOAT)
+    return AnchorFree(net.output(), 0)
+
+
+ALL: dict[str, Callable[[], AnchorFree]] = {"YuNet": yunet, "YOLOX": yolox, "FCOS": fcos, "FastestDet": fastestdet}
 
 
 def _backbone(side: int) -> tuple[Net, list[Level]]:
