@@ -168,10 +168,10 @@ def add_build(commands: Any) -> None:
     parser.add_argument(
         "--recompute",
         type=percent,
-        default=0.0,
         metavar="P",
         help="less RAM for at most P %% more multiply-accumulates: a large tensor that would wait for a mean over all"
-        " rows, as in a decoder's gates, is made twice of a smaller one (default 0)",
+        " rows, as in a decoder's gates, is made twice of a smaller one (default: as few as make the network fit the"
+        " board or --ram-limit where it would not otherwise, at most 25; 0: none)",
     )
     parser.add_argument(
         "--ram-limit", metavar="BYTES", help="the cheapest plan within so much RAM in all; 128K is 131072"

@@ -63,6 +63,8 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
         flash_bytes = constants_bytes(choice) + _CODE_BYTES
         return Planned(choice.plan, node_instructions(choice.plan, choice.kernels), flash_bytes)
 
+    if options.recompute is None and options.ram_limit is None and options.board is None:
+        options = replace(options, recompute=0.0)  # anything fits
     network = read_network(_with_flash_of_board(options), labels, progress, planned_with_costs)
     choice = planned(network.graph)
     tables = None

@@ -19,6 +19,7 @@ from mbn2c.ir.plan import Call, Plan, Rows
 from mbn2c.kernels import packed_constants
 from mbn2c.network.inputs import RANDOM_IMAGES
 from mbn2c.network.network import MODEL_FLOAT32, Network
+from mbn2c.network.recompute import copies
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize, WideRequantize
@@ -68,7 +69,9 @@ def build_record(
     plan, graph = choice.plan, choice.plan.graph
     constants = packed_constants(plan, choice.kernels)
     layers = tuple(_layer(network, choice, call, constants.get(call.step)) for call in plan.calls if call.node)
-    macs = sum(layer.macs for layer in layers)
+    again = {node.name for node in copies(graph)}
+    own = [layer for layer in layers if layer.name not in again]
+    macs = sum(layer.macs for layer in own)
     return BuildRecord(
         schema=SCHEMA,
         mbn2c=__version__,
@@ -78,7 +81,7 @@ def build_record(
             sha256=hashlib.sha256(network.models.get(MODEL_FLOAT32, network.int8_model)).hexdigest(),
             int8_sha256=names.digest.hex(),
             macs=macs,
-            parameters=sum(layer.parameters for layer in layers),
+            parameters=sum(layer.parameters for layer in own),
         ),
         target=options.core.name,
         board=options.board.name if options.board else None,

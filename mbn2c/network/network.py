@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mbn2c.errors import InternalError, UsageError
+from mbn2c.errors import FitError, InternalError, UsageError
 from mbn2c.frontend import import_model, model_bytes
 from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
 from mbn2c.frontend.prequantized.model import PrequantizedModel, import_prequantized, is_prequantized
@@ -24,7 +24,7 @@ from mbn2c.network.inputs import Inputs, input_spec, quantize_input
 from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
 from mbn2c.network.pixels import preprocess_of
 from mbn2c.network.real_values import runner
-from mbn2c.network.recompute import recompute
+from mbn2c.network.recompute import recompute, recompute_to_fit
 from mbn2c.ops import OPERATORS
 from mbn2c.passes import run_passes
 from mbn2c.passes.fold_pad import fold_pad
@@ -83,7 +83,8 @@ class NetworkOptions:
     task_options  what the user says of the task, by name
     anchors       .npy of a detector whose file has none
     box_coder     what its offsets and scores mean, one of `tasks.detection.anchors.BOX_CODERS`; "" without anchors
-    recompute     percent of the multiply-accumulates that may be executed twice for less RAM
+    recompute     percent of the multiply-accumulates that may be executed twice for less RAM; None: as few as make the
+                  network fit where it would not otherwise
     camera        whose rows the device takes, too, and through which image files are read; None: none
     int16         names of layers whose outputs are int16, or ("auto",): those that are worth their RAM
     weights       "8": all have eight bits; "4": four wherever they may; "auto": four where flash is short, or where no
@@ -110,7 +111,7 @@ class NetworkOptions:
     task_options: Mapping[str, float] = field(default_factory=dict)
     anchors: Path | None = None
     box_coder: str = ""
-    recompute: float = 0.0
+    recompute: float | None = None
     camera: Camera | None = None
 
 
@@ -160,7 +161,8 @@ def read_network(
     """The int8 network of a float model or of a prequantized one.
 
     labels   class names; empty: not known
-    plan_of  int8 Graph -> how it will be planned; `int16` "auto" asks how much RAM it takes, a limit how much flash
+    plan_of  int8 Graph -> how it will be planned; `int16` "auto" asks how much RAM it takes, a limit how much flash,
+             and `recompute` None whether it fits
 
     raises  Mbn2cError subclasses; see the exit codes in `errors`
     """
@@ -169,7 +171,8 @@ def read_network(
     with threadpool_limits(limits=1, user_api="blas"):
         if is_prequantized(options.model):
             return _prequantized_network(options, labels, progress)
-        return _own_network(options, labels, progress, _Bits(_int16(options, plan_of), _four_bits(options, plan_of)))
+        bits = _Bits(_int16(options, plan_of), _four_bits(options, plan_of))
+        return _own_network(options, labels, progress, bits, plan_of)
 
 
 def _int16(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseInt16 | None:
@@ -210,7 +213,9 @@ def import_prequantized_lowered(model: Path) -> PrequantizedModel:
     return replace(found, graph=refuse_long_plans(check(graph, "quantized", OPERATORS)))
 
 
-def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progress, bits: _Bits) -> Network:
+def _own_network(
+    options: NetworkOptions, labels: Sequence[str], progress: Progress, bits: _Bits, plan_of: PlanOf | None
+) -> Network:
     """A float model, quantized."""
     anchors = given_anchors(options.anchors, options.box_coder)
     imported = import_model(options.model, anchors, options.task)
@@ -234,7 +239,7 @@ def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
     held_back = None if drawn else _held_back(options, limits, labels, task, graph, inputs, found, progress)
     if held_back is not None:
         task.check_held_back(held_back, limits, costs)
-    int8_graph = recompute(found.graph, options.recompute / 100)
+    int8_graph = _recomputed(found.graph, options.recompute, task, plan_of)
     int8_model = to_onnx_int8(int8_graph)
     sqnr = compare_with_oracle(found.float_graph, int8_graph, int8_model, inputs)
     return Network(
@@ -252,6 +257,22 @@ def _own_network(options: NetworkOptions, labels: Sequence[str], progress: Progr
         int8_only=found.int8_only,
         four_bits=found.four_bits,
     )
+
+
+def _recomputed(graph: Graph, percent: float | None, task: Task, plan_of: PlanOf | None) -> Graph:
+    """The Graph, with layers computed twice as `NetworkOptions.recompute` says."""
+
+    def fits(again: Graph) -> bool:
+        assert plan_of is not None
+        try:
+            plan_of(task.on_device(again))
+        except FitError:
+            return False
+        return True
+
+    if percent is not None:
+        return recompute(graph, percent / 100)
+    return graph if plan_of is None else recompute_to_fit(graph, fits)
 
 
 def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:

@@ -7,6 +7,8 @@ mean, row by row, and once more behind it.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from mbn2c.ir.graph import Graph, Node
@@ -15,6 +17,8 @@ from mbn2c.ops import OPERATORS
 AGAIN = "__again"
 # What waits instead is smaller by this factor at least.
 _SMALLER = 2
+# The share of multiply-accumulates that may be executed twice so that a network fits where it would not otherwise.
+MOST_EXTRA_TO_FIT = 0.25
 
 
 @dataclass(frozen=True)
@@ -34,17 +38,40 @@ def recompute(graph: Graph, most_extra: float) -> Graph:
 
     most_extra  the multiply-accumulates that they may cost in all, as a share of the network's
     """
+    *_, last = _more_and_more(graph, most_extra)
+    return last
+
+
+def recompute_to_fit(graph: Graph, fits: Callable[[Graph], bool]) -> Graph:
+    """The Graph as it is if it fits, or if nothing helps; else with as few layers computed twice as make it fit."""
+    steps = _more_and_more(graph, MOST_EXTRA_TO_FIT)
+    ways = [next(steps), *itertools.islice(steps, 1)]
+    # To ask takes seconds, and most networks have nothing to compute twice.
+    if len(ways) == 1:
+        return graph
+    return next((way for way in itertools.chain(ways, steps) if fits(way)), graph)
+
+
+def copies(graph: Graph) -> list[Node]:
+    """The nodes that do once more what another one does."""
+    names = {node.name for node in graph.nodes}
+    return [node for node in graph.nodes if node.name.endswith(AGAIN) and node.name.removesuffix(AGAIN) in names]
+
+
+def _more_and_more(graph: Graph, most_extra: float) -> Iterator[Graph]:
+    """The Graph, then with one chain of layers after the other computed twice."""
     left = most_extra * sum(OPERATORS[node.op].macs(node, graph) for node in graph.nodes)
     while True:
+        yield graph
         barriers = _barriers(graph)
         if not barriers:
-            return graph
+            return
         barrier = max(barriers, key=lambda one: _bytes(graph, one))
         chains = [_chain(graph, name) for name in barrier.waiting]
         priced = [(sum(OPERATORS[node.op].macs(node, graph) for node in chain), chain) for chain in chains if chain]
         cost, chain = min(priced, key=lambda one: one[0], default=(0, []))
         if not chain or cost > left:
-            return graph
+            return
         left -= cost
         graph = _made_twice(graph, chain, barrier.number)
 

@@ -95,7 +95,7 @@ class Geometry:
                 return
 
     def _smaller(self) -> list[tuple[bool, ...]]:
-        """By call whether it makes less than it reads, of any of its reads together: all `with_demand` asks of sizes."""
+        """By call whether it makes less than it reads, of any of its reads together: all that `with_demand` asks."""
         size = {name: tensor.size_bytes for name, tensor in self.graph.tensors.items()}
         return [
             tuple(

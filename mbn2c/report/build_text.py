@@ -60,6 +60,7 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
         ("RAM", f"{_bytes(ram.total_bytes)} = {ram_parts}"),
         ("", f"peak at {ram.peak_layer}; no placement of this schedule is below {ram.lower_bound_bytes:,} B"),
         *([("", report.fit)] if report.fit else []),
+        *_recomputed_rows(report),
         ("flash", f"{_bytes(flash.total_bytes)} = {flash_parts} + code {_bytes(flash.code_bytes)}"),
     ]
     rows.append(("time", time_text(report.time)))
@@ -70,6 +71,14 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
     if note:
         rows.append(("note", note))
     return table(rows + _next_rows(report, folder))
+
+
+def _recomputed_rows(report: BuildRecord) -> list[tuple[str, str]]:
+    """What is computed twice for less RAM."""
+    macs, again = report.model.macs, report.recomputed_macs
+    return (
+        [("", f"recomputed: {again:,} MACs, {100 * again / max(macs, 1):.1f} %, are executed twice")] if again else []
+    )
 
 
 def _next_rows(report: BuildRecord, folder: str) -> list[tuple[str, str]]:

@@ -338,7 +338,7 @@ class BuildRecord:
     outputs          each with name, shape, scale, zero_point and tail, and what the task says of it
     time             of one inference, estimated
     fit              in words, why the plan is not the one that was asked for; "" if it is
-    recomputed_macs  that the Plan's calls execute beyond the network's own
+    recomputed_macs  that the Plan's calls execute beyond the network's own, which layers computed twice count once
     stress           recipes of the stress set
     sources          C files of this network, where others lie beside it
     firmware         None without a board, and before compilation
