@@ -1,12 +1,13 @@
 """A segmenter's file -> its network, which ends with the classes' map, and what the file makes of it.
 
-Its only output is a map as large as the image: enlarged linearly, or through a sigmoid or a softmax, or both. That is
-cut off, and made again on the device together with the choice of a class. What is found is compared with the file,
-number by number, before it is believed.
+Its only output is a map as large as the image: enlarged linearly, or through a sigmoid or a softmax, or both, or the
+largest class of each pixel already. That is cut off, and made again on the device together with the choice of a class.
+What is found is compared with the file, number by number, before it is believed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ from mbn2c.tasks.segmentation.segmenter import MOST_CLASSES, NAME, SIGMOID, SOFT
 
 _TAILS = {"Sigmoid": SIGMOID, "Softmax": SOFTMAX}
 _LOOKS = ("Identity", "Transpose")
+# What may stand between a choice and the output.
+_LOOKS_OF_CLASSES = ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 # Two evaluations of the same float32 network differ by their rounding only.
 _TOLERANCE = 1e-4
 
@@ -38,6 +41,7 @@ class CutMap:
     map        the tensor that the network ends with
     transform  of the Resize behind it; "" if there is none
     tail       SIGMOID, SOFTMAX or ""
+    is_choice  the file's output is the largest class of each pixel
     passed     names of the nodes between the map and the output
     """
 
@@ -46,6 +50,7 @@ class CutMap:
     map: str
     transform: str
     tail: str
+    is_choice: bool
     passed: tuple[str, ...]
 
     @property
@@ -62,8 +67,10 @@ def cut_map(model: ModelProto, task: str = "") -> CutMap | None:
     if task not in ("", NAME) or len(model.graph.output) != 1:
         return None
     makers = {name: node for node in model.graph.node for name in node.output}
-    name, transform, tail = model.graph.output[0].name, "", ""
-    passed: list[NodeProto] = []
+    passed = _choice(model.graph.output[0].name, makers)
+    is_choice = bool(passed)
+    name = passed[-1].input[0] if is_choice else model.graph.output[0].name
+    transform, tail = "", ""
     while (node := makers.get(name)) is not None:
         if node.op_type in _TAILS and not tail and not transform:
             tail = _TAILS[node.op_type]
@@ -76,7 +83,7 @@ def cut_map(model: ModelProto, task: str = "") -> CutMap | None:
     # What only turns the axes of the map belongs to the network.
     while passed and passed[-1].op_type in _LOOKS:
         name = passed.pop().output[0]
-    if node is None or (task != NAME and not transform and not tail):
+    if node is None or (task != NAME and not transform and not tail and not is_choice):
         return None
     network = ModelProto()
     network.CopyFrom(model)
@@ -84,7 +91,19 @@ def cut_map(model: ModelProto, task: str = "") -> CutMap | None:
     network.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     drop_dead_nodes(network.graph)
     names = tuple(one.name or one.op_type for one in reversed(passed))
-    return CutMap(network, model, name, transform, tail, names)
+    return CutMap(network, model, name, transform, tail, is_choice, names)
+
+
+def _choice(output: str, makers: Mapping[str, NodeProto]) -> list[NodeProto]:
+    """The nodes from an output back to the one that chooses the largest class; [] if none does."""
+    passed: list[NodeProto] = []
+    name = output
+    while (node := makers.get(name)) is not None and node.op_type in (*_LOOKS_OF_CLASSES, "ArgMax"):
+        passed.append(node)
+        if node.op_type == "ArgMax":
+            return [] if _attribute(node, "select_last_index") else passed
+        name = node.input[0]
+    return []
 
 
 def read_map(cut: CutMap, graph: Graph, task: str = "") -> tuple[Decoding, Note] | None:
@@ -99,7 +118,7 @@ def read_map(cut: CutMap, graph: Graph, task: str = "") -> tuple[Decoding, Note]
     if len(port.shape) != 4:
         _refuse(cut, task, f"a last layer of shape {port.shape}")
         return None
-    found = _outputs(cut, graph)
+    found = _chosen(cut, graph) if cut.is_choice else _outputs(cut, graph)
     values, whole = to_nhwc(found[cut.map].reshape(port.shape), port.permutation), found[cut.output]
     channels = values.shape[3]
     facts = SegmenterFacts(_words(cut, channels), height, width, cut.transform or "half_pixel", cut.tail, cut.passed)
@@ -118,11 +137,18 @@ def _wrong_with(cut: CutMap, facts: SegmenterFacts, values: np.ndarray, whole: n
     is_said  the user says that it is one
     """
     channels, size = values.shape[3], (facts.height, facts.width)
-    if whole.size != size[0] * size[1] * channels or (values.shape[1:3] != size and not cut.transform):
+    if whole.size != size[0] * size[1] * (1 if cut.is_choice else channels) or (
+        values.shape[1:3] != size and not cut.transform
+    ):
         return f"an output of shape {whole.shape} for an image of {size[0]}x{size[1]}"
     wanted = {SIGMOID} if channels == 1 else {SOFTMAX, ""}
+    if channels == 1 and cut.is_choice:
+        return "the largest of one channel"
     if channels > MOST_CLASSES or not (cut.tail in wanted or (is_said and not cut.tail)):
         return f"{channels} channels through {cut.tail or 'no function'}"
+    if cut.is_choice:
+        is_made_so = not facts.differing(whole.reshape(size).astype(np.uint8), values)
+        return "" if is_made_so else f"output '{cut.output}' is not the largest class of '{cut.map}' as it seems"
     made = _with_tail(cut.tail, facts.resized(values))
     bound = _TOLERANCE * max(1.0, float(np.abs(whole).max()))
     # The file's axes may lie in another order.
@@ -134,7 +160,8 @@ def _wrong_with(cut: CutMap, facts: SegmenterFacts, values: np.ndarray, whole: n
 def _words(cut: CutMap, channels: int) -> str:
     resized = f", enlarged linearly ({cut.transform})" if cut.transform else ""
     tail = f", {cut.tail}" if cut.tail else ""
-    return f"a map of {channels} {'class' if channels == 1 else 'classes'}{resized}{tail}"
+    choice = ", the largest" if cut.is_choice else ""
+    return f"a map of {channels} {'class' if channels == 1 else 'classes'}{resized}{tail}{choice}"
 
 
 def _with_tail(tail: str, values: np.ndarray) -> np.ndarray:
@@ -170,6 +197,24 @@ def _transform(node: NodeProto, model: ModelProto) -> str:
     return said.decode() if isinstance(said, bytes) else "half_pixel"
 
 
+def _chosen(cut: CutMap, graph: Graph) -> dict[str, np.ndarray]:
+    """The file's output of a random map, and that map: of a random image all pixels may be of one class."""
+    behind = ModelProto()
+    behind.CopyFrom(cut.file)
+    kept = [node for node in cut.file.graph.node if cut.map not in node.output]
+    del behind.graph.node[:]
+    behind.graph.node.extend(kept)
+    shape = graph.outputs[0].shape
+    behind.graph.input.append(helper.make_tensor_value_info(cut.map, TensorProto.FLOAT, shape))
+    drop_dead_nodes(behind.graph)
+    bound_constants(behind)
+    _check(behind, graph)
+    generator = np.random.default_rng(0)
+    image, values = (generator.normal(size=one).astype(np.float32) for one in (graph.inputs[0].shape, shape))
+    found = Oracle(behind.SerializeToString()).run({graph.inputs[0].outside: image, cut.map: values})
+    return {**found, cut.map: values}
+
+
 def _outputs(cut: CutMap, graph: Graph) -> dict[str, np.ndarray]:
     """The file's output and the map, of a random image."""
     whole = ModelProto()
@@ -177,7 +222,12 @@ def _outputs(cut: CutMap, graph: Graph) -> dict[str, np.ndarray]:
     if cut.map not in {port.name for port in whole.graph.output}:
         whole.graph.output.append(helper.make_empty_tensor_value_info(cut.map))
     bound_constants(whole)
-    bare = bare_copy(cut.file, list(cut.file.graph.node))
-    run_tool("the ONNX checker", f"model '{graph.name}'", lambda: onnx.checker.check_model(bare))
+    _check(cut.file, graph)
     image = np.random.default_rng(0).normal(size=graph.inputs[0].shape).astype(np.float32)
     return Oracle(whole.SerializeToString()).run({graph.inputs[0].outside: image})
+
+
+def _check(model: ModelProto, graph: Graph) -> None:
+    """Raises ModelError if ONNX Runtime had better not see it."""
+    bare = bare_copy(model, list(model.graph.node))
+    run_tool("the ONNX checker", f"model '{graph.name}'", lambda: onnx.checker.check_model(bare))

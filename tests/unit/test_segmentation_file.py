@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from networks import kernels_of, quantized
-from onnx_models.segmenters import ENDS, segmenter
+from onnx_models.segmenters import CHOICES, ENDS, segmenter
 
 from mbn2c.errors import ModelError, UsageError
 from mbn2c.frontend import import_model, model_bytes
@@ -42,6 +42,28 @@ def test_the_classes_are_those_of_the_file(name: str, tmp_path: Path) -> None:
     [head] = Oracle(model_bytes(path, graph=graph)).run({"image": image}).values()
     wanted = whole[0].argmax(axis=2) if classes > 1 else whole[0, :, :, 0] >= 0.5
     assert np.array_equal(task.facts.classes(head.transpose(0, 2, 3, 1)), wanted)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_file_that_chooses_is_cut_before_the_choice(name: str, tmp_path: Path) -> None:
+    classes, ends = CHOICES[name]
+    path, graph = imported(tmp_path, segmenter(ends, classes))
+    task = task_of_graph(graph, {})
+    assert isinstance(task, Segmentation) and task.facts.ending.endswith(", the largest")
+    image = np.random.default_rng(2).normal(size=(1, 3, 17, 17)).astype(np.float32)
+    [wanted] = Oracle(path.read_bytes()).run({"image": image}).values()
+    [head] = Oracle(model_bytes(path, graph=graph)).run({"image": image}).values()
+    assert len(np.unique(wanted)) > 1
+    assert np.array_equal(task.facts.classes(head.transpose(0, 2, 3, 1)), wanted.reshape(17, 17))
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_the_largest_along_a_row_is_no_class(axis: int, tmp_path: Path) -> None:
+    """Of a map with as many channels as rows, so that the output has the size of one."""
+    model = segmenter(("Resize", "ArgMax"), 17)
+    model.graph.node[-1].attribute[0].i = axis
+    with pytest.raises(ModelError, match="ArgMax"):
+        imported(tmp_path, model)
 
 
 STAY = {
