@@ -10,8 +10,8 @@
  *              a function without a range counts for the function with a range that ran before it, its caller
  *   costs      file, with ranges: lines "address least most taken-least taken-most": address of an instruction (hex), its
  *              cycles by some model, and how many more it takes when the next instruction is not the one behind it
- *   table      file, with ranges; written at exit: "name load store mac extend branch other least most" per range, inside
- *              brackets; the last two are cycles, 0 without costs
+ *   table      file, with ranges; written anew at each stop event, since a program may be killed: "name load store mac
+ *              extend branch other least most" per range, inside brackets; the last two are cycles, 0 without costs
  *   histogram  file, optional; written at exit: "pc count size opcode-bytes disassembly" for every instruction executed
  *              inside brackets, in order of pc (pc and opcode bytes in hex, bytes in memory order)
  *
@@ -92,19 +92,19 @@ static const struct {
     const char *prefix;
     int class;
 } mnemonics[] = {
-    {"ldr", LOAD},       {"ldm", LOAD},    {"ldp", LOAD},    {"ldu", LOAD},      {"pop", LOAD},      {"vldr", LOAD},
-    {"vldm", LOAD},      {"vld", LOAD},    {"vpop", LOAD},   {"ld1", LOAD},      {"ld2", LOAD},      {"ld3", LOAD},
-    {"ld4", LOAD},       {"lb", LOAD},     {"lh", LOAD},     {"lw", LOAD},       {"ld", LOAD},       {"c.l", LOAD},
-    {"str", STORE},      {"stm", STORE},   {"stp", STORE},   {"stu", STORE},     {"push", STORE},    {"vst", STORE},
-    {"vpush", STORE},    {"st1", STORE},   {"st2", STORE},   {"sb", OTHER + 10}, {"sh", OTHER + 11}, {"sw", STORE},
-    {"sd", STORE},       {"c.s", STORE},   {"smla", MAC},    {"smml", MAC},      {"smul", MAC},      {"smmul", MAC},
-    {"smuad", MAC},      {"smusd", MAC},   {"umla", MAC},    {"umul", MAC},      {"mla", MAC},       {"mls", MAC},
-    {"mul", MAC},        {"madd", MAC},    {"sdot", MAC},    {"vmla", MAC},      {"vmul", MAC},      {"vqrdmulh", MAC},
-    {"vrmlaldavh", MAC}, {"vfma", MAC},    {"sxt", EXTEND},  {"uxt", EXTEND},    {"vmovl", EXTEND},  {"sext", EXTEND},
-    {"zext", EXTEND},    {"sbfx", EXTEND}, {"ubfx", EXTEND}, {"sxtl", EXTEND},   {"bic", OTHER},     {"bfi", OTHER},
-    {"bfc", OTHER},      {"bkpt", OTHER},  {"cb", BRANCH},   {"tb", BRANCH},     {"le ", BRANCH},    {"letp", BRANCH},
-    {"wls", BRANCH},     {"dls", OTHER},   {"ret", BRANCH},  {"jal", BRANCH},    {"j ", BRANCH},     {"jr", BRANCH},
-    {"b", BRANCH},
+    {"ldr", LOAD},       {"ldm", LOAD},      {"ldp", LOAD},    {"ldu", LOAD},    {"pop", LOAD},      {"vldr", LOAD},
+    {"vldm", LOAD},      {"vld", LOAD},      {"vpop", LOAD},   {"ld1", LOAD},    {"ld2", LOAD},      {"ld3", LOAD},
+    {"ld4", LOAD},       {"lb", LOAD},       {"lh", LOAD},     {"lw", LOAD},     {"ld", LOAD},       {"c.l", LOAD},
+    {"str", STORE},      {"stm", STORE},     {"stp", STORE},   {"stu", STORE},   {"push", STORE},    {"vst", STORE},
+    {"sdot", MAC},       {"vpush", STORE},   {"st1", STORE},   {"st2", STORE},   {"sb", OTHER + 10}, {"sh", OTHER + 11},
+    {"sw", STORE},       {"sd", OTHER + 12}, {"c.s", STORE},   {"smla", MAC},    {"smml", MAC},      {"smul", MAC},
+    {"smmul", MAC},      {"smuad", MAC},     {"smusd", MAC},   {"umla", MAC},    {"umul", MAC},      {"mla", MAC},
+    {"mls", MAC},        {"mul", MAC},       {"madd", MAC},    {"vmla", MAC},    {"vmul", MAC},      {"vqrdmulh", MAC},
+    {"vrmlaldavh", MAC}, {"vfma", MAC},      {"sxt", EXTEND},  {"uxt", EXTEND},  {"vmovl", EXTEND},  {"sext", EXTEND},
+    {"zext", EXTEND},    {"sbfx", EXTEND},   {"ubfx", EXTEND}, {"sxtl", EXTEND}, {"bic", OTHER},     {"bfi", OTHER},
+    {"bfc", OTHER},      {"bkpt", OTHER},    {"cb", BRANCH},   {"tbl", OTHER},   {"tb", BRANCH},     {"le ", BRANCH},
+    {"letp", BRANCH},    {"wls", BRANCH},    {"dls", OTHER},   {"ret", BRANCH},  {"jal", BRANCH},    {"j ", BRANCH},
+    {"jr", BRANCH},      {"sqdmulh", MAC},   {"bi", OTHER},    {"bsl", OTHER},   {"b", BRANCH},
 };
 
 typedef struct {
@@ -216,7 +216,7 @@ static int class_of(const char *disassembly)
             if (mnemonics[k].class <= OTHER) {
                 return mnemonics[k].class;
             }
-            /* RISC-V stores sb and sh, but Arm's sbc, sbfx, shadd and the like are none. */
+            /* RISC-V stores sb, sh and sd, but Arm's sbc, shadd, sdiv and the like are none. */
             if (disassembly[prefix] == ' ' || disassembly[prefix] == '\t') {
                 return STORE;
             }
@@ -265,6 +265,26 @@ static void on_start(unsigned int vcpu_index, void *userdata)
     }
 }
 
+static void write_table(void)
+{
+    if (table_path == NULL) {
+        return;
+    }
+    FILE *file = fopen(table_path, "w");
+    if (file == NULL) {
+        fprintf(stderr, "count_instructions: cannot write the table %s\n", table_path);
+        return;
+    }
+    for (size_t k = 0; k < range_count; k++) {
+        fprintf(file, "%s", ranges[k].name);
+        for (int c = 0; c < COUNTERS; c++) {
+            fprintf(file, " %" PRIu64, ranges[k].counts[c]);
+        }
+        fprintf(file, "\n");
+    }
+    fclose(file);
+}
+
 static void on_stop(unsigned int vcpu_index, void *userdata)
 {
     (void)vcpu_index;
@@ -276,6 +296,7 @@ static void on_stop(unsigned int vcpu_index, void *userdata)
     is_open = false;
     fprintf(out_file, "%" PRIu64 "\n", executed - executed_at_start);
     fflush(out_file);
+    write_table();
     if (histogram_path == NULL) {
         return;
     }
@@ -370,26 +391,6 @@ static int by_pc(const void *a, const void *b)
     return ((*x)->pc > (*y)->pc) - ((*x)->pc < (*y)->pc);
 }
 
-static void write_table(void)
-{
-    if (table_path == NULL) {
-        return;
-    }
-    FILE *file = fopen(table_path, "w");
-    if (file == NULL) {
-        fprintf(stderr, "count_instructions: cannot write the table %s\n", table_path);
-        return;
-    }
-    for (size_t k = 0; k < range_count; k++) {
-        fprintf(file, "%s", ranges[k].name);
-        for (int c = 0; c < COUNTERS; c++) {
-            fprintf(file, " %" PRIu64, ranges[k].counts[c]);
-        }
-        fprintf(file, "\n");
-    }
-    fclose(file);
-}
-
 static bool read_ranges(const char *path)
 {
     FILE *file = fopen(path, "r");
@@ -451,7 +452,6 @@ static void on_exit_of_qemu(qemu_plugin_id_t id, void *userdata)
     (void)id;
     (void)userdata;
     fclose(out_file);
-    write_table();
     if (histogram_path == NULL) {
         return;
     }

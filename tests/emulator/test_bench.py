@@ -20,7 +20,10 @@ from mbn2c.targets import load_board, load_core
 BUSY = ("load", "store", "mac", "branch")
 
 
-@pytest.mark.parametrize(("core", "board"), [("cortex-m4", "qemu-mps2-an386"), ("rv32imc", "qemu-riscv32-virt")])
+@pytest.mark.parametrize(
+    ("core", "board"),
+    [("cortex-m4", "qemu-mps2-an386"), ("rv32imc", "qemu-riscv32-virt"), ("aarch64", "aarch64-user")],
+)
 def test_layers_add_up_to_the_total(tmp_path: Path, core: str, board: str, need_tool: Callable[[str], str]) -> None:
     emulator = load_board(board).emulator
     assert emulator is not None
