@@ -9,6 +9,7 @@ from typing import NoReturn
 from mbn2c import __version__
 from mbn2c.cli.build import add_build, add_inspect
 from mbn2c.cli.devices import add_bench, add_flash, add_verify
+from mbn2c.cli.diff import add_diff
 from mbn2c.cli.explore import add_explore
 from mbn2c.cli.guard import exit_code_of
 from mbn2c.cli.listings import add_demo, add_listings
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     add_flash(commands)
     add_verify(commands)
     add_bench(commands)
+    add_diff(commands)
     add_listings(commands)
     add_demo(commands)
     return root

@@ -189,7 +189,7 @@ def test_inspect_refuses_a_board_that_is_too_small(
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     result = subprocess.run([sys.executable, "-m", "mbn2c", "--help"], capture_output=True, text=True, check=True)
-    for command in ("inspect", "build", "verify", "targets", "boards", "doctor", "demo"):
+    for command in ("inspect", "explore", "build", "verify", "diff", "targets", "boards", "doctor", "demo"):
         assert command in result.stdout
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
