@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import platform
 import shlex
@@ -27,12 +28,18 @@ _REPORTED_PACKAGES = ("numpy", "onnx", "onnxruntime", "pillow", "pyserial")
 def exit_code_of(error: Exception, arguments: Sequence[str] | None) -> int:
     """Print the message of an error that ends a command; returns the exit code.
 
+    With --json its parts follow as one JSON object, the last line of standard error.
+
     arguments  of the command line, without the program's name; None: those of this process
     """
     known = _known(error)
     complain(str(known))
-    if isinstance(known, InternalError):
-        complain(f"report: {_save_report(error, arguments)}")
+    report = _save_report(error, arguments) if isinstance(known, InternalError) else ""
+    if report:
+        complain(f"report: {report}")
+    if "--json" in (sys.argv[1:] if arguments is None else arguments):
+        facts = {"what": known.what, "where": known.where, "hint": known.hint, "exit_code": known.exit_code}
+        complain(json.dumps({"error": facts | {"report": report}}))
     return known.exit_code
 
 

@@ -1,4 +1,4 @@
-"""`mbn2c targets`, `boards`, `doctor` and `demo`."""
+"""`mbn2c targets`, `boards`, `devices`, `doctor` and `demo`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 from mbn2c.cli.words import COUNT, command, progress, show
 from mbn2c.commands import demo
 from mbn2c.commands.build import BuildOptions, build
+from mbn2c.commands.devices import attached_devices, devices_text
 from mbn2c.commands.doctor import all_required_ok, checks, format_checks
 from mbn2c.commands.output_folder import OutputFolder, check_folder, firmware_for, write_build
 from mbn2c.commands.verify import RESULTS, VerifyOptions, check_gates, verify
 from mbn2c.errors import BoardError
+from mbn2c.files.typed_json import to_plain
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.report.build_text import build_text
@@ -23,9 +25,10 @@ from mbn2c.tasks.inputs import Preprocess
 
 
 def add_listings(commands: Any) -> None:
-    """Add the commands `targets`, `boards` and `doctor`; `commands` is what argparse's add_subparsers returns."""
+    """Add `targets`, `boards`, `devices` and `doctor`; `commands` is what argparse's add_subparsers returns."""
     command(commands, "targets", _targets, "the cores C can be built for")
     command(commands, "boards", _boards, "the boards firmware can be built for")
+    command(commands, "devices", _devices, "serial ports and debug probes attached to this computer")
     command(commands, "doctor", _doctor, "which tools are installed, and what installs the missing ones")
 
 
@@ -56,6 +59,12 @@ def _boards(options: argparse.Namespace) -> int:
         for board in boards
     ]
     show(options, {"boards": listing}, boards_text(boards))
+    return 0
+
+
+def _devices(options: argparse.Namespace) -> int:
+    found = attached_devices()
+    show(options, to_plain(found), devices_text(found))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     def run(error: BaseException) -> tuple[int, str]:
         monkeypatch.setattr("mbn2c.cli.listings._targets", raising(error))
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-        code = main(["targets", "--json"])
+        code = main(["targets"])
         captured = capsys.readouterr()
         assert captured.out == ""
         assert "Traceback" not in captured.err
@@ -68,10 +69,24 @@ def test_a_bug_leaves_a_report(error: BaseException, line: str, fails, tmp_path:
     assert said.splitlines()[-1] == f"report: {report}"
     text = report.read_text()
     assert re.match(r"mbn2c \S+, Python 3\.\d+\.\d+, \S+\n.*onnxruntime \d", text)
-    assert "command: mbn2c targets --json" in text and "Traceback" in text and type(error).__name__ in text
+    assert "command: mbn2c targets" in text and "Traceback" in text and type(error).__name__ in text
 
 
 def test_a_report_that_cannot_be_written(fails, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr("tempfile.NamedTemporaryFile", lambda *_, **__: raising(OSError(28, "No space left"))(None))
     code, said = fails(ValueError("x"))
     assert code == 70 and said.splitlines()[-1] == "report: could not be written: No space left"
+
+
+def test_errors_under_json_are_an_object_on_the_last_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["inspect", str(tmp_path / "none.onnx"), "--json"]) == 2
+    captured = capsys.readouterr()
+    error = json.loads(captured.err.splitlines()[-1])["error"]
+    assert captured.out == "" and captured.err.startswith("error: no such model file")
+    assert error == {
+        "what": "no such model file",
+        "where": str(tmp_path / "none.onnx"),
+        "hint": "check the path",
+        "exit_code": 2,
+        "report": "",
+    }

@@ -109,14 +109,23 @@ def _pyocd_command() -> list[str]:
     raise BoardError("pyocd is not installed", hint="pip install pyocd")
 
 
-def _choose_probe(pyocd: Sequence[str], prefix: str) -> str:
-    """The id of the one probe whose id starts with `prefix`."""
+def attached_probes() -> dict[str, str]:
+    """Debug probes by id, with what they say of themselves. Raises BoardError where pyOCD is missing or fails."""
+    return _probes(_pyocd_command())
+
+
+def _probes(pyocd: Sequence[str]) -> dict[str, str]:
     result = _start([*pyocd, "json", "--probes"])
     try:
         boards = json.loads(result.stdout)["boards"]
-        names = {str(entry["unique_id"]): str(entry.get("info", "")) for entry in boards}
+        return {str(entry["unique_id"]): str(entry.get("info", "")) for entry in boards}
     except (ValueError, KeyError, TypeError) as error:
         raise BoardError(f"pyocd does not list its probes: {error}", where=result.stderr.strip()[-300:]) from error
+
+
+def _choose_probe(pyocd: Sequence[str], prefix: str) -> str:
+    """The id of the one probe whose id starts with `prefix`."""
+    names = _probes(pyocd)
     listing = ", ".join(f"{name} ({info})" if info else name for name, info in names.items())
     if not names:
         if blocked := blocked_probes():

@@ -175,6 +175,11 @@ def _has_descriptor(port: Any) -> bool:
     return True
 
 
+def attached_ports() -> dict[str, str]:
+    """Serial ports of this computer by name, with what they say of themselves."""
+    return {port.device: port.description or "" for port in list_ports.comports()}
+
+
 def _other_ports() -> str:
-    names = [port.device for port in list_ports.comports()]
+    names = list(attached_ports())
     return f"one of {', '.join(names)}" if names else "no serial port is attached to this computer"
