@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from mbn2c import __version__
 from mbn2c.cli.build import add_build, add_inspect
-from mbn2c.cli.devices import add_bench, add_flash, add_verify
+from mbn2c.cli.devices import add_bench, add_bisect, add_flash, add_verify
 from mbn2c.cli.diff import add_diff
 from mbn2c.cli.explore import add_explore
 from mbn2c.cli.guard import exit_code_of
@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     add_build(commands)
     add_flash(commands)
     add_verify(commands)
+    add_bisect(commands)
     add_bench(commands)
     add_diff(commands)
     add_listings(commands)

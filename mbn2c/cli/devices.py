@@ -13,12 +13,15 @@ from typing import Any
 from mbn2c.cli.streams import say
 from mbn2c.cli.words import COUNT, add_output_options, command, output_kinds, percent, progress, show, whole
 from mbn2c.commands.bench import bench, bench_device
+from mbn2c.commands.bisect import bisect
 from mbn2c.commands.output_folder import OutputFolder, firmware_on
 from mbn2c.commands.verify import JOURNAL, RESULTS, VerifyOptions, check_gates, verify_on_all
 from mbn2c.commands.verify.open_devices import BAUD_RANGE, FIRST_BAUD, Place, emulated_board, open_devices, read_lab
 from mbn2c.errors import UsageError
+from mbn2c.files.typed_json import to_plain
 from mbn2c.firmware.flash.tools import flash
 from mbn2c.report.bench_text import bench_text
+from mbn2c.report.bisect_text import bisect_text
 from mbn2c.report.text import OWN_FIRMWARE, verify_text
 from mbn2c.targets import Board, load_board
 
@@ -185,21 +188,47 @@ def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:
     return emulated_board(name)
 
 
+def add_bisect(commands: Any) -> None:
+    """Add the command `bisect`; `commands` is what argparse's add_subparsers returns."""
+    parser = command(
+        commands, "bisect", _bisect, "where a device computes something else: the first wrong layer and element"
+    )
+    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+    _add_one_device(parser)
+
+
+def _bisect(options: argparse.Namespace) -> int:
+    output = OutputFolder(options.output)
+    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
+        port = options.port or (None if options.board else _from_environment(PORT_VARIABLE))
+        place = Place(port=port, baud=options.baud) if port else Place(emulated=_device_board(options, output).name)
+        [device], _ = open_devices(output, [place], Path(folder), open_lines)
+        found = bisect(output, device, progress)
+        baud = device.session.baud
+    result = {**to_plain(found), "is_right": found.is_right}
+    show(options, result, bisect_text(result, baud))
+    return 0 if found.is_right else 1
+
+
+def _add_one_device(parser: argparse.ArgumentParser) -> None:
+    device = parser.add_mutually_exclusive_group()
+    device.add_argument("-b", "--board", help=f"emulated board ({_DEFAULTS})")
+    device.add_argument("-p", "--port", help="serial port, or socket://host:port, of a board that runs the firmware")
+    parser.add_argument("--baud", type=_BAUD, default=FIRST_BAUD, help="rate to change to after the first 115200")
+    parser.set_defaults(host=False)
+
+
 def add_bench(commands: Any) -> None:
     """Add the command `bench`; `commands` is what argparse's add_subparsers returns."""
     parser = command(
         commands, "bench", _bench, "per layer: instructions by class and estimated cycles (emulator), or cycles (board)"
     )
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
-    device = parser.add_mutually_exclusive_group()
-    device.add_argument("-b", "--board", help=f"emulated board ({_DEFAULTS})")
-    device.add_argument("-p", "--port", help="serial port, or socket://host:port, of a board that runs the firmware")
-    parser.add_argument("--baud", type=_BAUD, default=FIRST_BAUD, help="rate to change to after the first 115200")
+    _add_one_device(parser)
 
 
 def _bench(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
-    options.host = False
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
         port = options.port or (None if options.board else _from_environment(PORT_VARIABLE))
         if port:

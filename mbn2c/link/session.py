@@ -267,6 +267,13 @@ class Session:
             raise BoardError(f"no step {step}: the network has {self.facts.steps} steps")
         return self._observed(frame, "dump", step, "output")[1]
 
+    def first_wrong_row(self, frame: bytes, step: int, expected: bytes) -> tuple[int, bytes] | None:
+        """The first row of a step that differs from those expected: where it starts in all of them, and its bytes."""
+        with self._image():
+            found = self._stop_and_wait.first_wrong_row(self.facts, frame, step, expected)
+        self.last_fault = self._stop_and_wait.last_fault
+        return found
+
     def _observed(self, frame: bytes, mode: str, step: int, buffer: str) -> tuple[bytes, list[bytes]]:
         with self._image():
             found = self._stop_and_wait.infer(self.facts, frame, mode, step, buffer)

@@ -57,6 +57,31 @@ class StopAndWait:
 
         return self._until_done(facts, through)
 
+    def first_wrong_row(self, facts: wire.Facts, frame: bytes, step: int, expected: bytes) -> tuple[int, bytes] | None:
+        """The first row of a step that is not what it should be; rows are compared by their CRC-32 until then.
+
+        expected  all rows of the step, in the order in which they are made
+        returns   where it starts in them, and the device's bytes; None: all are right
+        """
+        check_size(facts, frame)
+        buffer = wire.BUFFERS.index("row")
+
+        def through() -> tuple[int, bytes] | None:
+            offset, wrong = 0, None
+
+            def is_wrong(run: int, state: wire.State) -> bool:
+                nonlocal offset, wrong
+                crc, _ = self._part(facts, wire.Fetch(run, buffer, 0, 0), state.row_bytes)
+                if crc != zlib.crc32(expected[offset : offset + state.row_bytes]):
+                    wrong = (offset, self._read(facts, run, "row", state.row_bytes))
+                offset += state.row_bytes
+                return wrong is not None
+
+            self._feed(facts, frame, "dump", step, is_wrong)
+            return wrong
+
+        return self._until_done(facts, through)
+
     def digest(self, facts: wire.Facts, frame: bytes) -> int:
         """The CRC-32 of the output."""
         check_size(facts, frame)
@@ -82,21 +107,34 @@ class StopAndWait:
         what = f"the board lost the frame {_RUN_TRIES} times, at last because {lost}"
         raise BoardError(what, where=facts.board, hint="check the line")
 
-    def _feed(self, facts: wire.Facts, frame: bytes, mode: str, step: int) -> tuple[int, list[bytes]]:
+    def _feed(
+        self,
+        facts: wire.Facts,
+        frame: bytes,
+        mode: str,
+        step: int,
+        is_enough: Callable[[int, wire.State], bool] | None = None,
+    ) -> tuple[int, list[bytes]]:
         """Send a frame row by row, collecting dumped rows on the way. Returns the run's name and those rows.
 
         Every answer must bring the run further: the device has taken all that was sent, or has made the next row.
+
+        is_enough  asked of the run and each row that waits, in place of collecting it: whether the run may end there
         """
         run = int.from_bytes(os.urandom(4), "little") or 1
         largest = wire.largest_tail(wire.Input, facts.buffer_bytes)
         dumped: list[bytes] = []
-        dumped_bytes = 0
+        rows, dumped_bytes = 0, 0
         state = self._state(facts, wire.Begin(run, wire.MODES.index(mode), step), mode, 0)
         while state.state != _DONE:
             if state.state == _ROW_WAITING:
-                if state.row != len(dumped):
-                    raise RunLostError(f"it tells of row {state.row} where row {len(dumped)} is due")
-                dumped.append(self._read(facts, run, "row", state.row_bytes))
+                if state.row != rows:
+                    raise RunLostError(f"it tells of row {state.row} where row {rows} is due")
+                rows += 1
+                if is_enough is None:
+                    dumped.append(self._read(facts, run, "row", state.row_bytes))
+                elif is_enough(run, state):
+                    return run, dumped
                 dumped_bytes += state.row_bytes
                 self._line.extend_image(state.row_bytes)
                 if dumped_bytes > _MOST_DUMPED_BYTES:
