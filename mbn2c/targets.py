@@ -243,6 +243,12 @@ class Board:
         return self.emulator is not None
 
     @property
+    def has_one_image(self) -> bool:
+        """Whether one memory holds all of a program, so that a file without addresses can."""
+        program = {"vectors", "code", "constants"}
+        return sum(bool(program & set(memory.holds)) for memory in self.memories) == 1
+
+    @property
     def cores(self) -> tuple[str, ...]:
         """The cores whose code it executes, its own first; a process, only what this computer's processor can."""
         if self.emulator is None or self.emulator.kind != "process":

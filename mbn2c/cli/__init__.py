@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -35,6 +36,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if options.command is None:
             say(parser().format_help().rstrip())
             return UsageError.exit_code
+        options.words = list(sys.argv[1:] if arguments is None else arguments)
         code: int = options.run(options)
         return code
     except KeyboardInterrupt:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mbn2c import __version__
 from mbn2c.cli.streams import complain
 from mbn2c.cli.words import (
     COUNT,
@@ -29,6 +32,7 @@ from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, EMITS
 from mbn2c.errors import UsageError
 from mbn2c.files.typed_json import to_plain
+from mbn2c.files.user_files import text_of
 from mbn2c.network.network import WEIGHTS_4, WEIGHTS_8
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.int16 import AUTO, MOST_RAM_GROWTH
@@ -199,6 +203,12 @@ def add_build(commands: Any) -> None:
         help=f"how the C is packaged: {', '.join(EMITS)} (default {','.join(DEFAULT_EMITS)}; docs/packages.md)",
     )
     parser.add_argument(
+        "--package-version",
+        default=__version__,
+        metavar="X.Y.Z",
+        help="version of the packages of --emit (default: that of mbn2c)",
+    )
+    parser.add_argument(
         "--beside",
         action="append",
         default=[],
@@ -249,6 +259,8 @@ def _build(options: argparse.Namespace) -> int:
             ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
             slice=options.slice,
             name=options.name,
+            package_version=options.package_version,
+            command=_shown_command(options.words),
             labels=options.labels,
             beside=_beside(options, core),
             emit=tuple(word for words in options.emit or DEFAULT_EMITS for word in words.split(",")),
@@ -334,3 +346,15 @@ def _preprocess(options: argparse.Namespace) -> Preprocess | None:
     if options.preprocess:
         raise UsageError("--preprocess and --mean/--std exclude each other")
     return Preprocess(numbers(options.mean, "--mean"), numbers(options.std, "--std"))
+
+
+def _shown_command(words: Sequence[str]) -> str:
+    """The command line for OUT's README: without OUT, which may lie anywhere, and no path but its last name."""
+    shown, is_left_out = [], False
+    for word in words:
+        name, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        if is_left_out or name in ("-o", "--output", "--force", "--json"):
+            is_left_out = not is_left_out and name in ("-o", "--output") and not equals
+            continue
+        shown.append(name + equals + (Path(value).name if Path(value).is_absolute() else value))
+    return text_of(shlex.join(["mbn2c", *shown]))

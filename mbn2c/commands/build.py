@@ -15,7 +15,8 @@ from mbn2c.commands.fit import check_fit
 from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.emit.network.model import Names, model_files
-from mbn2c.emit.packages.packagings import PACKAGINGS, check_emits, package_folder
+from mbn2c.emit.packages.packagings import PACKAGINGS, check_emits, check_version, package_folder
+from mbn2c.emit.packages.readme import readme
 from mbn2c.errors import UsageError
 from mbn2c.files.bundle import Bundle
 from mbn2c.files.user_files import text_of
@@ -51,6 +52,7 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     raises  Mbn2cError subclasses; see the exit codes in `errors`
     """
     check_emits(options.emit, options.core)
+    check_version(options.package_version)
     prefix = check_prefix(options.name) if options.name else prefix_of(options.model.stem)
     labels = read_class_names(options.labels) if options.labels else ()
     check_fit(options)
@@ -127,13 +129,28 @@ def _packaged(options: BuildOptions, names: Names, code: Bundle) -> Bundle:
     bundle = dict(code)
     sources = {path: content for path, content in code.items() if "/" not in path and path.endswith((".c", ".h"))}
     shown = "values" if names.task is None else names.task.example()
-    for emit in sorted(set(options.emit) & set(PACKAGINGS)):
+    packagings = tuple(sorted(set(options.emit) & set(PACKAGINGS)))
+    for emit in packagings:
         bundle |= package_folder(
-            emit, name=names.prefix, title=names.title, core=options.core, code=sources, shown=shown
+            emit,
+            name=names.prefix,
+            title=names.title,
+            core=options.core,
+            code=sources,
+            shown=shown,
+            version=options.package_version,
         )
     if "cmake" not in options.emit:
         del bundle["CMakeLists.txt"]
-    return bundle
+    return bundle | readme(
+        bundle,
+        name=names.prefix,
+        title=names.title,
+        core=options.core,
+        board=options.board,
+        command=options.command,
+        packagings=packagings,
+    )
 
 
 def report_files(record: BuildRecord) -> Bundle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from mbn2c import __version__
 from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS
 from mbn2c.errors import UsageError
@@ -19,6 +20,8 @@ class BuildOptions(NetworkOptions):
     ram_limit   bytes the network may take in all: arena, context and stack
     beside      networks built before whose C comes into the same folder, with shared kernels
     emit        packagings, of `emit.packages.EMITS`
+    package_version  of the packagings
+    command     the command line, as it may be shown: without OUT and absolute paths; "": there is none
     slice       instructions of a slice of an inference; None: the C offers whole ones only
     """
 
@@ -31,6 +34,8 @@ class BuildOptions(NetworkOptions):
     beside: tuple[PlannedNetwork, ...] = ()
     emit: tuple[str, ...] = DEFAULT_EMITS
     slice: int | None = None
+    package_version: str = __version__
+    command: str = ""
 
 
 def core_and_board(target: str | None, board: str | None) -> tuple[Core, Board | None]:

@@ -125,6 +125,7 @@ def package_files(
         "cflags": list(core.cflags),
         "ldflags": ["-nostartfiles", "-lm"] if bare_metal else ["-static", "-lm"],
         "link_script": f"{firmware_folder}/link.ld" if bare_metal else "",
+        "has_one_image": bare_metal and board is not None and board.has_one_image,
         "build": build,
         "bare_metal": not core.hosted,
     }

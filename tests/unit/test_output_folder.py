@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 from folders import content
 
+from mbn2c.cli import main
+from mbn2c.commands import demo
 from mbn2c.commands.output_folder import OutputFolder, check_folder, staged
 from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, read_manifest
 from mbn2c.commands.output_folder.staging import STAGE
@@ -308,3 +311,22 @@ def test_a_manifest_cannot_lead_out_of_its_folder(path: str, tmp_path: Path) -> 
     (tmp_path / "out" / MANIFEST).write_bytes(forged)
     with pytest.raises(UsageError, match="is no path in the folder"):
         put(tmp_path / "out", NEW)
+
+
+def test_the_folder_explains_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command line without absolute paths and OUT, the next commands, and nothing that is not there."""
+    model = str(demo.MODEL_FILE)
+    words = ["build", model, "--target", "cortex-m4", "--calib", "random", "--emit", "cmsis-pack,make"]
+    assert main([*words, "--package-version", "1.2.0", "--name", "digits", "-o", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    out = tmp_path / "out"
+    text = (out / "README.md").read_text()
+    command = f"mbn2c build {demo.MODEL_FILE.name} --target cortex-m4 --calib random --emit cmsis-pack,make"
+    assert f"\n{command} --package-version 1.2.0 --name digits\n" in text
+    assert str(tmp_path) not in text and "/" + demo.MODEL_FILE.name not in text
+    assert "mbn2c verify ." in text and "cmsis-pack/" in text
+    assert "CMakeLists.txt" not in text and "firmware/" not in text
+    assert (out / "cmsis-pack" / "mbn2c.digits.1.2.0.pack").is_file()
+    for name in re.findall(r"`([\w./]+)`", text.split("What lies here")[1]):
+        assert (out / name).exists() or name.startswith("lib"), name
+    assert main([*words, "--package-version", "1.2", "-o", str(tmp_path / "other")]) == 2

@@ -7,6 +7,7 @@ a manifest, a licence.
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,13 +80,23 @@ def check_emits(emits: Sequence[str], core: Core) -> None:
             )
 
 
-def package_folder(emit: str, *, name: str, title: str, core: Core, code: Mapping[str, bytes], shown: str) -> Bundle:
+def check_version(version: str) -> str:
+    """The version of a package as all ecosystems take it, else UsageError."""
+    if re.fullmatch(r"\d{1,5}\.\d{1,5}\.\d{1,5}", version) is None:
+        raise UsageError(f"'{version}' is no version of a package", where="--package-version", hint="e.g. 1.2.0")
+    return version
+
+
+def package_folder(
+    emit: str, *, name: str, title: str, core: Core, code: Mapping[str, bytes], shown: str, version: str = __version__
+) -> Bundle:
     """The files of one packaging, below its own name.
 
     name    prefix of the model's C functions
     title   the model's file name
     code    the C files and headers of the network and its kernels, by file name
     shown   what the example prints, as of `Task.example`
+    version of the package
     """
     packaging = PACKAGINGS[emit]
     values: dict[str, object] = {
@@ -93,6 +104,7 @@ def package_folder(emit: str, *, name: str, title: str, core: Core, code: Mappin
         "NAME": name.upper(),
         "title": comment(title).replace('"', "'"),
         "version": __version__,
+        "package_version": version,
         "target": core.name,
         "cflags": list(core.cflags),
         "prefix": core.prefix,
@@ -121,7 +133,7 @@ def package_folder(emit: str, *, name: str, title: str, core: Core, code: Mappin
             target = path.removesuffix(_SUFFIX).replace("NAME", name)
             files[target] = render(f"packages/{emit}/{path}", values).encode()
     if emit == CMSIS_PACK:
-        return {f"{emit}/{VENDOR}.{name}.{__version__}.pack": _zipped(files), **_below(f"{emit}/{name}", files)}
+        return {f"{emit}/{VENDOR}.{name}.{version}.pack": _zipped(files), **_below(f"{emit}/{name}", files)}
     return _below(f"{emit}/{name}", files)
 
 
