@@ -22,8 +22,10 @@ networks = cache(four_bit_networks)
 SHAPES = ((1, 4), (2, 8), (3, 12), (4, 16), (6, 31), (7, 20), (9, 32), (11, 5))
 
 
-# Helium reads biases as often as there are pixels.
-CHANNEL_BYTES = {"arm_mve": 24}
+# Of bias, multiplier and what else a channel has, and channels that are read together: Helium reads biases as often as
+# there are pixels, Cortex-M0+ 16 channels at once and the lengths of their groups.
+CHANNEL_BYTES = {"arm_mve": 24, "armv6m": 36}
+CHANNELS = {"armv6m": 32}
 
 
 @cache
@@ -78,6 +80,6 @@ def test_weights_take_half_a_byte(isas: tuple[str, ...]) -> None:
             weights, bias = (plan.graph.constant(name) for name in one.inputs[1:])
             constants = packed(kernel, one, plan.graph)
             assert constants.weight_bytes <= -(-weights.size // 2) + len(bias)
-            # Bias and multiplier of a channel, inputs in whole groups, a partner for the last channel.
-            rows, taps = len(bias) + len(bias) % 2, -(-weights[0].size // 16) * 16
+            group = CHANNELS.get(kernel.isa, 2)
+            rows, taps = -(-len(bias) // group) * group, -(-weights[0].size // 16) * 16
             assert constants.size_bytes <= rows * (taps // 2 + CHANNEL_BYTES.get(kernel.isa, 8))

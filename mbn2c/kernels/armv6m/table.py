@@ -21,7 +21,9 @@ INTERLEAVE = 16  # outputs whose weights alternate; equals the bytes of one inpu
 UNROLL = 8  # inputs per turn of the loop of `conv2d`
 LONGEST = 12  # inputs the unrolled code of a group holds
 STEP_BYTES = 20  # of code, per input
+NIBBLE_STEP_BYTES = (24, 22)  # with weights of four bits in the lower, in the upper halves of bytes
 _HEADERS = ("armv6m/mbn_armv6m.h", "armv6m/mbn_armv6m_asm.h", "arm/mbn_arm_asm.h")
+_LANES_HEADERS = (*_HEADERS, "armv6m/mbn_lanes_row.h")
 # Scratch that --optimize ram grants: vww_96 takes a fifth fewer instructions for 0.9 KiB of RAM.
 _MOST_LEAN_BYTES = 1024
 
@@ -172,13 +174,32 @@ def pack_conv2d_lanes(node: Node, graph: Graph) -> Packed:
 
     A group is stored as the bytes of code that its channel jumps over.
     """
+    return _pack_lanes(node, graph, (STEP_BYTES,))
+
+
+def pack_conv2d_lanes_in_nibbles(node: Node, graph: Graph) -> Packed:
+    """The same with weights [blocks of 32 O][K][16], where those of outputs 16 apart share a byte."""
+    packed = _pack_lanes(node, graph, NIBBLE_STEP_BYTES)
+    return replace(packed, int8_weights=-(-lanes.matrix(node, graph).size // 2))
+
+
+def _in_halves(blocks: np.ndarray) -> np.ndarray:
+    """Every second block in the upper halves of the bytes of the one before."""
+    even = np.pad(blocks, ((0, len(blocks) % 2), (0, 0), (0, 0)))
+    return np.asarray((even[0::2] & 15) | (even[1::2] << 4))
+
+
+def _pack_lanes(node: Node, graph: Graph, step_bytes: tuple[int, ...]) -> Packed:
+    """step_bytes: of code; two, for weights of four bits in the lower and in the upper halves of bytes."""
     weights, lengths = _grouped(lanes.matrix(node, graph))
     outputs, inputs = weights.shape
     most = max(len(one) for one in lengths)
     groups = np.zeros((-(-outputs // INTERLEAVE), most, INTERLEAVE), np.uint8)
     for channel, one in enumerate(lengths):
-        skipped = [STEP_BYTES * (LONGEST - length) for length in one]
-        groups[channel // INTERLEAVE, : len(one), channel % INTERLEAVE] = skipped
+        block = channel // INTERLEAVE
+        skipped = [step_bytes[block % len(step_bytes)] * (LONGEST - length) for length in one]
+        groups[block, : len(one), channel % INTERLEAVE] = skipped
+    blocks = _interleaved(weights, inputs)
     requantize, rounding = _requantize(node, graph)
     return Packed(
         {
@@ -193,7 +214,7 @@ def pack_conv2d_lanes(node: Node, graph: Graph) -> Packed:
             **pixel_stride(node),
         },
         {
-            "weights": _interleaved(weights, inputs).reshape(-1),
+            "weights": (blocks if len(step_bytes) == 1 else _in_halves(blocks)).reshape(-1),
             "groups": groups.reshape(-1),
             "requantize": requantize.reshape(-1),
         },
@@ -252,7 +273,11 @@ def _conv2d(
     scratch_bytes: Callable[[Node, Graph], int],
     rates: Rates,
     accepts: Callable[[Node, Graph], bool] = accepts_conv2d,
+    core: str = "",
+    weight_bits: int = 8,
+    headers: tuple[str, ...] = _HEADERS,
 ) -> Kernel:
+    """core: the C file with its assembly, if it is not its own with _core behind the name."""
     return Kernel(
         op,
         "armv6m",
@@ -263,8 +288,9 @@ def _conv2d(
         rates,
         accepts=accepts,
         scratch_bytes=scratch_bytes,
-        more_sources=(f"armv6m/conv2d{variant}_core.c",),
-        headers=_HEADERS,
+        more_sources=(core or f"armv6m/conv2d{variant}_core.c",),
+        weight_bits=weight_bits,
+        headers=headers,
         reads_slices=lanes.reads_slices,
         writes_slices=True,
     )
@@ -296,6 +322,19 @@ LANES = (
         conv2d_lanes_scratch_bytes,
         Rates(1.58, 22.8, 3843, 0, _MOVED, 1.49, 8),
         accepts_conv2d_lanes,
+        headers=_LANES_HEADERS,
+    ),
+    _conv2d(
+        "conv2d",
+        "_lanes_w4",
+        "_lanes",
+        pack_conv2d_lanes_in_nibbles,
+        conv2d_lanes_scratch_bytes,
+        Rates(1.75, 22.8, 3843, 0, _MOVED, 1.6, 8),
+        accepts_conv2d_lanes,
+        "armv6m/conv2d_lanes_core.c",
+        4,
+        _LANES_HEADERS,
     ),
 )
 DIRECT = (_conv2d("conv2d", "_direct", "", pack_conv2d_direct, _no_scratch, _DIRECT_RATES),)

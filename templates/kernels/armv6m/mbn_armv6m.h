@@ -66,6 +66,10 @@ void mbn_conv2d_s8_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const
 /* scratch: 16 * (inputs + most_groups) bytes, 4-aligned */
 void mbn_conv2d_lanes_s8_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int8_t *out,
                                 int32_t count, void *scratch);
+/* The same with weights [blocks of 32 outputs][inputs][16], of two outputs 16 apart each, and bytes of code of 24 and of 22
+ * per input in turn. */
+void mbn_conv2d_lanes_w4_s8_armv6m(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int8_t *out,
+                                   int32_t count, void *scratch);
 void mbn_conv2d_direct_s8_armv6m(const mbn_conv2d_armv6m_params *p, const int8_t *const *rows, int8_t *out,
                                  int32_t count, void *scratch);
 void mbn_depthwise_conv2d_3x3_s1_s8_armv6m(const mbn_depthwise_conv2d_armv6m_params *p, const int8_t *const *rows,
@@ -158,6 +162,9 @@ typedef struct {
     int32_t unused; /* makes 18 words, copied by three LDM of six */
 } mbn_lanes_frame_armv6m;
 void mbn_lanes_channels_armv6m(const mbn_lanes_frame_armv6m *f);
+/* With weights of four bits, in the lower and in the upper halves of bytes. */
+void mbn_lanes_lower_channels_armv6m(const mbn_lanes_frame_armv6m *f);
+void mbn_lanes_upper_channels_armv6m(const mbn_lanes_frame_armv6m *f);
 
 /* Four sums of products of `many` with `one`; the pointers point behind the values. The offsets are in the assembly. */
 typedef struct {

@@ -4,7 +4,8 @@
 
 enum { PAIRS = MBN_LANES_PAIRS_ARMV6M, INTERLEAVE = 16 };
 
-void mbn_lanes_channels_armv6m(const mbn_lanes_frame_armv6m *f)
+/* A weight lies in the byte's bits from `shift` on, as many as there are above `lost`; a step is `bytes` of code. */
+static void channels(const mbn_lanes_frame_armv6m *f, int32_t lost, int32_t shift, int32_t bytes)
 {
     const int8_t *weights = f->weights;
     const uint8_t *groups = f->groups;
@@ -17,9 +18,10 @@ void mbn_lanes_channels_armv6m(const mbn_lanes_frame_armv6m *f)
         const mbn_stairs_armv6m stairs = mbn_stairs_of_armv6m(q, f->rounding);
         for (const int32_t *words = f->words; words != f->words_end;) {
             uint32_t s[PAIRS] = {0};
-            for (int32_t n = 12 - *group / 20; n > 0; n--) {
+            for (int32_t n = 12 - *group / bytes; n > 0; n--) {
+                const int32_t weight = (int8_t)(uint8_t)((uint32_t)*w << lost) >> shift;
                 for (int32_t i = 0; i < PAIRS; i++) {
-                    s[i] += (uint32_t)*words++ * (uint32_t)*w;
+                    s[i] += (uint32_t)*words++ * (uint32_t)weight;
                 }
                 w += INTERLEAVE;
             }
@@ -36,4 +38,19 @@ void mbn_lanes_channels_armv6m(const mbn_lanes_frame_armv6m *f)
         }
         q += MBN_ARMV6M_WORDS;
     }
+}
+
+void mbn_lanes_channels_armv6m(const mbn_lanes_frame_armv6m *f)
+{
+    channels(f, 0, 0, 20);
+}
+
+void mbn_lanes_lower_channels_armv6m(const mbn_lanes_frame_armv6m *f)
+{
+    channels(f, 4, 4, 24);
+}
+
+void mbn_lanes_upper_channels_armv6m(const mbn_lanes_frame_armv6m *f)
+{
+    channels(f, 0, 4, 22);
 }
