@@ -19,7 +19,7 @@ from mbn2c.reference.run_graph import run_graph
 
 networks = cache(four_bit_networks)
 # Blocks of one to four pixels, as the only ones of a row and beside others.
-SHAPES = ((1, 4), (2, 8), (3, 12), (4, 16), (6, 31), (7, 20), (9, 32), (11, 5))
+SHAPES = ((2, 8), (7, 20), (9, 32))
 
 
 # Of bias, multiplier and what else a channel has, and channels that are read together: Helium reads biases as often as
