@@ -8,8 +8,8 @@
 enum { PAIRS = MBN_LANES_PAIRS_ARMV6M, PIXELS = 2 * PAIRS, INTERLEAVE = 16 };
 
 /* The windows of n pixels, interleaved by pairs; a missing pixel repeats the last one. */
-static inline void mbn_pack_lanes(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int32_t offset, int32_t n,
-                 int32_t *words)
+static inline void mbn_pack_lanes(const mbn_conv2d_lanes_armv6m_params *p, const int8_t *const *rows, int32_t offset,
+                                  int32_t n, int32_t *words)
 {
     for (int32_t i = 0; i < PAIRS; i++) {
         const int32_t step = 2 * i + 1 < n ? p->step_bytes : 0;
