@@ -150,7 +150,7 @@ def _element(
     rows = expected.rows(call, reference)
     there = rows.copy()
     there[offset : offset + len(row)] = np.frombuffer(row, np.int8)
-    at = int(np.argmax(there != rows))
+    at = int(np.flatnonzero(there != rows)[0])
     values = reference[call.write]
     # A mark that no other byte has, brought back as a tensor, tells which element lies there.
     marked = rows.copy()

@@ -16,6 +16,7 @@ from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import packed_constants
 from mbn2c.network.network import WEIGHTS_8, import_lowered, import_prequantized_lowered
+from mbn2c.network.recompute import MOST_EXTRA_TO_FIT, recompute
 from mbn2c.planner.choice import Choice, choose_plan, excess_flash, fits_board, fits_limit, isas_in_turn
 from mbn2c.planner.estimate import Estimates
 from mbn2c.quantize.four_bits import candidates
@@ -45,8 +46,7 @@ def check_fit(options: BuildOptions) -> None:
         graph = sized(imported)
     estimates, core, board = Estimates(graph), options.core, options.board
     quick = estimates.of(core)
-    if imported is not None and options.weights != WEIGHTS_8 and not _is_enough(quick, options):
-        # A build takes weights of four bits where flash is short.
+    if imported is not None and not _is_enough(quick, options):
         graph = _smallest(imported, options)
         estimates = Estimates(graph)
         quick = estimates.of(core)
@@ -109,8 +109,9 @@ def _part_of(height: int, width: int, share: float) -> tuple[int, int]:
 
 
 def _smallest(imported: Graph, options: BuildOptions) -> Graph:
-    """The int8 Graph, with weights of four bits wherever a build may choose them."""
-    return sized(imported, frozenset() if options.weights == WEIGHTS_8 else frozenset(candidates(imported)))
+    """The int8 Graph as small as a build may make it: it takes weights of four bits, and layers twice, if it must."""
+    found = sized(imported, frozenset() if options.weights == WEIGHTS_8 else frozenset(candidates(imported)))
+    return recompute(found, MOST_EXTRA_TO_FIT) if options.recompute is None else found
 
 
 def _fits(options: BuildOptions, imported: Graph, size: tuple[int, int] | None, width: float) -> bool:
