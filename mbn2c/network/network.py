@@ -24,7 +24,7 @@ from mbn2c.network.inputs import Inputs, input_spec, quantize_input
 from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
 from mbn2c.network.pixels import preprocess_of
 from mbn2c.network.real_values import runner
-from mbn2c.network.recompute import recompute, recompute_to_fit
+from mbn2c.network.recompute import fits_when, recompute, recompute_to_fit
 from mbn2c.ops import OPERATORS
 from mbn2c.passes import run_passes
 from mbn2c.passes.fold_pad import fold_pad
@@ -261,18 +261,11 @@ def _own_network(
 
 def _recomputed(graph: Graph, percent: float | None, task: Task, plan_of: PlanOf | None) -> Graph:
     """The Graph, with layers computed twice as `NetworkOptions.recompute` says."""
-
-    def fits(again: Graph) -> bool:
-        assert plan_of is not None
-        try:
-            plan_of(task.on_device(again))
-        except FitError:
-            return False
-        return True
-
     if percent is not None:
         return recompute(graph, percent / 100)
-    return graph if plan_of is None else recompute_to_fit(graph, fits)
+    if plan_of is None:
+        return graph
+    return recompute_to_fit(graph, lambda again: fits_when(plan_of, task.on_device(again)))
 
 
 def _prequantized_network(options: NetworkOptions, labels: Sequence[str], progress: Progress) -> Network:

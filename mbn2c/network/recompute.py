@@ -7,10 +7,10 @@ mean, row by row, and once more behind it.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from mbn2c.errors import FitError
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ops import OPERATORS
 
@@ -43,13 +43,23 @@ def recompute(graph: Graph, most_extra: float) -> Graph:
 
 
 def recompute_to_fit(graph: Graph, fits: Callable[[Graph], bool]) -> Graph:
-    """The Graph as it is if it fits, or if nothing helps; else with as few layers computed twice as make it fit."""
-    steps = _more_and_more(graph, MOST_EXTRA_TO_FIT)
-    ways = [next(steps), *itertools.islice(steps, 1)]
-    # To ask takes seconds, and most networks have nothing to compute twice.
-    if len(ways) == 1:
+    """The Graph as it is if it fits, or if nothing helps; else with as few layers computed twice as make it fit.
+
+    fits  takes seconds: not asked where there is nothing to compute twice, nor for less if the most does not help
+    """
+    _, *ways = _more_and_more(graph, MOST_EXTRA_TO_FIT)
+    if not ways or fits(graph) or not fits(ways[-1]):
         return graph
-    return next((way for way in itertools.chain(ways, steps) if fits(way)), graph)
+    return next((way for way in ways[:-1] if fits(way)), ways[-1])
+
+
+def fits_when(planned: Callable[[Graph], object], graph: Graph) -> bool:
+    """Whether a Graph can be planned."""
+    try:
+        planned(graph)
+    except FitError:
+        return False
+    return True
 
 
 def copies(graph: Graph) -> list[Node]:
