@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mbn2c.errors import FitError, InternalError, UsageError
+from mbn2c.errors import InternalError, UsageError
 from mbn2c.frontend import import_model, model_bytes
 from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
 from mbn2c.frontend.prequantized.model import PrequantizedModel, import_prequantized, is_prequantized

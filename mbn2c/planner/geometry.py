@@ -84,18 +84,17 @@ class Geometry:
         self._suffixes: dict[int, Suffix] = {}
 
     def take_from(self, others: Sequence[Geometry]) -> None:
-        """Cuts and suffixes of the first that has the same calls and columns, read, shared and waited for alike."""
+        """Cuts of the first that has the same calls and columns, read and shared alike; suffixes if they wait alike."""
         for other in others:
-            mine, theirs = (
-                (one.calls, one.extents, one.views, one.accumulating, one.phases, one._smaller())
-                for one in (self, other)
-            )
+            mine, theirs = ((one.calls, one.extents, one.views, one.accumulating, one.phases) for one in (self, other))
             if mine == theirs:
-                self.cuts, self._runs, self._suffixes = other.cuts, other._runs, other._suffixes
+                self.cuts = other.cuts
+                if self._smaller() == other._smaller():
+                    self._runs, self._suffixes = other._runs, other._suffixes
                 return
 
     def _smaller(self) -> list[tuple[bool, ...]]:
-        """By call whether it makes less than it reads, of any of its reads together: all that `with_demand` asks."""
+        """By call whether it makes less than some of its reads together: all that `with_demand` asks of sizes."""
         size = {name: tensor.size_bytes for name, tensor in self.graph.tensors.items()}
         return [
             tuple(
