@@ -204,13 +204,13 @@ def _chosen(cut: CutMap, graph: Graph) -> dict[str, np.ndarray]:
     kept = [node for node in cut.file.graph.node if cut.map not in node.output]
     del behind.graph.node[:]
     behind.graph.node.extend(kept)
-    shape = graph.outputs[0].shape
-    behind.graph.input.append(helper.make_tensor_value_info(cut.map, TensorProto.FLOAT, shape))
+    [port] = graph.outputs
+    behind.graph.input.append(helper.make_tensor_value_info(cut.map, TensorProto.FLOAT, port.shape))
     drop_dead_nodes(behind.graph)
     bound_constants(behind)
     _check(behind, graph)
     generator = np.random.default_rng(0)
-    image, values = (generator.normal(size=one).astype(np.float32) for one in (graph.inputs[0].shape, shape))
+    image, values = (generator.normal(size=one).astype(np.float32) for one in (graph.inputs[0].shape, port.shape))
     found = Oracle(behind.SerializeToString()).run({graph.inputs[0].outside: image, cut.map: values})
     return {**found, cut.map: values}
 

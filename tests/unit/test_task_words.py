@@ -24,7 +24,7 @@ ALLOWED = [
     ("templates/kernels/scalar/argmax.c", ("argmax",), "its C"),
     ("mbn2c/ops/max_pool2d.py", ("argmax",), "of the pixels of a window, which has the gradient"),
     ("mbn2c/frontend/detectors/", ("softmax",), "how a detector's file ends is read here, for tasks/detection"),
-    ("mbn2c/frontend/segmenters.py", ("softmax",), "likewise a segmenter's, for tasks/segmentation"),
+    ("mbn2c/frontend/segmenters.py", ("softmax", "argmax"), "likewise a segmenter's, for tasks/segmentation"),
     ("mbn2c/ops/ssd_candidates/", ("softmax",), "which codes are compared in its place"),
     ("templates/kernels/scalar/ssd_candidates.c", ("softmax",), "its C"),
     ("mbn2c/commands/demo/train_digits.py", ("argmax",), "the demo's model is a classifier, and is trained here"),
