@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "build", "inspect", "verify"]
+__all__ = ["__version__", "build", "explore", "inspect", "verify"]
 
 
 def __getattr__(name: str) -> Any:

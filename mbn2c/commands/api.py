@@ -11,12 +11,16 @@ from typing import Any
 
 from mbn2c.commands.build import build as build_bundle
 from mbn2c.commands.build_options import BuildOptions, core_and_board
+from mbn2c.commands.explore.families import FAMILIES
+from mbn2c.commands.explore.points import SIZES, WIDTHS, ExploreOptions
+from mbn2c.commands.explore.points import explore as explore_networks
 from mbn2c.commands.inspect import ModelInspection, inspect_model
 from mbn2c.commands.output_folder import OutputFolder, check_folder, write_build
 from mbn2c.commands.verify import VerifyOptions, verify_on_all
 from mbn2c.commands.verify.open_devices import Place, open_devices
 from mbn2c.errors import UsageError
 from mbn2c.progress import no_progress
+from mbn2c.report.exploration import Exploration
 from mbn2c.report.record import BuildRecord
 from mbn2c.tasks.inputs import Preprocess
 
@@ -55,12 +59,54 @@ class Verification:
         )
 
 
-def inspect(model: PathLike) -> ModelInspection:
-    """What an ONNX file is and takes on every target, before any build.
+def inspect(model: PathLike, *, target: str | None = None, board: str | None = None) -> ModelInspection:
+    """What an ONNX file is and takes before any build: about so on every target, or as planned for one.
 
-    raises  Mbn2cError subclasses; see `mbn2c.errors`
+    target, board  names; None: all targets
+    raises         Mbn2cError subclasses; see `mbn2c.errors`
     """
-    return inspect_model(Path(model))
+    is_all = target is None and board is None
+    return inspect_model(Path(model), *((None, None) if is_all else core_and_board(target, board)))
+
+
+def explore(
+    *,
+    target: str | None = None,
+    board: str | None = None,
+    families: Sequence[str] = (),
+    widths: Sequence[float] = (),
+    sizes: Sequence[int] = (),
+    classes: int = 1000,
+    model: PathLike | None = None,
+    max_ms: float | None = None,
+    fits_only: bool = False,
+    jobs: int = 1,
+) -> Exploration:
+    """What untrained networks take, as `mbn2c explore` says.
+
+    target, board  names; one of them at least
+    families       of "v1", "v2", "v3-small", "v3-large"; of these, widths and sizes the command's where none are said
+    model          ONNX file whose widths and sizes are changed instead
+    max_ms         leave out what may take longer; fits_only: what the board does not hold
+    jobs           processes; more than 1 only where the caller's module may be imported again
+    raises         Mbn2cError subclasses; see `mbn2c.errors`
+    """
+    core, found = core_and_board(target, board)
+    if unknown := set(families) - set(FAMILIES):
+        raise UsageError(f"no family is called {sorted(unknown)}", hint=f"of {', '.join(FAMILIES)}")
+    asked = ExploreOptions(
+        core=core,
+        board=found,
+        families=tuple(families) or tuple(FAMILIES),
+        model=None if model is None else Path(model),
+        widths=tuple(widths) or WIDTHS,
+        sizes=tuple(sizes) or SIZES,
+        classes=classes,
+        max_ms=max_ms,
+        fits_only=fits_only,
+        jobs=jobs,
+    )
+    return explore_networks(asked)
 
 
 def build(

@@ -34,6 +34,15 @@ def test_types_are_told_of_all_that_is_offered() -> None:
         mbn2c.explode  # noqa: B018
 
 
+def test_explore_and_inspect_take_one_board() -> None:
+    found = mbn2c.explore(board="nucleo-f446re", families=["v1"], widths=[0.25], sizes=[32], classes=2)
+    assert [(one.family, one.size, one.fits) for one in found.points] == [("v1", 32, True)]
+    [target] = mbn2c.inspect(demo.MODEL_FILE, board="nucleo-f446re").targets
+    assert (target.target, target.board) == ("cortex-m4", "nucleo-f446re") and target.time.ms is not None
+    with pytest.raises(UsageError, match="no family is called"):
+        mbn2c.explore(board="nucleo-f446re", families=["v9"])
+
+
 # The first layer of the digits' network.
 INT16_LAYERS = ("/features/features.0/features.0.0/Conv",)
 
