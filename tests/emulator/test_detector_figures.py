@@ -1,0 +1,58 @@
+"""No detector becomes slower, larger or wrong on a core unseen: cells of a committed table.
+
+benchmarks/detection.py writes the table and says how a cell is made.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from benchmark_scripts import script
+from firmware import missing_tool
+
+from mbn2c.planner.choice import choose_plan
+from mbn2c.targets import load_board, load_core
+
+# Of instructions, either way: counts are exact for one compiler, but a constant in a header may move them.
+SLACK = 0.01
+SLACK_BYTES = 64
+PLANNED = ("st_ssd_mobilenet_v1_025_256", "cortex-m7")
+
+DETECTION = script("detection")
+TABLE = DETECTION.read_figures()
+
+
+def need_models() -> None:
+    if not DETECTION.DETECTION.is_dir():
+        pytest.skip("../shared/models/detection is not here: this test needs the real models")
+
+
+def test_the_table_is_in_order() -> None:
+    """`benchmarks/detection.py --missing` measures cells that it does not have."""
+    assert list(TABLE) == [cell for cell in DETECTION.cells() if cell in TABLE]
+    assert PLANNED in TABLE
+
+
+def test_an_arena_is_as_planned() -> None:
+    need_models()
+    name, core = PLANNED
+    choice = choose_plan(DETECTION.network(name).graph, load_core(core), DETECTION.GOAL)
+    assert abs(choice.plan.arena_bytes - TABLE[PLANNED].arena_bytes) <= SLACK_BYTES, "is that wanted?"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", [pytest.param(cell, id="-".join(cell)) for cell in TABLE])
+def test_a_cell(cell: tuple[str, str], tmp_path: Path) -> None:
+    need_models()
+    name, core = cell
+    if lacking := missing_tool(load_core(core), load_board(DETECTION.COUNTED[core])):
+        pytest.skip(f"not installed: {lacking}")
+    expected, installed = TABLE[cell], DETECTION.compiler_version(core)
+    if installed != expected.gcc:
+        pytest.skip(f"the figures are of GCC {expected.gcc}, installed is {installed}")
+    found, wrong = DETECTION.measure_cell(name, core, tmp_path)
+    assert wrong == ""
+    assert found.boxes == expected.boxes > 0
+    assert abs(found.instructions / expected.instructions - 1) <= SLACK, "is that wanted? benchmarks/detection.py"
+    assert abs(found.ram_bytes - expected.ram_bytes) <= SLACK_BYTES, "is that wanted? benchmarks/detection.py"
