@@ -9,15 +9,19 @@ from typing import NoReturn
 
 from mbn2c import __version__
 from mbn2c.cli.build import add_build, add_inspect
+from mbn2c.cli.config import words_of
 from mbn2c.cli.devices import add_bench, add_bisect, add_flash, add_verify
 from mbn2c.cli.diff import add_diff
 from mbn2c.cli.explore import add_explore
 from mbn2c.cli.guard import exit_code_of
 from mbn2c.cli.listings import add_demo, add_listings
-from mbn2c.cli.streams import complain, open_streams, say, settled
+from mbn2c.cli.streams import be_quiet, complain, open_streams, say, settled
 from mbn2c.cli.words import EPILOG
 from mbn2c.errors import UsageError
 from mbn2c.printable import printable
+
+# The command that takes options from mbn2c.toml.
+_CONFIGURED = "build"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,11 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        options = parser().parse_args(arguments)
+        root = parser()
+        options = root.parse_args(arguments)
         if options.command is None:
-            say(parser().format_help().rstrip())
+            say(root.format_help().rstrip())
             return UsageError.exit_code
-        options.words = list(sys.argv[1:] if arguments is None else arguments)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        if options.command == _CONFIGURED:
+            given[1:1] = words_of(options.model, _CONFIGURED, options.parser)
+            options = root.parse_args(given)
+        options.words = given
+        be_quiet(options.quiet)
         code: int = options.run(options)
         return code
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mbn2c import __version__
-from mbn2c.cli.streams import complain
+from mbn2c.cli.streams import warn
 from mbn2c.cli.words import (
     COUNT,
     add_output_options,
@@ -271,16 +271,16 @@ def _build(options: argparse.Namespace) -> int:
     built = OutputFolder(folder)
     text = build_text(built.record, str(folder), note)
     if warning := built.record.build.calibration.warning:
-        complain(f"warning: {warning}")
+        warn(warning)
     layers = built.record.quantization.four_bits
     if layers and not options.weights and options.flash_limit is None:
         saved = sum(one.saved_bytes for one in layers)
-        complain(
-            f"warning: weights of {len(layers)} layers have 4 bits, {saved:,} B less, for the flash of "
+        warn(
+            f"weights of {len(layers)} layers have 4 bits, {saved:,} B less, for the flash of "
             f"'{built.record.board}' is too small for 8: see what is said of images held back (--weights 8 refuses)"
         )
     if note:
-        complain(f"warning: {note}")
+        warn(note)
     show(options, built.report, text)
     return 0
 

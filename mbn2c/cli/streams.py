@@ -15,6 +15,8 @@ from mbn2c.errors import UsageError
 from mbn2c.printable import printable
 
 _lost: list[str] = []
+# Not empty: --quiet.
+_quiet: list[bool] = []
 
 
 def open_streams() -> None:
@@ -46,6 +48,23 @@ def complain(text: str) -> None:
     """Lines on standard error."""
     with contextlib.suppress(OSError):
         print(printable(text, lines=True), file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """A line on standard error that --quiet leaves out."""
+    if not _quiet:
+        complain(f"warning: {text}")
+
+
+def be_quiet(quiet: bool) -> None:
+    """Whether this command leaves warnings and progress out."""
+    _quiet.clear()
+    _quiet.extend([True] if quiet else [])
+
+
+def is_quiet() -> bool:
+    """Whether it does."""
+    return bool(_quiet)
 
 
 def settled(code: int) -> int:

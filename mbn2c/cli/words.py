@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from mbn2c.cli.streams import say
+from mbn2c.cli.streams import is_quiet, say
 from mbn2c.errors import UsageError
 from mbn2c.tasks.registry import all_kinds
 
@@ -25,7 +25,8 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
     """Add a command with `--json`; `run` takes its options and returns the exit status."""
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, epilog=EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.set_defaults(run=run)
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no warnings; errors are told")
+    parser.set_defaults(run=run, parser=parser)
     return parser
 
 
@@ -36,7 +37,7 @@ def show(options: argparse.Namespace, result: Json, text: str) -> None:
 
 def progress(items: Iterable[Item], title: str, total: int) -> Iterable[Item]:
     """A progress bar on standard error, only on a terminal."""
-    return tqdm(items, desc=title, total=total, unit="", disable=None, leave=False)
+    return tqdm(items, desc=title, total=total, unit="", disable=is_quiet() or None, leave=False)
 
 
 # Of a number on the command line: no more digits than a double and any size in bytes need.
