@@ -311,11 +311,9 @@ def _import_concat(call: OnnxCall) -> Value | Declined:
     if any(call.is_constant(index) for index in indices):
         return Declined("Concat with a constant is not supported")
     values = [call.value(index) for index in indices]
-    if len(values) == 1:
-        return values[0]  # a batch of one image, over whatever axis
     joined = _joined(call, values)
     if isinstance(joined, Declined):
-        return joined
+        return values[0] if len(values) == 1 else joined  # a batch of one image
     return replace(joined, tensor=call.emit(Concat.name, values, _extents(call, values), ConcatAttributes()))
 
 
