@@ -11,11 +11,11 @@ from host_c import Net, compile_c, write_c
 from models import RELU6, Builder
 from networks import int8_inputs, kernels_of, quantized
 
-from mbn2c.emit.network import sharing
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.window import Window
 from mbn2c.ops.class_map import ClassMapAttributes
 from mbn2c.planner.blocks import in_blocks
+from mbn2c.planner.cost import node_instructions
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
 
@@ -38,9 +38,6 @@ int main(void)
             if (net_run_threads(&net, &threads, input, output) != NET_OK) return 5;
             fwrite(output, 1, sizeof output, stdout);
         }
-#ifdef MEETINGS
-        if (count > 1 && threads.pool.meetings != 3 * MEETINGS) return 6;
-#endif
         net_stop_threads(&threads);
     }
     return 0;
@@ -59,16 +56,17 @@ def network() -> Graph:
     return quantized(builder.graph(builder.fully_connected(x, 5)))
 
 
-def sources_of(graph: Graph, folder: Path, isas: tuple[str, ...] = ("scalar",)) -> list[str]:
+def sources_of(graph: Graph, folder: Path, isas: tuple[str, ...] = ("scalar",), least: int = 0) -> list[str]:
+    """least: instructions of a run that threads share."""
     kernels = kernels_of(graph, isas)
-    plan = in_blocks(plan_layerwise(graph, kernels), kernels, 4)
+    plan = in_blocks(plan_layerwise(graph, kernels), kernels, 4, least)
     assert max(call.rows_per_run for call in plan.calls) > 1
     return write_c(folder, [Net("net", plan, isas=isas)])
 
 
-def check_threads(graph: Graph, folder: Path, isas: tuple[str, ...], *flags: str) -> None:
+def check_threads(graph: Graph, folder: Path, isas: tuple[str, ...], *flags: str, least: int = 0) -> None:
     """The reference's bytes, three times for each number of threads."""
-    sources = sources_of(graph, folder, isas)
+    sources = sources_of(graph, folder, isas, least)
     (folder / "main.c").write_text(_MAIN)
     compile_c(folder, [*sources, "main.c"], *flags, "-w", "-pthread", "-o", "program", "-lm")
     image = next(iter(int8_inputs(graph, 1, seed=1)))
@@ -78,18 +76,11 @@ def check_threads(graph: Graph, folder: Path, isas: tuple[str, ...], *flags: str
     assert done.stdout == 12 * expected
 
 
-@pytest.fixture
-def nothing_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else one thread would make all of these networks."""
-    monkeypatch.setattr(sharing, "_SMALL_INSTRUCTIONS", 0)
-
-
 RACES, MEMORY, PLAIN = ("-O1", "-fsanitize=thread"), ("-O1", "-fsanitize=address,undefined"), ("-O1",)
 
 
 # Kernels of computers read some bytes behind the last pixel, which another thread may be writing, and drop them: a
 # sanitizer would call that a race.
-@pytest.mark.usefixtures("nothing_is_small")
 @pytest.mark.parametrize(
     ("isas", "flags"),
     [
@@ -103,17 +94,30 @@ def test_bytes_are_those_of_one_thread(tmp_path: Path, isas: tuple[str, ...], fl
     check_threads(network(), tmp_path, isas, *flags)
 
 
-@pytest.mark.usefixtures("nothing_is_small")
 def test_rows_that_leave(tmp_path: Path) -> None:
     """They fill the output, as those of person_run do, whoever made them."""
     attributes = ClassMapAttributes((25, 33), "align_corners")
     check_threads(class_map_network((1, 4, 5, 21), attributes), tmp_path, ("scalar",), *RACES)
 
 
-def test_small_steps_are_one_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others only wait for the end."""
-    monkeypatch.setattr(sharing, "_SMALL_INSTRUCTIONS", 10**6)
-    check_threads(network(), tmp_path, ("scalar",), "-O1", "-DMEETINGS=1")
+def test_small_steps_are_one_threads(tmp_path: Path) -> None:
+    """One step is shared, the others are the first thread's."""
+    check_threads(network(), tmp_path, ("scalar",), *RACES, least=24_000)
+
+
+def test_rows_a_run_where_it_pays() -> None:
+    graph = network()
+    kernels = kernels_of(graph, ("scalar",))
+    plan = plan_layerwise(graph, kernels)
+    assert in_blocks(plan, kernels, 4, 10**6) is plan
+    costs = node_instructions(plan, kernels)
+    blocks = in_blocks(plan, kernels, 4, 24_000)
+    for call in blocks.calls:
+        height = blocks.buffers[call.write].height
+        run = height if height < 8 else 4
+        pays = bool(call.node) and not call.accumulates and height > 1 and costs[call.node] * run >= 24_000 * height
+        assert call.rows_per_run == (run if pays else 1)
+    assert sum(call.rows_per_run > 1 for call in blocks.calls) == 1
 
 
 def test_a_flag_leaves_threads_out(tmp_path: Path) -> None:

@@ -347,7 +347,7 @@ def _step_values(
         "kernel_headers": sorted(
             {_header_file(way.headers[0]) for kernel in kernels.values() for way in kernel.ways if way.headers}
         ),
-        "sharing_lines": _by_step(sharing_rows(plan, kernels, constants)),
+        "sharing_lines": _by_step(sharing_rows(plan, constants)),
         **_tables(plan),
     }
 

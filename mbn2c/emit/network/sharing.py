@@ -9,17 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mbn2c.emit.network.c_tables import Row
-from mbn2c.ir.kernel import Kernel, Packed, Parts
+from mbn2c.ir.kernel import Packed, Parts
 from mbn2c.ir.plan import Buffer, Call, Plan, Read
-from mbn2c.ops import OPERATORS
-
-# What two threads lose where they meet is about as much: 1.5 us.
-_SMALL_INSTRUCTIONS = 8000
 
 
-def sharing_rows(plan: Plan, kernels: Mapping[str, Kernel], constants: Mapping[int, Packed]) -> list[Row]:
-    """An `mbn_sharing` for each step."""
-    small = {call.step for call in plan.calls if _is_small(plan, call, kernels)}
+def sharing_rows(plan: Plan, constants: Mapping[int, Packed]) -> list[Row]:
+    """An `mbn_sharing` for each step: one of a row a run is small, for else the planner would have given it more."""
+    small = {call.step for call in plan.calls if call.node and not call.is_view and call.rows_per_run == 1}
     for call in plan.calls:
         readers = [other.step for other in plan.calls if any(read.tensor == call.write for read in other.reads)]
         if not call.node and small.issuperset(readers):
@@ -34,19 +30,6 @@ def sharing_rows(plan: Plan, kernels: Mapping[str, Kernel], constants: Mapping[i
             after = other.step
         rows.append({"after": after, "is_small": int(call.step in small), "is_whole": int(call.step in whole)})
     return rows
-
-
-def _is_small(plan: Plan, call: Call, kernels: Mapping[str, Kernel]) -> bool:
-    """Whether a run has too little work for two, or is one pixel."""
-    if not call.node or call.is_view:
-        return False
-    if call.accumulates:
-        return True
-    node, write = plan.graph.producer[call.write], plan.buffers[call.write]
-    rates, pixels = kernels[call.node].rates, min(call.rows_per_run, write.height) * write.width
-    macs = OPERATORS[node.op].macs(node, plan.graph) / (write.height * write.width)
-    instructions = pixels * (rates.mac * macs + rates.output * write.channels)
-    return pixels == 1 or instructions < _SMALL_INSTRUCTIONS
 
 
 def _can_split(plan: Plan, call: Call, packed: Packed | None) -> bool:
