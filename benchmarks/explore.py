@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import sys
 import tempfile
 from pathlib import Path
 
-from mbn2c.commands.explore.code_sizes import FILE
+from mbn2c.commands.explore.code_sizes import FILE, NO, YES, has_pieces
 from mbn2c.commands.explore.families import FAMILIES
 from mbn2c.commands.explore.untrained import untrained
 from mbn2c.commands.sized_graph import sized
@@ -26,11 +27,12 @@ from mbn2c.kernels import packed_constants
 from mbn2c.planner.choice import choose_plan
 from mbn2c.targets import Core, all_cores, load_core
 
-WIDTH, SIZE = 0.5, 96
+# Width and size: one whose rows are cut into pieces, which takes other kernels, and one whose are not.
+NETWORKS = ((0.5, 96), (0.25, 32))
 
 
-def code_bytes(family: str, core: Core, width: float = WIDTH, size: int = SIZE) -> int:
-    """Of the library that a build for the core makes."""
+def code_bytes(family: str, core: Core, width: float, size: int) -> tuple[bool, int]:
+    """Whether rows come in pieces, and the code of the library that a build for the core makes."""
     graph = sized(untrained(family, width, size))
     choice = choose_plan(graph, core, "balanced", is_checked=False)
     names = Names("network", graph.name, hashlib.sha256(graph.name.encode()).digest())
@@ -40,7 +42,8 @@ def code_bytes(family: str, core: Core, width: float = WIDTH, size: int = SIZE) 
     with tempfile.TemporaryDirectory() as folder:
         write_bundle(bundle, Path(folder))
         built = toolchain.build(Path(folder), names.prefix, core)
-        return network_sizes(Path(folder), names.prefix, sources, built, arrays).code_bytes
+        code = network_sizes(Path(folder), names.prefix, sources, built, arrays).code_bytes
+    return has_pieces(choice.plan), code
 
 
 def main() -> None:
@@ -49,14 +52,15 @@ def main() -> None:
     rows = {}
     if FILE.is_file():
         with FILE.open(newline="") as file:
-            rows = {(row["core"], row["family"]): row["code_bytes"] for row in csv.DictReader(file)}
+            rows = {(row["core"], row["family"], row["pieces"]): row["code_bytes"] for row in csv.DictReader(file)}
     for core in cores:
-        for family in FAMILIES:
-            rows[core.name, family] = str(code_bytes(family, core))
-            print(core.name, family, rows[core.name, family], flush=True)
+        for family, network in itertools.product(FAMILIES, NETWORKS):
+            is_cut, size = code_bytes(family, core, *network)
+            rows[core.name, family, YES if is_cut else NO] = str(size)
+            print(core.name, family, network, is_cut, size, flush=True)
             with FILE.open("w", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(("core", "family", "code_bytes"))
+                writer.writerow(("core", "family", "pieces", "code_bytes"))
                 writer.writerows((*key, value) for key, value in sorted(rows.items()))
 
 

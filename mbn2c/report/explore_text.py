@@ -41,12 +41,12 @@ def _row(point: ExplorePoint, *, has_ms: bool) -> tuple[str, ...]:
 
 def _words(found: Exploration) -> list[str]:
     on = f"{found.target}" + (f", board {found.board}" if found.board else "")
-    has_code = all(one.code_bytes is not None for one in found.points)
+    lacking = sum(one.code_bytes is None for one in found.points)
     words = [
         f"{len(found.points)} of {found.asked} networks for {on}, untrained, planned as by `build --optimize "
         f"{found.optimize}`; {found.unfit} left out by the limits.",
         "RAM: arena and context, the stack needs a build. Flash: weights and constants"
-        + (", code as of another network of its family." if has_code else ", no code."),
+        + (f", without code for {lacking} of them." if lacking else ", code as of another network of its family."),
     ]
     if any(one.accuracy is not None for one in found.points):
         words.append(f"accuracy: {found.accuracy_source}. best: none has more for as little RAM, flash and time.")

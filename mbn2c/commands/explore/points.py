@@ -182,7 +182,7 @@ def _point(
 ) -> ExplorePoint:
     plan, core = choice.plan, options.core
     constants = sum(one.size_bytes for one in packed_constants(plan, choice.kernels).values())
-    code = code_bytes_of(core.name, name[0]) if options.model is None else None
+    code = code_bytes_of(core.name, name[0], plan) if options.model is None else None
     return ExplorePoint(
         *name,
         macs=sum(OPERATORS[node.op].macs(node, graph) for node in graph.nodes),
