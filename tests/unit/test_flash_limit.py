@@ -1,0 +1,35 @@
+"""A board whose flash is too small for weights of eight bits gets four where they cost least."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mbn2c.commands import demo
+from mbn2c.commands.build import REPORT, BuildOptions, build
+from mbn2c.network.network import RANDOM
+from mbn2c.report.json import read_record
+from mbn2c.report.record import BuildRecord
+from mbn2c.targets import load_board, load_core
+
+KIB = 1024
+
+
+def built(flash_bytes: int) -> BuildRecord:
+    """The bundled network for a board with so much flash, quantized on noise."""
+    board = load_board("nucleo-h743zi2")
+    memories = tuple(replace(one, size_bytes=flash_bytes) if one.kind == "flash" else one for one in board.memories)
+    options = BuildOptions(
+        model=demo.MODEL_FILE,
+        core=load_core("cortex-m7"),
+        board=replace(board, memories=memories),
+        calib=RANDOM,
+    )
+    return read_record(build(options)[REPORT])
+
+
+def test_some_layers_get_four_bits_where_that_is_enough() -> None:
+    small = built(72 * KIB)
+    layers = small.quantization.four_bits
+    pointwise = [one for one in small.layers if one.op in ("conv2d", "fully_connected")]
+    assert 0 < len(layers) < len(pointwise) - 1
+    assert small.flash.weights_bytes + small.flash.constants_bytes < 72 * KIB - 13 * KIB
