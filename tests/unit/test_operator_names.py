@@ -20,6 +20,10 @@ ALSO_OTHER_WORDS = {"pad", "sigmoid", "tanh", "resize"}
 OF_TASKS = [name for name, operator in OPERATORS.items() if operator.is_postprocessing] + ["max_pool2d", "resize2d"]
 
 
+# A network is written in operators, as in a model file: no stage that asks what a node is.
+WRITES_NETWORKS = ROOT / "commands" / "explore" / "untrained.py"
+
+
 def names_said(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, what) of each operator that a file knows."""
     for node in ast.walk(tree):
@@ -41,6 +45,8 @@ def names_said(tree: ast.Module) -> Iterator[tuple[int, str]]:
 def test_room_names_no_operator(room: str) -> None:
     files = [ROOT / room] if room.endswith(".py") else sorted((ROOT / room).rglob("*.py"))
     said = [(path, line, what) for path in files for line, what in names_said(ast.parse(path.read_text()))]
+    if room == "commands":
+        said = [one for one in said if one[0] != WRITES_NETWORKS or not one[2].startswith(("from mbn2c.ops.", "'"))]
     if room == "tasks":
         said = [one for one in said if not any(name in one[2] for name in OF_TASKS)]
     assert [f"{path}:{line}: {what}" for path, line, what in said] == []
