@@ -28,7 +28,9 @@ from tqdm import tqdm
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph
 from mbn2c.network.inputs import input_spec
-from mbn2c.network.network import NetworkOptions, import_lowered, read_network
+from mbn2c.network.lowered import import_lowered
+from mbn2c.network.options import NetworkOptions
+from mbn2c.network.read import read_network
 from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.cost import node_instructions
 from mbn2c.progress import no_progress

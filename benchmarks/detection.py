@@ -38,7 +38,9 @@ from mbn2c.ir.graph import Graph
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.inputs import input_spec, quantize_input
-from mbn2c.network.network import RANDOM, Network, NetworkOptions, read_network
+from mbn2c.network.network import Network
+from mbn2c.network.options import RANDOM, NetworkOptions
+from mbn2c.network.read import read_network
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.ssd_boxes.arithmetic import boxes_from_bytes
 from mbn2c.planner.choice import Choice, choose_plan

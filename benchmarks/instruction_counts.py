@@ -20,7 +20,8 @@ from mbn2c.commands import demo
 from mbn2c.commands.bench.measure import Measured, measure
 from mbn2c.firmware.toolchain import find_compiler
 from mbn2c.ir.graph import Graph
-from mbn2c.network.network import RANDOM, NetworkOptions, read_network
+from mbn2c.network.options import RANDOM, NetworkOptions
+from mbn2c.network.read import read_network
 from mbn2c.progress import no_progress
 from mbn2c.targets import load_board, load_core
 

@@ -23,7 +23,8 @@ from mbn2c.commands.bench.cycles import MODELS as CYCLE_MODELS
 from mbn2c.commands.bench.measure import CLASSES, Measured, measure
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.network.inputs import input_spec, quantize_input
-from mbn2c.network.network import NetworkOptions, read_network
+from mbn2c.network.options import NetworkOptions
+from mbn2c.network.read import read_network
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.streaming import OPTIMIZE

@@ -26,7 +26,7 @@ from pages import BENCHMARKS, markdown, renew
 from mbn2c.commands.bench.measure import Measured, measure_choice
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, kernels_of_plan, select
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.targets import load_board, load_core

@@ -31,7 +31,8 @@ from mbn2c.emit.network.model import Names
 from mbn2c.files.bundle import write_bundle
 from mbn2c.frontend.export import to_onnx_int8
 from mbn2c.ir.graph import Graph
-from mbn2c.network.network import RANDOM, NetworkOptions, read_network
+from mbn2c.network.options import RANDOM, NetworkOptions
+from mbn2c.network.read import read_network
 from mbn2c.planner.choice import choose_plan
 from mbn2c.progress import no_progress
 from mbn2c.reference.run_graph import run_graph

@@ -18,7 +18,8 @@ from pathlib import Path
 from accuracy import CASES, SHARED, Images, cpu_seconds, line, load, model_file, percent, predict
 
 from mbn2c.ir.graph import Graph
-from mbn2c.network.network import NetworkOptions, read_network
+from mbn2c.network.options import NetworkOptions
+from mbn2c.network.read import read_network
 from mbn2c.planner.choice import choose_plan, constants_bytes
 from mbn2c.planner.cost import node_instructions, plan_instructions
 from mbn2c.progress import no_progress

@@ -33,7 +33,7 @@ from mbn2c.emit.packages.packagings import DEFAULT_EMITS, EMITS
 from mbn2c.errors import UsageError
 from mbn2c.files.typed_json import to_plain
 from mbn2c.files.user_files import text_of
-from mbn2c.network.network import WEIGHTS_4, WEIGHTS_8
+from mbn2c.network.options import WEIGHTS_4, WEIGHTS_8
 from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.quantize.int16 import AUTO, MOST_RAM_GROWTH
 from mbn2c.quantize.search import EFFORTS

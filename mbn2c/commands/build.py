@@ -23,7 +23,8 @@ from mbn2c.files.user_files import text_of
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels.call_bounds import TRIED, call_bounds
 from mbn2c.network.file import graph_to_bytes
-from mbn2c.network.network import WEIGHTS_4, WEIGHTS_8, read_network
+from mbn2c.network.options import WEIGHTS_4, WEIGHTS_8
+from mbn2c.network.read import read_network
 from mbn2c.network.stress_inputs import choose_stress
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import Choice, choose_plan, constants_bytes

@@ -9,7 +9,7 @@ from mbn2c import __version__
 from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS
 from mbn2c.errors import UsageError
-from mbn2c.network.network import NetworkOptions
+from mbn2c.network.options import NetworkOptions
 from mbn2c.targets import Board, Core, load_board, load_core
 
 

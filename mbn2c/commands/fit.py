@@ -15,7 +15,8 @@ from mbn2c.errors import FitError, Mbn2cError
 from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import packed_constants
-from mbn2c.network.network import WEIGHTS_8, import_lowered, import_prequantized_lowered
+from mbn2c.network.lowered import import_lowered, import_prequantized_lowered
+from mbn2c.network.options import WEIGHTS_8
 from mbn2c.network.recompute import MOST_EXTRA_TO_FIT, recompute
 from mbn2c.planner.choice import Choice, choose_plan, excess_flash, fits_board, fits_limit, isas_in_turn
 from mbn2c.planner.estimate import Estimates

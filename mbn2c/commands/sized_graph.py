@@ -8,7 +8,7 @@ from pathlib import Path
 from mbn2c.errors import ModelError
 from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph
-from mbn2c.network.network import import_lowered, import_prequantized_lowered
+from mbn2c.network.lowered import import_lowered, import_prequantized_lowered
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.tasks.registry import task_of_graph

@@ -12,7 +12,7 @@ from devices import build_folder, demo_options
 from mbn2c.commands.bench import SCHEDULE, bench
 from mbn2c.commands.bench.cycles import MODELS, Instruction
 from mbn2c.errors import BoardError
-from mbn2c.network.network import RANDOM
+from mbn2c.network.options import RANDOM
 from mbn2c.report.bench_text import bench_text
 from mbn2c.targets import load_board, load_core
 

@@ -35,7 +35,9 @@ from mbn2c.firmware import toolchain
 from mbn2c.ir.graph import Graph
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.file import graph_to_bytes
-from mbn2c.network.network import Network, NetworkOptions, read_network
+from mbn2c.network.network import Network
+from mbn2c.network.options import NetworkOptions
+from mbn2c.network.read import read_network
 from mbn2c.ops.ssd_boxes.arithmetic import boxes_from_bytes
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.progress import Progress

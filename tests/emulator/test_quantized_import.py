@@ -23,7 +23,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.kernels import packed
 from mbn2c.network.inputs import input_spec, quantize_input
 from mbn2c.network.int8_oracle import PrequantizedFacts, PrequantizedOracle
-from mbn2c.network.network import import_prequantized_lowered
+from mbn2c.network.lowered import import_prequantized_lowered
 from mbn2c.ops.base.requantize import GuardedRequantize
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.cost import plan_instructions

@@ -26,7 +26,7 @@ from mbn2c.frontend.prequantized.probe import run_nodes
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph, Node, Port, Quant, Tensor
 from mbn2c.network.inputs import input_spec, quantize_input
-from mbn2c.network.network import import_prequantized_lowered
+from mbn2c.network.lowered import import_prequantized_lowered
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.lookup import LookupAttributes
 from mbn2c.ops.sum import SumAttributes, guard_sum

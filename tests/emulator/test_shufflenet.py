@@ -18,7 +18,7 @@ from mbn2c.firmware import toolchain
 from mbn2c.ir.graph import Graph
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.planner.choice import choose_plan
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core

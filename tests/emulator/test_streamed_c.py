@@ -24,7 +24,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import in_memory
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.ops.base.quants import quant_of
 from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.overlap import check_overlaps

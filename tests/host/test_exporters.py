@@ -15,7 +15,7 @@ from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import Mbn2cError, ModelError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
-from mbn2c.network.network import RANDOM
+from mbn2c.network.options import RANDOM
 from mbn2c.planner import choice, streaming
 from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.layerwise import plan_layerwise

@@ -11,7 +11,7 @@ from host_c import SANITIZE, Net, first_difference, own_rows, run_program
 from networks import int8_inputs, quantized
 from onnx_models.families import EXPORTERS, FAMILIES, NARROW
 
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.planner.choice import choose_plan
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_core

@@ -14,7 +14,7 @@ from onnx.backend.test.runner import Runner
 from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
 from mbn2c.ir.graph import Graph
 from mbn2c.network.inputs import input_spec, quantize_input
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.quantize.calibrate import calibrate
 from mbn2c.quantize.quantize import quantize

@@ -14,7 +14,7 @@ from onnx_models.detectors import ssd
 from mbn2c.errors import UsageError
 from mbn2c.ir.graph import Decoding, Graph
 from mbn2c.network.file import graph_to_bytes, read_graph
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.tasks.registry import task_of_graph
 
 

@@ -13,7 +13,7 @@ from onnx_models.families import EXPORTERS, FAMILIES, Family, shufflenet_v2
 from shared import shared
 
 from mbn2c.commands.inspect.architecture import architecture_of
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.reference.run_graph import run_graph
 
 _PAPERS = "inverted residual network with kernels of 3, 5 and 7 (as ProxylessNAS and MCUNet)"

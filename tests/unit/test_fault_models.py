@@ -22,7 +22,7 @@ from mbn2c.cli import main
 from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
 from mbn2c.frontend.prequantized.model import import_prequantized
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.reference.run_graph import run_graph
 
 # --- refused, in one message ---------------------------------------------------------------------

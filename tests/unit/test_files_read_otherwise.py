@@ -18,7 +18,7 @@ from shared import shared
 from mbn2c.cli import main
 from mbn2c.frontend import import_model, model_bytes
 from mbn2c.frontend.runtime import Oracle
-from mbn2c.network.network import import_prequantized_lowered
+from mbn2c.network.lowered import import_prequantized_lowered
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.tasks.tails import apply_tail
 

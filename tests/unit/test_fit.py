@@ -15,7 +15,7 @@ from mbn2c.commands.sized_graph import sized
 from mbn2c.emit.network.model import Names, PlannedNetwork
 from mbn2c.errors import FitError, ModelError
 from mbn2c.ir.graph import Graph
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.planner.estimate import Estimates
 from mbn2c.targets import Board, load_board, load_core
 

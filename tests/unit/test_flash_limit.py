@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mbn2c.commands import demo
 from mbn2c.commands.build import REPORT, BuildOptions, build
-from mbn2c.network.network import RANDOM
+from mbn2c.network.options import RANDOM
 from mbn2c.report.json import read_record
 from mbn2c.report.record import BuildRecord
 from mbn2c.targets import load_board, load_core

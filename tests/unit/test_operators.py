@@ -25,7 +25,7 @@ from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.kernels import select
-from mbn2c.network.network import import_lowered, import_prequantized_lowered
+from mbn2c.network.lowered import import_lowered, import_prequantized_lowered
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.operator import IMPORTED, LOWERED, QUANTIZED, OnnxOp, Operator, clamped
 from mbn2c.passes import run_passes

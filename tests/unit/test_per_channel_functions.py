@@ -13,7 +13,7 @@ from operator_cases import counterparts
 from mbn2c.frontend.export import to_onnx_float, to_onnx_int8
 from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph, Tensor
-from mbn2c.network.network import import_prequantized_lowered
+from mbn2c.network.lowered import import_prequantized_lowered
 from mbn2c.numerics import quantize_linear
 from mbn2c.ops import OPERATORS, operator_of, weighted_of
 from mbn2c.ops.base.quants import quant_of, scale_of

@@ -13,7 +13,7 @@ from onnx_models.net import Net
 from mbn2c.errors import UsageError
 from mbn2c.frontend import import_model
 from mbn2c.ir.graph import Graph
-from mbn2c.network.network import input_spec
+from mbn2c.network.inputs import input_spec
 from mbn2c.network.pixels import preprocess_of
 from mbn2c.tasks.inputs import Preprocess
 

@@ -19,7 +19,8 @@ from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.text import print_graph
 from mbn2c.ir.window import Activation
-from mbn2c.network.network import NetworkOptions, read_network
+from mbn2c.network.options import NetworkOptions
+from mbn2c.network.read import read_network
 from mbn2c.numerics import quantize_linear
 from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.quants import quant_of, scale_of
@@ -158,7 +159,7 @@ def test_products_run_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     def look(*_: object) -> None:
         seen.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
 
-    monkeypatch.setattr("mbn2c.network.network._own_network", look)
+    monkeypatch.setattr("mbn2c.network.read.float_network", look)
     read_network(NetworkOptions(model=demo.MODEL_FILE), (), no_progress)
     assert seen == [{1}]
 

@@ -16,7 +16,7 @@ from mbn2c.frontend import import_model, model_bytes
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph
 from mbn2c.network.file import graph_to_bytes, read_graph
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.tasks.protocol import RAW
 from mbn2c.tasks.registry import task_of_graph

@@ -15,7 +15,7 @@ from shared import shared
 
 from mbn2c.cli import main
 from mbn2c.commands.inspect import inspect_model
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.columns import MAX_PIECES
 from mbn2c.quantize.calibrate import Range

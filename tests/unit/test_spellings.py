@@ -12,7 +12,7 @@ from onnx_models import Net
 from operator_cases import counterparts
 
 from mbn2c.ir.graph import Graph
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 
 Spell = Callable[[Net], object]
 _SIXTH = float(np.float32(1 / 6))

@@ -7,7 +7,7 @@ from pathlib import Path
 from mbn2c.commands.explore.points import ExploreOptions, network_of
 from mbn2c.files.bundle import Bundle, write_bundle
 from mbn2c.frontend.export import to_onnx_float
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.report.exploration import Exploration
 from mbn2c.resources.render import plain_text
 

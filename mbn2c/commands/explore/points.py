@@ -18,7 +18,7 @@ from mbn2c.commands.sized_graph import sized
 from mbn2c.errors import FitError, Mbn2cError, UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import packed_constants
-from mbn2c.network.network import import_lowered
+from mbn2c.network.lowered import import_lowered
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import Choice, choose_plan, fits_board
 from mbn2c.planner.geometry import Geometries

@@ -16,7 +16,7 @@ from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph, Node, Note
 from mbn2c.kernels import packed_constants
 from mbn2c.network.inputs import input_spec
-from mbn2c.network.network import import_lowered, import_prequantized_lowered
+from mbn2c.network.lowered import import_lowered, import_prequantized_lowered
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.estimate import Estimates

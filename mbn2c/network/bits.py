@@ -1,0 +1,40 @@
+"""Options -> who says which activations have 16 bits, and which weights four."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mbn2c.network.options import WEIGHTS_4, WEIGHTS_8, NetworkOptions
+from mbn2c.quantize.four_bits import ChooseFourBits, where_they_cost_little, wherever_they_may, within_flash
+from mbn2c.quantize.int16 import AUTO, ChooseInt16, PlanOf, named, within_ram
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Who says which activations are int16, and which layers' weights have four bits; None: nobody."""
+
+    int16: ChooseInt16 | None
+    four_bits: ChooseFourBits | None
+
+
+def bits_of(options: NetworkOptions, plan_of: PlanOf | None) -> Bits:
+    """As the options say; plan_of: as of `read_network`."""
+    return Bits(_int16(options, plan_of), _four_bits(options, plan_of))
+
+
+def _int16(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseInt16 | None:
+    """Who says which activations are int16; None: nobody, all are int8."""
+    if options.int16 != (AUTO,):
+        return named(options.int16) if options.int16 else None
+    assert plan_of is not None, "nobody says what a plan takes"
+    return within_ram(plan_of)
+
+
+def _four_bits(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseFourBits | None:
+    """Who says which layers' weights have four bits; None: nobody, all have eight."""
+    if options.weights in (WEIGHTS_8, WEIGHTS_4):
+        return wherever_they_may if options.weights == WEIGHTS_4 else None
+    if options.flash_limit is not None:
+        assert plan_of is not None, "nobody says what a plan takes"
+        return within_flash(plan_of, options.flash_limit)
+    return where_they_cost_little if options.weights == AUTO else None
