@@ -14,7 +14,7 @@ from networks import int8_inputs, kernels_of
 from quantized_zoo import DIALECTS, FEW_DIALECTS, NETS, Dialect, quantize
 
 from mbn2c.commands.build import BuildOptions
-from mbn2c.commands.inspect import InspectedTarget, inspect_model
+from mbn2c.commands.inspect import inspect_model
 from mbn2c.commands.verify import VerifyOptions
 from mbn2c.errors import ModelError
 from mbn2c.frontend.prequantized.ends import as_input, real_numbers
@@ -27,10 +27,10 @@ from mbn2c.network.lowered import import_prequantized_lowered
 from mbn2c.ops.base.requantize import GuardedRequantize
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.cost import plan_instructions
-from mbn2c.planner.geometry import Geometries
+from mbn2c.planner.estimate import Estimates
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
-from mbn2c.targets import Board, Core, all_cores, load_board, load_core
+from mbn2c.targets import Core, all_cores, load_board, load_core
 
 # What a network is refused with, in every dialect, and the first words of what to do.
 REFUSED = {
@@ -100,24 +100,30 @@ def test_inspect_tells_what_it_is(tmp_path: Path) -> None:
 
 
 def test_inspect_plans_once_for_cores_with_the_same_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most layers of a prequantized model run in plain C everywhere; the figures are those of a plan for each core."""
+    """And for one of them it gives the figures of its plan, which those for all are near."""
     _, graph = imported(tmp_path, ("gray", FEW_DIALECTS[1]))
-    planned: list[str] = []
+    planned: list[tuple[str, ...]] = []
+    usual = Estimates.of
 
-    def count(graph: Graph, core: Core, optimize: str, *, board: Board | None, known: Geometries) -> Choice:
-        planned.append(core.name)
-        return choose_plan(graph, core, optimize, board=board, known=known)
+    def count(self: Estimates, core: Core) -> Choice:
+        planned.append(core.isas)
+        return usual(self, core)
 
-    monkeypatch.setattr("mbn2c.commands.inspect.choose_plan", count)
+    monkeypatch.setattr(Estimates, "of", count)
     rows = {row.target: row for row in inspect_model(tmp_path / "model.onnx").targets}
     assert set(rows) == {core.name for core in all_cores()}
-    assert len(planned) < len({core.isas for core in all_cores()})
+    assert sorted(planned) == sorted({core.isas for core in all_cores()})
     for core in all_cores():
         choice = choose_plan(graph, core, "balanced")
         ram_bytes = choice.plan.arena_bytes + choice.plan.context_bytes(core.bits, core.asks_cpu)
         flash_bytes = sum(packed(choice.kernels[node.name], node, graph).size_bytes for node in graph.nodes)
-        instructions = round(plan_instructions(choice.plan, choice.kernels))
-        assert rows[core.name] == InspectedTarget(core.name, ram_bytes, flash_bytes, instructions)
+        [row] = inspect_model(tmp_path / "model.onnx", core).targets
+        instructions = row.time.instructions
+        assert instructions == round(plan_instructions(choice.plan, choice.kernels))
+        assert (row.target, row.ram_bytes, row.flash_bytes) == (core.name, ram_bytes, flash_bytes)
+        about = rows[core.name]
+        near = pytest.approx(ram_bytes * instructions, rel=0.1)
+        assert about.ram_bytes * about.time.instructions == near and not about.is_planned
 
 
 @pytest.mark.parametrize("name", REFUSED)

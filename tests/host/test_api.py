@@ -64,12 +64,13 @@ def test_build_and_verify(tmp_path: Path) -> None:
     assert record.ram.total_bytes is not None and record.prefix == "digits"
     int16 = record.quantization.int16
     assert int16 is not None and tuple(one.name for one in int16.layers) == INT16_LAYERS
-    assert int16.arena_bytes == record.ram.arena_bytes >= int16.int8_arena_bytes
+    assert int16.arena_bytes == record.ram.arena_bytes and int16.int8_arena_bytes > 0
     assert int16.instructions > int16.int8_instructions
     assert all(one.buffer_bytes > 0 for one in int16.layers) and any(one.instructions > 0 for one in int16.layers)
     text = build_text(record, "out", "")
     first = max(int16.layers, key=lambda one: one.instructions)
-    assert f"int16           {len(int16.layers)} layers for +" in text
+    grown = int16.arena_bytes - int16.int8_arena_bytes
+    assert f"int16           {len(int16.layers)} layers for {grown:+,} B of arena" in text
     assert f" {first.name}: {first.buffer_bytes:+,} B, {first.instructions:+,}\n" in text
     found = mbn2c.verify(tmp_path / "out", demo.TEST_FOLDER, labels=demo.TEST_LABELS, limit=5, layers=True)
     assert found.is_exact and found.images == 5 and found.board == "host"
