@@ -25,7 +25,6 @@ from mbn2c.kernels.scalar import table as scalar
 from mbn2c.kernels.x86_avx2 import table as x86_avx2
 from mbn2c.kernels.x86_avx512_vnni import table as x86_avx512_vnni
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.quants import quant_of
 
 TABLES: dict[str, tuple[Kernel, ...]] = {
     "scalar": scalar.KERNELS,
@@ -109,8 +108,9 @@ def _accepting(node: Node, graph: Graph, isas: Sequence[str]) -> list[Kernel]:
 
 
 def weight_bits(node: Node, graph: Graph) -> int:
-    """Of the weights of a quantized node; 8 if it has none."""
-    return quant_of(graph, node.inputs[1]).bits if OPERATORS[node.op].has_weights else 8
+    """Of a node's weights; 8 if it has none, or they are not quantized yet."""
+    quant = graph.tensors[node.inputs[1]].quant if OPERATORS[node.op].has_weights else None
+    return 8 if quant is None else quant.bits
 
 
 def _can_be_planar(tensor: str, graph: Graph, isas: Sequence[str]) -> bool:

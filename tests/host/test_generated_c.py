@@ -36,7 +36,7 @@ SANITIZERS = {
 }
 
 # The C of tails, which works on real numbers.
-_REAL_NUMBERS = re.compile(r"_(softmax|sigmoid|tanh|l2_normalize)\d?\.c$")
+_REAL_NUMBERS = re.compile(r"_(softmax|sigmoid|tanh|l2_normalize|quantize_row)\d?\.c$")
 
 
 @dataclass(frozen=True)

@@ -170,10 +170,10 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> OutputFolder:
     return build_folder(tmp_path_factory.mktemp("digits"), demo_options("host"))
 
 
-def test_fifteen_faults(output: OutputFolder, tmp_path: Path) -> None:
+def test_eighteen_faults(output: OutputFolder, tmp_path: Path) -> None:
     lab = Lab(output, "host", tmp_path)
     streams = lab.mutants(1)
-    verdicts = [one for stream in streams.values() for one in lab.verdicts(stream, 5)]
+    verdicts = [one for stream in streams.values() for one in lab.verdicts(stream, 6)]
     assert rate(verdicts) == 1, table(verdicts)
     assert sum(one.real for one in verdicts) >= 8, table(verdicts)
 
