@@ -41,6 +41,7 @@ def in_blocks(
     if not most:
         return plan
     segments = [[call.node for call in loop.calls if call.node] for loop in plan.loops]
-    blocks = allocate(make_schedule(graph, kernels, segments, rows_per_run=most), plan.schedule)
+    waits = [any(call.on_demand for call in loop.calls) for loop in plan.loops]
+    blocks = allocate(make_schedule(graph, kernels, segments, rows_per_run=most, waits=waits), plan.schedule)
     check_overlaps(blocks)
     return blocks

@@ -6,7 +6,7 @@ common, and what is worked out for one is there for the next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations
@@ -17,7 +17,7 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call, Rows
 from mbn2c.planner.cuts import CutCalls, Cuts
-from mbn2c.planner.demand import with_demand
+from mbn2c.planner.demand import joins_of
 from mbn2c.planner.lifetimes import shared, slots_needed
 from mbn2c.planner.schedule import Schedule, extents_of, inner_tensors, make_call, pads_of
 from mbn2c.planner.timeline import CallRuns, Timeline, simulate
@@ -81,7 +81,7 @@ class Geometry:
         self.maker, self.last_reader = self._makers_and_readers()
         self.moments = 0
         self._runs: dict[int, CallRuns] = {}
-        self._suffixes: dict[int, Suffix] = {}
+        self._suffixes: dict[int, tuple[Suffix, ...]] = {}
 
     def take_from(self, others: Sequence[Geometry]) -> None:
         """Cuts of the first that has the same calls and columns, read and shared alike; suffixes if they wait alike."""
@@ -94,7 +94,7 @@ class Geometry:
                 return
 
     def _smaller(self) -> list[tuple[bool, ...]]:
-        """By call whether it makes less than some of its reads together: all that `with_demand` asks of sizes."""
+        """By call whether it makes less than some of its reads together: all that `joins_of` asks of sizes."""
         size = {name: tensor.size_bytes for name, tensor in self.graph.tensors.items()}
         return [
             tuple(
@@ -105,16 +105,20 @@ class Geometry:
             for call in self.calls
         ]
 
-    def suffix(self, first: int) -> Suffix:
-        """Everything from node `first` on."""
+    def suffixes(self, first: int) -> tuple[Suffix, ...]:
+        """Everything from node `first` on: run with no call that waits and, if any can, with all of those."""
         if first not in self._suffixes:
-            self._suffixes[first] = Suffix(self, first)
+            joins = self.joins(self.calls[first + 1 :])
+            self._suffixes[first] = tuple(Suffix(self, first, found) for found in ({}, joins)[: 1 + bool(joins)])
         return self._suffixes[first]
+
+    def joins(self, calls: Sequence[Call], strips: Collection[str] = ()) -> dict[int, int]:
+        """Which of these can run on demand, as `joins_of`."""
+        return joins_of(calls, self.graph, strips, self.cuts.ancestors)
 
     def played(self, calls: Sequence[Call]) -> Timeline:
         """These calls as one loop over whole rows; tensors that share rows live as long as any of them."""
-        waiting = with_demand(calls, self.graph, ancestors=self.cuts.ancestors)
-        schedule = replace(self.schedule, loops=(Rows(waiting),))
+        schedule = replace(self.schedule, loops=(Rows(tuple(calls)),))
         timeline = simulate(schedule, self._runs)
         self.moments += len(timeline.ran)
         return shared(timeline, self.views.sharing())
@@ -137,16 +141,17 @@ class Suffix:
     """Everything from node `first` on as one loop over whole rows.
 
     calls    the input's among them if it starts there
+    joins    of those that run on demand, as `joins_of`
     inner    tensors that are read here only
     waiting  tensors made above that are read here, or later: by the node that reads them for the last time
     """
 
-    def __init__(self, geometry: Geometry, first: int) -> None:
+    def __init__(self, geometry: Geometry, first: int, joins: Mapping[int, int]) -> None:
         graph, views = geometry.graph, geometry.views
-        self.first = first
+        self.first, self.joins = first, joins
         self.calls = geometry.calls[first + 1 if first else 0 :]
         self.inner = inner_tensors(graph, [node.name for node in graph.nodes[first:]], views)
-        self.timeline = geometry.played(self.calls)
+        self.timeline = geometry.played([replace(call, on_demand=call.step in self.joins) for call in self.calls])
         self.lives = Lives(self.timeline)
         self.waiting: dict[int, list[str]] = {}
         for name in {views.host(name) for name in geometry.pads} if first else ():

@@ -171,7 +171,7 @@ def _check_plan(plan: Plan, kernels: Mapping[str, Kernel]) -> None:
     for name, strip in strips.items():
         _check_strip(plan, name, strip)
     for loop in plan.loops:
-        if loop.calls != with_demand(loop.calls, graph, strips):
+        if any(call.on_demand for call in loop.calls) and loop.calls != with_demand(loop.calls, graph, strips):
             raise ValueError(f"other calls of the loop of step {loop.calls[0].step} run on demand")
     phases = {name: buffer.phases for name, buffer in plan.buffers.items() if buffer.phases != 1}
     if phases and phases != phases_of(graph, views):

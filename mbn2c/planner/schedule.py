@@ -91,6 +91,7 @@ def make_schedule(
     scratch: Mapping[str, int] | None = None,
     rows_per_run: Mapping[str, int] | None = None,
     phases: Mapping[str, int] | None = None,
+    waits: Sequence[bool] = (),
 ) -> Schedule:
     """Loops for the given segments (node names, every node once, in execution order).
 
@@ -100,6 +101,7 @@ def make_schedule(
     scratch  `scratch_sizes`, where they are known
     rows_per_run  by node name, where it shall be more than 1
     phases   as in Schedule
+    waits    for each segment, whether calls that can run on demand do; they do if there are none
     """
     views = views_of(graph, kernels)
     pads = pads_of(graph, views)
@@ -124,7 +126,8 @@ def make_schedule(
             inner = inner_tensors(graph, segment, views)
             calls, new_strips = cut_into_pieces(calls, extents, inner, pieces[index], phases=phases or {})
             strips |= new_strips
-        loops.append(Rows(with_demand(calls, graph, strips)))
+        on_demand = not waits or waits[index]
+        loops.append(Rows(with_demand(calls, graph, strips) if on_demand else tuple(calls)))
     sizes = scratch_sizes(graph, kernels) if scratch is None else scratch
     return Schedule(graph, tuple(loops), pads, kernels, sizes, strips, views, phases or {})
 

@@ -24,14 +24,15 @@ from mbn2c.planner.geometry import Geometries, Geometry, Life, Suffix
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Entry [i, j, k]: the segment of nodes i to j - 1 with `pieces[k]`; infinite where i >= j.
+    """Entry [i, j, k]: nodes i to j - 1 as a segment with `options[k]`; infinite where i >= j or that is no choice.
 
+    options       how rows are cut, and whether calls run on demand
     peak_bytes    live bytes at its fullest moment, tensors that only pass by included
     instructions  estimate for its calls
     work          how much was done to measure them
     """
 
-    pieces: tuple[Pieces, ...]
+    options: tuple[tuple[Pieces, bool], ...]
     peak_bytes: np.ndarray
     instructions: np.ndarray
     work: Work
@@ -66,26 +67,30 @@ def measure_segments(
     phases   as in Schedule
     """
     count = len(graph.nodes)
-    peaks = np.full((count, count + 1, len(pieces)), np.inf)
-    costs = np.full((count, count + 1, len(pieces)), np.inf)
     if known is not None and known.graph is not graph:
         raise InternalError("what is known is of another Graph", where=graph.name)
     geometry = (known or Geometries(graph)).of(kernels, phases or {})
     planar = {name for node in graph.nodes if kernels[node.name].reads_planar for name in node.inputs}
     played, cuts, measured = geometry.moments, geometry.cuts.made, 0
     prices = _Prices(geometry, kernels)
-    for first in range(count):
-        suffix = geometry.suffix(first)
-        # Narrow rows are cut in few ways, however wide the pieces shall be.
-        found: dict[CutCalls, tuple[np.ndarray, np.ndarray]] = {}
-        for option, wanted in enumerate(pieces):
-            cut = geometry.cuts.cut(suffix.calls[0].step, wanted, suffix.inner)
-            if cut not in found:
-                found[cut] = _peaks(geometry, suffix, cut, scratch, planar), prices.instructions(suffix, cut)
-            peaks[first, first + 1 :, option], costs[first, first + 1 :, option] = found[cut]
-        measured += len(found) * (count - first)
+    suffixes = [geometry.suffixes(first) for first in range(count)]
+    options = tuple((one, bool(waits)) for waits in range(max(map(len, suffixes))) for one in pieces)
+    peaks = np.full((count, count + 1, len(options)), np.inf)
+    costs = np.full((count, count + 1, len(options)), np.inf)
+    for first, ways in enumerate(suffixes):
+        for waits, suffix in enumerate(ways):
+            # Narrow rows are cut in few ways, however wide the pieces shall be.
+            found: dict[CutCalls, np.ndarray] = {}
+            for option, wanted in enumerate(pieces, waits * len(pieces)):
+                cut = geometry.cuts.cut(suffix.calls[0].step, wanted, suffix.inner)
+                if cut not in found:
+                    figures = _peaks(geometry, suffix, cut, scratch, planar), prices.instructions(suffix, cut)
+                    is_choice = _ends_that_wait(geometry, suffix, cut) if suffix.joins else np.True_
+                    found[cut] = np.where(is_choice, figures, np.inf)
+                peaks[first, first + 1 :, option], costs[first, first + 1 :, option] = found[cut]
+            measured += len(found) * (count - first)
     work = Work(geometry.moments - played, geometry.cuts.made - cuts, measured)
-    return Segments(tuple(pieces), peaks, costs, work)
+    return Segments(options, peaks, costs, work)
 
 
 class _Prices:
@@ -105,6 +110,19 @@ class _Prices:
         of_cut = self._of_cuts[cut]
         each = [of_cut.get(call.step, self.of_whole[call.step]) for call in suffix.calls]
         return np.array(list(accumulate(each))[1 if suffix.first == 0 else 0 :])
+
+
+def _ends_that_wait(geometry: Geometry, suffix: Suffix, cut: CutCalls) -> np.ndarray:
+    """Bool [nodes of the suffix]: whether the segment that ends there has the calls on demand that the suffix has."""
+    joins = geometry.joins(suffix.calls, cut.strips)
+    ends, latest, is_alike = [], 0, True
+    for call in suffix.calls:
+        if call.step in suffix.joins:
+            is_alike &= call.step in joins
+            latest = max(latest, suffix.joins[call.step])
+        if call.node:
+            ends.append(is_alike and 0 < latest <= call.step)
+    return np.array(ends)
 
 
 def _peaks(

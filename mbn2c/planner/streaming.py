@@ -53,11 +53,12 @@ class TradeOff:
 
 @dataclass(frozen=True)
 class Cut:
-    """One segment of a way through the network: nodes `first` to `end` - 1, and how its rows are cut."""
+    """One segment of a way through the network: nodes `first` to `end` - 1, how its rows are cut, and who waits."""
 
     first: int
     end: int
     pieces: Pieces
+    waits: bool
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ class Search:
         while end > 0:
             first = starts[end]
             option = int(options[first, end])
-            cuts.append(Cut(first, end, self.segments.pieces[option]))
+            cuts.append(Cut(first, end, *self.segments.options[option]))
             peak = max(peak, float(self.segments.peak_bytes[first, end, option]))
             instructions += float(self.segments.instructions[first, end, option])
             end = first
@@ -209,8 +210,10 @@ class Search:
         """The Plan of a way, and its cost."""
         names = [node.name for node in self.graph.nodes]
         segments = [names[cut.first : cut.end] for cut in way.cuts]
-        pieces = [cut.pieces for cut in way.cuts]
-        schedule = make_schedule(self.graph, self.kernels, segments, pieces, self.scratch, phases=self.phases)
+        pieces, waits = [cut.pieces for cut in way.cuts], [cut.waits for cut in way.cuts]
+        schedule = make_schedule(
+            self.graph, self.kernels, segments, pieces, self.scratch, phases=self.phases, waits=waits
+        )
         plan = allocate(schedule, "streaming")
         return TradeOff(plan, plan_instructions(plan, self.kernels))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,11 @@ from networks import int8_inputs, kernels_of
 from mbn2c.errors import InternalError
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.plan import Plan, Rows
+from mbn2c.planner.columns import Pieces
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
-from mbn2c.planner.schedule import make_schedule
+from mbn2c.planner.schedule import make_schedule, scratch_sizes
+from mbn2c.planner.segments import measure_segments
 from mbn2c.planner.streaming import choose, trade_offs
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
@@ -107,3 +110,37 @@ def test_the_search_needs_less_for_it() -> None:
     graph = int8(two_ways())
     plan = choose(trade_offs(graph, kernels_of(graph)), "ram").plan
     assert plan.buffers["conv2d_3"].slots == plan.buffers["conv2d_2"].slots == 1
+
+
+def three_ways() -> Graph:
+    """The two ways meet a third one, which is complete where everything but the input's own loop begins."""
+    builder = Builder((12, 6, 3))
+    x = builder.conv2d("input", 8, same_window(3, 1))
+    a = builder.conv2d(builder.depthwise(x, same_window(3, 1)), 8)
+    b = builder.add(a, builder.conv2d(x, 8))
+    return builder.graph(builder.add(builder.conv2d(builder.depthwise(b, same_window(3, 1)), 8), builder.conv2d(x, 8)))
+
+
+@pytest.mark.parametrize("make", [two_ways, three_ways])
+@pytest.mark.parametrize("pieces", [Pieces(), Pieces(2), Pieces(3, 1)])
+def test_a_segment_waits_only_as_it_was_measured(make: Callable[[], Graph], pieces: Pieces) -> None:
+    """One that ends before the ways meet is no choice: what waits in it would run to its end at once."""
+    graph = int8(make())
+    kernels, names = kernels_of(graph), [node.name for node in graph.nodes]
+    segments = measure_segments(graph, kernels, scratch_sizes(graph, kernels), [pieces])
+    assert segments.options == ((pieces, False), (pieces, True))
+    choices = 0
+    for cuts in (cuts for count in range(3) for cuts in itertools.combinations(range(1, len(names)), count)):
+        bounds = [0, *cuts, len(names)]
+        way = list(itertools.pairwise(bounds))
+        for waits in itertools.product((False, True), repeat=len(way)):
+            peak = max(segments.peak_bytes[first, end, int(w)] for (first, end), w in zip(way, waits, strict=True))
+            if not np.isfinite(peak):
+                continue
+            choices += any(waits)
+            parts = [names[first:end] for first, end in way]
+            schedule = make_schedule(graph, kernels, parts, [pieces] * len(way), waits=waits)
+            plan = allocate(schedule, "way")
+            assert [any(call.on_demand for call in loop.calls) for loop in plan.loops] == list(waits)
+            assert plan.lower_bound_bytes <= peak
+    assert choices
