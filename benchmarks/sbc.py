@@ -2,11 +2,11 @@
 
     .venv/bin/python benchmarks/sbc.py [vww_96] [mobilenet_v2_1.0_224] [--rounds 200] [--no-arm]      (needs ../shared)
 
-Time: this CPU, one thread, the same network in ONNX Runtime as float32 and as int8 and as our C, one inference of each
-in turn, the minimum of all rounds; then our C with two threads. LiteRT is not among them: nothing here makes a .tflite
-of these networks. Instructions: user-mode emulation of the CPU named, the network quantized on noise
-as in instruction_counts.py; LiteRT's figures are those of its int8 kernels on the same networks, measured once. Every
-output byte must equal the reference's.
+Time: this CPU, the same network in ONNX Runtime as float32 and as int8, in LiteRT as int8 and as our C, by one thread,
+one inference of each in turn, the minimum of all rounds; then each by two threads, one after the other. LiteRT is there
+if PYTHONPATH has it (benchmarks/tflite.py); how far its output, of the same scales and weights, is from ours is told.
+Instructions: user-mode emulation of the CPU named, the network quantized on noise as in instruction_counts.py; LiteRT's
+figures are those of its int8 kernels on the same networks, measured once. Every output byte must equal the reference's.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import ctypes
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,15 @@ from mbn2c.progress import no_progress
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core
 
+try:
+    import tflite
+except ImportError:  # the table is without LiteRT
+    tflite = None
+
 NETWORKS = ("vww_96", "mobilenet_v2_1.0_224")
 OPTIMIZE = "speed"
+OURS = "ours"
+Run = Callable[[], object]
 # Core, emulated CPU, and million instructions of LiteRT for each network.
 ARM = (("aarch64", "cortex-a72", (3.62, 114.5)), ("aarch64", "cortex-a76", (1.93, 50.1)))
 _WRAPPER = """
@@ -81,12 +89,16 @@ def noise_for(graph: Graph) -> np.ndarray:
     return np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
 
 
-def our_runs(graph: Graph, core_name: str, folder: Path) -> tuple[Callable[[], object], Callable[[], object]]:
-    """One inference of noise as the C for a core, compiled by this computer's GCC; its bytes are compared here.
+def reference_output(graph: Graph) -> np.ndarray:
+    """What the integer reference makes of the noise, int8, flat."""
+    reference = run_graph(graph, {graph.inputs[0].tensor: noise_for(graph)})
+    return np.concatenate([reference[port.tensor].reshape(-1) for port in graph.outputs])
 
-    returns  by one thread, and by two
 
-    raises  SystemExit if a byte differs
+def our_runs(graph: Graph, core_name: str, folder: Path) -> Iterator[Run]:
+    """One inference of noise as the C for a core, compiled by this computer's GCC: by one thread, and by two.
+
+    raises  SystemExit if a byte differs from the reference
     """
     core = load_core(core_name)
     choice = choose_plan(graph, core, OPTIMIZE)
@@ -97,31 +109,41 @@ def our_runs(graph: Graph, core_name: str, folder: Path) -> tuple[Callable[[], o
     command = ["gcc", *core.cflags, "-fPIC", "-shared", "-o", "bench.so", *sources, "-lm"]
     subprocess.run(command, cwd=folder, check=True)
     library = ctypes.CDLL(str(folder / "bench.so"))
-    image = noise_for(graph)
-    reference = run_graph(graph, {graph.inputs[0].tensor: image})
-    expected = b"".join(reference[port.tensor].tobytes() for port in graph.outputs)
-    source, output = image.tobytes(), ctypes.create_string_buffer(len(expected))
+    expected = reference_output(graph).tobytes()
+    source, output = noise_for(graph).tobytes(), ctypes.create_string_buffer(len(expected))
     if error := library.bench_start():
         raise SystemExit(f"{graph.name} on {core_name}: error {error}")
     for run in (library.bench_run, library.bench_run_threads):
         wrong = run(source, output) or sum(a != b for a, b in zip(output.raw, expected, strict=True))
         if wrong:
             raise SystemExit(f"{graph.name} on {core_name}: {wrong} output bytes differ from the reference")
-    return lambda: library.bench_run(source, output), lambda: library.bench_run_threads(source, output)
+        yield partial(run, source, output)
 
 
-def peer_run(model: bytes) -> Callable[[], object]:
-    """One inference of an ONNX model in ONNX Runtime, one thread."""
+def onnx_run(model: bytes, threads: int) -> Run:
+    """One inference of an ONNX model in ONNX Runtime."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0]
     shape = [extent if isinstance(extent, int) else 1 for extent in source.shape]
-    inputs = {source.name: np.random.default_rng(0).random(shape, np.float32)}
-    return lambda: session.run(None, inputs)
+    return partial(session.run, None, {source.name: np.random.default_rng(0).random(shape, np.float32)})
 
 
-def best_times(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def peer_runs(name: str, graph: Graph, threads: int) -> dict[str, Run]:
+    """One inference in each runtime; how far LiteRT's output is from ours is printed."""
+    runs = {
+        "ONNX Runtime float32": onnx_run((SHARED / "models" / f"{name}.onnx").read_bytes(), threads),
+        "ONNX Runtime int8": onnx_run(to_onnx_int8(graph), threads),
+    }
+    if tflite is not None:
+        runs["LiteRT int8"], output = tflite.litert_run(tflite.to_tflite(graph), noise_for(graph), threads)
+        apart = np.abs(output.reshape(-1).astype(int) - reference_output(graph)).max()
+        print(f"{name}: LiteRT's output, {threads} threads, is up to {apart} quanta from the reference")
+    return runs
+
+
+def best_times(runs: dict[str, Run], rounds: int) -> dict[str, float]:
     """Milliseconds, the minimum of all rounds; each round runs all, one after the other."""
     best = dict.fromkeys(runs, float("inf"))
     for _ in range(rounds):
@@ -132,24 +154,26 @@ def best_times(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
     return best
 
 
+def best_times_alone(runs: dict[str, Run], rounds: int) -> dict[str, float]:
+    """The same, one after the other: threads that wait spin, and would take the others' time."""
+    return {name: best_times({name: run}, rounds)[name] for name, run in runs.items()}
+
+
 def print_times(names: list[str], graphs: dict[str, Graph], rounds: int) -> None:
     """The table of times on this computer."""
-    core, rows = core_of_this_cpu(), []
+    core, rows, head = core_of_this_cpu(), [], []
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            one, two = our_runs(graphs[name], core, Path(folder))
-            runs = {
-                "float32": peer_run((SHARED / "models" / f"{name}.onnx").read_bytes()),
-                "int8": peer_run(to_onnx_int8(graphs[name])),
-                "ours": one,
-            }
-            # By itself: threads that wait spin, and would take the others' time.
-            best = best_times(runs, rounds) | best_times({"two": two}, 4 * rounds)
-        ratio = best["ours"] / min(best["float32"], best["int8"])
-        times = (f"{best[run]:.3f}" for run in (*runs, "two"))
-        rows.append([name, *times, f"{ratio:.2f}", f"{best['ours'] / best['two']:.2f}"])
-    print(f"milliseconds, minimum of {rounds}; ONNX Runtime {ort.__version__}, one thread; ours: {core}\n")
-    head = ["", "ONNX Runtime float32", "int8", "ours", "ours, 2 threads", "ours : best peer", "1 : 2 threads"]
+            ours = dict(enumerate(our_runs(graphs[name], core, Path(folder)), 1))
+            one = best_times(peer_runs(name, graphs[name], 1) | {OURS: ours[1]}, rounds)
+            two = best_times_alone(peer_runs(name, graphs[name], 2) | {OURS: ours[2]}, rounds)
+        for threads, best in ((1, one), (2, two)):
+            ratio = best[OURS] / min(time for runtime, time in best.items() if runtime != OURS)
+            times = (f"{time:.3f}" for time in best.values())
+            rows.append([name, str(threads), *times, f"{ratio:.2f}", f"{one[OURS] / best[OURS]:.2f}"])
+        head = ["", "threads", *one, "ours : best peer", "1 thread : these"]
+    litert = f", LiteRT {tflite.VERSION}" if tflite is not None else ""
+    print(f"milliseconds, minimum of {rounds}; ONNX Runtime {ort.__version__}{litert}; ours: {core}\n")
     print(markdown(head, rows), "\n")
 
 
