@@ -3,6 +3,7 @@
     record = mbn2c.build("model.onnx", "out", target="cortex-m7", calib="images/", preprocess="unit")
     print(record.ram.total_bytes)
     assert mbn2c.verify("out", "images/", board="qemu-mps2-an500").is_exact
+    scores = mbn2c.load("out").run("images/").answers
 
 The functions and their results are imported when they are first used; `__init__.pyi` has their types.
 """
@@ -11,7 +12,7 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "build", "explore", "inspect", "verify"]
+__all__ = ["__version__", "build", "explore", "inspect", "load", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from mbn2c.commands.build_options import BuildOptions, core_and_board
 from mbn2c.commands.explore.families import FAMILIES
 from mbn2c.commands.explore.points import SIZES, WIDTHS, ExploreOptions
 from mbn2c.commands.explore.points import explore as explore_networks
+from mbn2c.commands.host_network import HostNetwork
 from mbn2c.commands.inspect import ModelInspection, inspect_model
 from mbn2c.commands.output_folder import OutputFolder, check_folder, write_build
 from mbn2c.commands.verify import VerifyOptions, verify_on_all
@@ -152,6 +153,14 @@ def _preprocess(said: str | tuple[Sequence[float], Sequence[float]] | None) -> P
     if said is None:
         return None
     return Preprocess.named(said) if isinstance(said, str) else Preprocess(tuple(said[0]), tuple(said[1]))
+
+
+def load(out: PathLike) -> HostNetwork:
+    """What `mbn2c build` wrote, to be run in numpy: `load("out/person").run(images)` computes what the device computes.
+
+    raises  UsageError if the folder is not as the build wrote it
+    """
+    return HostNetwork(OutputFolder(Path(out)))
 
 
 def verify(

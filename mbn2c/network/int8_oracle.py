@@ -92,6 +92,12 @@ class PrequantizedFacts:
         }
         return cls(facts["input_type"], probes)
 
+    def real(self, graph: Graph, values: np.ndarray, are_codes: bool) -> np.ndarray:
+        """Codes of an integer input by its scale and zero point in the Graph; anything else as it is."""
+        if are_codes and self.input_type != "float32":
+            return real_numbers(values, graph, self.input_type)
+        return values
+
 
 class PrequantizedOracle:
     """The user's own quantized file.
@@ -150,10 +156,8 @@ class PrequantizedOracle:
         return quantize_linear(values, scale_of(quant), quant.zero_point)
 
     def real(self, values: np.ndarray, are_codes: bool) -> np.ndarray:
-        """Codes of an integer input by its scale and zero point; anything else as it is."""
-        if are_codes and self._facts.input_type != "float32":
-            return real_numbers(values, self._graph, self._facts.input_type)
-        return values
+        """As `PrequantizedFacts.real`."""
+        return self._facts.real(self._graph, values, are_codes)
 
 
 def _only_wrong(differing: Mapping[str, int]) -> dict[str, int]:

@@ -52,8 +52,7 @@ class InputSpec:
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """The shape of one sample in the ONNX file's axis order, without the batch axis."""
-        axes = zip(self.shape, self.permutation, strict=True)
-        return tuple(extent for extent, axis in axes if axis != _BATCH)
+        return sample_shape(self.shape, self.permutation)
 
     def to_nhwc(self, values: np.ndarray) -> np.ndarray:
         """ONNX axis order -> [1, H, W, C]."""
@@ -61,7 +60,12 @@ class InputSpec:
 
     def from_nhwc(self, values: np.ndarray) -> np.ndarray:
         """[1, H, W, C] -> ONNX axis order, shape `self.shape`."""
-        return np.ascontiguousarray(values.transpose(_order(self.permutation)).reshape(self.shape))
+        return from_nhwc(values, self.shape, self.permutation)
+
+
+def sample_shape(shape: Sequence[int], permutation: Sequence[int]) -> tuple[int, ...]:
+    """The shape of an ONNX value without its batch axis; permutation: as in a Port."""
+    return tuple(extent for extent, axis in zip(shape, permutation, strict=True) if axis != _BATCH)
 
 
 def nhwc_extents(shape: Sequence[int], permutation: Sequence[int]) -> tuple[int, int, int, int]:
@@ -76,6 +80,11 @@ def to_nhwc(values: np.ndarray, permutation: Sequence[int]) -> np.ndarray:
     """A value in ONNX axis order -> [1, H, W, C]; permutation: as in a Port."""
     missing = [1] * (4 - len(permutation))
     return values.reshape([*missing, *values.shape]).transpose(np.argsort(_order(permutation)))
+
+
+def from_nhwc(values: np.ndarray, shape: Sequence[int], permutation: Sequence[int]) -> np.ndarray:
+    """[1, H, W, C] -> an ONNX value of this shape; permutation: as in a Port."""
+    return np.ascontiguousarray(values.transpose(_order(permutation)).reshape(shape))
 
 
 def _order(permutation: Sequence[int]) -> list[int]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mbn2c.ir.graph import Graph
-from mbn2c.tasks.inputs import nhwc_extents, to_nhwc
-from mbn2c.tasks.tails import undo_tail
+from mbn2c.ir.graph import Graph, Port
+from mbn2c.tasks.inputs import from_nhwc, nhwc_extents, sample_shape, to_nhwc
+from mbn2c.tasks.tails import apply_tail, undo_tail
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class Output:
     shape: tuple[int, ...]
     permutation: tuple[int, ...]
     tail: str
+
+    @classmethod
+    def of(cls, port: Port) -> Output:
+        """Of an output Port."""
+        return cls(port.outside, port.shape, port.permutation, port.tail)
 
     @property
     def nhwc(self) -> tuple[int, int, int, int]:
@@ -44,8 +49,13 @@ class Output:
         found = to_nhwc(values.reshape(self.shape), self.permutation).astype(np.float64)
         return undo_tail(self.tail, found)
 
+    def after_tail(self, values: np.ndarray) -> np.ndarray:
+        """float64 [N, H, W, C] before the tail -> what the file says of each image, in its own axis order, [N, ...]."""
+        said = (from_nhwc(apply_tail(self.tail, one[None]), self.shape, self.permutation) for one in values)
+        return np.stack([one.reshape(sample_shape(self.shape, self.permutation)) for one in said])
+
 
 def outputs_of(graph: Graph) -> tuple[Output, ...]:
     """One for each output Port of the network, in order; of a detector they are the heads."""
     ports = graph.heads or graph.outputs
-    return tuple(Output(port.outside, port.shape, port.permutation, port.tail) for port in ports)
+    return tuple(Output.of(port) for port in ports)

@@ -11,21 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from mbn2c.commands.input_kind import check_input_kind
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.journal import Journal
-from mbn2c.commands.verify.one_image import Bench, Models, Tally, VerifyOptions, open_models
+from mbn2c.commands.verify.one_image import Bench, Tally, VerifyOptions, open_models
 from mbn2c.commands.verify.result import check_gates, records_of, verify_result
 from mbn2c.commands.verify.results import ResultsFolder
 from mbn2c.commands.verify.resumed import subject_of, taken_over
 from mbn2c.commands.verify.shared_queue import finished_images
 from mbn2c.commands.verify.stress import StressSet, StressTally, after_findings, run_stress
-from mbn2c.errors import BoardError, DeviceFaultError, UsageError
+from mbn2c.errors import BoardError, DeviceFaultError
 from mbn2c.link.session import Session
 from mbn2c.link.transports.transport import Transport
 from mbn2c.progress import Progress
-from mbn2c.report.record import PixelFacts
-from mbn2c.tasks.images import Samples
 from mbn2c.tasks.protocol import Limits
 
 __all__ = ["JOURNAL", "RESULTS", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
@@ -59,7 +58,7 @@ def verify_on_all(
     models = open_models(output, options.output_kinds)
     task, resize = models.task, output.record.build.resize
     samples = task.open_samples(options.images, models.spec, resize=resize, limit=options.limit)
-    _check_kind(models, samples, options, output.record.build.preprocess)
+    check_input_kind(output.record.build, samples.are_pixels, str(options.images))
     task.check_limits(Limits(options.max_drop))
     class_names = output.record.build.labels
     labels = task.find_labels(samples.names, samples.folders, options.labels, class_names)
@@ -116,18 +115,3 @@ def _layer_cycles(bench: Bench, devices: Sequence[Device]) -> list[dict[str, Any
         except BoardError:
             continue  # its line is gone; the images are verified all the same
     return None
-
-
-def _check_kind(models: Models, samples: Samples, options: VerifyOptions, preprocess: PixelFacts | None) -> None:
-    if models.takes_pixels and not samples.are_pixels:
-        raise UsageError(
-            "this network takes raw pixels (--input uint8), not ready inputs",
-            where=str(options.images),
-            hint="give a folder of images, or build with --input int8",
-        )
-    if samples.are_pixels and preprocess is None:
-        raise UsageError(
-            "the build does not know how the model wants its pixels",
-            where=str(options.images),
-            hint="build with --preprocess, or --mean and --std, or give ready inputs as an .npz",
-        )
