@@ -13,17 +13,15 @@ Rows of the page that are not measured stay as they are.
 from __future__ import annotations
 
 import argparse
-import csv
-import hashlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from emulated import first_wrong_step
+from cells import measure_all_rows, read_cells, write_cells
 from instruction_counts import COUNTED, compiler_version
 from kernels import TITLES
 from pages import ROOT, markdown, renew, table_rows
@@ -33,10 +31,7 @@ from st_ssd import rebuilt
 import mbn2c
 from mbn2c.commands.bench.measure import CLASSES, Measured, measure_choice
 from mbn2c.commands.output_folder import OutputFolder
-from mbn2c.firmware import toolchain
 from mbn2c.ir.graph import Graph
-from mbn2c.link.session import EMULATED, Session
-from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.inputs import input_spec, quantize_input
 from mbn2c.network.network import Network
 from mbn2c.network.options import RANDOM, NetworkOptions
@@ -142,7 +137,7 @@ class Figures:
     behind_heads: int
 
 
-HEAD = ("model", "core", *(one.name for one in fields(Figures)))
+KEY = ("model", "core")
 
 
 def cells() -> Iterator[Cell]:
@@ -151,19 +146,11 @@ def cells() -> Iterator[Cell]:
 
 
 def read_figures() -> dict[Cell, Figures]:
-    if not FIGURES.exists():
-        return {}
-    with FIGURES.open(encoding="utf-8", newline="") as file:
-        head, *rows = csv.reader(file)
-    assert tuple(head) == HEAD
-    return {(row[0], row[1]): Figures(row[2], *map(int, row[3:])) for row in rows}  # type: ignore[arg-type]
+    return read_cells(FIGURES, KEY, Figures)  # type: ignore[return-value]
 
 
 def write_figures(found: Mapping[Cell, Figures]) -> None:
-    with FIGURES.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEAD)
-        writer.writerows((*cell, *astuple(found[cell])) for cell in cells() if cell in found)
+    write_cells(FIGURES, KEY, Figures, found, cells())
 
 
 @cache
@@ -200,11 +187,7 @@ def measure_cell(name: str, core: str, folder: Path) -> tuple[Figures, str]:
     """The figures, and what differs first from the reference: "" for nothing; folder: where firmware is built."""
     graph, image, board = network(name).graph, photograph(name), load_board(COUNTED[core])
     choice = choose_plan(graph, load_core(core), GOAL)
-    found = measure_choice(choice, load_core(core), board, image, folder)
-    elf = toolchain.build(folder, "network", load_core(core), board).path  # which is there
-    with EmulatedBoard(board, elf) as transport:
-        session = Session(transport, digest=hashlib.sha256(graph.name.encode()).digest(), timing=EMULATED)
-        wrong = first_wrong_step(session, choice.plan, image)
+    found, wrong = measure_all_rows(choice, load_core(core), board, image, folder)
     figures = Figures(
         compiler_version(core),
         sum(OPERATORS[node.op].macs(node, graph) for node in graph.nodes),

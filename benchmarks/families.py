@@ -12,8 +12,6 @@ at the diff.
 from __future__ import annotations
 
 import argparse
-import csv
-import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,22 +20,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from emulated import first_wrong_step
+from cells import measure_all_rows, read_cells, write_cells
 from instruction_counts import BOARDS, compiler_version
 from networks import quantized
 from onnx_models.families import EXPORTERS, FAMILIES, NARROW
 
-from mbn2c.commands.bench.measure import measure_choice
-from mbn2c.firmware import toolchain
 from mbn2c.ir.graph import Graph
-from mbn2c.link.session import EMULATED, Session
-from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.network.lowered import import_lowered
 from mbn2c.planner.choice import choose_plan
 from mbn2c.targets import load_board, load_core
 
 TABLE = Path(__file__).resolve().parent.parent / "tests" / "vectors" / "families.csv"
-HEAD = ("family", "exporter", "core", "gcc", "instructions", "ram_bytes")
+KEY = ("family", "exporter", "core")
 GOAL = "balanced"
 SIZE = 64
 # Those of the boards that the families are verified on; Cortex-M33 has Cortex-M4's kernels.
@@ -61,21 +55,11 @@ def cells() -> Iterator[Cell]:
 
 
 def read_table() -> dict[Cell, Figures]:
-    if not TABLE.exists():
-        return {}
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        head, *rows = csv.reader(file)
-    assert tuple(head) == HEAD
-    return {(row[0], row[1], row[2]): Figures(row[3], int(row[4]), int(row[5])) for row in rows}
+    return read_cells(TABLE, KEY, Figures)  # type: ignore[return-value]
 
 
 def write_table(found: Mapping[Cell, Figures]) -> None:
-    with TABLE.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEAD)
-        for cell in cells():
-            if cell in found:
-                writer.writerow((*cell, found[cell].gcc, found[cell].instructions, found[cell].ram_bytes))
+    write_cells(TABLE, KEY, Figures, found, cells())
 
 
 @cache
@@ -96,11 +80,7 @@ def measure_cell(family: str, exporter: str, core: str, folder: Path) -> tuple[F
     choice = choose_plan(graph, load_core(core), GOAL)
     shape = graph.tensors[graph.inputs[0].tensor].shape
     noise = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
-    measured = measure_choice(choice, load_core(core), board, noise, folder)
-    elf = toolchain.build(folder, "network", load_core(core), board).path  # which is there
-    with EmulatedBoard(board, elf) as transport:
-        session = Session(transport, digest=hashlib.sha256(graph.name.encode()).digest(), timing=EMULATED)
-        wrong = first_wrong_step(session, choice.plan, noise)
+    measured, wrong = measure_all_rows(choice, load_core(core), board, noise, folder)
     return Figures(compiler_version(core), measured.instructions, measured.ram_bytes), wrong
 
 
