@@ -17,6 +17,7 @@ from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
 from mbn2c.tasks.detection.decode import product
 from mbn2c.tasks.detection.detector import Detector, DetectorLimits
+from mbn2c.tasks.protocol import RAW
 
 # (classes, coder, exponents)
 FOUND = {
@@ -132,6 +133,18 @@ def test_what_is_done_otherwise_is_refused(change: Callable[[Net], None], said: 
     change(net)
     with pytest.raises(ModelError, match=f"is something else: .*{said}"):
         read(net, tmp_path)
+
+
+@pytest.mark.parametrize("is_conv", [False, True], ids=["NanoDet", "YOLOv8"])
+def test_means_of_distributions_are_refused_by_name(is_conv: bool, tmp_path: Path) -> None:
+    """And `--task raw` returns the maps, in which nothing of the decoding is left."""
+    net = anchor_free.distributed(is_conv=is_conv)
+    [softmax] = of_kind(net, "Softmax")
+    with pytest.raises(ModelError, match=f"means of distributions, by Softmax '{softmax.name}'") as refused:
+        read(net, tmp_path)
+    assert "--task raw" in refused.value.hint
+    raw = import_model(tmp_path / "heads.onnx", task=RAW)
+    assert sorted({port.shape[1] for port in raw.outputs}) == ([3, 32] if is_conv else [35])
 
 
 def test_other_powers_are_found(tmp_path: Path) -> None:

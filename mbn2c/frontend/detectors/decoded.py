@@ -18,6 +18,7 @@ from onnx import ModelProto, NodeProto
 from mbn2c.frontend.detectors.behind import Behind
 from mbn2c.frontend.detectors.coders import read_coder
 from mbn2c.frontend.detectors.cut import Ends, HeadCut, Links, MisreadError, Reading, UnreadHeads
+from mbn2c.frontend.detectors.distributions import distributions, made_of
 from mbn2c.frontend.detectors.levels import MapRows, rows_of
 from mbn2c.frontend.detectors.limits import read_limits
 from mbn2c.frontend.detectors.scores import read_scores
@@ -40,13 +41,17 @@ def match(model: ModelProto, has_anchors: bool) -> Ends | None:
     chosen = [node for node in model.graph.node if node.op_type == "NonMaxSuppression" and len(node.input) > 1]
     if has_anchors or not chosen:
         return None
-    links = Links(model)
-    scores = maps_behind(links, [node.input[1] for node in chosen])
-    of_boxes = maps_behind(links, [node.input[0] for node in chosen])
+    links, boxes_in, scores_in = Links(model), [node.input[0] for node in chosen], [node.input[1] for node in chosen]
+    sums = distributions(links, boxes_in, scores_in)
+    scores = maps_behind(links, scores_in)
+    of_boxes = maps_behind(links, boxes_in, through=made_of(model, sums))
     offsets = [name for name in of_boxes if name not in scores]
     family = "boxes that the file decodes and chooses by NonMaxSuppression"
     if not scores:
         return None
+    if sums:
+        why = f"the sides of its boxes are means of distributions, by Softmax '{links.name_of(sums[0])}'"
+        return UnreadHeads((*scores, *offsets), family, f"{why}, which no coder has")
     if len(scores) == len(offsets):
         levels: list[tuple[str, ...]] = list(zip(scores, offsets, strict=True))
     else:

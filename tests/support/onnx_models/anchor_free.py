@@ -116,6 +116,35 @@ def fastestdet(side: int = 32, classes: int = 5) -> AnchorFree:
     return AnchorFree(net.output(), 0)
 
 
+def distributed(side: int = 32, classes: int = 3, bins: int = 8, is_conv: bool = False) -> Net:
+    """Distances of the sides in strides, each the mean of a distribution over 0, 1, ... bins - 1. As NanoDet's, classes
+    and distributions of a level are one map; is_conv: as YOLOv8's, two, and a convolution makes the means."""
+    net, levels = _backbone(side)
+    places = sum((side // stride) ** 2 for _, stride in levels)
+    if is_conv:
+        scores, sides = (
+            net.node("Concat", *(_rows(net, name, values, side // stride) for name, stride in levels), axis=1)
+            for values in (classes, 4 * bins)
+        )
+    else:
+        rows = [_rows(net, name, classes + 4 * bins, side // stride) for name, stride in levels]
+        joined = net.node("Concat", *rows, axis=1)
+        scores, sides = _part(net, joined, 0, classes), _part(net, joined, classes, classes + 4 * bins)
+    sides = net.node("Reshape", sides, net.ints(1, places, 4, bins))
+    if is_conv:
+        shares = net.node("Softmax", net.node("Transpose", sides, perm=[0, 3, 2, 1]), axis=1)
+        means = net.node("Conv", shares, net.weight(np.arange(bins).reshape(1, bins, 1, 1)))
+        means = net.node("Transpose", net.node("Squeeze", means, net.ints(1)), perm=[0, 2, 1])
+    else:
+        shares = net.node("Softmax", sides, axis=3)
+        means = net.node("Squeeze", net.node("MatMul", shares, net.weight(np.arange(bins)[:, None])), net.ints(3))
+    middle, strides = _priors(levels, side, 0.5)
+    numbers = net.node("Mul", means, net.weight(strides))
+    starts = net.node("Sub", net.weight(middle), _part(net, numbers, 0, 2))
+    boxes = net.node("Concat", starts, net.node("Add", net.weight(middle), _part(net, numbers, 2, 4)), axis=2)
+    return _chosen(net, boxes, net.node("Sigmoid", scores))
+
+
 ALL: dict[str, Callable[[], AnchorFree]] = {"YuNet": yunet, "YOLOX": yolox, "FCOS": fcos, "FastestDet": fastestdet}
 
 
