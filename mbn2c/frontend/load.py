@@ -19,6 +19,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 from mbn2c.errors import ModelError
 from mbn2c.files.user_files import read_bytes, regular_file
 from mbn2c.frontend import limits
+from mbn2c.frontend.dilations import to_dilations
 from mbn2c.frontend.heads import rewrite_ends
 from mbn2c.frontend.old_opsets import OLDEST_OPSET, to_known_opset
 from mbn2c.frontend.one_image import check_images_are_apart, to_one_image
@@ -93,10 +94,10 @@ def load_model(path: Path) -> Loaded:
     model, of_opset = _of_a_known_opset(model, str(path))
     limits.check_sizes(model, str(path))
     drop_dead_nodes(model.graph)
-    whole = model
+    whole, of_dilations = to_dilations(model)
     model, of_ends = run_tool("reading its first and last nodes", str(path), lambda: rewrite_ends(whole))
     single, batch = to_one_image(model)
-    return Loaded(single, (*of_opset, *of_ends), model if batch > 1 else None)
+    return Loaded(single, (*of_opset, *of_dilations, *of_ends), model if batch > 1 else None)
 
 
 def notes_of(loaded: Loaded) -> tuple[Note, ...]:

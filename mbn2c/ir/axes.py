@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 BATCH, HEIGHT, WIDTH, CHANNEL = 0, 1, 2, 3
 NCHW = (BATCH, CHANNEL, HEIGHT, WIDTH)
 NHWC = (BATCH, HEIGHT, WIDTH, CHANNEL)
+# As tf2onnx pads an image before it takes it apart.
+CNHW = (CHANNEL, BATCH, HEIGHT, WIDTH)
 
 # How an input of each rank may be read.
 INPUT_LAYOUTS: dict[int, tuple[tuple[int, ...], ...]] = {
@@ -67,7 +69,7 @@ def nhwc_shape(shape: Sequence[int], labels: Sequence[int]) -> tuple[int, int, i
     return (extents[0], extents[1], extents[2], extents[3])
 
 
-def labels_of(value: Value, layouts: Sequence[tuple[int, ...]] = (NCHW, NHWC)) -> tuple[int, ...] | None:
+def labels_of(value: Value, layouts: Sequence[tuple[int, ...]] = (NCHW, NHWC, CNHW)) -> tuple[int, ...] | None:
     """The first of `layouts` the value's axes agree with, or None."""
     for labels in layouts if not value.factors else ():
         if len(labels) == len(value.groups) and all(

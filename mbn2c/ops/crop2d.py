@@ -67,6 +67,7 @@ class Crop2d(Operator):
     in_words = "crop"
     attributes = Crop2dAttributes
     moves_values = True
+    is_cropping = True
     sums_channels = True
 
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:

@@ -14,6 +14,7 @@ from mbn2c.ops import OPERATORS
 from mbn2c.passes.arrange_channels import arrange_channels
 from mbn2c.passes.fold_batch_norm import fold_batch_norm
 from mbn2c.passes.fold_channel_order import fold_channel_order
+from mbn2c.passes.fold_crop import fold_crop
 from mbn2c.passes.fold_pad import fold_pad
 from mbn2c.passes.fuse_activation import fuse_activation
 from mbn2c.passes.lower_operators import lower_operators
@@ -28,6 +29,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fold_batch_norm,  # before activations are fused: y = s * conv + t needs the bare convolution
     lower_operators,  # what could not be folded becomes a 1x1 depthwise convolution, ...
     fuse_activation,  # ... which can carry an activation as any other
+    fold_crop,  # now: nothing is left between a crop and the layer that makes what it leaves out
     arrange_channels,  # before the order that it leaves is folded
     fold_channel_order,  # now: what stands between it and the weights is as little as it gets
     remove_constant_channels,  # last: only now weights, biases and clamps are final, so ranges are tight

@@ -74,6 +74,7 @@ class Operator:
     is_clamp              it is `activation(x)` and nothing else, so a layer before it may do it
     is_affine             it is x * scale + shift per channel, inputs (x, scale [C], shift [C])
     is_padding            it surrounds x with attributes.value, attributes.pad (top, left, bottom, right) wide
+    is_cropping           it leaves out attributes.crop (top, left, bottom, right) rows and columns of x
     has_window            its attributes have a `window`, whose pads are zeros
     has_weights           it is a `Weighted`: inputs (x, weights, bias)
     is_function           it is `Elementwise`: inputs (x), a function of each value, or (x, inner, shift, outer), one of
@@ -95,6 +96,7 @@ class Operator:
     is_clamp: bool = False
     is_affine: bool = False
     is_padding: bool = False
+    is_cropping: bool = False
     has_window: bool = False
     has_weights: bool = False
     is_function: bool = False
