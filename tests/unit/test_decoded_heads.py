@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx_models import ssdlite320
 from onnx_models.detectors import (
     Decoding,
     anchors_of,
@@ -27,6 +28,7 @@ from mbn2c.commands.sized_graph import sized_model
 from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
 from mbn2c.ir.graph import Graph
+from mbn2c.ops import OPERATORS
 from mbn2c.tasks.detection.detector import Detector, DetectorLimits
 from mbn2c.tasks.protocol import RAW
 
@@ -148,6 +150,19 @@ def test_torchvision(is_dynamo: bool, tmp_path: Path) -> None:
     assert facts.limits == DetectorLimits(20, 64, 0.05, 0.55)
     anchors = np.concatenate([anchors_of(side, (0.2, 0.35)) for side in (8, 4)])
     assert np.abs(detector.anchors - anchors).max() < 1e-6
+
+
+def test_ssdlite320(tmp_path: Path) -> None:
+    """All of torchvision's: six levels, of which the last are smaller than what one anchor covers."""
+    onnx.save(ssdlite320.ssdlite320(), tmp_path / "ssdlite320.onnx")
+    graph = import_model(tmp_path / "ssdlite320.onnx")
+    assert graph.decoding is not None
+    detector = Detector.from_decoding(graph.decoding)
+    assert [one.height for one in detector.facts.levels] == [20, 10, 5, 3, 2, 1] and len(detector.anchors) == 3234
+    assert (detector.facts.score, detector.facts.classes, detector.facts.background) == ("softmax", 91, 0)
+    assert np.abs(detector.anchors - ssdlite320.anchors()).max() < 1e-6
+    # As torchvision's own file has, exported by TorchScript: 3,234 anchors, the same places.
+    assert sum(OPERATORS[node.op].macs(node, graph) for node in graph.nodes) == 583_171_904
 
 
 def test_a_choice_that_is_not_of_nothing_is_left_alone(tmp_path: Path) -> None:

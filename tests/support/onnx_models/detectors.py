@@ -173,19 +173,30 @@ def torchvision_ssd(
     itself above 0.05, its best 30, then one NonMaxSuppression of boxes that are moved apart by class; boxes, scores and
     labels of the best 20. The exporters differ in what stands for a choice by a mask, for clipping and for columns;
     TorchScript has images without a batch, put together to a batch, and asks whether there are boxes at all."""
+    net = torchvision_image(side, is_dynamo)
+    logits, deltas = _heads(net, classes, 4, side, len(sizes))
+    anchors = np.concatenate([anchors_of(extent, sizes) for extent in (side // 4, side // 8)])
+    return torchvision_chosen(net, logits, deltas, anchors, classes, side, is_dynamo)
+
+
+def torchvision_image(side: int, is_dynamo: bool) -> Net:
+    """What stands before the backbone."""
     net = Net(opset=18 if is_dynamo else 17, shape=(1, 3, side, side) if is_dynamo else (3, side, side))
     if is_dynamo:
         net.then("Gather", net.weight(0, np.int64), axis=0)
     net.then("Sub", net.weight(np.full((3, 1, 1), 0.5))).then("Div", net.weight(np.full((3, 1, 1), 0.5)))
     net.then("Unsqueeze", net.ints(0))
-    if not is_dynamo:
-        net.then("Concat", axis=0)
-    logits, deltas = _heads(net, classes, 4, side, len(sizes))
-    anchors = np.concatenate([anchors_of(extent, sizes) for extent in (side // 4, side // 8)]) * side
+    return net if is_dynamo else net.then("Concat", axis=0)
+
+
+def torchvision_chosen(
+    net: Net, logits: str, deltas: str, anchors: np.ndarray, classes: int, side: int, is_dynamo: bool
+) -> ModelProto:
+    """What stands behind the heads [1, N, classes] and [1, N, 4]; anchors: in parts of the image."""
     first = net.weight(0, np.int64)
     scores = net.node("Gather", net.node("Softmax", logits, axis=2), first, axis=0)
-    boxes = _torch_boxes(net, net.node("Gather", deltas, first, axis=0), anchors, side, is_dynamo)
-    found = [_best_of_class(net, scores, boxes, label, classes, is_dynamo) for label in range(1, classes)]
+    boxes = _torch_boxes(net, net.node("Gather", deltas, first, axis=0), anchors * side, side, is_dynamo)
+    found = [_best_of_class(net, scores, boxes, label, is_dynamo) for label in range(1, classes)]
     boxes, scores, labels = (net.node("Concat", *parts, axis=0) for parts in zip(*found, strict=True))
     inner = net if is_dynamo else Net(opset=17)
     keep = _batched_nms(inner, boxes, scores, labels)
@@ -267,9 +278,7 @@ def _torch_boxes(net: Net, deltas: str, anchors: np.ndarray, side: int, is_dynam
     return net.node("Reshape", net.node("Concat", *sides, axis=2), net.ints(-1, 4))
 
 
-def _best_of_class(
-    net: Net, scores: str, boxes: str, label: int, classes: int, is_dynamo: bool
-) -> tuple[str, str, str]:
+def _best_of_class(net: Net, scores: str, boxes: str, label: int, is_dynamo: bool) -> tuple[str, str, str]:
     if is_dynamo:
         ends = (net.ints(label), net.ints(label + 1), net.ints(1))
         score = net.node("Squeeze", net.node("Slice", scores, *ends), net.ints(1))
