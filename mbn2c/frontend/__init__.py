@@ -32,6 +32,8 @@ _NO_DETECTOR = (
     "docs/detection.md lists the heads that are recognised; of TensorFlow's SSDs without anchors give these, too"
 )
 
+_NO_SEGMENTER = "docs/segmentation.md lists the ends of files that are recognised"
+
 __all__ = ["import_model", "model_bytes"]
 
 _WANTS_ANCHORS = "if these are heads of an SSD, build with --anchors FILE.npy and --box-coder tf or torchvision"
@@ -85,6 +87,9 @@ def _wanted(model: ModelProto) -> str:
 def _segmenter(loaded: Loaded, path: Path, task: str) -> Graph | None:
     """The Graph of a segmenter, up to the map that a class is chosen from; None for any other file."""
     cut = None if task == RAW else cut_map(loaded.model, task)
+    if cut is None and task == SEGMENTATION:
+        what = f"no segmenter: none of its {len(loaded.model.graph.output)} outputs is a map of classes"
+        raise ModelError(what, where=str(path), hint=_NO_SEGMENTER)
     if cut is None:
         return None
     graph = convert_or_cut(cut.model, text_of(path.stem))

@@ -1,7 +1,8 @@
 """A segmenter's file -> its network, which ends with the classes' map, and what the file makes of it.
 
 Its only output is a map as large as the image: enlarged linearly, or through a sigmoid or a softmax, or both, or the
-largest class of each pixel already. That is cut off, and made again on the device together with the choice of a class.
+largest class of each pixel already; of several outputs the first such one, where the user says that the file segments.
+That is cut off, and made again on the device together with the choice of a class.
 What is found is compared with the file, number by number, before it is believed.
 """
 
@@ -28,6 +29,8 @@ _TAILS = {"Sigmoid": SIGMOID, "Softmax": SOFTMAX}
 _LOOKS = ("Identity", "Transpose")
 # What may stand between a choice and the output.
 _LOOKS_OF_CLASSES = ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+# How many axes outputs have that are no maps, where the file says it.
+_VECTORS = (1, 2)
 # Two evaluations of the same float32 network differ by their rounding only.
 _TOLERANCE = 1e-4
 
@@ -38,6 +41,7 @@ class CutMap:
 
     model      the network
     file       all of it
+    output     the file's
     map        the tensor that the network ends with
     transform  of the Resize behind it; "" if there is none
     tail       SIGMOID, SOFTMAX or ""
@@ -47,6 +51,7 @@ class CutMap:
 
     model: ModelProto
     file: ModelProto
+    output: str
     map: str
     transform: str
     tail: str
@@ -54,9 +59,9 @@ class CutMap:
     passed: tuple[str, ...]
 
     @property
-    def output(self) -> str:
-        """The file's."""
-        return self.file.graph.output[0].name
+    def others(self) -> tuple[str, ...]:
+        """The file's other outputs, which are left out."""
+        return tuple(port.name for port in self.file.graph.output if port.name != self.output)
 
 
 def cut_map(model: ModelProto, task: str = "") -> CutMap | None:
@@ -64,12 +69,20 @@ def cut_map(model: ModelProto, task: str = "") -> CutMap | None:
 
     task  what the user says it is; "": nothing
     """
-    if task not in ("", NAME) or len(model.graph.output) != 1:
+    ranks = {port.name: len(port.type.tensor_type.shape.dim) for port in model.graph.output}
+    outputs = [name for name, rank in ranks.items() if len(ranks) == 1 or rank not in _VECTORS]
+    if task not in ("", NAME) or (len(ranks) > 1 and task != NAME):
         return None
+    found = (_cut(model, name, task == NAME and len(ranks) == 1) for name in outputs)
+    return next((cut for cut in found if cut is not None), None)
+
+
+def _cut(model: ModelProto, output: str, is_said: bool) -> CutMap | None:
+    """is_said  it is a map whatever is behind it."""
     makers = {name: node for node in model.graph.node for name in node.output}
-    passed = _choice(model.graph.output[0].name, makers)
+    passed = _choice(output, makers)
     is_choice = bool(passed)
-    name = passed[-1].input[0] if is_choice else model.graph.output[0].name
+    name = passed[-1].input[0] if is_choice else output
     transform, tail = "", ""
     while (node := makers.get(name)) is not None:
         if node.op_type in _TAILS and not tail and not transform:
@@ -83,7 +96,7 @@ def cut_map(model: ModelProto, task: str = "") -> CutMap | None:
     # What only turns the axes of the map belongs to the network.
     while passed and passed[-1].op_type in _LOOKS:
         name = passed.pop().output[0]
-    if node is None or (task != NAME and not transform and not tail and not is_choice):
+    if node is None or not (is_said or transform or tail or is_choice):
         return None
     network = ModelProto()
     network.CopyFrom(model)
@@ -91,7 +104,7 @@ def cut_map(model: ModelProto, task: str = "") -> CutMap | None:
     network.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     drop_dead_nodes(network.graph)
     names = tuple(one.name or one.op_type for one in reversed(passed))
-    return CutMap(network, model, name, transform, tail, is_choice, names)
+    return CutMap(network, model, output, name, transform, tail, is_choice, names)
 
 
 def _choice(output: str, makers: Mapping[str, NodeProto]) -> list[NodeProto]:
@@ -127,7 +140,8 @@ def read_map(cut: CutMap, graph: Graph, task: str = "") -> tuple[Decoding, Note]
         return None
     choice = "the largest is chosen" if channels > 1 else f"{facts.threshold:g} or more is class 1"
     exact = "" if facts.is_exact(*values.shape[1:3]) else ", exact where ONNX Runtime's Resize rounds"
-    text = f"{facts.ending}; {choice} on the device, row by row{exact} (--task raw leaves the file's output)"
+    left_out = f"; left out: {', '.join(cut.others)}" if cut.others else ""
+    text = f"{facts.ending}; {choice} on the device, row by row{exact} (--task raw leaves the file's output){left_out}"
     return facts.to_decoding(), Note("decoding", graph.name, text)
 
 

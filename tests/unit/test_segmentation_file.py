@@ -66,6 +66,54 @@ def test_the_largest_along_a_row_is_no_class(axis: int, tmp_path: Path) -> None:
         imported(tmp_path, model)
 
 
+def with_another(model: onnx.ModelProto, is_first: bool, *nodes: onnx.NodeProto) -> onnx.ModelProto:
+    """The file with one more output, that of the last of `nodes`, which read its first layer's "map"."""
+    model.graph.node.extend(nodes)
+    rank = 2 if nodes[-1].op_type == "Flatten" else 4
+    model.graph.output.add().CopyFrom(
+        onnx.helper.make_tensor_value_info(nodes[-1].output[0], onnx.TensorProto.FLOAT, [None] * rank)
+    )
+    if is_first:
+        model.graph.output.extend([model.graph.output.pop(0)])
+    return model
+
+
+OTHERS = {
+    "an auxiliary map": [onnx.helper.make_node("Resize", ["map", "", "", "sizes"], ["other"], mode="linear")],
+    "a vector of shares": [
+        onnx.helper.make_node("GlobalAveragePool", ["map"], ["mean"]),
+        onnx.helper.make_node("Sigmoid", ["mean"], ["gate"]),
+        onnx.helper.make_node("Flatten", ["gate"], ["other"]),
+    ],
+    "what a layer makes": [onnx.helper.make_node("Relu", ["map"], ["other"])],
+}
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("name", OTHERS)
+def test_of_several_outputs_the_first_map_is_taken_where_it_is_said(name: str, is_first: bool, tmp_path: Path) -> None:
+    model = with_another(segmenter(("Resize",), 4), is_first, *OTHERS[name])
+    outputs = [port.name for port in model.graph.output]
+    _, raw = imported(tmp_path, model)
+    assert len(raw.outputs) == 2 and raw.decoding is None
+    path, graph = imported(tmp_path, model, NAME)
+    taken = outputs[0] if name == "an auxiliary map" else "made_0"
+    [left_out] = [one for one in outputs if one != taken]
+    assert [note.text.split("; ")[-1] for note in graph.notes] == [f"left out: {left_out}"]
+    image = np.random.default_rng(2).normal(size=(1, 3, 17, 17)).astype(np.float32)
+    wanted = Oracle(path.read_bytes()).run({"image": image})[taken]
+    [head] = Oracle(model_bytes(path, graph=graph)).run({"image": image}).values()
+    task = task_of_graph(graph, {})
+    assert isinstance(task, Segmentation)
+    assert np.array_equal(task.facts.classes(head.transpose(0, 2, 3, 1)), wanted[0].argmax(axis=0))
+
+
+def test_of_several_outputs_none_is_a_map(tmp_path: Path) -> None:
+    model = with_another(segmenter(("Sigmoid",), 4), False, *OTHERS["what a layer makes"])
+    with pytest.raises(ModelError, match="no segmenter"):
+        imported(tmp_path, model, NAME)
+
+
 STAY = {
     "raw": (segmenter(("Resize",), 4), RAW),
     "another size": (segmenter(("Resize",), 4, out=(33, 33)), ""),
