@@ -54,21 +54,29 @@ class Family:
         self.channels = 3
 
     def conv(
-        self, cout: int, k: int = 1, stride: int = 1, act: str = "", depthwise: bool = False, pad: int | None = None
+        self,
+        cout: int,
+        k: int = 1,
+        stride: int = 1,
+        act: str = "",
+        depthwise: bool = False,
+        pad: int | None = None,
+        dilation: int = 1,
     ) -> Family:
         """A convolution with its batch norm and activation."""
         group, keeps, net = (self.channels if depthwise else 1), self.exporter.keeps_batch_norms, self.net
-        pads, fan_in = [k // 2 if pad is None else pad] * 4, k * k * self.channels // group
+        pads, fan_in = [k // 2 * dilation if pad is None else pad] * 4, k * k * self.channels // group
         weights = net.random(cout, self.channels // group, k, k, spread=float((2 / fan_in) ** 0.5))
         bias = [] if keeps else [net.random(cout, spread=0.1)]
-        net.then("Conv", weights, *bias, group=group, strides=[stride] * 2, pads=pads)
+        wide = {} if dilation == 1 else {"dilations": [dilation] * 2}
+        net.then("Conv", weights, *bias, group=group, strides=[stride] * 2, pads=pads, **wide)
         if keeps:
             net.batch_norm(cout, net.rng.uniform(0.5, 1.5, cout), net.rng.normal(0, 0.1, cout))
         self.channels = cout
         return self.activation(act)
 
-    def depthwise(self, k: int, stride: int = 1, act: str = "", pad: int | None = None) -> Family:
-        return self.conv(self.channels, k, stride, act, depthwise=True, pad=pad)
+    def depthwise(self, k: int, stride: int = 1, act: str = "", pad: int | None = None, dilation: int = 1) -> Family:
+        return self.conv(self.channels, k, stride, act, depthwise=True, pad=pad, dilation=dilation)
 
     def activation(self, act: str) -> Family:
         net, x = self.net, self.net.x
@@ -99,12 +107,14 @@ class Family:
         net.node("Mul", x, net.x)
         return self
 
-    def inverted(self, expanded: int, cout: int, k: int, stride: int, act: str, squeezes: bool = False) -> Family:
+    def inverted(
+        self, expanded: int, cout: int, k: int, stride: int, act: str, squeezes: bool = False, dilation: int = 1
+    ) -> Family:
         """An inverted residual."""
         entry, before = self.net.x, self.channels
         if expanded != before:
             self.conv(expanded, act=act)
-        self.depthwise(k, stride, act)
+        self.depthwise(k, stride, act, dilation=dilation)
         if squeezes:
             self.squeeze(channels_of(expanded / 4))
         self.conv(cout)
@@ -127,7 +137,7 @@ _V3_SMALL = [
     (5, 120, 48, True, "hswish", 1), (5, 144, 48, True, "hswish", 1), (5, 288, 96, True, "hswish", 2),
     (5, 576, 96, True, "hswish", 1), (5, 576, 96, True, "hswish", 1),
 ]  # fmt: skip
-_V3_LARGE = [
+V3_LARGE = [
     (3, 16, 16, False, "relu", 1), (3, 64, 24, False, "relu", 2), (3, 72, 24, False, "relu", 1),
     (5, 72, 40, True, "relu", 2), (5, 120, 40, True, "relu", 1), (5, 120, 40, True, "relu", 1),
     (3, 240, 80, False, "hswish", 2), (3, 200, 80, False, "hswish", 1), (3, 184, 80, False, "hswish", 1),
@@ -166,7 +176,7 @@ def _rows(
 
 # Sandler et al., MobileNetV2 (2018), table 2; Tan et al., MnasNet (2019), figure 7 (B1); Tan and Le, EfficientNet
 # (2019), table 1, without squeezing; Cai et al., ProxylessNAS (2019), figure 4 (mobile), and Lin et al., MCUNet (2020).
-_V2 = [(1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 32, 3, 2, 3), (6, 64, 4, 2, 3), (6, 96, 3, 1, 3), (6, 160, 3, 2, 3),
+V2 = [(1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 32, 3, 2, 3), (6, 64, 4, 2, 3), (6, 96, 3, 1, 3), (6, 160, 3, 2, 3),
        (6, 320, 1, 1, 3)]  # fmt: skip
 _MNASNET = [(1, 16, 1, 1, 3), (3, 24, 3, 2, 3), (3, 40, 3, 2, 5), (6, 80, 3, 2, 5), (6, 96, 2, 1, 3), (6, 192, 4, 2, 5),
             (6, 320, 1, 1, 3)]  # fmt: skip
@@ -300,11 +310,11 @@ def shufflenet_v2(width: float, size: int, exporter: Exporter, units: tuple[int,
 
 FAMILIES: dict[str, Callable[[float, int, Exporter], Net]] = {
     "MobileNetV1": mobilenet_v1,
-    "MobileNetV2": _rows(32, _V2, "relu6", 1280),
+    "MobileNetV2": _rows(32, V2, "relu6", 1280),
     "MobileNetV3-small": _v3(_V3_SMALL, minimal=False),
-    "MobileNetV3-large": _v3(_V3_LARGE, minimal=False),
+    "MobileNetV3-large": _v3(V3_LARGE, minimal=False),
     "MobileNetV3-small minimalistic": _v3(_V3_SMALL, minimal=True),
-    "MobileNetV3-large minimalistic": _v3(_V3_LARGE, minimal=True),
+    "MobileNetV3-large minimalistic": _v3(V3_LARGE, minimal=True),
     "MobileNetV4-conv-small": mobilenet_v4_conv_small,
     "MnasNet": _rows(32, _MNASNET, "relu", 1280),
     "EfficientNet-Lite0": _rows(32, _LITE0, "relu6", 1280),
