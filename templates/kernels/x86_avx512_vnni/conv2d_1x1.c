@@ -33,7 +33,7 @@ MBN_TEMPLATE MBN_AVX512 void block(const mbn_conv2d_x86_params *p, const int8_t 
             const __m512i x = _mm512_xor_si512(_mm512_set1_epi32(four), high_bits);
             MBN_IN_REGISTERS for (int j = 0; j < vectors; j++)
             {
-                acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], x, taps[j]);
+                acc[i][j] = mbn_dot(acc[i][j], x, taps[j]);
             }
         }
     }

@@ -27,10 +27,10 @@ MBN_TEMPLATE MBN_AVX512 void outputs(const int8_t *const *taps, int32_t at, cons
         const __m512i low = _mm512_unpacklo_epi8(x[0], x[1]), high = _mm512_unpackhi_epi8(x[0], x[1]);
         const __m512i low2 = _mm512_unpacklo_epi8(x[2], x[3]), high2 = _mm512_unpackhi_epi8(x[2], x[3]);
         const int8_t *const of = w + 256 * g;
-        acc[0] = _mm512_dpbusd_epi32(acc[0], _mm512_unpacklo_epi16(low, low2), _mm512_loadu_si512(of));
-        acc[1] = _mm512_dpbusd_epi32(acc[1], _mm512_unpackhi_epi16(low, low2), _mm512_loadu_si512(of + 64));
-        acc[2] = _mm512_dpbusd_epi32(acc[2], _mm512_unpacklo_epi16(high, high2), _mm512_loadu_si512(of + 128));
-        acc[3] = _mm512_dpbusd_epi32(acc[3], _mm512_unpackhi_epi16(high, high2), _mm512_loadu_si512(of + 192));
+        acc[0] = mbn_dot(acc[0], _mm512_unpacklo_epi16(low, low2), _mm512_loadu_si512(of));
+        acc[1] = mbn_dot(acc[1], _mm512_unpackhi_epi16(low, low2), _mm512_loadu_si512(of + 64));
+        acc[2] = mbn_dot(acc[2], _mm512_unpacklo_epi16(high, high2), _mm512_loadu_si512(of + 128));
+        acc[3] = mbn_dot(acc[3], _mm512_unpackhi_epi16(high, high2), _mm512_loadu_si512(of + 192));
     }
     MBN_IN_REGISTERS for (int j = 0; j < 4; j++)
     {

@@ -232,8 +232,8 @@ static inline __m512i _mm512_unpackhi_epi16(__m512i a, __m512i b)
     return r;
 }
 
-/* Four products each, of unsigned and signed bytes; wraps around. */
-static inline __m512i _mm512_dpbusd_epi32(__m512i acc, __m512i a, __m512i b)
+/* VPDPBUSD: four products each, of unsigned and signed bytes; wraps around. */
+static inline __m512i mbn_dot(__m512i acc, __m512i a, __m512i b)
 {
     for (int i = 0; i < 64; i++) {
         acc.u32[i / 4] += (uint32_t)(a.u8[i] * b.s8[i]);
