@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mbn2c.report.table import table
 from mbn2c.targets import Core, all_boards, all_cores
 
 OLDEST_PYTHON = (3, 11)
@@ -75,15 +76,14 @@ def all_required_ok(found: Iterable[Check]) -> bool:
 
 def format_checks(found: Sequence[Check]) -> str:
     """The checks as lines of text, the missing ones with what needs them and how to install them."""
-    width = max(len(check.name) for check in found)
-    lines = []
+    rows = []
     for check in found:
         mark = "ok" if check.ok else "optional" if check.optional else "MISSING"
-        lines.append(f"{mark:8}  {check.name:{width}}  {check.version}".rstrip())
+        rows.append((mark, check.name, check.version))
         if not check.ok:
-            lines.append(f"{'':8}    needed for {check.needed_for}")
-            lines.append(f"{'':8}    install    {check.install}")
-    return "\n".join(lines)
+            rows.append(("", "", f"needed for {check.needed_for}"))
+            rows.append(("", "", f"install    {check.install}"))
+    return table(rows)
 
 
 def _python() -> Check:
