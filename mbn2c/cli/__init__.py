@@ -9,12 +9,14 @@ from typing import NoReturn
 
 from mbn2c import __version__
 from mbn2c.cli.build import add_build, add_inspect
+from mbn2c.cli.completion import add_completion
 from mbn2c.cli.config import words_of
+from mbn2c.cli.demo import add_demo
 from mbn2c.cli.devices import add_bench, add_bisect, add_flash, add_verify
 from mbn2c.cli.diff import add_diff
 from mbn2c.cli.explore import add_explore
 from mbn2c.cli.guard import exit_code_of
-from mbn2c.cli.listings import add_demo, add_listings
+from mbn2c.cli.listings import add_listings
 from mbn2c.cli.streams import be_quiet, complain, open_streams, say, settled
 from mbn2c.cli.words import EPILOG
 from mbn2c.errors import UsageError
@@ -82,4 +84,5 @@ def parser() -> argparse.ArgumentParser:
     add_diff(commands)
     add_listings(commands)
     add_demo(commands)
+    add_completion(commands, root)
     return root

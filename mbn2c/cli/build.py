@@ -55,7 +55,7 @@ def add_inspect(commands: Any) -> None:
         _inspect,
         "of a model: layers, MACs, parameters, RAM and flash per target before a build; of an output folder: its plan",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx|OUT")
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx|OUT", help="a trained network, or what build wrote")
     parser.add_argument(
         "--plan", action="store_true", help="the plan that a build of MODEL.onnx for --target would make"
     )
@@ -90,15 +90,24 @@ def _inspect_plan(options: argparse.Namespace, is_folder: bool) -> int:
 def add_build(commands: Any) -> None:
     """Add the command `build`; `commands` is what argparse's add_subparsers returns."""
     parser = command(commands, "build", _build, "quantize, plan memory, write C, compile it")
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
-    parser.add_argument("-t", "--target", metavar="CORE", help="core to build for; see `mbn2c targets`")
-    parser.add_argument("-b", "--board", help="board to build firmware for, whose RAM is a limit; see `mbn2c boards`")
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="a trained network")
+    parser.add_argument(
+        "-t", "--target", metavar="CORE", help="core to build for; see `mbn2c targets` (default: the board's)"
+    )
+    parser.add_argument(
+        "-b",
+        "--board",
+        help="board to build firmware for, whose RAM is a limit; see `mbn2c boards` (default: none)",
+    )
     parser.add_argument(
         "--calib",
         metavar="DIR|FILE.npz|random",
-        help="images to choose the int8 scales from; a folder of images, or of one folder per class",
+        help="images to choose the int8 scales from; a folder of images, or of one folder per class "
+        "(default: none, scales from the network itself)",
     )
-    parser.add_argument("--calib-limit", type=COUNT, metavar="N", help="take N of them, evenly spaced")
+    parser.add_argument(
+        "--calib-limit", type=COUNT, metavar="N", help="take N of the images, evenly spaced (default: all)"
+    )
     parser.add_argument(
         "--quantize",
         choices=EFFORTS,
@@ -110,7 +119,7 @@ def add_build(commands: Any) -> None:
         type=decimal,
         default=100.0,
         metavar="P",
-        help="keep this share of each tensor's values inside its int8 range (default: found by search)",
+        help="keep P %% of each tensor's values inside its int8 range (default: found by search)",
     )
     parser.add_argument(
         "--int16",
@@ -184,7 +193,8 @@ def add_build(commands: Any) -> None:
         "--slice",
         type=COUNT,
         metavar="N",
-        help="offer inferences in slices of at most N instructions, too, for a loop or a task that has other work",
+        help="offer inferences in slices of at most N instructions, too, for a loop or a task that has other work"
+        " (default: whole inferences only)",
     )
     parser.add_argument("--name", help="prefix of the C functions (default: the model's file name)")
     parser.add_argument(
@@ -193,7 +203,7 @@ def add_build(commands: Any) -> None:
         default="",
         help="what the outputs mean, where it is not what the file looks like. segmentation: a class for each pixel;"
         " detection: boxes, and of a map of classes the centroids of what hangs together, as FOMO's;"
-        " raw: the numbers that a detector or a segmenter would decide by",
+        " raw: the numbers that a detector or a segmenter would decide by (default: what the file looks like)",
     )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line or CSV with index,name")
     parser.add_argument(

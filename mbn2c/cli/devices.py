@@ -28,7 +28,7 @@ from mbn2c.targets import Board, load_board
 _BAUD = whole(*BAUD_RANGE)
 # Of the environment: a device where the command line names none.
 BOARD_VARIABLE, PORT_VARIABLE = "MBN2C_BOARD", "MBN2C_PORT"
-_DEFAULTS = f"without any device: {PORT_VARIABLE} or {BOARD_VARIABLE} of the environment, or OUT's own board"
+_DEFAULTS = f"default: {PORT_VARIABLE} or {BOARD_VARIABLE} of the environment, or OUT's own board"
 
 
 def _from_environment(variable: str) -> str | None:
@@ -50,7 +50,8 @@ def add_flash(commands: Any) -> None:
         "--to",
         default="",
         metavar="WHICH",
-        help="a debug probe's id or its start; drive or serial port of a boot loader; user@host of a Linux board",
+        help="a debug probe's id or its start; drive or serial port of a boot loader; user@host of a Linux board "
+        "(default: the only one there is)",
     )
     parser.add_argument(
         "--unlock", action="store_true", help="erase the whole chip if its debug port is locked, which opens it (nRF52)"
@@ -103,7 +104,7 @@ def add_verify(commands: Any) -> None:
         help="columns file, and index or label (default: names of class folders); of a detector's images boxes: CSV, "
         "COCO's JSON, or a folder of VOC's XML or YOLO's text files (docs/detection.md)",
     )
-    parser.add_argument("--limit", type=COUNT, metavar="N", help="take N images, evenly spaced")
+    parser.add_argument("--limit", type=COUNT, metavar="N", help="take N images, evenly spaced (default: all)")
     parser.add_argument("--layers", action="store_true", help="compare every layer and name the first bad one")
     parser.add_argument(
         "--digest", action="store_true", help="compare the outputs' CRC-32; fetch an output only where that differs"
@@ -132,7 +133,8 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
         "-p",
         "--port",
         action="append",
-        help="serial port, or socket://host:port, of a board that runs the firmware; again for each further board",
+        help="serial port, or socket://host:port, of a board that runs the firmware; again for each further board "
+        f"(default: {PORT_VARIABLE} of the environment)",
     )
     device.add_argument(
         "--boards",
@@ -144,7 +146,9 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
         "-b", "--board", help=f"emulated board; its firmware is built if OUT has none for it ({_DEFAULTS})"
     )
     device.add_argument("--host", action="store_true", help="the same firmware as a program on this computer")
-    parser.add_argument("--baud", type=_BAUD, default=FIRST_BAUD, help="rate to change to after the first 115200")
+    parser.add_argument(
+        "--baud", type=_BAUD, default=FIRST_BAUD, help="bits per second to change to after the first 115200"
+    )
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -213,8 +217,14 @@ def _bisect(options: argparse.Namespace) -> int:
 def _add_one_device(parser: argparse.ArgumentParser) -> None:
     device = parser.add_mutually_exclusive_group()
     device.add_argument("-b", "--board", help=f"emulated board ({_DEFAULTS})")
-    device.add_argument("-p", "--port", help="serial port, or socket://host:port, of a board that runs the firmware")
-    parser.add_argument("--baud", type=_BAUD, default=FIRST_BAUD, help="rate to change to after the first 115200")
+    device.add_argument(
+        "-p",
+        "--port",
+        help=f"serial port, or socket://host:port, of a board that runs the firmware (default: {PORT_VARIABLE})",
+    )
+    parser.add_argument(
+        "--baud", type=_BAUD, default=FIRST_BAUD, help="bits per second to change to after the first 115200"
+    )
     parser.set_defaults(host=False)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from typing import TextIO
 
@@ -17,6 +18,9 @@ from mbn2c.printable import printable
 _lost: list[str] = []
 # Not empty: --quiet.
 _quiet: list[bool] = []
+# Words that begin a line of standard error, and their colour on a terminal.
+_COLOURS = {"error:": "1;31", "warning:": "1;33", "where:": "1", "try:": "1;32"}
+_COLOURED = re.compile(rf"^({'|'.join(_COLOURS)})", re.MULTILINE)
 
 
 def open_streams() -> None:
@@ -45,9 +49,17 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Lines on standard error."""
+    """Lines on standard error; on a terminal the words that they begin with are coloured."""
+    shown = printable(text, lines=True)
     with contextlib.suppress(OSError):
-        print(printable(text, lines=True), file=sys.stderr, flush=True)
+        if _takes_colour(sys.stderr):
+            shown = _COLOURED.sub(lambda found: f"\x1b[{_COLOURS[found[0]]}m{found[0]}\x1b[0m", shown)
+        print(shown, file=sys.stderr, flush=True)
+
+
+def _takes_colour(stream: TextIO) -> bool:
+    """source  no-color.org: NO_COLOR that is not empty turns colours off."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def warn(text: str) -> None:

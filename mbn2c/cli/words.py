@@ -21,9 +21,22 @@ EPILOG = """exit codes: 0 ok, 1 a gate failed (mismatch, accuracy), 2 usage, 3 u
 4 does not fit, 5 board, tool, line or this computer, 70 bug in mbn2c"""
 
 
+class _Help(argparse.HelpFormatter):
+    """Each option that takes a value ends with its default, where its text does not say it in other words."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        if text is None or not action.option_strings or action.nargs == 0 or action.required or "default" in text:
+            return text
+        default = str(action.default or "none").replace("%", "%%")
+        return f"{text} (default: {default})"
+
+
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
     """Add a command with `--json`; `run` takes its options and returns the exit status."""
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, epilog=EPILOG)
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, epilog=EPILOG, formatter_class=_Help
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no warnings; errors are told")
     parser.set_defaults(run=run, parser=parser)
@@ -108,7 +121,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         type=decimal,
         metavar="DB",
         help="fail if an output has less signal to noise against the float model: the gate for embeddings, regressions "
-        "and maps; 30 is a usual value",
+        "and maps; 30 dB is a usual value",
     )
     parser.add_argument(
         "--output-kind",
@@ -116,7 +129,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=KIND",
         help=f"what an output says, where its shape misleads: {', '.join(all_kinds())} (docs/accuracy.md); "
-        "again for each",
+        "again for each (default: what its shape suggests)",
     )
 
 

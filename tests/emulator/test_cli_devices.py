@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from mbn2c.emit.c_files import c_files
 from mbn2c.files.bundle import write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.link import wire
-from mbn2c.targets import load_board
+from mbn2c.targets import Board, load_board
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +189,33 @@ def test_flash_needs_a_board(output: OutputFolder, capsys: pytest.CaptureFixture
     assert main(["flash", str(output.path)]) == 2
     assert "no board to flash" in capsys.readouterr().err
     assert main(["flash", str(output.path), "--board", "host"]) == 2
+
+
+def test_demo_on_a_board_that_is_flashed_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator = shutil.which("qemu-aarch64")
+    if emulator is None or shutil.which("aarch64-linux-gnu-gcc") is None:
+        pytest.skip("not installed: qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross (apt install)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with ExitStack() as running:
+
+        def flash(elf: Path, board: Board, tell: object) -> None:
+            assert board.name == "raspberry-pi"
+            running.enter_context(running_pi([emulator, elf], port))
+
+        monkeypatch.setattr("mbn2c.cli.demo.flash", flash)
+        place = f"socket://127.0.0.1:{port}"
+        assert main(["demo", "-b", "raspberry-pi", "-p", place, "--images", "2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)["verify"]
+    assert (result["board"], result["images"], result["device_vs_reference_mismatches"]) == ("raspberry-pi", 2, 0)
+
+
+@pytest.mark.parametrize("words", [["-p", "socket://nowhere:1"], ["-b", "raspberry-pi"]])
+def test_demo_wants_a_port_for_a_real_board_and_only_there(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", *words]) == 2
+    assert "emulated" in capsys.readouterr().err
