@@ -40,6 +40,9 @@ Rules = Mapping[str, OperatorRules]
 Law = Callable[[Graph, Rules], Iterator[Complaint]]
 
 
+MOST_SHARED_MULTIPLIERS = 256
+
+
 def check(graph: Graph, stage: str, operators: Rules) -> Graph:
     """Return `graph` if every law of `stage` holds.
 
@@ -236,6 +239,21 @@ def weights_of_four_bits_stand_where_they_may(graph: Graph, operators: Rules) ->
             yield weights.name, f"weights from {weights.data.min()} to {weights.data.max()} in 4 bits"
 
 
+def shared_multipliers_are_few(graph: Graph, operators: Rules) -> Iterator[Complaint]:
+    """Layers that share multipliers have at most 256 of them together: a byte says which one."""
+    found: set[tuple[int, int]] = set()
+    for node in graph.nodes:
+        quant = graph.tensors[node.inputs[1]].quant if operators[node.op].has_weights else None
+        if quant is not None and quant.shares_multipliers:
+            requantize = getattr(node.attributes, "requantize", None)
+            if requantize is None:
+                yield node.name, "no multipliers to share"
+            else:
+                found |= {(int(multiplier), requantize.shift) for multiplier in requantize.multiplier}
+    if len(found) > MOST_SHARED_MULTIPLIERS:
+        yield graph.name, f"{len(found)} multipliers are shared"
+
+
 def _quant_complaints(tensor: Tensor, channels: int) -> Iterator[Complaint]:
     if tensor.quant is None:
         yield tensor.name, "no quant"
@@ -268,5 +286,6 @@ LAWS: dict[str, tuple[Law, ...]] = {
         int16_stands_where_it_may,
         weights_are_int8,
         weights_of_four_bits_stand_where_they_may,
+        shared_multipliers_are_few,
     ),
 }

@@ -23,11 +23,13 @@ class Quant:
     zero_point  int, the same for all channels; 0 for weights, biases and int16 activations
     bits        of an activation's values: 8, or 16 where 8 are not enough; of a layer's weights: 8, or 4 where two of
                 them, each an int8 of the Graph, shall lie in one byte of flash
+    shares_multipliers  of a layer's weights: whether their scales give multipliers of the few that serve a network
     """
 
     scale: np.ndarray
     zero_point: int = 0
     bits: int = 8
+    shares_multipliers: bool = False
 
     @property
     def dtype(self) -> str:

@@ -11,6 +11,8 @@ from mbn2c.ir.graph import Graph, Node
 
 # Of a tensor that others lie in: kernels reach eight pixels with offsets of 16 bits.
 LONGEST_PIXEL_BYTES = 8191
+# The array of numbers that `Parts` point to, among those of the first layer that has some.
+SHARED_NUMBERS = "shared"
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,14 @@ class Parts:
     name     of the table, behind the network's prefix
     type     C type of the table
     members  its members in C order, each the functions of an array ("" where there is none), or just one function
+    numbers  uint32, the same in all tables of a network that have some: its last member points to them, or to nothing;
+             None: it has no such member
     """
 
     name: str
     type: str
     members: tuple[tuple[str, ...] | str, ...]
+    numbers: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,11 @@ class Packed:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     int8_weights: int | None = None
     alternatives: tuple[Packed, ...] = ()
+
+    @property
+    def shared_numbers(self) -> tuple[int, ...]:
+        """Those that its tables of functions point to."""
+        return next((one.numbers for one in self.fields.values() if isinstance(one, Parts) and one.numbers), ())
 
     @property
     def size_bytes(self) -> int:

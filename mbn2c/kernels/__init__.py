@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from mbn2c.errors import InternalError, UsageError
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, Packed
+from mbn2c.ir.kernel import SHARED_NUMBERS, Kernel, Packed
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import guarded
 from mbn2c.kernels.arm_dotprod import table as arm_dotprod
@@ -130,7 +132,18 @@ def packed_constants(plan: Plan, kernels: Mapping[str, Kernel]) -> dict[int, Pac
     """The constants of each call that runs a kernel, as that reads them, by step."""
     graph = plan.graph
     calls = [call for call in plan.calls if call.node and not call.is_view]
-    return {call.step: packed(kernels[call.node], graph.producer[call.write], graph) for call in calls}
+    found = {call.step: packed(kernels[call.node], graph.producer[call.write], graph) for call in calls}
+    return _with_shared_numbers(found)
+
+
+def _with_shared_numbers(constants: Mapping[int, Packed]) -> dict[int, Packed]:
+    """What layers share lies beside the constants of the first that reads it."""
+    first = next((step for step, one in constants.items() if one.shared_numbers), None)
+    if first is None:
+        return dict(constants)
+    one = constants[first]
+    arrays = {**one.arrays, SHARED_NUMBERS: np.array(one.shared_numbers, np.uint32)}
+    return {**constants, first: replace(one, arrays=arrays)}
 
 
 def packed(kernel: Kernel, node: Node, graph: Graph) -> Packed:

@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from mbn2c.network.options import WEIGHTS_4, WEIGHTS_8, NetworkOptions
 from mbn2c.quantize.four_bits import ChooseFourBits, where_they_cost_little, wherever_they_may, within_flash
 from mbn2c.quantize.int16 import AUTO, ChooseInt16, PlanOf, named, within_ram
+from mbn2c.quantize.share_multipliers import ChooseSharing, sharing_within_flash
 
 
 @dataclass(frozen=True)
 class Bits:
-    """Who says which activations are int16, and which layers' weights have four bits; None: nobody."""
+    """Who says which activations are int16, which layers' weights have four bits, and whether all share multipliers;
+    None: nobody."""
 
     int16: ChooseInt16 | None
     four_bits: ChooseFourBits | None
+    sharing: ChooseSharing | None
 
 
 def bits_of(options: NetworkOptions, plan_of: PlanOf | None) -> Bits:
     """As the options say; plan_of: as of `read_network`."""
-    return Bits(_int16(options, plan_of), _four_bits(options, plan_of))
+    return Bits(_int16(options, plan_of), _four_bits(options, plan_of), _sharing(options, plan_of))
 
 
 def _int16(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseInt16 | None:
@@ -38,3 +41,11 @@ def _four_bits(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseFourBit
         assert plan_of is not None, "nobody says what a plan takes"
         return within_flash(plan_of, options.flash_limit)
     return where_they_cost_little if options.weights == AUTO else None
+
+
+def _sharing(options: NetworkOptions, plan_of: PlanOf | None) -> ChooseSharing | None:
+    """Who says whether all layers share few multipliers; None: nobody, each channel has its own."""
+    if options.flash_limit is None or options.weights == WEIGHTS_8:
+        return None
+    assert plan_of is not None, "nobody says what a plan takes"
+    return sharing_within_flash(plan_of, options.flash_limit)

@@ -140,7 +140,16 @@ def _quantize(
     values = [inputs.samples[position].model_input(inputs.spec, inputs.preprocess) for position in chosen]
     images = Images(values, inputs.spec.to_nhwc, least)
     found = search(
-        graph, images, task, options.effort, options.percentile, runner, progress, bits.int16, bits.four_bits
+        graph,
+        images,
+        task,
+        options.effort,
+        options.percentile,
+        runner,
+        progress,
+        bits.int16,
+        bits.four_bits,
+        bits.sharing,
     )
     check(found.graph, "quantized", OPERATORS)
     return found
@@ -156,11 +165,13 @@ def _quantize_on_noise(
         shares = activation_shares(graph, int8_graph, batch)
         int16 = bits.int16(graph, int8_graph, shares, lambda names: quantize(graph, ranges, names))
     made, noise = quantize(graph, ranges, int16), {}
+    shared = bits.sharing is not None and bits.sharing(made, lambda: quantize(graph, ranges, int16, frozenset(), True))
+    made = quantize(graph, ranges, int16, frozenset(), shared)
     if bits.four_bits is not None:
         total = sum(activation_noise(graph, int8_graph, batch).values())
         noise_of = cache(lambda: four_bit_noise(graph, batch, Fit(), total, progress))
-        names = bits.four_bits(made, noise_of, lambda names: quantize(graph, ranges, int16, names))
-        made = quantize(graph, ranges, int16, names)
+        names = bits.four_bits(made, noise_of, lambda names: quantize(graph, ranges, int16, names, shared))
+        made = quantize(graph, ranges, int16, names, shared)
         noise = {name: noise_of()[name] for name in sorted(names)}
     quantized = check(made, "quantized", OPERATORS)
     return Found(graph, quantized, Recipe(int16=int16), (), int8_only=int8_graph if int16 else None, four_bits=noise)

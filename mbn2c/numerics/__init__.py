@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbn2c.errors import QuantError
+from mbn2c.numerics.shared import LARGEST_SHARED_SCALE, rung_above
 
 INT8_MIN, INT8_MAX = -128, 127
 WEIGHT_MAX = 127
@@ -135,6 +136,7 @@ class ProvedScales:
     multiplier  int64 [C]
     shift       SHORT_SHIFT, or LONG_SHIFT where a channel needs it
     tries       int [C], candidates looked at, for the report
+    shares_multipliers  whether all are of the few that serve a network
     """
 
     w_scale: np.ndarray
@@ -142,21 +144,30 @@ class ProvedScales:
     multiplier: np.ndarray
     shift: int
     tries: np.ndarray
+    shares_multipliers: bool = False
 
 
 def prove_scales(
-    x_scale: np.float32, w_scale: np.ndarray, y_scale: np.float32, zero_point: int, acc_bound: np.ndarray
+    x_scale: np.float32,
+    w_scale: np.ndarray,
+    y_scale: np.float32,
+    zero_point: int,
+    acc_bound: np.ndarray,
+    shares_multipliers: bool = False,
 ) -> ProvedScales:
     """Find, close above the wanted weight scales, scales whose requantization has a proved integer form.
 
     w_scale    float64 [C], wanted
     acc_bound  int64 [C], bound on the accumulator's magnitude for the wanted scales; the proof allows an
                eighth more, which the caller checks once the weights are rounded to the final scales
+    shares_multipliers  take them from the few that serve a network, if none is beyond these
     raises     QuantError if a multiplier would leave 31 bits, or if no candidate near a channel's scale passes
                (never seen)
     """
     wanted = np.float64(x_scale) * w_scale / np.float64(y_scale)
-    short = wanted >= SMALLEST_SHORT_SCALE
+    shares_multipliers = shares_multipliers and bool(wanted.max() <= LARGEST_SHARED_SCALE)
+    candidates = rung_above if shares_multipliers else _candidate_scale
+    short = (wanted >= SMALLEST_SHORT_SCALE) & (not shares_multipliers)
     # Multipliers stay below 2^31 whatever the scale.
     room = 30 - max(0, int(np.ceil(np.log2(wanted.max() * 2))))
     shift = min(SHORT_SHIFT, room) if short.all() else min(LONG_SHIFT, room + 2)
@@ -171,7 +182,7 @@ def prove_scales(
     result_scale, result_w_scale = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
     open_channels = np.arange(channels)
     for attempt in range(LONGEST_SEARCH):
-        target = _candidate_scale(wanted[open_channels], attempt)
+        target = candidates(wanted[open_channels], attempt)
         candidate = np.rint(target * 2.0**shift).astype(np.int64)
         candidate_w_scale = _w_scale_for(x_scale, target, y_scale)
         candidate_scale = onnx_scale(x_scale, candidate_w_scale, y_scale)
@@ -181,7 +192,7 @@ def prove_scales(
         result_w_scale[done], result_scale[done] = candidate_w_scale[proved], candidate_scale[proved]
         open_channels = open_channels[~proved]
         if not len(open_channels):
-            return ProvedScales(result_w_scale, result_scale, multiplier, shift, tries)
+            return ProvedScales(result_w_scale, result_scale, multiplier, shift, tries, shares_multipliers)
     raise QuantError(
         f"no exact integer requantization found for {len(open_channels)} channels in {LONGEST_SEARCH} tries",
         hint="report this model as a bug; another calibration set moves the scales",

@@ -34,9 +34,15 @@ def correct_bias(graph: Graph, int8_graph: Graph, observed: Mapping[str, Observe
     for node in int8_graph.nodes:
         operator, requantize = weighted_of(node), getattr(node.attributes, "requantize", None)
         if operator is not None and requantize is not None:
-            w_scale = quant_of(int8_graph, node.inputs[1]).scale
+            w_quant = quant_of(int8_graph, node.inputs[1])
+            w_scale = w_quant.scale
             proved = ProvedScales(
-                w_scale, requantize.scale, requantize.multiplier, requantize.shift, np.zeros(len(w_scale), np.int64)
+                w_scale,
+                requantize.scale,
+                requantize.multiplier,
+                requantize.shift,
+                np.zeros(len(w_scale), np.int64),
+                w_quant.shares_multipliers,
             )
             weights, bias = (int8_graph.constant(name) for name in node.inputs[1:])
             step = scale_of(quants[node.inputs[0]]) * w_scale.astype(np.float64)

@@ -77,7 +77,7 @@ def within_flash(plan_of: PlanOf, limit_bytes: int) -> ChooseFourBits:
 
     def choose(int8_graph: Graph, noise_of: Callable[[], Mapping[str, float]], graph_with: GraphWith) -> frozenset[str]:
         chosen: frozenset[str] = frozenset()
-        if _MOST_BYTES_PER_WEIGHT * _weights(int8_graph) + _MOST_CODE_BYTES <= limit_bytes:
+        if surely_fits(int8_graph, limit_bytes):
             return chosen
         excess = plan_of(int8_graph).flash_bytes - limit_bytes
         sizes, wanted = candidates(int8_graph), excess
@@ -101,9 +101,10 @@ def within_flash(plan_of: PlanOf, limit_bytes: int) -> ChooseFourBits:
     return choose
 
 
-def _weights(graph: Graph) -> int:
-    """How many weights and biases a Graph has."""
-    return sum(operator_of(node).parameters(node, graph) for node in graph.nodes)
+def surely_fits(graph: Graph, limit_bytes: int) -> bool:
+    """Whether a network is so small that no Plan need be made to say that it keeps a limit of flash."""
+    parameters = sum(operator_of(node).parameters(node, graph) for node in graph.nodes)
+    return _MOST_BYTES_PER_WEIGHT * parameters + _MOST_CODE_BYTES <= limit_bytes
 
 
 def _by_noise_per_byte(sizes: Mapping[str, int], noise: Mapping[str, float]) -> list[str]:

@@ -19,18 +19,28 @@ from mbn2c.quantize.scheme import activation_quant, int16_quant, quant_with_scal
 
 
 def quantize(
-    graph: Graph, ranges: Mapping[str, Range], int16: Set[str] = frozenset(), four_bits: Set[str] = frozenset()
+    graph: Graph,
+    ranges: Mapping[str, Range],
+    int16: Set[str] = frozenset(),
+    four_bits: Set[str] = frozenset(),
+    shares_multipliers: bool = False,
 ) -> Graph:
     """The int8 Graph.
 
     ranges     of every activation of `graph`
     int16      names of those that are int16
     four_bits  names of the layers whose weights have four bits
+    shares_multipliers  take few multipliers for all layers, wherever these reach
     raises  QuantError naming the layer that cannot be proved exact
     """
     quants = activation_quants(graph, ranges, int16)
     # Their scales are what each operator finds.
-    quants |= {node.inputs[1]: Quant(np.ones(1, np.float32), bits=4) for node in graph.nodes if node.name in four_bits}
+    any_scale = np.ones(1, np.float32)
+    quants |= {
+        node.inputs[1]: Quant(any_scale, bits=4 if node.name in four_bits else 8, shares_multipliers=shares_multipliers)
+        for node in graph.nodes
+        if operator_of(node).has_weights
+    }
     nodes, constants = [], []
     for node in graph.nodes:
         try:

@@ -20,6 +20,7 @@ class Recipe:
     fit       fit weights and biases layer by layer, None: round to nearest
     int16     names of the activations that are int16
     four_bits  names of the layers whose weights have four bits
+    shares_multipliers  whether all layers share few multipliers
     """
 
     ranges: str = "min-max"
@@ -29,6 +30,7 @@ class Recipe:
     fit: Fit | None = None
     int16: frozenset[str] = frozenset()
     four_bits: frozenset[str] = frozenset()
+    shares_multipliers: bool = False
 
 
 Step = tuple[str, Callable[[Recipe], Recipe]]

@@ -23,7 +23,7 @@ from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.numerics import quantize_linear, weight_range
 from mbn2c.ops import weighted_of
 from mbn2c.ops.base.quants import scale_of
-from mbn2c.ops.base.weighted import Weighted, weight_bits
+from mbn2c.ops.base.weighted import Weighted, wanted_weights
 from mbn2c.progress import Progress
 from mbn2c.quantize.layers import run_float, run_int8
 from mbn2c.quantize.moments import Moments
@@ -104,7 +104,7 @@ def _fit_layer(
     targets = [m.best_weights(r, fit.ridge) if fit.ridge is not None else r for m, r in zip(moments, rows, strict=True)]
     # Damped so that float32 is enough; half the time.
     hessians = [one.damped(fit.damp).astype(np.float32) for one in moments]
-    bits = weight_bits(node, quants)
+    bits = wanted_weights(node, quants).bits
     largest = np.concatenate(
         [
             _best_clip(target, hessian, bits) if fit.clip else np.abs(target).max(axis=1)

@@ -42,6 +42,7 @@ from mbn2c.quantize.ranges import (
 from mbn2c.quantize.recipe import Recipe, Step, steps_of
 from mbn2c.quantize.reconstruct import Fit, reconstruct
 from mbn2c.quantize.sensitivity import noise_gains
+from mbn2c.quantize.share_multipliers import ChooseSharing
 from mbn2c.tasks.protocol import Task
 
 EFFORTS = ("fast", "default", "best")
@@ -156,13 +157,18 @@ class _Workshop:
         ranges = widen(graph, find_ranges(observed, _range_method(recipe.ranges)), recipe.headroom)
         wide = widen(graph, find_ranges({name: observed[name] for name in recipe.int16}, by_minmax), _INT16_HEADROOM)
         all_ranges = covering({**ranges, **output_ranges(graph, observed), **wide}, self.images.least)
-        int8_graph = quantize(graph, all_ranges, recipe.int16, recipe.four_bits)
+        int8_graph = quantize(graph, all_ranges, recipe.int16, recipe.four_bits, recipe.shares_multipliers)
         if recipe.fit is not None:
             batch = self.images.batch(_batch_size(graph))
             return graph, reconstruct(graph, int8_graph, batch, recipe.fit, self.progress)
         if recipe.bias:
             int8_graph = correct_bias(graph, int8_graph, observed)
         return graph, int8_graph
+
+    def choose_sharing(self, sharing: ChooseSharing, recipe: Recipe, int8_graph: Graph) -> bool:
+        """Whether `sharing` wants few multipliers for all layers; int8_graph: of the recipe."""
+        unfitted = replace(recipe, shares_multipliers=True, bias=False, fit=None)
+        return sharing(int8_graph, lambda: self.make(unfitted)[1])
 
     def choose_four_bits(
         self, four_bits: ChooseFourBits, recipe: Recipe, made: tuple[Graph, Graph]
@@ -182,7 +188,8 @@ class _Workshop:
             batch = self.images.batch(_batch_size(graph))
             return four_bit_noise(graph, batch, recipe.fit or Fit(), total, self.progress)
 
-        names = four_bits(int8_graph, noise_of, graph_with)
+        start = graph_with(frozenset()) if recipe.shares_multipliers else int8_graph
+        names = four_bits(start, noise_of, graph_with)
         return names, {name: noise_of()[name] for name in sorted(names)}
 
     def choose_int16(self, int16: ChooseInt16, recipe: Recipe, made: tuple[Graph, Graph]) -> frozenset[str]:
@@ -212,6 +219,7 @@ def search(
     progress: Progress,
     int16: ChooseInt16 | None = None,
     four_bits: ChooseFourBits | None = None,
+    sharing: ChooseSharing | None = None,
 ) -> Found:
     """Quantize as well as `effort` allows.
 
@@ -221,6 +229,7 @@ def search(
     int16       says which activations are int16, once the methods for int8 are found; the network is made anew with
                 them, so that its weights are fitted to what they read
     four_bits   says which layers' weights have four bits, last of all; weights are fitted then, whatever the effort
+    sharing     says before whether all layers share few multipliers
     """
     folds = _folds(graph, images, task, run, progress)
     made: tuple[Graph, Graph] | None = None
@@ -256,12 +265,19 @@ def search(
             seen, judged, made = _look(f"{len(names)} activations in int16", recipe, folds, best, -_EXACT_DB)
             tried.append(seen)
     noise: Mapping[str, float] = {}
+    smaller = recipe
+    if sharing is not None and folds[-1].workshop.choose_sharing(sharing, recipe, made[1]):
+        smaller = replace(smaller, shares_multipliers=True)
     if four_bits is not None:
-        names, noise = folds[-1].workshop.choose_four_bits(four_bits, recipe, made)
-        if names:
-            recipe = replace(recipe, four_bits=names, fit=recipe.fit or Fit())
-            seen, judged, made = _look(f"weights of {len(names)} layers in four bits", recipe, folds, best, -_EXACT_DB)
-            tried.append(seen)
+        names, noise = folds[-1].workshop.choose_four_bits(four_bits, smaller, made)
+        smaller = replace(smaller, four_bits=names, fit=recipe.fit or Fit() if names else recipe.fit)
+    if smaller != recipe:
+        recipe = smaller
+        words = f"weights of {len(recipe.four_bits)} layers in four bits"
+        seen, judged, made = _look(
+            f"{words}, multipliers shared" if recipe.shares_multipliers else words, recipe, folds, best, -_EXACT_DB
+        )
+        tried.append(seen)
     is_split = len(images.values) >= _FEWEST_TO_SPLIT
     if is_split:
         made = _Workshop(graph, images, run, progress, {}).make(recipe)

@@ -29,7 +29,9 @@ def four_bit_networks() -> dict[str, Graph]:
     }
 
 
-def pointwise_network(width: int, channels: int, seed: int = 0) -> Graph:
+def pointwise_network(
+    width: int, channels: int, seed: int = 0, *, in_eight_bits: bool = False, shares_multipliers: bool = False
+) -> Graph:
     """1x1 layers that read and write interleaved rows, and planar ones, with whole and broken groups of channels."""
     builder = Builder((3, width, 3), seed)
     x = builder.conv2d("input", channels, same_window(3, 1), RELU6)
@@ -40,4 +42,5 @@ def pointwise_network(width: int, channels: int, seed: int = 0) -> Graph:
     x = builder.depthwise(builder.conv2d(x, 33, activation=RELU6), same_window(3, 2))
     x = builder.average_pool(builder.conv2d(x, 40))
     graph = builder.graph(builder.fully_connected(builder.fully_connected(x, 12), 7))
-    return quantized(graph, four_bits=may_have_four_bits(graph))
+    four_bits = frozenset[str]() if in_eight_bits else may_have_four_bits(graph)
+    return quantized(graph, four_bits=four_bits, shares_multipliers=shares_multipliers)

@@ -50,15 +50,22 @@ def as_int8(graph: Graph) -> Graph:
     return graph.rebuild(tensors=[replace(tensor, dtype="int8") for tensor in activations])
 
 
-def quantized(graph: Graph, images: int = 3, int16: Set[str] = frozenset(), four_bits: Set[str] = frozenset()) -> Graph:
+def quantized(
+    graph: Graph,
+    images: int = 3,
+    int16: Set[str] = frozenset(),
+    four_bits: Set[str] = frozenset(),
+    shares_multipliers: bool = False,
+) -> Graph:
     """The int8 Graph, calibrated on noise.
 
     int16      names of the activations that are int16
     four_bits  names of the layers with weights of four bits
+    shares_multipliers  whether all layers share few multipliers
     """
     run_float = OnnxModel(graph, to_onnx_float(graph))
     ranges = calibrate(graph, run_float, random_images(graph.inputs[0].shape, images), 100)
-    return quantize(graph, ranges, int16, four_bits)
+    return quantize(graph, ranges, int16, four_bits, shares_multipliers)
 
 
 def int8_inputs(graph: Graph, count: int, seed: int = 0) -> Iterator[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from mbn2c.quantize.four_bits import (
 from mbn2c.quantize.int16 import Planned
 from mbn2c.quantize.layers import run_float
 from mbn2c.quantize.reconstruct import Fit, reconstruct
+from mbn2c.quantize.share_multipliers import sharing_within_flash
 
 FLOAT = tiny_mobilenet_v2()
 INT8 = quantized(FLOAT)
@@ -76,6 +78,20 @@ def test_nothing_is_chosen_where_all_fits() -> None:
 
     assert within_flash(planned, planned(INT8).flash_bytes)(INT8, noise_of, with_four_bits) == frozenset()
     assert within_flash(never, 2**21)(INT8, noise_of, with_four_bits) == frozenset()
+    assert not sharing_within_flash(never, 2**21)(INT8, lambda: INT8)
+
+
+def test_multipliers_are_shared_where_that_saves_what_is_lacking() -> None:
+    sizes = {id(INT8): 1000, id(FLOAT): 900}
+
+    def shares(limit: int, before: Graph, after: Graph) -> bool:
+        def sized(graph: Graph) -> Planned:
+            return replace(planned(INT8), flash_bytes=sizes[id(graph)])
+
+        return sharing_within_flash(sized, limit)(before, lambda: after)
+
+    assert shares(999, INT8, FLOAT) and shares(800, INT8, FLOAT)
+    assert not shares(1000, INT8, FLOAT) and not shares(800, FLOAT, INT8) and not shares(800, INT8, INT8)
 
 
 def test_the_smallest_size_is_named_where_nothing_fits() -> None:

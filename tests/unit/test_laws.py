@@ -34,6 +34,7 @@ def network(stage: str) -> Graph:
 
 CONV, POOL, DENSE = "conv2d_0", "average_pool2d_1", "fully_connected_2"
 WEIGHT, BIAS = "conv2d_0.weight", "conv2d_0.bias"
+NETWORK = network("float").name
 
 
 def tensor(name: str, /, **changes: Any) -> Change:
@@ -101,6 +102,24 @@ def four_bits(name: str, largest: int = 7, least: int = -8) -> Change:
         return tensor(name, data=values, quant=replace(graph.tensors[name].quant, bits=4))(graph)
 
     return change
+
+
+def sharing(count: int) -> Change:
+    """A layer that shares so many multipliers."""
+
+    def change(graph: Graph) -> Graph:
+        old = next(one for one in graph.nodes if one.name == CONV)
+        requantize = replace(old.attributes.requantize, multiplier=np.arange(1, count + 1))
+        attributes = replace(old.attributes, requantize=requantize)
+        shared = tensor(WEIGHT, quant=replace(graph.tensors[WEIGHT].quant, shares_multipliers=True))(graph)
+        return node(CONV, attributes=attributes)(shared)
+
+    return change
+
+
+def sharing_nothing(graph: Graph) -> Graph:
+    old = next(one for one in graph.nodes if one.name == CONV)
+    return node(CONV, attributes=replace(old.attributes, requantize=None))(sharing(6)(graph))
 
 
 def four_bits_after_int16(graph: Graph) -> Graph:
@@ -254,6 +273,8 @@ BROKEN: list[tuple[str, str, tuple[str, str], Change]] = [
             ((f"{DENSE}.weight", "weights from -9 to 7 in 4 bits"), four_bits(f"{DENSE}.weight", 7, -9)),
         )
     ),
+    ("quantized", "shared_multipliers_are_few", (NETWORK, "257 multipliers are shared"), sharing(257)),
+    ("quantized", "shared_multipliers_are_few", (CONV, "no multipliers to share"), sharing_nothing),
 ]  # fmt: skip
 
 ALLOWED: dict[str, tuple[str, Change]] = {
@@ -270,6 +291,7 @@ ALLOWED: dict[str, tuple[str, Change]] = {
     "the smallest weight": ("quantized", data(WEIGHT, (0, 0, 0, 0), -127)),
     "the smallest zero point": ("quantized", zero_point(CONV, -128)),
     "the largest zero point": ("quantized", zero_point(CONV, 127)),
+    "256 multipliers that are shared": ("quantized", sharing(256)),
     "all values of four bits": ("quantized", four_bits(f"{DENSE}.weight")),
     "an activation of 16 bits": ("quantized", in_bits(CONV, 16, "int16")),
 }  # fmt: skip

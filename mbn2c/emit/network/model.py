@@ -30,7 +30,7 @@ from mbn2c.emit.network.steps import (
 from mbn2c.errors import InternalError
 from mbn2c.files.bundle import Bundle
 from mbn2c.ir.graph import Tensor
-from mbn2c.ir.kernel import Kernel, Packed, Parts
+from mbn2c.ir.kernel import SHARED_NUMBERS, Kernel, Packed, Parts
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import packed_constants
 from mbn2c.kernels.call_bounds import TRIED, call_bounds
@@ -204,11 +204,22 @@ def _part_tables(network: PlannedNetwork, constants: Mapping[int, Packed]) -> li
                 node, write = plan.graph.producer[call.write], plan.buffers[call.write]
                 called = kernels[call.node].parts(node, plan.graph, pixel_counts(plan, call), write.planar)
                 needed.setdefault(parts, set()).update(called)
-    tables = sorted(needed, key=lambda parts: parts.name)
+    numbers = next((step for step, one in constants.items() if SHARED_NUMBERS in one.arrays), None)
     return [
-        {"name": parts.name, "type": parts.type, "members": [_member(one, needed[parts]) for one in parts.members]}
-        for parts in tables
+        {
+            "name": parts.name,
+            "type": parts.type,
+            "members": [_member(one, needed[parts]) for one in parts.members] + _pointer(parts, numbers),
+        }
+        for parts in sorted(needed, key=lambda parts: parts.name)
     ]
+
+
+def _pointer(parts: Parts, step: int | None) -> list[str]:
+    """The member that points to the numbers, which lie among the constants of a step; none if the table has no such."""
+    if parts.numbers is None:
+        return []
+    return [f"{{prefix}}_{array_prefix(step, 0)}_{SHARED_NUMBERS}" if parts.numbers and step is not None else "NULL"]
 
 
 def _member(functions: tuple[str, ...] | str, needed: Container[str]) -> str:

@@ -26,6 +26,7 @@ from mbn2c.kernels.arm_common import (
     taps_in_order,
     window_of,
 )
+from mbn2c.kernels.arm_dsp.shared import functions_with, indices, parts_with, shared_numbers
 from mbn2c.ops.base.packing import folded_bias, in_bytes
 
 # The odd channel of a pair is accumulated times 256 and shifted back.
@@ -58,7 +59,7 @@ _FOUR_BITS = "conv_w4"
 _BLOCKS = tuple(tuple(_block(pixels, planar) for pixels in _PIXELS) for planar in (True, False))
 _QUADS = tuple((_quad(1, planar), _quad(2, planar), "", "") for planar in (True, False))
 CONV_PARTS = Parts(
-    "conv_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_BLOCKS, tuple(widen_function(pixels) for pixels in _PIXELS))
+    "conv_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_BLOCKS, tuple(widen_function(pixels) for pixels in _PIXELS)), ()
 )
 FOUR_BIT_PARTS = Parts(
     "conv_w4_parts_arm_dsp",
@@ -67,36 +68,41 @@ FOUR_BIT_PARTS = Parts(
         *(tuple(_block(pixels, planar, _FOUR_BITS) for pixels in _PIXELS) for planar in (True, False)),
         tuple(widen_function(pixels) for pixels in _PIXELS),
     ),
+    (),
 )
 QUAD_PARTS = Parts(
-    "quad_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_QUADS, (widen_function(1), widen_function(2), "", ""))
+    "quad_parts_arm_dsp", "mbn_conv_parts_arm_dsp", (*_QUADS, (widen_function(1), widen_function(2), "", "")), ()
 )
 GATHER_PARTS = {
     channels: Parts(
         f"conv_3x3x{channels}_parts_arm_dsp",
         "mbn_conv_3x3_parts_arm_dsp",
         (*_BLOCKS, tuple(_gather(pixels, channels) for pixels in _PIXELS)),
+        (),
     )
     for channels in (1, 3)
 }
 
 
-def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
+def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray, numbers: tuple[int, ...] = ()) -> np.ndarray:
     """The stream of the convolution core; uint32.
 
     taps         int8 [O, K] in the order of the inputs, K a multiple of 4
     bias         int32 [O], input zero point folded in
     multipliers  int64 [O], of the high word form
+    numbers      those that the network's layers share: see `_shared_stream`; (): each channel has its own
     returns      per channel pair: bias_even, 256 * bias_odd + bias_even, per 4 taps words of (0, 2) and (1, 3), each
                  half 256 * w_odd + w_even, then both multipliers; a last odd channel gets a partner of zeros
     """
     taps, bias, multipliers = _in_pairs(taps, bias, multipliers)
     halves = (256 * taps[1::2].astype(np.int64) + taps[0::2]).reshape(len(taps) // 2, -1, 4)
     words = (halves[..., :2] & 0xFFFF) | ((halves[..., 2:] & 0xFFFF) << 16)
-    return _pairs_stream(words, bias, 256, multipliers)
+    return _pairs_stream(words, bias, 256, multipliers, numbers)
 
 
-def pack_taps_in_nibbles(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
+def pack_taps_in_nibbles(
+    taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray, numbers: tuple[int, ...] = ()
+) -> np.ndarray:
     """The same for weights of four bits, K a multiple of 8.
 
     returns      per channel pair: bias_even, 16 * bias_odd + bias_even, per 4 taps a word of bytes
@@ -104,7 +110,7 @@ def pack_taps_in_nibbles(taps: np.ndarray, bias: np.ndarray, multipliers: np.nda
     """
     taps, bias, multipliers = _in_pairs(taps, bias, multipliers)
     nibbles = (16 * taps[1::2].astype(np.int64) + taps[0::2] + 8 & 0xFF).reshape(len(taps) // 2, -1, 4)
-    return _pairs_stream((nibbles << np.arange(0, 32, 8)).sum(axis=-1), bias, 16, multipliers)
+    return _pairs_stream((nibbles << np.arange(0, 32, 8)).sum(axis=-1), bias, 16, multipliers, numbers)
 
 
 def _in_pairs(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -114,11 +120,28 @@ def _in_pairs(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> tu
     return np.pad(taps, ((0, 1), (0, 0))), np.append(bias, 0), np.append(multipliers, 1)
 
 
-def _pairs_stream(words: np.ndarray, bias: np.ndarray, odd_unit: int, multipliers: np.ndarray) -> np.ndarray:
-    even, odd = bias[0::2].astype(np.int64), bias[1::2].astype(np.int64)
+def _pairs_stream(
+    words: np.ndarray, bias: np.ndarray, odd_unit: int, multipliers: np.ndarray, numbers: tuple[int, ...]
+) -> np.ndarray:
     flat = words.reshape(len(words), -1)
+    if numbers:
+        return _shared_stream(flat, bias, indices(multipliers, numbers))
+    even, odd = bias[0::2].astype(np.int64), bias[1::2].astype(np.int64)
     columns = [even, odd_unit * odd + even, *flat.T, multipliers[0::2], multipliers[1::2]]
     return np.asarray(np.stack(columns, axis=1).reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
+
+
+def _shared_stream(words: np.ndarray, bias: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Per channel pair two words, of even and odd, and those of the weights; two words at the end.
+
+    words    int64 [O / 2, N]
+    returns  uint32; of the two words the upper three bytes are the biases, and the lowest says which multiplier the
+             channel of the pair before has
+    """
+    upper = np.append(bias.astype(np.int64).reshape(-1, 2) << 8, [[0, 0]], axis=0)
+    upper[1:] |= which.reshape(-1, 2)
+    stream = np.append(np.hstack([upper[:-1], words]).reshape(-1), upper[-1])
+    return np.asarray(stream & 0xFFFFFFFF).astype(np.uint32)
 
 
 def accepts_conv(node: Node, graph: Graph) -> bool:
@@ -135,7 +158,22 @@ def _fits_core(node: Node, graph: Graph) -> bool:
     return is_small and bool((np.abs(halves) < 2**15).all())
 
 
-def _stream(node: Node, graph: Graph, taps: np.ndarray) -> np.ndarray:
+def _packed(
+    node: Node,
+    graph: Graph,
+    taps: np.ndarray,
+    parts: Parts,
+    before: dict[str, int | PixelStride],
+    after: dict[str, int] | None = None,
+    pack: Callable[..., np.ndarray] = pack_taps,
+) -> Packed:
+    """With multipliers of its own or shared ones."""
+    numbers = shared_numbers(node, graph, 0)
+    stream = pack(taps, folded_bias(node, graph, 0), high_word_multipliers(node), numbers)
+    return conv_packed(node, graph, stream, parts_with(parts, numbers), before, after)
+
+
+def _own_stream(node: Node, graph: Graph, taps: np.ndarray) -> np.ndarray:
     return pack_taps(taps, folded_bias(node, graph, 0), high_word_multipliers(node))
 
 
@@ -153,8 +191,8 @@ def _fields_1x1(node: Node, graph: Graph) -> dict[str, int | PixelStride]:
 
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
     """The stream of `pack_taps`, inputs padded with zeros to a multiple of 4."""
-    stream = _stream(node, graph, _with_whole_groups(taps_in_order(node, graph)))
-    return conv_packed(node, graph, stream, CONV_PARTS, _fields_1x1(node, graph))
+    taps = _with_whole_groups(taps_in_order(node, graph))
+    return _packed(node, graph, taps, CONV_PARTS, _fields_1x1(node, graph))
 
 
 def accepts_four_bits(node: Node, graph: Graph) -> bool:
@@ -168,8 +206,7 @@ def accepts_four_bits(node: Node, graph: Graph) -> bool:
 def pack_four_bits(node: Node, graph: Graph) -> Packed:
     """The stream of `pack_taps_in_nibbles`, inputs padded with zeros to a multiple of 8."""
     taps = _with_whole_groups(taps_in_order(node, graph), _FOUR_BITS_GROUP)
-    stream = pack_taps_in_nibbles(taps, folded_bias(node, graph, 0), high_word_multipliers(node))
-    packed = conv_packed(node, graph, stream, FOUR_BIT_PARTS, _fields_1x1(node, graph))
+    packed = _packed(node, graph, taps, FOUR_BIT_PARTS, _fields_1x1(node, graph), pack=pack_taps_in_nibbles)
     return replace(packed, int8_weights=-(-taps_in_order(node, graph).size // 2))
 
 
@@ -183,7 +220,7 @@ def parts_four_bits(node: Node, graph: Graph, counts: Sequence[int], writes_plan
     groups = _taps(node, graph, _FOUR_BITS_GROUP) // 4
     found = {pixels for count in counts for pixels in pixel_blocks(count, groups)}
     blocks = {_block(pixels, writes_planar, _FOUR_BITS) for pixels in found if channels_out(node, graph) > 1}
-    return frozenset(blocks | {widen_function(pixels) for pixels in found})
+    return functions_with(blocks | {widen_function(pixels) for pixels in found}, shared_numbers(node, graph, 0))
 
 
 def accepts_1x1(node: Node, graph: Graph) -> bool:
@@ -199,13 +236,17 @@ def scratch_1x1(node: Node, graph: Graph) -> int:
 
 def parts_1x1(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     """Of the core's functions those that rows of `counts` pixels need."""
+    return functions_with(_own_parts(node, graph, counts, writes_planar), shared_numbers(node, graph, 0))
+
+
+def _own_parts(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> set[str]:
     groups, channels = _taps(node, graph) // 4, channels_out(node, graph)
     found = set()
     for pixels in {pixels for count in counts for pixels in pixel_blocks(count, groups)}:
         found.add(widen_function(pixels))
         if channels > 1:
             found.add(_block(pixels, writes_planar))
-    return frozenset(found)
+    return found
 
 
 def _taps(node: Node, graph: Graph, group: int = 4) -> int:
@@ -223,12 +264,12 @@ def accepts_quads(node: Node, graph: Graph) -> bool:
 
 def pack_quads(node: Node, graph: Graph) -> Packed:
     """As `pack_conv_1x1`, but the words of two channel pairs alternate."""
-    packed = pack_conv_1x1(node, graph)
-    pairs = packed.arrays["weights"].reshape(channels_out(node, graph) // 4, 2, -1)
+    stream = _own_stream(node, graph, taps_in_order(node, graph))
+    pairs = stream.reshape(channels_out(node, graph) // 4, 2, -1)
     biases, multipliers = pairs[:, :, :2].reshape(len(pairs), 4), pairs[:, :, -2:].reshape(len(pairs), 4)
     words = pairs[:, :, 2:-2].transpose(0, 2, 1).reshape(len(pairs), -1)
     stream = np.concatenate([biases, words, multipliers], axis=1).reshape(-1)
-    return Packed({**packed.fields, "parts": QUAD_PARTS}, {"weights": stream}, packed.int8_weights)
+    return conv_packed(node, graph, stream, QUAD_PARTS, _fields_1x1(node, graph))
 
 
 def scratch_quads(node: Node, graph: Graph) -> int:
@@ -245,8 +286,8 @@ def parts_quads(node: Node, graph: Graph, counts: Sequence[int], writes_planar: 
 def pack_conv(node: Node, graph: Graph) -> Packed:
     """Any window."""
     taps = _with_whole_groups(taps_in_order(node, graph))
-    fields = {"taps": taps.shape[1], "out_channels": channels_out(node, graph)}
-    return conv_packed(node, graph, _stream(node, graph, taps), CONV_PARTS, fields, conv_step(node, graph))
+    fields: dict[str, int | PixelStride] = {"taps": taps.shape[1], "out_channels": channels_out(node, graph)}
+    return _packed(node, graph, taps, CONV_PARTS, fields, conv_step(node, graph))
 
 
 def scratch_conv(node: Node, graph: Graph) -> int:
@@ -256,8 +297,16 @@ def scratch_conv(node: Node, graph: Graph) -> int:
 
 def parts_conv(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
     """Four pixels at a time, whatever is left at the end."""
-    pixels = {min(4, count - done) for count in counts for done in range(0, count, 4)}
-    return parts_1x1(node, graph, sorted(pixels), writes_planar)
+    return parts_1x1(node, graph, _in_fours(counts), writes_planar)
+
+
+def parts_grouped(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bool) -> frozenset[str]:
+    """The same, of those whose pairs have their own multipliers."""
+    return frozenset(_own_parts(node, graph, _in_fours(counts), writes_planar))
+
+
+def _in_fours(counts: Sequence[int]) -> list[int]:
+    return sorted({min(4, count - done) for count in counts for done in range(0, count, 4)})
 
 
 def accepts_grouped(node: Node, graph: Graph) -> bool:
@@ -282,7 +331,7 @@ def pack_grouped(node: Node, graph: Graph) -> Packed:
         "column_bytes": window.dilation[1] * channels,
         "step": window.stride[1] * channels,
     }
-    return conv_packed(node, graph, _stream(node, graph, taps), CONV_PARTS, before, after)
+    return conv_packed(node, graph, _own_stream(node, graph, taps), CONV_PARTS, before, after)
 
 
 def accepts_3x3(channels: int) -> Callable[[Node, Graph], bool]:
@@ -306,12 +355,12 @@ def pack_conv_3x3(node: Node, graph: Graph) -> Packed:
         # Bytes 0 to 7 of each row, then byte 8 of rows 0, 2 and 1: pairs are (0, 2) and (1, 3) of four taps.
         ninth = np.pad(rows[:, (0, 2, 1), 8], ((0, 0), (0, 1)))
         taps = np.concatenate([rows[:, :, :8].reshape(len(rows), -1), ninth], axis=1)
-    fields = {
+    fields: dict[str, int | PixelStride] = {
         "pairs": taps.shape[1] // 2,
         "out_channels": len(rows),
         "step": window_of(node).stride[1] * channels,
     }
-    return conv_packed(node, graph, _stream(node, graph, taps), GATHER_PARTS[channels], fields)
+    return _packed(node, graph, taps, GATHER_PARTS[channels], fields)
 
 
 def scratch_3x3(node: Node, graph: Graph) -> int:
@@ -324,4 +373,4 @@ def parts_3x3(node: Node, graph: Graph, counts: Sequence[int], writes_planar: bo
     found = set()
     for pixels in {pixels for count in counts for pixels in pixel_blocks(count)}:
         found |= {_block(pixels, writes_planar), _gather(pixels, channels_in(node, graph))}
-    return frozenset(found)
+    return functions_with(found, shared_numbers(node, graph, 0))

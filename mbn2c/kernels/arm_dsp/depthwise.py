@@ -19,14 +19,11 @@ from mbn2c.kernels.arm_common import (
     is_plain_depthwise,
     window_of,
 )
+from mbn2c.kernels.arm_dsp.shared import functions_with, has_short_biases, indices, parts_with, shared_numbers
 from mbn2c.ops.base.packing import folded_bias, in_bytes, pixel_stride
 from mbn2c.ops.base.quants import quant_of
 
 _LARGEST_BLOCK = 8
-# Three bytes with sign.
-_BIAS_LIMIT = 2**23
-
-
 _LARGEST_BLOCK_5X5 = 7
 
 
@@ -50,6 +47,7 @@ PLANAR_PARTS = {
         f"depthwise_s{stride}_parts_arm_dsp",
         "mbn_depthwise_parts_arm_dsp",
         (tuple(_several(n, stride) for n in _OUTPUTS), tuple(_once(n, stride) for n in _OUTPUTS)),
+        (),
     )
     for stride in (1, 2)
 }
@@ -92,18 +90,22 @@ def accepts_depthwise(node: Node, graph: Graph, size: int = 3) -> bool:
 
 
 def pack_depthwise(node: Node, graph: Graph) -> Packed:
-    """Per channel: 9 or 25 weights, row by row, the bias in three bytes, the multiplier."""
+    """Per channel: 9 or 25 weights, row by row, the bias in three bytes, the multiplier; or, of nine weights, the byte
+    that says which of the shared ones it is."""
     weights = graph.constant(node.inputs[1]).transpose(2, 0, 1)
     channels = len(weights)
     bias = folded_bias(node, graph, 2).astype("<i4").reshape(channels, 1).view(np.int8)[:, :3]
+    numbers = _shared_numbers(node, graph)
     multipliers = high_word_multipliers(node).astype("<i4").reshape(channels, 1).view(np.int8)
-    stream = np.concatenate([weights.reshape(channels, -1), bias, multipliers], axis=1)
+    if numbers:
+        multipliers = indices(high_word_multipliers(node), numbers).astype(np.uint8).reshape(channels, 1).view(np.int8)
+    stream = np.concatenate([weights.reshape(channels, -1), bias, multipliers], axis=1).reshape(-1)
     stride, count = window_of(node).stride[1], graph.tensors[node.outputs[0]].shape[2]
     is_small = window_of(node).kernel == (3, 3)
     return Packed(
         {
             "weights": "weights",
-            "parts": (PLANAR_PARTS if is_small else PLANAR_5X5_PARTS)[stride],
+            "parts": parts_with((PLANAR_PARTS if is_small else PLANAR_5X5_PARTS)[stride], numbers),
             "channels": channels,
             "stride": stride,
             "zero_point": quant_of(graph, node.outputs[0]).zero_point,
@@ -111,9 +113,14 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
             "block": best_block(count) if is_small else best_block_5x5(count, stride),
             **pixel_stride(node),
         },
-        {"weights": np.ascontiguousarray(stream).view("<u4").reshape(-1)},
+        {"weights": np.pad(stream, (0, -len(stream) % 4)).view("<u4")},
         weights.size,
     )
+
+
+def _shared_numbers(node: Node, graph: Graph) -> tuple[int, ...]:
+    """Those that the core for nine weights reads."""
+    return shared_numbers(node, graph, 2) if window_of(node).kernel == (3, 3) else ()
 
 
 def best_block(count: int) -> int:
@@ -147,21 +154,17 @@ def parts_depthwise(node: Node, graph: Graph, counts: Sequence[int], writes_plan
             found.add(_once(block, stride, size))
         if count % block:
             found.add(_once(count % block, stride, size))
-    return frozenset(found)
+    return functions_with(found, _shared_numbers(node, graph))
 
 
 def accepts_planar(node: Node, graph: Graph) -> bool:
     """As `accepts_depthwise`, if the folded biases fit the three bytes that `pack_depthwise` has for them."""
-    return accepts_depthwise(node, graph) and _has_short_biases(node, graph)
+    return accepts_depthwise(node, graph) and has_short_biases(node, graph, 2)
 
 
 def accepts_planar_5x5(node: Node, graph: Graph) -> bool:
     """The same for 5x5."""
-    return accepts_depthwise(node, graph, 5) and _has_short_biases(node, graph)
-
-
-def _has_short_biases(node: Node, graph: Graph) -> bool:
-    return bool(np.abs(folded_bias(node, graph, 2)).max() < _BIAS_LIMIT)
+    return accepts_depthwise(node, graph, 5) and has_short_biases(node, graph, 2)
 
 
 def pack_depthwise_interleaved(node: Node, graph: Graph) -> Packed:

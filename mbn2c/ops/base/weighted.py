@@ -42,6 +42,7 @@ from mbn2c.ops.base.windows import Bounds, Shape, onnx_window, with_padding
 LARGEST_BIAS = 2**22
 # Of layers that read int16, whose sums are that much larger.
 LARGEST_WIDE_BIAS = 2**29
+_EIGHT_BITS = Quant(np.ones(1, np.float32))
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ class Weighted(Operator):
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         proved = self.choose_scales(node, graph, quants)
         weights, bias = (graph.constant(name) for name in node.inputs[1:])
-        x_scale, bits = scale_of(quants[node.inputs[0]]), weight_bits(node, quants)
+        x_scale, bits = scale_of(quants[node.inputs[0]]), wanted_weights(node, quants).bits
         rounded = self.round_nearest(weights, bias, proved.w_scale, x_scale, bits)
         return self.quantize_with(node, quants, proved, *rounded)
 
@@ -246,7 +247,7 @@ class Weighted(Operator):
     ) -> ProvedScales:
         """Proved weight scales for the layer, before any weight is rounded.
 
-        quants  of its activations; of its weights, if they shall have other than 8 bits
+        quants  of its activations; of its weights, if they shall be other than 8 bits with scales of their own
         clip  float64 [C], the largest weight each channel must hold; larger ones saturate. None: all of them
         """
         weights, bias = (graph.constant(name).astype(np.float64) for name in node.inputs[1:])
@@ -255,13 +256,14 @@ class Weighted(Operator):
         x_quant, y_quant = quants[node.inputs[0]], quants[node.outputs[0]]
         x_scale, y_scale = scale_of(x_quant), scale_of(y_quant)
         largest_bias = LARGEST_BIAS if x_quant.bits == 8 else LARGEST_WIDE_BIAS
-        bits = weight_bits(node, quants)
+        bits = wanted_weights(node, quants).bits
         wanted = np.maximum(largest / weight_range(bits)[1], np.abs(bias) / (float(x_scale) * largest_bias))
         wanted = np.maximum(wanted, 1e-30)
         bound = acc_bound(*self.round_nearest(weights, bias, wanted, x_scale, bits), x_quant, self.channel_axis)
         if is_wide((x_quant, y_quant)):
             return choose_wide_scales(x_quant, wanted, y_quant, bound)
-        return prove_scales(x_scale, wanted, y_scale, y_quant.zero_point, bound)
+        shares = wanted_weights(node, quants).shares_multipliers
+        return prove_scales(x_scale, wanted, y_scale, y_quant.zero_point, bound, shares)
 
     def quantize_with(
         self, node: Node, quants: Mapping[str, Quant], proved: ProvedScales, weights: np.ndarray, bias: np.ndarray
@@ -279,8 +281,10 @@ class Weighted(Operator):
             requantize = prove_requantize(
                 proved.scale, proved.multiplier, proved.shift, y_quant.zero_point, bound, node.name
             )
+        bits = wanted_weights(node, quants).bits
+        w_quant = Quant(proved.w_scale, bits=bits, shares_multipliers=proved.shares_multipliers)
         tensors = [
-            Tensor(weights_name, weights.shape, "int8", weights, Quant(proved.w_scale, bits=weight_bits(node, quants))),
+            Tensor(weights_name, weights.shape, "int8", weights, w_quant),
             Tensor(bias_name, bias.shape, "int32", bias, Quant(scale_of(quants[x]) * proved.w_scale)),
         ]
         return replace(node, attributes=replace(node.attributes, requantize=requantize)), tensors
@@ -320,10 +324,9 @@ class Weighted(Operator):
         return result.astype(np.int8)
 
 
-def weight_bits(node: Node, quants: Mapping[str, Quant]) -> int:
-    """How many bits a layer's weights have, or shall have; 8 if nothing is said of them."""
-    quant = quants.get(node.inputs[1])
-    return 8 if quant is None else quant.bits
+def wanted_weights(node: Node, quants: Mapping[str, Quant]) -> Quant:
+    """How a layer's weights are quantized, or shall be (then with any scale): in 8 bits if nothing is said of them."""
+    return quants.get(node.inputs[1], _EIGHT_BITS)
 
 
 def acc_bound(weights: np.ndarray, bias: np.ndarray, x_quant: Quant, channel_axis: int) -> np.ndarray:

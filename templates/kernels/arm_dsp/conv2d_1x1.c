@@ -32,8 +32,9 @@ void mbn_conv2d_1x1_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int
     b.zero_point = p->zero_point;
     b.out_stride = planar ? p->out_stride : pixel;
     b.x = x;
+    b.multipliers = parts->multipliers;
     b.weights = p->weights;
-    b.weights_end = p->weights + (out_channels >> 1) * (2 * groups + 4);
+    b.weights_end = p->weights + (out_channels >> 1) * (2 * groups + mbn_pair_constants(parts->multipliers));
     b.skip = groups == 1 ? 4 : (1 - groups) & 3;
     while (count > 0) {
         const int32_t pixels = mbn_next_pixels(count, groups);

@@ -26,15 +26,18 @@ void mbn_conv2d_1x1_odd_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const
     const int planar = p->out_stride > 0;
     const int32_t channel = planar ? p->out_stride : 1, pixel = planar ? 1 : -p->out_stride;
     const int32_t pair_taps = 2 * ((p->in_channels + 3) >> 2);
-    const uint32_t *w = p->weights + (p->out_channels >> 1) * (pair_taps + 4);
+    const uint32_t *w = p->weights + (p->out_channels >> 1) * (pair_taps + mbn_pair_constants(p->parts->multipliers));
+    const uint32_t behind = w[2 + pair_taps], *const shared = p->parts->multipliers;
+    const int32_t bias = shared != NULL ? (int32_t)w[0] >> 8 : (int32_t)w[0];
+    const int32_t multiplier = (int32_t)(shared != NULL ? shared[behind & 255] : behind);
     const int8_t *in = rows[0];
     if (p->out_channels > 1) {
         mbn_conv2d_1x1_s8_arm_dsp(p, rows, out, count, scratch);
     }
     out += (p->out_channels - 1) * channel;
     for (; count > 0; count--) {
-        const int32_t acc = dot(in, p->in_channels, w + 2, (int32_t)w[0]);
-        *out = (int8_t)mbn_ssat8(mbn_smmlar(acc, (int32_t)w[2 + pair_taps], p->zero_point));
+        const int32_t acc = dot(in, p->in_channels, w + 2, bias);
+        *out = (int8_t)mbn_ssat8(mbn_smmlar(acc, multiplier, p->zero_point));
         in += p->in_bytes;
         out += pixel;
     }

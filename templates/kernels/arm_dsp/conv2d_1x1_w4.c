@@ -51,8 +51,9 @@ void mbn_conv2d_1x1_w4_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const 
     b.zero_point = p->zero_point;
     b.out_stride = planar ? p->out_stride : pixel;
     b.x = x;
+    b.multipliers = parts->multipliers;
     b.weights = p->weights;
-    b.weights_end = p->weights + (p->out_channels >> 1) * (2 * groups + 4);
+    b.weights_end = p->weights + (p->out_channels >> 1) * (2 * groups + mbn_pair_constants(parts->multipliers));
     b.skip = groups == 1 ? 2 : (1 - groups) & 1;
     while (count > 0) {
         const int32_t pixels = mbn_next_pixels(count, 2 * groups);

@@ -16,8 +16,9 @@ void mbn_conv2d_3x3_s8_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int
     b.zero_point = p->zero_point;
     b.out_stride = planar ? p->out_stride : pixel;
     b.x = x;
+    b.multipliers = parts->multipliers;
     b.weights = p->weights;
-    b.weights_end = p->weights + (p->out_channels >> 1) * (pairs + 4);
+    b.weights_end = p->weights + (p->out_channels >> 1) * (pairs + mbn_pair_constants(parts->multipliers));
     b.skip = (1 - (pairs >> 1)) & 3;
     while (count > 0) {
         const int32_t pixels = count == 5 || count == 6 ? 3 : count >= 4 ? 4 : count;

@@ -14,11 +14,15 @@
  *     SMLAD(SXTB16(word) & 15, x)     accumulates Q = P_even + 8 * X
  * and P_odd = (S - Q) >> 4, P_even = Q - 8 * X. The words of 8 * X, one per pixel, lie behind the inputs.
  *
+ * Where the network's layers share their multipliers (SHARED), a channel has one word of bias, three bytes, and the byte that
+ * says which one. That of a pair lies in front of the next pair's weights, where reading stands by then. What it adds to S,
+ * less than what the odd sum counts, is lost when P_odd is shifted back.
+ *
  * Quads are two pairs at once for two pixels: fewer cycles in loads than three pixels of one pair, for more weights read.
  * Their four loads stand side by side, each but the first one cycle, where two LDRD would take six cycles on Cortex-M4.
  *
  * Registers: sums Q, sums S, inputs x, h, SXTB16(h); r12 reads inputs, lr reads weights. On the stack from sp:
- * zero_point, out, out_stride, x, weights_end, x_end, entry of the unrolled loop. */
+ * zero_point, out, out_stride, x, weights_end, x_end, entry of the unrolled loop, multipliers. */
 #include "mbn_arm_asm.h"
 #include "mbn_arm_dsp.h"
 
@@ -26,10 +30,18 @@
 
 #define L(text) text "\n"
 #define PROLOGUE(COUNT) \
-    MBN_SAVE_ALL L("ldm r0, {r4-r11}") L("mov lr, r11") \
-    L("adr r1, 2f") L("movs r2, #(3f - 2f) / " COUNT) L("mla r10, r10, r2, r1") L("orr r10, r10, #1") L("push {r4-r10}") MBN_PUSHED(28)
+    MBN_SAVE_ALL L("ldm r0, {r4-r11, lr}") \
+    L("adr r1, 2f") L("movs r2, #(3f - 2f) / " COUNT) L("mla r10, r10, r2, r1") L("orr r10, r10, #1") L("push {r4-r11}") MBN_PUSHED(32)
 #define ENTER L("ldr pc, [sp, #24]")
-#define EPILOGUE L("add sp, sp, #28") MBN_PUSHED(-28) MBN_RETURN
+#define EPILOGUE L("add sp, sp, #32") MBN_PUSHED(-32) MBN_RETURN
+
+/* ---- the constants of a pair, in either form: how sums start, from what lies in front of its weights, and its multipliers;
+ * `unit` says what the odd sum counts */
+#define OWN_BIASES(q, s, unit)
+#define OWN_MULTIPLIERS(even, odd, table) L("ldrd " even ", " odd ", [lr], #8")
+#define SHARED_BIASES(q, s, unit) L("asr " q ", " q ", #8") L("add " s ", " q ", " s unit)
+#define SHARED_MULTIPLIERS(even, odd, table) L("ldrb " even ", [lr]") L("ldrb " odd ", [lr, #4]") L("ldr " table ", [sp, #28]") \
+    L("ldr " even ", [" table ", " even ", lsl #2]") L("ldr " odd ", [" table ", " odd ", lsl #2]")
 
 /* ---- 4 pixels: q r0-r3, s r4-r7, h r8, sxtb16(h) r9, x r10 r11 */
 #define PAIR4 \
@@ -38,8 +50,8 @@
     L("smlad r4, r8, r10, r4") L("smlad r0, r9, r10, r0") L("smlad r5, r8, r11, r5") L("smlad r1, r9, r11, r1") \
     L("ldrd r10, r11, [r12], #8") \
     L("smlad r6, r8, r10, r6") L("smlad r2, r9, r10, r2") L("smlad r7, r8, r11, r7") L("smlad r3, r9, r11, r3")
-#define FIRST4 \
-    L("ldm lr!, {r3, r7, r8}") L("sxtb16 r9, r8") \
+#define FIRST4(FORM) \
+    L("ldm lr!, {r3, r7, r8}") FORM##_BIASES("r3", "r7", "") L("sxtb16 r9, r8") \
     L("ldrd r10, r11, [r12], #8") \
     L("smlad r4, r8, r10, r7") L("smlad r0, r9, r10, r3") L("smlad r5, r8, r11, r7") L("smlad r1, r9, r11, r3") \
     L("ldrd r10, r11, [r12], #8") \
@@ -49,8 +61,8 @@
 #define ODD4(bits) \
     L("sub r4, r4, r0") L("sub r5, r5, r1") L("sub r6, r6, r2") L("sub r7, r7, r3") \
     L("asr r4, r4, #" bits) L("asr r5, r5, #" bits) L("asr r6, r6, #" bits) L("asr r7, r7, #" bits)
-#define REQUANTIZE4 \
-    L("ldrd r8, r9, [lr], #8") L("ldm sp, {r10, r11, r12}") \
+#define REQUANTIZE4(FORM) \
+    FORM##_MULTIPLIERS("r8", "r9", "r12") L("ldm sp, {r10, r11, r12}") \
     L("smmlar r0, r0, r8, r10") L("smmlar r1, r1, r8, r10") L("smmlar r2, r2, r8, r10") L("smmlar r3, r3, r8, r10") \
     L("smmlar r4, r4, r9, r10") L("smmlar r5, r5, r9, r10") L("smmlar r6, r6, r9, r10") L("smmlar r7, r7, r9, r10") \
     L("ssat r0, #8, r0") L("ssat r1, #8, r1") L("ssat r2, #8, r2") L("ssat r3, #8, r3") \
@@ -68,14 +80,14 @@
 #define MAC3(h) L("smlad r3, " h ", r6, r3") L("smlad r4, " h ", r7, r4") L("smlad r5, " h ", r8, r5") L("sxtb16 " h ", " h) \
     L("smlad r0, " h ", r6, r0") L("smlad r1, " h ", r7, r1") L("smlad r2, " h ", r8, r2")
 #define STEP3 L("ldrd r9, r10, [lr], #8") L("ldm r12!, {r6, r7, r8}") MAC3("r9") L("ldm r12!, {r6, r7, r8}") MAC3("r10")
-#define FIRST3 L("ldm lr!, {r2, r5, r9, r10}") L("ldm r12!, {r6, r7, r8}") \
+#define FIRST3(FORM) L("ldm lr!, {r2, r5, r9, r10}") FORM##_BIASES("r2", "r5", "") L("ldm r12!, {r6, r7, r8}") \
     L("smlad r3, r9, r6, r5") L("smlad r4, r9, r7, r5") L("smlad r5, r9, r8, r5") L("sxtb16 r9, r9") \
     L("smlad r0, r9, r6, r2") L("smlad r1, r9, r7, r2") L("smlad r2, r9, r8, r2") L("ldm r12!, {r6, r7, r8}") MAC3("r10")
 #define ODD3(bits) \
     L("sub r3, r3, r0") L("sub r4, r4, r1") L("sub r5, r5, r2") \
     L("asr r3, r3, #" bits) L("asr r4, r4, #" bits) L("asr r5, r5, #" bits)
-#define REQUANTIZE3 \
-    L("ldrd r9, r10, [lr], #8") L("ldm sp, {r6, r7, r8}") \
+#define REQUANTIZE3(FORM) \
+    FORM##_MULTIPLIERS("r9", "r10", "r6") L("ldm sp, {r6, r7, r8}") \
     L("smmlar r0, r0, r9, r6") L("smmlar r1, r1, r9, r6") L("smmlar r2, r2, r9, r6") \
     L("smmlar r3, r3, r10, r6") L("smmlar r4, r4, r10, r6") L("smmlar r5, r5, r10, r6") \
     L("ssat r0, #8, r0") L("ssat r1, #8, r1") L("ssat r2, #8, r2") L("ssat r3, #8, r3") L("ssat r4, #8, r4") L("ssat r5, #8, r5")
@@ -90,12 +102,12 @@
 #define MAC2(h, x0, x1) L("smlad r2, " h ", " x0 ", r2") L("smlad r3, " h ", " x1 ", r3") L("sxtb16 " h ", " h) \
     L("smlad r0, " h ", " x0 ", r0") L("smlad r1, " h ", " x1 ", r1")
 #define STEP2 L("ldrd r8, r9, [lr], #8") L("ldm r12!, {r4, r5, r6, r7}") MAC2("r8", "r4", "r5") MAC2("r9", "r6", "r7")
-#define FIRST2 L("ldm lr!, {r1, r3, r8, r9}") L("ldm r12!, {r4, r5, r6, r7}") \
+#define FIRST2(FORM) L("ldm lr!, {r1, r3, r8, r9}") FORM##_BIASES("r1", "r3", "") L("ldm r12!, {r4, r5, r6, r7}") \
     L("smlad r2, r8, r4, r3") L("smlad r3, r8, r5, r3") L("sxtb16 r8, r8") L("smlad r0, r8, r4, r1") L("smlad r1, r8, r5, r1") \
     MAC2("r9", "r6", "r7")
 #define ODD2(bits) L("sub r2, r2, r0") L("sub r3, r3, r1") L("asr r2, r2, #" bits) L("asr r3, r3, #" bits)
-#define REQUANTIZE2 \
-    L("ldrd r9, r10, [lr], #8") L("ldm sp, {r6, r7, r8}") \
+#define REQUANTIZE2(FORM) \
+    FORM##_MULTIPLIERS("r9", "r10", "r6") L("ldm sp, {r6, r7, r8}") \
     L("smmlar r0, r0, r9, r6") L("smmlar r1, r1, r9, r6") L("smmlar r2, r2, r10, r6") L("smmlar r3, r3, r10, r6") \
     L("ssat r0, #8, r0") L("ssat r1, #8, r1") L("ssat r2, #8, r2") L("ssat r3, #8, r3")
 #define STORE2_PLANAR L("bfi r0, r1, #8, #8") L("bfi r2, r3, #8, #8") L("strh r0, [r7]") L("strh r2, [r7, r8]") \
@@ -105,9 +117,9 @@
 /* ---- 1 pixel: q r0, s r1, x r4 r5, h r8 r9 */
 #define MAC1(h, x) L("smlad r1, " h ", " x ", r1") L("sxtb16 " h ", " h) L("smlad r0, " h ", " x ", r0")
 #define STEP1 L("ldrd r8, r9, [lr], #8") L("ldrd r4, r5, [r12], #8") MAC1("r8", "r4") MAC1("r9", "r5")
-#define FIRST1 L("ldm lr!, {r0, r1, r8, r9}") L("ldrd r4, r5, [r12], #8") MAC1("r8", "r4") MAC1("r9", "r5")
+#define FIRST1(FORM) L("ldm lr!, {r0, r1, r8, r9}") FORM##_BIASES("r0", "r1", "") L("ldrd r4, r5, [r12], #8") MAC1("r8", "r4") MAC1("r9", "r5")
 #define ODD1(bits) L("sub r1, r1, r0") L("asr r1, r1, #" bits)
-#define REQUANTIZE1 L("ldrd r9, r10, [lr], #8") L("ldm sp, {r6, r7, r8}") \
+#define REQUANTIZE1(FORM) FORM##_MULTIPLIERS("r9", "r10", "r6") L("ldm sp, {r6, r7, r8}") \
     L("smmlar r0, r0, r9, r6") L("smmlar r1, r1, r10, r6") L("ssat r0, #8, r0") L("ssat r1, #8, r1")
 #define STORE1_PLANAR L("strb r0, [r7]") L("strb r1, [r7, r8]") L("add r7, r7, r8, lsl #1") L("str r7, [sp, #4]")
 #define STORE1_INTERLEAVED L("strb r1, [r7, #1]") L("strb r0, [r7], #2") L("str r7, [sp, #4]")
@@ -118,12 +130,12 @@
     L("sxtb16 r8, r8") L("sxtb16 r9, r9") \
     L("smlad r0, r8, r10, r0") L("smlad r1, r8, r11, r1") L("smlad r4, r9, r10, r4") L("smlad r5, r9, r11, r5")
 #define STEP_QUAD2 PAIR_QUAD2 PAIR_QUAD2
-#define FIRST_QUAD2 L("ldm lr!, {r1, r3, r5, r7, r8, r9}") L("ldrd r10, r11, [r12], #8") \
+#define FIRST_QUAD2(FORM) L("ldm lr!, {r1, r3, r5, r7, r8, r9}") L("ldrd r10, r11, [r12], #8") \
     L("smlad r2, r8, r10, r3") L("smlad r3, r8, r11, r3") L("smlad r6, r9, r10, r7") L("smlad r7, r9, r11, r7") \
     L("sxtb16 r8, r8") L("sxtb16 r9, r9") \
     L("smlad r0, r8, r10, r1") L("smlad r1, r8, r11, r1") L("smlad r4, r9, r10, r5") L("smlad r5, r9, r11, r5") \
     PAIR_QUAD2
-#define SCALE_QUAD2 \
+#define SCALE_QUAD2(FORM) \
     L("sub r2, r2, r0") L("sub r3, r3, r1") L("sub r6, r6, r4") L("sub r7, r7, r5") \
     L("asr r2, r2, #8") L("asr r3, r3, #8") L("asr r6, r6, #8") L("asr r7, r7, #8") \
     L("ldm lr!, {r8, r9, r10, r11}") L("ldr r12, [sp]") \
@@ -144,9 +156,9 @@
 #define MAC_QUAD1(x) L("smlad r2, r8, " x ", r2") L("smlad r6, r9, " x ", r6") L("sxtb16 r8, r8") L("sxtb16 r9, r9") \
     L("smlad r0, r8, " x ", r0") L("smlad r4, r9, " x ", r4")
 #define STEP_QUAD1 L("ldrd r8, r9, [lr], #8") L("ldrd r10, r11, [r12], #8") MAC_QUAD1("r10") L("ldrd r8, r9, [lr], #8") MAC_QUAD1("r11")
-#define FIRST_QUAD1 L("ldm lr!, {r0, r2, r4, r6, r8, r9}") L("ldrd r10, r11, [r12], #8") MAC_QUAD1("r10") \
+#define FIRST_QUAD1(FORM) L("ldm lr!, {r0, r2, r4, r6, r8, r9}") L("ldrd r10, r11, [r12], #8") MAC_QUAD1("r10") \
     L("ldrd r8, r9, [lr], #8") MAC_QUAD1("r11")
-#define SCALE_QUAD1 L("sub r2, r2, r0") L("sub r6, r6, r4") L("asr r2, r2, #8") L("asr r6, r6, #8") \
+#define SCALE_QUAD1(FORM) L("sub r2, r2, r0") L("sub r6, r6, r4") L("asr r2, r2, #8") L("asr r6, r6, #8") \
     L("ldm lr!, {r8, r9, r10, r11}") L("ldr r12, [sp]") \
     L("smmlar r0, r0, r8, r12") L("smmlar r2, r2, r9, r12") L("smmlar r4, r4, r10, r12") L("smmlar r6, r6, r11, r12") \
     L("ssat r0, #8, r0") L("ssat r2, #8, r2") L("ssat r4, #8, r4") L("ssat r6, #8, r6")
@@ -155,10 +167,10 @@
 #define STORE_QUAD1_INTERLEAVED L("ldr r8, [sp, #4]") L("bfi r0, r2, #8, #8") L("bfi r4, r6, #8, #8") \
     L("pkhbt r0, r0, r4, lsl #16") L("str r0, [r8], #4") L("str r8, [sp, #4]")
 
-#define SCALE4 ODD4("8") REQUANTIZE4
-#define SCALE3 ODD3("8") REQUANTIZE3
-#define SCALE2 ODD2("8") REQUANTIZE2
-#define SCALE1 ODD1("8") REQUANTIZE1
+#define SCALE4(FORM) ODD4("8") REQUANTIZE4(FORM)
+#define SCALE3(FORM) ODD3("8") REQUANTIZE3(FORM)
+#define SCALE2(FORM) ODD2("8") REQUANTIZE2(FORM)
+#define SCALE1(FORM) ODD1("8") REQUANTIZE1(FORM)
 
 /* ---- weights of four bits: a step of eight taps; sums and inputs lie as above. `b` is a word of weights and how it is turned. */
 #define BYTES(h, b) L("sxtb16 " h ", " b)
@@ -174,10 +186,10 @@
 #define EVENS_N4 MAC_N4("[lr]", "r8", "r4", "r5", "r6", "r7", "r0", "r1", "r2", "r3")
 #define ODDS_N4 MAC_N4("[lr], #4", "r8, ror #8", "r4", "r5", "r6", "r7", "r0", "r1", "r2", "r3")
 #define STEP_N4 EVENS_N4 ODDS_N4 EVENS_N4 ODDS_N4
-#define FIRST_N4 L("ldrd r3, r7, [lr], #8") \
+#define FIRST_N4(FORM) L("ldrd r3, r7, [lr], #8") FORM##_BIASES("r3", "r7", ", asr #4") \
     MAC_N4("[lr]", "r8", "r7", "r7", "r7", "r7", "r3", "r3", "r3", "r3") ODDS_N4 EVENS_N4 ODDS_N4
-#define SCALE_N4 ODD4("4") \
-    L("ldm r12, {r8, r9, r10, r11}") L("sub r0, r0, r8") L("sub r1, r1, r9") L("sub r2, r2, r10") L("sub r3, r3, r11") REQUANTIZE4
+#define SCALE_N4(FORM) ODD4("4") \
+    L("ldm r12, {r8, r9, r10, r11}") L("sub r0, r0, r8") L("sub r1, r1, r9") L("sub r2, r2, r10") L("sub r3, r3, r11") REQUANTIZE4(FORM)
 
 /* 3 pixels: words r10 r11, h and its even half r9 */
 #define MAC_N3(b, s0, s1, s2, q0, q1, q2) \
@@ -186,10 +198,10 @@
     L("smlad r0, r9, r6, " q0) L("smlad r1, r9, r7, " q1) L("smlad r2, r9, r8, " q2)
 #define NEXT_N3(b) MAC_N3(b, "r3", "r4", "r5", "r0", "r1", "r2")
 #define STEP_N3 L("ldrd r10, r11, [lr], #8") NEXT_N3("r10") NEXT_N3("r10, ror #8") NEXT_N3("r11") NEXT_N3("r11, ror #8")
-#define FIRST_N3 L("ldm lr!, {r2, r5, r10, r11}") \
+#define FIRST_N3(FORM) L("ldm lr!, {r2, r5, r10, r11}") FORM##_BIASES("r2", "r5", ", asr #4") \
     MAC_N3("r10", "r5", "r5", "r5", "r2", "r2", "r2") NEXT_N3("r10, ror #8") NEXT_N3("r11") NEXT_N3("r11, ror #8")
-#define SCALE_N3 ODD3("4") \
-    L("ldm r12, {r6, r7, r8}") L("sub r0, r0, r6") L("sub r1, r1, r7") L("sub r2, r2, r8") REQUANTIZE3
+#define SCALE_N3(FORM) ODD3("4") \
+    L("ldm r12, {r6, r7, r8}") L("sub r0, r0, r6") L("sub r1, r1, r7") L("sub r2, r2, r8") REQUANTIZE3(FORM)
 
 /* 2 pixels: words r8 r9, h and its even half r10 */
 #define MAC_N2(b, x0, x1, s0, s1, q0, q1) BYTES("r10", b) L("smlad r2, r10, " x0 ", " s0) L("smlad r3, r10, " x1 ", " s1) \
@@ -198,16 +210,17 @@
 #define LOADS_N2 L("ldm r12!, {r4, r5, r6, r7}")
 #define REST_N2 NEXT_N2("r8, ror #8", "r6", "r7") LOADS_N2 NEXT_N2("r9", "r4", "r5") NEXT_N2("r9, ror #8", "r6", "r7")
 #define STEP_N2 L("ldrd r8, r9, [lr], #8") LOADS_N2 NEXT_N2("r8", "r4", "r5") REST_N2
-#define FIRST_N2 L("ldm lr!, {r1, r3, r8, r9}") LOADS_N2 MAC_N2("r8", "r4", "r5", "r3", "r3", "r1", "r1") REST_N2
-#define SCALE_N2 ODD2("4") L("ldrd r4, r5, [r12]") L("sub r0, r0, r4") L("sub r1, r1, r5") REQUANTIZE2
+#define FIRST_N2(FORM) L("ldm lr!, {r1, r3, r8, r9}") FORM##_BIASES("r1", "r3", ", asr #4") LOADS_N2 \
+    MAC_N2("r8", "r4", "r5", "r3", "r3", "r1", "r1") REST_N2
+#define SCALE_N2(FORM) ODD2("4") L("ldrd r4, r5, [r12]") L("sub r0, r0, r4") L("sub r1, r1, r5") REQUANTIZE2(FORM)
 
 /* 1 pixel: words r8 r9, h and its even half r10 */
 #define MAC_N1(b, x) BYTES("r10", b) L("smlad r1, r10, " x ", r1") EVEN_OF("r10", "r10") L("smlad r0, r10, " x ", r0")
 #define MACS_N1 L("ldm r12!, {r4, r5, r6, r7}") \
     MAC_N1("r8", "r4") MAC_N1("r8, ror #8", "r5") MAC_N1("r9", "r6") MAC_N1("r9, ror #8", "r7")
 #define STEP_N1 L("ldrd r8, r9, [lr], #8") MACS_N1
-#define FIRST_N1 L("ldm lr!, {r0, r1, r8, r9}") MACS_N1
-#define SCALE_N1 ODD1("4") L("ldr r4, [r12]") L("sub r0, r0, r4") REQUANTIZE1
+#define FIRST_N1(FORM) L("ldm lr!, {r0, r1, r8, r9}") FORM##_BIASES("r0", "r1", ", asr #4") MACS_N1
+#define SCALE_N1(FORM) ODD1("4") L("ldr r4, [r12]") L("sub r0, r0, r4") REQUANTIZE1(FORM)
 
 /* The end of the inputs stays in r11 where that is free. */
 #define CHECK_N4 CHECK4
@@ -223,36 +236,46 @@
 #define STEPS2(P) STEP##P STEP##P
 #define STEPS4(P) STEPS2(P) STEPS2(P)
 #define STEPS8(P) STEPS4(P) STEPS4(P)
-#define BLOCK(P, COUNT, STORE) \
+#define BLOCK(P, COUNT, STORE, FORM) \
     PROLOGUE(#COUNT) \
     L("ldr r12, [sp, #12]") L("ldr r11, [sp, #20]") \
-    L("1:") FIRST##P ENTER \
+    L("1:") FIRST##P(FORM) ENTER \
     L(".p2align 2") L("2:") STEPS##COUNT(P) \
     L("3:") CHECK##P L("bne 2b") \
-    SCALE##P STORE \
+    SCALE##P(FORM) STORE \
     L("ldrd r12, r8, [sp, #12]") L("cmp lr, r8") L("bne 1b") \
     EPILOGUE
 
-MBN_FUNCTION(mbn_conv_block4_planar_arm_dsp, BLOCK(4, 4, STORE4_PLANAR));
-MBN_FUNCTION(mbn_conv_block4_interleaved_arm_dsp, BLOCK(4, 4, STORE4_INTERLEAVED));
-MBN_FUNCTION(mbn_conv_block3_planar_arm_dsp, BLOCK(3, 4, STORE3_PLANAR));
-MBN_FUNCTION(mbn_conv_block3_interleaved_arm_dsp, BLOCK(3, 4, STORE3_INTERLEAVED));
-MBN_FUNCTION(mbn_conv_block2_planar_arm_dsp, BLOCK(2, 4, STORE2_PLANAR));
-MBN_FUNCTION(mbn_conv_block2_interleaved_arm_dsp, BLOCK(2, 4, STORE2_INTERLEAVED));
-MBN_FUNCTION(mbn_conv_block1_planar_arm_dsp, BLOCK(1, 4, STORE1_PLANAR));
-MBN_FUNCTION(mbn_conv_block1_interleaved_arm_dsp, BLOCK(1, 4, STORE1_INTERLEAVED));
-MBN_FUNCTION(mbn_conv_quad2_planar_arm_dsp, BLOCK(_QUAD2, 8, STORE_QUAD2_PLANAR));
-MBN_FUNCTION(mbn_conv_quad2_interleaved_arm_dsp, BLOCK(_QUAD2, 8, STORE_QUAD2_INTERLEAVED));
-MBN_FUNCTION(mbn_conv_quad1_planar_arm_dsp, BLOCK(_QUAD1, 8, STORE_QUAD1_PLANAR));
-MBN_FUNCTION(mbn_conv_quad1_interleaved_arm_dsp, BLOCK(_QUAD1, 8, STORE_QUAD1_INTERLEAVED));
-MBN_FUNCTION(mbn_conv_w4_block4_planar_arm_dsp, BLOCK(_N4, 2, STORE4_PLANAR));
-MBN_FUNCTION(mbn_conv_w4_block4_interleaved_arm_dsp, BLOCK(_N4, 2, STORE4_INTERLEAVED));
-MBN_FUNCTION(mbn_conv_w4_block3_planar_arm_dsp, BLOCK(_N3, 2, STORE3_PLANAR));
-MBN_FUNCTION(mbn_conv_w4_block3_interleaved_arm_dsp, BLOCK(_N3, 2, STORE3_INTERLEAVED));
-MBN_FUNCTION(mbn_conv_w4_block2_planar_arm_dsp, BLOCK(_N2, 2, STORE2_PLANAR));
-MBN_FUNCTION(mbn_conv_w4_block2_interleaved_arm_dsp, BLOCK(_N2, 2, STORE2_INTERLEAVED));
-MBN_FUNCTION(mbn_conv_w4_block1_planar_arm_dsp, BLOCK(_N1, 2, STORE1_PLANAR));
-MBN_FUNCTION(mbn_conv_w4_block1_interleaved_arm_dsp, BLOCK(_N1, 2, STORE1_INTERLEAVED));
+#define FUNCTIONS(core, P, COUNT, pixels, FORM) \
+    MBN_FUNCTION(mbn_##core##pixels##_planar_arm_dsp, BLOCK(P, COUNT, STORE##P##_PLANAR, FORM)); \
+    MBN_FUNCTION(mbn_##core##pixels##_interleaved_arm_dsp, BLOCK(P, COUNT, STORE##P##_INTERLEAVED, FORM))
+#define STORE_N4_PLANAR STORE4_PLANAR
+#define STORE_N4_INTERLEAVED STORE4_INTERLEAVED
+#define STORE_N3_PLANAR STORE3_PLANAR
+#define STORE_N3_INTERLEAVED STORE3_INTERLEAVED
+#define STORE_N2_PLANAR STORE2_PLANAR
+#define STORE_N2_INTERLEAVED STORE2_INTERLEAVED
+#define STORE_N1_PLANAR STORE1_PLANAR
+#define STORE_N1_INTERLEAVED STORE1_INTERLEAVED
+
+FUNCTIONS(conv_block, 4, 4, 4, OWN);
+FUNCTIONS(conv_block, 3, 4, 3, OWN);
+FUNCTIONS(conv_block, 2, 4, 2, OWN);
+FUNCTIONS(conv_block, 1, 4, 1, OWN);
+FUNCTIONS(conv_quad, _QUAD2, 8, 2, OWN);
+FUNCTIONS(conv_quad, _QUAD1, 8, 1, OWN);
+FUNCTIONS(conv_w4_block, _N4, 2, 4, OWN);
+FUNCTIONS(conv_w4_block, _N3, 2, 3, OWN);
+FUNCTIONS(conv_w4_block, _N2, 2, 2, OWN);
+FUNCTIONS(conv_w4_block, _N1, 2, 1, OWN);
+FUNCTIONS(conv_shared_block, 4, 4, 4, SHARED);
+FUNCTIONS(conv_shared_block, 3, 4, 3, SHARED);
+FUNCTIONS(conv_shared_block, 2, 4, 2, SHARED);
+FUNCTIONS(conv_shared_block, 1, 4, 1, SHARED);
+FUNCTIONS(conv_w4_shared_block, _N4, 2, 4, SHARED);
+FUNCTIONS(conv_w4_shared_block, _N3, 2, 3, SHARED);
+FUNCTIONS(conv_w4_shared_block, _N2, 2, 2, SHARED);
+FUNCTIONS(conv_w4_shared_block, _N1, 2, 1, SHARED);
 
 /* Pixels of `channels` bytes -> pairs of int16 [channels / 4][channels 0 2, channels 1 3][pixel]; whole groups of 4 channels. */
 #define WIDEN(LOADS, REGS) \

@@ -6,15 +6,22 @@
  * The `once` functions make one block per channel, the others several.
  *
  * Registers: sums r0.., weights r8 = (w0, w2) r9 = (w1, what follows), columns r10 r11, r12 reads columns, lr reads weights. On the
- * stack from sp: zero_point, out_stride, out, three rows, row_skip, out_back, weights_end, blocks_left, blocks. */
+ * stack from sp: zero_point, out_stride, out, three rows, row_skip, out_back, weights_end, blocks_left, blocks, multipliers.
+ *
+ * Where the network's layers share their multipliers (SHARED), a byte says which one is the channel's. */
 #include "mbn_arm_asm.h"
 #include "mbn_arm_dsp.h"
 
 /* clang-format off */
 
 #define L(text) text "\n"
-#define OPEN MBN_SAVE_ALL L("ldm r0, {r0-r11}") L("push {r0-r10}") MBN_PUSHED(44) L("mov lr, r11")
-#define CLOSE L("add sp, sp, #44") MBN_PUSHED(-44) MBN_RETURN
+#define OPEN MBN_SAVE_ALL L("ldm r0, {r0-r12}") L("push {r0-r11}") MBN_PUSHED(48) L("mov lr, r12")
+#define CLOSE L("add sp, sp, #48") MBN_PUSHED(-48) MBN_RETURN
+/* A channel's multiplier, and from its constants to those of the next. */
+#define OWN_MULTIPLIER L("ldr r8, [lr, #12]")
+#define OWN_BYTES "16"
+#define SHARED_MULTIPLIER L("ldrb r8, [lr, #12]") L("ldr r9, [sp, #44]") L("ldr r8, [r9, r8, lsl #2]")
+#define SHARED_BYTES "13"
 #define ROW(at, weights) L("ldr r12, [sp, #" at "]") L("ldr r9, [lr, #" weights "]") L("sxtb16 r8, r9") L("sxtb16 r9, r9, ror #8")
 /* Outputs a and b from four columns; their sums start at a0 and b0. */
 #define TWO_S1(a, b, a0, b0) L("ldr r10, [r12], #2") L("sxtb16 r11, r10, ror #8") L("sxtb16 r10, r10") \
@@ -32,8 +39,8 @@
 #define SATURATE(a) L("ssat " a ", #8, " a)
 #define STORE(a, at) L("strb " a ", [" at "]")
 #define NEXT_BLOCK L("ldr r8, [sp, #36]") L("subs r8, r8, #1") L("str r8, [sp, #36]") L("bne 1b") L("ldr r8, [sp, #40]") L("str r8, [sp, #36]")
-#define NEXT_CHANNEL L("add r12, sp, #8") L("ldm r12, {r0-r6}") L("add r1, r1, r4") L("add r2, r2, r4") L("add r3, r3, r4") \
-    L("add r0, r0, r5") L("stm r12, {r0-r3}") L("add lr, lr, #16") L("cmp lr, r6") L("bne 1b")
+#define NEXT_CHANNEL(FORM) L("add r12, sp, #8") L("ldm r12, {r0-r6}") L("add r1, r1, r4") L("add r2, r2, r4") L("add r3, r3, r4") \
+    L("add r0, r0, r5") L("stm r12, {r0-r3}") L("add lr, lr, #" FORM##_BYTES) L("cmp lr, r6") L("bne 1b")
 
 /* The sums of N outputs in a row; a, b, ... say where they start. */
 #define S1_1(a) ONE_S1("r0", a)
@@ -114,11 +121,12 @@
 #define FORGET(at)
 #define ROWS(n, SUMS, KEPT) \
     ROW("12", "0") FIRST_##n(SUMS) KEPT("12") ROW("16", "3") NEXT_##n(SUMS) KEPT("16") ROW("20", "6") NEXT_##n(SUMS) KEPT("20")
-#define BLOCK(n, SUMS, KEPT, NEXT) \
-    OPEN L("1:") ROWS(n, SUMS, KEPT) L("ldr r8, [lr, #12]") L("ldm sp, {r9, r10, r11}") FINISH_##n L("str r11, [sp, #8]") NEXT CLOSE
-#define FUNCTIONS(n, stride) \
-    MBN_FUNCTION(mbn_depthwise_block##n##_once_s##stride##_arm_dsp, BLOCK(n, S##stride##_##n, FORGET, NEXT_CHANNEL)); \
-    MBN_FUNCTION(mbn_depthwise_block##n##_s##stride##_arm_dsp, BLOCK(n, S##stride##_##n, KEEP, NEXT_BLOCK NEXT_CHANNEL))
+#define BLOCK(n, SUMS, KEPT, FORM, NEXT) \
+    OPEN L("1:") ROWS(n, SUMS, KEPT) FORM##_MULTIPLIER L("ldm sp, {r9, r10, r11}") FINISH_##n L("str r11, [sp, #8]") NEXT CLOSE
+#define FUNCTIONS_OF(form, FORM, n, stride) \
+    MBN_FUNCTION(mbn_depthwise##form##_block##n##_once_s##stride##_arm_dsp, BLOCK(n, S##stride##_##n, FORGET, FORM, NEXT_CHANNEL(FORM))); \
+    MBN_FUNCTION(mbn_depthwise##form##_block##n##_s##stride##_arm_dsp, BLOCK(n, S##stride##_##n, KEEP, FORM, NEXT_BLOCK NEXT_CHANNEL(FORM)))
+#define FUNCTIONS(n, stride) FUNCTIONS_OF(, OWN, n, stride); FUNCTIONS_OF(_shared, SHARED, n, stride)
 
 FUNCTIONS(1, 1);
 FUNCTIONS(2, 1);

@@ -6,6 +6,7 @@
 #ifndef MBN_ARM_DSP_H
 #define MBN_ARM_DSP_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "mbn_kernels.h"
@@ -32,6 +33,7 @@ typedef struct {
     const uint32_t *x_end;
     int32_t skip; /* steps of 4 taps to skip in the first pass of the loop over four (quads: eight), 0..4 (8) */
                   /* steps of 8 taps of weights of four bits in that of the loop over two, 0..2 */
+    const uint32_t *multipliers; /* of all layers; unused by functions whose pairs have their own */
     /* per channel pair: bias_even, 256 * bias_odd + bias_even, one word per pair of taps, multipliers of even and odd */
     const uint32_t *weights;
 } mbn_conv_block;
@@ -45,12 +47,17 @@ typedef struct {
 
 /* `planar` and `interleaved` say how the output row lies. `w4`: weights of four bits. Per channel pair bias_even,
  * 16 * bias_odd + bias_even, one word per four taps of bytes 16 * w_odd + w_even + 8, multipliers; behind x, 8 times the
- * sum of each pixel's inputs. */
+ * sum of each pixel's inputs. `shared`: per channel pair 256 * bias of even and odd, and the words of its taps; in the lower
+ * bytes of the first two words behind it which multipliers they have. */
 #define MBN_CONV_FUNCTIONS(pixels)                                                                        \
     void mbn_conv_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                                \
     void mbn_conv_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                           \
     void mbn_conv_w4_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                             \
     void mbn_conv_w4_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                        \
+    void mbn_conv_shared_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                         \
+    void mbn_conv_shared_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                    \
+    void mbn_conv_w4_shared_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                      \
+    void mbn_conv_w4_shared_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                 \
     void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end); \
     void mbn_gather##pixels##_3x3x3_arm_dsp(const mbn_gather *g);                                         \
     void mbn_gather##pixels##_3x3x1_arm_dsp(const mbn_gather *g);
@@ -133,15 +140,20 @@ typedef struct {
     int32_t out_back; /* from the end of a channel's outputs to the first of the next */
     const uint32_t *weights_end;
     int32_t blocks_left, blocks; /* blocks per channel */
+    const uint32_t *multipliers; /* of all layers; unused by functions whose channels have their own */
     const uint32_t *weights;
 } mbn_depthwise_block;
 
-/* The `once` functions make one block of every channel. */
-#define MBN_DEPTHWISE_FUNCTIONS(outputs)                                               \
-    void mbn_depthwise_block##outputs##_s1_arm_dsp(const mbn_depthwise_block *b);      \
-    void mbn_depthwise_block##outputs##_s2_arm_dsp(const mbn_depthwise_block *b);      \
-    void mbn_depthwise_block##outputs##_once_s1_arm_dsp(const mbn_depthwise_block *b); \
-    void mbn_depthwise_block##outputs##_once_s2_arm_dsp(const mbn_depthwise_block *b);
+/* The `once` functions make one block of every channel. `shared`: a channel has a byte that says which multiplier is its. */
+#define MBN_DEPTHWISE_FUNCTIONS(outputs)                                                      \
+    void mbn_depthwise_block##outputs##_s1_arm_dsp(const mbn_depthwise_block *b);             \
+    void mbn_depthwise_block##outputs##_s2_arm_dsp(const mbn_depthwise_block *b);             \
+    void mbn_depthwise_block##outputs##_once_s1_arm_dsp(const mbn_depthwise_block *b);        \
+    void mbn_depthwise_block##outputs##_once_s2_arm_dsp(const mbn_depthwise_block *b);        \
+    void mbn_depthwise_shared_block##outputs##_s1_arm_dsp(const mbn_depthwise_block *b);      \
+    void mbn_depthwise_shared_block##outputs##_s2_arm_dsp(const mbn_depthwise_block *b);      \
+    void mbn_depthwise_shared_block##outputs##_once_s1_arm_dsp(const mbn_depthwise_block *b); \
+    void mbn_depthwise_shared_block##outputs##_once_s2_arm_dsp(const mbn_depthwise_block *b);
 MBN_DEPTHWISE_FUNCTIONS(1)
 MBN_DEPTHWISE_FUNCTIONS(2)
 MBN_DEPTHWISE_FUNCTIONS(3)
@@ -228,23 +240,26 @@ typedef void (*mbn_depthwise_5x5_block_arm_dsp)(const mbn_depthwise_5x5_block *b
 typedef void (*mbn_depthwise_pixels_arm_dsp)(const mbn_depthwise_pixels *b);
 typedef void (*mbn_depthwise_5x5_pixels_arm_dsp)(const mbn_depthwise_5x5_pixels *b);
 
-/* For 1, 2, 3, 4 pixels. */
+/* For 1, 2, 3, 4 pixels. Where a table has multipliers, its functions are the `shared` ones. */
 typedef struct {
     mbn_conv_block_arm_dsp planar[4];
     mbn_conv_block_arm_dsp interleaved[4];
     void (*widen[4])(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end);
+    const uint32_t *multipliers;
 } mbn_conv_parts_arm_dsp;
 
 typedef struct {
     mbn_conv_block_arm_dsp planar[4];
     mbn_conv_block_arm_dsp interleaved[4];
     void (*gather[4])(const mbn_gather *g);
+    const uint32_t *multipliers;
 } mbn_conv_3x3_parts_arm_dsp;
 
 /* For 1 to 8 outputs in several blocks, and in one. */
 typedef struct {
     mbn_depthwise_block_arm_dsp several[8];
     mbn_depthwise_block_arm_dsp once[8];
+    const uint32_t *multipliers;
 } mbn_depthwise_parts_arm_dsp;
 
 /* Likewise for 1 to 7 outputs. */
@@ -277,6 +292,12 @@ typedef struct {
     mbn_depthwise_s16_pixel_arm_dsp wide_to_narrow;
     mbn_depthwise_s16_pixel_arm_dsp narrow_to_wide;
 } mbn_depthwise_s16_parts_arm_dsp;
+
+/* The words that a channel pair has besides its weights. */
+static inline int32_t mbn_pair_constants(const uint32_t *multipliers)
+{
+    return multipliers != NULL ? 2 : 4;
+}
 
 /* --- the kernels -------------------------------------------------------------------------------------------------- */
 
@@ -333,7 +354,8 @@ typedef struct {
 
 /* 3x3 depthwise convolution. */
 typedef struct {
-    const uint32_t *weights; /* per channel: nine bytes of weights, bias of three bytes, multiplier */
+    const uint32_t
+        *weights; /* per channel: nine bytes of weights, bias of three bytes, multiplier or the byte for it */
     const mbn_depthwise_parts_arm_dsp *parts;
     int32_t channels;
     int32_t stride;

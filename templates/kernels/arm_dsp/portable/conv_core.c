@@ -3,47 +3,68 @@
 #include "mbn_arm_dsp.h"
 #include "mbn_dsp.h"
 
-static void block(const mbn_conv_block *b, int32_t pixels, int planar)
+/* How the words of a pair of channels begin and end. */
+typedef struct {
+    int32_t even, odd; /* where sums start; `odd` counts 2^bits of the odd channel and the even one */
+    uint32_t multipliers[2];
+} constants;
+
+static constants constants_of(const mbn_conv_block *b, const uint32_t *w, const uint32_t *behind, int32_t bits,
+                              int is_shared)
+{
+    constants c = {(int32_t)w[0], (int32_t)w[1], {behind[0], behind[1]}};
+    if (is_shared) {
+        c.even >>= 8;
+        c.odd = c.even + (c.odd >> (8 - bits));
+        c.multipliers[0] = b->multipliers[behind[0] & 255];
+        c.multipliers[1] = b->multipliers[behind[1] & 255];
+    }
+    return c;
+}
+
+static void store(const mbn_conv_block *b, int8_t *out, int32_t p, int planar, const constants *c, int32_t even,
+                  int32_t odd)
+{
+    int8_t *const first = out + (planar ? p : p * b->out_stride);
+    first[0] = (int8_t)mbn_ssat8(mbn_smmlar(even, (int32_t)c->multipliers[0], b->zero_point));
+    first[planar ? b->out_stride : 1] = (int8_t)mbn_ssat8(mbn_smmlar(odd, (int32_t)c->multipliers[1], b->zero_point));
+}
+
+static void block(const mbn_conv_block *b, int32_t pixels, int planar, int is_shared)
 {
     const int32_t pairs = (int32_t)(b->x_end - b->x) / pixels;
     int8_t *out = b->out;
-    for (const uint32_t *w = b->weights; w != b->weights_end; w += pairs + 4) {
+    for (const uint32_t *w = b->weights; w != b->weights_end; w += pairs + (is_shared ? 2 : 4)) {
+        const constants c = constants_of(b, w, w + 2 + pairs, 8, is_shared);
         for (int32_t p = 0; p < pixels; p++) {
-            int32_t q = (int32_t)w[0], s = (int32_t)w[1];
+            int32_t q = c.even, s = c.odd;
             for (int32_t k = 0; k < pairs; k++) {
                 const uint32_t x = b->x[k * pixels + p];
                 s = mbn_smlad(w[2 + k], x, s);
                 q = mbn_smlad(mbn_sxtb16(w[2 + k]), x, q);
             }
-            s = (int32_t)((uint32_t)s - (uint32_t)q) >> 8;
-            const int32_t even = mbn_ssat8(mbn_smmlar(q, (int32_t)w[2 + pairs], b->zero_point));
-            const int32_t odd = mbn_ssat8(mbn_smmlar(s, (int32_t)w[3 + pairs], b->zero_point));
-            out[planar ? p : p * b->out_stride] = (int8_t)even;
-            out[planar ? p + b->out_stride : p * b->out_stride + 1] = (int8_t)odd;
+            store(b, out, p, planar, &c, q, (int32_t)((uint32_t)s - (uint32_t)q) >> 8);
         }
         out += planar ? 2 * b->out_stride : 2;
     }
 }
 
-static void block_w4(const mbn_conv_block *b, int32_t pixels, int planar)
+static void block_w4(const mbn_conv_block *b, int32_t pixels, int planar, int is_shared)
 {
     const int32_t pairs = (int32_t)(b->x_end - b->x) / pixels;
     int8_t *out = b->out;
-    for (const uint32_t *w = b->weights; w != b->weights_end; w += pairs / 2 + 4) {
+    for (const uint32_t *w = b->weights; w != b->weights_end; w += pairs / 2 + (is_shared ? 2 : 4)) {
+        const constants c = constants_of(b, w, w + 2 + pairs / 2, 4, is_shared);
         for (int32_t p = 0; p < pixels; p++) {
-            int32_t q = (int32_t)w[0], s = (int32_t)w[1];
+            int32_t q = c.even, s = c.odd;
             for (int32_t k = 0; k < pairs; k++) {
                 const uint32_t x = b->x[k * pixels + p], word = w[2 + k / 2];
                 const uint32_t h = k % 2 ? mbn_sxtb16_ror8(word) : mbn_sxtb16(word);
                 s = mbn_smlad(h, x, s);
                 q = mbn_smlad(h & 0x000f000fu, x, q);
             }
-            s = (int32_t)((uint32_t)s - (uint32_t)q) >> 4;
-            q = (int32_t)((uint32_t)q - b->x_end[p]);
-            const int32_t even = mbn_ssat8(mbn_smmlar(q, (int32_t)w[2 + pairs / 2], b->zero_point));
-            const int32_t odd = mbn_ssat8(mbn_smmlar(s, (int32_t)w[3 + pairs / 2], b->zero_point));
-            out[planar ? p : p * b->out_stride] = (int8_t)even;
-            out[planar ? p + b->out_stride : p * b->out_stride + 1] = (int8_t)odd;
+            const int32_t odd = (int32_t)((uint32_t)s - (uint32_t)q) >> 4;
+            store(b, out, p, planar, &c, (int32_t)((uint32_t)q - b->x_end[p]), odd);
         }
         out += planar ? 2 * b->out_stride : 2;
     }
@@ -110,23 +131,20 @@ static void gather_gray(const mbn_gather *g, int32_t pixels)
     }
 }
 
+#define BLOCKS(core, function, pixels, is_shared)                          \
+    void mbn_##core##pixels##_planar_arm_dsp(const mbn_conv_block *b)      \
+    {                                                                      \
+        function(b, pixels, 1, is_shared);                                 \
+    }                                                                      \
+    void mbn_##core##pixels##_interleaved_arm_dsp(const mbn_conv_block *b) \
+    {                                                                      \
+        function(b, pixels, 0, is_shared);                                 \
+    }
 #define FUNCTIONS(pixels)                                                                                \
-    void mbn_conv_block##pixels##_planar_arm_dsp(const mbn_conv_block *b)                                \
-    {                                                                                                    \
-        block(b, pixels, 1);                                                                             \
-    }                                                                                                    \
-    void mbn_conv_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b)                           \
-    {                                                                                                    \
-        block(b, pixels, 0);                                                                             \
-    }                                                                                                    \
-    void mbn_conv_w4_block##pixels##_planar_arm_dsp(const mbn_conv_block *b)                             \
-    {                                                                                                    \
-        block_w4(b, pixels, 1);                                                                          \
-    }                                                                                                    \
-    void mbn_conv_w4_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b)                        \
-    {                                                                                                    \
-        block_w4(b, pixels, 0);                                                                          \
-    }                                                                                                    \
+    BLOCKS(conv_block, block, pixels, 0)                                                                 \
+    BLOCKS(conv_w4_block, block_w4, pixels, 0)                                                           \
+    BLOCKS(conv_shared_block, block, pixels, 1)                                                          \
+    BLOCKS(conv_w4_shared_block, block_w4, pixels, 1)                                                    \
     void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end) \
     {                                                                                                    \
         widen(in, channels, x, end, pixels);                                                             \

@@ -3,19 +3,21 @@
 #include "mbn_arm_dsp.h"
 #include "mbn_dsp.h"
 
-static void block(const mbn_depthwise_block *b, int32_t n, int32_t stride)
+static void block(const mbn_depthwise_block *b, int32_t n, int32_t stride, int is_shared)
 {
     int8_t *out = b->out;
     const int8_t *rows[3] = {b->rows[0], b->rows[1], b->rows[2]};
-    for (const uint32_t *w = b->weights; w != b->weights_end; w += 4) {
+    const int8_t *const end = (const int8_t *)b->weights_end;
+    for (const int8_t *w = (const int8_t *)b->weights; w != end; w += is_shared ? 13 : 16) {
+        const uint32_t multiplier = is_shared ? b->multipliers[(uint8_t)w[12]] : mbn_load4(w + 12);
         for (int32_t x = 0; x < b->blocks * n; x++) {
-            int32_t acc = (int32_t)mbn_load4((const int8_t *)w + 8) >> 8;
+            int32_t acc = (int32_t)mbn_load4(w + 8) >> 8;
             for (int i = 0; i < 3; i++) {
                 for (int j = 0; j < 3; j++) {
-                    acc += rows[i][x * stride + j] * ((const int8_t *)w)[3 * i + j];
+                    acc += rows[i][x * stride + j] * w[3 * i + j];
                 }
             }
-            *out = (int8_t)mbn_ssat8(mbn_smmlar(acc, (int32_t)w[3], b->zero_point));
+            *out = (int8_t)mbn_ssat8(mbn_smmlar(acc, (int32_t)multiplier, b->zero_point));
             out += b->out_stride;
         }
         out += b->out_back;
@@ -25,23 +27,20 @@ static void block(const mbn_depthwise_block *b, int32_t n, int32_t stride)
     }
 }
 
-#define FUNCTIONS(n)                                                            \
-    void mbn_depthwise_block##n##_s1_arm_dsp(const mbn_depthwise_block *b)      \
-    {                                                                           \
-        block(b, n, 1);                                                         \
-    }                                                                           \
-    void mbn_depthwise_block##n##_s2_arm_dsp(const mbn_depthwise_block *b)      \
-    {                                                                           \
-        block(b, n, 2);                                                         \
-    }                                                                           \
-    void mbn_depthwise_block##n##_once_s1_arm_dsp(const mbn_depthwise_block *b) \
-    {                                                                           \
-        block(b, n, 1);                                                         \
-    }                                                                           \
-    void mbn_depthwise_block##n##_once_s2_arm_dsp(const mbn_depthwise_block *b) \
-    {                                                                           \
-        block(b, n, 2);                                                         \
+#define FUNCTION(name, n, stride, is_shared)                          \
+    void mbn_depthwise_##name##_arm_dsp(const mbn_depthwise_block *b) \
+    {                                                                 \
+        block(b, n, stride, is_shared);                               \
     }
+#define FUNCTIONS(n)                             \
+    FUNCTION(block##n##_s1, n, 1, 0)             \
+    FUNCTION(block##n##_s2, n, 2, 0)             \
+    FUNCTION(block##n##_once_s1, n, 1, 0)        \
+    FUNCTION(block##n##_once_s2, n, 2, 0)        \
+    FUNCTION(shared_block##n##_s1, n, 1, 1)      \
+    FUNCTION(shared_block##n##_s2, n, 2, 1)      \
+    FUNCTION(shared_block##n##_once_s1, n, 1, 1) \
+    FUNCTION(shared_block##n##_once_s2, n, 2, 1)
 FUNCTIONS(1)
 FUNCTIONS(2)
 FUNCTIONS(3)
