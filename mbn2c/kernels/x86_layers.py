@@ -11,8 +11,6 @@ from mbn2c.kernels.simd_layers import IN_FLOAT, column_bytes
 from mbn2c.ops.base.packing import pixel_stride
 from mbn2c.ops.base.quants import quant_of
 
-# What the copying of a row writes behind the last pixel whose window is gathered.
-PAST_BYTES = 16
 # As many as the kernels' list of a depthwise window's taps holds.
 _MOST_TAPS = 48
 

@@ -6,24 +6,25 @@ Constants are packed as the C reads them: see templates/kernels/x86_avx512_vnni/
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed, PixelStride, Rates
+from mbn2c.ir.kernel import Packed, Rates, always
 from mbn2c.kernels.arm_common import channels_out, taps_in_order, window_of
 from mbn2c.kernels.lanes import as_int32
 from mbn2c.kernels.simd_layers import IN_FLOAT, conv_fields, to_multiple
 from mbn2c.kernels.simd_rows import SimdRows
-from mbn2c.kernels.x86_layers import PAST_BYTES, accepts_depthwise, depthwise_fields
-from mbn2c.ops.base.packing import folded_bias
+from mbn2c.kernels.x86_layers import accepts_depthwise, depthwise_fields
+from mbn2c.ops.base.packing import folded_bias, in_bytes
 
 _OUTPUTS = 16
 _CHANNELS = 64
 # What is added to int8 inputs so that they are unsigned.
 _OFFSET = 128
-# Pixels whose windows are gathered together.
-_PIXELS = 12
+# How far the last four taps of a window reach behind its row.
+_PAST_BYTES = 3
 _HEADERS = (
     "x86_avx512_vnni/mbn_x86_avx512_vnni.h",
     "x86_avx512_vnni/mbn_avx512.h",
@@ -40,11 +41,11 @@ _ADD_RATES = Rates(0, 0.8, 100, 0.0, 0.1)
 def pack_taps(taps: np.ndarray) -> np.ndarray:
     """The order in which the convolution reads its weights.
 
-    taps     int8 [O, K] in the order of the inputs
-    returns  int8, flat: per 16 outputs, per 4 taps the 4 bytes of each output; what is filled up is 0
+    taps     int8 [O, rows of the window, K] in the order of the inputs
+    returns  int8, flat: per 16 outputs, per row, per 4 taps the 4 bytes of each output; what is filled up is 0
     """
-    taps = np.pad(taps, ((0, -len(taps) % _OUTPUTS), (0, -taps.shape[1] % 4)))
-    return taps.reshape(-1, _OUTPUTS, taps.shape[1] // 4, 4).transpose(0, 2, 1, 3).reshape(-1)
+    taps = np.pad(taps, ((0, -len(taps) % _OUTPUTS), (0, 0), (0, -taps.shape[2] % 4)))
+    return taps.reshape(len(taps) // _OUTPUTS, _OUTPUTS, -1, 4).swapaxes(1, 2).reshape(-1)
 
 
 def _unsigned_bias(node: Node, graph: Graph, channel_axis: int) -> np.ndarray:
@@ -54,25 +55,21 @@ def _unsigned_bias(node: Node, graph: Graph, channel_axis: int) -> np.ndarray:
     return as_int32(folded_bias(node, graph, channel_axis).astype(np.int64) - _OFFSET * sums)
 
 
-def pack_conv(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
-    """Pixels, in place or gathered, and weights; column: bytes from one to the next."""
+def pack_conv(node: Node, graph: Graph) -> Packed:
+    """Windows of pixels side by side, read where they lie."""
     taps, bias = taps_in_order(node, graph), _unsigned_bias(node, graph, 0)
     arrays = {
-        "weights": pack_taps(taps),
+        "weights": pack_taps(taps.reshape(len(taps), window_of(node).kernel[0], -1)),
         **IN_FLOAT.constants(node, graph, 0, to_multiple(_OUTPUTS)),
         "bias": np.pad(bias, (0, -len(bias) % _OUTPUTS)),
     }
-    return Packed(conv_fields(node, graph, column, arrays), arrays, taps.size)
+    return Packed(conv_fields(node, graph, 0, arrays), arrays, taps.size)
 
 
-def _column(node: Node, graph: Graph) -> int:
-    """Bytes of the taps of one pixel, in whole words."""
-    return -(-taps_in_order(node, graph).shape[1] // 4) * 4
-
-
-def scratch_conv(node: Node, graph: Graph) -> int:
-    """The columns that are gathered together, and what the last copy writes behind them."""
-    return _PIXELS * _column(node, graph) + PAST_BYTES
+def pack_1x1(node: Node, graph: Graph) -> Packed:
+    """The same; the pixels may be slices of wider ones."""
+    packed = pack_conv(node, graph)
+    return replace(packed, fields={**packed.fields, "step": in_bytes(node)["in_bytes"]})
 
 
 def _in_lanes(values: np.ndarray) -> np.ndarray:
@@ -100,10 +97,15 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(depthwise_fields(node, graph, arrays, period), arrays, graph.constant(node.inputs[1]).size)
 
 
-_ROWS = SimdRows("x86_avx512_vnni", IN_FLOAT, "mbn_conv2d_x86_params", _HEADERS, PAST_BYTES - 1)
+_CONV_PARAMS = "mbn_conv2d_x86_params"
+_ROWS = SimdRows("x86_avx512_vnni", IN_FLOAT, _CONV_PARAMS, _HEADERS, _PAST_BYTES)
 
 KERNELS = (
-    *_ROWS.convolutions(pack_conv, _column, scratch_conv, _RATES),
+    *(
+        _ROWS.row(op, "conv2d", _CONV_PARAMS, pack_1x1, _RATES, accepts=IN_FLOAT.accepts_1x1, reads_slices=always)
+        for op in ("conv2d", "fully_connected")
+    ),
+    _ROWS.row("conv2d", "conv2d", _CONV_PARAMS, pack_conv, _RATES, accepts=IN_FLOAT.accepts_conv),
     _ROWS.row(
         "depthwise_conv2d",
         "depthwise_conv2d",

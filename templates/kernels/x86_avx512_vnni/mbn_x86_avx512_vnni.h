@@ -2,7 +2,7 @@
 /* Constants and signatures of the kernels for x86-64 with AVX-512 (F, BW, VL) and VNNI.
  *
  * VPDPBUSD multiplies unsigned by signed bytes: inputs are read with 128 added, which the biases take off again. Rows are
- * interleaved, [pixel][channel]. Kernels may read up to 15 bytes past the last row they are given. */
+ * interleaved, [pixel][channel]. Kernels may read up to 3 bytes past the last row they are given. */
 #ifndef MBN_X86_AVX512_VNNI_H
 #define MBN_X86_AVX512_VNNI_H
 
@@ -19,11 +19,8 @@
 extern "C" {
 #endif
 
-/* Convolution and fully connected layer. Weights: per 16 outputs, per 4 taps: the 4 bytes of each output; filled up with
- * zeros. */
-void mbn_conv2d_1x1_s8_x86_avx512_vnni(const mbn_conv2d_x86_params *p, const int8_t *const *rows, int8_t *out,
-                                       int32_t count, void *scratch);
-/* scratch: 12 windows, each rounded up to 4 bytes, and 16 bytes more */
+/* Convolution and fully connected layer. Weights: per 16 outputs, per row of the window, per 4 taps: the 4 bytes of each output;
+ * filled up with zeros. */
 void mbn_conv2d_s8_x86_avx512_vnni(const mbn_conv2d_x86_params *p, const int8_t *const *rows, int8_t *out,
                                    int32_t count, void *scratch);
 /* Depthwise convolution of at most 48 taps. Where windows are one pixel apart and output pixels lie side by side, a row is one
