@@ -14,7 +14,7 @@ _SMALLEST, _LARGEST = 1 / 16383, 0.499
 # Denominators at least as large leave less than a hundredth to the rung that was wanted.
 _SMALLEST_DENOMINATOR = 256
 # Rungs that stay above what is asked for, should the nearest not be proved.
-_SPARE = 4
+_SPARE = 2
 
 
 def _rungs() -> np.ndarray:

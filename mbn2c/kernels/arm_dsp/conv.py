@@ -255,11 +255,12 @@ def _taps(node: Node, graph: Graph, group: int = 4) -> int:
 
 
 def accepts_quads(node: Node, graph: Graph) -> bool:
-    """Where pairs would take three pixels at a time: quads take fewer cycles, and read half as many weights again."""
+    """Where pairs would take three pixels at a time: quads take fewer cycles, more code, and read half as many weights
+    again. Not where layers share their multipliers, since flash is short there."""
     channels, width = channels_out(node, graph), graph.tensors[node.outputs[0]].shape[2]
     is_whole = channels % 4 == 0 and channels_in(node, graph) % 4 == 0 and width % 2 == 0
     in_threes = set(pixel_blocks(width, _taps(node, graph) // 4)) == {3}
-    return is_whole and in_threes and accepts_1x1(node, graph)
+    return is_whole and in_threes and accepts_1x1(node, graph) and not shared_numbers(node, graph, 0)
 
 
 def pack_quads(node: Node, graph: Graph) -> Packed:
