@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Kernel, OutStride, Packed, Parts, PixelStride
+from mbn2c.ir.kernel import Kernel, OutStride, Packed, Parts, PixelStride, always
 from mbn2c.ir.window import Window
 from mbn2c.numerics import INT8_MAX, INT8_MIN
 from mbn2c.ops import OPERATORS
-from mbn2c.ops.base.packing import covers_input
+from mbn2c.ops.base.packing import covers_input, folded_bias, in_bytes
 from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.requantize import Requantize
 
+# The odd channel of a pair is accumulated times 16; sums of the inputs, times 8, are added to the even one.
+_PAIR_LIMIT = 2**27
 _LONGEST_POOL_ROW = 255  # sums of a row are int16
 
 
@@ -116,6 +119,35 @@ def with_odd_channels(row: Kernel, source: str = "conv2d_1x1_odd") -> tuple[Kern
         replace(row, accepts=accepts(False)),
         replace(row, accepts=accepts(True), function=odd, more_sources=more_sources),
     )
+
+
+def pointwise_rows(
+    row: Callable[..., Kernel], eight_bits: Mapping[str, Any], four_bits: Mapping[str, Any]
+) -> Iterator[Kernel]:
+    """A table's rows for 1x1 convolutions and dense layers, by the bits of their weights.
+
+    row         what makes one of the table: operator, name, params and what else a Kernel has
+    eight_bits  what its rows have beside these, and those for weights of four bits
+    """
+    for op in ("conv2d", "fully_connected"):
+        yield from with_odd_channels(row(op, "conv2d_1x1", "conv2d_1x1", reads_slices=always, **eight_bits))
+        narrow = row(op, "conv2d_1x1_w4", "conv2d_1x1", reads_slices=always, weight_bits=4, **four_bits)
+        yield from with_odd_channels(narrow, "conv2d_1x1_w4_odd")
+
+
+def fields_1x1(node: Node, graph: Graph) -> dict[str, int | PixelStride]:
+    """Those of a 1x1 convolution's params struct that come before its zero point."""
+    return {
+        "in_channels": channels_in(node, graph),
+        **in_bytes(node),
+        "out_channels": channels_out(node, graph),
+    }
+
+
+def fits_times_16(node: Node, graph: Graph) -> bool:
+    """Whether int32 holds the sums of any channel times 16 and another's beside them: weights of four bits in pairs."""
+    low, high = accumulator_range(taps_in_order(node, graph), folded_bias(node, graph, 0))
+    return bool((low > -_PAIR_LIMIT).all() and (high < _PAIR_LIMIT).all())
 
 
 def columns_are_adjacent(window: Window) -> bool:

@@ -19,6 +19,8 @@ from mbn2c.kernels.arm_common import (
     columns_are_adjacent,
     conv_packed,
     conv_step,
+    fields_1x1,
+    fits_times_16,
     has_high_word_form,
     has_int8_weights,
     high_word_multipliers,
@@ -27,12 +29,10 @@ from mbn2c.kernels.arm_common import (
     window_of,
 )
 from mbn2c.kernels.arm_dsp.shared import functions_with, indices, parts_with, shared_numbers
-from mbn2c.ops.base.packing import folded_bias, in_bytes
+from mbn2c.ops.base.packing import folded_bias
 
 # The odd channel of a pair is accumulated times 256 and shifted back.
 _ODD_LIMIT = 2**23
-# With weights of four bits times 16; sums of the inputs, times 8, are added to the even one.
-_FOUR_BITS_LIMIT = 2**27
 _FOUR_BITS_GROUP = 8
 
 _PIXELS = (1, 2, 3, 4)
@@ -181,32 +181,21 @@ def _with_whole_groups(taps: np.ndarray, group: int = 4) -> np.ndarray:
     return np.pad(taps, ((0, 0), (0, -taps.shape[1] % group)))
 
 
-def _fields_1x1(node: Node, graph: Graph) -> dict[str, int | PixelStride]:
-    return {
-        "in_channels": channels_in(node, graph),
-        **in_bytes(node),
-        "out_channels": channels_out(node, graph),
-    }
-
-
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
     """The stream of `pack_taps`, inputs padded with zeros to a multiple of 4."""
     taps = _with_whole_groups(taps_in_order(node, graph))
-    return _packed(node, graph, taps, CONV_PARTS, _fields_1x1(node, graph))
+    return _packed(node, graph, taps, CONV_PARTS, fields_1x1(node, graph))
 
 
 def accepts_four_bits(node: Node, graph: Graph) -> bool:
     """Whether sums of the odd channel of a pair can be accumulated times 16."""
-    if not has_high_word_form(node):
-        return False
-    low, high = accumulator_range(taps_in_order(node, graph), folded_bias(node, graph, 0))
-    return bool((low > -_FOUR_BITS_LIMIT).all() and (high < _FOUR_BITS_LIMIT).all())
+    return has_high_word_form(node) and fits_times_16(node, graph)
 
 
 def pack_four_bits(node: Node, graph: Graph) -> Packed:
     """The stream of `pack_taps_in_nibbles`, inputs padded with zeros to a multiple of 8."""
     taps = _with_whole_groups(taps_in_order(node, graph), _FOUR_BITS_GROUP)
-    packed = _packed(node, graph, taps, FOUR_BIT_PARTS, _fields_1x1(node, graph), pack=pack_taps_in_nibbles)
+    packed = _packed(node, graph, taps, FOUR_BIT_PARTS, fields_1x1(node, graph), pack=pack_taps_in_nibbles)
     return replace(packed, int8_weights=-(-taps_in_order(node, graph).size // 2))
 
 
@@ -270,7 +259,7 @@ def pack_quads(node: Node, graph: Graph) -> Packed:
     biases, multipliers = pairs[:, :, :2].reshape(len(pairs), 4), pairs[:, :, -2:].reshape(len(pairs), 4)
     words = pairs[:, :, 2:-2].transpose(0, 2, 1).reshape(len(pairs), -1)
     stream = np.concatenate([biases, words, multipliers], axis=1).reshape(-1)
-    return conv_packed(node, graph, stream, QUAD_PARTS, _fields_1x1(node, graph))
+    return conv_packed(node, graph, stream, QUAD_PARTS, fields_1x1(node, graph))
 
 
 def scratch_quads(node: Node, graph: Graph) -> int:

@@ -14,7 +14,14 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, OutStride, Packed, Rates, always
-from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool, with_odd_channels
+from mbn2c.kernels.arm_common import (
+    accepts_pool,
+    channels_out,
+    is_linear_add,
+    pack_pool,
+    pointwise_rows,
+    with_odd_channels,
+)
 from mbn2c.kernels.arm_dsp.conv import (
     accepts_1x1,
     accepts_3x3,
@@ -201,34 +208,21 @@ def _conv_row(op: str, name: str, params: str, pack: object, source: str = "", *
     return _row(op, name, params, pack, source, writes_planar=lambda node, graph: True, **more)
 
 
-def _one_by_one(op: str) -> Kernel:
-    return _conv_row(
-        op,
-        "conv2d_1x1",
-        "conv2d_1x1",
-        pack_conv_1x1,
-        accepts=accepts_1x1,
-        reads_slices=always,
-        more_sources=(_CONV_CORE,),
-        scratch_bytes=scratch_1x1,
-        parts=parts_1x1,
-    )
-
-
-def _four_bits(op: str) -> Kernel:
-    return _conv_row(
-        op,
-        "conv2d_1x1_w4",
-        "conv2d_1x1",
-        pack_four_bits,
-        accepts=accepts_four_bits,
-        reads_slices=always,
-        more_sources=(_CONV_CORE,),
-        scratch_bytes=scratch_four_bits,
-        parts=parts_four_bits,
-        rates=_FOUR_BIT_RATES,
-        weight_bits=4,
-    )
+_EIGHT_BITS = {
+    "pack": pack_conv_1x1,
+    "accepts": accepts_1x1,
+    "more_sources": (_CONV_CORE,),
+    "scratch_bytes": scratch_1x1,
+    "parts": parts_1x1,
+}
+_FOUR_BITS = {
+    "pack": pack_four_bits,
+    "accepts": accepts_four_bits,
+    "more_sources": (_CONV_1X1, _CONV_CORE),
+    "scratch_bytes": scratch_four_bits,
+    "parts": parts_four_bits,
+    "rates": _FOUR_BIT_RATES,
+}
 
 
 def _three_by_three(channels: int) -> Kernel:
@@ -328,10 +322,7 @@ QUADS = (
 
 KERNELS = (
     *INT16_KERNELS,
-    *with_odd_channels(_one_by_one("conv2d")),
-    *with_odd_channels(_one_by_one("fully_connected")),
-    *with_odd_channels(_four_bits("conv2d"), "conv2d_1x1_w4_odd"),
-    *with_odd_channels(_four_bits("fully_connected"), "conv2d_1x1_w4_odd"),
+    *pointwise_rows(_conv_row, _EIGHT_BITS, _FOUR_BITS),
     _three_by_three(3),
     _three_by_three(1),
     *with_odd_channels(

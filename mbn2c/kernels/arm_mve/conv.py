@@ -11,14 +11,15 @@ from dataclasses import replace
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
-from mbn2c.ir.kernel import Packed, Parts, PixelStride
+from mbn2c.ir.kernel import Packed, Parts
 from mbn2c.kernels.arm_common import (
-    accumulator_range,
     channels_in,
     channels_out,
     columns_are_adjacent,
     conv_packed,
     conv_step,
+    fields_1x1,
+    fits_times_16,
     has_high_word_form,
     has_int8_weights,
     high_word_multipliers,
@@ -27,7 +28,7 @@ from mbn2c.kernels.arm_common import (
     taps_in_order,
     window_of,
 )
-from mbn2c.ops.base.packing import folded_bias, in_bytes
+from mbn2c.ops.base.packing import folded_bias
 
 VECTOR_BYTES = 16
 # Scatter stores have offsets of 16 bits.
@@ -58,8 +59,6 @@ FOUR_BIT_PARTS = Parts(
     "mbn_conv_parts_arm_mve",
     (tuple(_four_bit_block(pixels) for pixels in (1, 2, 3, 4)), ("", "")),
 )
-# Odd channels' sums are accumulated times 16.
-_FOUR_BIT_LIMIT = 2**27
 
 
 def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
@@ -116,32 +115,21 @@ def _stream(node: Node, graph: Graph) -> np.ndarray:
     return pack_taps(taps_in_order(node, graph), folded_bias(node, graph, 0), high_word_multipliers(node))
 
 
-def _fields_1x1(node: Node, graph: Graph) -> dict[str, int | PixelStride]:
-    return {
-        "in_channels": channels_in(node, graph),
-        **in_bytes(node),
-        "out_channels": channels_out(node, graph),
-    }
-
-
 def pack_conv_1x1(node: Node, graph: Graph) -> Packed:
     """The stream of `pack_taps`, without a gather."""
-    return conv_packed(node, graph, _stream(node, graph), CONV_PARTS, _fields_1x1(node, graph))
+    return conv_packed(node, graph, _stream(node, graph), CONV_PARTS, fields_1x1(node, graph))
 
 
 def accepts_four_bits(node: Node, graph: Graph) -> bool:
     """Whether `accepts_1x1` takes it, and sums of the odd channel of a pair can be accumulated times 16."""
-    if not accepts_1x1(node, graph):
-        return False
-    low, high = accumulator_range(taps_in_order(node, graph), folded_bias(node, graph, 0))
-    return bool((low > -_FOUR_BIT_LIMIT).all() and (high < _FOUR_BIT_LIMIT).all())
+    return accepts_1x1(node, graph) and fits_times_16(node, graph)
 
 
 def pack_four_bits(node: Node, graph: Graph) -> Packed:
     """The stream of `pack_taps_in_nibbles`."""
     taps, bias = taps_in_order(node, graph), folded_bias(node, graph, 0)
     stream = pack_taps_in_nibbles(taps, bias, high_word_multipliers(node))
-    packed = conv_packed(node, graph, stream, FOUR_BIT_PARTS, _fields_1x1(node, graph))
+    packed = conv_packed(node, graph, stream, FOUR_BIT_PARTS, fields_1x1(node, graph))
     return replace(packed, int8_weights=-(-taps.size // 2))
 
 

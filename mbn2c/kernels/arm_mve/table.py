@@ -9,7 +9,14 @@ from dataclasses import replace
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, Rates, always
-from mbn2c.kernels.arm_common import accepts_pool, channels_out, is_linear_add, pack_pool, with_odd_channels
+from mbn2c.kernels.arm_common import (
+    accepts_pool,
+    channels_out,
+    is_linear_add,
+    pack_pool,
+    pointwise_rows,
+    with_odd_channels,
+)
 from mbn2c.kernels.arm_mve.conv import (
     VECTOR_BYTES,
     accepts_1x1,
@@ -102,34 +109,15 @@ def _row(
     )
 
 
-def _one_by_one(op: str) -> Kernel:
-    return _row(
-        op,
-        "conv2d_1x1",
-        "conv2d_1x1",
-        pack_conv_1x1,
-        accepts=accepts_1x1,
-        reads_slices=always,
-        more_sources=(_CONV_CORE,),
-        parts=parts_conv,
-        writes_planar=writes_planar,
-    )
-
-
-def _four_bits(op: str) -> Kernel:
-    return _row(
-        op,
-        "conv2d_1x1_w4",
-        "conv2d_1x1",
-        pack_four_bits,
-        accepts=accepts_four_bits,
-        reads_slices=always,
-        more_sources=(_CONV_CORE,),
-        parts=parts_four_bits,
-        writes_planar=writes_planar,
-        rates=_FOUR_BIT_RATES,
-        weight_bits=4,
-    )
+_ONE_BY_ONE = {"more_sources": (_CONV_CORE,), "writes_planar": writes_planar}
+_EIGHT_BITS = {"pack": pack_conv_1x1, "accepts": accepts_1x1, "parts": parts_conv, **_ONE_BY_ONE}
+_FOUR_BITS = {
+    "pack": pack_four_bits,
+    "accepts": accepts_four_bits,
+    "parts": parts_four_bits,
+    "rates": _FOUR_BIT_RATES,
+    **_ONE_BY_ONE,
+}
 
 
 def _depthwise() -> Kernel:
@@ -150,10 +138,7 @@ def _depthwise() -> Kernel:
 
 KERNELS = (
     *INT16_KERNELS,
-    *with_odd_channels(_one_by_one("conv2d")),
-    *with_odd_channels(_one_by_one("fully_connected")),
-    *with_odd_channels(_four_bits("conv2d"), "conv2d_1x1_w4_odd"),
-    *with_odd_channels(_four_bits("fully_connected"), "conv2d_1x1_w4_odd"),
+    *pointwise_rows(_row, _EIGHT_BITS, _FOUR_BITS),
     _row(
         "conv2d",
         "conv2d_3rows",
