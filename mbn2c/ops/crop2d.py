@@ -7,23 +7,22 @@ source   ONNX operator Slice over height and width
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mbn2c.ir.axes import HEIGHT, WIDTH, Value, labels_of
-from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.copying import Table, copy_table, is_table, looked_up, packed_with_table, tied_input
-from mbn2c.ops.base.operator import OnnxOp, Operator
+from mbn2c.ops.base.copying import Table, looked_up, packed_with_table
+from mbn2c.ops.base.moving import Moving
+from mbn2c.ops.base.operator import OnnxOp
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
-from mbn2c.ops.base.quants import quant_of
-from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 from mbn2c.ops.base.windows import Bounds, Shape
 
 
@@ -60,13 +59,12 @@ def _pack(node: Node, graph: Graph) -> Packed:
     return packed_with_table(fields, table)
 
 
-class Crop2d(Operator):
+class Crop2d(Moving):
     """Without some rows and columns at the borders."""
 
     name = "crop2d"
     in_words = "crop"
     attributes = Crop2dAttributes
-    moves_values = True
     is_cropping = True
     sums_channels = True
 
@@ -92,9 +90,6 @@ class Crop2d(Operator):
     def is_channelwise(self, node: Node) -> bool:
         return True
 
-    def check_attributes(self, node: Node, graph: Graph) -> str:
-        return "" if is_table(node.attributes.table) else "the table does not map int8 to int8"
-
     def cases(self) -> Mapping[str, Case]:
         return {
             "four sides": Case(((1, 6, 7, 5),), Crop2dAttributes((1, 2, 2, 1))),
@@ -104,56 +99,25 @@ class Crop2d(Operator):
     def of_input(self, node: Node, graph: Graph, values: np.ndarray) -> np.ndarray:
         return values
 
-    # --- float32 ---
-
-    def _inner(self, node: Node, x: np.ndarray) -> np.ndarray:
+    def moved(self, node: Node, x: np.ndarray) -> np.ndarray:
         top, left, bottom, right = node.attributes.crop
         return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
 
-    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        return np.ascontiguousarray(self._inner(node, inputs[0]))
+    def spell_moved(self, node: Node, graph: Graph, x: str, output: str) -> list[OnnxOp]:
+        return [spell_crop(x, output, graph.tensors[node.inputs[0]].shape, node.attributes.crop)]
 
     def gradient(
         self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
     ) -> Sequence[np.ndarray]:
         whole = np.zeros((len(gradient), *inputs[0].shape[1:]), np.float32)
-        self._inner(node, whole)[...] = gradient
+        self.moved(node, whole)[...] = gradient
         return [whole]
 
     def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
         return inputs[0]
 
-    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
-        return [spell_crop(node.inputs[0], node.outputs[0], graph.tensors[node.inputs[0]].shape, node.attributes.crop)]
-
-    # --- int8 ---
-
-    def tie_ranges(self, node: Node) -> Mapping[str, str]:
-        return {node.outputs[0]: node.inputs[0]}
-
-    def tie_quants(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
-    ) -> Mapping[str, Quant]:
-        return tied_input(node, graph, quants)
-
-    def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
-        table = copy_table(quants[node.inputs[0]], quants[node.outputs[0]])
-        return replace(node, attributes=replace(node.attributes, table=table)), []
-
-    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        return looked_up(node.attributes.table, self._inner(node, inputs[0]))
-
     def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
         return looked_up(node.attributes.table, windows[0][0, 0])
-
-    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
-        x, output, crop = node.inputs[0], node.outputs[0], node.attributes.crop
-        shape = graph.tensors[x].shape
-        if node.attributes.table is None:
-            return [spell_crop(x, output, shape, crop)]
-        read, real = spell_dequantize(graph, x, node.name)
-        made = f"{output}__real"
-        return [read, spell_crop(real, made, shape, crop), spell_quantize(made, output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         return (ScalarKernel("crop2d", PARAMS, _pack, reads_slices=always, writes_slices=True),)

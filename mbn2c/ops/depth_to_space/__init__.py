@@ -9,23 +9,22 @@ source   ONNX operator DepthToSpace, also spelt as Reshape, Transpose, Reshape, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mbn2c.ir.axes import Value
-from mbn2c.ir.graph import Graph, Node, Quant, Tensor
+from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, Params, PixelStride, ScalarKernel, always
 from mbn2c.ir.row_map import RowMap
 from mbn2c.ops.base.call import Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
-from mbn2c.ops.base.operator import OnnxOp, Operator
+from mbn2c.ops.base.copying import looked_up, packed_with_table
+from mbn2c.ops.base.moving import Moving
+from mbn2c.ops.base.operator import OnnxOp
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, integers
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
-from mbn2c.ops.base.quants import quant_of
-from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 from mbn2c.ops.base.windows import Bounds, Shape
 from mbn2c.ops.crop2d import Crop2dAttributes, spell_crop
 from mbn2c.ops.depth_to_space.attributes import DepthToSpaceAttributes
@@ -63,13 +62,12 @@ def _pack(node: Node, graph: Graph) -> Packed:
     return packed_with_table(fields, attributes.table)
 
 
-class DepthToSpace(Operator):
+class DepthToSpace(Moving):
     """Channels become blocks of pixels."""
 
     name = "depth_to_space"
     in_words = "depth to space"
     attributes = DepthToSpaceAttributes
-    moves_values = True
 
     def onnx_imports(self) -> Mapping[OnnxName, Importer]:
         return onnx_imports()
@@ -97,9 +95,6 @@ class DepthToSpace(Operator):
         if axis:
             return tuple(range(graph.tensors[node.inputs[0]].shape[2]))
         return ((position + node.attributes.crop[0]) // node.attributes.block[0],)
-
-    def check_attributes(self, node: Node, graph: Graph) -> str:
-        return "" if is_table(node.attributes.table) else "the table does not map int8 to int8"
 
     def cases(self) -> Mapping[str, Case]:
         def case(x: Shape, *how: object) -> Case:
@@ -131,10 +126,8 @@ class DepthToSpace(Operator):
         parts = node.attributes.parts
         return np.repeat(values, parts) if node.attributes.is_channels_first else np.tile(values, parts)
 
-    # --- float32 ---
-
-    def _moved(self, node: Node, x: np.ndarray) -> np.ndarray:
-        """Uncropped; any type."""
+    def _uncropped(self, node: Node, x: np.ndarray) -> np.ndarray:
+        """Of x of any type, the border still there."""
         images, height, width, channels = x.shape
         rows, columns = node.attributes.block
         made = channels // node.attributes.parts
@@ -144,32 +137,26 @@ class DepthToSpace(Operator):
             parts = x.reshape(images, height, width, rows, columns, made).transpose(0, 1, 3, 2, 4, 5)
         return parts.reshape(images, height * rows, width * columns, made)
 
-    def _made(self, node: Node, x: np.ndarray) -> np.ndarray:
+    def moved(self, node: Node, x: np.ndarray) -> np.ndarray:
         top, left, bottom, right = node.attributes.crop
-        moved = self._moved(node, x)
-        return np.ascontiguousarray(moved[:, top : moved.shape[1] - bottom, left : moved.shape[2] - right])
-
-    def run_float(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        return self._made(node, inputs[0])
+        moved = self._uncropped(node, x)
+        return moved[:, top : moved.shape[1] - bottom, left : moved.shape[2] - right]
 
     def gradient(
         self, node: Node, graph: Graph, inputs: Sequence[np.ndarray], gradient: np.ndarray
     ) -> Sequence[np.ndarray]:
         """Each output goes back to where it came from."""
         shape = inputs[0].shape[1:]
-        source = self._made(node, np.arange(np.prod(shape)).reshape(1, *shape)).reshape(-1)
+        source = self.moved(node, np.arange(np.prod(shape)).reshape(1, *shape)).reshape(-1)
         found = np.zeros((len(gradient), int(np.prod(shape))), np.float32)
         found[:, source] = gradient.reshape(len(gradient), -1)
         return [found.reshape(-1, *shape)]
 
     def bounds(self, node: Node, graph: Graph, inputs: Sequence[Bounds]) -> Bounds:
         low, high = (bound.reshape(1, 1, 1, -1) for bound in inputs[0])
-        return self._moved(node, low).min(axis=(0, 1, 2)), self._moved(node, high).max(axis=(0, 1, 2))
+        return self._uncropped(node, low).min(axis=(0, 1, 2)), self._uncropped(node, high).max(axis=(0, 1, 2))
 
-    def spell_float(self, node: Node, graph: Graph) -> list[OnnxOp]:
-        return self._spelled(node, graph, node.inputs[0], node.outputs[0])
-
-    def _spelled(self, node: Node, graph: Graph, x: str, output: str) -> list[OnnxOp]:
+    def spell_moved(self, node: Node, graph: Graph, x: str, output: str) -> list[OnnxOp]:
         attributes, shape = node.attributes, graph.tensors[node.inputs[0]].shape
         moved = f"{output}__uncropped" if any(attributes.crop) else output
         made = _spell_blocks(attributes, shape, x, moved)
@@ -178,35 +165,10 @@ class DepthToSpace(Operator):
         whole = (1, shape[1] * attributes.block[0], shape[2] * attributes.block[1], shape[3] // attributes.parts)
         return [*made, spell_crop(moved, output, whole, attributes.crop)]
 
-    # --- int8 ---
-
-    def tie_ranges(self, node: Node) -> Mapping[str, str]:
-        return {node.outputs[0]: node.inputs[0]}
-
-    def tie_quants(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
-    ) -> Mapping[str, Quant]:
-        return tied_input(node, graph, quants)
-
-    def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
-        table = copy_table(quants[node.inputs[0]], quants[node.outputs[0]])
-        return replace(node, attributes=replace(node.attributes, table=table)), []
-
-    def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        return looked_up(node.attributes.table, self._made(node, inputs[0]))
-
     def run_row(self, node: Node, graph: Graph, windows: Sequence[np.ndarray], y: int, x: int) -> np.ndarray:
-        moved = self._moved(node, windows[0])[0, (y + node.attributes.crop[0]) % node.attributes.block[0]]
+        moved = self._uncropped(node, windows[0])[0, (y + node.attributes.crop[0]) % node.attributes.block[0]]
         _, left, _, right = node.attributes.crop
         return looked_up(node.attributes.table, moved[left : len(moved) - right])
-
-    def spell_int8(self, node: Node, graph: Graph) -> list[OnnxOp]:
-        x, output = node.inputs[0], node.outputs[0]
-        if node.attributes.table is None:
-            return self._spelled(node, graph, x, output)
-        read, real = spell_dequantize(graph, x, node.name)
-        moved = self._spelled(node, graph, real, f"{output}__real")
-        return [read, *moved, spell_quantize(f"{output}__real", output, quant_of(graph, output))]
 
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         kernel = ScalarKernel("depth_to_space", PARAMS, _pack, wants_place=True)
