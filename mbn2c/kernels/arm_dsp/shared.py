@@ -63,4 +63,8 @@ def functions_with(functions: Iterable[str], numbers: tuple[int, ...]) -> frozen
 
 
 def _shared(functions: Iterable[str]) -> Iterable[str]:
-    return (function.replace("_block", "_shared_block") for function in functions)
+    """By name; those of convolutions write rows of either layout."""
+    for function in functions:
+        is_block = "_block" in function
+        name = function.replace("_planar", "").replace("_interleaved", "") if is_block else function
+        yield name.replace("_block", "_shared_block")

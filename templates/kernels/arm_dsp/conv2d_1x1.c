@@ -3,52 +3,57 @@
 #include "mbn_arm_dsp.h"
 #include "mbn_dsp.h"
 
-/* The last one to three channels as a group filled up with zeros, as pairs of int16. */
-static void widen_rest(const int8_t *in, int32_t channels, int32_t in_bytes, int32_t pixels, uint32_t *x)
+void mbn_widen_rest_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *in, int32_t pixels, uint32_t *x,
+                            int32_t taps)
 {
-    const int32_t whole = channels & ~3;
-    x += whole / 2 * pixels;
-    for (int32_t i = 0; i < pixels; i++) {
-        uint32_t word = 0;
-        memcpy(&word, in + i * in_bytes + whole, (size_t)(channels - whole));
-        x[i] = mbn_sxtb16(word);
-        x[pixels + i] = mbn_sxtb16_ror8(word);
+    for (int32_t first = p->in_channels & ~3; first < taps; first += 4) {
+        const int32_t left = p->in_channels - first;
+        for (int32_t i = 0; i < pixels; i++) {
+            uint32_t word = 0;
+            memcpy(&word, in + i * p->in_bytes + first, left > 0 ? (size_t)left : 0);
+            x[first / 2 * pixels + i] = mbn_sxtb16(word);
+            x[(first / 2 + 1) * pixels + i] = mbn_sxtb16_ror8(word);
+        }
+    }
+}
+
+void mbn_conv_pixels_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *in, int8_t *out, int32_t count,
+                             uint32_t *x, const mbn_conv_inputs *inputs)
+{
+    const mbn_conv_parts_arm_dsp *parts = p->parts;
+    const int planar = p->out_stride > 0;
+    const mbn_conv_block_arm_dsp *blocks = planar ? parts->planar : parts->interleaved;
+    const int32_t pixel = planar ? 1 : -p->out_stride, whole = p->in_channels & ~3;
+    mbn_conv_block b;
+    b.zero_point = p->zero_point;
+    b.out_stride = mbn_block_stride(p->out_stride, parts->multipliers);
+    b.x = x;
+    b.multipliers = parts->multipliers;
+    b.weights = p->weights;
+    b.weights_end = p->weights + (p->out_channels >> 1) * (inputs->words + mbn_pair_constants(parts->multipliers));
+    b.skip = inputs->skip;
+    while (count > 0) {
+        const int32_t pixels = mbn_next_pixels(count, inputs->taps >> 2);
+        if (whole != 0) {
+            parts->widen[pixels - 1](in, p->in_bytes, x, in + whole);
+        }
+        if (inputs->add != NULL) {
+            inputs->add(p, in, pixels, x, inputs->taps);
+        }
+        b.out = out;
+        b.x_end = x + (inputs->taps >> 1) * pixels;
+        blocks[pixels - 1](&b);
+        in += pixels * p->in_bytes;
+        out += pixels * pixel;
+        count -= pixels;
     }
 }
 
 void mbn_conv2d_1x1_s8_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch)
 {
-    const mbn_conv_parts_arm_dsp *parts = p->parts;
-    const int planar = p->out_stride > 0;
-    const mbn_conv_block_arm_dsp *blocks = planar ? parts->planar : parts->interleaved;
-    const int32_t in_channels = p->in_channels, in_bytes = p->in_bytes, out_channels = p->out_channels,
-                  whole = in_channels & ~3;
-    const int32_t groups = (in_channels + 3) >> 2;
-    const int32_t pixel = planar ? 1 : -p->out_stride;
-    const int8_t *in = rows[0];
-    uint32_t *x = (uint32_t *)scratch;
-    mbn_conv_block b;
-    b.zero_point = p->zero_point;
-    b.out_stride = planar ? p->out_stride : pixel;
-    b.x = x;
-    b.multipliers = parts->multipliers;
-    b.weights = p->weights;
-    b.weights_end = p->weights + (out_channels >> 1) * (2 * groups + mbn_pair_constants(parts->multipliers));
-    b.skip = groups == 1 ? 4 : (1 - groups) & 3;
-    while (count > 0) {
-        const int32_t pixels = mbn_next_pixels(count, groups);
-        if (whole != 0) {
-            parts->widen[pixels - 1](in, in_bytes, x, in + whole);
-        }
-        if (whole != in_channels) {
-            widen_rest(in, in_channels, in_bytes, pixels, x);
-        }
-        b.out = out;
-        b.x_end = x + 2 * groups * pixels;
-        blocks[pixels - 1](&b);
-        in += pixels * in_bytes;
-        out += pixels * pixel;
-        count -= pixels;
-    }
+    const int32_t groups = (p->in_channels + 3) >> 2;
+    const mbn_conv_inputs inputs = {4 * groups, 2 * groups, groups == 1 ? 4 : (1 - groups) & 3,
+                                    (p->in_channels & 3) != 0 ? mbn_widen_rest_arm_dsp : NULL};
+    mbn_conv_pixels_arm_dsp(p, rows[0], out, count, (uint32_t *)scratch, &inputs);
 }

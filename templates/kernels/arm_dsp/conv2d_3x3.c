@@ -14,7 +14,7 @@ void mbn_conv2d_3x3_s8_arm_dsp(const mbn_conv2d_3x3_arm_dsp_params *p, const int
     mbn_gather g = {{rows[0], rows[1], rows[2]}, p->step, x};
     mbn_conv_block b;
     b.zero_point = p->zero_point;
-    b.out_stride = planar ? p->out_stride : pixel;
+    b.out_stride = mbn_block_stride(p->out_stride, parts->multipliers);
     b.x = x;
     b.multipliers = parts->multipliers;
     b.weights = p->weights;

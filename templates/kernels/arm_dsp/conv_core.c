@@ -246,9 +246,14 @@
     L("ldrd r12, r8, [sp, #12]") L("cmp lr, r8") L("bne 1b") \
     EPILOGUE
 
-#define FUNCTIONS(core, P, COUNT, pixels, FORM) \
-    MBN_FUNCTION(mbn_##core##pixels##_planar_arm_dsp, BLOCK(P, COUNT, STORE##P##_PLANAR, FORM)); \
-    MBN_FUNCTION(mbn_##core##pixels##_interleaved_arm_dsp, BLOCK(P, COUNT, STORE##P##_INTERLEAVED, FORM))
+/* Where flash is short one function serves both layouts: strides of interleaved rows come negative. */
+#define STORE_ANY(P, stride) L("cmp " stride ", #0") L("blt 4f") STORE##P##_PLANAR L("b 5f") \
+    L("4:") L("rsb " stride ", " stride ", #0") STORE##P##_INTERLEAVED L("5:")
+#define FUNCTIONS(core, P, COUNT, pixels) \
+    MBN_FUNCTION(mbn_##core##pixels##_planar_arm_dsp, BLOCK(P, COUNT, STORE##P##_PLANAR, OWN)); \
+    MBN_FUNCTION(mbn_##core##pixels##_interleaved_arm_dsp, BLOCK(P, COUNT, STORE##P##_INTERLEAVED, OWN))
+#define SHARED_FUNCTION(core, P, COUNT, pixels, stride) \
+    MBN_FUNCTION(mbn_##core##pixels##_arm_dsp, BLOCK(P, COUNT, STORE_ANY(P, stride), SHARED))
 #define STORE_N4_PLANAR STORE4_PLANAR
 #define STORE_N4_INTERLEAVED STORE4_INTERLEAVED
 #define STORE_N3_PLANAR STORE3_PLANAR
@@ -258,24 +263,24 @@
 #define STORE_N1_PLANAR STORE1_PLANAR
 #define STORE_N1_INTERLEAVED STORE1_INTERLEAVED
 
-FUNCTIONS(conv_block, 4, 4, 4, OWN);
-FUNCTIONS(conv_block, 3, 4, 3, OWN);
-FUNCTIONS(conv_block, 2, 4, 2, OWN);
-FUNCTIONS(conv_block, 1, 4, 1, OWN);
-FUNCTIONS(conv_quad, _QUAD2, 8, 2, OWN);
-FUNCTIONS(conv_quad, _QUAD1, 8, 1, OWN);
-FUNCTIONS(conv_w4_block, _N4, 2, 4, OWN);
-FUNCTIONS(conv_w4_block, _N3, 2, 3, OWN);
-FUNCTIONS(conv_w4_block, _N2, 2, 2, OWN);
-FUNCTIONS(conv_w4_block, _N1, 2, 1, OWN);
-FUNCTIONS(conv_shared_block, 4, 4, 4, SHARED);
-FUNCTIONS(conv_shared_block, 3, 4, 3, SHARED);
-FUNCTIONS(conv_shared_block, 2, 4, 2, SHARED);
-FUNCTIONS(conv_shared_block, 1, 4, 1, SHARED);
-FUNCTIONS(conv_w4_shared_block, _N4, 2, 4, SHARED);
-FUNCTIONS(conv_w4_shared_block, _N3, 2, 3, SHARED);
-FUNCTIONS(conv_w4_shared_block, _N2, 2, 2, SHARED);
-FUNCTIONS(conv_w4_shared_block, _N1, 2, 1, SHARED);
+FUNCTIONS(conv_block, 4, 4, 4);
+FUNCTIONS(conv_block, 3, 4, 3);
+FUNCTIONS(conv_block, 2, 4, 2);
+FUNCTIONS(conv_block, 1, 4, 1);
+FUNCTIONS(conv_quad, _QUAD2, 8, 2);
+FUNCTIONS(conv_quad, _QUAD1, 8, 1);
+FUNCTIONS(conv_w4_block, _N4, 2, 4);
+FUNCTIONS(conv_w4_block, _N3, 2, 3);
+FUNCTIONS(conv_w4_block, _N2, 2, 2);
+FUNCTIONS(conv_w4_block, _N1, 2, 1);
+SHARED_FUNCTION(conv_shared_block, 4, 4, 4, "r12");
+SHARED_FUNCTION(conv_shared_block, 3, 4, 3, "r8");
+SHARED_FUNCTION(conv_shared_block, 2, 4, 2, "r8");
+SHARED_FUNCTION(conv_shared_block, 1, 4, 1, "r8");
+SHARED_FUNCTION(conv_w4_shared_block, _N4, 2, 4, "r12");
+SHARED_FUNCTION(conv_w4_shared_block, _N3, 2, 3, "r8");
+SHARED_FUNCTION(conv_w4_shared_block, _N2, 2, 2, "r8");
+SHARED_FUNCTION(conv_w4_shared_block, _N1, 2, 1, "r8");
 
 /* Pixels of `channels` bytes -> pairs of int16 [channels / 4][channels 0 2, channels 1 3][pixel]; whole groups of 4 channels. */
 #define WIDEN(LOADS, REGS) \

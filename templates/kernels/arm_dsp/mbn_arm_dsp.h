@@ -27,7 +27,7 @@ extern "C" {
 typedef struct {
     int32_t zero_point;
     int8_t *out;
-    int32_t out_stride; /* bytes between channels (planar) or between pixels (interleaved) */
+    int32_t out_stride; /* bytes between channels (planar) or between pixels (interleaved; minus these: `shared`) */
     const uint32_t *x;  /* inputs [pair of taps][pixel], two int16 each */
     const uint32_t *weights_end;
     const uint32_t *x_end;
@@ -47,17 +47,15 @@ typedef struct {
 
 /* `planar` and `interleaved` say how the output row lies. `w4`: weights of four bits. Per channel pair bias_even,
  * 16 * bias_odd + bias_even, one word per four taps of bytes 16 * w_odd + w_even + 8, multipliers; behind x, 8 times the
- * sum of each pixel's inputs. `shared`: per channel pair 256 * bias of even and odd, and the words of its taps; in the lower
+ * sum of each pixel's inputs. `shared`, for either layout: per channel pair 256 * bias of even and odd, and the words of its taps; in the lower
  * bytes of the first two words behind it which multipliers they have. */
 #define MBN_CONV_FUNCTIONS(pixels)                                                                        \
     void mbn_conv_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                                \
     void mbn_conv_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                           \
     void mbn_conv_w4_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                             \
     void mbn_conv_w4_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                        \
-    void mbn_conv_shared_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                         \
-    void mbn_conv_shared_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                    \
-    void mbn_conv_w4_shared_block##pixels##_planar_arm_dsp(const mbn_conv_block *b);                      \
-    void mbn_conv_w4_shared_block##pixels##_interleaved_arm_dsp(const mbn_conv_block *b);                 \
+    void mbn_conv_shared_block##pixels##_arm_dsp(const mbn_conv_block *b);                                \
+    void mbn_conv_w4_shared_block##pixels##_arm_dsp(const mbn_conv_block *b);                             \
     void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end); \
     void mbn_gather##pixels##_3x3x3_arm_dsp(const mbn_gather *g);                                         \
     void mbn_gather##pixels##_3x3x1_arm_dsp(const mbn_gather *g);
@@ -299,6 +297,12 @@ static inline int32_t mbn_pair_constants(const uint32_t *multipliers)
     return multipliers != NULL ? 2 : 4;
 }
 
+/* The stride of an output row as its functions want it. */
+static inline int32_t mbn_block_stride(int32_t out_stride, const uint32_t *multipliers)
+{
+    return multipliers == NULL && out_stride < 0 ? -out_stride : out_stride;
+}
+
 /* --- the kernels -------------------------------------------------------------------------------------------------- */
 
 /* 1x1 convolution and fully connected layer. */
@@ -311,6 +315,22 @@ typedef struct {
     int32_t zero_point;
     int32_t out_stride; /* bytes between channels of a planar output row; or minus those between interleaved pixels */
 } mbn_conv2d_1x1_arm_dsp_params;
+
+/* How inputs and weights of any number of bits lie; conv2d_1x1.c. */
+typedef struct {
+    int32_t taps;  /* in whole groups */
+    int32_t words; /* of a channel pair's weights */
+    int32_t skip;  /* see mbn_conv_block */
+    /* what some pixels want beside whole fours of channels, or NULL */
+    void (*add)(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *in, int32_t pixels, uint32_t *x, int32_t taps);
+} mbn_conv_inputs;
+
+/* The last one to three channels of some pixels, filled up with zeros to so many taps, as pairs of int16. */
+void mbn_widen_rest_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *in, int32_t pixels, uint32_t *x,
+                            int32_t taps);
+/* All pairs of output channels of `count` pixels. */
+void mbn_conv_pixels_arm_dsp(const mbn_conv2d_1x1_arm_dsp_params *p, const int8_t *in, int8_t *out, int32_t count,
+                             uint32_t *x, const mbn_conv_inputs *inputs);
 
 /* Any window as a 1x1 convolution over taps [kernel_height][kernel_width][channel]. */
 typedef struct {

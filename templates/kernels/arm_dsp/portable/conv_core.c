@@ -131,20 +131,27 @@ static void gather_gray(const mbn_gather *g, int32_t pixels)
     }
 }
 
-#define BLOCKS(core, function, pixels, is_shared)                          \
+#define BLOCKS(core, function, pixels)                                     \
     void mbn_##core##pixels##_planar_arm_dsp(const mbn_conv_block *b)      \
     {                                                                      \
-        function(b, pixels, 1, is_shared);                                 \
+        function(b, pixels, 1, 0);                                         \
     }                                                                      \
     void mbn_##core##pixels##_interleaved_arm_dsp(const mbn_conv_block *b) \
     {                                                                      \
-        function(b, pixels, 0, is_shared);                                 \
+        function(b, pixels, 0, 0);                                         \
+    }
+#define SHARED_BLOCK(core, function, pixels)                                 \
+    void mbn_##core##pixels##_arm_dsp(const mbn_conv_block *b)               \
+    {                                                                        \
+        mbn_conv_block one = *b;                                             \
+        one.out_stride = b->out_stride < 0 ? -b->out_stride : b->out_stride; \
+        function(&one, pixels, b->out_stride > 0, 1);                        \
     }
 #define FUNCTIONS(pixels)                                                                                \
-    BLOCKS(conv_block, block, pixels, 0)                                                                 \
-    BLOCKS(conv_w4_block, block_w4, pixels, 0)                                                           \
-    BLOCKS(conv_shared_block, block, pixels, 1)                                                          \
-    BLOCKS(conv_w4_shared_block, block_w4, pixels, 1)                                                    \
+    BLOCKS(conv_block, block, pixels)                                                                    \
+    BLOCKS(conv_w4_block, block_w4, pixels)                                                              \
+    SHARED_BLOCK(conv_shared_block, block, pixels)                                                       \
+    SHARED_BLOCK(conv_w4_shared_block, block_w4, pixels)                                                 \
     void mbn_widen##pixels##_arm_dsp(const int8_t *in, int32_t channels, uint32_t *x, const int8_t *end) \
     {                                                                                                    \
         widen(in, channels, x, end, pixels);                                                             \
