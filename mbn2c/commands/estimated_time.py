@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
+from mbn2c.kernels.worst_case import worst_case
 from mbn2c.planner.cost import plan_instructions, weight_bytes_read
 from mbn2c.report.time_facts import TimeFacts
 from mbn2c.targets import Board, Core
@@ -19,7 +21,7 @@ def time_of(plan: Plan, kernels: Mapping[str, Kernel], core: Core, board: Board 
     """
     instructions = plan_instructions(plan, kernels)
     lines = 0 if board is None else sum(weight_bytes_read(call, plan.graph) for call in plan.calls)
-    return timed(instructions, core, board, weight_bytes=lines)
+    return replace(timed(instructions, core, board, weight_bytes=lines), worst_case=worst_case(plan, core))
 
 
 def timed(instructions: float, core: Core, board: Board | None, *, weight_bytes: int = 0) -> TimeFacts:

@@ -18,7 +18,7 @@ from mbn2c.report.record import (
     TriedFacts,
 )
 from mbn2c.report.table import table
-from mbn2c.report.time_facts import time_text
+from mbn2c.report.time_facts import time_text, worst_case_text
 from mbn2c.targets import boards_running, load_board
 from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.registry import task_named
@@ -64,6 +64,8 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
         ("flash", f"{_bytes(flash.total_bytes)} = {flash_parts} + code {_bytes(flash.code_bytes)}"),
     ]
     rows.append(("time", time_text(report.time)))
+    if worst := worst_case_text(report.time):
+        rows.append(("", worst))
     if report.firmware:
         used = ", ".join(f"{name} {count:,} B" for name, count in report.firmware.memories.items())
         rows.append(("firmware", f"{report.firmware.file}" + (f": {used}" if used else "")))

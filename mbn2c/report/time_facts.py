@@ -16,6 +16,7 @@ class TimeFacts:
     clock_hz      of the board's core; None where no board is named, or it has no clock
     ms            least, most at that clock
     source        of the cycles an instruction takes, and of the waits for constants; "" without cycles
+    worst_case    instructions of steps whose work depends on the image, at most; 0 without such, None where not known
     """
 
     instructions: int
@@ -23,6 +24,7 @@ class TimeFacts:
     clock_hz: int | None
     ms: Range | None
     source: str
+    worst_case: int | None = 0
 
 
 def cycles_text(time: TimeFacts) -> str:
@@ -38,10 +40,16 @@ def ms_text(time: TimeFacts) -> str:
 def time_text(time: TimeFacts) -> str:
     """Everything in a line."""
     text = f"about {time.instructions / 1e6:,.2f} M instructions"
-    if time.cycles is None:
-        return text
-    text += f", {cycles_text(time)} cycles"
+    if time.cycles is not None:
+        text += f", {cycles_text(time)} cycles"
     return text if time.ms is None else f"{text}, {ms_text(time)} at {(time.clock_hz or 0) / 1e6:g} MHz"
+
+
+def worst_case_text(time: TimeFacts) -> str:
+    """Of the steps that an image may make longer; "" where there are none, or nobody knows."""
+    if not time.worst_case:
+        return ""
+    return f"steps whose work depends on the image take at most {time.worst_case / 1e6:,.2f} M of them"
 
 
 def range_text(ends: Range) -> str:

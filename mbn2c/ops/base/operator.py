@@ -239,6 +239,11 @@ class Operator:
         """Multiply-accumulates of one inference; 0 for operators that have none by convention."""
         return 0
 
+    def most_work(self, node: Node, graph: Graph) -> Mapping[str, int]:
+        """How often the C does each kind of work at most, where that depends on the values; `kernels.worst_case` has
+        the kinds."""
+        return {}
+
     def parameters(self, node: Node, graph: Graph) -> int:
         """Trained numbers."""
         return 0

@@ -9,7 +9,7 @@ source   none in ONNX: what comes behind the exported model; NonMaxSuppression o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -90,6 +90,26 @@ class SsdBoxes(Operator):
     def scalar_kernels(self) -> tuple[ScalarKernel, ...]:
         headers = ("scalar/mbn_ssd.h",)
         return (ScalarKernel(self.name, PARAMS, _pack, scratch_bytes=_scratch_bytes, headers=headers),)
+
+    def most_work(self, node: Node, graph: Graph) -> Mapping[str, int]:
+        a: SsdBoxesAttributes = node.attributes
+        count = sum(_record_counts(node, graph))
+        if a.connected:
+            return {
+                "row": 1,
+                "beside": count * (count - 1) // 2,
+                "group": count * (count + min(count, a.boxes)),
+                "decode": count,
+                "box": a.boxes,
+            }
+        kept = min(count, a.boxes) - 1
+        return {
+            "row": 1,
+            "level": (count + 1) * len(a.levels),
+            "decode": count,
+            "overlap": kept * (kept + 1) // 2 + (count - kept - 1) * kept,
+            "box": a.boxes,
+        }
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         a: SsdBoxesAttributes = node.attributes

@@ -13,7 +13,7 @@ classes `shares` makes it the score itself, and so does a product of two sigmoid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,7 @@ POWER_ONE = 1 << 16
 # Of a factor of a product.
 MOST_EXPONENT = 8.0
 _TABLES = ("powers", "class_curve", "anchor_curve")
+_GREATEST_DIFFERENCE = INT8_MAX - INT8_MIN
 # From 1 to 1 / ONE_SCORE.
 _OCTAVES = 16
 _COUNTERS = np.dtype([("places", "<i4"), ("count", "<i4")])
@@ -128,6 +129,23 @@ class SsdCandidates(Operator):
         return (
             ScalarKernel(self.name, PARAMS, _pack, scratch_bytes=_scratch_bytes, accumulates=True, headers=headers),
         )
+
+    def most_work(self, node: Node, graph: Graph) -> Mapping[str, int]:
+        """Each candidate that enters a full list raises the sum of its ranks."""
+        a: SsdCandidatesAttributes = node.attributes
+        _, height, width, _ = graph.tensors[node.inputs[0]].shape
+        anchors = height * width * a.anchors
+        greatest = ONE_SCORE - 1 if a.is_shared or a.exponents else _GREATEST_DIFFERENCE
+        labels = a.classes - a.skipped - (a.background >= 0)
+        entering = min(anchors * labels, a.most * max(0, greatest - a.threshold + 1))
+        return {
+            "row": height,
+            "score": anchors * a.classes,
+            "share": anchors * a.classes if a.is_shared else 0,
+            "product": anchors * a.classes if a.exponents else 0,
+            "enter": entering + a.most,
+            "sift": (entering + a.most) * (a.most.bit_length() - 1),
+        }
 
     def run(self, node: Node, graph: Graph, inputs: Sequence[np.ndarray]) -> np.ndarray:
         found = [

@@ -116,6 +116,8 @@ def _cards(report: BuildRecord) -> list[Json]:
 
 def _time_parts(time: TimeFacts) -> list[tuple[str, str]]:
     parts = [("instructions", f"{time.instructions:,}"), ("cycles", cycles_text(time))]
+    if time.worst_case:
+        parts.append(("of them by the image, at most", f"{time.worst_case:,}"))
     return parts if time.clock_hz is None else [*parts, ("clock", f"{time.clock_hz / 1e6:g} MHz")]
 
 
