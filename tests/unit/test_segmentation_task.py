@@ -17,7 +17,7 @@ from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, Labels, Limits
 from mbn2c.tasks.segmentation import Segmentation, SegmentationRecord
 from mbn2c.tasks.segmentation.maps import as_lines, from_text, to_text
-from mbn2c.tasks.segmentation.masks import read_masks
+from mbn2c.tasks.segmentation.masks import ScaledImage, read_masks
 from mbn2c.tasks.segmentation.results import SeenMap, map_files
 from mbn2c.tasks.segmentation.segmenter import SIGMOID, SegmenterFacts
 
@@ -124,21 +124,22 @@ def test_masks_of_one_name_in_two_folders(tmp_path: Path) -> None:
     for number, inside in enumerate(("a", "b")):
         (folder / inside).mkdir(parents=True)
         Image.fromarray(np.full((2, 2), number, np.uint8)).save(folder / inside / "1.png")
-    found = read_masks(folder, names, (2, 2), dict.fromkeys(names, "crop"), [])
+    found = read_masks(folder, names, (2, 2), images_of(tmp_path, names), [])
     assert [mask.max() for mask in found] == [0, 1]
     (folder / "b" / "1.png").unlink()
     (folder / "a" / "1.png").rename(folder / "1.png")
     with pytest.raises(UsageError, match=r"'1\.png' could be 'a/1\.jpg' and 'b/1\.jpg'"):
-        read_masks(folder, names, (2, 2), dict.fromkeys(names, "crop"), [])
+        read_masks(folder, names, (2, 2), images_of(tmp_path, names), [])
 
 
 def test_masks_are_read_by_their_names(tmp_path: Path) -> None:
     folder = masks_in(
         tmp_path, np.array([[0, 9], [7, 255]], np.uint8), "value,name\n0,nothing\n9,Dining Table\n7,bus\n"
     )
-    [found] = read_masks(folder, ["a.jpg"], (2, 2), {"a.jpg": "crop"}, ["background", "person", "diningtable"])
+    images = images_of(tmp_path, ["a.jpg"])
+    [found] = read_masks(folder, ["a.jpg"], (2, 2), images, ["background", "person", "diningtable"])
     assert found.tolist() == [[0, 2], [0, 255]]
-    [enlarged] = read_masks(folder, ["a.jpg"], (4, 4), {"a.jpg": "crop"}, ["background", "bus"])
+    [enlarged] = read_masks(folder, ["a.jpg"], (4, 4), images, ["background", "bus"])
     assert np.array_equal(enlarged, np.kron([[0, 0], [1, 255]], np.ones((2, 2))))
 
 
@@ -150,17 +151,38 @@ REFUSED = [
 ]
 
 
+def images_of(folder: Path, names: list[str], size: tuple[int, int] = (2, 2)) -> dict[str, ScaledImage]:
+    """Image files of so many columns and rows."""
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", size).save(folder / name)
+    return {name: ScaledImage(folder / name, "crop") for name in names}
+
+
+@pytest.mark.parametrize("size", [(4, 2), (2, 4), (3, 3)])
+def test_a_mask_has_the_size_of_its_image(size: tuple[int, int], tmp_path: Path) -> None:
+    """Or the network's, as maps of OUT/results have; one that is turned would be read at the wrong places."""
+    folder, images = masks_in(tmp_path, HALF), images_of(tmp_path, ["a.jpg"], size)
+    assert np.array_equal(read_masks(folder, ["a.jpg"], (2, 4), images, [])[0], HALF)
+    if size == (4, 2):
+        assert read_masks(folder, ["a.jpg"], (4, 8), images, [])[0].shape == (4, 8)
+    else:
+        words = f"a mask of 4 x 2 pixels for an image of {size[0]} x {size[1]}"
+        with pytest.raises(UsageError, match=words):
+            read_masks(folder, ["a.jpg"], (4, 8), images, [])
+
+
 @pytest.mark.parametrize("table, names, classes, words", REFUSED)
 def test_masks_that_are_refused(
     table: str, names: list[str], classes: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
     folder = masks_in(tmp_path, HALF, table)
     with pytest.raises(UsageError, match=words):
-        read_masks(folder, names, (2, 4), dict.fromkeys(names, "crop"), classes)
+        read_masks(folder, names, (2, 4), images_of(tmp_path, names), classes)
 
 
 def test_masks_in_which_no_pixel_counts_are_refused(tmp_path: Path) -> None:
-    task = replace(TASK, resizes={"a.png": "stretch"})
+    task = replace(TASK, images={"a.png": ScaledImage(tmp_path / "image.png", "stretch")})
     Image.new("L", (4, 2), 255).save(tmp_path / "a.png")
     with pytest.raises(UsageError, match="no pixel of the masks counts"):
         task.find_labels(["a.png"], [""], tmp_path, ())

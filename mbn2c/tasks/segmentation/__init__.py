@@ -25,7 +25,7 @@ from mbn2c.tasks.protocol import Answers, Costs, CValues, HeldBack, Json, Labels
 from mbn2c.tasks.segmentation.device import with_classes, with_threshold
 from mbn2c.tasks.segmentation.intersection import IGNORED, accuracy, count, drop_with_bound, mean_iou, with_interval
 from mbn2c.tasks.segmentation.maps import from_text, to_text
-from mbn2c.tasks.segmentation.masks import read_masks
+from mbn2c.tasks.segmentation.masks import ScaledImage, read_masks
 from mbn2c.tasks.segmentation.results import SeenMap, map_files
 from mbn2c.tasks.segmentation.segmenter import NAME, SegmenterFacts
 from mbn2c.tasks.statistics import mean_interval
@@ -55,11 +55,11 @@ class SegmentationRecord:
 class Segmentation(Task):
     """outputs  the map that the classes are chosen from
     facts    what it means
-    resizes  by image how it was brought to the network's size, as far as images have been opened
+    images   by name, as far as they have been opened
     """
 
     facts: SegmenterFacts
-    resizes: dict[str, str] = field(default_factory=dict, compare=False)
+    images: dict[str, ScaledImage] = field(default_factory=dict, compare=False)
 
     name = NAME
     about = "a class for each pixel: the largest of its channels, or yes and no, chosen on the device row by row"
@@ -111,7 +111,8 @@ class Segmentation(Task):
     def open_samples(self, path: Path, spec: InputSpec, *, resize: str = "crop", limit: int | None = None) -> Samples:
         samples = open_samples(path, spec, resize=resize, limit=limit)
         if samples.are_pixels:
-            self.resizes.update(dict.fromkeys(samples.names, resize))
+            files = zip(samples.names, samples.files, strict=True)
+            self.images.update((name, ScaledImage(file, resize)) for name, file in files)
         return samples
 
     def find_labels(
@@ -119,8 +120,8 @@ class Segmentation(Task):
     ) -> Labels:
         if file is None:
             return Labels()
-        check_are_files(names, self.resizes, file, "masks")
-        masks = read_masks(file, names, self._size, self.resizes, class_names)
+        check_are_files(names, self.images, file, "masks")
+        masks = read_masks(file, names, self._size, self.images, class_names)
         if all((mask == IGNORED).all() for mask in masks):
             what = f"no pixel of the masks counts: all are {IGNORED}"
             raise UsageError(what, where=str(file), hint=f"0 to {self.classes - 1}; {IGNORED} counts for nothing")

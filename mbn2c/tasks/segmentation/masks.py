@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from mbn2c.errors import UsageError
 from mbn2c.files.csv_table import has_column, read_csv
-from mbn2c.tasks.images import resized_mask
+from mbn2c.tasks.images import resized_mask, upright_size
 from mbn2c.tasks.segmentation.intersection import IGNORED
 from mbn2c.tasks.truths import files_of_images
 
@@ -19,15 +20,27 @@ NAMES_FILE = "mask_classes.csv"
 _HEADER = "value,name"
 
 
+@dataclass(frozen=True)
+class ScaledImage:
+    """An image file, and how it is brought to the network's size: one of `images.RESIZES`."""
+
+    file: Path
+    resize: str
+
+
 def read_masks(
-    folder: Path, names: Sequence[str], size: tuple[int, int], resizes: Mapping[str, str], class_names: Sequence[str]
+    folder: Path,
+    names: Sequence[str],
+    size: tuple[int, int],
+    images: Mapping[str, ScaledImage],
+    class_names: Sequence[str],
 ) -> list[np.ndarray]:
     """The mask of each image, uint8 [height, width]: the network's class, or IGNORED.
 
     folder       a PNG for each image, of its name; pixels are classes, or values of a mask_classes.csv, whose names
                  are those of the network's classes; what the network has no class for is class 0
     size         height and width of the network's input
-    resizes      by image how it was brought there, one of `images.RESIZES`
+    images       by name; a mask has the size of its image, or the network's
     class_names  of the network
     raises       UsageError naming the file and what to do
     """
@@ -35,10 +48,10 @@ def read_masks(
         raise UsageError("no folder of masks", where=str(folder), hint="a PNG for each image, of the same name")
     table = _values(folder, class_names)
     files = files_of_images(folder, names, ".png")
-    return [_read(files[name], size, resizes[name], table) for name in names]
+    return [_read(files[name], size, images[name], table) for name in names]
 
 
-def _read(file: Path, size: tuple[int, int], resize: str, table: np.ndarray | None) -> np.ndarray:
+def _read(file: Path, size: tuple[int, int], image: ScaledImage, table: np.ndarray | None) -> np.ndarray:
     try:
         with Image.open(file) as opened:
             if opened.mode not in ("L", "P", "1"):
@@ -47,7 +60,10 @@ def _read(file: Path, size: tuple[int, int], resize: str, table: np.ndarray | No
     except (OSError, SyntaxError, ValueError) as error:
         hint = "a PNG for each image, of the same name"
         raise UsageError(f"cannot read the mask: {error}", where=str(file), hint=hint) from None
-    values = np.asarray(resized_mask(mask, *size, resize, str(file)), np.uint8)
+    if mask.size != size[::-1] and mask.size != (wanted := upright_size(image.file)):
+        what = f"a mask of {mask.width} x {mask.height} pixels for an image of {wanted[0]} x {wanted[1]}"
+        raise UsageError(what, where=str(file), hint="a mask of the size of its image, or of the network's input")
+    values = np.asarray(resized_mask(mask, *size, image.resize, str(file)), np.uint8)
     return values if table is None else table[values]
 
 
