@@ -12,7 +12,7 @@ import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, Rates, always
-from mbn2c.kernels.arm_common import channels_out, taps_in_order, window_of
+from mbn2c.kernels.arm_common import channels_out, is_plain_depthwise, taps_in_order, window_of
 from mbn2c.kernels.lanes import as_int32
 from mbn2c.kernels.simd_layers import IN_FLOAT, conv_fields, to_multiple
 from mbn2c.kernels.simd_rows import SimdRows
@@ -78,16 +78,27 @@ def _in_lanes(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(groups.swapaxes(-3, -2)).reshape(*values.shape[:-1], -1, _CHANNELS)
 
 
-def pack_depthwise(node: Node, graph: Graph) -> Packed:
-    """64 channels at a time, or of as many pixels side by side as have 64."""
-    window, channels = window_of(node), channels_out(node, graph)
-    period = math.lcm(channels, _CHANNELS) if window.stride[1] == 1 else 0
+def _period(node: Node, graph: Graph) -> int:
+    """Channels of a row after which its constants repeat, if it shall be one long pixel; else 0.
+
+    It is where windows are one pixel apart, and a pixel by itself would leave more than an eighth of its vectors empty.
+    """
+    channels, row = channels_out(node, graph), channels_out(node, graph) * graph.tensors[node.outputs[0]].shape[2]
+    period = math.lcm(channels, _CHANNELS)
+    is_long = window_of(node).stride[1] == 1 and 8 * (-channels % _CHANNELS) > channels
+    return period if is_long and period <= row else 0
+
+
+def _pack_depthwise(node: Node, graph: Graph, taps: np.ndarray, period: int) -> Packed:
+    """64 channels at a time, or of as many pixels side by side as have 64.
+
+    taps  int8 [4 n, C]
+    """
+    channels = channels_out(node, graph)
     length = period or -(-channels // _CHANNELS) * _CHANNELS
     # Behind the last channel of a pixel lies the next one's first, which is masked where there is no such pixel.
     order = np.arange(length) % channels
-    taps = graph.constant(node.inputs[1]).reshape(-1, channels)[:, order]
-    taps = np.pad(taps, ((0, -len(taps) % 4), (0, 0)))
-    by_four = _in_lanes(taps).reshape(len(taps) // 4, 4, -1, _CHANNELS)
+    by_four = _in_lanes(taps[:, order]).reshape(len(taps) // 4, 4, -1, _CHANNELS)
     scale = np.broadcast_to(node.attributes.requantize.scale.astype(np.float32), channels)
     arrays = {
         "weights": np.ascontiguousarray(by_four.transpose(2, 0, 3, 1)).reshape(-1),
@@ -95,6 +106,25 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
         "scale": _in_lanes(scale[order]).reshape(-1),
     }
     return Packed(depthwise_fields(node, graph, arrays, period), arrays, graph.constant(node.inputs[1]).size)
+
+
+def pack_depthwise(node: Node, graph: Graph) -> Packed:
+    """Taps by rows of the window."""
+    taps = graph.constant(node.inputs[1]).reshape(-1, channels_out(node, graph))
+    return _pack_depthwise(node, graph, np.pad(taps, ((0, -len(taps) % 4), (0, 0))), _period(node, graph))
+
+
+def accepts_depthwise_3x3(node: Node, graph: Graph) -> bool:
+    """Whether windows are one or two columns apart, and there are not so few channels that long rows are faster."""
+    is_wide = window_of(node).stride[1] == 2 or channels_out(node, graph) >= _CHANNELS // 2
+    return is_wide and is_plain_depthwise(node, 3) and IN_FLOAT.accepts_depthwise(node, graph)
+
+
+def pack_depthwise_3x3(node: Node, graph: Graph) -> Packed:
+    """Taps by columns of the window, each filled up to four rows."""
+    columns = graph.constant(node.inputs[1]).swapaxes(0, 1)
+    taps = np.pad(columns, ((0, 0), (0, 1), (0, 0))).reshape(-1, columns.shape[2])
+    return _pack_depthwise(node, graph, taps, 0)
 
 
 _CONV_PARAMS = "mbn_conv2d_x86_params"
@@ -106,13 +136,12 @@ KERNELS = (
         for op in ("conv2d", "fully_connected")
     ),
     _ROWS.row("conv2d", "conv2d", _CONV_PARAMS, pack_conv, _RATES, accepts=IN_FLOAT.accepts_conv),
-    _ROWS.row(
-        "depthwise_conv2d",
-        "depthwise_conv2d",
-        "mbn_depthwise_conv2d_x86_params",
-        pack_depthwise,
-        _DEPTHWISE_RATES,
-        accepts=accepts_depthwise,
+    *(
+        _ROWS.row("depthwise_conv2d", name, "mbn_depthwise_conv2d_x86_params", pack, _DEPTHWISE_RATES, accepts=accepts)
+        for name, pack, accepts in (
+            ("depthwise_conv2d_3x3", pack_depthwise_3x3, accepts_depthwise_3x3),
+            ("depthwise_conv2d", pack_depthwise, accepts_depthwise),
+        )
     ),
     _ROWS.add(_ADD_RATES),
     _ROWS.global_average_pool(_ADD_RATES),

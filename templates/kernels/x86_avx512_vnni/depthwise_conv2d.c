@@ -24,21 +24,13 @@ MBN_TEMPLATE MBN_AVX512 void outputs(const int8_t *const *taps, int32_t at, cons
         {
             x[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, taps[4 * g + i] + at), high_bits);
         }
-        const __m512i low = _mm512_unpacklo_epi8(x[0], x[1]), high = _mm512_unpackhi_epi8(x[0], x[1]);
-        const __m512i low2 = _mm512_unpacklo_epi8(x[2], x[3]), high2 = _mm512_unpackhi_epi8(x[2], x[3]);
-        const int8_t *const of = w + 256 * g;
-        acc[0] = mbn_dot(acc[0], _mm512_unpacklo_epi16(low, low2), _mm512_loadu_si512(of));
-        acc[1] = mbn_dot(acc[1], _mm512_unpackhi_epi16(low, low2), _mm512_loadu_si512(of + 64));
-        acc[2] = mbn_dot(acc[2], _mm512_unpacklo_epi16(high, high2), _mm512_loadu_si512(of + 128));
-        acc[3] = mbn_dot(acc[3], _mm512_unpackhi_epi16(high, high2), _mm512_loadu_si512(of + 192));
+        mbn_interleave(x[0], x[1], x[2], x[3], x);
+        MBN_IN_REGISTERS for (int j = 0; j < 4; j++)
+        {
+            acc[j] = mbn_dot(acc[j], x[j], _mm512_loadu_si512(w + 256 * g + 64 * j));
+        }
     }
-    MBN_IN_REGISTERS for (int j = 0; j < 4; j++)
-    {
-        acc[j] = mbn_scaled(acc[j], scale + 16 * j);
-    }
-    const __m512i first = _mm512_adds_epi16(_mm512_packs_epi32(acc[0], acc[1]), zero);
-    const __m512i second = _mm512_adds_epi16(_mm512_packs_epi32(acc[2], acc[3]), zero);
-    _mm512_mask_storeu_epi8(out, mask, _mm512_packs_epi16(first, second));
+    mbn_put64(acc, scale, zero, out, mask);
 }
 
 MBN_AVX512 void mbn_depthwise_conv2d_s8_x86_avx512_vnni(const mbn_depthwise_conv2d_x86_params *p,
@@ -65,11 +57,7 @@ MBN_AVX512 void mbn_depthwise_conv2d_s8_x86_avx512_vnni(const mbn_depthwise_conv
         int8_t *to = out + c;
         for (int32_t i = 0; is_long ? i * p->period + c < bytes : i < count; i++) {
             const __mmask64 mask = mbn_first64(bytes - c - (is_long ? i * p->period : 0));
-            if (groups == 3) {
-                outputs(taps, at, w, bias, scale, zero, to, mask, 3);
-            } else {
-                outputs(taps, at, w, bias, scale, zero, to, mask, groups);
-            }
+            outputs(taps, at, w, bias, scale, zero, to, mask, groups);
             at += in_step;
             to += out_step;
         }

@@ -28,6 +28,9 @@ void mbn_conv2d_s8_x86_avx512_vnni(const mbn_conv2d_x86_params *p, const int8_t 
  * of each 16: the 4 taps of each; filled up with zeros. */
 void mbn_depthwise_conv2d_s8_x86_avx512_vnni(const mbn_depthwise_conv2d_x86_params *p, const int8_t *const *rows,
                                              int8_t *out, int32_t count, void *scratch);
+/* 3x3, column stride 1 or 2. Weights: per 64 channels, per column, per 4 channels of each 16: the taps of three rows and 0. */
+void mbn_depthwise_conv2d_3x3_s8_x86_avx512_vnni(const mbn_depthwise_conv2d_x86_params *p, const int8_t *const *rows,
+                                                 int8_t *out, int32_t count, void *scratch);
 void mbn_add_s8_x86_avx512_vnni(const mbn_add_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                                 void *scratch);
 
