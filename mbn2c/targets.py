@@ -243,6 +243,11 @@ class Board:
         return self.emulator is not None
 
     @property
+    def is_process(self) -> bool:
+        """Whether its program runs on this computer as it is."""
+        return self.emulator is not None and self.emulator.kind == "process"
+
+    @property
     def has_one_image(self) -> bool:
         """Whether one memory holds all of a program, so that a file without addresses can."""
         program = {"vectors", "code", "constants"}
@@ -251,7 +256,7 @@ class Board:
     @property
     def cores(self) -> tuple[str, ...]:
         """The cores whose code it executes, its own first; a process, only what this computer's processor can."""
-        if self.emulator is None or self.emulator.kind != "process":
+        if not self.is_process:
             return (self.core, *self.also_runs)
         found = _cpu_flags()
         return (self.core, *(core for core in self.also_runs if found.issuperset(load_core(core).cpu_flags)))

@@ -204,14 +204,17 @@ def add_bisect(commands: Any) -> None:
 def _bisect(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
-        port = options.port or (None if options.board else _from_environment(PORT_VARIABLE))
-        place = Place(port=port, baud=options.baud) if port else Place(emulated=_device_board(options, output).name)
-        [device], _ = open_devices(output, [place], Path(folder), open_lines)
+        [device], _ = open_devices(output, [_one_place(options, output)], Path(folder), open_lines)
         found = bisect(output, device, progress)
         baud = device.session.baud
     result = {**to_plain(found), "is_right": found.is_right}
     show(options, result, bisect_text(result, baud))
     return 0 if found.is_right else 1
+
+
+def _one_place(options: argparse.Namespace, output: OutputFolder) -> Place:
+    port = options.port or (None if options.board else _from_environment(PORT_VARIABLE))
+    return Place(port=port, baud=options.baud) if port else Place(emulated=_device_board(options, output).name)
 
 
 def _add_one_device(parser: argparse.ArgumentParser) -> None:
@@ -231,7 +234,10 @@ def _add_one_device(parser: argparse.ArgumentParser) -> None:
 def add_bench(commands: Any) -> None:
     """Add the command `bench`; `commands` is what argparse's add_subparsers returns."""
     parser = command(
-        commands, "bench", _bench, "per layer: instructions by class and estimated cycles (emulator), or cycles (board)"
+        commands,
+        "bench",
+        _bench,
+        "per layer: instructions by class and estimated cycles (emulator), cycles (board), or time (this computer)",
     )
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
     _add_one_device(parser)
@@ -240,12 +246,12 @@ def add_bench(commands: Any) -> None:
 def _bench(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
-        port = options.port or (None if options.board else _from_environment(PORT_VARIABLE))
-        if port:
-            place = Place(port=port, baud=options.baud)
+        place = _one_place(options, output)
+        board = emulated_board(place.emulated) if place.emulated else None
+        if board is None or board.is_process:
             [device], _ = open_devices(output, [place], Path(folder), open_lines)
             result = bench_device(output, device)
         else:
-            result = bench(output, _device_board(options, output), Path(folder))
+            result = bench(output, board, Path(folder))
     show(options, result, bench_text(result))
     return 0

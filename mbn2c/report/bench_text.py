@@ -13,7 +13,10 @@ from mbn2c.report.time_facts import range_text
 
 def bench_text(result: Mapping[str, Any]) -> str:
     """What `bench` or `bench_device` found, layer by layer."""
-    text = _cycles_text(result) if result["cycles_per_inference"] is not None else _instructions_text(result)
+    if result["cycles_per_inference"] is not None:
+        text = _cycles_text(result)
+    else:
+        text = _instructions_text(result) if result["instructions_per_inference"] is not None else _time_text(result)
     measured = printable(result["measured"])
     return text if measured == OWN_FIRMWARE else f"measured: {measured}\n\n{text}"
 
@@ -28,6 +31,16 @@ def _cycles_text(result: Mapping[str, Any]) -> str:
     each = "" if result["cycles_per_mac"] is None else f", {result['cycles_per_mac']} per MAC"
     total = f"{result['cycles_per_inference']:,} cycles per inference{each}{_ms_text(result)}"
     return f"{table(rows)}\n\n{_device(result)}: {total}"
+
+
+def _time_text(result: Mapping[str, Any]) -> str:
+    """Layers by step, with their time on the processor."""
+    rows = [("step", "layer", "operator", "MACs", "us", "MACs per ns", "share")]
+    for layer in result["layers"]:
+        rate = f"{layer['macs'] / layer['ns']:.1f}" if layer["macs"] and layer["ns"] else ""
+        numbers = (f"{layer['macs']:,}", f"{layer['ns'] / 1e3:,.1f}", rate, f"{100 * layer['share']:.1f} %")
+        rows.append((str(layer["step"]), shortened(layer["name"]), layer["op"], *numbers))
+    return f"{table(rows)}\n\n{_device(result)}: {result['ms_per_inference'][0]:.3f} ms per inference by one thread"
 
 
 def _ms_text(result: Mapping[str, Any]) -> str:

@@ -72,6 +72,23 @@ def test_bench_of_a_board_with_a_counter(output: OutputFolder, tmp_path: Path) -
     assert f"{layers[1]['cycles']:,}" in text.splitlines()[2]
 
 
+def test_bench_of_a_program_of_this_computer(output: OutputFolder, tmp_path: Path) -> None:
+    board = load_board("host")
+    with EmulatedBoard(board, firmware_for(output, board, tmp_path)) as line:
+        session = Session(line, digest=output.digest, timing=EMULATED)
+        session.hello()
+        result = bench_device(output, Device(line, session))
+    layers = result["layers"]
+    assert [layer["step"] for layer in layers] == list(range(len(layers)))
+    assert sum(layer["macs"] for layer in layers) == output.report["model"]["macs"]
+    assert result["cycles_per_inference"] is None and result["ms_per_inference"][0] > 0
+    # The clock is read around every row, which takes time, but not most of it.
+    assert 0.3 < sum(layer["ns"] for layer in layers) / 1e6 / result["ms_per_inference"][0] < 3
+    assert max(layers, key=lambda layer: layer["ns"])["op"] != "input"
+    assert f"{layers[1]['ns'] / 1e3:,.1f}" in bench_text(result).splitlines()[2]
+    assert "ms per inference by one thread" in bench_text(result)
+
+
 def test_an_emulators_cycles_are_not_reported(output: OutputFolder, tmp_path: Path) -> None:
     board = load_board("qemu-riscv32-virt")
     with EmulatedBoard(board, firmware_for(output, board, tmp_path)) as line:

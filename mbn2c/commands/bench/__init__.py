@@ -2,7 +2,7 @@
 
 In the emulator: instructions, and estimated cycles. The firmware is built with line numbers, so that each instruction
 can be given to the step whose line of C it comes of; what belongs to none is counted for the schedule.
-On a board: cycles, by its counter.
+On a board: cycles, by its counter. Of a program that a processor runs by itself: time.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.ops import OPERATORS
 from mbn2c.targets import Board, Core
 
+# Inferences of which the fastest counts, where time is counted.
+_TIMED_RUNS = 20
+_NS_PER_S = 1_000_000_000
+
 
 def bench(output: OutputFolder, board: Board, folder: Path) -> dict[str, Any]:
     """Run one inference of noise on the emulated board.
@@ -33,7 +37,7 @@ def bench(output: OutputFolder, board: Board, folder: Path) -> dict[str, Any]:
     folder  where the firmware is built
     raises  BoardError if the board has no emulator that counts
     """
-    if board.emulator is None or board.emulator.kind == "process":
+    if board.emulator is None or board.is_process:
         raise BoardError(f"board '{board.name}' counts no instructions", hint="an emulated board; see `mbn2c boards`")
     core = output.core_on(board)
     firmware = firmware_on(output, board, folder, STEP_CFLAGS)
@@ -45,48 +49,54 @@ def bench(output: OutputFolder, board: Board, folder: Path) -> dict[str, Any]:
 
 
 def bench_device(output: OutputFolder, device: Device) -> dict[str, Any]:
-    """Run two inferences of noise on a board that counts cycles, the second with the counter read around every step.
+    """Run inferences of noise on a device: cycles of a board, or time of a program that a processor runs by itself.
 
-    raises  BoardError if it has no counter
+    raises  BoardError if it counts neither
     """
-    facts, frame = device.session.facts, _noise(output.graph)
-    if not device.counts_cycles:
+    facts, frame, macs = device.session.facts, _noise(output.graph), output.record.model.macs
+    if not (device.counts_cycles or device.counts_time):
         raise BoardError(
             f"board '{facts.board}' counts no cycles", hint="bench --board counts instructions in the emulator"
         )
-    device.session.run(frame)
-    total = device.cycles
-    counted = device.cycles_of_calls(output, frame)
-    whole = max(1, sum(cycles for _, cycles in counted))
-    rows = []
-    for call, cycles in counted:
-        name, op, macs = _layer(output.graph, call)
-        rows.append(
-            {
-                "step": call.step,
-                "name": name,
-                "op": op,
-                "macs": macs,
-                "cycles": cycles,
-                "cycles_per_mac": round(cycles / macs, 3) if macs else None,
-                "share": round(cycles / whole, 4),
-            }
-        )
-    macs = output.record.model.macs
+    # Cycles are the same each time; other programs only ever add to the time.
+    runs = _TIMED_RUNS if device.counts_time else 1
+    total = min(_counted(device, frame) for _ in range(runs))
+    columns = zip(*(device.cycles_of_calls(output, frame) for _ in range(runs)), strict=True)
+    counted = [(column[0][0], min(count for _, count in column)) for column in columns]
+    unit = "ns" if device.counts_time else "cycles"
+    cycles = None if device.counts_time else total
     return {
         "measured": device.verified,
         "board": facts.board,
         "core": facts.core,
         "instructions_per_inference": None,
         "instructions_per_mac": None,
-        "layers": rows,
-        "cycles_per_inference": total,
-        "cycles_per_mac": round(total / macs, 3) if macs else None,
+        "layers": _counted_layers(output.graph, counted, unit),
+        "cycles_per_inference": cycles,
+        "cycles_per_mac": round(cycles / macs, 3) if macs and cycles is not None else None,
         "estimated_cycles_per_inference": None,
         "estimated_cycles_source": None,
         "clock_hz": facts.clock_hz or None,
-        "ms_per_inference": _ms([total, total], facts.clock_hz),
+        "ms_per_inference": _ms([total, total], _NS_PER_S if device.counts_time else facts.clock_hz),
     }
+
+
+def _counted(device: Device, frame: bytes) -> int:
+    """One inference: what the device's counter says of it."""
+    device.session.run(frame)
+    return device.session.last_cycles
+
+
+def _counted_layers(graph: Graph, counted: Sequence[tuple[Call, int]], unit: str) -> list[dict[str, Any]]:
+    """A row for each call; unit: "cycles" or "ns"."""
+    whole = max(1, sum(count for _, count in counted))
+    rows = []
+    for call, count in counted:
+        name, op, macs = _layer(graph, call)
+        facts = {"step": call.step, "name": name, "op": op, "macs": macs}
+        per_mac = round(count / macs, 3) if macs else None
+        rows.append({**facts, unit: count, f"{unit}_per_mac": per_mac, "share": round(count / whole, 4)})
+    return rows
 
 
 def _noise(graph: Graph) -> bytes:

@@ -31,7 +31,19 @@ class Device:
     @property
     def counts_cycles(self) -> bool:
         """Whether it is a real board with a cycle counter; an emulator's counter tells the computer's time."""
-        return bool(self.session.facts.has_cycles) and not isinstance(self.transport, EmulatedBoard)
+        is_emulated = isinstance(self.transport, EmulatedBoard)
+        return bool(self.session.facts.has_cycles) and not is_emulated and not self._is_hosted
+
+    @property
+    def counts_time(self) -> bool:
+        """Whether it is a program that a processor itself runs: its counter tells nanoseconds."""
+        is_emulated = isinstance(self.transport, EmulatedBoard) and not self.transport.board.is_process
+        return bool(self.session.facts.has_cycles) and not is_emulated and self._is_hosted
+
+    @property
+    def _is_hosted(self) -> bool:
+        core, _ = reported_target(self.session.facts)
+        return core.hosted
 
     @property
     def cycles(self) -> int:
@@ -49,7 +61,10 @@ class Device:
         return expected
 
     def cycles_of_calls(self, output: OutputFolder, frame: bytes) -> list[tuple[Call, int]]:
-        """One more inference with the counter read around every step. Raises BoardError if there is no counter."""
+        """One more inference with the counter read around every step: cycles, or nanoseconds where it tells those.
+
+        raises  BoardError if there is no counter
+        """
         cycles = self.session.layer_cycles(frame)
         return [(call, cycles[call.step]) for call in self.expectations(output).plan.calls]
 
