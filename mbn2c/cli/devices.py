@@ -115,7 +115,7 @@ def add_verify(commands: Any) -> None:
         help="leave out the stress set: synthetic inputs compared layer by layer, and checksums of the constants",
     )
     parser.add_argument(
-        "--no-results", action="store_true", help="leave out OUT/results, the images with a detector's boxes drawn"
+        "--no-results", action="store_true", help="leave out OUT/results: a page, tables and pictures of the images"
     )
     parser.add_argument("--resume", action="store_true", help="go on where an earlier verify of OUT was broken off")
     parser.add_argument(

@@ -1,8 +1,10 @@
-"""A CSV file with a header -> its rows by line number."""
+"""A CSV file with a header -> its rows by line number, and the other way."""
 
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from mbn2c.errors import UsageError
@@ -34,3 +36,12 @@ def read_csv(path: Path, header: str) -> dict[int, dict[str, str]]:
 def has_column(rows: dict[int, dict[str, str]], column: str) -> bool:
     """Whether the header of a table that `read_table` returned has `column`; the table has at least one row."""
     return column in next(iter(rows.values()))
+
+
+def csv_bytes(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
+    """A header and rows as a file."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return out.getvalue().encode()

@@ -38,6 +38,11 @@ def _stress_text(result: Mapping[str, Any]) -> str:
 
 
 def verify_text(result: Mapping[str, Any]) -> str:
+    """What `mbn2c verify` prints."""
+    return table(verified_facts(result))
+
+
+def verified_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The three comparisons, and what they cost."""
     n, compared, seconds = result["images"], f"{result['outputs_compared']:,}", f"{result['wall_s']:.1f}"
 
@@ -79,7 +84,7 @@ def verify_text(result: Mapping[str, Any]) -> str:
         rows.append(("first mismatch", result["first_mismatch"]))
     if result["warning"]:
         rows.append(("warning", result["warning"]))
-    return table(rows)
+    return rows
 
 
 def targets_text(cores: Sequence[Core]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import warnings
 from collections.abc import Iterator
@@ -165,6 +166,13 @@ def load_image(path: Path, spec: InputSpec, resize: str) -> tuple[np.ndarray, bo
     resized = _resized(upright, spec.height, spec.width, resize, str(path))
     pixels = np.asarray(resized, dtype=np.uint8).reshape(1, spec.height, spec.width, spec.channels)
     return pixels, is_turned
+
+
+def png_of(image: Image.Image) -> bytes:
+    """A PNG file."""
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
 
 
 def _through_camera(path: Path, spec: InputSpec, camera: Camera, resize: str) -> tuple[np.ndarray, bool]:

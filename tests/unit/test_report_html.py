@@ -22,8 +22,8 @@ from mbn2c.commands.build import REPORT_PAGE, report_files
 from mbn2c.ir.graph import Graph
 from mbn2c.planner.choice import choose_plan
 from mbn2c.report.html import report_page
-from mbn2c.report.record import BuildRecord
-from mbn2c.targets import load_core
+from mbn2c.report.record import BuildRecord, FirmwareFacts
+from mbn2c.targets import load_board, load_core
 
 HOSTILE = "a<b>&\"c' {{ 7 * 7 }} </title><script>"
 NETWORKS = {
@@ -200,3 +200,16 @@ def test_the_page_says_why_another_plan_was_taken() -> None:
     assert report.fit == "" and 'id="fit"' not in report_page(report)
     page = report_page(replace(report, fit="'balanced' would take 17,312 B <here>"))
     assert '<p id="fit">&#39;balanced&#39; would take 17,312 B &lt;here&gt;</p>' in page
+
+
+def test_layers_lead_to_their_c_and_memories_have_shares() -> None:
+    report = record_named("v1", "balanced")
+    page = report_page(report)
+    steps = re.findall(r'href="net.c#:~:text=step%20(\d+)%20of%20(\d+)%3A"', page)
+    assert steps == [(str(layer.step), str(len(report.layers) + 1)) for layer in report.layers] and steps
+    assert "Firmware, of the board" not in page
+    [flash, ram] = load_board("nucleo-f446re").memories
+    built = FirmwareFacts("build/net.elf", {flash.name: flash.size_bytes // 16, ram.name: ram.size_bytes // 2})
+    on_board = replace(report, board="nucleo-f446re").with_sizes(1, 2, built)
+    page = report_page(on_board)
+    assert "6.2 % of 524,288 B" in page and "50.0 % of 131,072 B" in page

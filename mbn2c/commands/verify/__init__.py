@@ -25,6 +25,8 @@ from mbn2c.errors import BoardError, DeviceFaultError
 from mbn2c.link.session import Session
 from mbn2c.link.transports.transport import Transport
 from mbn2c.progress import Progress
+from mbn2c.report.html.results import with_page
+from mbn2c.report.text import verified_facts
 from mbn2c.tasks.protocol import Limits
 
 __all__ = ["JOURNAL", "RESULTS", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
@@ -91,10 +93,12 @@ def verify_on_all(
         result = verify_result(output, task, whole, stress, devices, labels, time.monotonic() - started)
         layer_cycles = _layer_cycles(bench, devices) if options.layers else None
         journal.finish()
+    result |= {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed, "results": None}
     if shown is not None:
-        shown.write(task.result_files(samples, records_of(whole, task), labels, class_names))
-    result["results"] = None if shown is None or not shown.files else str(shown.folder)
-    return result | {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed}
+        files = task.result_files(samples, records_of(whole, task), labels, class_names)
+        shown.write(with_page(files, output.record.model.name, verified_facts(result)))
+        result["results"] = str(shown.folder) if shown.files else None
+    return result
 
 
 def _mismatches(stress: StressTally, results: Mapping[int, Tally]) -> list[str]:

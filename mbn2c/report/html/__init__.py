@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 from mbn2c.printable import printable
 from mbn2c.report.html.drawing import text_of_bytes
@@ -16,6 +17,7 @@ from mbn2c.report.html.trade_off_curve import trade_off_curve
 from mbn2c.report.record import BuildRecord
 from mbn2c.report.time_facts import TimeFacts, cycles_text, ms_text
 from mbn2c.resources.render import render
+from mbn2c.targets import load_board
 
 Json = Mapping[str, Any]
 T = TypeVar("T")
@@ -54,11 +56,14 @@ def _printable(value: T) -> T:
 
 def _layers(report: BuildRecord) -> list[Json]:
     """The rows of the table, every figure as it is printed."""
+    steps = len(report.layers) + 1
     most = max((layer.live_bytes for layer in report.layers), default=1)
     return [
         {
             "step": layer.step,
             "name": layer.name,
+            # A browser that shows C as text scrolls to the step (a text fragment); others open the file.
+            "source": f"{quote(report.prefix)}.c#:~:text=" + quote(f"step {layer.step} of {steps}:", safe=""),
             "op": layer.op,
             "kernel": layer.kernel,
             "inputs": " + ".join(_shape(shape) for shape in layer.inputs),
@@ -88,6 +93,7 @@ def _cards(report: BuildRecord) -> list[Json]:
             "value": text_of_bytes(flash.total_bytes),
             "parts": _parts(flash, ("weights", "constants", "code")),
         },
+        *_memory_cards(report),
         {
             "name": "Work",
             "value": f"{model.macs / 1e6:,.2f} M MACs",
@@ -112,6 +118,18 @@ def _cards(report: BuildRecord) -> list[Json]:
             ],
         },
     ]
+
+
+def _memory_cards(report: BuildRecord) -> list[Json]:
+    """What the firmware takes of each memory of the board."""
+    if report.board is None or report.firmware is None or not report.firmware.memories:
+        return []
+    sizes = {memory.name: memory.size_bytes for memory in load_board(report.board).memories}
+    parts = [
+        (name, f"{100 * used / sizes[name]:.1f} % of {text_of_bytes(sizes[name])}")
+        for name, used in report.firmware.memories.items()
+    ]
+    return [{"name": "Firmware, of the board's memories", "value": report.board, "parts": parts}]
 
 
 def _time_parts(time: TimeFacts) -> list[tuple[str, str]]:

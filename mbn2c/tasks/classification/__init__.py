@@ -5,7 +5,7 @@ The task that takes whatever no other one does, for every output can at least be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,10 +16,12 @@ from mbn2c.tasks.classification.drop import Choices, check_drop, check_verified_
 from mbn2c.tasks.classification.labels import find_labels
 from mbn2c.tasks.classification.likeness import Likeness, compare, described, summary, top1_agreement
 from mbn2c.tasks.classification.outputs import CLASSES, KINDS, OutputSpec, main_output, read_outputs
+from mbn2c.tasks.classification.results import SeenClass, class_files
 from mbn2c.tasks.gates import check_has_float, check_sqnr, noisiest
+from mbn2c.tasks.images import Samples
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, CFunction, Costs, CValues, HeldBack, Json, Labels, Limits, Rows, Task
-from mbn2c.tasks.statistics import Share
+from mbn2c.tasks.statistics import Share, decibel
 from mbn2c.tasks.tail_functions import tail_functions
 
 
@@ -159,6 +161,19 @@ class Classification(Task):
             "outputs": judged,
             "main_output": self.main.name,
         }
+
+    def result_files(
+        self, samples: Samples, records: Sequence[ClassificationRecord], labels: Labels, class_names: Sequence[str]
+    ) -> Iterator[tuple[str, bytes]]:
+        names, truths = samples.names, labels.truths or [None] * len(records)
+        main = main_output(self.outputs)
+
+        def seen(position: int) -> SeenClass:
+            one = records[position]
+            noise = decibel(one.likeness[main].signal, one.likeness[main].noise) if one.likeness else None
+            return SeenClass(position, names[position], one.int8, one.float32, truths[position], noise)
+
+        return class_files(samples, [seen(position) for position in range(len(records))], class_names)
 
     def _summaries(self, records: Sequence[ClassificationRecord]) -> list[Json]:
         compared = [record.likeness for record in records if record.likeness]

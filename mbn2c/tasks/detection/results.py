@@ -6,7 +6,6 @@ images.csv  of each image how many boxes there are, how many the float model has
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from mbn2c.files.csv_table import csv_bytes
 from mbn2c.files.user_files import text_of
 from mbn2c.tasks.detection.decode import FoundBox
 from mbn2c.tasks.detection.labels import Placement
@@ -54,8 +54,8 @@ def result_files(images: Sequence[SeenImage], class_names: Sequence[str]) -> Ite
             corners = (round(one, 3) for one in image.placement.in_file(box.corners))
             boxes.append((text_of(image.name), names.get(box.label, box.label), *corners, round(box.score, 4)))
         table.append((text_of(image.name), picture, *_counts(image)))
-    yield "boxes.csv", _csv(_BOX_COLUMNS, boxes)
-    yield "images.csv", _csv(_IMAGE_COLUMNS, table)
+    yield "boxes.csv", csv_bytes(_BOX_COLUMNS, boxes)
+    yield "images.csv", csv_bytes(_IMAGE_COLUMNS, table)
 
 
 def _picture_name(name: str) -> str:
@@ -74,14 +74,6 @@ def _counts(image: SeenImage) -> tuple[object, ...]:
         right = same_boxes(image.device, wanted)
         truths = len(wanted), right, len(image.device) - right
     return len(image.device), *floats, *truths
-
-
-def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return out.getvalue().encode()
 
 
 def _picture(image: SeenImage, names: Mapping[int, str]) -> bytes:

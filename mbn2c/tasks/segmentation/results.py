@@ -7,8 +7,6 @@ images.csv           of each image how many pixels are as the float model and as
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,7 +14,9 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
+from mbn2c.files.csv_table import csv_bytes
 from mbn2c.files.user_files import text_of
+from mbn2c.tasks.images import png_of
 from mbn2c.tasks.segmentation.intersection import IGNORED
 from mbn2c.tasks.segmentation.maps import overlay, palette
 
@@ -43,16 +43,12 @@ def map_files(images: Iterator[SeenMap]) -> Iterator[tuple[str, bytes]]:
     rows: list[Sequence[object]] = []
     for image in images:
         stem = PurePosixPath(text_of(image.name).replace("/", "_")).stem
-        yield f"{stem}.png", _png(Image.fromarray(overlay(image.pixels, image.device)))
+        yield f"{stem}.png", png_of(Image.fromarray(overlay(image.pixels, image.device)))
         classes = Image.fromarray(image.device)
         classes.putpalette(palette(256).tobytes())
-        yield f"{stem}_classes.png", _png(classes)
+        yield f"{stem}_classes.png", png_of(classes)
         rows.append((text_of(image.name), f"{stem}.png", *_shares(image)))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows(rows)
-    yield "images.csv", out.getvalue().encode()
+    yield "images.csv", csv_bytes(_COLUMNS, rows)
 
 
 def _shares(image: SeenMap) -> tuple[object, ...]:
@@ -62,9 +58,3 @@ def _shares(image: SeenMap) -> tuple[object, ...]:
         counted = image.true != IGNORED
         right = round(float((image.device == image.true)[counted].mean()), 5) if counted.any() else ""
     return same, right
-
-
-def _png(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
