@@ -6,7 +6,7 @@ READY := .venv/.ready
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: help setup demo test test-all mutants doctor headers wheel clean distclean
+.PHONY: help setup demo test test-all mutants doctor docs headers wheel clean distclean
 
 help:
 	@echo 'make demo       build the bundled digits model for Cortex-M7, boot it in the emulator, check 50 images over the serial line'
@@ -15,6 +15,7 @@ help:
 	@echo 'make mutants    small faults in the code, one at a time: does each room find its own? ARGS="planner wire" for some files'
 	@echo 'make setup      only install what the others need: system packages (apt-get) and Python packages (.venv)'
 	@echo 'make doctor     which tools are there, and what installs the missing ones'
+	@echo 'make docs       the documentation as a site, into build/site'
 	@echo 'make headers    the headers that a build generates, into build/include: what clangd wants beside templates/'
 	@echo 'make wheel      dist/mbn2c-*.whl'
 	@echo 'make clean      remove what was built; make distclean: .venv too'
@@ -37,6 +38,9 @@ mutants: .venv/.mutants
 doctor: $(READY)
 	$(PYTHON) -m mbn2c doctor
 
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
 headers: $(READY)
 	$(PYTHON) tests/support/generated_headers.py build/include
 
@@ -50,8 +54,9 @@ setup:
 $(READY): pyproject.toml setup.sh mbn2c/commands/doctor.py tests/support/rp2040js/package-lock.json
 	./setup.sh
 
-.venv/.mutants: $(READY)
-	./setup.sh mutants
+# What `setup.sh EXTRA` installs: mutants, docs.
+.venv/.%: $(READY)
+	./setup.sh $*
 	touch $@
 
 clean:

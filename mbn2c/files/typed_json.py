@@ -45,6 +45,12 @@ def from_plain(plain: object, kind: Any) -> Any:
     return value
 
 
+def schema_of(kind: type) -> dict[str, Any]:
+    """The JSON Schema of what `to_plain` writes of a dataclass."""
+    found: dict[str, Any] = msgspec.json.schema(kind)
+    return found
+
+
 def read_json(text: str | bytes, kind: type[T]) -> T:
     """A dataclass from JSON text. Raises ValueError for anything that to_plain would not have written."""
     value: T = from_plain(parse(text), kind)

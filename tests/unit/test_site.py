@@ -1,0 +1,59 @@
+"""The documentation site: built strictly, its reference as the code is, its error messages those of the code."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from places import ROOT
+
+from mbn2c.cli import parser
+from mbn2c.cli.completion import all_actions
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if importlib.util.find_spec("mkdocs") is None:
+        pytest.skip("no mkdocs: ./setup.sh docs")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_option_is_in_the_reference(site: Path) -> None:
+    page = (site / "reference" / "cli.html").read_text(encoding="utf-8")
+    words = {word for action in all_actions(parser()) for word in action.option_strings} - {"-h", "--help", "--version"}
+    assert len(words) > 60
+    assert [word for word in sorted(words) if not re.search(rf"[> ]{word}[ ,<]", page)] == []
+
+
+def test_reference_has_functions_schemas_and_a_header(site: Path) -> None:
+    pages = {
+        name: (site / "reference" / f"{name}.html").read_text(encoding="utf-8") for name in ("python", "json", "c")
+    }
+    assert "HostNetwork" in pages["python"] and "mbn2c.load" in pages["python"]
+    assert "peak_step" in pages["json"] and "_ARENA_BYTES" in pages["c"]
+
+
+def test_the_site_fetches_nothing(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert re.findall(r'<(?:script|img|iframe)[^>]*src="(?:https?:)?//[^"]*"', text) == [], page
+        assert re.findall(r'<link[^>]*rel="stylesheet"[^>]*href="(?:https?:)?//', text) == [], page
+
+
+def test_messages_of_troubleshooting_are_the_code_s() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "mbn2c").rglob("*.py"))
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(messages) > 10
+    unknown = [one for one in messages if one not in source]
+    # composed in the code: "bytes differ from {against}"
+    assert [one for one in unknown if not one.startswith("bytes differ from")] == []
+    assert "bytes differ from {against}" in source
