@@ -5,6 +5,7 @@ Only networks whose weight scales were chosen for that have so few: see `Quant.s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -63,8 +64,7 @@ def functions_with(functions: Iterable[str], numbers: tuple[int, ...]) -> frozen
 
 
 def _shared(functions: Iterable[str]) -> Iterable[str]:
-    """By name; those of convolutions write rows of either layout."""
+    """By name: one writes rows of either layout, and makes any number of blocks."""
     for function in functions:
-        is_block = "_block" in function
-        name = function.replace("_planar", "").replace("_interleaved", "") if is_block else function
+        name = re.sub("_planar|_interleaved|_once", "", function) if "_block" in function else function
         yield name.replace("_block", "_shared_block")

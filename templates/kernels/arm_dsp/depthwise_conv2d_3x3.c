@@ -5,7 +5,8 @@
 void mbn_depthwise_conv2d_3x3_s8_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_params *p, const int8_t *const *rows,
                                          int8_t *out, int32_t count, void *scratch)
 {
-    const void *const end = (const int8_t *)p->weights + p->channels * (p->parts->multipliers != NULL ? 13 : 16);
+    const int is_shared = p->parts->multipliers != NULL;
+    const void *const end = (const int8_t *)p->weights + p->channels * (is_shared ? 13 : 16);
     int32_t done = 0;
     (void)scratch;
     while (done < count) {
@@ -20,12 +21,13 @@ void mbn_depthwise_conv2d_3x3_s8_arm_dsp(const mbn_depthwise_conv2d_arm_dsp_para
             b.rows[i] = rows[i] + done * p->stride;
         }
         b.blocks_left = b.blocks = blocks;
-        b.row_skip = blocks == 1 ? p->channel_stride : p->channel_stride - blocks * n * p->stride;
+        const int is_once = blocks == 1 && !is_shared;
+        b.row_skip = is_once ? p->channel_stride : p->channel_stride - blocks * n * p->stride;
         b.out_back = 1 - blocks * n * p->pixel_stride;
         b.multipliers = p->parts->multipliers;
         b.weights = p->weights;
         b.weights_end = end;
-        (blocks == 1 ? p->parts->once : p->parts->several)[n - 1](&b);
+        (is_once ? p->parts->once : p->parts->several)[n - 1](&b);
         done += blocks * n;
     }
 }

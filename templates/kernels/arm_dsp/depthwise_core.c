@@ -8,7 +8,8 @@
  * Registers: sums r0.., weights r8 = (w0, w2) r9 = (w1, what follows), columns r10 r11, r12 reads columns, lr reads weights. On the
  * stack from sp: zero_point, out_stride, out, three rows, row_skip, out_back, weights_end, blocks_left, blocks, multipliers.
  *
- * Where the network's layers share their multipliers (SHARED), a byte says which one is the channel's. */
+ * Where the network's layers share their multipliers (SHARED), a byte says which one is the channel's; flash is short there, so
+ * one function makes any number of blocks. */
 #include "mbn_arm_asm.h"
 #include "mbn_arm_dsp.h"
 
@@ -123,10 +124,10 @@
     ROW("12", "0") FIRST_##n(SUMS) KEPT("12") ROW("16", "3") NEXT_##n(SUMS) KEPT("16") ROW("20", "6") NEXT_##n(SUMS) KEPT("20")
 #define BLOCK(n, SUMS, KEPT, FORM, NEXT) \
     OPEN L("1:") ROWS(n, SUMS, KEPT) FORM##_MULTIPLIER L("ldm sp, {r9, r10, r11}") FINISH_##n L("str r11, [sp, #8]") NEXT CLOSE
-#define FUNCTIONS_OF(form, FORM, n, stride) \
-    MBN_FUNCTION(mbn_depthwise##form##_block##n##_once_s##stride##_arm_dsp, BLOCK(n, S##stride##_##n, FORGET, FORM, NEXT_CHANNEL(FORM))); \
-    MBN_FUNCTION(mbn_depthwise##form##_block##n##_s##stride##_arm_dsp, BLOCK(n, S##stride##_##n, KEEP, FORM, NEXT_BLOCK NEXT_CHANNEL(FORM)))
-#define FUNCTIONS(n, stride) FUNCTIONS_OF(, OWN, n, stride); FUNCTIONS_OF(_shared, SHARED, n, stride)
+#define FUNCTIONS(n, stride) \
+    MBN_FUNCTION(mbn_depthwise_block##n##_once_s##stride##_arm_dsp, BLOCK(n, S##stride##_##n, FORGET, OWN, NEXT_CHANNEL(OWN))); \
+    MBN_FUNCTION(mbn_depthwise_block##n##_s##stride##_arm_dsp, BLOCK(n, S##stride##_##n, KEEP, OWN, NEXT_BLOCK NEXT_CHANNEL(OWN))); \
+    MBN_FUNCTION(mbn_depthwise_shared_block##n##_s##stride##_arm_dsp, BLOCK(n, S##stride##_##n, KEEP, SHARED, NEXT_BLOCK NEXT_CHANNEL(SHARED)))
 
 FUNCTIONS(1, 1);
 FUNCTIONS(2, 1);

@@ -142,16 +142,15 @@ typedef struct {
     const uint32_t *weights;
 } mbn_depthwise_block;
 
-/* The `once` functions make one block of every channel. `shared`: a channel has a byte that says which multiplier is its. */
-#define MBN_DEPTHWISE_FUNCTIONS(outputs)                                                      \
-    void mbn_depthwise_block##outputs##_s1_arm_dsp(const mbn_depthwise_block *b);             \
-    void mbn_depthwise_block##outputs##_s2_arm_dsp(const mbn_depthwise_block *b);             \
-    void mbn_depthwise_block##outputs##_once_s1_arm_dsp(const mbn_depthwise_block *b);        \
-    void mbn_depthwise_block##outputs##_once_s2_arm_dsp(const mbn_depthwise_block *b);        \
-    void mbn_depthwise_shared_block##outputs##_s1_arm_dsp(const mbn_depthwise_block *b);      \
-    void mbn_depthwise_shared_block##outputs##_s2_arm_dsp(const mbn_depthwise_block *b);      \
-    void mbn_depthwise_shared_block##outputs##_once_s1_arm_dsp(const mbn_depthwise_block *b); \
-    void mbn_depthwise_shared_block##outputs##_once_s2_arm_dsp(const mbn_depthwise_block *b);
+/* The `once` functions make one block of every channel. `shared`, for any number of blocks: a channel has a byte that says which
+ * multiplier is its own. */
+#define MBN_DEPTHWISE_FUNCTIONS(outputs)                                                 \
+    void mbn_depthwise_block##outputs##_s1_arm_dsp(const mbn_depthwise_block *b);        \
+    void mbn_depthwise_block##outputs##_s2_arm_dsp(const mbn_depthwise_block *b);        \
+    void mbn_depthwise_block##outputs##_once_s1_arm_dsp(const mbn_depthwise_block *b);   \
+    void mbn_depthwise_block##outputs##_once_s2_arm_dsp(const mbn_depthwise_block *b);   \
+    void mbn_depthwise_shared_block##outputs##_s1_arm_dsp(const mbn_depthwise_block *b); \
+    void mbn_depthwise_shared_block##outputs##_s2_arm_dsp(const mbn_depthwise_block *b);
 MBN_DEPTHWISE_FUNCTIONS(1)
 MBN_DEPTHWISE_FUNCTIONS(2)
 MBN_DEPTHWISE_FUNCTIONS(3)

@@ -22,7 +22,7 @@ static void block(const mbn_depthwise_block *b, int32_t n, int32_t stride, int i
         }
         out += b->out_back;
         for (int i = 0; i < 3; i++) {
-            rows[i] += (b->blocks == 1 ? 0 : b->blocks * n * stride) + b->row_skip;
+            rows[i] += (b->blocks == 1 && !is_shared ? 0 : b->blocks * n * stride) + b->row_skip;
         }
     }
 }
@@ -32,15 +32,13 @@ static void block(const mbn_depthwise_block *b, int32_t n, int32_t stride, int i
     {                                                                 \
         block(b, n, stride, is_shared);                               \
     }
-#define FUNCTIONS(n)                             \
-    FUNCTION(block##n##_s1, n, 1, 0)             \
-    FUNCTION(block##n##_s2, n, 2, 0)             \
-    FUNCTION(block##n##_once_s1, n, 1, 0)        \
-    FUNCTION(block##n##_once_s2, n, 2, 0)        \
-    FUNCTION(shared_block##n##_s1, n, 1, 1)      \
-    FUNCTION(shared_block##n##_s2, n, 2, 1)      \
-    FUNCTION(shared_block##n##_once_s1, n, 1, 1) \
-    FUNCTION(shared_block##n##_once_s2, n, 2, 1)
+#define FUNCTIONS(n)                        \
+    FUNCTION(block##n##_s1, n, 1, 0)        \
+    FUNCTION(block##n##_s2, n, 2, 0)        \
+    FUNCTION(block##n##_once_s1, n, 1, 0)   \
+    FUNCTION(block##n##_once_s2, n, 2, 0)   \
+    FUNCTION(shared_block##n##_s1, n, 1, 1) \
+    FUNCTION(shared_block##n##_s2, n, 2, 1)
 FUNCTIONS(1)
 FUNCTIONS(2)
 FUNCTIONS(3)
