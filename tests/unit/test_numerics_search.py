@@ -28,6 +28,7 @@ from mbn2c.numerics import (
     snap_add_scale,
     step_positions,
 )
+from mbn2c.numerics.shared import RUNGS
 
 EVERY = np.arange(-128, 128)
 
@@ -123,6 +124,26 @@ def test_scales_that_are_too_fine() -> None:
     with pytest.raises(QuantError, match="times finer than its output's"):
         prove_scales(one, np.array([2.0**30]), one, 0, np.array([10]))
     assert prove_scales(one, np.array([2.0**28]), one, 0, np.array([10])).shift == 1
+
+
+@pytest.mark.parametrize("zero_point", [-128, -77, 0, 3, 127])
+def test_shared_multipliers_are_the_next_rungs(zero_point: int) -> None:
+    one, wanted = np.float32(1), np.geomspace(1e-6, 0.48, 2000)
+    found = prove_scales(one, wanted, one, zero_point, np.full(len(wanted), 2**20), shares_multipliers=True)
+    assert found.shares_multipliers and found.shift == 32 and found.tries.max() == 1
+    assert len(RUNGS) == 256 and set(found.multiplier) <= set(np.rint(RUNGS * 2.0**32).astype(np.int64))
+    steps = RUNGS[1:] / RUNGS[:-1]
+    assert steps.min() > 1.02 and steps.max() < 1.05
+    near = wanted > RUNGS[0]
+    growth = found.scale[near] / wanted[near]
+    assert growth.min() >= 1 - 1e-7 and growth.max() < steps.max() + 1e-6
+
+
+def test_a_layer_beyond_the_shared_multipliers_keeps_its_own() -> None:
+    one, wanted = np.float32(1), np.array([0.1, 0.4995])
+    found = prove_scales(one, wanted, one, 0, np.full(2, 1000), shares_multipliers=True)
+    assert not found.shares_multipliers
+    assert np.array_equal(found.multiplier, prove_scales(one, wanted, one, 0, np.full(2, 1000)).multiplier)
 
 
 # --- add -----------------------------------------------------------------------------------------
