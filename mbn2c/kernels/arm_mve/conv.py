@@ -81,15 +81,15 @@ def pack_taps(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np
 def pack_taps_in_nibbles(taps: np.ndarray, bias: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
     """The same for weights of four bits.
 
-    returns      per channel pair: 4 times bias_even, 4 times 16 * bias_odd + bias_even, per tap a byte
-                 16 * w_odd + w_even + 8, in whole vectors filled up with 0, twice each multiplier
+    returns      per channel pair: 4 times 16 * bias_even, 4 times 16 * bias_odd, per tap a byte of w_odd in its upper
+                 half and w_even in its lower one, in whole vectors filled up with 0, twice each multiplier
     """
-    taps, bias = np.pad(taps.astype(np.int64), ((0, len(taps) % 2), (0, 0))), bias.astype(np.int64)
+    taps = np.pad(taps, ((0, len(taps) % 2), (0, -taps.shape[1] % VECTOR_BYTES))).astype(np.int64)
     if len(bias) % 2:
         bias, multipliers = np.append(bias, 0), np.append(multipliers, 1)
-    nibbles = (16 * taps[1::2] + taps[0::2] + 8).astype(np.uint8).view(np.int8)
-    biases = np.stack([bias[0::2], 16 * bias[1::2] + bias[0::2]], axis=1)
-    return _pairs_stream(np.pad(nibbles, ((0, 0), (0, -nibbles.shape[1] % VECTOR_BYTES))), biases, multipliers)
+    nibbles = (taps[1::2] << 4 | taps[0::2] & 15) & 0xFF
+    biases = 16 * bias.astype(np.int64).reshape(-1, 2)
+    return _pairs_stream(nibbles.astype(np.uint8).view(np.int8), biases, multipliers)
 
 
 def _pairs_stream(weights: np.ndarray, biases: np.ndarray, multipliers: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ def pack_mul_vector(node: Node, graph: Graph) -> Packed:
 
 
 _RATES = Rates(0.107, 3.0, 355, 0.04, 0.4, 0.015, 4)
-_FOUR_BIT_RATES = Rates(0.107, 4.6, 400, 0.04, 0.4, 0.03, 4)
+_FOUR_BIT_RATES = Rates(0.115, 3.2, 360, 0.04, 0.4, 0.03, 4)
 _PLANAR_RATES = Rates(0.65, 0, 380, 0, 0.4, 0.36, 4)
 _MAX_POOL_RATES = Rates(0, 3.5, 150, 0, 0.4)
 _INTERLEAVED_5X5_RATES = Rates(0.74, 0, 160, 0, 0.4)
@@ -117,6 +117,7 @@ _FOUR_BITS = {
     "parts": parts_four_bits,
     "rates": _FOUR_BIT_RATES,
     **_ONE_BY_ONE,
+    "more_sources": (_CONV_1X1, _CONV_CORE),
 }
 
 

@@ -5,9 +5,8 @@
  * narrowing moves saturate; the zero point is added at 16 bits. The lanes are in such an order that one scatter
  * store writes all 8 results, planar or interleaved.
  *
- * Weights of four bits: a byte is 16 * w_odd + w_even + 8, in q4, and & 15 in q5, so that sums are S = 16 * P_odd + P_even + 8 * X
- * and Q = P_even + 8 * X, X the sum of the inputs: P_odd = (S - Q) >> 4, P_even = Q - 8 * X. On the stack behind all others:
- * the words of 8 * X as the lanes of the results lie.
+ * Weights of four bits: a byte holds w_odd in its upper half and w_even in its lower one. Shifted up it is 16 * w_even, masked
+ * 16 * w_odd, so that all sums come 16 times as large.
  *
  * On the stack from sp: out, x0, zero_point, x1, advance, x2, weights_end, x3, passes, entry of the unrolled loop. */
 #include "mbn_arm_asm.h"
@@ -25,10 +24,11 @@
 #define M1 L("vmladava.s8 r2, q1, q4") L("vmladava.s8 r10, q1, q5")
 #define M2 L("vmladava.s8 r4, q2, q4") L("vmladava.s8 r12, q2, q5")
 #define M3 L("vmladava.s8 r6, q3, q4") L("vmladava.s8 r14, q3, q5")
-#define STEP4 WEIGHTS X0 X1 M0 X2 M1 X3 M2 M3
-#define STEP3 WEIGHTS X0 X1 M0 X2 M1 M2
-#define STEP2 WEIGHTS X0 X1 M0 M1
-#define STEP1 WEIGHTS X0 M0
+#define HALVES L("vldrb.8 q5, [r11], #16") L("vshl.i8 q4, q5, #4") L("vand q5, q5, q6")
+#define STEP4(W) W X0 X1 M0 X2 M1 X3 M2 M3
+#define STEP3(W) W X0 X1 M0 X2 M1 M2
+#define STEP2(W) W X0 X1 M0 M1
+#define STEP1(W) W X0 M0
 #define STORE4 L("vstrb.16 q4, [r0, q7]")
 #define STORE3 L("vpst") L("vstrbt.16 q4, [r0, q7]")
 #define STORE2 STORE3
@@ -51,31 +51,12 @@
     L("adr r12, 2f") L("movs r8, #(3f - 2f) / 4") L("mla r10, r10, r8, r12") L("orr r10, r10, #1") L("str r10, [sp, #36]") \
     L("1:") BIAS L("ldr pc, [sp, #36]") \
     L(".p2align 2") L("2:") STEP STEP STEP STEP L("3:") L("subs r9, r9, #1") L("bne 2b")
-#define BLOCK(P) OPEN LOOP(STEP##P) FINISH(P) CLOSE
+#define BLOCK(P) OPEN LOOP(STEP##P(WEIGHTS)) FINISH(P) CLOSE
+/* Weights of four bits; the mask of the upper halves in q6. */
+#define W4_BLOCK(P) OPEN L("vmov.i8 q6, #240") LOOP(STEP##P(HALVES)) \
+    LANES L("vshr.s32 q4, q4, #4") L("vshr.s32 q5, q5, #4") REQUANTIZE(P, "q0") CLOSE
 /* At most 16 taps: the inputs stay in q0 to q3 for all channels. */
 #define SHORT_BLOCK(P) OPEN X0 X1 X2 X3 L("1:") BIAS WEIGHTS M0 M1 M2 M3 FINISH(P) CLOSE
-
-/* Weights of four bits. */
-#define WEIGHTS_N L("vldrb.8 q4, [r11], #16") L("vand q5, q4, q6")
-#define N0 L("vmladava.s8 r0, q0, q5") L("vmladava.s8 r8, q0, q4")
-#define N1 L("vmladava.s8 r2, q1, q5") L("vmladava.s8 r10, q1, q4")
-#define N2 L("vmladava.s8 r4, q2, q5") L("vmladava.s8 r12, q2, q4")
-#define N3 L("vmladava.s8 r6, q3, q5") L("vmladava.s8 r14, q3, q4")
-#define STEP_N4 X0 WEIGHTS_N X1 N0 X2 N1 X3 N2 N3
-#define STEP_N3 X0 WEIGHTS_N X1 N0 X2 N1 N2
-#define STEP_N2 X0 WEIGHTS_N X1 N0 N1
-#define STEP_N1 X0 WEIGHTS_N N0
-#define OPEN_N \
-    MBN_SAVE_ALL L("vpush {d8-d15}") MBN_PUSHED(64) \
-    L("ldm r0, {r1-r12}") L("vldrh.u16 q7, [r12]") L("vldrw.32 q0, [r12, #20]") L("vldrw.32 q1, [r12, #36]") \
-    L("ldrh r12, [r12, #16]") L("vmsr p0, r12") L("vpush {d0-d3}") MBN_PUSHED(32) \
-    L("push {r1-r10}") MBN_PUSHED(40) L("ldm sp, {r0-r7, r9}") L("vmov.i8 q6, #15")
-#define ODD_N(s, q) L("sub " s ", " s ", " q) L("asr " s ", " s ", #4")
-#define FINISH_N(P) \
-    ODD_N("r8", "r0") ODD_N("r10", "r2") ODD_N("r12", "r4") ODD_N("r14", "r6") LANES \
-    L("vldrw.32 q0, [sp, #40]") L("vsub.i32 q4, q4, q0") L("vldrw.32 q1, [sp, #56]") L("vsub.i32 q5, q5, q1") REQUANTIZE(P, "q0")
-#define CLOSE_N L("add sp, sp, #72") MBN_PUSHED(-72) L("vpop {d8-d15}") MBN_PUSHED(-64) MBN_RETURN
-#define BLOCK_N(P) OPEN_N LOOP(STEP_N##P) FINISH_N(P) CLOSE_N
 
 MBN_FUNCTION(mbn_conv_block4_arm_mve, BLOCK(4));
 MBN_FUNCTION(mbn_conv_block3_arm_mve, BLOCK(3));
@@ -83,7 +64,7 @@ MBN_FUNCTION(mbn_conv_block2_arm_mve, BLOCK(2));
 MBN_FUNCTION(mbn_conv_block1_arm_mve, BLOCK(1));
 MBN_FUNCTION(mbn_conv_block4_short_arm_mve, SHORT_BLOCK(4));
 MBN_FUNCTION(mbn_conv_block3_short_arm_mve, SHORT_BLOCK(3));
-MBN_FUNCTION(mbn_conv_w4_block4_arm_mve, BLOCK_N(4));
-MBN_FUNCTION(mbn_conv_w4_block3_arm_mve, BLOCK_N(3));
-MBN_FUNCTION(mbn_conv_w4_block2_arm_mve, BLOCK_N(2));
-MBN_FUNCTION(mbn_conv_w4_block1_arm_mve, BLOCK_N(1));
+MBN_FUNCTION(mbn_conv_w4_block4_arm_mve, W4_BLOCK(4));
+MBN_FUNCTION(mbn_conv_w4_block3_arm_mve, W4_BLOCK(3));
+MBN_FUNCTION(mbn_conv_w4_block2_arm_mve, W4_BLOCK(2));
+MBN_FUNCTION(mbn_conv_w4_block1_arm_mve, W4_BLOCK(1));

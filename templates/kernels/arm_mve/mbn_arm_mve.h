@@ -49,15 +49,8 @@ void mbn_conv_block4_arm_mve(const mbn_conv_block_mve *b);
 void mbn_conv_block3_short_arm_mve(const mbn_conv_block_mve *b);
 void mbn_conv_block4_short_arm_mve(const mbn_conv_block_mve *b);
 
-/* Weights of four bits: per channel pair bias_even x 4, (16 * bias_odd + bias_even) x 4; per 16 taps a byte each,
- * 16 * w_odd + w_even + 8, 0 where there is no input; multipliers as above. Behind `offsets` and the mask: */
-typedef struct {
-    uint16_t offsets[8];
-    uint16_t mask;
-    uint16_t unused;
-    int32_t sums[8]; /* 8 times the sum of the inputs of pixels 0 and 2, two zeros, of pixels 1 and 3, two zeros */
-} mbn_conv_w4_lanes_mve;
-
+/* Weights of four bits: per channel pair 16 * bias_even x 4, 16 * bias_odd x 4; per 16 taps a byte each, w_odd in its upper
+ * half and w_even in its lower one; multipliers as above. */
 void mbn_conv_w4_block1_arm_mve(const mbn_conv_block_mve *b);
 void mbn_conv_w4_block2_arm_mve(const mbn_conv_block_mve *b);
 void mbn_conv_w4_block3_arm_mve(const mbn_conv_block_mve *b);
@@ -266,6 +259,10 @@ typedef struct {
     int32_t multiplier;
     int32_t zero_point;
 } mbn_pool_arm_mve_params;
+
+/* All pairs of output channels of `count` pixels, whose weights take so many words for 16 taps; conv2d_1x1.c. */
+void mbn_conv_pixels_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *in, int8_t *out, int32_t count,
+                             int32_t vector_words);
 
 void mbn_conv2d_1x1_s8_arm_mve(const mbn_conv2d_1x1_arm_mve_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch);
