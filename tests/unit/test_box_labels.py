@@ -73,7 +73,7 @@ WANTED = {
 def read(
     path: Path, names: list[str], resize: str = "stretch", class_names: tuple[str, ...] = ()
 ) -> list[list[TrueBox]]:
-    return read_truths(find_form(path), path, names, placements(path.parent, resize), 2, class_names)
+    return read_truths(find_form(path), path, names, placements(path.parent, resize), 2, class_names).of_images
 
 
 def write(images: Path, name: str, text: str) -> Path:
@@ -99,6 +99,17 @@ def test_an_image_may_have_no_boxes_that_the_network_knows(images: Path, form: s
     """Its only box is of class 7, or the form names images with boxes only."""
     found = read(write(images, *FORMS[form]), ["a.png", "b.png"], class_names=("person", "car"))
     assert [len(boxes) for boxes in found] == [2, 0]
+
+
+def test_boxes_that_are_left_out_are_told(images: Path) -> None:
+    """A class that is written otherwise would only look like objects that the network misses."""
+    text = "file,class,x1,y1,x2,y2\n" + "".join(
+        f"a.png,{name},10,20,30,40\n" for name in ("person", "cra", "cra", "bus")
+    )
+    path = write(images, "boxes.csv", text)
+    found = read_truths(find_form(path), path, ["a.png"], placements(images, "stretch"), 2, ("person", "car"))
+    assert found.left_out == {"cra": 2, "bus": 1}
+    assert found.words() == "1 true boxes; 3 of classes that the network does not know left out: 'cra', 'bus'"
 
 
 # (form, from, to, what is said)
@@ -194,7 +205,7 @@ def read_of_folders(images: Path, files: dict[str, str]) -> list[list[TrueBox]]:
         (images / name).write_text(text)
     where = {name: placement(images / f"{name[0]}.png", 50, 50, "stretch") for name in names}
     path = images / next(iter(files)).split("/")[0]
-    return read_truths(find_form(path), path, names, where, 2, ("person", "car"))
+    return read_truths(find_form(path), path, names, where, 2, ("person", "car")).of_images
 
 
 @pytest.mark.parametrize("form", OF_FOLDERS)

@@ -25,7 +25,7 @@ from mbn2c.tasks.detection.detector import NAME, Detector
 from mbn2c.tasks.detection.device import with_boxes, with_limits
 from mbn2c.tasks.detection.labels import Placement, placement, read_truths
 from mbn2c.tasks.detection.results import SeenImage, result_files
-from mbn2c.tasks.detection.true_box import SAME, TrueBox, counted, same_boxes
+from mbn2c.tasks.detection.true_box import SAME, same_boxes
 from mbn2c.tasks.gates import check_has_float, check_sqnr, most_costly, noisiest
 from mbn2c.tasks.images import Samples, open_samples
 from mbn2c.tasks.inputs import InputSpec
@@ -139,8 +139,8 @@ class Detection(Task):
             return Labels()
         check_are_files(names, self.placements, file, "true boxes")
         form = find_form(file)
-        truths = read_truths(form, file, names, self.placements, self.detector.facts.labels, class_names)
-        return Labels(truths, form.name, _count_words(truths))
+        found = read_truths(form, file, names, self.placements, self.detector.facts.labels, class_names)
+        return Labels(found.of_images, form.name, found.words())
 
     def compare(self, answers: Answers) -> DetectionRecord:
         heads = answers.oracle or answers.int8
@@ -302,13 +302,6 @@ typedef struct {{
 /* Writes the boxes of the last inference, the best first, and returns how many: at most `max`, and 0 before the first
  * {prefix}_finish or {prefix}_run and while one is running. They stay until the next {prefix}_begin. */
 int {prefix}_boxes(const {prefix}_t *net, {prefix}_box_t *boxes, int max);"""
-
-
-def _count_words(truths: Sequence[Sequence[TrueBox]]) -> str:
-    """Of all images."""
-    boxes = [box for image in truths for box in image]
-    ignored = len(boxes) - len(counted(boxes))
-    return f"{len(boxes) - ignored} true boxes" + (f", {ignored} crowds or difficult ones ignored" if ignored else "")
 
 
 def _agreement(records: Sequence[DetectionRecord]) -> float | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mbn2c.errors import UsageError
 from mbn2c.tasks.detection.box_files import BoxForm
-from mbn2c.tasks.detection.true_box import TrueBox
+from mbn2c.tasks.detection.true_box import TrueBox, counted
 from mbn2c.tasks.images import covering, upright_size
 from mbn2c.tasks.truths import same_images
 
@@ -39,6 +40,30 @@ class Placement:
         return x0, y0, x1, y1
 
 
+@dataclass(frozen=True)
+class ReadBoxes:
+    """of_images  true boxes of each image
+    left_out   how many boxes of these images are of each class that the network does not know
+    """
+
+    of_images: list[list[TrueBox]]
+    left_out: Mapping[str, int]
+
+    def words(self) -> str:
+        """How many there are, and what is not judged."""
+        boxes = [box for image in self.of_images for box in image]
+        ignored, left_out = len(boxes) - len(counted(boxes)), sum(self.left_out.values())
+        words = f"{len(boxes) - ignored} true boxes" + (
+            f", {ignored} crowds or difficult ones ignored" if ignored else ""
+        )
+        if not left_out:
+            return words
+        names = ", ".join(
+            repr(one[:40]) for one in sorted(self.left_out, key=lambda one: -self.left_out[one])[:_MOST_NAMED]
+        )
+        return f"{words}; {left_out} of classes that the network does not know left out: {names}"
+
+
 def placement(file: Path, height: int, width: int, resize: str) -> Placement:
     """As `tasks.images` resizes the file. Raises OSError if it cannot be read."""
     columns, rows = upright_size(file)
@@ -55,8 +80,8 @@ def read_truths(
     placements: Mapping[str, Placement],
     labels: int,
     class_names: Sequence[str],
-) -> list[list[TrueBox]]:
-    """Of each image its boxes. Boxes of classes that the network does not know are left out.
+) -> ReadBoxes:
+    """Of each image its boxes, but those of classes that the network does not know.
 
     raises  UsageError for a file that is not of its form, says nothing of an image, or has boxes of which none is of a
             class that the network knows, or one whose corners are no numbers
@@ -81,12 +106,13 @@ def read_truths(
         some = ", ".join(repr(one[:40]) for one in sorted(written)[:_MOST_NAMED])
         hint = f"numbers from 0 to {labels - 1}, or names that build's --labels has"
         raise UsageError(f"of its classes the network knows none: {some}", where=str(path), hint=hint)
-    truths = []
+    truths, left_out = [], Counter[str]()
     for name in names:
         boxes = []
         for box in found[written_as[name]] if name in written_as else []:
-            corners = placements[name].corners(box.corners) if box.what in label_of else None
-            if corners is not None:
+            if box.what not in label_of:
+                left_out[box.what] += 1
+            elif (corners := placements[name].corners(box.corners)) is not None:
                 boxes.append(TrueBox(label_of[box.what], *corners, box.rule))
         truths.append(boxes)
-    return truths
+    return ReadBoxes(truths, left_out)
