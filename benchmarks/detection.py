@@ -21,9 +21,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 from cells import measure_all_rows, read_cells, write_cells
 from instruction_counts import COUNTED, compiler_version
 from kernels import TITLES
+from onnx_models.ssdlite320 import ssdlite320
 from pages import ROOT, markdown, renew, table_rows
 from ssd import Level, detector
 from st_ssd import rebuilt
@@ -54,7 +56,7 @@ CORE, GOAL = "cortex-m7", "speed"
 CORES = ("cortex-m4", "cortex-m7", "cortex-m55", "aarch64-neon", "aarch64-dotprod")
 # Images that calibrate what is measured on boards, and what average precision is of.
 FEW, CALIBRATION = 4, 32
-PLUS_MINUS_1, PIXELS = Preprocess((0.5,), (0.5,)), Preprocess((0.0,), (1 / 255,))
+PLUS_MINUS_1, UNIT, PIXELS = Preprocess((0.5,), (0.5,)), Preprocess(), Preprocess((0.0,), (1 / 255,))
 STREET, FACE = DATA / "coco_free" / "images" / "000000000785.jpg", DATA / "scenes" / "grace_hopper.jpg"
 
 
@@ -87,7 +89,15 @@ def _shared(name: str) -> Callable[[Path], Path]:
     return lambda folder: DETECTION / name
 
 
+def _ssdlite320(folder: Path) -> Path:
+    """torchvision's, with random weights."""
+    file = folder / "ssdlite320.onnx"
+    onnx.save(ssdlite320(), file)
+    return file
+
+
 ST_SSD, SSDLITE = "st_ssd_mobilenet_v1_025_256", "ssdlite_mobilenet_v2_person_300"
+SSDLITE320, CENTERNET = "ssdlite320_mobilenet_v3_large", "centernet_mobilenet_v3_large_0.75_coco_512"
 _SSDLITE_MUST = (256, None, 1.1 * 616.3)
 CASES = {
     ST_SSD: Case(_st_ssd(256), must=(112, 680, 80)),
@@ -106,6 +116,8 @@ CASES = {
         _shared("blazeface_short_range_128_nms.onnx"), must=(56, None, None), image=FACE
     ),
     "blazeface_full_range_192": Case(_shared("blazeface_full_range_192.onnx"), image=FACE),
+    SSDLITE320: Case(_ssdlite320, {}, (CORE,), preprocess=UNIT),
+    CENTERNET: Case(_shared(f"../mobilenet_v3/{CENTERNET}_tf2onnx.onnx"), {}, (CORE,), preprocess=PIXELS),
 }
 # Average precision is of these.
 JUDGED = (ST_SSD, f"{SSDLITE}_raw")
