@@ -25,10 +25,10 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_firmware(MODEL, load_board("host"), tmp_path_factory.mktemp("host")).path
 
 
-def test_cycles_are_refused_without_a_counter(host: Path) -> None:
+def test_cycles_are_refused_without_a_counter(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_host(host) as line:
         session = Session(line)
-        session.facts = replace(session.facts, has_cycles=0)  # what emulated boards say
+        monkeypatch.setattr(session, "_facts", replace(session.hello(), has_cycles=0))  # as emulated boards say
         with pytest.raises(BoardError, match="no cycle counter"):
             session.layer_cycles(MODEL.frame(0))
 
