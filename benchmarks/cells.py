@@ -1,19 +1,23 @@
-"""Figures of networks on emulated boards: one cell measured, and tables of cells on disk.
+"""Figures of networks on emulated boards: one cell measured, tables of cells on disk, a script's tables in a page.
 
 A cell is a dataclass of texts and whole numbers, found by a few words.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, fields
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from emulated import first_wrong_step
+from pages import renew
 
 from mbn2c.commands.bench.measure import Measured, measure_choice
 from mbn2c.firmware import toolchain
@@ -66,3 +70,59 @@ def write_cells(
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow((*key, *(one.name for one in fields(made))))  # type: ignore[arg-type]
         writer.writerows((*cell, *astuple(found[cell])) for cell in order if cell in found)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class ModelTables:
+    """The tables of a page, some of them made of cells (model, core).
+
+    about           what the script says of itself
+    page            its tables are called `<topic> <name>`
+    of_cells        names of tables, each with what makes it for some models; these need cells
+    others          those that do not
+    models, cores   that there are
+    cells           all that there may be, in order
+    measure         a cell's model and core, and a folder -> its figures, and what differs from the reference
+    read, write     the cells on disk
+    """
+
+    about: str
+    page: Path
+    topic: str
+    of_cells: Mapping[str, Callable[[Sequence[str]], str]]
+    others: Mapping[str, Callable[[Sequence[str]], str]]
+    models: Sequence[str]
+    cores: Sequence[str]
+    cells: Sequence[tuple[str, str]]
+    measure: Callable[[str, str, Path], tuple[Any, str]]
+    read: Callable[[], dict[tuple[str, str], Any]]
+    write: Callable[[Mapping[tuple[str, str], Any]], None]
+
+    def main(self) -> None:
+        """What the command line asks for: cells measured one by one, and tables renewed."""
+        tables = {**self.of_cells, **self.others}
+        parser = argparse.ArgumentParser(description=self.about, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(tables)} (default all)")
+        parser.add_argument("--models", nargs="+", choices=tuple(self.models), default=list(self.models))
+        parser.add_argument("--cores", nargs="+", choices=tuple(self.cores), default=list(self.cores))
+        parser.add_argument("--missing", action="store_true", help="only the cells that are not there")
+        options = parser.parse_args()
+        chosen = [name for name in tables if name in (options.tables or tables)]
+        if any(name in self.of_cells for name in chosen):
+            there = self.read() if options.missing else {}
+            asked = [cell for cell in self.cells if cell[0] in options.models and cell[1] in options.cores]
+            self.renew_cells(cell for cell in asked if cell not in there)
+        for name in chosen:
+            table = tables[name](options.models)
+            print(f"{table}\n", flush=True)
+            renew(self.page, f"{self.topic} {name}", table)
+
+    def renew_cells(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """One by one, each written as soon as it is measured. Raises SystemExit if one differs from the reference."""
+        for cell in wanted:
+            with tempfile.TemporaryDirectory() as folder:
+                figures, wrong = self.measure(*cell, Path(folder))
+            if wrong:
+                raise SystemExit(f"{', '.join(cell)}: {wrong} differs from the reference")
+            print(*cell, figures, file=sys.stderr, flush=True)
+            self.write({**self.read(), cell: figures})

@@ -12,21 +12,20 @@ Rows of the page that are not measured stay as they are.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnx
-from cells import measure_all_rows, read_cells, write_cells
+from cells import ModelTables, measure_all_rows, read_cells, write_cells
 from instruction_counts import COUNTED, compiler_version
 from kernels import TITLES
 from onnx_models.ssdlite320 import ssdlite320
-from pages import ROOT, markdown, renew, table_rows
+from pages import ROOT, markdown, table_rows
 from ssd import Level, detector
 from st_ssd import rebuilt
 
@@ -211,17 +210,6 @@ def measure_cell(name: str, core: str, folder: Path) -> tuple[Figures, str]:
         postprocessing(choice, _measured(choice, image)) if core == CORE else 0,
     )
     return figures, wrong
-
-
-def measure(wanted: Iterable[Cell]) -> None:
-    """Renew these cells, one by one."""
-    for cell in wanted:
-        with tempfile.TemporaryDirectory() as folder:
-            figures, wrong = measure_cell(*cell, Path(folder))
-        if wrong:
-            raise SystemExit(f"{', '.join(cell)}: {wrong} differs from the reference")
-        print(*cell, figures, file=sys.stderr, flush=True)
-        write_figures({**read_figures(), cell: figures})
 
 
 def _measured(choice: Choice, image: np.ndarray) -> Measured:
@@ -412,29 +400,19 @@ def _heads(whole: Graph) -> tuple[Graph, dict[str, np.ndarray]]:
     )
 
 
-TABLES = {f"detection {make.__name__}": make for make in (sizes, cores, accuracy, decoding)}
-_OF_CELLS = (sizes, cores)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    short = [name.split()[1] for name in TABLES]
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(short)} (default all)")
-    parser.add_argument("--models", nargs="+", choices=tuple(CASES), default=list(CASES))
-    parser.add_argument("--cores", nargs="+", choices=CORES, default=CORES)
-    parser.add_argument("--missing", action="store_true", help="only the cells that are not there")
-    options = parser.parse_args()
-    chosen = {name: make for name, make in TABLES.items() if name.split()[1] in (options.tables or short)}
-    there = read_figures() if options.missing else {}
-    if any(make in _OF_CELLS for make in chosen.values()):
-        measure(
-            cell for cell in cells() if cell not in there and cell[0] in options.models and cell[1] in options.cores
-        )
-    for name, make in chosen.items():
-        table = make(options.models)
-        print(f"{table}\n", flush=True)
-        renew(PAGE, name, table)
-
+TABLES = ModelTables(
+    about=__doc__,
+    page=PAGE,
+    topic="detection",
+    of_cells={"sizes": sizes, "cores": cores},
+    others={"accuracy": accuracy, "decoding": decoding},
+    models=tuple(CASES),
+    cores=CORES,
+    cells=tuple(cells()),
+    measure=measure_cell,
+    read=read_figures,
+    write=write_figures,
+)
 
 if __name__ == "__main__":
-    main()
+    TABLES.main()

@@ -12,23 +12,21 @@ it has not seen, in the reference's bytes. Rows of the page that are not measure
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnx
-from cells import measure_all_rows, read_cells, write_cells
+from cells import ModelTables, measure_all_rows, read_cells, write_cells
 from instruction_counts import COUNTED, compiler_version
 from kernels import TITLES
 from onnx_models.families import EXPORTERS
 from onnx_models.segmentation import deeplab_v3
-from pages import ROOT, markdown, renew, table_rows
+from pages import ROOT, markdown, table_rows
 
 import mbn2c
 from mbn2c.commands.output_folder import OutputFolder
@@ -210,17 +208,6 @@ def measure_cell(name: str, core: str, folder: Path) -> tuple[Figures, str]:
     return figures, wrong
 
 
-def measure(wanted: Iterable[Cell]) -> None:
-    """Renew these cells, one by one."""
-    for cell in wanted:
-        with tempfile.TemporaryDirectory() as folder:
-            figures, wrong = measure_cell(*cell, Path(folder))
-        if wrong:
-            raise SystemExit(f"{', '.join(cell)}: {wrong} differs from the reference")
-        print(*cell, figures, file=sys.stderr, flush=True)
-        write_figures({**read_figures(), cell: figures})
-
-
 # --- what the classes are worth ------------------------------------------------------------------
 
 
@@ -333,28 +320,19 @@ def accuracy(names: Sequence[str]) -> str:
     return markdown(head, renewed("segmentation accuracy", made))
 
 
-TABLES = {f"segmentation {make.__name__}": make for make in (memory, cores, accuracy)}
-_OF_CELLS = (memory, cores)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    short = [name.split()[1] for name in TABLES]
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(short)} (default all)")
-    parser.add_argument("--models", nargs="+", choices=tuple(CASES), default=list(CASES))
-    parser.add_argument("--cores", nargs="+", choices=CORES, default=CORES)
-    parser.add_argument("--missing", action="store_true", help="only the cells that are not there")
-    options = parser.parse_args()
-    chosen = {name: make for name, make in TABLES.items() if name.split()[1] in (options.tables or short)}
-    there = read_figures() if options.missing else {}
-    if any(make in _OF_CELLS for make in chosen.values()):
-        asked = (cell for cell in cells() if cell[0] in options.models and cell[1] in options.cores)
-        measure(cell for cell in asked if cell not in there)
-    for name, make in chosen.items():
-        table = make(options.models)
-        print(f"{table}\n", flush=True)
-        renew(PAGE, name, table)
-
+TABLES = ModelTables(
+    about=__doc__,
+    page=PAGE,
+    topic="segmentation",
+    of_cells={"memory": memory, "cores": cores},
+    others={"accuracy": accuracy},
+    models=tuple(CASES),
+    cores=CORES,
+    cells=tuple(cells()),
+    measure=measure_cell,
+    read=read_figures,
+    write=write_figures,
+)
 
 if __name__ == "__main__":
-    main()
+    TABLES.main()
