@@ -29,8 +29,9 @@ from mbn2c.targets import Board, Core
 
 SCHEDULE = "schedule"
 CLASSES = ("load", "store", "mac", "extend", "branch", "other")
-# Each instruction has the line of C it comes of, and no two lines share one: so each belongs to a step.
-STEP_CFLAGS = ("-g", "-fno-crossjumping", "-fno-tree-tail-merge")
+# Each instruction has the line of C it comes of, and no two lines share one: so each belongs to a step. Where variables
+# live is left out: of a long run function GCC 12 takes minutes and gigabytes to say it.
+STEP_CFLAGS = ("-g", "-fno-var-tracking", "-fno-crossjumping", "-fno-tree-tail-merge")
 _FUNCTIONS = ("begin", "push_rows", "finish", "forward", "run")
 _CASE = re.compile(r"^ +case +(\d+):")
 
