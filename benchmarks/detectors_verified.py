@@ -10,22 +10,19 @@ known. RAM and instructions are those of detection.py, whose networks these are.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from cells import read_cells, write_cells
+from cells import ModelTables, read_cells, write_cells
 from detection import CASES, CORES, FACE, GOAL, PAGE, STREET, Cell, network, title
 from emulated import first_wrong_step
 from instruction_counts import COUNTED
 from kernels import TITLES
-from pages import ROOT, markdown, renew
+from pages import ROOT, markdown
 
 from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.model import Names
@@ -155,27 +152,28 @@ def _words(found: Mapping[str, Verified], core: str) -> str:
     )
 
 
-def measure(wanted: Sequence[Cell]) -> None:
-    """Renew these cells, one by one."""
-    for name, core in wanted:
-        with tempfile.TemporaryDirectory() as folder:
-            found = verify(name, core, Path(folder))
-        print(name, core, found, file=sys.stderr, flush=True)
-        write_cells(VERIFIED, KEY, Verified, {**read_verified(), (name, core): found}, cells())
+def write_verified(found: Mapping[Cell, Verified]) -> None:
+    write_cells(VERIFIED, KEY, Verified, found, cells())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=tuple(CASES), default=list(CASES))
-    parser.add_argument("--cores", nargs="+", choices=CORES, default=CORES)
-    parser.add_argument("--missing", action="store_true", help="only the cells that are not there")
-    options = parser.parse_args()
-    there = read_verified() if options.missing else {}
-    measure([one for one in cells() if one not in there and one[0] in options.models and one[1] in options.cores])
-    made = table()
-    print(made, flush=True)
-    renew(PAGE, "detection verified", made)
+def measure(name: str, core: str, folder: Path) -> tuple[Verified, str]:
+    """What differs is written, too: that is what the table is about."""
+    return verify(name, core, folder), ""
 
+
+TABLES = ModelTables(
+    about=__doc__,
+    page=PAGE,
+    topic="detection",
+    of_cells={"verified": lambda names: table()},
+    others={},
+    models=tuple(CASES),
+    cores=CORES,
+    cells=tuple(cells()),
+    measure=measure,
+    read=read_verified,
+    write=write_verified,
+)
 
 if __name__ == "__main__":
-    main()
+    TABLES.main()
