@@ -20,8 +20,7 @@ from mbn2c.targets import load_core
 from mbn2c.tasks.registry import task_of_graph
 from mbn2c.tasks.segmentation import Segmentation
 
-WIDTH, SIZE = 0.25, 64
-QUICK = "U-Net, transposed convolutions"
+WIDTH, SIZE = 0.25, 32
 
 
 def segmenter(name: str, folder: Path) -> tuple[Graph, np.ndarray]:
@@ -39,10 +38,8 @@ def test_a_segmenter_is_exact(name: str, tmp_path: Path) -> None:
     assert compare_with_onnx_runtime(graph, run_graph(graph, {graph.inputs[0].tensor: values}), found) == ""
 
 
-_IN_C = [name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SEGMENTERS]
-
-
-@pytest.mark.parametrize("name", _IN_C)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEGMENTERS)
 def test_its_classes_in_c_are_the_reference(name: str, tmp_path: Path, need_tool: Callable[[str], str]) -> None:
     need_tool("gcc")
     graph, values = segmenter(name, tmp_path)
