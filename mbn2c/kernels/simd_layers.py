@@ -27,6 +27,8 @@ from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.requantize import Requantize
 
 _LARGEST_SCALED = 2.0**30
+# What mbn_gather copies at once.
+_COPIED_BYTES = 16
 Accepts = Callable[[Node, Graph], bool]
 
 
@@ -120,6 +122,14 @@ def conv_fields(
         "zero_point": quant_of(graph, node.outputs[0]).zero_point,
         **conv_step(node, graph),
     }
+
+
+def gathered_bytes(node: Node, graph: Graph, multiple: int) -> int:
+    """From a gathered column to the next: mbn_gather copies the last row of a window in whole vectors, too."""
+    step = conv_step(node, graph)
+    rows, row = step["kernel_height"], step["row_bytes"]
+    whole = (rows - 1) * row + to_multiple(_COPIED_BYTES)(row)
+    return to_multiple(multiple)(whole)
 
 
 def at_least(outputs: int) -> Callable[[int], int]:

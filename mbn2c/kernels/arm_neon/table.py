@@ -16,6 +16,7 @@ from mbn2c.kernels.simd_layers import (
     column_bytes,
     conv_fields,
     depthwise_taps,
+    gathered_bytes,
     group_taps,
     is_depthwise_3x3,
     to_multiple,
@@ -29,8 +30,8 @@ from mbn2c.ops.lookup import has_one_table, pack_lookup
 
 VECTOR_BYTES = 16
 _OUTPUTS = 4
-# Pixels of a block.
-_PIXELS = 4
+# Pixels whose windows are gathered together.
+_PIXELS = 8
 # What their number is filled up to a multiple of.
 _TAPS = 8
 # The kind of step behind the last one.
@@ -94,13 +95,13 @@ def pack_conv(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
 
 
 def scratch_column(node: Node, graph: Graph) -> int:
-    """Bytes of the taps of one pixel, in whole vectors."""
-    return -(-taps_in_order(node, graph).shape[1] // VECTOR_BYTES) * VECTOR_BYTES
+    """Bytes from a gathered column to the next, in whole vectors."""
+    return gathered_bytes(node, graph, VECTOR_BYTES)
 
 
 def scratch_conv(node: Node, graph: Graph) -> int:
-    """A block's columns, and what the last store writes behind them."""
-    return _PIXELS * scratch_column(node, graph) + VECTOR_BYTES
+    """The columns that are gathered together."""
+    return _PIXELS * scratch_column(node, graph)
 
 
 def pack_depthwise(node: Node, graph: Graph) -> Packed:

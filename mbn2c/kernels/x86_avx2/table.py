@@ -10,7 +10,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Packed, PixelStride, Rates
 from mbn2c.kernels.arm_common import channels_out, taps_in_order
-from mbn2c.kernels.simd_layers import IN_FLOAT, at_least, conv_fields, group_taps
+from mbn2c.kernels.simd_layers import IN_FLOAT, at_least, conv_fields, gathered_bytes, group_taps
 from mbn2c.kernels.simd_rows import SimdRows
 from mbn2c.kernels.x86_layers import accepts_depthwise, depthwise_fields
 from mbn2c.ops.base.packing import folded_bias
@@ -21,8 +21,8 @@ _GROUP = 16
 _LANES = np.arange(_GROUP).reshape(2, 2, 4).swapaxes(0, 1).reshape(-1)
 # Pixels whose windows are gathered together.
 _PIXELS = 4
-# What the copying of a row writes behind the last one of them.
-_PAST_BYTES = 16
+# What the copying of a row reads behind it.
+_PAST_BYTES = 15
 _HEADERS = (
     "x86_avx2/mbn_x86_avx2.h",
     "x86_avx2/mbn_avx2.h",
@@ -54,13 +54,13 @@ def pack_conv(node: Node, graph: Graph, column: int | PixelStride) -> Packed:
 
 
 def _column(node: Node, graph: Graph) -> int:
-    """Bytes of the taps of one pixel, in whole pairs."""
-    return -(-taps_in_order(node, graph).shape[1] // 2) * 2
+    """Bytes from a gathered column to the next, in whole pairs."""
+    return gathered_bytes(node, graph, 2)
 
 
 def scratch_conv(node: Node, graph: Graph) -> int:
-    """The columns that are gathered together, and what the last copy writes behind them."""
-    return _PIXELS * _column(node, graph) + _PAST_BYTES
+    """The columns that are gathered together."""
+    return _PIXELS * _column(node, graph)
 
 
 def _in_lanes(values: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ def pack_depthwise(node: Node, graph: Graph) -> Packed:
     return Packed(depthwise_fields(node, graph, arrays, 0), arrays, weights.size)
 
 
-_ROWS = SimdRows("x86_avx2", IN_FLOAT, "mbn_conv2d_x86_params", _HEADERS, _PAST_BYTES - 1)
+_ROWS = SimdRows("x86_avx2", IN_FLOAT, "mbn_conv2d_x86_params", _HEADERS, _PAST_BYTES)
 
 KERNELS = (
     *_ROWS.convolutions(pack_conv, _column, scratch_conv, _RATES),

@@ -22,7 +22,7 @@ extern "C" {
  * each output; where up to 15 outputs are left, at last those of the last 8 or 16. */
 void mbn_conv2d_1x1_s8_arm_dotprod(const mbn_conv2d_arm_neon_params *p, const int8_t *const *rows, int8_t *out,
                                    int32_t count, void *scratch);
-/* scratch: 4 windows, each rounded up to 16 bytes, and 16 bytes more */
+/* scratch: 8 windows, of each the last row rounded up to 16 bytes, and then all of it */
 void mbn_conv2d_s8_arm_dotprod(const mbn_conv2d_arm_neon_params *p, const int8_t *const *rows, int8_t *out,
                                int32_t count, void *scratch);
 /* A block of 1 to 4 pixels, groups of 16 or 8 outputs. */

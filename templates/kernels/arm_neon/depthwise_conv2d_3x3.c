@@ -27,7 +27,7 @@ void mbn_depthwise_conv2d_3x3_s8_arm_neon(const mbn_depthwise_conv2d_arm_neon_pa
                                           int8_t *out, int32_t count, void *scratch)
 {
     const int16x8_t zero = vdupq_n_s16((int16_t)p->zero_point);
-    const int32_t column = p->column;
+    const int32_t column = p->column, step = p->step, pixel_stride = p->pixel_stride;
     const int8_t *w = p->weights;
     (void)scratch;
     for (int32_t c = 0; c < p->channels; c += 16, w += 144) {
@@ -49,10 +49,10 @@ void mbn_depthwise_conv2d_3x3_s8_arm_neon(const mbn_depthwise_conv2d_arm_neon_pa
             add_pair(acc, vld1q_s8(r2), taps[6], vld1q_s8(r2 + column), taps[7]);
             add_one(acc, vld1q_s8(r2 + 2 * column), taps[8]);
             mbn_store_first(to, mbn_scaled16(acc, multiplier, zero), left);
-            r0 += p->step;
-            r1 += p->step;
-            r2 += p->step;
-            to += p->pixel_stride;
+            r0 += step;
+            r1 += step;
+            r2 += step;
+            to += pixel_stride;
         }
     }
 }

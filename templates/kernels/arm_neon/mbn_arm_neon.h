@@ -73,7 +73,7 @@ void mbn_conv_block_1x4_arm_neon(const mbn_conv_block_arm_neon *b);
 void mbn_conv_block_2x4_arm_neon(const mbn_conv_block_arm_neon *b);
 void mbn_conv_block_3x4_arm_neon(const mbn_conv_block_arm_neon *b);
 void mbn_conv_block_4x4_arm_neon(const mbn_conv_block_arm_neon *b);
-/* scratch: 4 windows, each rounded up to 16 bytes, and 16 bytes more */
+/* scratch: 8 windows, of each the last row rounded up to 16 bytes, and then all of it */
 void mbn_conv2d_s8_arm_neon(const mbn_conv2d_arm_neon_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                             void *scratch);
 void mbn_depthwise_conv2d_3x3_s8_arm_neon(const mbn_depthwise_conv2d_arm_neon_params *p, const int8_t *const *rows,

@@ -41,26 +41,33 @@ static inline void mbn_store_first(int8_t *to, int8x16_t values, int32_t left)
     }
 }
 
-/* The pixels of a block; the last one stands for those that are missing. */
-static inline void mbn_put_pixels(mbn_conv_block_arm_neon *b, const int8_t *in, int32_t in_bytes, int32_t pixels)
+/* The first four pixels of a row, and where their outputs go, into a block. */
+static inline void mbn_first_pixels(mbn_conv_block_arm_neon *b, const int8_t *in, int32_t in_bytes, int8_t *out,
+                                    int32_t out_bytes)
 {
-    in += b->whole;
-    for (int i = 0; i < 4; i++) {
-        b->x[i] = in;
-        in += i + 1 < pixels ? in_bytes : 0;
+    MBN_IN_REGISTERS for (int i = 0; i < 4; i++)
+    {
+        b->x[i] = in + b->whole + i * in_bytes;
+        b->out[i] = out + i * out_bytes;
     }
 }
 
-/* Where the outputs of a block, from one of them on, go. */
-static inline void mbn_put_outputs(mbn_conv_block_arm_neon *b, const mbn_conv2d_arm_neon_params *p, int32_t first,
-                                   int8_t *out, int32_t out_bytes, int32_t pixels)
+/* The next four. */
+static inline void mbn_next_pixels(mbn_conv_block_arm_neon *b, int32_t in_bytes, int32_t out_bytes)
 {
-    b->bias = p->bias + first;
-    b->multiplier = p->multiplier + first;
-    out += first;
-    for (int i = 0; i < 4; i++) {
-        b->out[i] = out;
-        out += i + 1 < pixels ? out_bytes : 0;
+    MBN_IN_REGISTERS for (int i = 0; i < 4; i++)
+    {
+        b->x[i] += 4 * in_bytes;
+        b->out[i] += 4 * out_bytes;
+    }
+}
+
+/* Of the block's pixels only some are there: the last one stands for the others. */
+static inline void mbn_last_pixels(mbn_conv_block_arm_neon *b, int32_t pixels)
+{
+    for (int32_t i = pixels; i < 4; i++) {
+        b->x[i] = b->x[pixels - 1];
+        b->out[i] = b->out[pixels - 1];
     }
 }
 

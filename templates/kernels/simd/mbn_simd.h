@@ -15,19 +15,18 @@
 #define MBN_IN_REGISTERS
 #endif
 
-/* Copies the windows of pixels to columns [pixel][taps], each filled up to whole vectors with what follows it. The vectors of
- * a row are copied whole; what is too much is overwritten by the next, or meets weight zero. */
+/* Copies the windows of pixels to columns [pixel][taps]. The vectors of a row are copied whole: what is too much is
+ * overwritten by the next row, or, behind the last one, meets weight zero. */
 static inline void mbn_gather(const int8_t *const *rows, int32_t first, int32_t step, int32_t pixels, int32_t height,
                               int32_t row_bytes, int8_t *columns, int32_t column)
 {
-    for (int32_t i = 0; i < pixels; i++) {
-        int8_t *to = columns + i * column;
-        for (int32_t r = 0; r < height; r++) {
-            const int8_t *from = rows[r] + (first + i) * step;
-            for (int32_t k = 0; k < row_bytes; k += 16) {
-                memcpy(to + k, from + k, 16);
+    for (int32_t r = 0; r < height; r++, columns += row_bytes) {
+        for (int32_t k = 0; k < row_bytes; k += 16) {
+            const int8_t *from = rows[r] + first * step + k;
+            int8_t *to = columns + k;
+            for (int32_t i = 0; i < pixels; i++, from += step, to += column) {
+                memcpy(to, from, 16);
             }
-            to += row_bytes;
         }
     }
 }

@@ -23,7 +23,7 @@ extern "C" {
  * last those of the last 16. */
 void mbn_conv2d_1x1_s8_x86_avx2(const mbn_conv2d_x86_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                                 void *scratch);
-/* scratch: 4 windows, each rounded up to 2 bytes, and 16 bytes more */
+/* scratch: 4 windows, of each the last row rounded up to 16 bytes, and then all of it to 2 */
 void mbn_conv2d_s8_x86_avx2(const mbn_conv2d_x86_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                             void *scratch);
 /* Depthwise convolution of at most 48 taps. Weights: per 16 channels, per 2 taps: the 2 bytes of each of channels 0 to 3 and 8 to
