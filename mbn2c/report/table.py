@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
@@ -11,6 +10,7 @@ from mbn2c.printable import printable
 # Columns of a terminal that a table keeps to, what stands between two of its own, what one of them keeps at least.
 MOST_COLUMNS, _GAP, _LEAST = 100, "  ", 12
 _LONGEST_NAME = 50
+_COMMAND = "mbn2c "
 
 
 def shortened(name: str, most: int = _LONGEST_NAME) -> str:
@@ -19,26 +19,27 @@ def shortened(name: str, most: int = _LONGEST_NAME) -> str:
     return name if len(name) <= most else f"{name[:head]}...{name[head + 3 - most :]}"
 
 
-def table(rows: Sequence[Sequence[str]], *, margin: int = 0) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns aligned to the left, two spaces apart, in lines of MOST_COLUMNS; what a cell holds stays in it.
 
-    The widest columns give way: words go on below, and what is one word, as a name, loses its middle.
-
-    margin  columns that the caller puts before each line
+    The widest columns give way: words go on below, and what is one word, as a name, loses its middle. In the last
+    column commands of ours and words, as a path, stay whole: they are there to be copied.
     """
     rows = [[printable(cell) for cell in row] for row in rows]
-    widths = _fitting([max(len(row[column]) for row in rows) for column in range(len(rows[0]))], margin)
+    widths = _fitting([max(len(row[column]) for row in rows) for column in range(len(rows[0]))])
     lines = []
     for row in rows:
-        pieces = [_pieces(cell, width) for cell, width in zip(row, widths, strict=True)]
+        cells = list(zip(row, widths, strict=True))
+        pieces = [*(_lines([shortened(word, width) for word in cell.split(" ")], width) for cell, width in cells[:-1])]
+        pieces.append(_lines([row[-1]] if row[-1].startswith(_COMMAND) else row[-1].split(" "), widths[-1]))
         for parts in zip_longest(*pieces, fillvalue=""):
             lines.append(_GAP.join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip())
     return "\n".join(lines)
 
 
-def _fitting(widths: list[int], margin: int) -> list[int]:
+def _fitting(widths: list[int]) -> list[int]:
     """The same, the widest made narrower until a line holds them."""
-    excess = sum(widths) + len(_GAP) * (len(widths) - 1) + margin - MOST_COLUMNS
+    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - MOST_COLUMNS
     while excess > 0 and max(widths) > _LEAST:
         widest = widths.index(max(widths))
         second = max([_LEAST, *(width for width in widths if width < widths[widest])])
@@ -48,9 +49,12 @@ def _fitting(widths: list[int], margin: int) -> list[int]:
     return widths
 
 
-def _pieces(cell: str, width: int) -> list[str]:
-    """The lines of a cell."""
-    if len(cell) <= width:
-        return [cell]
-    words = [shortened(word, width) for word in cell.split(" ")]
-    return textwrap.wrap(" ".join(words), width, break_long_words=False, break_on_hyphens=False)
+def _lines(words: Sequence[str], width: int) -> list[str]:
+    """Words in lines of at most `width`, each word whole; several spaces between two stay where a line holds them."""
+    lines = [words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines

@@ -118,7 +118,14 @@ def test_tables_fit_100_columns(words: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_wide_cells_go_on_below_and_names_lose_their_middle() -> None:
     name = "/".join(f"part{number}" for number in range(30))
-    text = table([("noise", " ".join(["word"] * 40), name), ("short", "", "b")])
+    text = table([("noise", name, " ".join(["word"] * 40)), ("short", "", "b")])
     assert len(widest(text)) <= MOST_COLUMNS and text.count("word") == 40 and "part29" in text and "..." in text
     assert text.splitlines()[-1].split() == ["short", "b"]
     assert [len(shortened(name, most)) for most in (12, 33, 50, 1000)] == [12, 33, 50, len(name)]
+
+
+def test_what_is_copied_stays_whole() -> None:
+    path, command = "/".join(["folder"] * 30), f"mbn2c verify {'x' * 90} --images FOLDER --board host"
+    lines = table([("written to", path), ("next", command), ("", " ".join(["word"] * 30))]).splitlines()
+    assert lines[0].split() == ["written", "to", path] and lines[1] == f"next        {command}"
+    assert len(lines) == 4 and max(map(len, lines[2:])) <= MOST_COLUMNS
