@@ -103,7 +103,7 @@ def build_record(
         scratch=_scratch(plan),
         timeline=_timeline(plan),
         trade_offs=_trade_offs(choice),
-        folded=_folded(graph),
+        folded=folded_facts(graph),
         quantization=_quantization(network, layers, _int16(choice, int8_only)),
     )
 
@@ -194,9 +194,10 @@ def _layer(network: Network, choice: Choice, call: Call, packed: Packed | None) 
     )
 
 
-def _folded(graph: Graph) -> FoldedFacts:
+def folded_facts(graph: Graph) -> FoldedFacts:
+    """What the passes noted."""
     counts = Counter(note.kind for note in graph.notes)
-    return FoldedFacts(counts["batch_norm"], counts["activation"], counts["pad"], counts["channel"], graph.notes)
+    return FoldedFacts(counts["batch_norm"], counts["activation"], counts["padding"], counts["channel"], graph.notes)
 
 
 def _int16(choice: Choice, int8_only: Choice | None) -> Int16Facts | None:

@@ -12,6 +12,7 @@ from float_graph import run_float
 from onnx_models import DIALECTS, Net
 from shared import SHARED
 
+from mbn2c.commands.build_record import folded_facts
 from mbn2c.errors import ModelError
 from mbn2c.frontend import import_model
 from mbn2c.ir.graph import Graph
@@ -102,6 +103,17 @@ def test_notes_tell_what_was_folded(tmp_path: Path) -> None:
         ("activation", "relu fused into n0"),
         ("activation", "relu6 fused into n3"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "counted"),
+    [("pad_attributes", (0, 0, 1, 0)), ("batch_norm_after_conv", (3, 2, 0, 0))],
+)
+def test_what_was_folded_is_counted(name: str, counted: tuple[int, ...], tmp_path: Path) -> None:
+    """Batch norms, activations, pads and layers that lost channels."""
+    onnx.save(DIALECTS[name][0]().model(), tmp_path / "net.onnx")
+    facts = folded_facts(run_passes(import_model(tmp_path / "net.onnx")))
+    assert (facts.batch_norms, facts.activations, facts.pads, facts.removed_channels) == counted
 
 
 def test_printed_graph(tmp_path: Path) -> None:
