@@ -48,7 +48,7 @@ def _run(arguments: Sequence[str] | None) -> int:
             given[1:1] = words_of(options.model, _CONFIGURED, options.parser)
             options = root.parse_args(given)
         options.words = given
-        be_quiet(options.quiet)
+        be_quiet(options.quiet, options.verbose)
         code: int = options.run(options)
         return code
     except KeyboardInterrupt:

@@ -26,7 +26,7 @@ def add_completion(commands: Any, root: argparse.ArgumentParser) -> None:
         "completion", help=text, description=text, epilog=_USE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("shell", choices=SHELLS, help="the shell that reads it")
-    parser.set_defaults(run=_completion, root=root, parser=parser, quiet=False, json=False)
+    parser.set_defaults(run=_completion, root=root, parser=parser, quiet=False, verbose=False, json=False)
 
 
 def _completion(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from mbn2c.files.user_files import read_text
 
 CONFIG = "mbn2c.toml"
 # What a file beside the model may not say: it would be true of one run only.
-_OF_ONE_RUN = ("json", "force", "help", "quiet")
+_OF_ONE_RUN = ("json", "force", "help", "quiet", "verbose")
 
 
 def words_of(model: Path, command: str, parser: argparse.ArgumentParser) -> list[str]:

@@ -16,8 +16,9 @@ from mbn2c.errors import UsageError
 from mbn2c.printable import printable
 
 _lost: list[str] = []
-# Not empty: --quiet.
+# Not empty: --quiet, --verbose.
 _quiet: list[bool] = []
+_verbose: list[bool] = []
 # Words that begin a line of standard error, and their colour on a terminal.
 _COLOURS = {"error:": "1;31", "warning:": "1;33", "where:": "1", "try:": "1;32"}
 _COLOURED = re.compile(rf"^({'|'.join(_COLOURS)})", re.MULTILINE)
@@ -68,15 +69,22 @@ def warn(text: str) -> None:
         complain(f"warning: {text}")
 
 
-def be_quiet(quiet: bool) -> None:
-    """Whether this command leaves warnings and progress out."""
-    _quiet.clear()
-    _quiet.extend([True] if quiet else [])
+def be_quiet(quiet: bool, verbose: bool = False) -> None:
+    """Whether this command leaves warnings and progress out, or says how long each stage of its work took."""
+    for told, asked in ((_quiet, quiet), (_verbose, verbose)):
+        told.clear()
+        told.extend([True] if asked else [])
 
 
 def is_quiet() -> bool:
     """Whether it does."""
     return bool(_quiet)
+
+
+def tell_stage(text: str) -> None:
+    """A line on standard error that only --verbose asks for."""
+    if _verbose:
+        complain(text)
 
 
 def settled(code: int) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from mbn2c.cli.streams import is_quiet, say
+from mbn2c.cli.streams import is_quiet, say, tell_stage
 from mbn2c.errors import UsageError
 from mbn2c.tasks.registry import all_kinds
 
@@ -38,7 +39,9 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
         name, help=text, description=text, epilog=EPILOG, formatter_class=_Help
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no warnings; errors are told")
+    told = parser.add_mutually_exclusive_group()
+    told.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no warnings; errors are told")
+    told.add_argument("-v", "--verbose", action="store_true", help="say on standard error how long each stage took")
     parser.set_defaults(run=run, parser=parser)
     return parser
 
@@ -49,8 +52,10 @@ def show(options: argparse.Namespace, result: Json, text: str) -> None:
 
 
 def progress(items: Iterable[Item], title: str, total: int) -> Iterable[Item]:
-    """A progress bar on standard error, only on a terminal."""
-    return tqdm(items, desc=title, total=total, unit="", disable=is_quiet() or None, leave=False)
+    """A progress bar on standard error, only on a terminal; with --verbose a line when the stage is done."""
+    started = time.monotonic()
+    yield from tqdm(items, desc=title, total=total, unit="", disable=is_quiet() or None, leave=False)
+    tell_stage(f"{title}: {total} in {time.monotonic() - started:.1f} s")
 
 
 # Of a number on the command line: no more digits than a double and any size in bytes need.

@@ -77,6 +77,12 @@ def test_bash_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert [set(line.split()) for line in done.stdout.splitlines()] == [words for _, words in COMPLETED]
 
 
+def test_verbose_says_how_long_each_stage_took(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run("inspect", MODEL, "-v", capsys=capsys)
+    assert code == 0 and re.fullmatch(r"plan: 1?\d in \d+\.\d s", err.strip()), err
+    assert run("targets", capsys=capsys)[2] == run("inspect", MODEL, "-t", "host", capsys=capsys)[2] == ""
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
