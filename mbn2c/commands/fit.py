@@ -110,8 +110,10 @@ def _part_of(height: int, width: int, share: float) -> tuple[int, int]:
 
 
 def _smallest(imported: Graph, options: BuildOptions) -> Graph:
-    """The int8 Graph as small as a build may make it: it takes weights of four bits, and layers twice, if it must."""
-    found = sized(imported, frozenset() if options.weights == WEIGHTS_8 else frozenset(candidates(imported)))
+    """The int8 Graph as small as a build may make it: layers share multipliers, have weights of four bits, and are made
+    twice, if it must."""
+    eight_bits = options.weights == WEIGHTS_8
+    found = sized(imported, frozenset() if eight_bits else frozenset(candidates(imported)), not eight_bits)
     return recompute(found, MOST_EXTRA_TO_FIT) if options.recompute is None else found
 
 

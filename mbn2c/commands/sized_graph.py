@@ -21,15 +21,17 @@ def sized_model(path: Path) -> Graph:
     return sized(import_lowered(path))
 
 
-def sized(graph: Graph, four_bits: Set[str] = frozenset()) -> Graph:
+def sized(graph: Graph, four_bits: Set[str] = frozenset(), shares_multipliers: bool = False) -> Graph:
     """Of a float Graph after all passes, with what its task puts behind it.
 
     four_bits  names of the layers whose weights have four bits
+    shares_multipliers  whether all layers share few multipliers
 
     Sizes do not depend on the scales, so any range serves. The task is left out where it does not take them.
     """
     activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
-    quantized = quantize(graph, {name: Range(-1.0, 1.0) for name in activations}, four_bits=four_bits)
+    ranges = {name: Range(-1.0, 1.0) for name in activations}
+    quantized = quantize(graph, ranges, four_bits=four_bits, shares_multipliers=shares_multipliers)
     try:
         return task_of_graph(quantized, {}).on_device(quantized)
     except ModelError:

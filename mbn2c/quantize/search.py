@@ -273,10 +273,9 @@ def search(
         smaller = replace(smaller, four_bits=names, fit=recipe.fit or Fit() if names else recipe.fit)
     if smaller != recipe:
         recipe = smaller
-        words = f"weights of {len(recipe.four_bits)} layers in four bits"
-        seen, judged, made = _look(
-            f"{words}, multipliers shared" if recipe.shares_multipliers else words, recipe, folds, best, -_EXACT_DB
-        )
+        words = [f"weights of {len(recipe.four_bits)} layers in four bits"] if recipe.four_bits else []
+        words += ["multipliers shared by all layers"] if recipe.shares_multipliers else []
+        seen, judged, made = _look(", ".join(words), recipe, folds, best, -_EXACT_DB)
         tried.append(seen)
     is_split = len(images.values) >= _FEWEST_TO_SPLIT
     if is_split:
