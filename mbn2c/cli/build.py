@@ -21,6 +21,7 @@ from mbn2c.cli.words import (
     progress,
     show,
     size,
+    whole,
 )
 from mbn2c.commands.build import BuildOptions, build
 from mbn2c.commands.build_options import core_and_board
@@ -41,6 +42,7 @@ from mbn2c.report.build_text import build_text
 from mbn2c.targets import Core
 from mbn2c.tasks.camera import FORMATS, Camera
 from mbn2c.tasks.detection.anchors import BOX_CODERS
+from mbn2c.tasks.detection.detector import MOST_KEPT
 from mbn2c.tasks.detection.detector import NAME as DETECTION
 from mbn2c.tasks.inputs import USUAL, Preprocess
 from mbn2c.tasks.protocol import RAW
@@ -295,10 +297,11 @@ def _build(options: argparse.Namespace) -> int:
     return 0
 
 
+_KEPT = whole(1, MOST_KEPT)
 # Options of a detector, by what they are called in `DetectorLimits`.
 _DETECTION = {
-    "max_boxes": (COUNT, "N", "boxes that an image can have (default 32)"),
-    "max_candidates": (COUNT, "N", "anchors of each level that may become a box (default 64)"),
+    "max_boxes": (_KEPT, "N", "boxes that an image can have (default 32)"),
+    "max_candidates": (_KEPT, "N", "anchors of each level that may become a box (default 64)"),
     "score_threshold": (
         decimal,
         "S",

@@ -23,6 +23,7 @@ from places import ROOT
 from shared import shared
 from users_pytest import run_pytest
 
+import mbn2c
 from mbn2c.cli import main
 from mbn2c.errors import ModelError, UsageError
 from mbn2c.frontend import import_model
@@ -372,9 +373,16 @@ def test_anchors_for_no_head_are_refused(folder: Path) -> None:
 REFUSED = [
     (["--iou-threshold", "1.5"], "not from 0 to 1"),
     (["--box-coder", "tf"], "--box-coder says what heads with --anchors mean"),
-    (["--max-candidates", "5000"], "more than 1000"),
     (["--labels", "CLASSES"], "2 class names for 1 classes"),
 ]
+
+
+def test_more_than_the_board_keeps_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        build(folder, "refused", "--max-candidates", "5000")
+    assert "'5000' is not a whole number from 1 to 1,000" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="--max-candidates 5000 is more than 1000"):
+        mbn2c.build(folder / "ssd.onnx", folder / "refused", board="host", task_options={"max_candidates": 5000})
 
 
 @pytest.mark.parametrize(("words", "said"), REFUSED)

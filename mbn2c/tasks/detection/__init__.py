@@ -21,7 +21,7 @@ from mbn2c.ops.ssd_candidates.records import ONE_SCORE
 from mbn2c.tasks.detection.average_precision import AP50, COCO, drop_with_bound, with_interval
 from mbn2c.tasks.detection.box_files import ANY_FORM, find_form
 from mbn2c.tasks.detection.decode import FoundBox, decode_heads, from_device
-from mbn2c.tasks.detection.detector import NAME, Detector
+from mbn2c.tasks.detection.detector import MOST_KEPT, NAME, Detector
 from mbn2c.tasks.detection.device import with_boxes, with_limits
 from mbn2c.tasks.detection.labels import Placement, placement, read_truths
 from mbn2c.tasks.detection.results import SeenImage, result_files
@@ -33,9 +33,6 @@ from mbn2c.tasks.noise import Noise, noise_json, noise_of
 from mbn2c.tasks.outputs import Output
 from mbn2c.tasks.protocol import Answers, CFunction, Costs, CValues, HeldBack, Json, Labels, Limits, Rows, Task
 from mbn2c.tasks.truths import check_are_files
-
-# Boxes and candidates.
-_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,8 @@ class Detection(Task):
             option = f"--{name.replace('_', '-')}"
             if name.endswith("threshold") and not 0 <= value <= 1:
                 raise UsageError(f"{option} {value:g} is not from 0 to 1", hint="a share, such as 0.5")
-            if name.startswith("max") and value > _MOST:
-                raise UsageError(f"{option} {value} is more than {_MOST}", hint="the board keeps them all in RAM")
+            if name.startswith("max") and value > MOST_KEPT:
+                raise UsageError(f"{option} {value} is more than {MOST_KEPT}", hint="the board keeps them all in RAM")
         return replace(self, detector=with_limits(self.detector, **options)) if options else self
 
     def options(self) -> Mapping[str, float]:

@@ -36,6 +36,10 @@ class HeadLevel:
         return self.height * self.width * self.anchors
 
 
+# Boxes or candidates: the board keeps them all in RAM.
+MOST_KEPT = 1000
+
+
 @dataclass(frozen=True)
 class DetectorLimits:
     """What is looked for, and how much of it.
