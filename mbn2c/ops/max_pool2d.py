@@ -8,7 +8,7 @@ source   ONNX operators MaxPool and GlobalMaxPool; in int8 the MaxPool of int8 t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,8 +20,9 @@ from mbn2c.ir.window import Window
 from mbn2c.numerics import INT8_MIN
 from mbn2c.ops.base.call import Declined, Importer, OnnxCall, OnnxName
 from mbn2c.ops.base.case import Case, same_window
-from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
-from mbn2c.ops.base.operator import OnnxOp, Operator
+from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table
+from mbn2c.ops.base.moving import Tied
+from mbn2c.ops.base.operator import OnnxOp
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, WIDE_FIELDS, integers, wide_fields
 from mbn2c.ops.base.prequantized.values import PrequantizedCall, PrequantizedImporter
 from mbn2c.ops.base.quants import quant_of, scale_of
@@ -109,7 +110,7 @@ def _place_fields(node: Node, graph: Graph) -> dict[str, int]:
     return {**fields, "top": window.pad[0], "left": window.pad[1]}
 
 
-class MaxPool2d(Operator):
+class MaxPool2d(Tied):
     """The largest value in a window."""
 
     name = "max_pool2d"
@@ -194,15 +195,6 @@ class MaxPool2d(Operator):
         }
 
     # --- int8 ---
-
-    def tie_ranges(self, node: Node) -> Mapping[str, str]:
-        """What the output holds the input holds, and an equal scale saves the table."""
-        return {node.outputs[0]: node.inputs[0]}
-
-    def tie_quants(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
-    ) -> Mapping[str, Quant]:
-        return tied_input(node, graph, quants)
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         x, y = quants[node.inputs[0]], quants[node.outputs[0]]

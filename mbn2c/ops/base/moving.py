@@ -1,4 +1,4 @@
-"""Operators that only move values: what they have in common, given how they move them and how ONNX spells that."""
+"""Operators whose output holds what their input holds, and of these the ones that only move values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,24 @@ from mbn2c.ops.base.quants import quant_of
 from mbn2c.ops.base.spelling import spell_dequantize, spell_quantize
 
 
-class Moving(Operator):
-    """Its attributes have a `table`: what each int8 value becomes, None where it stays itself."""
+class Tied(Operator):
+    """Its output has the input's scale where that can be."""
+
+    def tie_ranges(self, node: Node) -> Mapping[str, str]:
+        """What the output holds the input holds, and an equal scale saves the table."""
+        return {node.outputs[0]: node.inputs[0]}
+
+    def tie_quants(
+        self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
+    ) -> Mapping[str, Quant]:
+        return tied_input(node, graph, quants)
+
+
+class Moving(Tied):
+    """A subclass says how values move, and how ONNX spells that.
+
+    Its attributes have a `table`: what each int8 value becomes, None where it stays itself.
+    """
 
     moves_values = True
 
@@ -42,14 +58,6 @@ class Moving(Operator):
         return self.spell_moved(node, graph, node.inputs[0], node.outputs[0])
 
     # --- int8 ---
-
-    def tie_ranges(self, node: Node) -> Mapping[str, str]:
-        return {node.outputs[0]: node.inputs[0]}
-
-    def tie_quants(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
-    ) -> Mapping[str, Quant]:
-        return tied_input(node, graph, quants)
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         table = copy_table(quants[node.inputs[0]], quants[node.outputs[0]])

@@ -8,7 +8,7 @@ source   ONNX operators Resize and Upsample. In int8, "nearest" copies; "linear"
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +19,9 @@ from mbn2c.ir.row_map import RowMap
 from mbn2c.numerics import prove_scales
 from mbn2c.ops.base.call import Importer, OnnxName
 from mbn2c.ops.base.case import Case
-from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table, tied_input
-from mbn2c.ops.base.operator import OnnxOp, Operator
+from mbn2c.ops.base.copying import copy_table, is_table, looked_up, packed_with_table
+from mbn2c.ops.base.moving import Tied
+from mbn2c.ops.base.operator import OnnxOp
 from mbn2c.ops.base.packing import INT8_ARRAY, INT32, INT32_ARRAY, integers, requantize_fields
 from mbn2c.ops.base.prequantized.integer_sums import spell_matrix_sum
 from mbn2c.ops.base.prequantized.values import PrequantizedImporter
@@ -101,7 +102,7 @@ def _pack_linear(node: Node, graph: Graph) -> Packed:
     )
 
 
-class Resize2d(Operator):
+class Resize2d(Tied):
     """Height and width in another size."""
 
     name = "resize2d"
@@ -217,15 +218,6 @@ class Resize2d(Operator):
         return {"scales": [OnnxOp("Resize", inputs, node.outputs, spelled.attributes, by_scales)]}
 
     # --- int8 ---
-
-    def tie_ranges(self, node: Node) -> Mapping[str, str]:
-        """What the output holds the input holds, and an equal scale saves the table."""
-        return {node.outputs[0]: node.inputs[0]}
-
-    def tie_quants(
-        self, node: Node, graph: Graph, quants: Mapping[str, Quant], with_scale: Callable[[str, np.float32], Quant]
-    ) -> Mapping[str, Quant]:
-        return tied_input(node, graph, quants)
 
     def quantize(self, node: Node, graph: Graph, quants: Mapping[str, Quant]) -> tuple[Node, list[Tensor]]:
         x, y = quants[node.inputs[0]], quants[node.outputs[0]]
