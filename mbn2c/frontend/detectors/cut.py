@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,6 +143,22 @@ class Links:
     def depends_on_image(self, name: str) -> bool:
         """Whether the values of a tensor may."""
         return name in self.reached
+
+    def walk_back(
+        self, names: Sequence[str], is_end: Callable[[str, NodeProto], bool]
+    ) -> Iterator[tuple[str, NodeProto]]:
+        """Tensors that depend on the image, each once, and who makes them: some and all behind them, to the ends."""
+        seen: set[str] = set()
+        waiting = list(names)[::-1]
+        while waiting:
+            name = waiting.pop()
+            node = self.makers.get(name)
+            if name in seen or node is None or not self.depends_on_image(name):
+                continue
+            seen.add(name)
+            yield name, node
+            if not is_end(name, node):
+                waiting += list(used_names(node))[::-1]
 
     def name_of(self, node: NodeProto) -> str:
         """What a node is called in messages."""

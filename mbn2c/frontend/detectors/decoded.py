@@ -24,7 +24,6 @@ from mbn2c.frontend.detectors.limits import read_limits
 from mbn2c.frontend.detectors.scores import read_scores
 from mbn2c.frontend.detectors.survivors import find_survivors
 from mbn2c.frontend.limits import inferred
-from mbn2c.frontend.order import used_names
 from mbn2c.tasks.detection.detector import DetectorLimits
 
 # Behind the last of these the decoding begins.
@@ -76,20 +75,12 @@ def maps_behind(links: Links, names: Sequence[str], through: Sequence[str] = ())
 
     through  made by the decoding, whatever the operator
     """
-    found: dict[str, None] = {}
-    seen: set[str] = set()
-    waiting = list(names)[::-1]
-    while waiting:
-        name = waiting.pop()
-        node = links.makers.get(name)
-        if name in seen or node is None or not links.depends_on_image(name):
-            continue
-        seen.add(name)
-        if _ends_network(links, node) and name not in through:
-            found[name] = None
-        elif node.op_type not in ("Shape", "Size"):
-            waiting += list(used_names(node))[::-1]
-    return list(found)
+
+    def is_map(name: str, node: NodeProto) -> bool:
+        return _ends_network(links, node) and name not in through
+
+    walk = links.walk_back(names, lambda name, node: is_map(name, node) or node.op_type in ("Shape", "Size"))
+    return [name for name, node in walk if is_map(name, node)]
 
 
 def _ends_network(links: Links, node: NodeProto) -> bool:

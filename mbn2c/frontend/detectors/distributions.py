@@ -30,14 +30,4 @@ def made_of(model: ModelProto, nodes: Sequence[NodeProto]) -> list[str]:
 
 def _softmaxes(links: Links, names: Sequence[str]) -> list[NodeProto]:
     """Those from which some tensors are made."""
-    found, seen, waiting = [], set(), list(names)
-    while waiting:
-        name = waiting.pop()
-        node = links.makers.get(name)
-        if name in seen or node is None or not links.depends_on_image(name):
-            continue
-        seen.add(name)
-        if node.op_type == "Softmax":
-            found.append(node)
-        waiting += used_names(node)
-    return found
+    return [node for _, node in links.walk_back(names, lambda name, node: False) if node.op_type == "Softmax"]
