@@ -70,7 +70,7 @@ def test_what_changed_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(GateError, match=r"ram.arena_bytes \+10.0 %"):
         check_growth(found)
     text, page = diff_text(found), diff_page(found)
-    assert max(map(len, text.splitlines())) <= 100 and page.count('class="grown"') == 2
+    assert max(map(len, text.splitlines())) <= 100 and page.count('class="marked"') == 2
     for words in ("mbn_other", "build.optimize", "+10.0 %", "generated C"):
         assert words in text
         assert words in page or words == "generated C"
