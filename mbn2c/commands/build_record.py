@@ -11,22 +11,23 @@ from typing import Any
 from mbn2c import __version__
 from mbn2c.commands.build_options import BuildOptions
 from mbn2c.commands.estimated_time import time_of
+from mbn2c.commands.layer_facts import layer_facts
 from mbn2c.emit.network.model import Names
 from mbn2c.files.typed_json import from_plain, to_plain
 from mbn2c.ir.graph import Graph, Node, Port
 from mbn2c.ir.kernel import Packed
-from mbn2c.ir.plan import Call, Plan, Rows
+from mbn2c.ir.plan import Plan, Rows
 from mbn2c.kernels import packed_constants
 from mbn2c.network.inputs import RANDOM_IMAGES
 from mbn2c.network.network import MODEL_FLOAT32, Network
 from mbn2c.network.recompute import copies
-from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize, WideRequantize
 from mbn2c.planner.choice import Choice
-from mbn2c.planner.cost import executed_macs, node_instructions, plan_instructions, weight_bytes_read
+from mbn2c.planner.cost import executed_macs, node_instructions, plan_instructions
 from mbn2c.quantize.four_bits import candidates, four_bit_layers
 from mbn2c.quantize.int16 import int16_layers
+from mbn2c.report.layers import LayerFacts
 from mbn2c.report.record import (
     DRAWN,
     NOISE,
@@ -42,7 +43,6 @@ from mbn2c.report.record import (
     InputFacts,
     Int16Facts,
     Int16Layer,
-    LayerFacts,
     LoopFacts,
     ModelFacts,
     PixelFacts,
@@ -68,7 +68,7 @@ def build_record(
     """All but stress set, sources and what a compiler tells; int8_only: the network without int16, if it has any."""
     plan, graph = choice.plan, choice.plan.graph
     constants = packed_constants(plan, choice.kernels)
-    layers = tuple(_layer(network, choice, call, constants.get(call.step)) for call in plan.calls if call.node)
+    layers = layer_facts(options, network, choice, constants)
     again = {node.name for node in copies(graph)}
     own = [layer for layer in layers if layer.name not in again]
     macs = sum(layer.macs for layer in own)
@@ -169,31 +169,6 @@ def _input(graph: Graph, port: Port) -> InputFacts:
     return InputFacts(port.outside, graph.tensors[port.tensor].shape, float(scale_of(quant)), quant.zero_point)
 
 
-def _layer(network: Network, choice: Choice, call: Call, packed: Packed | None) -> LayerFacts:
-    plan, graph = choice.plan, choice.plan.graph
-    node, quant = graph.producer[call.write], quant_of(graph, call.write)
-    operator = OPERATORS[node.op]
-    return LayerFacts(
-        step=call.step,
-        name=node.name,
-        op=node.op,
-        kernel=choice.kernels[node.name].function,
-        inputs=tuple(graph.tensors[name].shape for name in operator.activations(node, graph)),
-        output=graph.tensors[call.write].shape,
-        macs=operator.macs(node, graph),
-        parameters=operator.parameters(node, graph),
-        live_bytes=plan.live_bytes[call.step],
-        weight_bytes=packed.size_bytes if packed else 0,
-        weight_bytes_read=weight_bytes_read(call, graph) if packed and packed.weight_bytes else 0,
-        scale=float(scale_of(quant)),
-        zero_point=quant.zero_point,
-        sqnr_db=network.sqnr.total.get(call.write),
-        activation_sqnr_db=network.sqnr.rounding.get(call.write),
-        weights_sqnr_db=network.weights_sqnr.get(node.name),
-        noise_share=network.costs.get(node.name),
-    )
-
-
 def folded_facts(graph: Graph) -> FoldedFacts:
     """What the passes noted."""
     counts = Counter(note.kind for note in graph.notes)
@@ -292,8 +267,12 @@ def _ram(plan: Plan, core: Core, is_sliced: bool) -> RamBytes:
         total_bytes=None,
         lower_bound_bytes=plan.lower_bound_bytes,
         peak_step=plan.peak_step,
-        peak_layer=next((call.node or "input" for call in plan.calls if call.step == plan.peak_step), ""),
+        peak_layer=_peak_layer(plan),
     )
+
+
+def _peak_layer(plan: Plan) -> str:
+    return next((call.node or "input" for call in plan.calls if call.step == plan.peak_step), "")
 
 
 def _flash(constants: Mapping[int, Packed], names: Names) -> FlashBytes:
@@ -359,6 +338,7 @@ def _trade_offs(choice: Choice) -> tuple[TradeOffFacts, ...]:
             instructions=round(point.instructions),
             loops=len(point.plan.loops),
             layerwise=len(point.plan.loops) == len(choice.plan.graph.nodes),
+            peak_layer=_peak_layer(point.plan),
             chosen=(point.plan.loops, point.plan.buffers) == chosen,
         )
         for point in choice.curve

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mbn2c.ir.graph import Note
+from mbn2c.report.layers import LayerFacts, Shape
 from mbn2c.report.time_facts import TimeFacts
 
 SCHEMA = 1
-Shape = tuple[int, ...]
 # Sources of int8 scales beside the user's "images" and "npz".
 PREQUANTIZED, NOISE, DRAWN = "given", "random", "drawn"
 _WARNINGS = {
@@ -141,34 +141,6 @@ class FlashBytes:
 
 
 @dataclass(frozen=True)
-class LayerFacts:
-    """One step but the input.
-
-    sqnr_db             of its output against the float one, errors before it included; None: no float model, no error
-    activation_sqnr_db  of rounding its output alone; weights_sqnr_db: of its weights
-    noise_share         of its rounding in the noise at the outputs
-    """
-
-    step: int
-    name: str
-    op: str
-    kernel: str
-    inputs: tuple[Shape, ...]
-    output: Shape
-    macs: int
-    parameters: int
-    live_bytes: int
-    weight_bytes: int
-    weight_bytes_read: int
-    scale: float
-    zero_point: int
-    sqnr_db: float | None
-    activation_sqnr_db: float | None
-    weights_sqnr_db: float | None
-    noise_share: float | None
-
-
-@dataclass(frozen=True)
 class BufferFacts:
     """One tensor in the arena; fields as in `ir.plan.Buffer`."""
 
@@ -217,12 +189,13 @@ class TimelineFacts:
 
 @dataclass(frozen=True)
 class TradeOffFacts:
-    """One plan that could be had; instructions are an estimate for comparing plans."""
+    """One plan that could be had; instructions are an estimate for comparing plans. peak_layer: as in `RamBytes`."""
 
     arena_bytes: int
     instructions: int
     loops: int
     layerwise: bool
+    peak_layer: str
     chosen: bool
 
 
