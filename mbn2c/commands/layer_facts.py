@@ -13,7 +13,11 @@ from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.planner.choice import Choice
 from mbn2c.planner.cost import Surroundings, call_instructions, surroundings_of, weight_bytes_read
-from mbn2c.report.layers import LayerFacts
+from mbn2c.quantize.calibrate import Observed
+from mbn2c.report.layers import LayerFacts, SeenFacts
+
+# Parts of a histogram of what a layer makes: a picture needs no more.
+_BINS = 32
 
 
 def layer_facts(
@@ -41,6 +45,7 @@ def _layer(
     operator = OPERATORS[node.op]
     activations = operator.activations(node, graph)
     steps = {one.write: one.step for one in plan.calls}
+    low, high = ((end - quant.zero_point) * float(scale_of(quant)) for end in (quant.lowest, quant.highest))
     read = weight_bytes_read(call, graph)
     time = timed(call_instructions(call, around), options.core, options.board, weight_bytes=read)
     return LayerFacts(
@@ -61,8 +66,18 @@ def _layer(
         weight_bytes_read=read if packed and packed.weight_bytes else 0,
         scale=float(scale_of(quant)),
         zero_point=quant.zero_point,
+        low=low,
+        high=high,
+        seen=_seen(network.observed.get(call.write), low, high),
         sqnr_db=network.sqnr.total.get(call.write),
         activation_sqnr_db=network.sqnr.rounding.get(call.write),
         weights_sqnr_db=network.weights_sqnr.get(node.name),
         noise_share=network.costs.get(node.name),
     )
+
+
+def _seen(values: Observed | None, low: float, high: float) -> SeenFacts | None:
+    if values is None:
+        return None
+    shares = tuple(int(share) for share in values.shares(_BINS))
+    return SeenFacts(values.low, values.high, shares, round(values.beyond(low, high), 6))

@@ -93,6 +93,7 @@ def float_network(
         weights_sqnr=weights_sqnr(found.float_graph, found.graph),
         int8_only=found.int8_only,
         four_bits=found.four_bits,
+        observed=found.observed,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mbn2c.ir.graph import Graph
 from mbn2c.network.checks import Sqnr
+from mbn2c.quantize.calibrate import Observed
 from mbn2c.tasks.images import Samples
 from mbn2c.tasks.inputs import Preprocess
 from mbn2c.tasks.protocol import Json, Task
@@ -33,6 +34,7 @@ class Network:
     weights_sqnr  dB by layer
     int8_only  about what the Graph would be without int16, for its size; None if it has none
     four_bits  the layers whose weights have four bits, and what each adds to the noise of all activations, which is 1
+    observed   what each activation holds on the images that its range is from; empty without images
     """
 
     graph: Graph
@@ -49,6 +51,7 @@ class Network:
     weights_sqnr: Mapping[str, float | None] = field(default_factory=dict)
     int8_only: Graph | None = None
     four_bits: Mapping[str, float] = field(default_factory=dict)
+    observed: Mapping[str, Observed] = field(default_factory=dict)
 
     @property
     def int8_model(self) -> bytes:

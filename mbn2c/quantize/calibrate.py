@@ -113,6 +113,19 @@ class Observed:
         filled = self.counts > 0
         return ((edges[:-1] + edges[1:]) / 2)[filled], self.counts[filled]
 
+    def shares(self, bins: int) -> np.ndarray:
+        """Thousandths of the values in equal parts of [low, high], int [bins], at least 1 where any lies."""
+        centres, counts = self.histogram()
+        inside = np.clip(centres, self.low, self.high)
+        held = np.histogram(inside, bins, (self.low, max(self.high, self.low + 1e-30)), weights=counts)[0]
+        return np.ceil(1000 * held / max(1, counts.sum())).astype(np.int64)
+
+    def beyond(self, low: float, high: float) -> float:
+        """The share of the values outside of [low, high]; of bins across an end none."""
+        centres, counts = self.histogram()
+        half = self.limit / _BINS
+        return float(counts[(centres + half <= low) | (centres - half >= high)].sum() / max(1, counts.sum()))
+
     def range(self, percentile: float) -> Range:
         """The range that keeps this share of the values on each side."""
         if percentile >= 100:

@@ -90,6 +90,7 @@ class Found:
     folds        networks made to judge them; 0: too few images to hold any back, `graph` judges those it is made from
     int8_only    about what `graph` would be without int16, for its size; None if it has none
     four_bits    the layers whose weights have four bits, and what each adds to the noise of all activations, which is 1
+    observed     what the activations of `float_graph` hold, from which the ranges are; empty without images
     """
 
     float_graph: Graph
@@ -100,6 +101,7 @@ class Found:
     folds: int = 0
     int8_only: Graph | None = None
     four_bits: Mapping[str, float] = field(default_factory=dict)
+    observed: Mapping[str, Observed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -277,10 +279,12 @@ def search(
         words += ["multipliers shared by all layers"] if recipe.shares_multipliers else []
         seen, judged, made = _look(", ".join(words), recipe, folds, best, -_EXACT_DB)
         tried.append(seen)
-    is_split = len(images.values) >= _FEWEST_TO_SPLIT
+    is_split, workshop = len(images.values) >= _FEWEST_TO_SPLIT, folds[-1].workshop
     if is_split:
-        made = _Workshop(graph, images, run, progress, {}).make(recipe)
-    return Found(*made, recipe, tuple(tried), judged, len(folds) if is_split else 0, int8_only, noise)
+        workshop = _Workshop(graph, images, run, progress, {})
+        made = workshop.make(recipe)
+    observed = workshop.equalized(recipe.margin)[1]
+    return Found(*made, recipe, tuple(tried), judged, len(folds) if is_split else 0, int8_only, noise, observed)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,14 @@ def test_layers_read_what_made_their_inputs() -> None:
     assert adds and all(len(set(layer.reads)) == 2 for layer in adds)
 
 
+def test_without_images_nothing_was_seen() -> None:
+    record = record_for(None)
+    assert {layer.seen for layer in record.layers} == {None}
+    for layer in record.layers:
+        assert layer.low == pytest.approx((-128 - layer.zero_point) * layer.scale)
+        assert layer.high == pytest.approx((127 - layer.zero_point) * layer.scale)
+
+
 def test_every_plan_says_where_it_is_fullest() -> None:
     record = record_for(None)
     (chosen,) = [one for one in record.trade_offs if one.chosen]

@@ -87,6 +87,12 @@ def test_build_reports_what_was_held_back(tmp_path: Path, capsys: pytest.Capture
     worst = report["quantization"]["worst_layers"]
     assert worst[0]["noise_share"] == max(shares)
     assert all(layer["activation_sqnr_db"] > 20 for layer in worst)
+    for layer in report["layers"]:
+        seen, step = layer["seen"], layer["scale"]
+        assert len(seen["thousandths"]) == 32 and 1000 <= sum(seen["thousandths"]) < 1032, layer["name"]
+        assert layer["high"] - layer["low"] == pytest.approx(255 * step)
+        # The range is of these very values: fast builds take all that was seen, the output's is wider.
+        assert seen["beyond"] < 0.001 and layer["low"] - step < seen["low"] and seen["high"] < layer["high"] + step
 
 
 def test_build_tells_briefly_what_was_tried(tmp_path: Path) -> None:

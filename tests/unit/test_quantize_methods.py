@@ -171,6 +171,17 @@ def test_ranges_stay_inside_what_was_seen(method: str, sign: tuple[int, int]) ->
     assert values.min() - 1e-6 <= found.low <= found.high <= values.max() + 1e-6
 
 
+def test_shares_are_thousandths_of_equal_parts() -> None:
+    counts = [500, 0, 299, 200, 0, 0, 1, 1000]
+    values = np.repeat(np.arange(8) + 0.5, counts)
+    values[0], values[-1] = 0, 8
+    found = seen(values)
+    assert found.shares(8).tolist() == [250, 0, 150, 100, 0, 0, 1, 500]
+    assert found.beyond(0, 8) == 0
+    assert found.beyond(1, 8) == pytest.approx(0.25) and found.beyond(0, 6) == pytest.approx(1001 / 2000)
+    assert seen(np.full(10, 3.0)).shares(4).sum() == 1000
+
+
 @pytest.mark.parametrize("method", [by_mse, by_entropy])
 def test_one_far_value_does_not_set_the_range(method: Callable[[Observed], Range]) -> None:
     values = np.random.default_rng(2).normal(size=1_000_000)
