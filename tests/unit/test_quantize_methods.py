@@ -325,6 +325,19 @@ def test_images_held_back_are_judged_by_the_user_s_network(monkeypatch: pytest.M
         )
 
 
+def test_what_was_observed_is_what_the_network_holds() -> None:
+    """With its channels equalized, not as the user's network holds it."""
+    graph = unbalanced("v1")
+    found = searched(graph, "fast")
+    assert found.recipe.margin is not None
+    run = OnnxModel(found.float_graph, to_onnx_float(found.float_graph))
+    images = [run(image) for image in images_of(graph, 12)]
+    held = {name: np.concatenate([image[name] for image in images]) for name in images[0]}
+    assert held.keys() == found.observed.keys()
+    for name, seen in found.observed.items():
+        assert (seen.low, seen.high) == pytest.approx((held[name].min(), held[name].max()), abs=1e-4), name
+
+
 def test_a_given_percentile_is_kept() -> None:
     found = searched(tiny_mobilenet_v1(), "best", percentile=99.5)
     assert found.recipe.ranges == "percentile 99.5"
