@@ -23,7 +23,10 @@ _FLAGS = (
 )
 # The browser reads commands from its file descriptor 3 and writes answers to 4.
 _IN, _OUT = 3, 4
-_KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "ArrowUp": (38, ""), "ArrowDown": (40, ""), "Escape": (27, "")}
+# Their codes, and what they write.
+_KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), "Home": (36, ""), "End": (35, "")} | {
+    f"Arrow{way}": (code, "") for code, way in enumerate(("Left", "Up", "Right", "Down"), start=37)
+}
 
 
 class Page:

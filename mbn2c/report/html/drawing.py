@@ -56,3 +56,8 @@ def text_of_bytes(value: int | None) -> str:
     if value is None:
         return "not compiled"
     return f"{value:,} B" if value < 1024 else f"{value:,} B ({value / 1024:,.1f} KiB)"
+
+
+def share_text(value: int, whole: int) -> str:
+    """ "4.6 % of 128 KiB"."""
+    return f"{100 * value / whole:.1f} % of {kib(whole)}"

@@ -21,13 +21,14 @@ _LEAST_SIDE = 1.0
 
 @dataclass(frozen=True)
 class Rectangle:
-    """One buffer or scratch. kind is "full", "ring", "strip" or "scratch"."""
+    """One buffer or scratch. kind is "full", "ring", "strip" or "scratch"; step: that makes or works in it."""
 
     x: str
     y: str
     width: str
     height: str
     kind: str
+    step: int
     title: str
 
 
@@ -102,6 +103,7 @@ class _Space:
 
     space: BufferFacts | ScratchFacts
     kind: str
+    step: int
     names: tuple[str, ...]
     facts: str
 
@@ -110,21 +112,26 @@ def _spaces(report: BuildRecord) -> list[_Space]:
     """Buffers, large ones first so that small ones stay on top, then scratch."""
     found = []
     for buffer in sorted(report.buffers, key=lambda buffer: -buffer.size_bytes):
-        kind = "strip" if buffer.strip_columns else "ring" if buffer.slots < buffer.rows else "full"
+        kind = kind_of(buffer)
         rows = f"{buffer.slots} of {buffer.rows} rows" if kind != "full" else f"all {buffer.rows} rows"
         if kind == "strip":
             rows += f" and a strip of {buffer.strip_columns} columns"
         first, last = buffer.first_step, buffer.last_step
         names = (buffer.tensor, f"step {first}", f"{first}")
-        found.append(_Space(buffer, kind, names, f"{rows}, steps {first} to {last}"))
+        found.append(_Space(buffer, kind, first, names, f"{rows}, steps {first} to {last}"))
     shared: dict[tuple[int, int, int], list[ScratchFacts]] = {}
     for scratch in report.scratch:
         shared.setdefault((scratch.offset, scratch.first_moment, scratch.last_moment), []).append(scratch)
     for users in shared.values():
         largest = max(users, key=lambda scratch: scratch.size_bytes)
         steps = ", ".join(str(scratch.step) for scratch in users)
-        found.append(_Space(largest, "scratch", ("scratch",), f"of step {steps}"))
+        found.append(_Space(largest, "scratch", largest.step, ("scratch",), f"of step {steps}"))
     return found
+
+
+def kind_of(buffer: BufferFacts) -> str:
+    """Whether a tensor lies there in full, as a ring of rows, or as one with a strip of columns."""
+    return "strip" if buffer.strip_columns else "ring" if buffer.slots < buffer.rows else "full"
 
 
 def _box(space: BufferFacts | ScratchFacts, clock: _Clock, arena: int) -> tuple[float, float, float, float]:
@@ -138,7 +145,7 @@ def _rectangle(one: _Space, clock: _Clock, arena: int) -> Rectangle:
     x, y, width, height = (number(value) for value in _box(one.space, clock, arena))
     offset, size = one.space.offset, one.space.size_bytes
     title = f"{one.names[0]}: {text_of_bytes(size)} at {offset:,} to {offset + size - 1:,}; {one.facts}"
-    return Rectangle(x, y, width, height, one.kind, title)
+    return Rectangle(x, y, width, height, one.kind, one.step, title)
 
 
 def _labels(spaces: Sequence[_Space], clock: _Clock, arena: int) -> list[Label]:

@@ -5,11 +5,12 @@ RAM is on a logarithmic axis: layer by layer takes many times what a stream does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log2
 
 from mbn2c.report.html.drawing import TICKS, Mark, kib, number, round_step, text_of_bytes
+from mbn2c.report.layers import LayerFacts
 from mbn2c.report.record import TradeOffFacts
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 78.0, 30.0, 500.0, 250.0
@@ -19,7 +20,7 @@ _MARGIN = 0.12
 
 @dataclass(frozen=True)
 class Point:
-    """One plan of the trade-off curve."""
+    """One plan of the trade-off curve. peak_step: of the layer it is fullest at, None at the input."""
 
     x: str
     y: str
@@ -28,12 +29,14 @@ class Point:
     instructions: str
     loops: int
     words: str
+    peak_layer: str
+    peak_step: int | None
     chosen: bool
 
 
-def trade_off_curve(trade_offs: Sequence[TradeOffFacts]) -> dict[str, object]:
+def trade_off_curve(trade_offs: Sequence[TradeOffFacts], layers: Sequence[LayerFacts]) -> dict[str, object]:
     """What the template draws."""
-    points = _points(trade_offs)
+    points = _points(trade_offs, {layer.name: layer.step for layer in layers})
     return {
         "left": _LEFT,
         "right": _LEFT + _WIDTH,
@@ -48,7 +51,7 @@ def trade_off_curve(trade_offs: Sequence[TradeOffFacts]) -> dict[str, object]:
     }
 
 
-def _points(trade_offs: Sequence[TradeOffFacts]) -> list[Point]:
+def _points(trade_offs: Sequence[TradeOffFacts], steps: Mapping[str, int]) -> list[Point]:
     return [
         Point(
             number(_x(trade_offs, one.arena_bytes)),
@@ -58,6 +61,8 @@ def _points(trade_offs: Sequence[TradeOffFacts]) -> list[Point]:
             f"{one.instructions / 1e6:,.2f} M",
             one.loops,
             "layer by layer" if one.layerwise else "whole network in one loop" if one.loops == 1 else "streaming",
+            one.peak_layer,
+            steps.get(one.peak_layer),
             one.chosen,
         )
         for index, one in enumerate(trade_offs, start=1)
