@@ -14,7 +14,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import mbn2c
-from mbn2c.cli import parser
+from mbn2c.cli.command_table import all_commands
 from mbn2c.commands.api import Verification
 from mbn2c.commands.host_network import HostNetwork, HostRun
 from mbn2c.commands.inspect import ModelInspection
@@ -36,7 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def command_page() -> str:
     """Every command with its options, from the parser."""
-    root = parser()
+    root = all_commands()
     commands = next(one for one in root._actions if isinstance(one, argparse._SubParsersAction))
     lines = ["# Command line", "", root.description or "", "", f"```\n{root.epilog}\n```"]
     for name, command in commands.choices.items():

@@ -6,17 +6,16 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mbn2c import __version__
+from mbn2c.cli.config import words_of
+from mbn2c.cli.output_options import add_output_options, output_kinds
 from mbn2c.cli.streams import warn
 from mbn2c.cli.words import (
     COUNT,
-    add_output_options,
     command,
     decimal,
     numbers,
-    output_kinds,
     percent,
     progress,
     show,
@@ -49,14 +48,9 @@ from mbn2c.tasks.protocol import RAW
 from mbn2c.tasks.segmentation.segmenter import NAME as SEGMENTATION
 
 
-def add_inspect(commands: Any) -> None:
-    """Add the command `inspect`; `commands` is what argparse's add_subparsers returns."""
-    parser = command(
-        commands,
-        "inspect",
-        _inspect,
-        "of a model: layers, MACs, parameters, RAM and flash per target before a build; of an output folder: its plan",
-    )
+def add_inspect(parser: argparse.ArgumentParser) -> None:
+    """Options of `inspect`."""
+    command(parser, _inspect)
     parser.add_argument("model", type=Path, metavar="MODEL.onnx|OUT", help="a trained network, or what build wrote")
     parser.add_argument(
         "--plan", action="store_true", help="the plan that a build of MODEL.onnx for --target would make"
@@ -89,9 +83,10 @@ def _inspect_plan(options: argparse.Namespace, is_folder: bool) -> int:
     return 0
 
 
-def add_build(commands: Any) -> None:
-    """Add the command `build`; `commands` is what argparse's add_subparsers returns."""
-    parser = command(commands, "build", _build, "quantize, plan memory, write C, compile it")
+def add_build(parser: argparse.ArgumentParser) -> None:
+    """Options of `build`."""
+    command(parser, _build)
+    parser.set_defaults(configure=lambda options: words_of(options.model, "build", parser))
     parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="a trained network")
     parser.add_argument(
         "-t", "--target", metavar="CORE", help="core to build for; see `mbn2c targets` (default: the board's)"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import shtab
 
+from mbn2c.cli.command_table import all_commands
 from mbn2c.cli.streams import say
 from mbn2c.targets import all_boards, all_cores
 
@@ -19,24 +19,22 @@ _USE = """To use it, once:
   fish  mbn2c completion fish > ~/.config/fish/completions/mbn2c.fish"""
 
 
-def add_completion(commands: Any, root: argparse.ArgumentParser) -> None:
-    """Add the command `completion`; `commands` is what argparse's add_subparsers of `root` returns."""
-    text = "print what lets a shell complete commands, options, boards and files"
-    parser = commands.add_parser(
-        "completion", help=text, description=text, epilog=_USE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_completion(parser: argparse.ArgumentParser) -> None:
+    """Options of `completion`."""
+    parser.epilog, parser.formatter_class = _USE, argparse.RawDescriptionHelpFormatter
     parser.add_argument("shell", choices=SHELLS, help="the shell that reads it")
-    parser.set_defaults(run=_completion, root=root, parser=parser, quiet=False, verbose=False, json=False)
+    parser.set_defaults(run=_completion)
 
 
 def _completion(options: argparse.Namespace) -> int:
+    root = all_commands()
     names = {"board": [board.name for board in all_boards()], "target": [core.name for core in all_cores()]}
-    for action in all_actions(options.root):
+    for action in all_actions(root):
         if action.dest in names:
             action.choices = names[action.dest]  # of this parser, which reads no more words
         elif action.type is Path or "DIR" in str(action.metavar) or action.dest == "port":
             action.complete = shtab.FILE  # type: ignore[attr-defined]
-    say(shtab.complete(options.root, options.shell).rstrip())
+    say(shtab.complete(root, options.shell).rstrip())
     return 0
 
 

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from mbn2c.cli.streams import complain
 from mbn2c.cli.words import COUNT, command, progress, show
@@ -25,11 +24,9 @@ from mbn2c.tasks.inputs import Preprocess
 _EMULATED = "qemu-mps2-an500"
 
 
-def add_demo(commands: Any) -> None:
-    """Add the command `demo`; `commands` is what argparse's add_subparsers returns."""
-    parser = command(
-        commands, "demo", _demo, "build a bundled network and verify it, on an emulated Cortex-M7 or your board"
-    )
+def add_demo(parser: argparse.ArgumentParser) -> None:
+    """Options of `demo`."""
+    command(parser, _demo)
     parser.add_argument(
         "--task",
         choices=tuple(demo.DEMOS),

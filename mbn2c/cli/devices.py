@@ -8,10 +8,10 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from mbn2c.cli.output_options import add_output_options, output_kinds
 from mbn2c.cli.streams import say
-from mbn2c.cli.words import COUNT, add_output_options, command, output_kinds, percent, progress, show, whole
+from mbn2c.cli.words import COUNT, command, percent, progress, show, whole
 from mbn2c.commands.bench import bench, bench_device
 from mbn2c.commands.bisect import bisect
 from mbn2c.commands.output_folder import OutputFolder, firmware_on
@@ -36,9 +36,9 @@ def _from_environment(variable: str) -> str | None:
     return os.environ.get(variable) or None
 
 
-def add_flash(commands: Any) -> None:
-    """Add the command `flash`; `commands` is what argparse's add_subparsers returns."""
-    parser = command(commands, "flash", _flash, "write the firmware to a board attached to this computer")
+def add_flash(parser: argparse.ArgumentParser) -> None:
+    """Options of `flash`."""
+    command(parser, _flash)
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
     parser.add_argument(
         "-b",
@@ -83,11 +83,9 @@ def _flash(options: argparse.Namespace) -> int:
     return 0
 
 
-def add_verify(commands: Any) -> None:
-    """Add the command `verify`; `commands` is what argparse's add_subparsers returns."""
-    parser = command(
-        commands, "verify", _verify, "prove image by image that the device computes what ONNX Runtime computes"
-    )
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """Options of `verify`."""
+    command(parser, _verify)
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
     _add_device(parser)
     parser.add_argument(
@@ -192,11 +190,9 @@ def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:
     return emulated_board(name)
 
 
-def add_bisect(commands: Any) -> None:
-    """Add the command `bisect`; `commands` is what argparse's add_subparsers returns."""
-    parser = command(
-        commands, "bisect", _bisect, "where a device computes something else: the first wrong layer and element"
-    )
+def add_bisect(parser: argparse.ArgumentParser) -> None:
+    """Options of `bisect`."""
+    command(parser, _bisect)
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
     _add_one_device(parser)
 
@@ -231,14 +227,9 @@ def _add_one_device(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(host=False)
 
 
-def add_bench(commands: Any) -> None:
-    """Add the command `bench`; `commands` is what argparse's add_subparsers returns."""
-    parser = command(
-        commands,
-        "bench",
-        _bench,
-        "per layer: instructions by class and estimated cycles (emulator), cycles (board), or time (this computer)",
-    )
+def add_bench(parser: argparse.ArgumentParser) -> None:
+    """Options of `bench`."""
+    command(parser, _bench)
     parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
     _add_one_device(parser)
 

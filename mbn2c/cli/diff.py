@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from mbn2c.cli.words import command, percent, show
 from mbn2c.commands.diff import check_growth, diff
@@ -14,11 +13,9 @@ from mbn2c.report.diff_text import diff_text
 from mbn2c.report.html.difference import diff_page
 
 
-def add_diff(commands: Any) -> None:
-    """Add the command `diff`; `commands` is what argparse's add_subparsers returns."""
-    parser = command(
-        commands, "diff", _diff, "what changed between two builds: RAM, flash, cycles, accuracy, layers, plan, C"
-    )
+def add_diff(parser: argparse.ArgumentParser) -> None:
+    """Options of `diff`."""
+    command(parser, _diff)
     parser.add_argument("before", type=Path, metavar="OUT1", help="folder that build wrote, or its report.json")
     parser.add_argument("after", type=Path, metavar="OUT2", help="another one")
     parser.add_argument(

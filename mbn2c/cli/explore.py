@@ -23,14 +23,9 @@ _SIZE = whole(16, 1024)
 _CLASSES = whole(1, 100_000)
 
 
-def add_explore(commands: Any) -> None:
-    """Add the command `explore`; `commands` is what argparse's add_subparsers returns."""
-    parser = command(
-        commands,
-        "explore",
-        _explore,
-        "before training: what networks of several widths and input sizes take, and which are worth training",
-    )
+def add_explore(parser: argparse.ArgumentParser) -> None:
+    """Options of `explore`."""
+    command(parser, _explore)
     parser.add_argument("-t", "--target", metavar="CORE", help="core to plan for; see `mbn2c targets`")
     parser.add_argument("-b", "--board", help="board whose clock makes milliseconds; see `mbn2c boards`")
     parser.add_argument(

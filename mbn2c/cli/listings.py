@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from mbn2c.cli.words import command, show
 from mbn2c.commands.devices import attached_devices, devices_text
 from mbn2c.commands.doctor import all_required_ok, checks, format_checks
 from mbn2c.errors import BoardError
 from mbn2c.files.typed_json import to_plain
-from mbn2c.report.text import boards_text, targets_text
+from mbn2c.report.listing_text import boards_text, targets_text
 from mbn2c.targets import all_boards, all_cores
 
 
-def add_listings(commands: Any) -> None:
-    """Add `targets`, `boards`, `devices` and `doctor`; `commands` is what argparse's add_subparsers returns."""
-    command(commands, "targets", _targets, "the cores C can be built for")
-    command(commands, "boards", _boards, "the boards firmware can be built for")
-    command(commands, "devices", _devices, "serial ports and debug probes attached to this computer")
-    command(commands, "doctor", _doctor, "which tools are installed, and what installs the missing ones")
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """Options of `targets`."""
+    command(parser, _targets)
+
+
+def add_boards(parser: argparse.ArgumentParser) -> None:
+    """Options of `boards`."""
+    command(parser, _boards)
+
+
+def add_devices(parser: argparse.ArgumentParser) -> None:
+    """Options of `devices`."""
+    command(parser, _devices)
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """Options of `doctor`."""
+    command(parser, _doctor)
 
 
 def _targets(options: argparse.Namespace) -> int:

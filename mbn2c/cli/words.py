@@ -11,15 +11,12 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from mbn2c.cli.command_table import EPILOG
 from mbn2c.cli.streams import is_quiet, say, tell_stage
 from mbn2c.errors import UsageError
-from mbn2c.tasks.registry import all_kinds
 
 Item = TypeVar("Item")
 Json = dict[str, Any]
-
-EPILOG = """exit codes: 0 ok, 1 a gate failed (mismatch, accuracy), 2 usage, 3 unsupported or broken model,
-4 does not fit, 5 board, tool, line or this computer, 70 bug in mbn2c"""
 
 
 class _Help(argparse.HelpFormatter):
@@ -33,17 +30,14 @@ class _Help(argparse.HelpFormatter):
         return f"{text} (default: {default})"
 
 
-def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-    """Add a command with `--json`; `run` takes its options and returns the exit status."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text, epilog=EPILOG, formatter_class=_Help
-    )
+def command(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+    """Give a command the options of all; `run` takes its options and returns the exit status."""
+    parser.epilog, parser.formatter_class = EPILOG, _Help
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     told = parser.add_mutually_exclusive_group()
-    told.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no warnings; errors are told")
+    told.add_argument("-q", "--quiet", action="store_true", help="no progress and no warnings; errors are told")
     told.add_argument("-v", "--verbose", action="store_true", help="say on standard error how long each stage took")
-    parser.set_defaults(run=run, parser=parser)
-    return parser
+    parser.set_defaults(run=run)
 
 
 def show(options: argparse.Namespace, result: Json, text: str) -> None:
@@ -99,10 +93,11 @@ def percent(text: str) -> float:
 
 
 def _refused(text: str, wanted: str) -> argparse.ArgumentTypeError:
-    return argparse.ArgumentTypeError(f"'{_start(text)}' is not {wanted}")
+    return argparse.ArgumentTypeError(f"'{start_of(text)}' is not {wanted}")
 
 
-def _start(text: str) -> str:
+def start_of(text: str) -> str:
+    """As much of a word as a message may show."""
     return text if len(text) <= _MOST_DIGITS else text[:_MOST_DIGITS] + "..."
 
 
@@ -116,39 +111,7 @@ def size(text: str, option: str) -> int:
     try:
         return whole(1, 2**40)(digits) * factor
     except argparse.ArgumentTypeError:
-        raise UsageError(f"{option} {_start(text)} is no size", hint="e.g. 131072, 128K or 1M") from None
-
-
-def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """What `build` and `verify` are told of the outputs, and the gate for those that say no class."""
-    parser.add_argument(
-        "--min-sqnr",
-        type=decimal,
-        metavar="DB",
-        help="fail if an output has less signal to noise against the float model: the gate for embeddings, regressions "
-        "and maps; 30 dB is a usual value",
-    )
-    parser.add_argument(
-        "--output-kind",
-        action="append",
-        default=[],
-        metavar="NAME=KIND",
-        help=f"what an output says, where its shape misleads: {', '.join(all_kinds())} (docs/accuracy.md); "
-        "again for each (default: what its shape suggests)",
-    )
-
-
-def output_kinds(options: argparse.Namespace) -> dict[str, str]:
-    """The kinds of --output-kind NAME=KIND, by output name. Raises UsageError for other words and for a name twice."""
-    kinds: dict[str, str] = {}
-    for word in options.output_kind:
-        name, found, kind = word.rpartition("=")
-        if not found or kinds.setdefault(name, kind) != kind:
-            raise UsageError(
-                f"--output-kind {_start(word)} is no NAME=KIND, or the second for that name",
-                hint=f"NAME is the output's in the ONNX file, KIND one of {', '.join(all_kinds())}",
-            )
-    return kinds
+        raise UsageError(f"{option} {start_of(text)} is no size", hint="e.g. 131072, 128K or 1M") from None
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:
@@ -156,5 +119,5 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
     try:
         return tuple(decimal(word) for word in text.split(","))
     except argparse.ArgumentTypeError:
-        what = f"{option} {_start(text)} is not a list of numbers"
+        what = f"{option} {start_of(text)} is not a list of numbers"
         raise UsageError(what, hint="e.g. 0.485,0.456,0.406") from None

@@ -13,7 +13,8 @@ from typing import cast
 import pytest
 from command_line import CALIB, MODEL, run
 
-from mbn2c.cli import devices, main, parser
+from mbn2c.cli import devices, main
+from mbn2c.cli.command_table import all_commands
 from mbn2c.commands import demo
 from mbn2c.commands.estimated_time import time_of
 from mbn2c.commands.inspect import inspect_model
@@ -221,7 +222,7 @@ def test_the_environment_names_a_device_where_the_command_line_does_not(
     for name, value in (("MBN2C_PORT", port), ("MBN2C_BOARD", board)):
         monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
     monkeypatch.setattr("mbn2c.cli.devices.emulated_board", lambda name: SimpleNamespace(name=name))
-    options = parser().parse_args(["verify", "out", "--images", "images", *words])
+    options = all_commands().parse_args(["verify", "out", "--images", "images", *words])
     output = SimpleNamespace(record=SimpleNamespace(board="own"))
     [place] = devices._places(options, cast(OutputFolder, output))
     assert device in (place.port, place.emulated)

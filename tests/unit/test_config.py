@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from command_line import run
 
-from mbn2c.cli import config, main, parser
+from mbn2c.cli import config, main
+from mbn2c.cli.command_table import all_commands
 
 
 @pytest.fixture
@@ -73,4 +74,4 @@ def test_what_the_file_cannot_say_is_refused(
 
 
 def test_every_command_can_be_quiet() -> None:
-    assert not parser().parse_args(["targets"]).quiet and parser().parse_args(["targets", "-q"]).quiet
+    assert not all_commands().parse_args(["targets"]).quiet and all_commands().parse_args(["targets", "-q"]).quiet

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from command_line import MODEL, run
 
-from mbn2c.cli import main, parser
+from mbn2c.cli import main
+from mbn2c.cli.command_table import all_commands
 from mbn2c.cli.completion import SHELLS, all_actions
 from mbn2c.errors import UsageError
 from mbn2c.report.table import MOST_COLUMNS, shortened, table
 
 
 def options_with_values() -> Iterator[tuple[str, argparse.ArgumentParser, argparse.Action]]:
-    commands = next(one for one in parser()._actions if isinstance(one, argparse._SubParsersAction))
+    commands = next(one for one in all_commands()._actions if isinstance(one, argparse._SubParsersAction))
     for name, command in commands.choices.items():
         for action in all_actions(command):
             yield name, command, action
@@ -47,6 +48,27 @@ def test_every_number_has_its_unit() -> None:
             numbers += 1
             assert re.search(_UNITS, command._get_formatter()._expand_help(action)), f"{name} {action.option_strings}"
     assert numbers > 15
+
+
+# Run one command line, then print the modules that it took.
+IMPORTED = """
+import contextlib, io, sys
+from mbn2c.__main__ import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main()
+print(*sys.modules)
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("--version",), ("buidl",), ("devices", "--help")])
+def test_what_needs_no_network_imports_none(words: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTED, *words], capture_output=True, text=True)
+    modules = set(done.stdout.split())
+    assert "mbn2c.cli.command_table" in modules, done.stderr
+    heavy = modules & {"numpy", "onnx", "onnxruntime", "PIL", "jinja2", "msgspec", "rich", "tqdm"}
+    own = [name for name in modules if name.startswith("mbn2c")]
+    assert words[:1] == ("devices",) or (heavy == set() and len(own) < 12), (heavy, own)
+    assert not heavy & {"onnx", "onnxruntime"}
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -10,7 +10,7 @@ import pytest
 from benchmark_scripts import script
 from places import ROOT
 
-from mbn2c.cli import parser
+from mbn2c.cli.command_table import all_commands
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "firmware_examples").rglob("*.md"))]
@@ -53,7 +53,7 @@ def test_there_are_commands() -> None:
 @pytest.mark.parametrize("line", COMMANDS.values(), ids=COMMANDS)
 def test_command_line_knows_it(line: str) -> None:
     words = shlex.split(line, comments=True)
-    parser().parse_args(words[1:])
+    all_commands().parse_args(words[1:])
 
 
 def paths_of(page: Path) -> set[str]:
