@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import resource
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ import onnx
 import onnx.version_converter
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import track
 
 from mbn2c.frontend.runtime import Oracle
 from mbn2c.ir.graph import Graph
@@ -120,7 +122,7 @@ def model_file(name: str) -> Path:
 def predict(model: Path | bytes, images: Sequence[np.ndarray], title: str) -> np.ndarray:
     """The top-1 class of each image."""
     oracle = Oracle(model)
-    bar = tqdm(images, desc=title, disable=None, leave=False)
+    bar = track(images, title, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     return np.array([oracle.run({oracle.input_names[0]: x})[oracle.output_names[0]].argmax() for x in bar])
 
 

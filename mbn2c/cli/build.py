@@ -10,6 +10,7 @@ from pathlib import Path
 from mbn2c import __version__
 from mbn2c.cli.config import words_of
 from mbn2c.cli.output_options import add_output_options, output_kinds
+from mbn2c.cli.stage_display import shown_stages
 from mbn2c.cli.streams import warn
 from mbn2c.cli.words import (
     COUNT,
@@ -17,16 +18,15 @@ from mbn2c.cli.words import (
     decimal,
     numbers,
     percent,
-    progress,
     show,
     size,
     whole,
 )
-from mbn2c.commands.build import BuildOptions, build
+from mbn2c.commands.build import BUILD_STAGES, BuildOptions, build
 from mbn2c.commands.build_options import core_and_board
-from mbn2c.commands.inspect import format_inspection, inspect_model
+from mbn2c.commands.inspect import INSPECT_STAGES, format_inspection, inspect_model
 from mbn2c.commands.inspect.plan import inspect_folder, inspect_model_plan
-from mbn2c.commands.output_folder import OutputFolder, check_folder, write_build
+from mbn2c.commands.output_folder import WRITE_STAGES, OutputFolder, check_folder, write_build
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.emit.network.model import PlannedNetwork
 from mbn2c.emit.packages.packagings import DEFAULT_EMITS, EMITS
@@ -67,7 +67,8 @@ def _inspect(options: argparse.Namespace) -> int:
         return _inspect_plan(options, is_folder)
     is_all = options.target is None and options.board is None
     core, board = (None, None) if is_all else core_and_board(options.target, options.board)
-    result = inspect_model(options.model, core, board, progress)
+    with shown_stages(INSPECT_STAGES) as stages:
+        result = inspect_model(options.model, core, board, stages)
     show(options, to_plain(result), format_inspection(result))
     return 0
 
@@ -237,44 +238,42 @@ def _build(options: argparse.Namespace) -> int:
         raise UsageError("--percentile must be above 50 and at most 100")
     folder = options.output or Path("out") / _prefix(options)
     check_folder(folder, force=options.force)  # before the work; again when it is done
-    bundle = build(
-        BuildOptions(
-            model=options.model,
-            core=core,
-            board=board,
-            calib=options.calib,
-            calib_limit=options.calib_limit,
-            preprocess=_preprocess(options),
-            resize=options.resize,
-            percentile=options.percentile,
-            effort=options.quantize,
-            int16=tuple(options.int16.split(",")) if options.int16 is not None else (),
-            weights=options.weights or (AUTO if options.flash_limit is not None else ""),
-            flash_limit=size(options.flash_limit, "--flash-limit") if options.flash_limit is not None else None,
-            max_drop=options.max_drop,
-            calib_labels=options.calib_labels,
-            min_sqnr=options.min_sqnr,
-            output_kinds=output_kinds(options),
-            task=options.task,
-            task_options=_detection(options),
-            anchors=options.anchors,
-            box_coder=options.box_coder,
-            recompute=options.recompute,
-            input_kind=options.input or ("int8" if options.camera is None else "uint8"),
-            camera=Camera.parse(options.camera) if options.camera is not None else None,
-            optimize=options.optimize,
-            ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
-            slice=options.slice,
-            name=options.name,
-            package_version=options.package_version,
-            command=_shown_command(options.words),
-            labels=options.labels,
-            beside=_beside(options, core),
-            emit=tuple(word for words in options.emit or DEFAULT_EMITS for word in words.split(",")),
-        ),
-        progress,
+    asked = BuildOptions(
+        model=options.model,
+        core=core,
+        board=board,
+        calib=options.calib,
+        calib_limit=options.calib_limit,
+        preprocess=_preprocess(options),
+        resize=options.resize,
+        percentile=options.percentile,
+        effort=options.quantize,
+        int16=tuple(options.int16.split(",")) if options.int16 is not None else (),
+        weights=options.weights or (AUTO if options.flash_limit is not None else ""),
+        flash_limit=size(options.flash_limit, "--flash-limit") if options.flash_limit is not None else None,
+        max_drop=options.max_drop,
+        calib_labels=options.calib_labels,
+        min_sqnr=options.min_sqnr,
+        output_kinds=output_kinds(options),
+        task=options.task,
+        task_options=_detection(options),
+        anchors=options.anchors,
+        box_coder=options.box_coder,
+        recompute=options.recompute,
+        input_kind=options.input or ("int8" if options.camera is None else "uint8"),
+        camera=Camera.parse(options.camera) if options.camera is not None else None,
+        optimize=options.optimize,
+        ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
+        slice=options.slice,
+        name=options.name,
+        package_version=options.package_version,
+        command=_shown_command(options.words),
+        labels=options.labels,
+        beside=_beside(options, core),
+        emit=tuple(word for words in options.emit or DEFAULT_EMITS for word in words.split(",")),
     )
-    note = write_build(bundle, folder, force=options.force)
+    with shown_stages(BUILD_STAGES + WRITE_STAGES) as stages:
+        note = write_build(build(asked, stages), folder, force=options.force, stages=stages)
     built = OutputFolder(folder)
     text = build_text(built.record, str(folder), note)
     if warning := built.record.build.calibration.warning:

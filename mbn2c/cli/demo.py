@@ -7,13 +7,14 @@ import contextlib
 import tempfile
 from pathlib import Path
 
+from mbn2c.cli.stage_display import shown_stages
 from mbn2c.cli.streams import complain
-from mbn2c.cli.words import COUNT, command, progress, show
+from mbn2c.cli.words import COUNT, command, show
 from mbn2c.commands import demo
-from mbn2c.commands.build import BuildOptions, build
-from mbn2c.commands.output_folder import OutputFolder, check_folder, firmware_on, write_build
-from mbn2c.commands.verify import RESULTS, VerifyOptions, check_gates, verify_on_all
-from mbn2c.commands.verify.open_devices import Place, emulated_board, open_devices
+from mbn2c.commands.build import BUILD_STAGES, BuildOptions, build
+from mbn2c.commands.output_folder import WRITE_STAGES, OutputFolder, check_folder, firmware_on, write_build
+from mbn2c.commands.verify import RESULTS, VerifyOptions, check_gates, verify_on_all, verify_stages
+from mbn2c.commands.verify.open_devices import OPEN_STAGES, Place, emulated_board, open_devices
 from mbn2c.errors import UsageError
 from mbn2c.firmware.flash.tools import flash
 from mbn2c.report.build_text import build_text
@@ -22,6 +23,7 @@ from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.inputs import Preprocess
 
 _EMULATED = "qemu-mps2-an500"
+_FLASH = "write firmware"
 
 
 def add_demo(parser: argparse.ArgumentParser) -> None:
@@ -55,33 +57,35 @@ def _demo(options: argparse.Namespace) -> int:
     board = load_board(options.board) if options.port else emulated_board(options.board)
     if options.port and board.emulated:
         raise UsageError(f"board '{board.name}' is an emulated one", hint="with --port name the real --board there")
+    chosen = demo.DEMOS[options.task]
     with tempfile.TemporaryDirectory(prefix="mbn2c-demo-") as temporary:
-        chosen = demo.DEMOS[options.task]
         folder = options.output or Path(temporary) / chosen.name
         check_folder(folder, force=options.force)
-        bundle = build(
-            BuildOptions(
-                model=chosen.model,
-                core=load_core(board.core),
-                board=board,
-                calib=str(chosen.calibration),
-                preprocess=Preprocess.named(demo.PREPROCESS),
-                input_kind="uint8",
-                name=chosen.name,
-                labels=chosen.classes,
-                task_options=chosen.task_options,
-            ),
-            progress,
+        checked = VerifyOptions(chosen.images, chosen.labels, options.images, results=folder / RESULTS)
+        asked = BuildOptions(
+            model=chosen.model,
+            core=load_core(board.core),
+            board=board,
+            calib=str(chosen.calibration),
+            preprocess=Preprocess.named(demo.PREPROCESS),
+            input_kind="uint8",
+            name=chosen.name,
+            labels=chosen.classes,
+            task_options=chosen.task_options,
         )
-        write_build(bundle, folder, force=options.force)
-        output = OutputFolder(folder)
         place = Place(port=options.port) if options.port else Place(emulated=board.name)
-        with contextlib.ExitStack() as opened:
-            if options.port:
+        flashing = (_FLASH,) if options.port else ()
+        with (
+            contextlib.ExitStack() as opened,
+            shown_stages(BUILD_STAGES + WRITE_STAGES + flashing + OPEN_STAGES + verify_stages(checked)) as stages,
+        ):
+            write_build(build(asked, stages), folder, force=options.force, stages=stages)
+            output = OutputFolder(folder)
+            if flashing:
+                stages.begin(_FLASH)
                 flash(firmware_on(output, board, Path(temporary) / "firmware").elf, board, complain)
-            devices, _ = open_devices(output, [place], Path(temporary) / "emulated", opened)
-            checked = VerifyOptions(chosen.images, chosen.labels, options.images, results=folder / RESULTS)
-            result = verify_on_all(output, devices, checked, progress)
+            devices, _ = open_devices(output, [place], Path(temporary) / "emulated", opened, stages)
+            result = verify_on_all(output, devices, checked, stages=stages)
         found = chosen.first_lines(folder / RESULTS)
     if not options.output:
         result["results"] = None  # it is gone

@@ -10,13 +10,22 @@ import tempfile
 from pathlib import Path
 
 from mbn2c.cli.output_options import add_output_options, output_kinds
+from mbn2c.cli.stage_display import shown_stages
 from mbn2c.cli.streams import say
-from mbn2c.cli.words import COUNT, command, percent, progress, show, whole
-from mbn2c.commands.bench import bench, bench_device
-from mbn2c.commands.bisect import bisect
+from mbn2c.cli.words import COUNT, command, percent, show, whole
+from mbn2c.commands.bench import BENCH_DEVICE_STAGES, BENCH_STAGES, bench, bench_device
+from mbn2c.commands.bisect import BISECT_STAGES, bisect
 from mbn2c.commands.output_folder import OutputFolder, firmware_on
-from mbn2c.commands.verify import JOURNAL, RESULTS, VerifyOptions, check_gates, verify_on_all
-from mbn2c.commands.verify.open_devices import BAUD_RANGE, FIRST_BAUD, Place, emulated_board, open_devices, read_lab
+from mbn2c.commands.verify import JOURNAL, RESULTS, VerifyOptions, check_gates, verify_on_all, verify_stages
+from mbn2c.commands.verify.open_devices import (
+    BAUD_RANGE,
+    FIRST_BAUD,
+    OPEN_STAGES,
+    Place,
+    emulated_board,
+    open_devices,
+    read_lab,
+)
 from mbn2c.errors import UsageError
 from mbn2c.files.typed_json import to_plain
 from mbn2c.firmware.flash.tools import flash
@@ -164,9 +173,13 @@ def _verify(options: argparse.Namespace) -> int:
         stress=not options.no_stress,
         results=None if options.no_results else options.output / RESULTS,
     )
-    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
-        devices, lost = open_devices(output, _places(options, output), Path(folder), open_lines)
-        result = verify_on_all(output, devices, checked, progress, lost)
+    with (
+        tempfile.TemporaryDirectory(prefix="mbn2c-") as folder,
+        contextlib.ExitStack() as open_lines,
+        shown_stages(OPEN_STAGES + verify_stages(checked)) as stages,
+    ):
+        devices, lost = open_devices(output, _places(options, output), Path(folder), open_lines, stages)
+        result = verify_on_all(output, devices, checked, lost, stages)
     show(options, result, verify_text(result))
     worst = output.record.quantization.worst_layers
     check_gates(result, options.max_drop, {layer.name: layer.noise_share for layer in worst}, options.min_sqnr)
@@ -199,9 +212,13 @@ def add_bisect(parser: argparse.ArgumentParser) -> None:
 
 def _bisect(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
-    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
-        [device], _ = open_devices(output, [_one_place(options, output)], Path(folder), open_lines)
-        found = bisect(output, device, progress)
+    with (
+        tempfile.TemporaryDirectory(prefix="mbn2c-") as folder,
+        contextlib.ExitStack() as open_lines,
+        shown_stages(OPEN_STAGES + BISECT_STAGES) as stages,
+    ):
+        [device], _ = open_devices(output, [_one_place(options, output)], Path(folder), open_lines, stages)
+        found = bisect(output, device, stages)
         baud = device.session.baud
     result = {**to_plain(found), "is_right": found.is_right}
     show(options, result, bisect_text(result, baud))
@@ -236,13 +253,18 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
 
 def _bench(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
-    with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as open_lines:
-        place = _one_place(options, output)
-        board = emulated_board(place.emulated) if place.emulated else None
-        if board is None or board.is_process:
-            [device], _ = open_devices(output, [place], Path(folder), open_lines)
-            result = bench_device(output, device)
+    place = _one_place(options, output)
+    board = emulated_board(place.emulated) if place.emulated else None
+    is_counted = board is not None and not board.is_process
+    with (
+        tempfile.TemporaryDirectory(prefix="mbn2c-") as folder,
+        contextlib.ExitStack() as open_lines,
+        shown_stages(BENCH_STAGES if is_counted else OPEN_STAGES + BENCH_DEVICE_STAGES) as stages,
+    ):
+        if board is not None and is_counted:
+            result = bench(output, board, Path(folder), stages)
         else:
-            result = bench(output, board, Path(folder))
+            [device], _ = open_devices(output, [place], Path(folder), open_lines, stages)
+            result = bench_device(output, device, stages)
     show(options, result, bench_text(result))
     return 0

@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from mbn2c.cli.stage_display import shown_stages
 from mbn2c.cli.streams import complain
-from mbn2c.cli.words import command, decimal, progress, show, whole
+from mbn2c.cli.words import command, decimal, show, whole
 from mbn2c.commands.build_options import core_and_board
 from mbn2c.commands.explore.export import export
 from mbn2c.commands.explore.families import FAMILIES
-from mbn2c.commands.explore.points import SIZES, WIDTHS, ExploreOptions, explore
+from mbn2c.commands.explore.points import EXPLORE_STAGES, SIZES, WIDTHS, ExploreOptions, explore
 from mbn2c.errors import UsageError
 from mbn2c.files.bundle import write_bundle
 from mbn2c.files.typed_json import to_plain
@@ -19,6 +20,7 @@ from mbn2c.planner.streaming import OPTIMIZE
 from mbn2c.report.explore_text import explore_text
 from mbn2c.report.html.exploration import explore_page
 
+_EXPORT, _PAGE = "export", "write the page"
 _SIZE = whole(16, 1024)
 _CLASSES = whole(1, 100_000)
 
@@ -98,12 +100,16 @@ def _explore(options: argparse.Namespace) -> int:
         max_ms=options.max_ms,
         fits_only=options.fits is not None,
     )
-    found = explore(asked, progress)
-    if options.export is not None:
-        for path in export(asked, found, options.export):
-            complain(f"wrote {path}")
-    if options.html is not None:
-        write_bundle({options.html.name: explore_page(found).encode()}, options.html.parent)
+    more = {_EXPORT: options.export, _PAGE: options.html}
+    with shown_stages([*EXPLORE_STAGES, *(name for name, path in more.items() if path is not None)]) as stages:
+        found = explore(asked, stages)
+        if options.export is not None:
+            stages.begin(_EXPORT)
+            for path in export(asked, found, options.export):
+                complain(f"wrote {path}")
+        if options.html is not None:
+            stages.begin(_PAGE)
+            write_bundle({options.html.name: explore_page(found).encode()}, options.html.parent)
     show(options, to_plain(found), explore_text(found))
     return 0
 

@@ -60,7 +60,12 @@ def complain(text: str) -> None:
 
 def _takes_colour(stream: TextIO) -> bool:
     """source  no-color.org: NO_COLOR that is not empty turns colours off."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether it takes more than lines."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def warn(text: str) -> None:

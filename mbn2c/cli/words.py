@@ -5,17 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import time
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
-
-from tqdm import tqdm
+from collections.abc import Callable
+from typing import Any
 
 from mbn2c.cli.command_table import EPILOG
-from mbn2c.cli.streams import is_quiet, say, tell_stage
+from mbn2c.cli.streams import say
 from mbn2c.errors import UsageError
 
-Item = TypeVar("Item")
 Json = dict[str, Any]
 
 
@@ -43,13 +39,6 @@ def command(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace],
 def show(options: argparse.Namespace, result: Json, text: str) -> None:
     """Print `result` as one JSON object if the options ask for it, else `text`."""
     say(json.dumps(result, indent=1, allow_nan=False) if options.json else text)
-
-
-def progress(items: Iterable[Item], title: str, total: int) -> Iterable[Item]:
-    """A progress bar on standard error, only on a terminal; with --verbose a line when the stage is done."""
-    started = time.monotonic()
-    yield from tqdm(items, desc=title, total=total, unit="", disable=is_quiet() or None, leave=False)
-    tell_stage(f"{title}: {total} in {time.monotonic() - started:.1f} s")
 
 
 # Of a number on the command line: no more digits than a double and any size in bytes need.

@@ -20,7 +20,6 @@ from mbn2c.commands.output_folder import OutputFolder, check_folder, write_build
 from mbn2c.commands.verify import VerifyOptions, verify_on_all
 from mbn2c.commands.verify.open_devices import Place, open_devices
 from mbn2c.errors import UsageError
-from mbn2c.progress import no_progress
 from mbn2c.report.exploration import Exploration
 from mbn2c.report.record import BuildRecord
 from mbn2c.tasks.inputs import Preprocess
@@ -188,6 +187,6 @@ def verify(
     options = VerifyOptions(Path(images), None if labels is None else Path(labels), limit, layers)
     with tempfile.TemporaryDirectory(prefix="mbn2c-") as folder, contextlib.ExitStack() as opened:
         devices, lost = open_devices(output, places, Path(folder), opened)
-        result = verify_on_all(output, devices, options, no_progress, lost)
+        result = verify_on_all(output, devices, options, lost)
     named = {one.name: result[one.name] for one in fields(Verification) if one.name != "result"}
     return Verification(**named, result=result)

@@ -20,8 +20,10 @@ from mbn2c.commands.verify.stress import stress_sample
 from mbn2c.emit.expectations import Expectations
 from mbn2c.ir.plan import Call, from_memory
 from mbn2c.network.stress_inputs import open_stress
-from mbn2c.progress import Progress
+from mbn2c.progress import Stages
 from mbn2c.tasks.inputs import Sample
+
+BISECT_STAGES = _CONSTANTS, _LAYERS = ("compare constants", "compare layers")
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,10 @@ class Bisection:
         return not self.arrays and self.layer is None and not self.unstable
 
 
-def bisect(output: OutputFolder, device: Device, progress: Progress) -> Bisection:
-    """Raises BoardError if the line fails, or the device stops answering."""
+def bisect(output: OutputFolder, device: Device, stages: Stages | None = None) -> Bisection:
+    """BISECT_STAGES begin in `stages`. Raises BoardError if the line fails, or the device stops answering."""
+    stages = stages or Stages(BISECT_STAGES)
+    stages.begin(_CONSTANTS)
     started, session = time.monotonic(), device.session
     models, recipes = open_models(output, {}), open_stress(output.record.stress)
     expected = device.expectations(output)
@@ -101,7 +105,7 @@ def bisect(output: OutputFolder, device: Device, progress: Progress) -> Bisectio
         if session.constant(number) != (array.size_bytes, array.crc)
     )
     layer, unstable, inputs = None, "", 0
-    for recipe in progress(recipes, "bisect", len(recipes)):
+    for recipe in stages.begin(_LAYERS)(recipes, "inputs", len(recipes)):
         inputs += 1
         layer, unstable = _first_wrong(output, device, expected, models, stress_sample(models, recipe))
         if layer is not None or unstable:

@@ -30,7 +30,7 @@ from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import Choice, choose_plan, constants_bytes
 from mbn2c.planner.cost import node_instructions
 from mbn2c.planner.plan_file import PLAN, PlanSubject, plan_to_bytes
-from mbn2c.progress import Progress, no_progress
+from mbn2c.progress import Stages
 from mbn2c.quantize.int16 import Planned
 from mbn2c.report.html import report_page
 from mbn2c.report.json import to_json
@@ -45,18 +45,28 @@ from mbn2c.tasks.registry import task_of_graph
 # 1.0, with 29 and 64 layers, on Cortex-M4 and M7.
 _CODE_BYTES, _CODE_BYTES_PER_NODE, _FIRMWARE_CODE_BYTES = 13 * 1024, 224, 6 * 1024
 
+BUILD_STAGES = _FIT, _QUANTIZE, _PLAN, _EMIT, _STRESS = (
+    "check memory",
+    "quantize",
+    "plan memory",
+    "write C",
+    "choose stress set",
+)
 NETWORK, REPORT, REPORT_PAGE = "network.npz", "report.json", "report.html"
 
 
-def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
+def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
     """Everything a build writes, path -> bytes.
 
+    stages  that BUILD_STAGES begin in
     raises  Mbn2cError subclasses; see the exit codes in `errors`
     """
+    stages = stages or Stages(BUILD_STAGES)
     check_emits(options.emit, options.core)
     check_version(options.package_version)
     prefix = check_prefix(options.name) if options.name else prefix_of(options.model.stem)
     labels = read_class_names(options.labels) if options.labels else ()
+    stages.begin(_FIT)
     check_fit(options)
 
     def planned(graph: Graph) -> Choice:
@@ -69,7 +79,8 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
 
     if options.recompute is None and options.ram_limit is None and options.board is None:
         options = replace(options, recompute=0.0)  # anything fits
-    network = read_network(_with_flash_of_board(options), labels, progress, planned_with_costs)
+    network = read_network(_with_flash_of_board(options), labels, stages.begin(_QUANTIZE), planned_with_costs)
+    stages.begin(_PLAN)
     choice = planned(network.graph)
     tables = None
     if options.input_kind == "uint8":
@@ -88,11 +99,12 @@ def build(options: BuildOptions, progress: Progress = no_progress) -> Bundle:
     )
     if options.slice is not None:
         _check_slice(options.slice, choice)
+    stages.begin(_EMIT)
     code = c_files(choice.plan, choice.kernels, names, options.core, options.board, beside=options.beside)
     alone = model_files(choice.plan, choice.kernels, names) if options.beside else code
     record = replace(
         build_record(options, network, choice, names, planned(network.int8_only) if network.int8_only else None),
-        stress=tuple(choose_stress(network.graph, tables, progress)),
+        stress=tuple(choose_stress(network.graph, tables, stages.begin(_STRESS))),
         sources=tuple(sorted(path for path in alone if "/" not in path and path.endswith(".c"))),
     )
     graph = graph_to_bytes(network.graph)

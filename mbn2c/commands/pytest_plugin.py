@@ -28,7 +28,6 @@ from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify import Device, VerifyOptions, check_gates, verify_on_all
 from mbn2c.commands.verify.open_devices import Place, open_devices, read_lab
 from mbn2c.errors import UsageError
-from mbn2c.progress import no_progress
 from mbn2c.tasks.registry import task_named
 
 _REPORTED = (
@@ -65,7 +64,7 @@ class BoardUnderTest:
         raises    GateError where a gate is given, and it, or a byte that differs, does not let the device pass
         """
         options = VerifyOptions(Path(images), Path(labels) if labels else None, limit, layers, max_drop)
-        result = verify_on_all(self.output, self.devices, options, no_progress)
+        result = verify_on_all(self.output, self.devices, options)
         for name in (*_REPORTED, *task_named(result["task"]).figures):
             self.report(f"mbn2c_{name}", result[name])
         if max_drop is not None or min_sqnr is not None:

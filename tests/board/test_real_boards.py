@@ -34,7 +34,6 @@ from mbn2c.files.elf import read_elf
 from mbn2c.firmware.toolchain import build, memory_use
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.serial_port import SerialPort
-from mbn2c.progress import no_progress
 from mbn2c.resources.render import file_text
 from mbn2c.targets import all_boards, load_board, load_core
 
@@ -182,7 +181,7 @@ def test_firmware_runs_bit_exact_on_modelled_registers(
     is_first = name == next(other for other in BARE if load_board(other).core == board.board.core)
     # Of each core one board layer by layer; of all boards one with the stress set.
     options = VerifyOptions(demo.TEST_FOLDER, limit=1, layers=is_first, stress=name == BARE[0])
-    result = verify(network, board, session, options, no_progress)
+    result = verify(network, board, session, options)
     assert_exact(result, 1)
     assert result["retries"] == 0 and result["board"] == name
     assert is_first or session.sent_bytes < session.facts.input_bytes, "not packed"

@@ -21,7 +21,6 @@ from mbn2c.files.typed_json import to_plain
 from mbn2c.firmware import toolchain
 from mbn2c.link.session import Session, Timing
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.progress import no_progress
 from mbn2c.report.bisect_text import bisect_text
 
 IMPATIENT = Timing(hello_s=20.0, reply_s=5.0, rows_s=10.0, give_up_s=20.0)
@@ -50,7 +49,7 @@ def bisected(output: OutputFolder, changed: dict[str, str], folder: Path) -> Bis
         return None
     with EmulatedBoard(board, elf) as line:
         session = Session(line, digest=output.digest, timing=IMPATIENT)
-        return bisect(output, Device(line, session), no_progress)
+        return bisect(output, Device(line, session))
 
 
 def test_nothing_is_wrong(on_host: OutputFolder, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,6 @@ from mbn2c.commands.verify import Device, VerifyOptions, verify_on_all
 from mbn2c.errors import BoardError
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.progress import no_progress
 from mbn2c.report.bench_text import bench_text
 from mbn2c.report.text import verify_text
 from mbn2c.targets import load_board
@@ -41,11 +40,11 @@ def test_cycles_of_a_board_with_a_counter(output: OutputFolder, tmp_path: Path) 
         line = Attached(emulated)
         device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
         few = VerifyOptions(demo.TEST_FOLDER, None, 3)
-        result = verify_on_all(output, [device], few, no_progress)
+        result = verify_on_all(output, [device], few)
         assert_exact(result, 3)
         assert 0 < result["cycles_smallest"] <= result["cycles_per_inference"] <= result["cycles_largest"]
         assert result["layer_cycles"] is None and "cycles per inference" in verify_text(result)
-        result = verify_on_all(output, [device], replace(few, layers=True), no_progress)
+        result = verify_on_all(output, [device], replace(few, layers=True))
         assert_exact(result, 3)
     layers = result["layer_cycles"]
     assert [layer["step"] for layer in layers] == list(range(len(layers))) and layers[0]["name"] == "input"
@@ -93,5 +92,5 @@ def test_an_emulators_cycles_are_not_reported(output: OutputFolder, tmp_path: Pa
     board = load_board("qemu-riscv32-virt")
     with EmulatedBoard(board, firmware_for(output, board, tmp_path)) as line:
         device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
-        result = verify_on_all(output, [device], VerifyOptions(demo.TEST_FOLDER, None, 2, layers=True), no_progress)
+        result = verify_on_all(output, [device], VerifyOptions(demo.TEST_FOLDER, None, 2, layers=True))
     assert result["cycles_per_inference"] is result["layer_cycles"] is None

@@ -32,7 +32,6 @@ from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.link.transports.serial_port import SerialPort
 from mbn2c.link.transports.transport import Transport
-from mbn2c.progress import no_progress
 from mbn2c.targets import Board, load_board, load_core
 
 BRIDGE = SUPPORT / "rp2040js" / "pico.js"
@@ -50,7 +49,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> OutputFolder:
 def verified(output: OutputFolder, line: Transport) -> Session:
     """The line's session, after all images came out exact."""
     session = Session(line, digest=output.digest, timing=EMULATED)
-    result = verify(output, line, session, VerifyOptions(demo.TEST_FOLDER, limit=IMAGES, layers=True), no_progress)
+    result = verify(output, line, session, VerifyOptions(demo.TEST_FOLDER, limit=IMAGES, layers=True))
     assert_exact(result, IMAGES)
     assert result["retries"] == 0
     return session

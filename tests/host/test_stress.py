@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from devices import assert_exact, build_folder, demo_options
+from devices import assert_exact, build_folder, demo_options, verify_told
 from mutants import damaged_constant
 from wrong_device import Dying
 
@@ -33,7 +33,6 @@ from mbn2c.network.stress_inputs import (
     stress_codes,
 )
 from mbn2c.planner.choice import choose_plan
-from mbn2c.progress import no_progress
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.report.text import verify_text
 from mbn2c.targets import load_board, load_core
@@ -143,7 +142,7 @@ def test_candidates_are_bounded(output: OutputFolder) -> None:
 
 
 def test_verify_runs_it(output: OutputFolder, plug_in: Callable[..., Device]) -> None:
-    result = verify_on_all(output, [plug_in(), plug_in()], options(), no_progress)
+    result = verify_on_all(output, [plug_in(), plug_in()], options())
     assert_exact(result, IMAGES)
     found = {key: result[f"stress_{key}"] for key in ("inputs", "layers", "constants", "mismatches")}
     # 29 layers have weights, biases and multipliers; and there is the table of pixels.
@@ -154,14 +153,14 @@ def test_verify_runs_it(output: OutputFolder, plug_in: Callable[..., Device]) ->
 
 def test_what_it_finds_is_told_first(output: OutputFolder, plug_in: Callable[..., Device]) -> None:
     """`first_mismatch` is of the set then: beside another gate's words it would name the wrong place and remedy."""
-    right = verify_on_all(output, [plug_in()], options(), no_progress)
+    right = verify_on_all(output, [plug_in()], options())
     wrong = {"device_vs_reference_mismatches": 11, "stress_mismatches": 5, "first_mismatch": "constant array a"}
     with pytest.raises(GateError, match="5 stress inputs or constant arrays differ"):
         check_gates(right | wrong, None)
 
 
 def test_it_can_be_left_out(output: OutputFolder, plug_in: Callable[..., Device]) -> None:
-    result = verify_on_all(output, [plug_in()], options(stress=False), no_progress)
+    result = verify_on_all(output, [plug_in()], options(stress=False))
     assert_exact(result, IMAGES)
     assert result["stress_inputs"] == 0
     assert "stress set                            left out (--no-stress)" in verify_text(result)
@@ -185,9 +184,9 @@ def damaged(output: OutputFolder, tmp_path_factory: pytest.TempPathFactory) -> P
 def test_a_wrong_constant_that_no_image_shows(
     output: OutputFolder, plug_in: Callable[..., Device], damaged: Path
 ) -> None:
-    blind = verify_on_all(output, [plug_in(damaged)], options(stress=False), no_progress)
+    blind = verify_on_all(output, [plug_in(damaged)], options(stress=False))
     assert blind["device_vs_reference_mismatches"] == 0
-    result = verify_on_all(output, [plug_in(name="good"), plug_in(damaged, "bad")], options(), no_progress)
+    result = verify_on_all(output, [plug_in(name="good"), plug_in(damaged, "bad")], options())
     assert result["stress_mismatches"] >= 1
     with pytest.raises(GateError, match="stress inputs or constant arrays differ") as refused:
         check_gates(result, None)
@@ -199,7 +198,7 @@ def test_a_wrong_layer_is_named(
     layers: bool, output: OutputFolder, plug_in: Callable[..., Device], damaged: Path
 ) -> None:
     """By the layers' digests: the kernel that reads the constant is the first to differ."""
-    result = verify_on_all(output, [plug_in(damaged)], options(layers=layers), no_progress)
+    result = verify_on_all(output, [plug_in(damaged)], options(layers=layers))
     found: list[str] = []
     for _ in StressSet(output, open_models(output, {})).run(plug_in(damaged), found):
         pass
@@ -213,14 +212,14 @@ def test_a_device_that_dies_in_it_is_lost(writes: int, output: OutputFolder, plu
         line = Dying(plug_in().transport, writes)
         return Device(line, Session(line, digest=output.digest, timing=EMULATED), "weak")
 
-    result = verify_on_all(output, [weak(), plug_in()], options(), no_progress)
+    result = verify_on_all(output, [weak(), plug_in()], options())
     assert_exact(result, IMAGES)
     assert result["devices_lost"] == ["weak: port is gone"] and result["stress_mismatches"] == 0
     with pytest.raises(BoardError, match="is gone"):
-        verify_on_all(output, [weak(), weak()], options(), no_progress)
+        verify_on_all(output, [weak(), weak()], options())
 
 
-@pytest.mark.parametrize("dies_in", ["stress set", "verify"])
+@pytest.mark.parametrize("dies_in", ["stress set", "images"])
 def test_what_it_found_stands_if_the_device_dies_later(
     dies_in: str, output: OutputFolder, plug_in: Callable[..., Device], damaged: Path
 ) -> None:
@@ -234,21 +233,21 @@ def test_what_it_found_stands_if_the_device_dies_later(
 
     weak = Device(line, Session(line, digest=output.digest, timing=EMULATED), "weak")
     with pytest.raises(GateError, match=r"differ: \d+, then: port is gone") as refused:
-        verify_on_all(output, [weak], options(layers=True), until_then)
+        verify_told(output, [weak], options(layers=True), until_then)
     assert "constant array step19_multiplier" in str(refused.value)
 
 
 def test_a_resumed_verify_runs_it_again(output: OutputFolder, plug_in: Callable[..., Device], tmp_path: Path) -> None:
     def broken_off(items: Iterable[int], title: str, total: int) -> Iterator[int]:
         for number, item in enumerate(items):
-            if title == "verify" and number == 2:
+            if title == "images" and number == 2:
                 raise KeyboardInterrupt
             yield item
 
     kept = options(journal=tmp_path / "verify.journal", resume=True)
     with pytest.raises(KeyboardInterrupt):
-        verify_on_all(output, [plug_in()], kept, broken_off)
-    result = verify_on_all(output, [plug_in()], kept, no_progress)
+        verify_told(output, [plug_in()], kept, broken_off)
+    result = verify_on_all(output, [plug_in()], kept)
     assert (result["resumed_images"], result["stress_inputs"], result["stress_mismatches"]) == (2, 3, 0)
 
 

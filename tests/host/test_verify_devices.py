@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from devices import assert_exact, build_folder, demo_options
+from devices import assert_exact, build_folder, demo_options, verify_told
 from wrong_device import Dying, Kind, Spoil, WrongDevice, flipped, is_data, is_done, miscounted, nth, resized
 
 from mbn2c.commands import demo
@@ -23,7 +23,6 @@ from mbn2c.errors import BoardError, DeviceFaultError, GateError, UsageError
 from mbn2c.link import wire
 from mbn2c.link.session import EMULATED, Session, Timing
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.progress import no_progress
 from mbn2c.report.text import verify_text
 from mbn2c.targets import load_board
 
@@ -68,17 +67,17 @@ def broken_off_after(count: int) -> Callable[[Iterable[int], str, int], Iterator
 def whole(output: OutputFolder) -> dict[str, Any]:
     with EmulatedBoard(load_board("host"), output.path / output.report["firmware"]["file"]) as line:
         device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
-        return verify_on_all(output, [device], options(), no_progress)
+        return verify_on_all(output, [device], options())
 
 
 def test_resume(output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any], tmp_path: Path) -> None:
     journal = tmp_path / "verify.journal"
     for count in (3, 4):
         with pytest.raises(KeyboardInterrupt):
-            verify_on_all(output, [plug_in()], options(journal=journal, resume=True), broken_off_after(count))
+            verify_told(output, [plug_in()], options(journal=journal, resume=True), broken_off_after(count))
     with journal.open("a") as file:
         file.write('01234567 {"image": 9, "resu')  # killed while it wrote
-    result = verify_on_all(output, [plug_in()], options(journal=journal, resume=True), no_progress)
+    result = verify_on_all(output, [plug_in()], options(journal=journal, resume=True))
     assert_exact(result, IMAGES)
     assert result["resumed_images"] == 7
     assert {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
@@ -88,8 +87,8 @@ def test_resume(output: OutputFolder, plug_in: Callable[[], Device], whole: dict
 def test_without_resume_it_begins_anew(output: OutputFolder, plug_in: Callable[[], Device], tmp_path: Path) -> None:
     journal = tmp_path / "verify.journal"
     with pytest.raises(KeyboardInterrupt):
-        verify_on_all(output, [plug_in()], options(journal=journal), broken_off_after(5))
-    result = verify_on_all(output, [plug_in()], options(journal=journal), no_progress)
+        verify_told(output, [plug_in()], options(journal=journal), broken_off_after(5))
+    result = verify_on_all(output, [plug_in()], options(journal=journal))
     assert_exact(result, IMAGES)
     assert result["resumed_images"] == 0
 
@@ -99,10 +98,10 @@ def test_another_verification_is_not_resumed(
 ) -> None:
     journal = tmp_path / "verify.journal"
     with pytest.raises(KeyboardInterrupt):
-        verify_on_all(output, [plug_in()], options(journal=journal), broken_off_after(2))
+        verify_told(output, [plug_in()], options(journal=journal), broken_off_after(2))
     other = VerifyOptions(demo.TEST_FOLDER, None, IMAGES, journal=journal, resume=True)
     with pytest.raises(UsageError, match="another verification"):
-        verify_on_all(output, [plug_in()], other, no_progress)
+        verify_on_all(output, [plug_in()], other)
 
 
 @pytest.fixture
@@ -118,12 +117,12 @@ def broken_off(
     images, labels = tmp_path / "images", tmp_path / "labels.csv"
     first = VerifyOptions(images, labels, journal=tmp_path / "journal", resume=True, stress=False)
     with pytest.raises(KeyboardInterrupt):
-        verify_on_all(output, [plug_in()], first, broken_off_after(3))
+        verify_told(output, [plug_in()], first, broken_off_after(3))
 
     def go_on(then: VerifyOptions, spoil: Spoil) -> dict[str, Any]:
         line = WrongDevice(plug_in().transport, spoil)
         device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
-        return verify_on_all(output, [device], replace(first, **then), no_progress)
+        return verify_on_all(output, [device], replace(first, **then))
 
     return go_on
 
@@ -213,7 +212,7 @@ def test_several_devices_share_the_images(
             line.waits = True
         yield from items
 
-    result = verify_on_all(output, devices, options(), progress)
+    result = verify_told(output, devices, options(), progress)
     assert_exact(result, IMAGES)
     assert result["devices"] == 3 and {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
     assert sum(device.session.runs for device in devices) == IMAGES
@@ -245,7 +244,7 @@ def test_a_device_that_dies_loses_no_image(
     weak = Device(line, Session(line, digest=output.digest, timing=Timing()), "weak")
     patient = Patient(plug_in().transport, line)
     good = Device(patient, Session(patient, digest=output.digest, timing=EMULATED))
-    result = verify_on_all(output, [weak, good], options(), patient.progress)
+    result = verify_told(output, [weak, good], options(), patient.progress)
     assert_exact(result, IMAGES)
     assert result["devices_lost"] == ["weak: port is gone"]
     assert {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
@@ -258,17 +257,17 @@ def test_when_all_devices_die_it_can_be_resumed(
     lines = [Dying(plug_in().transport, 12) for _ in range(2)]
     devices = [Device(line, Session(line, digest=output.digest, timing=Timing())) for line in lines]
     with pytest.raises(BoardError, match="is gone"):
-        verify_on_all(output, devices, options(journal=journal), no_progress)
+        verify_on_all(output, devices, options(journal=journal))
     finished = len(journal.read_text().splitlines()) - 1
     assert finished > 0
-    result = verify_on_all(output, [plug_in()], options(journal=journal, resume=True), no_progress)
+    result = verify_on_all(output, [plug_in()], options(journal=journal, resume=True))
     assert_exact(result, IMAGES)
     assert result["resumed_images"] == finished
 
 
 def test_digests(output: OutputFolder, plug_in: Callable[[], Device], whole: dict[str, Any]) -> None:
     device = plug_in()
-    result = verify_on_all(output, [device], options(digest=True), no_progress)
+    result = verify_on_all(output, [device], options(digest=True))
     assert_exact(result, IMAGES)
     assert {key: result[key] for key in SAME} == {key: whole[key] for key in SAME}
     assert result["line_bytes"] < whole["line_bytes"]
@@ -304,7 +303,7 @@ def test_a_wrong_answer_stays_wrong(
     """A second answer never replaces the first: it only tells whether the device is unstable."""
     line = WrongDevice(plug_in().transport, nth(kind, number, spoil, every=every))
     device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
-    result = verify_on_all(output, [device], options(**more), no_progress)
+    result = verify_on_all(output, [device], options(**more))
     assert (result["images"], result["device_vs_reference_mismatches"], result["unstable_images"]) == (
         IMAGES, differ, unstable,
     )  # fmt: skip
@@ -323,7 +322,7 @@ def test_a_crash_after_the_last_image_is_no_missing_counter(
     line = WrongDevice(plug_in().transport, crash)
     device = Device(line, Session(line, digest=output.digest, timing=EMULATED))
     with pytest.raises(DeviceFaultError, match="processor fault"):
-        verify_on_all(output, [device], options(layers=True), no_progress)
+        verify_on_all(output, [device], options(layers=True))
 
 
 @pytest.mark.parametrize("more", [{}, {"digest": True}, {"layers": True}], ids=["output", "digest", "layers"])
@@ -331,14 +330,14 @@ def test_a_wrong_answer_outlives_its_device(
     more: dict[str, Any], output: OutputFolder, plug_in: Callable[[], Device]
 ) -> None:
     """The line is gone before the image can run again; the other device would do it right."""
-    result = verify_on_all(output, [wrong_once_then_gone(output, plug_in), plug_in()], options(**more), no_progress)
+    result = verify_on_all(output, [wrong_once_then_gone(output, plug_in), plug_in()], options(**more))
     assert (result["images"], result["devices_lost"]) == (IMAGES, ["weak: port is gone"])
     assert (result["device_vs_reference_mismatches"], result["unstable_images"]) == (1, 0)
 
 
 def test_a_wrong_answer_is_told_though_no_device_is_left(output: OutputFolder, plug_in: Callable[[], Device]) -> None:
     with pytest.raises(GateError, match=r"differ: 1, then: port is gone") as refused:
-        verify_on_all(output, [wrong_once_then_gone(output, plug_in)], options(), no_progress)
+        verify_on_all(output, [wrong_once_then_gone(output, plug_in)], options())
     assert "output: device against reference" in refused.value.where
 
 
@@ -373,13 +372,13 @@ def test_another_device_does_not_make_good_a_devices_own_fault(
     line = WrongDevice(plug_in().transport, nth(kind, 1, spoil, every=True))
     weak = Device(line, Session(line, digest=output.digest, timing=EMULATED), "weak")
     with pytest.raises(DeviceFaultError, match=f"weak: .*{said}"):
-        verify_on_all(output, [weak, plug_in()], options(), no_progress)
+        verify_on_all(output, [weak, plug_in()], options())
 
 
 def test_journal_lines_are_plain(output: OutputFolder, plug_in: Callable[[], Device], tmp_path: Path) -> None:
     journal = tmp_path / "verify.journal"
     with pytest.raises(KeyboardInterrupt):
-        verify_on_all(output, [plug_in()], options(journal=journal), broken_off_after(2))
+        verify_told(output, [plug_in()], options(journal=journal), broken_off_after(2))
     head, *lines = [json.loads(line.split(" ", 1)[1]) for line in journal.read_text().splitlines()]
     assert head["verify"]["images"][0] == IMAGES
     assert [line["image"] for line in lines] == [0, 1]
@@ -418,4 +417,4 @@ def test_a_device_of_another_network_is_an_error_of_the_board(
     monkeypatch.setattr(Lying, "changes", changes)
     with ExitStack() as opened, pytest.raises(BoardError, match=message):
         devices, _ = open_devices(output, [Place(emulated="host")], tmp_path, opened)
-        verify_on_all(output, devices, options(layers=True), no_progress)
+        verify_on_all(output, devices, options(layers=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import numpy as np
 from mbn2c.commands import demo
 from mbn2c.commands.build import BuildOptions, build
 from mbn2c.commands.output_folder import OutputFolder, compile_folder, firmware_for, staged
-from mbn2c.commands.verify import VerifyOptions, verify
+from mbn2c.commands.verify import Device, VerifyOptions, verify, verify_on_all, verify_stages
 from mbn2c.files.bundle import write_bundle
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
-from mbn2c.progress import no_progress
+from mbn2c.progress import Progress, Stages
 from mbn2c.targets import load_board, load_core
 from mbn2c.tasks.inputs import Preprocess
 
@@ -61,7 +62,20 @@ def verify_on(output: OutputFolder, board: str, folder: Path, options: VerifyOpt
     elf = firmware_for(output, load_board(board), folder)
     with EmulatedBoard(load_board(board), elf, count=True) as transport:
         session = Session(transport, digest=output.digest, timing=EMULATED)
-        return verify(output, transport, session, options, no_progress)
+        return verify(output, transport, session, options)
+
+
+def verify_told(
+    output: OutputFolder, devices: Sequence[Device], asked: VerifyOptions, progress: Progress
+) -> dict[str, Any]:
+    """`verify_on_all`, its loops reported to `progress`."""
+
+    class Told(Stages):
+        def begin(self, name: str) -> Progress:
+            super().begin(name)
+            return progress
+
+    return verify_on_all(output, devices, asked, stages=Told(verify_stages(asked)))
 
 
 def assert_exact(result: dict[str, Any], images: int) -> None:

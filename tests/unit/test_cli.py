@@ -17,12 +17,13 @@ from mbn2c.cli import devices, main
 from mbn2c.cli.command_table import all_commands
 from mbn2c.commands import demo
 from mbn2c.commands.estimated_time import time_of
-from mbn2c.commands.inspect import inspect_model
+from mbn2c.commands.inspect import INSPECT_STAGES, ModelInspection, inspect_model
 from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.sized_graph import sized_model
 from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.estimate import Estimates
 from mbn2c.planner.overlap import check_overlaps
+from mbn2c.progress import Stages
 from mbn2c.targets import load_board, load_core
 
 REFUSALS = [
@@ -136,11 +137,18 @@ def test_listing_as_text_and_json(command: str, capsys: pytest.CaptureFixture[st
     assert json.loads(out)
 
 
+def run_all(stages: Stages, found: ModelInspection) -> ModelInspection:
+    """What `inspect_model` found, told as it tells it."""
+    for name in INSPECT_STAGES:
+        stages.begin(name)
+    return found
+
+
 def test_inspect_recognises_the_bundled_model(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = inspect_model(demo.MODEL_FILE)  # which takes its time: once is enough
-    monkeypatch.setattr("mbn2c.cli.build.inspect_model", lambda *arguments: found)
+    monkeypatch.setattr("mbn2c.cli.build.inspect_model", lambda *arguments: run_all(arguments[-1], found))
     code, text, _ = run("inspect", MODEL, capsys=capsys)
     assert code == 0 and "MobileNetV2" in text.splitlines()[0]
     assert "1x10, judged as classes (10 values)" in text.splitlines()[2]

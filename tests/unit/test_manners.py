@@ -16,6 +16,7 @@ from command_line import MODEL, run
 from mbn2c.cli import main
 from mbn2c.cli.command_table import all_commands
 from mbn2c.cli.completion import SHELLS, all_actions
+from mbn2c.commands.inspect import INSPECT_STAGES
 from mbn2c.errors import UsageError
 from mbn2c.report.table import MOST_COLUMNS, shortened, table
 
@@ -99,9 +100,11 @@ def test_bash_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert [set(line.split()) for line in done.stdout.splitlines()] == [words for _, words in COMPLETED]
 
 
-def test_verbose_says_how_long_each_stage_took(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verbose_says_how_long_each_stage_and_loop_took(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run("inspect", MODEL, "-v", capsys=capsys)
-    assert code == 0 and re.fullmatch(r"plan: 1?\d in \d+\.\d s", err.strip()), err
+    assert code == 0 and re.search(r"^plan: 1?\d in \d+\.\d s$", err, re.MULTILINE), err
+    stages = [re.sub(r": \d+\.\d s$", "", line) for line in err.splitlines() if line.startswith("stage ")]
+    assert stages == [f"stage {number} of 2, {name}" for number, name in enumerate(INSPECT_STAGES, 1)]
     assert run("targets", capsys=capsys)[2] == run("inspect", MODEL, "-t", "host", capsys=capsys)[2] == ""
 
 
@@ -128,7 +131,7 @@ def test_errors_are_coloured_on_a_terminal_only(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "stderr", stream)
-    assert main(["inspect", "nowhere\x1b[2K.onnx"]) == UsageError.exit_code
+    assert main(["inspect", "-q", "nowhere\x1b[2K.onnx"]) == UsageError.exit_code
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("\x1b[1;31merror:\x1b[0m " if coloured else "error: "), lines
     assert stream.getvalue().count("\x1b") == (2 * len(lines) if coloured else 0), "of the user's words none"

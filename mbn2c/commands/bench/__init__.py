@@ -24,35 +24,44 @@ from mbn2c.ir.plan import Call
 from mbn2c.link.session import EMULATED, Session
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.ops import OPERATORS
+from mbn2c.progress import Stages
 from mbn2c.targets import Board, Core
 
 # Inferences of which the fastest counts, where time is counted.
 _TIMED_RUNS = 20
+BENCH_STAGES = _FIRMWARE, _COUNT = ("build firmware", "count instructions")
+BENCH_DEVICE_STAGES = (_MEASURE,) = ("measure",)
 _NS_PER_S = 1_000_000_000
 
 
-def bench(output: OutputFolder, board: Board, folder: Path) -> dict[str, Any]:
+def bench(output: OutputFolder, board: Board, folder: Path, stages: Stages | None = None) -> dict[str, Any]:
     """Run one inference of noise on the emulated board.
 
     folder  where the firmware is built
+    stages  that BENCH_STAGES begin in
     raises  BoardError if the board has no emulator that counts
     """
     if board.emulator is None or board.is_process:
         raise BoardError(f"board '{board.name}' counts no instructions", hint="an emulated board; see `mbn2c boards`")
+    stages = stages or Stages(BENCH_STAGES)
+    stages.begin(_FIRMWARE)
     core = output.core_on(board)
     firmware = firmware_on(output, board, folder, STEP_CFLAGS)
     table = step_table(firmware.elf, core, output.prefix, folder)
+    stages.begin(_COUNT)
     with EmulatedBoard(board, firmware.elf, count=True, table=table) as transport:
         Session(transport, digest=output.digest, timing=EMULATED).run(_noise(output.graph))
         total = sum(transport.instruction_counts())
     return {"measured": firmware.words} | _result(output, board, core, table.read(), total)
 
 
-def bench_device(output: OutputFolder, device: Device) -> dict[str, Any]:
+def bench_device(output: OutputFolder, device: Device, stages: Stages | None = None) -> dict[str, Any]:
     """Run inferences of noise on a device: cycles of a board, or time of a program that a processor runs by itself.
 
+    stages  that BENCH_DEVICE_STAGES begin in
     raises  BoardError if it counts neither
     """
+    progress = (stages or Stages(BENCH_DEVICE_STAGES)).begin(_MEASURE)
     facts, frame, macs = device.session.facts, _noise(output.graph), output.record.model.macs
     if not (device.counts_cycles or device.counts_time):
         raise BoardError(
@@ -60,7 +69,7 @@ def bench_device(output: OutputFolder, device: Device) -> dict[str, Any]:
         )
     # Cycles are the same each time; other programs only ever add to the time.
     runs = _TIMED_RUNS if device.counts_time else 1
-    total = min(_counted(device, frame) for _ in range(runs))
+    total = min(_counted(device, frame) for _ in progress(range(runs), "inferences", runs))
     columns = zip(*(device.cycles_of_calls(output, frame) for _ in range(runs)), strict=True)
     counted = [(column[0][0], min(count for _, count in column)) for column in columns]
     unit = "ns" if device.counts_time else "cycles"

@@ -22,7 +22,7 @@ from mbn2c.network.lowered import import_lowered
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import Choice, choose_plan, fits_board
 from mbn2c.planner.geometry import Geometries
-from mbn2c.progress import Progress, no_progress
+from mbn2c.progress import Stages
 from mbn2c.report.exploration import SCHEMA, Exploration, ExplorePoint
 from mbn2c.targets import Board, Core
 from mbn2c.tasks.classification.published import SOURCE, published_accuracy
@@ -30,6 +30,7 @@ from mbn2c.tasks.classification.published import SOURCE, published_accuracy
 WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0)
 SIZES = (96, 128, 160, 192, 224)
 _MOST_JOBS = 8
+EXPLORE_STAGES = (_PLAN,) = ("plan networks",)
 
 
 @dataclass(frozen=True)
@@ -65,18 +66,20 @@ class ExploreOptions:
         return [(name, size) for name in names for size in self.sizes]
 
 
-def explore(options: ExploreOptions, progress: Progress = no_progress) -> Exploration:
+def explore(options: ExploreOptions, stages: Stages | None = None) -> Exploration:
     """Plan every network and keep those within the limits.
 
+    stages  that EXPLORE_STAGES begin in
     raises  UsageError for limits that nobody can judge, Mbn2cError subclasses of a model's import
     """
     if options.max_ms is not None and (options.core.cycles is None or options.board is None):
         hint = "--board, one with a clock"
         raise UsageError("--max-ms needs a core whose cycles and a board whose clock are known", hint=hint)
+    progress = (stages or Stages(EXPLORE_STAGES)).begin(_PLAN)
     imported = None if options.model is None else import_lowered(options.model)
     found: list[ExplorePoint] = []
     impossible: list[str] = []
-    for points, problems in progress(_all_groups(options, imported), "explore", len(options.groups)):
+    for points, problems in progress(_all_groups(options, imported), "families and sizes", len(options.groups)):
         found += points
         impossible += problems
     kept = [one for one in found if _is_within(one, options)]

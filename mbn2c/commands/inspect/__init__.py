@@ -21,7 +21,7 @@ from mbn2c.ops import OPERATORS
 from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.estimate import Estimates
 from mbn2c.printable import printable
-from mbn2c.progress import Progress, no_progress
+from mbn2c.progress import Progress, Stages
 from mbn2c.report.table import shortened, table
 from mbn2c.report.time_facts import TimeFacts, cycles_text, ms_text
 from mbn2c.targets import Board, Core, all_cores
@@ -91,14 +91,20 @@ class ModelInspection:
     targets: tuple[InspectedTarget, ...]
 
 
+INSPECT_STAGES = _READ, _PLAN = ("read the model", "plan memory")
+
+
 def inspect_model(
-    path: Path, core: Core | None = None, board: Board | None = None, progress: Progress = no_progress
+    path: Path, core: Core | None = None, board: Board | None = None, stages: Stages | None = None
 ) -> ModelInspection:
     """What a model is and takes: for one target as it will be planned, for all about so.
 
     board   its RAM and flash are limits, and its clock makes milliseconds of cycles
+    stages  that INSPECT_STAGES begin in
     raises  Mbn2cError subclasses, FitError for a board that is too small; see the exit codes in `errors`
     """
+    stages = stages or Stages(INSPECT_STAGES)
+    stages.begin(_READ)
     prequantized = is_prequantized(path)
     graph = import_prequantized_lowered(path).graph if prequantized else import_lowered(path)
     spec, task = input_spec(graph), task_of_graph(graph, {})
@@ -115,6 +121,7 @@ def inspect_model(
         parameters=sum(layer.parameters for layer in layers),
     )
     planned = graph if prequantized else sized(graph)
+    progress = stages.begin(_PLAN)
     targets = _all_targets(planned, progress) if core is None else (_target(planned, core, board),)
     return ModelInspection(model, graph.notes, layers, targets)
 

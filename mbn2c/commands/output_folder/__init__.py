@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbn2c.commands.output_folder.building import compile_folder, write_build
+from mbn2c.commands.output_folder.building import WRITE_STAGES, compile_folder, write_build
 from mbn2c.commands.output_folder.firmware import (
     Firmware,
     Sources,
@@ -15,6 +15,7 @@ from mbn2c.commands.output_folder.reading import OutputFolder
 from mbn2c.commands.output_folder.staging import check_folder, staged
 
 __all__ = [
+    "WRITE_STAGES",
     "Firmware",
     "OutputFolder",
     "Sources",

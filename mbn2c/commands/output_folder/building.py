@@ -11,18 +11,23 @@ from mbn2c.files.bundle import Bundle, write_bundle
 from mbn2c.firmware import toolchain
 from mbn2c.firmware.sizes import network_sizes
 from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES
+from mbn2c.progress import Stages
 from mbn2c.report.json import read_record
 from mbn2c.report.record import FirmwareFacts
 from mbn2c.targets import load_board, load_core
 
+WRITE_STAGES = (_COMPILE,) = ("compile",)
 
-def write_build(bundle: Bundle, folder: Path, *, force: bool = False) -> str:
+
+def write_build(bundle: Bundle, folder: Path, *, force: bool = False, stages: Stages | None = None) -> str:
     """Make `folder` the output folder of a build; if anything is refused or fails it stays as it is.
 
     force    as `staged` has it
+    stages   that WRITE_STAGES begin in
     returns  a note in words if there is no compiler, and no board: the C is complete all the same
     raises   UsageError, BoardError if a tool is missing, FitError if a memory of the board or --ram-limit is not kept
     """
+    (stages or Stages(WRITE_STAGES)).begin(_COMPILE)
     with staged(folder, force=force) as stage:
         write_bundle(bundle, stage)
         try:

@@ -24,39 +24,53 @@ from mbn2c.commands.verify.stress import StressSet, StressTally, after_findings,
 from mbn2c.errors import BoardError, DeviceFaultError
 from mbn2c.link.session import Session
 from mbn2c.link.transports.transport import Transport
-from mbn2c.progress import Progress
+from mbn2c.progress import Stages
 from mbn2c.report.html.results import with_page
 from mbn2c.report.text import verified_facts
 from mbn2c.tasks.protocol import Limits
 
-__all__ = ["JOURNAL", "RESULTS", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all"]
+__all__ = ["JOURNAL", "RESULTS", "Device", "VerifyOptions", "check_gates", "verify", "verify_on_all", "verify_stages"]
 
 JOURNAL = "verify.journal"
 RESULTS = "results"
+_READ, _STRESS, _COMPARE, _CYCLES, _RESULTS = (
+    "read images",
+    "stress set",
+    "compare images",
+    "cycles of layers",
+    "write results",
+)
 
 
-def verify(
-    output: OutputFolder, transport: Transport, session: Session, options: VerifyOptions, progress: Progress
-) -> dict[str, Any]:
+def verify_stages(options: VerifyOptions) -> tuple[str, ...]:
+    """The stages of `verify_on_all`."""
+    is_run = {_STRESS: options.stress, _CYCLES: options.layers, _RESULTS: options.results is not None}
+    return tuple(one for one in (_READ, _STRESS, _COMPARE, _CYCLES, _RESULTS) if is_run.get(one, True))
+
+
+def verify(output: OutputFolder, transport: Transport, session: Session, options: VerifyOptions) -> dict[str, Any]:
     """`verify_on_all` with one device."""
-    return verify_on_all(output, [Device(transport, session)], options, progress)
+    return verify_on_all(output, [Device(transport, session)], options)
 
 
 def verify_on_all(
     output: OutputFolder,
     devices: Sequence[Device],
     options: VerifyOptions,
-    progress: Progress,
     lost: Sequence[str] = (),
+    stages: Stages | None = None,
 ) -> dict[str, Any]:
     """Stream the images through the devices, which share one queue; a device that fails gives its images back.
 
     lost    devices that could not even be opened, in words, for the report
+    stages  that those of `verify_stages` begin in
     returns the JSON object of design.md, section 7
 
     raises  UsageError for images, labels or the journal, BoardError when no device is left
     """
     started = time.monotonic()
+    stages = stages or Stages(verify_stages(options))
+    stages.begin(_READ)
     models = open_models(output, options.output_kinds)
     task, resize = models.task, output.record.build.resize
     samples = task.open_samples(options.images, models.spec, resize=resize, limit=options.limit)
@@ -78,10 +92,10 @@ def verify_on_all(
         todo = [position for position in range(len(samples)) if position not in results]
         left, stress = list(devices), StressTally()
         if options.stress:
-            left, stress = run_stress(StressSet(output, models), devices, failed, progress)
+            left, stress = run_stress(StressSet(output, models), devices, failed, stages.begin(_STRESS))
         with contextlib.closing(finished_images(bench, left, todo, failed)) as finished:
             try:
-                for _ in progress(range(len(todo)), "verify", len(todo)):
+                for _ in stages.begin(_COMPARE)(range(len(todo)), "images", len(todo)):
                     prepared, tally = next(finished)
                     journal.write(prepared.position, prepared.sha256, asdict(tally))
                     results[prepared.position] = tally
@@ -91,10 +105,14 @@ def verify_on_all(
         for position in sorted(results):
             whole.add(results[position])
         result = verify_result(output, task, whole, stress, devices, labels, time.monotonic() - started)
-        layer_cycles = _layer_cycles(bench, devices) if options.layers else None
+        layer_cycles = None
+        if options.layers:
+            stages.begin(_CYCLES)
+            layer_cycles = _layer_cycles(bench, devices)
         journal.finish()
     result |= {"layer_cycles": layer_cycles, "resumed_images": resumed, "devices_lost": failed, "results": None}
     if shown is not None:
+        stages.begin(_RESULTS)
         files = task.result_files(samples, records_of(whole, task), labels, class_names)
         shown.write(with_page(files, output.record.model.name, verified_facts(result)))
         result["results"] = str(shown.folder) if shown.files else None

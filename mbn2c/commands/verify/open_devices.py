@@ -19,10 +19,12 @@ from mbn2c.link.session import EMULATED, Session, TensorSizes
 from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.link.transports.labgrid_console import LabgridConsole
 from mbn2c.link.transports.serial_port import SerialPort
+from mbn2c.progress import Stages
 from mbn2c.targets import Board, load_board
 
 FIRST_BAUD = 115200
 BAUD_RANGE = (300, 100_000_000)
+OPEN_STAGES = (_OPEN,) = ("open devices",)
 _KINDS = ("port", "emulated", "labgrid")
 
 
@@ -73,17 +75,23 @@ def _place(entry: object, file: Path) -> Place:
 
 
 def open_devices(
-    output: OutputFolder, places: Sequence[Place], folder: Path, opened: contextlib.ExitStack
+    output: OutputFolder,
+    places: Sequence[Place],
+    folder: Path,
+    opened: contextlib.ExitStack,
+    stages: Stages | None = None,
 ) -> tuple[list[Device], list[str]]:
     """The boards that answer, and in words those that do not.
 
     folder  where firmware for emulated boards is built
     opened  closes the lines
+    stages  that OPEN_STAGES begin in
     raises  UsageError for a board that is not emulated, BoardError when no board answers, DeviceFaultError
             for one that answers with another firmware: verified by the others alone, it would pass unseen
     """
+    progress = (stages or Stages(OPEN_STAGES)).begin(_OPEN)
     devices, lost = [], []
-    for number, place in enumerate(places):
+    for number, place in enumerate(progress(places, "devices", len(places))):
         try:
             devices.append(_open(output, place, folder / str(number), opened))
         except DeviceFaultError:
