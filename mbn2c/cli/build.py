@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mbn2c import __version__
-from mbn2c.cli.config import words_of
+from mbn2c.cli.config import CONFIG, words_of
 from mbn2c.cli.output_options import add_output_options, output_kinds
 from mbn2c.cli.stage_display import shown_stages
 from mbn2c.cli.streams import warn
@@ -87,7 +87,7 @@ def _inspect_plan(options: argparse.Namespace, is_folder: bool) -> int:
 def add_build(parser: argparse.ArgumentParser) -> None:
     """Options of `build`."""
     command(parser, _build)
-    parser.set_defaults(configure=lambda options: words_of(options.model, "build", parser))
+    parser.set_defaults(configure=lambda options: words_of(options.model.parent / CONFIG, "build", parser, options))
     parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="a trained network")
     parser.add_argument(
         "-t", "--target", metavar="CORE", help="core to build for; see `mbn2c targets` (default: the board's)"

@@ -7,8 +7,10 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from mbn2c.cli.config import CONFIG, file_above, words_of
 from mbn2c.cli.output_options import add_output_options, output_kinds
 from mbn2c.cli.stage_display import shown_stages
 from mbn2c.cli.streams import say
@@ -45,10 +47,23 @@ def _from_environment(variable: str) -> str | None:
     return os.environ.get(variable) or None
 
 
+def _command_on_out(parser: argparse.ArgumentParser, name: str, run: Callable[[argparse.Namespace], int]) -> None:
+    """Declare a command whose subject is an output folder, with options also from `[name]` of mbn2c.toml."""
+
+    def configure(options: argparse.Namespace) -> list[str]:
+        variables = {"port": PORT_VARIABLE, "board": BOARD_VARIABLE}
+        given = [option for option, variable in variables.items() if _from_environment(variable)]
+        model = OutputFolder(options.output).record.model.file
+        return words_of(file_above(options.output, model), name, parser, options, given)
+
+    command(parser, run)
+    parser.set_defaults(configure=configure)
+    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+
+
 def add_flash(parser: argparse.ArgumentParser) -> None:
     """Options of `flash`."""
-    command(parser, _flash)
-    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+    _command_on_out(parser, "flash", _flash)
     parser.add_argument(
         "-b",
         "--board",
@@ -94,15 +109,13 @@ def _flash(options: argparse.Namespace) -> int:
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Options of `verify`."""
-    command(parser, _verify)
-    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+    _command_on_out(parser, "verify", _verify)
     _add_device(parser)
     parser.add_argument(
         "--images",
-        required=True,
         type=Path,
         metavar="DIR|FILE.npz",
-        help="a folder of PNG or JPEG files, or of one folder per class",
+        help="a folder of PNG or JPEG files, or of one folder per class (default: that of mbn2c.toml)",
     )
     parser.add_argument(
         "--labels",
@@ -160,6 +173,9 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 def _verify(options: argparse.Namespace) -> int:
     output = OutputFolder(options.output)
+    if options.images is None:
+        hint = f"--images FOLDER, or `images` in the table [verify] of {CONFIG} beside the model"
+        raise UsageError("no images to verify with", hint=hint)
     checked = VerifyOptions(
         options.images,
         options.labels,
@@ -205,8 +221,7 @@ def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:
 
 def add_bisect(parser: argparse.ArgumentParser) -> None:
     """Options of `bisect`."""
-    command(parser, _bisect)
-    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+    _command_on_out(parser, "bisect", _bisect)
     _add_one_device(parser)
 
 
@@ -246,8 +261,7 @@ def _add_one_device(parser: argparse.ArgumentParser) -> None:
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
     """Options of `bench`."""
-    command(parser, _bench)
-    parser.add_argument("output", type=Path, metavar="OUT", help="folder that build wrote")
+    _command_on_out(parser, "bench", _bench)
     _add_one_device(parser)
 
 
