@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -247,11 +247,13 @@ class Board:
         """Whether its program runs on this computer as it is."""
         return self.emulator is not None and self.emulator.kind == "process"
 
-    @property
-    def has_one_image(self) -> bool:
-        """Whether one memory holds all of a program, so that a file without addresses can."""
+    def has_one_image(self, sections: Collection[str] = ()) -> bool:
+        """Whether one memory holds all of a program, so that a file without addresses can.
+
+        sections  names of memories that hold weights besides
+        """
         program = {"vectors", "code", "constants"}
-        return sum(bool(program & set(memory.holds)) for memory in self.memories) == 1
+        return sum(bool(program & set(memory.holds)) or memory.name in sections for memory in self.memories) == 1
 
     @property
     def cores(self) -> tuple[str, ...]:

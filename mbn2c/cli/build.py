@@ -139,6 +139,13 @@ def add_build(parser: argparse.ArgumentParser) -> None:
         help="choose four bits for weights until code and constants take so much flash; 2M is 2097152",
     )
     parser.add_argument(
+        "--weights-in",
+        metavar="SECTION|LAYER=SECTION,...",
+        help="put the weights, all or those of these layers, apart from the other constants: into the board's flash of"
+        " this name, without a board into the section .weights.SECTION for your linker script; * in LAYER means any"
+        " letters (default: with the other constants; docs/external-weights.md)",
+    )
+    parser.add_argument(
         "--max-drop",
         type=percent,
         metavar="P",
@@ -265,6 +272,7 @@ def _build(options: argparse.Namespace) -> int:
         optimize=options.optimize,
         ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
         slice=options.slice,
+        weights_in=tuple(options.weights_in.split(",")) if options.weights_in is not None else (),
         name=options.name,
         package_version=options.package_version,
         command=_shown_command(options.words),

@@ -22,6 +22,7 @@ from mbn2c.files.bundle import Bundle
 from mbn2c.files.user_files import text_of
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels.call_bounds import TRIED, call_bounds
+from mbn2c.kernels.sections import bytes_in_sections, check_sections, sections_of
 from mbn2c.network.file import graph_to_bytes
 from mbn2c.network.options import WEIGHTS_4, WEIGHTS_8
 from mbn2c.network.read import read_network
@@ -64,17 +65,20 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
     stages = stages or Stages(BUILD_STAGES)
     check_emits(options.emit, options.core)
     check_version(options.package_version)
+    check_sections(options.weights_in, options.board)
     prefix = check_prefix(options.name) if options.name else prefix_of(options.model.stem)
     labels = read_class_names(options.labels) if options.labels else ()
     stages.begin(_FIT)
     check_fit(options)
 
     def planned(graph: Graph) -> Choice:
-        return choose_plan(graph, options.core, options.optimize, options.ram_limit, options.board)
+        sections = sections_of(options.weights_in, graph)
+        return choose_plan(graph, options.core, options.optimize, options.ram_limit, options.board, sections=sections)
 
     def planned_with_costs(graph: Graph) -> Planned:
         choice = planned(graph)
-        flash_bytes = constants_bytes(choice) + _CODE_BYTES + _CODE_BYTES_PER_NODE * len(graph.nodes)
+        apart = sum(bytes_in_sections(choice.plan, choice.kernels, choice.sections).values())
+        flash_bytes = constants_bytes(choice) - apart + _CODE_BYTES + _CODE_BYTES_PER_NODE * len(graph.nodes)
         return Planned(choice.plan, node_instructions(choice.plan, choice.kernels), flash_bytes)
 
     if options.recompute is None and options.ram_limit is None and options.board is None:
@@ -96,6 +100,7 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
         options.camera,
         options.resize,
         options.slice,
+        choice.sections,
     )
     if options.slice is not None:
         _check_slice(options.slice, choice)
@@ -204,6 +209,7 @@ def names_of(graph: Graph, record: BuildRecord) -> Names:
         camera=camera_of(facts),
         resize=facts.resize,
         slice=facts.slice,
+        sections=facts.weights_in,
     )
     if facts.input == "uint8":
         return replace(names, tables=pixel_tables(graph, preprocess_of(facts)))

@@ -23,6 +23,7 @@ class BuildOptions(NetworkOptions):
     package_version  of the packagings
     command     the command line, as it may be shown: without OUT and absolute paths; "": there is none
     slice       instructions of a slice of an inference; None: the C offers whole ones only
+    weights_in  of layers whose weights lie apart from the other constants: "SECTION", or "LAYER=SECTION" each
     """
 
     core: Core
@@ -34,6 +35,7 @@ class BuildOptions(NetworkOptions):
     beside: tuple[PlannedNetwork, ...] = ()
     emit: tuple[str, ...] = DEFAULT_EMITS
     slice: int | None = None
+    weights_in: tuple[str, ...] = ()
     package_version: str = __version__
     command: str = ""
 

@@ -18,6 +18,7 @@ from mbn2c.ir.graph import Graph, Node, Port
 from mbn2c.ir.kernel import Packed
 from mbn2c.ir.plan import Plan, Rows
 from mbn2c.kernels import packed_constants
+from mbn2c.kernels.sections import bytes_in_sections
 from mbn2c.network.inputs import RANDOM_IMAGES
 from mbn2c.network.network import MODEL_FLOAT32, Network
 from mbn2c.network.recompute import copies
@@ -93,7 +94,7 @@ def build_record(
             for port, described in zip(graph.heads or graph.outputs, network.task.described(), strict=True)
         ),
         ram=_ram(plan, options.core, options.slice is not None),
-        flash=_flash(constants, names),
+        flash=_flash(constants, names, choice),
         time=time_of(plan, choice.kernels, options.core, options.board),
         schedule=plan.schedule,
         fit=choice.fit,
@@ -127,6 +128,7 @@ def _build_facts(options: BuildOptions, network: Network, names: Names) -> Build
         preprocess=None if pixels is None else PixelFacts(tuple(pixels.mean), tuple(pixels.std)),
         resize=options.resize,
         slice=options.slice,
+        weights_in=names.sections,
         camera="" if options.camera is None else str(options.camera),
         input=options.input_kind,
         optimize=options.optimize,
@@ -275,11 +277,12 @@ def _peak_layer(plan: Plan) -> str:
     return next((call.node or "input" for call in plan.calls if call.step == plan.peak_step), "")
 
 
-def _flash(constants: Mapping[int, Packed], names: Names) -> FlashBytes:
+def _flash(constants: Mapping[int, Packed], names: Names, choice: Choice) -> FlashBytes:
     weights = sum(packed.weight_bytes for packed in constants.values())
     others = sum(packed.size_bytes for packed in constants.values()) - weights
     tables = 0 if names.tables is None else names.tables.size
-    return FlashBytes(weights, others + tables, None, None)
+    sections = bytes_in_sections(choice.plan, choice.kernels, choice.sections)
+    return FlashBytes(weights, others + tables, None, None, sections)
 
 
 def _buffers(plan: Plan) -> tuple[BufferFacts, ...]:

@@ -6,6 +6,7 @@ Only what is sure to be refused later is refused here: code and stack are not kn
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mbn2c.commands.build_options import BuildOptions
 from mbn2c.commands.explore.scaled import scaled
@@ -15,6 +16,7 @@ from mbn2c.errors import FitError, Mbn2cError
 from mbn2c.frontend.prequantized.model import is_prequantized
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import packed_constants
+from mbn2c.kernels.sections import sections_of
 from mbn2c.network.lowered import import_lowered, import_prequantized_lowered
 from mbn2c.network.options import WEIGHTS_8
 from mbn2c.network.recompute import MOST_EXTRA_TO_FIT, recompute
@@ -46,23 +48,30 @@ def check_fit(options: BuildOptions) -> None:
         imported = import_lowered(options.model, anchors, options.task)
         graph = sized(imported)
     estimates, core, board = Estimates(graph), options.core, options.board
-    quick = estimates.of(core)
+    quick = _apart(estimates.of(core), options)
     if imported is not None and not _is_enough(quick, options):
         graph = _smallest(imported, options)
         estimates = Estimates(graph)
-        quick = estimates.of(core)
+        quick = _apart(estimates.of(core), options)
     if _is_enough(quick, options):
         check_beside(quick, options.beside, board)
         return
-    tried = [estimates.of(core, isas) for isas in isas_in_turn(core, options.optimize)]
+    tried = [_apart(estimates.of(core, isas), options) for isas in isas_in_turn(core, options.optimize)]
     if all(excess_flash(one, board) for one in tried):
         excess = min((excess_flash(one, board) for one in tried), key=len)
         raise FitError(excess, hint=_hint(options, graph, imported, is_flash=True))
     try:
-        choice = choose_plan(graph, core, options.optimize, options.ram_limit, board, is_checked=False)
+        choice = choose_plan(
+            graph, core, options.optimize, options.ram_limit, board, sections=quick.sections, is_checked=False
+        )
     except FitError as error:
         raise FitError(error.what, where=error.where, hint=_hint(options, graph, imported, is_flash=False)) from None
     check_beside(choice, options.beside, board)
+
+
+def _apart(choice: Choice, options: BuildOptions) -> Choice:
+    """The Choice with weights where --weights-in has them."""
+    return replace(choice, sections=sections_of(options.weights_in, choice.plan.graph))
 
 
 def _is_enough(choice: Choice, options: BuildOptions) -> bool:
@@ -94,6 +103,7 @@ def _hint(options: BuildOptions, graph: Graph, imported: Graph | None, *, is_fla
     """What would fit: boards, the nearest input size (which changes RAM alone), the nearest width."""
     boards = _boards(graph) if options.board is not None else []
     found = [f"boards that fit: {', '.join(boards)}"] if boards else []
+    found += [f"--weights-in {name}" for name in _spare_flash(options)] if is_flash else []
     if imported is not None:
         _, height, width, _ = graph.tensors[graph.inputs[0].tensor].shape
         sizes = [] if is_flash else [_part_of(height, width, share) for share in _SIZES]
@@ -119,7 +129,8 @@ def _smallest(imported: Graph, options: BuildOptions) -> Graph:
 
 def _fits(options: BuildOptions, imported: Graph, size: tuple[int, int] | None, width: float) -> bool:
     try:
-        return _is_enough(Estimates(_smallest(scaled(imported, size, width), options)).of(options.core), options)
+        choice = Estimates(_smallest(scaled(imported, size, width), options)).of(options.core)
+        return _is_enough(_apart(choice, options), options)
     except Mbn2cError:
         return False
 
@@ -135,6 +146,12 @@ def _boards(graph: Graph) -> list[str]:
         if fits_board(plans[core.isas], core, board):
             found.append(board.name)
     return found[:_MOST_BOARDS]
+
+
+def _spare_flash(options: BuildOptions) -> list[str]:
+    """Memories of the board that --weights-in could name and does not."""
+    memories = options.board.memories if options.board is not None and not options.weights_in else ()
+    return [memory.name for memory in memories if memory.kind == "flash" and not memory.holds]
 
 
 def _ram_bytes(board: Board) -> int:

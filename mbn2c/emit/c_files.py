@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mbn2c.emit.network.model import Names, PlannedNetwork, constant_arrays, model_files
 from mbn2c.files.bundle import Bundle
-from mbn2c.firmware.files import firmware_files, package_files
+from mbn2c.firmware.files import firmware_files, package_files, weight_sections
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import packed_constants
@@ -39,5 +39,8 @@ def files_around(network: Bundle, arrays: Sequence[str], prefix: str, core: Core
     firmware: dict[str, bytes] = {}
     if board is not None:
         firmware = firmware_files(name=prefix, core=core, board=board, network=network, constants=arrays)
-    packages = package_files(name=prefix, core=core, sources=sources, board=board, firmware=firmware or None)
+    sections = weight_sections(network)
+    packages = package_files(
+        name=prefix, core=core, sources=sources, board=board, firmware=firmware or None, sections=sections
+    )
     return firmware | packages

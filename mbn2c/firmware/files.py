@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from mbn2c import __version__
@@ -24,6 +24,7 @@ _COMMON = ("mbn_port.h", "mbn_line.h", "mbn_line.c", "mbn_unpack.h", "mbn_unpack
 _DRIVER_HEADERS = dict.fromkeys(("stm32_usart_v2", "stm32_lpuart"), ("mbn_stm32_usart_v2.h",))
 _FOLDER = "firmware"
 _BUILD = "mbn_build.h"
+_SECTION = re.compile(rb'section\("\.weights\.(\w+)"\)')
 _NUMBER = re.compile(rb"MBN_BUILD 0x([0-9A-F]{8})u")
 
 
@@ -52,6 +53,7 @@ def firmware_files(
             hint=f"--target {board.core}",
         )
     values = _firmware_values(name, core, board, stack_bytes) | {"constants": constants}
+    values |= _section_values(board, weight_sections(network))
     names = ["main.c", "mbn_board.h", *_COMMON]
     if core.hosted:
         names += ["startup_hosted.c", f"port_{board.console.driver}.c"]
@@ -69,6 +71,17 @@ def firmware_files(
     number = _build_number(network, files, core)
     files[_BUILD] = render(f"firmware/{_BUILD}.j2", {"build": number})
     return {str(PurePosixPath(folder) / path): text.encode() for path, text in sorted(files.items())}
+
+
+def weight_sections(network: Mapping[str, bytes]) -> frozenset[str]:
+    """The sections of weights, apart from the other constants, that the C of networks names."""
+    return frozenset(name.decode() for text in network.values() for name in _SECTION.findall(text))
+
+
+def _section_values(board: Board, sections: frozenset[str]) -> dict[str, object]:
+    """What the linker script says of them: one that is no memory of the board lies with the other constants."""
+    placed = sorted(sections & {memory.name for memory in board.memories if memory.kind == "flash"})
+    return {"placed": placed, "has_others": bool(sections.difference(placed))}
 
 
 def _build_number(network: Mapping[str, bytes], firmware: Mapping[str, str], core: Core) -> int:
@@ -103,12 +116,14 @@ def package_files(
     firmware: Mapping[str, bytes] | None = None,
     firmware_folder: str = "firmware",
     build: str = "build",
+    sections: Collection[str] = (),
 ) -> dict[str, bytes]:
     """Makefile and CMakeLists.txt.
 
     sources   C files of the model and its kernels, relative to the Makefile
     board     None for a library
     firmware  what `firmware_files` returned for that board
+    sections  of weights that lie apart from the other constants
     """
     programs = [path for path in firmware or {} if path.endswith(".c")]
     bare_metal = board is not None and not core.hosted
@@ -125,7 +140,7 @@ def package_files(
         "cflags": list(core.cflags),
         "ldflags": ["-nostartfiles", "-lm"] if bare_metal else ["-static", "-lm"],
         "link_script": f"{firmware_folder}/link.ld" if bare_metal else "",
-        "has_one_image": bare_metal and board is not None and board.has_one_image,
+        "has_one_image": bare_metal and board is not None and board.has_one_image(sections),
         "build": build,
         "bare_metal": not core.hosted,
     }

@@ -35,7 +35,7 @@ _PIECE_REST = re.compile(r"^\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S.*)$")
 _OUTPUT_SECTION = re.compile(r"^(\.\S+)")
 _KINDS = (
     ("code", (".text", ".vectors", ".init", ".fini", ".plt")),
-    ("constants", (".rodata", ".srodata", ".data.rel.ro")),
+    ("constants", (".rodata", ".srodata", ".data.rel.ro", ".weights")),
     ("data", (".data", ".sdata")),
     ("zero", (".bss", ".sbss", ".arena", "COMMON")),
 )

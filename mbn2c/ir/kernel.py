@@ -88,6 +88,11 @@ class Packed:
         others = sum(packed.size_bytes for packed in self.alternatives)
         return others + sum(array.nbytes for array in self.arrays.values())
 
+    def array_bytes(self, member: str) -> int:
+        """Bytes of the arrays of that name, the alternatives' too."""
+        own = self.arrays[member].nbytes if member in self.arrays else 0
+        return own + sum(packed.array_bytes(member) for packed in self.alternatives)
+
     @property
     def weight_bytes(self) -> int:
         """Bytes of the weights themselves, without biases, tables and padding."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mbn2c.errors import FitError
 from mbn2c.firmware.files import DEFAULT_STACK_BYTES
@@ -11,11 +11,12 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import isas_for, kernels_of_plan, packed_constants, select
+from mbn2c.kernels.sections import Sections, bytes_in_sections
 from mbn2c.planner.blocks import in_blocks
 from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.streaming import OPTIMIZE, TradeOff, cheapest_within, choose, trade_offs
-from mbn2c.targets import Board, Core
+from mbn2c.targets import Board, Core, Memory
 
 # What --ram-limit keeps free for the stack, which is only known after compilation; checked then.
 STACK_ALLOWANCE_BYTES = 512
@@ -34,6 +35,7 @@ class Choice:
     curve  the plans it was chosen from
     fit    in words, why the plan is not the one that `optimize` alone would have taken; "" if it is
     isas   the kernel tables that were asked, in order
+    sections  of weights that lie apart from the other constants
     """
 
     plan: Plan
@@ -41,6 +43,7 @@ class Choice:
     curve: Sequence[TradeOff] = ()
     fit: str = ""
     isas: tuple[str, ...] = ()
+    sections: Sections = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,23 @@ class Limit:
     left_bytes: int
 
 
+@dataclass(frozen=True)
+class FlashUse:
+    """What a memory has to hold at least.
+
+    is_weights_alone  of layers in a section of its name, and nothing else
+    """
+
+    memory: Memory
+    taken_bytes: int
+    is_weights_alone: bool
+
+    @property
+    def excess_bytes(self) -> int:
+        """That it has not; 0 or less if they may fit."""
+        return self.taken_bytes - self.memory.size_bytes
+
+
 def choose_plan(
     graph: Graph,
     core: Core,
@@ -59,6 +79,7 @@ def choose_plan(
     board: Board | None = None,
     known: Geometries | None = None,
     *,
+    sections: Sections | None = None,
     is_checked: bool = True,
 ) -> Choice:
     """Kernels and Plan of an int8 Graph for a core: what `optimize` asks for, or the cheapest that fits.
@@ -69,6 +90,7 @@ def choose_plan(
     board      its RAM is a limit too, for a plan that does not fit it could not be linked; and so is its flash, as far
                as it is known before compilation
     known      what plans of this Graph for other cores have worked out
+    sections   of weights that lie apart
     is_checked  whether the overlap checker, 40 % of the time, sees the Plan; not where only its sizes are asked for
     raises     FitError if no plan fits the RAM, with the smallest possible and the layer that makes it
     """
@@ -77,7 +99,7 @@ def choose_plan(
     tightest = min(limits, key=lambda limit: limit.left_bytes, default=None)
     wish: Plan | None = None
     smallest: list[Plan] = []
-    too_long: list[tuple[int, Choice]] = []
+    too_long: list[tuple[FlashUse, Choice]] = []
     for isas in isas_in_turn(core, optimize):
         kernels = {node.name: select(node, graph, isas) for node in graph.nodes}
         curve = trade_offs(graph, kernels, ram_limit=tightest.left_bytes if tightest else None, known=known)
@@ -96,14 +118,14 @@ def choose_plan(
         if tightest is None or _network_bytes(blocks, core) <= tightest.left_bytes:
             plan = blocks
         fit = _words(tightest, optimize, _network_bytes(wish, core)) if tightest and is_bound else ""
-        choice = Choice(plan, kernels_of_plan(plan, isas), curve, fit, isas)
-        excess = _excess_flash_bytes(choice, board)
-        if excess <= 0:
+        choice = Choice(plan, kernels_of_plan(plan, isas), curve, fit, isas, sections or {})
+        use = fullest_flash(choice, board)
+        if use is None or use.excess_bytes <= 0:
             return _with_flash_words(choice, too_long, optimize, board)
-        too_long.append((excess, choice))
+        too_long.append((use, choice))
     if too_long:
         # The linker refuses, and says by how much.
-        return min(too_long, key=lambda one: one[0])[1]
+        return min(too_long, key=lambda one: one[0].excess_bytes)[1]
     assert tightest is not None
     raise _refusal(tightest, min(smallest, key=lambda plan: plan.arena_bytes), core)
 
@@ -122,7 +144,7 @@ def fits_board(choice: Choice, core: Core, board: Board | None) -> bool:
     """Whether a Choice made without this board fits its memories too, as far as that is known; no board always fits."""
     taken = _network_bytes(choice.plan, core)
     limits = _limits(choice.plan.graph, None, board)
-    return all(taken <= limit.left_bytes for limit in limits) and _excess_flash_bytes(choice, board) <= 0
+    return all(taken <= limit.left_bytes for limit in limits) and not excess_flash(choice, board)
 
 
 def fits_limit(choice: Choice, core: Core, ram_limit: int | None) -> bool:
@@ -133,16 +155,15 @@ def fits_limit(choice: Choice, core: Core, ram_limit: int | None) -> bool:
 
 
 def excess_flash(choice: Choice, board: Board | None, others_bytes: int = 0) -> str:
-    """In words, that constants leave the board's flash whatever the code takes; "" if they may fit.
+    """In words, that constants leave a flash of the board whatever the code takes; "" if they may fit.
 
     others_bytes  constants of other networks in the same program
     """
-    excess = _excess_flash_bytes(choice, board) + others_bytes
-    if board is None or not board.memories or excess <= 0:
+    use = fullest_flash(choice, board, others_bytes)
+    if board is None or use is None or use.excess_bytes <= 0:
         return ""
-    memory = board.memory("constants")
-    taken = memory.size_bytes + excess
-    return f"constants and code take at least {taken:,} B, '{memory.name}' of {board.name} has {memory.size_bytes:,} B"
+    memory, what = use.memory, "weights take" if use.is_weights_alone else "constants and code take at least"
+    return f"{what} {use.taken_bytes:,} B, '{memory.name}' of {board.name} has {memory.size_bytes:,} B"
 
 
 def _network_bytes(plan: Plan, core: Core) -> int:
@@ -187,25 +208,33 @@ def constants_bytes(choice: Choice) -> int:
     return sum(packed.size_bytes for packed in packed_constants(choice.plan, choice.kernels).values())
 
 
-def _excess_flash_bytes(choice: Choice, board: Board | None) -> int:
-    """By how many bytes at least constants and code leave the board's flash; 0 or less if they may fit."""
+def fullest_flash(choice: Choice, board: Board | None, others_bytes: int = 0) -> FlashUse | None:
+    """The memory that lacks most for constants and code, or has least left; None without a board with memories."""
     if board is None or not board.memories:
-        return 0
-    memory = board.memory("constants")
-    constants = constants_bytes(choice)
-    code = _LEAST_CODE_BYTES if board.memory("code") is memory else 0
-    return constants + code - memory.size_bytes
+        return None
+    apart = bytes_in_sections(choice.plan, choice.kernels, choice.sections)
+    # What has no memory of its own on this board lies with the other constants.
+    placed = {memory.name: apart[memory.name] for memory in board.memories if memory.name in apart}
+    rest = constants_bytes(choice) + others_bytes - sum(placed.values())
+    uses = []
+    for memory in board.memories:
+        own = {"constants": rest, "code": _LEAST_CODE_BYTES}
+        taken = sum(size for use, size in own.items() if use in memory.holds) + placed.get(memory.name, 0)
+        if "constants" in memory.holds or memory.name in placed:
+            uses.append(FlashUse(memory, taken, not set(own) & set(memory.holds)))
+    return max(uses, key=lambda use: use.excess_bytes)
 
 
 def _with_flash_words(
-    choice: Choice, too_long: Sequence[tuple[int, Choice]], optimize: str, board: Board | None
+    choice: Choice, too_long: Sequence[tuple[FlashUse, Choice]], optimize: str, board: Board | None
 ) -> Choice:
     """The choice, which also says so if kernels before its own would have taken too much flash."""
     if not too_long or board is None:
         return choice
-    memory = board.memory("constants")
+    use = too_long[0][0]
+    memory = use.memory
     words = (
-        f"the kernels of '{optimize}' would take at least {memory.size_bytes + too_long[0][0]:,} B of '{memory.name}' "
+        f"the kernels of '{optimize}' would take at least {use.taken_bytes:,} B of '{memory.name}' "
         f"of {board.name} ({memory.size_bytes:,} B): others, which take less, were chosen"
     )
     return replace(choice, fit="; ".join(filter(None, [choice.fit, words])))

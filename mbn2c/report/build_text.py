@@ -63,6 +63,10 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
         *_recomputed_rows(report),
         ("flash", f"{_bytes(flash.total_bytes)} = {flash_parts} + code {_bytes(flash.code_bytes)}"),
     ]
+    rows += [
+        ("", f"of these {size:,} B, weights and what kernels keep among them, in {name}")
+        for name, size in flash.sections.items()
+    ]
     rows.append(("time", time_text(report.time)))
     if worst := worst_case_text(report.time):
         rows.append(("", worst))

@@ -7,7 +7,7 @@ says of outputs and answers is the task's own, and stands here as it gave it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mbn2c.ir.graph import Note
@@ -71,6 +71,7 @@ class BuildFacts:
 
     camera        `tasks.camera.Camera` as --camera says it, "" without
     slice         instructions of a slice, None without slices
+    weights_in    layer -> the section of its weights, of those that lie apart
     given         `network.int8_oracle.PrequantizedFacts` of a prequantized model
     is_raw        --task raw: nothing is decoded
     anchors       SHA-256 of the file of --anchors, "" without
@@ -83,6 +84,7 @@ class BuildFacts:
     resize: str
     camera: str
     slice: int | None
+    weights_in: Mapping[str, str]
     input: str
     optimize: str
     ram_limit: int | None
@@ -127,12 +129,19 @@ class RamBytes:
 
 @dataclass(frozen=True)
 class FlashBytes:
-    """Code and total are None until the C is compiled; constants: all but weights."""
+    """Code and total are None until the C is compiled; constants: all but weights; sections: bytes of weights that lie
+    apart, by the name of their section."""
 
     weights_bytes: int
     constants_bytes: int
     code_bytes: int | None
     total_bytes: int | None
+    sections: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def own_bytes(self) -> int | None:
+        """Of the flash that holds the code; None where the total is."""
+        return None if self.total_bytes is None else self.total_bytes - sum(self.sections.values())
 
     def with_code(self, code_bytes: int | None) -> FlashBytes:
         """The same with machine code, and the total with it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class Net:
     camera: Camera | None = None
     resize: str = "crop"
     slice: int | None = None
+    sections: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def planned(self) -> PlannedNetwork:
@@ -55,6 +56,7 @@ class Net:
             camera=self.camera,
             resize=self.resize,
             slice=self.slice,
+            sections=self.sections,
         )
         return PlannedNetwork(self.plan, kernels_of_plan(self.plan, self.isas), names)
 

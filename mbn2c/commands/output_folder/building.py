@@ -62,7 +62,7 @@ def compile_folder(folder: Path) -> None:
             where="--ram-limit",
             hint=f"--ram-limit {limit + STACK_ALLOWANCE_BYTES}, or a smaller input",
         )
-    limit, total = record.build.flash_limit, completed.flash.total_bytes
+    limit, total = record.build.flash_limit, completed.flash.own_bytes
     if limit is not None and total is not None and total > limit:
         raise FitError(
             f"the network takes {total:,} B of flash, the limit is {limit:,} B",

@@ -6,7 +6,7 @@ Each file is compared with the manifest before it is used: what was damaged or b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -166,7 +166,7 @@ class OutputFolder:
         choice = read_plan(file.read_bytes(), str(file), self.graph, subject)
         if not is_record_of(self.record, choice):
             raise UsageError(f"{PLAN} and {REPORT} are of two builds", where=str(self.path), hint=_BUILD_AGAIN)
-        return choice
+        return replace(choice, sections=self.record.build.weights_in)
 
     def choice(self, core: Core, board: Board | None = None) -> Choice:
         """As the firmware for a board has it; as the C for any board if that is None.
@@ -179,7 +179,9 @@ class OutputFolder:
             return self.own_choice
         if (core, board) not in self._choices:
             facts = self.record.build
-            self._choices[core, board] = choose_plan(self.graph, core, facts.optimize, facts.ram_limit, board)
+            self._choices[core, board] = choose_plan(
+                self.graph, core, facts.optimize, facts.ram_limit, board, sections=facts.weights_in
+            )
         return self._choices[core, board]
 
     @cached_property

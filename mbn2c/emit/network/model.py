@@ -6,7 +6,7 @@ Everything is decided here; the templates print.
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.network.camera_rows import camera_functions
 from mbn2c.emit.network.input_helpers import input_functions, input_words
 from mbn2c.emit.network.memory_map import drawing
+from mbn2c.emit.network.sections import array_places, section_values
 from mbn2c.emit.network.sharing import sharing_rows
 from mbn2c.emit.network.steps import (
     array_prefix,
@@ -62,6 +63,7 @@ class Names:
     camera      whose rows the C takes, too, for a uint8 input; None: none
     resize      how a camera's frame reaches the input size, one of `tasks.images.RESIZES`
     slice       instructions of a slice, of which the C offers inferences, too; None: it does not
+    sections    layer -> the section of its weights, of those that lie apart from the other constants
     """
 
     prefix: str
@@ -74,6 +76,7 @@ class Names:
     camera: Camera | None = None
     resize: str = "crop"
     slice: int | None = None
+    sections: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -337,8 +340,15 @@ def _step_values(
     plan: Plan, kernels: Mapping[str, Kernel], names: Names, constants: Mapping[int, Packed]
 ) -> dict[str, object]:
     steps = [step_values(plan, kernels, call, constants.get(call.step)) for call in plan.calls]
+    places = array_places(plan, kernels, names.prefix, names.sections)
     arrays = [
-        {"name": name, "type": c_type(array), "count": array.size, "lines": array_lines(array)}
+        {
+            "name": name,
+            "type": c_type(array),
+            "count": array.size,
+            "lines": array_lines(array),
+            "place": places.get(name, ""),
+        }
         for name, array in constant_arrays(constants, names).items()
     ]
     graph = plan.graph
@@ -352,6 +362,7 @@ def _step_values(
         "step_list": steps,
         "loops": [loop.calls[-1].step for loop in plan.loops],
         "arrays": arrays,
+        "sections": section_values(plan, kernels, names.prefix, names.sections),
         "copies": copies,
         "memory_map": drawing(plan),
         "has_pixel_tables": names.tables is not None,

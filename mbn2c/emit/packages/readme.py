@@ -5,6 +5,7 @@ from __future__ import annotations
 from mbn2c import __version__
 from mbn2c.emit.network.c_names import comment
 from mbn2c.files.bundle import Bundle
+from mbn2c.firmware.files import weight_sections
 from mbn2c.resources.render import render
 from mbn2c.targets import Board, Core
 
@@ -33,9 +34,10 @@ def readme(
     command     the command line, as it may be shown; "" where there was none
     packagings  folders of `--emit`
     """
+    sections = weight_sections(code)
     built = f"`lib{name}.a`" if board is None else f"`{name}.elf`"
     if board is not None and not core.hosted:
-        built += f", `{name}.hex`" + (f", `{name}.bin`" if board.has_one_image else "")
+        built += f", `{name}.hex`" + (f", `{name}.bin`" if board.has_one_image(sections) else "")
     files = [
         (shown.format(name=name), words.format(built=built))
         for start, shown, words in _FILES
@@ -51,6 +53,8 @@ def readme(
         "is_emulated": board is not None and board.emulated,
         "command": command,
         "folder": ".",
+        "sections": sorted(sections),
+        "is_placed": board is not None and bool(board.memories),
         "files": files,
     }
     return {README: render("output_readme.md.j2", values).encode()}
