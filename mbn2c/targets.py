@@ -100,6 +100,7 @@ class Memory:
 
     wait_bytes   what one access brings that waits: a line of the cache or buffer before it; 0: nobody says
     wait_cycles  of the core that such an access waits, as `setup` leaves the memory; 0: none does
+    cache_bytes  of a cache between it and the core; 0: nobody says
     """
 
     name: str
@@ -109,6 +110,7 @@ class Memory:
     holds: tuple[str, ...]
     wait_bytes: int = 0
     wait_cycles: int = 0
+    cache_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,10 @@ class Board:
     def memory(self, use: str) -> Memory:
         """The memory that holds `use`; only for boards with memories."""
         return next(memory for memory in self.memories if use in memory.holds)
+
+    def flash_called(self, name: str) -> Memory | None:
+        """Its memory of that name that weights may lie in; None: it has none."""
+        return next((memory for memory in self.memories if (memory.name, memory.kind) == (name, "flash")), None)
 
 
 @cache

@@ -36,6 +36,7 @@ from mbn2c.quantize.int16 import Planned
 from mbn2c.report.html import report_page
 from mbn2c.report.json import to_json
 from mbn2c.report.record import BuildFacts, BuildRecord
+from mbn2c.targets import load_core
 from mbn2c.tasks.camera import Camera
 from mbn2c.tasks.class_names import read_class_names
 from mbn2c.tasks.inputs import Preprocess, pixel_tables
@@ -101,6 +102,7 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
         options.resize,
         options.slice,
         choice.sections,
+        options.core.rows_per_run > 1,
     )
     if options.slice is not None:
         _check_slice(options.slice, choice)
@@ -210,6 +212,7 @@ def names_of(graph: Graph, record: BuildRecord) -> Names:
         resize=facts.resize,
         slice=facts.slice,
         sections=facts.weights_in,
+        threads=load_core(record.target).rows_per_run > 1,
     )
     if facts.input == "uint8":
         return replace(names, tables=pixel_tables(graph, preprocess_of(facts)))

@@ -25,7 +25,12 @@ from mbn2c.network.recompute import copies
 from mbn2c.ops.base.quants import quant_of, scale_of
 from mbn2c.ops.base.requantize import GuardedRequantize, Requantize, WideRequantize
 from mbn2c.planner.choice import Choice
-from mbn2c.planner.cost import executed_macs, node_instructions, plan_instructions
+from mbn2c.planner.cost import (
+    bytes_read_by_section,
+    executed_macs,
+    node_instructions,
+    plan_instructions,
+)
 from mbn2c.quantize.four_bits import candidates, four_bit_layers
 from mbn2c.quantize.int16 import int16_layers
 from mbn2c.report.layers import LayerFacts
@@ -50,6 +55,7 @@ from mbn2c.report.record import (
     QuantizationFacts,
     RamBytes,
     ScratchFacts,
+    SectionFacts,
     TimelineFacts,
     TradeOffFacts,
     TriedFacts,
@@ -95,7 +101,7 @@ def build_record(
         ),
         ram=_ram(plan, options.core, options.slice is not None),
         flash=_flash(constants, names, choice),
-        time=time_of(plan, choice.kernels, options.core, options.board),
+        time=time_of(plan, choice.kernels, options.core, options.board, choice.sections),
         schedule=plan.schedule,
         fit=choice.fit,
         recomputed_macs=executed_macs(plan) - macs,
@@ -281,8 +287,10 @@ def _flash(constants: Mapping[int, Packed], names: Names, choice: Choice) -> Fla
     weights = sum(packed.weight_bytes for packed in constants.values())
     others = sum(packed.size_bytes for packed in constants.values()) - weights
     tables = 0 if names.tables is None else names.tables.size
-    sections = bytes_in_sections(choice.plan, choice.kernels, choice.sections)
-    return FlashBytes(weights, others + tables, None, None, sections)
+    sizes = bytes_in_sections(choice.plan, choice.kernels, choice.sections)
+    reads = bytes_read_by_section(choice.plan, choice.sections)
+    sections = {name: SectionFacts(size, reads[name]) for name, size in sizes.items()}
+    return FlashBytes(weights, others + tables, None, None, sum(reads.values()), sections)
 
 
 def _buffers(plan: Plan) -> tuple[BufferFacts, ...]:
@@ -339,6 +347,7 @@ def _trade_offs(choice: Choice) -> tuple[TradeOffFacts, ...]:
         TradeOffFacts(
             arena_bytes=point.plan.arena_bytes,
             instructions=round(point.instructions),
+            weight_bytes_read=sum(bytes_read_by_section(point.plan, {}).values()),
             loops=len(point.plan.loops),
             layerwise=len(point.plan.loops) == len(choice.plan.graph.nodes),
             peak_layer=_peak_layer(point.plan),

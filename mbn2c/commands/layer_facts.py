@@ -47,7 +47,8 @@ def _layer(
     steps = {one.write: one.step for one in plan.calls}
     low, high = ((end - quant.zero_point) * float(scale_of(quant)) for end in (quant.lowest, quant.highest))
     read = weight_bytes_read(call, graph)
-    time = timed(call_instructions(call, around), options.core, options.board, weight_bytes=read)
+    reads = {choice.sections.get(call.node, ""): read}
+    time = timed(call_instructions(call, around), options.core, options.board, reads)
     return LayerFacts(
         step=call.step,
         name=node.name,

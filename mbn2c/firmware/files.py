@@ -80,7 +80,7 @@ def weight_sections(network: Mapping[str, bytes]) -> frozenset[str]:
 
 def _section_values(board: Board, sections: frozenset[str]) -> dict[str, object]:
     """What the linker script says of them: one that is no memory of the board lies with the other constants."""
-    placed = sorted(sections & {memory.name for memory in board.memories if memory.kind == "flash"})
+    placed = sorted(name for name in sections if board.flash_called(name) is not None)
     return {"placed": placed, "has_others": bool(sections.difference(placed))}
 
 

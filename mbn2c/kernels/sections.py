@@ -37,8 +37,8 @@ def check_sections(words: Sequence[str], board: Board | None) -> None:
             raise UsageError(f"'{name}' is no name of a section", where=_OPTION, hint="letters, digits and _")
         if board is None or not board.memories:
             continue
-        able = [memory.name for memory in board.memories if memory.kind == "flash"]
-        if name not in able:
+        if board.flash_called(name) is None:
+            able = [memory.name for memory in board.memories if memory.kind == "flash"]
             what = f"board '{board.name}' has no flash that is called '{name}'"
             hint = f"{' or '.join(able)}; another is an entry of memories in targets/boards/{board.name}.toml"
             raise UsageError(what, where=_OPTION, hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,10 +13,11 @@ from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import isas_for, kernels_of_plan, packed_constants, select
 from mbn2c.kernels.sections import Sections, bytes_in_sections
-from mbn2c.planner.blocks import in_blocks
+from mbn2c.planner.blocks import in_blocks, with_fewer_reads
+from mbn2c.planner.cost import plan_instructions
 from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.overlap import check_overlaps
-from mbn2c.planner.streaming import OPTIMIZE, TradeOff, cheapest_within, choose, trade_offs
+from mbn2c.planner.streaming import BELOW_LIMIT, OPTIMIZE, TradeOff, cheapest_within, choose, trade_offs
 from mbn2c.targets import Board, Core, Memory
 
 # What --ram-limit keeps free for the stack, which is only known after compilation; checked then.
@@ -117,6 +119,12 @@ def choose_plan(
         blocks = in_blocks(plan, kernels, core.rows_per_run) if optimize == "speed" and not is_bound else plan
         if tightest is None or _network_bytes(blocks, core) <= tightest.left_bytes:
             plan = blocks
+        if sections and board and plan.schedule != BELOW_LIMIT:
+            most_bytes = math.inf if tightest is None else tightest.left_bytes - _context_bytes(plan, core)
+            slow = _slow_weights(graph, sections, board)
+            others = with_fewer_reads(plan, kernels, slow, most_bytes)
+            curve = [*curve, *(TradeOff(one, plan_instructions(one, kernels)) for one in others)]
+            plan = _fastest([plan, *others], kernels, slow, optimize)
         fit = _words(tightest, optimize, _network_bytes(wish, core)) if tightest and is_bound else ""
         choice = Choice(plan, kernels_of_plan(plan, isas), curve, fit, isas, sections or {})
         use = fullest_flash(choice, board)
@@ -128,6 +136,25 @@ def choose_plan(
         return min(too_long, key=lambda one: one[0].excess_bytes)[1]
     assert tightest is not None
     raise _refusal(tightest, min(smallest, key=lambda plan: plan.arena_bytes), core)
+
+
+def _fastest(plans: Sequence[Plan], kernels: Mapping[str, Kernel], slow: Mapping[str, float], optimize: str) -> Plan:
+    """Of Plans that read slow weights less and less often for more and more RAM: the first for "ram", the one with the
+    minimum product of RAM and time for "balanced", with the shortest time for "speed"."""
+    if optimize == "ram":
+        return plans[0]
+    weight = 1 if optimize == "balanced" else 0
+    return min(plans, key=lambda one: plan_instructions(one, kernels, slow) * one.arena_bytes**weight)
+
+
+def _slow_weights(graph: Graph, sections: Sections, board: Board) -> dict[str, float]:
+    """Layer -> what a byte of its weights waits for, in cycles, where a cache keeps them while a run makes its rows."""
+    found = {}
+    for node in graph.nodes:
+        memory = board.flash_called(sections.get(node.name, ""))
+        if memory is not None and memory.wait_cycles and graph.constant(node.inputs[1]).size <= memory.cache_bytes:
+            found[node.name] = memory.wait_cycles / memory.wait_bytes
+    return found
 
 
 def isas_in_turn(core: Core, optimize: str) -> tuple[tuple[str, ...], ...]:
@@ -167,7 +194,11 @@ def excess_flash(choice: Choice, board: Board | None, others_bytes: int = 0) -> 
 
 
 def _network_bytes(plan: Plan, core: Core) -> int:
-    return plan.arena_bytes + plan.context_bytes(core.bits, core.asks_cpu)
+    return plan.arena_bytes + _context_bytes(plan, core)
+
+
+def _context_bytes(plan: Plan, core: Core) -> int:
+    return plan.context_bytes(core.bits, core.asks_cpu)
 
 
 def _limits(graph: Graph, ram_limit: int | None, board: Board | None) -> list[Limit]:
@@ -214,7 +245,7 @@ def fullest_flash(choice: Choice, board: Board | None, others_bytes: int = 0) ->
         return None
     apart = bytes_in_sections(choice.plan, choice.kernels, choice.sections)
     # What has no memory of its own on this board lies with the other constants.
-    placed = {memory.name: apart[memory.name] for memory in board.memories if memory.name in apart}
+    placed = {name: size for name, size in apart.items() if board.flash_called(name) is not None}
     rest = constants_bytes(choice) + others_bytes - sum(placed.values())
     uses = []
     for memory in board.memories:

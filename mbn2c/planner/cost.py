@@ -9,11 +9,12 @@ strips move, and that a depthwise convolution that wants planar rows gets none f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import Kernel, Rates
 from mbn2c.ir.plan import Call, Plan
+from mbn2c.kernels.sections import Sections
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.columns import Extent, Strip
 
@@ -29,20 +30,20 @@ class Surroundings:
     kernels  by node name, as chosen before anything was known of strips
     extents  columns of every activation
     strips   of the tensors that stream in pieces
-    slow     price of a byte of weights that a run reads, above what the rates say of memory without waiting: what
-             makes several rows in one run pay
+    slow     node -> price of a byte of its weights that a run reads, above what the rates say of memory without
+             waiting, where there is one: what makes several rows in one run pay
     """
 
     graph: Graph
     kernels: Mapping[str, Kernel]
     extents: Mapping[str, Extent]
     strips: Mapping[str, Strip]
-    slow: float = 0.0
+    slow: Mapping[str, float] = field(default_factory=dict)
 
 
-def plan_instructions(plan: Plan, kernels: Mapping[str, Kernel], slow: float = 0.0) -> float:
+def plan_instructions(plan: Plan, kernels: Mapping[str, Kernel], slow: Mapping[str, float] | None = None) -> float:
     """Estimate for one inference; slow: as in `Surroundings`."""
-    around = replace(surroundings_of(plan, kernels), slow=slow)
+    around = replace(surroundings_of(plan, kernels), slow=slow or {})
     return sum(call_instructions(call, around) for call in plan.calls)
 
 
@@ -89,7 +90,7 @@ def call_instructions(call: Call, around: Surroundings) -> float:
     work = rates.mac * OPERATORS[node.op].macs(node, graph) + rates.output * height * width * channels
     lone = rates.lone * height * sum(-count % rates.block for count in _pixel_counts(call, around))
     calls = (rates.run + rates.weight * weight_bytes(call, graph)) * runs + lone * weight_bytes(call, graph)
-    slow = around.slow * weight_bytes_read(call, graph)
+    slow = around.slow.get(call.node, 0.0) * weight_bytes_read(call, graph)
     return work + calls + slow + rates.moved * moved_bytes(call, around)
 
 
@@ -146,6 +147,15 @@ def weight_bytes(call: Call, graph: Graph) -> int:
 def weight_bytes_read(call: Call, graph: Graph) -> int:
     """Bytes of weights read in one inference: every run reads all of them, for all rows that it makes."""
     return -(-runs_of(call, graph) // call.rows_per_run) * weight_bytes(call, graph)
+
+
+def bytes_read_by_section(plan: Plan, sections: Sections) -> dict[str, int]:
+    """`weight_bytes_read` of all calls by the section of their weights; "" for those that lie with all constants."""
+    found: dict[str, int] = {}
+    for call in plan.calls:
+        section = sections.get(call.node, "")
+        found[section] = found.get(section, 0) + weight_bytes_read(call, plan.graph)
+    return found
 
 
 def moved_bytes(call: Call, around: Surroundings) -> int:

@@ -27,9 +27,9 @@ from mbn2c.planner.segments import Segments, measure_segments
 from mbn2c.planner.views import views_of
 
 OPTIMIZE = ("ram", "balanced", "speed")
-_BELOW_LIMIT = "streaming, cheapest below the limit"
+BELOW_LIMIT = "streaming, cheapest below the limit"
 # What a Plan that was chosen says of how it was.
-SCHEDULES = (*(f"streaming, {goal}" for goal in OPTIMIZE), _BELOW_LIMIT)
+SCHEDULES = (*(f"streaming, {goal}" for goal in OPTIMIZE), BELOW_LIMIT)
 # Widths of pieces that are tried, in columns of what the reader of a strip makes, and where in a segment they begin.
 _COLUMNS = (2, 3, 4, 6, 8, 12, 16)
 _FIRST_CALLS = (0, 1, 2, 3)
@@ -109,7 +109,7 @@ def cheapest_within(curve: Sequence[TradeOff], fits: Callable[[Plan], bool]) -> 
     if not fitting:
         return None
     best = min(fitting, key=lambda point: (point.instructions, point.plan.arena_bytes))
-    return replace(best.plan, schedule=_BELOW_LIMIT)
+    return replace(best.plan, schedule=BELOW_LIMIT)
 
 
 def _chosen(front: Sequence[Way], ram_limit: int | None) -> list[Way]:

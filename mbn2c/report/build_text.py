@@ -12,6 +12,7 @@ from mbn2c.report.record import (
     PREQUANTIZED,
     BuildRecord,
     CalibrationFacts,
+    FlashBytes,
     FourBitLayer,
     Int16Facts,
     QuantizationFacts,
@@ -64,9 +65,10 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
         ("flash", f"{_bytes(flash.total_bytes)} = {flash_parts} + code {_bytes(flash.code_bytes)}"),
     ]
     rows += [
-        ("", f"of these {size:,} B, weights and what kernels keep among them, in {name}")
-        for name, size in flash.sections.items()
+        ("", f"of these {one.size_bytes:,} B, weights and what kernels keep among them, in {name}")
+        for name, one in flash.sections.items()
     ]
+    rows.append(("weights read", _reads(flash)))
     rows.append(("time", time_text(report.time)))
     if worst := worst_case_text(report.time):
         rows.append(("", worst))
@@ -77,6 +79,13 @@ def build_text(report: BuildRecord, folder: str, note: str) -> str:
     if note:
         rows.append(("note", note))
     return table(rows + _next_rows(report, folder))
+
+
+def _reads(flash: FlashBytes) -> str:
+    """How many bytes of weights an inference reads, and of which sections."""
+    apart = "".join(f", {one.read_bytes:,} B of them from {name}" for name, one in flash.sections.items())
+    times = flash.weights_read_bytes / max(flash.weights_bytes, 1)
+    return f"{flash.weights_read_bytes:,} B an inference, each byte {times:.1f} times on average{apart}"
 
 
 def _recomputed_rows(report: BuildRecord) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ says of outputs and answers is the task's own, and stands here as it gave it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mbn2c.ir.graph import Note
@@ -128,20 +128,38 @@ class RamBytes:
 
 
 @dataclass(frozen=True)
+class SectionFacts:
+    """Weights that lie apart from the other constants: their bytes, and those that one inference reads, as below."""
+
+    size_bytes: int
+    read_bytes: int
+
+
+@dataclass(frozen=True)
 class FlashBytes:
-    """Code and total are None until the C is compiled; constants: all but weights; sections: bytes of weights that lie
-    apart, by the name of their section."""
+    """What the network takes of the flash.
+
+    constants_bytes     all but weights
+    code_bytes, total_bytes  None until the C is compiled
+    weights_read_bytes  in one inference: every run of a kernel, a row or several, reads its weights once
+    sections            of weights that lie apart, by name
+    """
 
     weights_bytes: int
     constants_bytes: int
     code_bytes: int | None
     total_bytes: int | None
-    sections: Mapping[str, int] = field(default_factory=dict)
+    weights_read_bytes: int
+    sections: Mapping[str, SectionFacts]
 
     @property
     def own_bytes(self) -> int | None:
         """Of the flash that holds the code; None where the total is."""
-        return None if self.total_bytes is None else self.total_bytes - sum(self.sections.values())
+        return (
+            None
+            if self.total_bytes is None
+            else self.total_bytes - sum(one.size_bytes for one in self.sections.values())
+        )
 
     def with_code(self, code_bytes: int | None) -> FlashBytes:
         """The same with machine code, and the total with it."""
@@ -198,10 +216,16 @@ class TimelineFacts:
 
 @dataclass(frozen=True)
 class TradeOffFacts:
-    """One plan that could be had; instructions are an estimate for comparing plans. peak_layer: as in `RamBytes`."""
+    """One plan that could be had.
+
+    instructions       an estimate for comparing plans
+    peak_layer         as in `RamBytes`
+    weight_bytes_read  in one inference, as `FlashBytes.weights_read_bytes`
+    """
 
     arena_bytes: int
     instructions: int
+    weight_bytes_read: int
     loops: int
     layerwise: bool
     peak_layer: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,21 +24,27 @@ from mbn2c.link.transports.emulator import EmulatedBoard
 from mbn2c.planner.choice import choose_plan
 from mbn2c.targets import load_board, load_core
 
-# Boards whose other constants lie elsewhere.
-BOARDS = {"cortex-m7": ("qemu-mps2-an500", "ssram1"), "cortex-m33": ("qemu-mps2-an505", "ssram1")}
+# Boards whose other constants lie elsewhere; a memory that waits makes calls of several rows.
+CASES = [
+    ("cortex-m7", "qemu-mps2-an500", 0),
+    ("cortex-m7", "qemu-mps2-an500", 400),
+    ("cortex-m33", "qemu-mps2-an505", 0),
+]
 
 
-@pytest.mark.parametrize("core_name", BOARDS)
-def test_half_of_the_layers_lie_apart(tmp_path: Path, core_name: str) -> None:
-    board_name, memory_name = BOARDS[core_name]
-    core, board = load_core(core_name), load_board(board_name)
+@pytest.mark.parametrize(("core_name", "board_name", "wait_cycles"), CASES)
+def test_half_of_the_layers_lie_apart(tmp_path: Path, core_name: str, board_name: str, wait_cycles: int) -> None:
+    core, board, memory_name = load_core(core_name), load_board(board_name), "ssram1"
+    slow = replace(board.memories[0], wait_bytes=32, wait_cycles=wait_cycles, cache_bytes=2**16)
+    board = replace(board, memories=(slow, *board.memories[1:]))
     if lacking := missing_tool(core, board):
         pytest.skip(f"not installed: {lacking}")
     graph = quantized(tiny_mobilenet_v2())
     layers = tuple(sections_of((memory_name,), graph))[::2]
     sections = sections_of(tuple(f"{name}={memory_name}" for name in layers), graph)
-    choice = choose_plan(graph, core, "balanced", board=board, sections=sections)
-    names = Names("net", "a test", hashlib.sha256(core_name.encode()).digest(), sections=sections)
+    choice = choose_plan(graph, core, "speed", board=board, sections=sections)
+    assert (max(call.rows_per_run for call in choice.plan.calls) > 1) == (wait_cycles > 0)
+    names = Names("net", "a test", hashlib.sha256(core_name.encode()).digest(), sections=sections, threads=False)
     write_bundle(c_files(choice.plan, choice.kernels, names, core, board), tmp_path)
     built = toolchain.build(tmp_path, "net", core, board)
 

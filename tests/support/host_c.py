@@ -43,6 +43,7 @@ class Net:
     resize: str = "crop"
     slice: int | None = None
     sections: Mapping[str, str] = field(default_factory=dict)
+    threads: bool = True
 
     @property
     def planned(self) -> PlannedNetwork:
@@ -57,6 +58,7 @@ class Net:
             resize=self.resize,
             slice=self.slice,
             sections=self.sections,
+            threads=self.threads,
         )
         return PlannedNetwork(self.plan, kernels_of_plan(self.plan, self.isas), names)
 

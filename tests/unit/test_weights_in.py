@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from host_c import Net
 from models import tiny_mobilenet_v2
-from networks import plan_with_cuts, quantized
+from networks import kernels_of, plan_with_cuts, quantized
 
 from mbn2c.commands import demo
 from mbn2c.commands.build import BuildOptions, build
@@ -15,10 +15,14 @@ from mbn2c.commands.fit import check_fit
 from mbn2c.errors import FitError, Mbn2cError, UsageError
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels.sections import bytes_in_sections, check_sections, sections_of
+from mbn2c.planner.blocks import in_blocks
 from mbn2c.planner.choice import Choice, choose_plan, constants_bytes, excess_flash, fullest_flash
+from mbn2c.planner.cost import bytes_read_by_section
+from mbn2c.planner.plan_file import PlanSubject, plan_to_bytes, read_plan
 from mbn2c.targets import Board, Memory, load_board, load_core
 
 CORE = load_core("cortex-m7")
+SUBJECT = PlanSubject.of("digest", CORE, None)
 KIB = 1024
 
 
@@ -98,6 +102,33 @@ def taken(choice: Choice, board: Board) -> int:
     use = fullest_flash(choice, board)
     assert use is not None
     return use.taken_bytes
+
+
+def test_slow_weights_are_read_less_often_where_a_cache_keeps_them(graph: Graph) -> None:
+    """A layer's weights are read once for the rows of a run; only what a cache holds is worth such runs."""
+    sections = sections_of(("qspi",), graph)
+    fast = board_with(64 * KIB, 64 * KIB)
+    choices = {}
+    for cache_bytes in (0, 64 * KIB):
+        slow = Memory(
+            "qspi", "flash", 0x90000000, 64 * KIB, (), wait_bytes=32, wait_cycles=400, cache_bytes=cache_bytes
+        )
+        board = replace(fast, memories=(*fast.memories[:-1], slow))
+        choices[cache_bytes] = choose_plan(graph, CORE, "speed", board=board, sections=sections)
+    plain = choose_plan(graph, CORE, "speed", board=fast, sections=sections)
+    assert choices[0].plan.loops == plain.plan.loops
+    reads = [bytes_read_by_section(one.plan, sections)["qspi"] for one in (choices[64 * KIB], plain)]
+    assert reads[0] < 0.7 * reads[1]
+    assert any(point.plan is choices[64 * KIB].plan for point in choices[64 * KIB].curve)
+    again = read_plan(plan_to_bytes(choices[64 * KIB], SUBJECT), "plan.json", graph, SUBJECT)
+    assert again.plan.loops == choices[64 * KIB].plan.loops
+
+
+def test_runs_of_several_rows_need_no_threads(graph: Graph) -> None:
+    plan = in_blocks(plan_with_cuts(graph, []), kernels_of(graph), 2, least_instructions=0)
+    alone, shared = (Net("n", plan, threads=threads).files() for threads in (False, True))
+    assert not any("threads" in path or b"threads" in alone[path] for path in alone if path.startswith(("n", "mbn_t")))
+    assert "mbn_threads.h" in shared and b"n_run_threads" in shared["n.h"]
 
 
 def test_a_flash_that_is_too_small_leads_to_the_option(monkeypatch: pytest.MonkeyPatch) -> None:

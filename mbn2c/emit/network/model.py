@@ -64,6 +64,7 @@ class Names:
     resize      how a camera's frame reaches the input size, one of `tasks.images.RESIZES`
     slice       instructions of a slice, of which the C offers inferences, too; None: it does not
     sections    layer -> the section of its weights, of those that lie apart from the other constants
+    threads     whether they may share what makes several rows in a run
     """
 
     prefix: str
@@ -77,6 +78,7 @@ class Names:
     resize: str = "crop"
     slice: int | None = None
     sections: Mapping[str, str] = field(default_factory=dict)
+    threads: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ def model_files(
     for network in networks:
         files |= _network_files(network)
     files |= runtime_headers()
-    if any(call.rows_per_run > 1 for network in networks for call in network.plan.calls):
+    if any(_shared_rows(network.plan, network.names) > 1 for network in networks):
         files |= {header: plain_text(f"runtime/{header}") for header in _THREADS}
     kernels_used = [kernel for network in networks for kernel in network.kernels.values()]
     ways = [way for kernel in kernels_used for way in kernel.ways]
@@ -264,7 +266,7 @@ def _common_values(plan: Plan, names: Names) -> dict[str, object]:
         "arena_bytes": plan.arena_bytes,
         "steps": len(plan.calls),
         "pieced_steps": plan.pieced_steps,
-        "block_rows": max(call.rows_per_run for call in plan.calls),
+        "block_rows": _shared_rows(plan, names),
         "most_rows": max((sum(read.row_map.count for read in call.reads) for call in plan.calls), default=1),
         "scratch_bytes": max((scratch.size_bytes for scratch in plan.scratch.values()), default=1),
         "row_count_type": f"uint{8 * plan.row_count_bytes}_t",
@@ -284,6 +286,11 @@ def _common_values(plan: Plan, names: Names) -> dict[str, object]:
         "leaving": _leaving(plan),
         "labels": [_string_literal(label) for label in names.labels],
     }
+
+
+def _shared_rows(plan: Plan, names: Names) -> int:
+    """The most rows that threads share in a run; 1 without threads."""
+    return max(call.rows_per_run for call in plan.calls) if names.threads else 1
 
 
 def _leaving(plan: Plan) -> dict[str, int] | None:
