@@ -77,27 +77,27 @@ static inline void mbn_enter(mbn_share *share, int number, int32_t y, int32_t ro
 /* As mbn_next_row, but row->in, out, count and x are those of the thread's pixels; 0 if there are none. */
 static inline int mbn_next_part(mbn_row *row, mbn_share *share, int number)
 {
-    const mbn_step *const step = &row->network->steps[number];
-    const int32_t made = mbn_rows_made(row, number), y = made - step->top;
+    const mbn_step step = mbn_step_of(number);
+    const int32_t made = row->made[number], y = made - step.top;
     row->is_last = 0;
     if (!mbn_is_ready(row, number, made, made)) {
-        row->step = step->above;
+        row->step = step.above;
         return 0;
     }
-    if (step->run == 0) {
+    if (step.run == 0) {
         return mbn_make_row(row, number, made, made, MBN_COUNTS);
     }
-    if (y < 0 || y >= step->height) {
+    if (y < 0 || y >= step.height) {
         mbn_enter(share, number, y, 0, 0);
         return mbn_make_row(row, number, made, made, share->thread == 0 ? MBN_WRITES : MBN_COUNTS);
     }
-    if (y % step->run == 0) {
-        const int32_t left = step->height - y;
-        mbn_enter(share, number, y, left < step->run ? left : step->run, step->count);
+    if (y % step.run == 0) {
+        const int32_t left = step.height - y;
+        mbn_enter(share, number, y, left < step.run ? left : step.run, step.count);
     }
-    const int32_t row_start = (y - share->y) * step->count, start = share->start - row_start,
+    const int32_t row_start = (y - share->y) * step.count, start = share->start - row_start,
                   end = share->end - row_start;
-    const int32_t x = start > 0 ? start : 0, stop = end < step->count ? end : step->count;
+    const int32_t x = start > 0 ? start : 0, stop = end < step.count ? end : step.count;
     if (x >= stop) {
         return mbn_make_row(row, number, made, made, MBN_COUNTS);
     }
@@ -106,14 +106,14 @@ static inline int mbn_next_part(mbn_row *row, mbn_share *share, int number)
     }
     if (x > 0) {
         const int8_t **in = row->in;
-        const int32_t column = mbn_column_bytes(&row->network->buffers[number]);
-        for (int i = 0; i < step->reads; i++) {
-            const mbn_read *const read = &row->network->reads[step->first_read + i];
-            for (int k = 0; k < read->rows; k++) {
-                *in++ += x * read->column;
+        const int32_t column = mbn_column_bytes(mbn_buffer_of(number));
+        for (int i = 0; i < step.reads; i++) {
+            const mbn_read read = mbn_read_at(step.first_read + i);
+            for (int k = 0; k < read.rows; k++) {
+                *in++ += x * read.column;
             }
         }
-        if (step->reads == 0) {
+        if (step.reads == 0) {
             *in += x * column;
         }
         row->out += x * column;

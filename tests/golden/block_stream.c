@@ -74,50 +74,92 @@ static const mbn_conv_params step7_params = {
     1 /* stride */, 1 /* dilation */, 22 /* shift */, -1 /* zero_point */, block_stream_step7_weights /* weights */,
     block_stream_step7_bias /* bias */, block_stream_step7_multiplier /* multiplier */};
 
-/* What each step makes, what it reads, and when it runs: see mbn_rows.h. */
-static const mbn_buffer buffers[8] = {
-    /*       offset  row_bytes  reciprocal  slots  left  width  right  is_planar  zero_point  channels  pixel_bytes  strip  slot_phases */
-    /* 0 */ {   120,        21,      21846,     3,    1,     5,     1,         0,         -1,        3,           3,    -1,           1},
-    /* 1 */ {   184,        12,      32768,     2,    0,     3,     0,         0,       -128,        4,           4,    -1,           1},
-    /* 2 */ {     0,        40,      21846,     3,    1,     3,     1,         0,       -128,        8,           8,    -1,           1},
-    /* 3 */ {   208,        24,      65536,     1,    0,     3,     0,         0,       -128,        8,           8,    -1,           1},
-    /* 4 */ {   248,        12,      65536,     1,    0,     3,     0,         0,         -1,        4,           4,    -1,           1},
-    /* 5 */ {   208,        12,      65536,     1,    0,     3,     0,         0,         -1,        4,           4,    -1,           1},
-    /* 6 */ {     0,         4,          0,     1,    0,     1,     0,         0,         -1,        4,           4,    -1,           1},
-    /* 7 */ {     8,         3,          0,     1,    0,     1,     0,         0,         -1,        3,           3,    -1,           1},
+/* What each step makes, what it reads, and when it runs: see mbn_rows.h. What all have the same is no column. */
+static const struct {
+    uint16_t reciprocal; int8_t zero_point; uint8_t offset, row_bytes, slots, width, left, channels;
+} buffers[8] = {
+    /*       reciprocal  zero_point  offset  row_bytes  slots  width  left  channels */
+    /* 0 */ {     21846,         -1,    120,        21,     3,     5,    1,        3},
+    /* 1 */ {     32768,       -128,    184,        12,     2,     3,    0,        4},
+    /* 2 */ {     21846,       -128,      0,        40,     3,     3,    1,        8},
+    /* 3 */ {         0,       -128,    208,        24,     1,     3,    0,        8},
+    /* 4 */ {         0,         -1,    248,        12,     1,     3,    0,        4},
+    /* 5 */ {         0,         -1,    208,        12,     1,     3,    0,        4},
+    /* 6 */ {         0,         -1,      0,         4,     1,     1,    0,        4},
+    /* 7 */ {         0,         -1,      8,         3,     1,     1,    0,        3},
 };
 
-static const mbn_read reads[8] = {
-    /*         step  rows  stride  denominator  dilation  first  needed  start  column  from_strip  to_nearest */
-    /*   1 */ {   0,    3,      2,           1,        1,     0,      3,     0,      6,          0,          0},
-    /*   2 */ {   1,    1,      1,           1,        1,     0,      1,     0,      4,          0,          0},
-    /*   3 */ {   2,    3,      1,           1,        1,     0,      3,     0,      8,          0,          0},
-    /*   4 */ {   3,    1,      1,           1,        1,     0,      1,     0,      8,          0,          0},
-    /* 5.0 */ {   1,    1,      1,           1,        1,     0,      1,     0,      4,          0,          0},
-    /* 5.1 */ {   4,    1,      1,           1,        1,     0,      1,     0,      4,          0,          0},
-    /*   6 */ {   5,    1,      1,           1,        1,     0,      1,     0,      4,          0,          0},
-    /*   7 */ {   6,    1,      1,           1,        1,     0,      3,     0,      4,          0,          0},
+MBN_INLINE mbn_buffer mbn_buffer_of(int number)
+{
+    const mbn_buffer row = {
+        .offset = buffers[number].offset, .row_bytes = buffers[number].row_bytes, .reciprocal = buffers[number].reciprocal,
+        .slots = buffers[number].slots, .left = buffers[number].left, .width = buffers[number].width, .right = buffers[number].left,
+        .is_planar = 0, .zero_point = buffers[number].zero_point, .channels = buffers[number].channels,
+        .pixel_bytes = buffers[number].channels, .strip = -1, .slot_phases = 1,
+    };
+    return row;
+}
+
+static const struct {
+    uint8_t step, rows, stride, needed, column;
+} reads[8] = {
+    /*         step  rows  stride  needed  column */
+    /*   1 */ {   0,    3,      2,      3,      6},
+    /*   2 */ {   1,    1,      1,      1,      4},
+    /*   3 */ {   2,    3,      1,      3,      8},
+    /*   4 */ {   3,    1,      1,      1,      8},
+    /* 5.0 */ {   1,    1,      1,      1,      4},
+    /* 5.1 */ {   4,    1,      1,      1,      4},
+    /*   6 */ {   5,    1,      1,      1,      4},
+    /*   7 */ {   6,    1,      1,      3,      4},
 };
 
-static const mbn_step steps[8] = {
-    /*       rows  phases  top  height  run  first_read  reads  next  above  demand  count  scratch  sum_bytes  first_piece  pieces */
-    /* 0 */ {   8,      1,   1,      6,   1,          0,     0,    1,    -1,      0,     5,      -1,         0,           0,      0},
-    /* 1 */ {   3,      1,   0,      3,   1,          0,     1,    5,     0,      0,     3,      -1,         0,           0,      0},
-    /* 2 */ {   5,      1,   1,      3,   1,          1,     1,    3,     1,      0,     3,      -1,         0,           0,      0},
-    /* 3 */ {   3,      1,   0,      3,   1,          2,     1,    4,     2,      0,     3,      -1,         0,           0,      0},
-    /* 4 */ {   3,      1,   0,      3,   1,          3,     1,    5,     3,      0,     3,      -1,         0,           0,      0},
-    /* 5 */ {   3,      1,   0,      3,   1,          4,     2,    6,     4,      0,     3,      -1,         0,           0,      0},
-    /* 6 */ {   3,      1,   0,      3,   1,          6,     1,    7,     5,      0,     3,     232,        16,           0,      0},
-    /* 7 */ {   1,      1,   0,      1,   1,          7,     1,    7,     6,      0,     1,      -1,         0,           0,      0},
+MBN_INLINE mbn_read mbn_read_at(int index)
+{
+    const mbn_read row = {
+        .step = reads[index].step, .rows = reads[index].rows, .stride = reads[index].stride, .denominator = 1, .dilation = 1, .first = 0,
+        .needed = reads[index].needed, .start = 0, .column = reads[index].column, .from_strip = 0, .to_nearest = 0,
+    };
+    return row;
+}
+
+static const struct {
+    int16_t scratch; int8_t above; uint8_t rows, top, height, first_read, reads, next, count, sum_bytes;
+} steps[8] = {
+    /*       scratch  above  rows  top  height  first_read  reads  next  count  sum_bytes */
+    /* 0 */ {     -1,    -1,    8,   1,      6,          0,     0,    1,     5,         0},
+    /* 1 */ {     -1,     0,    3,   0,      3,          0,     1,    5,     3,         0},
+    /* 2 */ {     -1,     1,    5,   1,      3,          1,     1,    3,     3,         0},
+    /* 3 */ {     -1,     2,    3,   0,      3,          2,     1,    4,     3,         0},
+    /* 4 */ {     -1,     3,    3,   0,      3,          3,     1,    5,     3,         0},
+    /* 5 */ {     -1,     4,    3,   0,      3,          4,     2,    6,     3,         0},
+    /* 6 */ {    232,     5,    3,   0,      3,          6,     1,    7,     3,        16},
+    /* 7 */ {     -1,     6,    1,   0,      1,          7,     1,    7,     1,         0},
 };
 
-static const mbn_network network = {buffers, reads, NULL, steps, 0};
+MBN_INLINE mbn_step mbn_step_of(int number)
+{
+    const mbn_step row = {
+        .rows = steps[number].rows, .phases = 1, .top = steps[number].top, .height = steps[number].height, .run = 1,
+        .first_read = steps[number].first_read, .reads = steps[number].reads, .next = steps[number].next, .above = steps[number].above,
+        .demand = 0, .count = steps[number].count, .scratch = steps[number].scratch, .sum_bytes = steps[number].sum_bytes, .first_piece = 0,
+        .pieces = 0,
+    };
+    return row;
+}
+
+MBN_INLINE mbn_piece mbn_piece_at(int index)
+{
+    const mbn_piece none = {0};
+    (void)index;
+    return none;
+}
 
 /* Runs the loop of a step until none of its steps can make another row: always the deepest one that can. */
 static void block_stream_forward(block_stream_t *net, int step, const block_stream_input_t *pixels)
 {
     const int8_t *in[3];
-    mbn_row row = mbn_first(&network, in, net->arena, net->made, NULL, step, (const int8_t *)pixels);
+    mbn_row row = mbn_first(in, net->arena, net->made, NULL, step, (const int8_t *)pixels);
     while (row.step >= 0) {
         switch (row.step) {
         case 0: if (mbn_next_row(&row, 0)) mbn_convert_pixels(block_stream_pixels, 3, row.in[0], row.out, row.count); break;
@@ -203,7 +245,7 @@ int block_stream_finish(block_stream_t *net, int8_t *output)
         return BLOCK_STREAM_E_ORDER;
     }
     net->next_row = 0;
-    mbn_copy_rows(&network, net->arena, 7, output);
+    mbn_copy_rows(net->arena, 7, output);
     return BLOCK_STREAM_OK;
 }
 

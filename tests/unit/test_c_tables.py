@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from mbn2c.emit.network.c_tables import reciprocal, run_lines, table_lines, wrapped
+from mbn2c.emit.network.c_tables import column_table, reciprocal, run_lines, table_lines, wrapped
 from mbn2c.errors import InternalError
 from mbn2c.ir.plan import Buffer
 
@@ -23,6 +23,48 @@ def test_columns_stand_below_their_names() -> None:
         "/* 10.1 */ {1000000,         3,     0},",
     ]
     assert table_lines({}) == []
+
+
+def test_what_all_rows_have_is_no_column() -> None:
+    rows = {
+        "0": {"offset": 70000, "run": 1, "left": 0, "above": -1, "right": 0},
+        "1": {"offset": 0, "run": 1, "left": 255, "above": 0, "right": 255},
+    }
+    table = column_table("steps[number]", rows)
+    assert table.count == 2
+    assert table.member_lines == ["int32_t offset; int8_t above; uint8_t left;"]
+    assert table.lines == [
+        "/*       offset  above  left */",
+        "/* 0 */ { 70000,    -1,    0},",
+        "/* 1 */ {     0,     0,  255},",
+    ]
+    assert table.value_lines == [
+        ".offset = steps[number].offset, .run = 1, .left = steps[number].left, .above = steps[number].above, "
+        ".right = steps[number].left,"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "c_type"),
+    [
+        ((0, 255), "uint8_t"),
+        ((0, 256), "uint16_t"),
+        ((-1, 127), "int8_t"),
+        ((-1, 128), "int16_t"),
+        ((-129, 0), "int16_t"),
+        ((-1, 32768), "int32_t"),
+        ((0, 65536), "int32_t"),
+    ],
+)
+def test_columns_are_as_narrow_as_their_numbers(numbers: tuple[int, int], c_type: str) -> None:
+    table = column_table("x[i]", {str(number): {"x": number} for number in numbers})
+    assert table.member_lines == [f"{c_type} x;"]
+
+
+def test_a_table_of_equal_rows_is_none() -> None:
+    table = column_table("reads[index]", {"1": {"rows": 3}, "2": {"rows": 3}})
+    assert (table.member_lines, table.lines, table.value_lines) == ([], [], [".rows = 3,"])
+    assert column_table("reads[index]", {}).value_lines == []
 
 
 def test_short_rows_fill_the_lines_of_their_label() -> None:

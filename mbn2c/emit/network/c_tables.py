@@ -1,8 +1,9 @@
-"""Rows of a C table as aligned text, and what rows of tensors need in it."""
+"""Rows of a C table as aligned text, in types as narrow as they may be, and what rows of tensors need in it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from mbn2c.errors import InternalError
 from mbn2c.ir.plan import Buffer
@@ -11,6 +12,60 @@ _LINE_CHARS = 132
 
 Row = Mapping[str, int | str]
 """The members of a struct by name, in C order."""
+
+
+# Types of columns, the widest first, so that a struct has no padding between them.
+_TYPES = {
+    "int32_t": range(-(2**31), 2**31),
+    "int16_t": range(-(2**15), 2**15),
+    "uint16_t": range(2**16),
+    "int8_t": range(-(2**7), 2**7),
+    "uint8_t": range(2**8),
+}
+
+
+@dataclass(frozen=True)
+class ColumnTable:
+    """A C array of structs, and what makes of a row of it the struct that `mbn_rows.h` declares.
+
+    count         rows
+    member_lines  members of the array's struct: the columns in which rows differ, in types that just hold them
+    lines         the rows; none if all are the same
+    value_lines   initializers of the declared struct: of each member its column, or the value that all rows have
+    """
+
+    count: int
+    member_lines: list[str]
+    lines: list[str]
+    value_lines: list[str]
+
+
+def column_table(row_text: str, rows: Mapping[str, Row]) -> ColumnTable:
+    """The table of these rows, which stand by what a comment calls them.
+
+    row_text  a row in C, as `steps[number]`
+    """
+    columns = {member: tuple(row[member] for row in rows.values()) for member in next(iter(rows.values()), {})}
+    # Of columns that are the same the first one stands in the table.
+    kept = {column: member for member, column in reversed(columns.items()) if len(set(column)) > 1}
+    by_type: dict[str, list[str]] = {c_type: [] for c_type in _TYPES}
+    for column, member in reversed(kept.items()):
+        by_type[_narrowest(column)].append(member)
+    members = [member for of_type in by_type.values() for member in of_type]
+    values = [
+        f".{member} = {f'{row_text}.{kept[column]}' if column in kept else column[0]}"
+        for member, column in columns.items()
+    ]
+    return ColumnTable(
+        len(rows),
+        wrapped([f"{c_type} {', '.join(of_type)};" for c_type, of_type in by_type.items() if of_type]),
+        table_lines({label: {member: row[member] for member in members} for label, row in rows.items() if members}),
+        wrapped([f"{value}," for value in values]),
+    )
+
+
+def _narrowest(column: Sequence[int | str]) -> str:
+    return [c_type for c_type, numbers in _TYPES.items() if all(value in numbers for value in column)][-1]
 
 
 def table_lines(rows: Mapping[str, Row]) -> list[str]:
@@ -55,7 +110,7 @@ def run_lines(rows: Mapping[str, Sequence[Row]]) -> list[str]:
 
 def wrapped(words: Sequence[str], most_chars: int = _LINE_CHARS) -> list[str]:
     """Words in as few lines as may be."""
-    lines = [words[0]]
+    lines = list(words[:1])
     for word in words[1:]:
         if len(lines[-1]) + 1 + len(word) > most_chars:
             lines.append(word)

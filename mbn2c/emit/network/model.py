@@ -12,7 +12,7 @@ import numpy as np
 
 from mbn2c import __version__
 from mbn2c.emit.network.c_names import comment
-from mbn2c.emit.network.c_tables import Row, run_lines, table_lines
+from mbn2c.emit.network.c_tables import Row, column_table, run_lines, table_lines
 from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.network.camera_rows import camera_functions
 from mbn2c.emit.network.input_helpers import input_functions, input_words
@@ -376,7 +376,7 @@ def _step_values(
         "kernel_headers": sorted(
             {_header_file(way.headers[0]) for kernel in kernels.values() for way in kernel.ways if way.headers}
         ),
-        "sharing_lines": _by_step(sharing_rows(plan, constants)),
+        "sharing_lines": table_lines(_numbered(sharing_rows(plan, constants))),
         **_tables(plan),
     }
 
@@ -393,19 +393,32 @@ def _tables(plan: Plan) -> dict[str, object]:
         pieces[str(call.step)] = piece_rows(plan, call)
         piece_count += len(pieces[str(call.step)])
     return {
-        "buffer_lines": _by_step([buffer_row(plan, call) for call in plan.calls]),
-        "read_count": len(reads),
-        "read_lines": table_lines(reads),
+        "tables": [
+            _table(
+                "buffers",
+                "mbn_buffer",
+                "mbn_buffer_of",
+                "number",
+                _numbered([buffer_row(plan, call) for call in plan.calls]),
+            ),
+            _table("reads", "mbn_read", "mbn_read_at", "index", reads),
+            _table("steps", "mbn_step", "mbn_step_of", "number", _numbered(steps)),
+        ],
         "piece_count": piece_count,
         "piece_lines": run_lines(pieces),
         "column_type": _column_type(pieces.values()),
-        "step_lines": _by_step(steps),
     }
 
 
-def _by_step(rows: Sequence[Row]) -> list[str]:
-    """Lines of a table with a row for each step."""
-    return table_lines({str(number): row for number, row in enumerate(rows)})
+def _table(name: str, struct: str, function: str, number: str, rows: Mapping[str, Row]) -> dict[str, object]:
+    """An array, and the function that gives a row of it as a struct of mbn_rows.h."""
+    table = column_table(f"{name}[{number}]", rows)
+    return {"name": name, "struct": struct, "function": function, "number": number, "columns": table}
+
+
+def _numbered(rows: Sequence[Row]) -> dict[str, Row]:
+    """By the steps that they belong to."""
+    return {str(number): row for number, row in enumerate(rows)}
 
 
 def _column_type(pieces: Collection[Sequence[Row]]) -> str:

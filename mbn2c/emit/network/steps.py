@@ -110,7 +110,7 @@ def buffer_row(plan: Plan, call: Call) -> Row:
     return {
         "offset": buffer.offset + buffer.channel_offset_bytes,
         "row_bytes": buffer.row_bytes,
-        "reciprocal": reciprocal(buffer),
+        "reciprocal": reciprocal(buffer) if buffer.slots > 1 else 0,
         "slots": buffer.slots,
         "left": buffer.pad[1],
         "width": buffer.width,
