@@ -39,6 +39,7 @@ def layer_table(report: BuildRecord) -> dict[str, object]:
     """What the template prints."""
     kinds = {buffer.first_step: kind_of(buffer) for buffer in report.buffers}
     width, edges = network_graph(report.layers, kinds)
+    has_histograms = any(layer.seen for layer in report.layers)
     unit, times = _times(report.layers)
     most = max((end for _, end in times), default=1) or 1
     rows = [
@@ -53,10 +54,14 @@ def layer_table(report: BuildRecord) -> dict[str, object]:
         for number, layer in enumerate(report.layers)
     ]
     return {
-        "columns": [(unit if name == "time" else name, is_number) for name, is_number in _COLUMNS],
+        "columns": [
+            (unit if name == "time" else name, is_number)
+            for name, is_number in _COLUMNS
+            if has_histograms or name != "values"
+        ],
         "width": width,
         "rows": rows,
-        "has_histograms": any(layer.seen for layer in report.layers),
+        "has_histograms": has_histograms,
         "totals": {
             key: f"{sum(getattr(layer, key) for layer in report.layers):,}"
             for key in ("macs", "weight_bytes", "weight_bytes_read")

@@ -16,15 +16,22 @@ from mbn2c.report.record import TradeOffFacts
 _LEFT, _TOP, _WIDTH, _HEIGHT = 78.0, 30.0, 500.0, 250.0
 # The empty share of the picture on each side.
 _MARGIN = 0.12
+# What a number above a point needs, in the large letters of a narrow page.
+_CHARACTER_WIDTH, _LABEL_HEIGHT = 11.0, 20.0
 
 
 @dataclass(frozen=True)
 class Point:
-    """One plan of the trade-off curve. peak_step: of the layer it is fullest at, None at the input."""
+    """One plan of the trade-off curve.
+
+    label      what stands above it; "" where another's stands
+    peak_step  of the layer it is fullest at, None at the input
+    """
 
     x: str
     y: str
     number: int
+    label: str
     arena: str
     instructions: str
     loops: int
@@ -52,11 +59,13 @@ def trade_off_curve(trade_offs: Sequence[TradeOffFacts], layers: Sequence[LayerF
 
 
 def _points(trade_offs: Sequence[TradeOffFacts], steps: Mapping[str, int]) -> list[Point]:
+    labels = _labels(trade_offs)
     return [
         Point(
             number(_x(trade_offs, one.arena_bytes)),
             number(_y(trade_offs, one.instructions)),
             index,
+            labels[index - 1],
             text_of_bytes(one.arena_bytes),
             f"{one.instructions / 1e6:,.2f} M",
             one.loops,
@@ -67,6 +76,23 @@ def _points(trade_offs: Sequence[TradeOffFacts], steps: Mapping[str, int]) -> li
         )
         for index, one in enumerate(trade_offs, start=1)
     ]
+
+
+def _labels(trade_offs: Sequence[TradeOffFacts]) -> list[str]:
+    """Numbers, where they have room beside those before them; the chosen plan's comes first."""
+    labels = [f"{number} chosen" if one.chosen else f"{number}" for number, one in enumerate(trade_offs, start=1)]
+    taken: list[tuple[float, float, float]] = []
+    for index in sorted(range(len(labels)), key=lambda index: not trade_offs[index].chosen):
+        left, y = _x(trade_offs, trade_offs[index].arena_bytes), _y(trade_offs, trade_offs[index].instructions)
+        right = left + _CHARACTER_WIDTH * len(labels[index])
+        if any(
+            left < other_right and other_left < right and abs(y - top) < _LABEL_HEIGHT
+            for other_left, other_right, top in taken
+        ):
+            labels[index] = ""
+        else:
+            taken.append((left, right, y))
+    return labels
 
 
 def _x(trade_offs: Sequence[TradeOffFacts], arena_bytes: float) -> float:
