@@ -14,6 +14,7 @@ from mbn2c.frontend.ceil_mode import leave_out_windows_in_pads
 from mbn2c.frontend.fold_constants import fold_constants, shape_of
 from mbn2c.frontend.limits import SHORT
 from mbn2c.frontend.load import run_tool
+from mbn2c.frontend.names import layer_name
 from mbn2c.frontend.nodes import describe, domain_of, view_of
 from mbn2c.frontend.operators import IMPORTERS, SUPPORTED
 from mbn2c.frontend.tails import ends_of
@@ -152,7 +153,7 @@ def _translate(builder: Builder, node: NodeProto) -> Value:
             where=describe(node),
             hint=hint_for(node.op_type),
         )
-    name = builder.unique_node(node.name or f"{node.op_type}_{node.output[0]}")
+    name = builder.unique_node(layer_name(node, builder.constants))
     call = OnnxCall(builder, view_of(node), name, builder.opsets.get(domain, 1))
     try:
         return IMPORTERS.translate(call)

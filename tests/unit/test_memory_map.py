@@ -19,10 +19,14 @@ LOOPS = (LoopFacts(0, 1, 0, 9, (100, 400)), LoopFacts(2, 2, 10, 14, (1000,)))
 
 
 def drawn(
-    buffers: tuple[BufferFacts, ...] = (), scratch: tuple[ScratchFacts, ...] = (), peak: int = 12
+    buffers: tuple[BufferFacts, ...] = (),
+    scratch: tuple[ScratchFacts, ...] = (),
+    peak: int = 12,
+    layers: tuple[object, ...] = (),
 ) -> dict[str, Any]:
     ram = SimpleNamespace(arena_bytes=1000, lower_bound_bytes=500)
-    record = SimpleNamespace(ram=ram, timeline=TimelineFacts(15, peak, LOOPS), buffers=buffers, scratch=scratch)
+    timeline = TimelineFacts(15, peak, LOOPS)
+    record = SimpleNamespace(ram=ram, timeline=timeline, buffers=buffers, scratch=scratch, layers=layers)
     return memory_map(cast(BuildRecord, record))
 
 
@@ -52,12 +56,20 @@ def test_rectangle(buffer: BufferFacts, box: tuple[float, ...], kind: str, title
     assert (one.kind, one.title) == (kind, title)
 
 
+def test_a_tensor_is_called_as_the_layer_that_makes_it() -> None:
+    picture = drawn((FULL, RING), layers=(SimpleNamespace(step=1, name="features.0"),))
+    assert [one.title.partition(":")[0] for one in picture["rectangles"]] == ["full", "features.0"]
+    assert [one.text for one in picture["labels"]] == ["full", "features.0"]
+
+
 def test_a_short_moment_is_still_seen() -> None:
     """No rectangle is narrower or lower than 1."""
     loops = (LoopFacts(0, 0, 0, 9999, (1,)), LoopFacts(1, 1, 10_000, 10_001, (1,)))
     ram = SimpleNamespace(arena_bytes=100_000, lower_bound_bytes=1)
     buffer = BufferFacts("b", 0, 1, 1, 1, 0, 0, 0, 3, 3)
-    record = SimpleNamespace(ram=ram, timeline=TimelineFacts(10_002, 0, loops), buffers=(buffer,), scratch=())
+    record = SimpleNamespace(
+        ram=ram, timeline=TimelineFacts(10_002, 0, loops), buffers=(buffer,), scratch=(), layers=()
+    )
     (one,) = memory_map(cast(BuildRecord, record))["rectangles"]  # type: ignore[misc]
     assert (one.width, one.height) == ("1.0", "1.0")
 
@@ -86,7 +98,7 @@ def test_loops() -> None:
 def test_a_narrow_loop_has_no_words() -> None:
     loops = tuple(LoopFacts(step, step, step, step, (1,)) for step in range(100, 300))
     ram = SimpleNamespace(arena_bytes=1000, lower_bound_bytes=500)
-    record = SimpleNamespace(ram=ram, timeline=TimelineFacts(200, 0, loops), buffers=(), scratch=())
+    record = SimpleNamespace(ram=ram, timeline=TimelineFacts(200, 0, loops), buffers=(), scratch=(), layers=())
     assert {mark.text for mark in cast(Any, memory_map(cast(BuildRecord, record))["loops"])} == {""}
 
 

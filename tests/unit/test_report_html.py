@@ -57,8 +57,10 @@ def test_every_buffer_has_its_rectangle(name: str, optimize: str) -> None:
     spaces = [one for one in drawing.iter("rect") if one.get("class") == "space"]
     by_title = {one.findtext("title", ""): one for one in spaces}
     left, bottom, scale = 78.0, 494.0, 460.0 / report.ram.arena_bytes
+    layers = {layer.step: layer.name for layer in report.layers}
     for buffer in report.buffers:
-        (title,) = [title for title in by_title if title.startswith(f"{buffer.tensor}: ")]
+        name = layers.get(buffer.first_step, buffer.tensor)
+        (title,) = [title for title in by_title if title.startswith(f"{name}: ")]
         x, y, width, height = numbers(by_title[title], "x", "y", "width", "height")
         assert (x >= left - 0.1, x + width <= left + 1100.1, y >= 34 - 0.1) == (True, True, True), title
         assert bottom - (y + height) == pytest.approx(buffer.offset * scale, abs=1.1), title

@@ -109,15 +109,16 @@ class _Space:
 
 
 def _spaces(report: BuildRecord) -> list[_Space]:
-    """Buffers, large ones first so that small ones stay on top, then scratch."""
+    """Buffers, large ones first so that small ones stay on top, then scratch; a tensor is called as what makes it."""
     found = []
+    layers = {layer.step: layer.name for layer in report.layers}
     for buffer in sorted(report.buffers, key=lambda buffer: -buffer.size_bytes):
         kind = kind_of(buffer)
         rows = f"{buffer.slots} of {buffer.rows} rows" if kind != "full" else f"all {buffer.rows} rows"
         if kind == "strip":
             rows += f" and a strip of {buffer.strip_columns} columns"
         first, last = buffer.first_step, buffer.last_step
-        names = (buffer.tensor, f"step {first}", f"{first}")
+        names = (layers.get(first, buffer.tensor), f"step {first}", f"{first}")
         found.append(_Space(buffer, kind, first, names, f"{rows}, steps {first} to {last}"))
     shared: dict[tuple[int, int, int], list[ScratchFacts]] = {}
     for scratch in report.scratch:
