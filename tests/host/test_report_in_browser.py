@@ -16,9 +16,15 @@ from PIL import Image
 from records import record_of
 
 from mbn2c.planner.choice import choose_plan
+from mbn2c.report.difference import ChangedFact, ChangedNumber, Difference
+from mbn2c.report.exploration import Exploration, ExplorePoint
 from mbn2c.report.html import report_page
+from mbn2c.report.html.difference import diff_page
+from mbn2c.report.html.exploration import explore_page
+from mbn2c.report.html.results import PAGE, with_page
 from mbn2c.report.layers import SeenFacts
-from mbn2c.report.record import BuildRecord, FirmwareFacts, TradeOffFacts
+from mbn2c.report.record import BuildRecord, FirmwareFacts
+from mbn2c.report.time_facts import TimeFacts
 from mbn2c.targets import load_board, load_core
 
 # Media, width and scheme of what was looked at; A4 across, without its margins, is 1,031 pixels wide.
@@ -32,6 +38,20 @@ LOOKS = {
 }
 SCRIPTS = Path(__file__).parents[1] / "support"
 FAULTS, MARKED = ((SCRIPTS / name).read_text() for name in ("page_faults.js", "page_marks.js"))
+
+# Parts of report.html that must be seen.
+PARTS = [
+    "h1",
+    ".card",
+    "#memory-map rect.space",
+    "#trade-offs circle",
+    "#layers td.name",
+    "#layers .edge",
+    "#layers .bars",
+]
+MISSING = f"""{PARTS}.filter(part => {{ const one = document.querySelector(part);
+  return !one?.checkVisibility({{visibilityProperty: true}}) || one.getBoundingClientRect().height === 0; }})"""
+NOTHING = {"rows": [], "near": [], "plans": [], "spaces": [], "moments": False, "foot": ""}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +70,13 @@ def record() -> BuildRecord:
     # Plans as near each other as those of vww_96 are.
     sizes, costs = (11200, 11744, 12064, 12704, 13152, 13280, 14192, 38800), (981, 856, 826, 811, 801, 796, 775, 775)
     plans = tuple(
-        TradeOffFacts(size, cost * 10_000, 1, False, layers[number].name, number == 4)
+        replace(
+            found.trade_offs[0],
+            arena_bytes=size,
+            instructions=cost * 10_000,
+            peak_layer=layers[number].name,
+            chosen=number == 4,
+        )
         for number, (size, cost) in enumerate(zip(sizes, costs, strict=True))
     )
     used = {memory.name: memory.size_bytes // 3 for memory in load_board("nucleo-f446re").memories}
@@ -70,8 +96,43 @@ def test_everything_can_be_read(look: str, page: Page, report: Path) -> None:
     page.open(report, width, scheme=scheme, media=media)
     assert page.run("document.documentElement.clientWidth") == width
     assert page.run("getComputedStyle(document.body).backgroundColor !== 'rgb(255, 255, 255)'") == (scheme == "dark")
-    assert page.run(FAULTS) == {}
+    assert page.run(FAULTS) == {} and page.run(MISSING) == []
     assert page.complaints == []
+
+
+def other_pages(folder: Path) -> dict[str, Path]:
+    """Results of a verify, two builds that differ, untrained networks: each with long and with large things in it."""
+    long, digest = "/features/features.17/conv/conv.1/conv.1.0/Conv: weights_sqnr_db", "0123456789abcdef" * 4
+    picture = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(picture, "png")
+    tables = [
+        ("images.csv", f"file,device,sqnr_db\n{long}.png,person,31.25\n".encode()),
+        ("wrong_1.png", picture.getvalue()),
+    ]
+    results = dict(with_page(tables, "a_network_with_a_long_name", [("device against integer reference", digest)]))
+    changed = (ChangedFact(long, digest, digest),)
+    numbers = (ChangedNumber("flash.constants_bytes", 12_345_678, 23_456_789, 90.0, True),)
+    two = Difference(1, ("out/before", "out/after"), numbers, changed, changed, changed, changed, True, 1.0, ())
+    time = TimeFacts(123_456_789, (123_456_789, 234_567_890), 1, (1234.0, 2345.0), "somebody")
+    points = tuple(
+        ExplorePoint("v3-large", 0.75, size, 301_000_000, 3_000_000, size * 2000, 3_000_000, None, time, "", True, 71.5)
+        for size in (96, 128, 224)
+    )
+    many = Exploration(1, "cortex-m7", "nucleo-h743zi2", "speed", 1000, None, 12, 9, points, (), "somebody")
+    pages = {"results": results[PAGE].decode(), "diff": diff_page(two), "explore": explore_page(many)}
+    (folder / "wrong_1.png").write_bytes(picture.getvalue())
+    found = {name: folder / f"{name}.html" for name in pages}
+    for name, text in pages.items():
+        found[name].write_text(text, encoding="utf-8")
+    return found
+
+
+@pytest.mark.parametrize("look", ["wide, dark", "tablet", "phone"])
+def test_other_pages_can_be_read(look: str, page: Page, tmp_path: Path) -> None:
+    media, width, scheme = LOOKS[look]
+    for name, path in other_pages(tmp_path).items():
+        page.open(path, width, scheme=scheme, media=media)
+        assert (page.run(FAULTS), page.complaints) == ({}, []), name
 
 
 def test_the_pictures_are_drawn(page: Page, report: Path) -> None:
@@ -89,9 +150,6 @@ def test_it_can_be_printed(page: Page, report: Path) -> None:
     page.open(report, 800)
     paper = page.pdf()
     assert paper.startswith(b"%PDF") and 2 <= paper.count(b"/Type /Page\n") <= 4
-
-
-NOTHING = {"rows": [], "near": [], "plans": [], "spaces": [], "moments": False, "foot": ""}
 
 
 def marked(record: BuildRecord, step: int) -> dict[str, object]:

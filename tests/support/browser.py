@@ -82,6 +82,7 @@ class Page:
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.ask("Emulation.setEmulatedMedia", media=media, features=features)
+        self.complaints.clear()
         self.ask("Page.navigate", url=path.resolve().as_uri())
         self._until(lambda message: message.get("method") == "Page.loadEventFired")
 

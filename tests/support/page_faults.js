@@ -8,7 +8,7 @@
     // Beyond the right edge, outside of parts that scroll; "page" where the whole is wider than its window.
     cutOff() {
       const right = document.documentElement.clientWidth;
-      const beyond = all(`${WORDS}, #trade-offs text`)
+      const beyond = all(`${WORDS}, .pair svg text`)
         .filter(one => !one.closest(".scroll") && one.getBoundingClientRect().right > right + 1);
       return [...wordsOf(beyond), ...(document.documentElement.scrollWidth > right ? ["page"] : [])];
     },
@@ -24,8 +24,8 @@
 
     // Pairs of words in one picture that stand on each other.
     overlapping() {
-      return ["memory-map", "trade-offs"].flatMap(id => {
-        const boxes = all(`#${id} text`).map(one => [one.textContent, one.getBoundingClientRect()]);
+      return all("svg").flatMap(picture => {
+        const boxes = [...picture.querySelectorAll("text")].map(one => [one.textContent, one.getBoundingClientRect()]);
         return boxes.flatMap(([words, a], index) => boxes.slice(index + 1)
           .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2
             && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4)
@@ -46,14 +46,6 @@
         const ink = light(one.matches("text") ? style.fill : style.color);
         return (Math.max(ink, page) + 0.05) / (Math.min(ink, page) + 0.05) < 4.5;
       }));
-    },
-
-    // Parts of the page that are not there.
-    missing() {
-      return ["h1", ".card", "#memory-map rect.space", "#trade-offs circle", "#layers td.name"].filter(one => {
-        const [first] = all(one);
-        return !first || first.getBoundingClientRect().width === 0;
-      });
     },
   };
   Object.fromEntries(Object.entries(faults).map(([name, find]) => [name, find()]).filter(([, found]) => found.length));
