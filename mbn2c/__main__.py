@@ -1,6 +1,6 @@
 """The command `mbn2c`, also as `python -m mbn2c`: what must hold from the first import on.
 
-The commands are imported inside `main`: numpy and ONNX Runtime take a second, in which Ctrl-C must end in one line too.
+The command is imported inside `main`: numpy and ONNX Runtime take a second, in which Ctrl-C must end in one line too.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 def main() -> int:
     """Run one command; returns its exit code."""
     signal.signal(signal.SIGINT, _interrupted_early)
+    from mbn2c.cli import load
     from mbn2c.cli import main as run
 
+    load(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in _ENDING:
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup sets SIGHUP to be ignored, which stays so

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mbn2c.cli.command_table import parser
+from mbn2c.cli.command_table import chosen_of, load, parser
 from mbn2c.cli.guard import exit_code_of
 from mbn2c.cli.streams import be_quiet, complain, open_streams, say, settled
 from mbn2c.errors import UsageError
+
+__all__ = ["load", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
-        root = parser([word for word in given if not word.startswith("-")][:1])
+        root = parser(chosen_of(given))
         options = root.parse_args(given)
         if options.command is None:
             say(root.format_help().rstrip())

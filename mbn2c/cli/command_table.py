@@ -7,8 +7,9 @@ onnx and most of mbn2c: a second, for which neither `mbn2c --help` nor `mbn2c ta
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import NoReturn
 
 from mbn2c import __version__
@@ -52,6 +53,22 @@ class _Parser(argparse.ArgumentParser):
         super().error(printable(message))
 
 
+def chosen_of(words: Sequence[str]) -> list[str]:
+    """The command that a command line names, if any."""
+    return [word for word in words if not word.startswith("-")][:1]
+
+
+def load(words: Sequence[str]) -> None:
+    """Import the module of the command that a command line names."""
+    for name in chosen_of(words):
+        if name in COMMANDS:
+            _module_of(name)
+
+
+def _module_of(name: str) -> ModuleType:
+    return import_module(f"mbn2c.cli.{COMMANDS[name][1]}")
+
+
 def parser(chosen: Collection[str]) -> argparse.ArgumentParser:
     """All commands; those that are chosen with their options and what runs them."""
     root = _Parser(
@@ -61,11 +78,11 @@ def parser(chosen: Collection[str]) -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"mbn2c {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND")
-    for name, (text, module) in COMMANDS.items():
+    for name, (text, _) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(configure=None, json=False, quiet=False, verbose=False)
         if name in chosen:
-            getattr(import_module(f"mbn2c.cli.{module}"), f"add_{name}")(command)
+            getattr(_module_of(name), f"add_{name}")(command)
     return root
 
 
