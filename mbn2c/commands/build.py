@@ -16,14 +16,14 @@ from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.emit.network.model import Names, model_files
 from mbn2c.emit.packages.packagings import PACKAGINGS, check_emits, check_version, package_folder
-from mbn2c.emit.packages.readme import readme
+from mbn2c.emit.packages.readme import MODEL_FOLDER, readme
 from mbn2c.errors import UsageError
 from mbn2c.files.bundle import Bundle
 from mbn2c.files.user_files import text_of
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels.call_bounds import TRIED, call_bounds
 from mbn2c.kernels.sections import bytes_in_sections, check_sections, sections_of
-from mbn2c.network.file import graph_to_bytes
+from mbn2c.network.file import NETWORK, graph_to_bytes
 from mbn2c.network.options import WEIGHTS_4, WEIGHTS_8
 from mbn2c.network.read import read_network
 from mbn2c.network.stress_inputs import choose_stress
@@ -54,7 +54,7 @@ BUILD_STAGES = _FIT, _QUANTIZE, _PLAN, _EMIT, _STRESS = (
     "write C",
     "choose stress set",
 )
-NETWORK, REPORT, REPORT_PAGE = "network.npz", "report.json", "report.html"
+REPORT, REPORT_PAGE = "report.json", "report.html"
 
 
 def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
@@ -116,8 +116,9 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
     )
     graph = graph_to_bytes(network.graph)
     subject = PlanSubject.of(hashlib.sha256(graph).hexdigest(), options.core, options.board)
-    kept = {NETWORK: graph, PLAN: plan_to_bytes(choice, subject), **report_files(record)}
-    return {**_packaged(options, names, code), **network.models, **kept}
+    kept = {NETWORK: graph, PLAN: plan_to_bytes(choice, subject), **network.models}
+    kept = {in_model_folder(name): content for name, content in kept.items()}
+    return {**_packaged(options, names, code), **kept, **report_files(record)}
 
 
 def _with_flash_of_board(options: BuildOptions) -> BuildOptions:
@@ -172,6 +173,11 @@ def _packaged(options: BuildOptions, names: Names, code: Bundle) -> Bundle:
         command=options.command,
         packagings=packagings,
     )
+
+
+def in_model_folder(name: str) -> str:
+    """Where a file of the network that no compiler reads lies in OUT."""
+    return f"{MODEL_FOLDER}/{name}"
 
 
 def report_files(record: BuildRecord) -> Bundle:

@@ -33,6 +33,7 @@ _CLASSES: dict[str, type] = {
     for name, value in vars(module).items()
     if isinstance(value, type) and is_dataclass(value)
 } | {one.attributes.__name__: one.attributes for one in OPERATORS.values() if "quantized" in one.stages}
+NETWORK = "network.npz"
 _HINT = "build the model again; name a folder that `mbn2c build` wrote"
 
 
@@ -50,7 +51,7 @@ def read_graph(path: Path) -> Graph:
 
     raises  UsageError if the file is missing, damaged or not ours
     """
-    arrays = read_npz(path, "network.npz", _HINT)
+    arrays = read_npz(path, NETWORK, _HINT)
     try:
         graph = _decode(json.loads(arrays["graph"].tobytes().decode()), Graph, arrays)
         assert isinstance(graph, Graph)
@@ -60,10 +61,10 @@ def read_graph(path: Path) -> Graph:
         _check_decoding(graph)
         return graph
     except InternalError as error:  # a Graph that mbn2c wrote keeps the laws, so this one was changed
-        raise UsageError(f"cannot read network.npz: {error.what}", where=f"{path}, {error.where}", hint=_HINT) from None
+        raise UsageError(f"cannot read {NETWORK}: {error.what}", where=f"{path}, {error.where}", hint=_HINT) from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {str(error)[:200]}"
-        raise UsageError(f"cannot read network.npz: {reason}", where=str(path), hint=_HINT) from error
+        raise UsageError(f"cannot read {NETWORK}: {reason}", where=str(path), hint=_HINT) from error
 
 
 def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:

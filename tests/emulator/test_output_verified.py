@@ -184,13 +184,21 @@ def test_an_edited_firmware_has_a_build_number_of_its_own(out: Path, tmp_path: P
 
 # what is done to OUT: (file, what becomes of it), message
 DAMAGED: dict[str, tuple[str, Callable[[Path], object], str]] = {
-    "flipped network": ("network.npz", lambda file: flip(file), "network.npz is not what the build wrote"),
+    "flipped network": ("model/network.npz", lambda file: flip(file), "model/network.npz is not what the build wrote"),
     "flipped report": ("report.json", lambda file: flip(file), "report.json is not what the build wrote"),
-    "flipped int8 model": ("model.int8.onnx", lambda file: flip(file), "model.int8.onnx is not what the build wrote"),
-    "flipped float model": ("model.float32.onnx", lambda file: flip(file), "model.float32.onnx is not what"),
-    "flipped plan": ("plan.json", lambda file: flip(file), "plan.json is not what the build wrote"),
-    "no plan": ("plan.json", Path.unlink, "no plan.json"),
-    "no network": ("network.npz", Path.unlink, "no network.npz"),
+    "flipped int8 model": (
+        "model/model.int8.onnx",
+        lambda file: flip(file),
+        "model/model.int8.onnx is not what the build wrote",
+    ),
+    "flipped float model": (
+        "model/model.float32.onnx",
+        lambda file: flip(file),
+        "model/model.float32.onnx is not what",
+    ),
+    "flipped plan": ("model/plan.json", lambda file: flip(file), "model/plan.json is not what the build wrote"),
+    "no plan": ("model/plan.json", Path.unlink, "no model/plan.json"),
+    "no network": ("model/network.npz", Path.unlink, "no model/network.npz"),
     "no report": ("report.json", Path.unlink, "no report.json"),
     "no manifest": (MANIFEST, Path.unlink, f"no {MANIFEST}"),
     "no C": ("net.c", Path.unlink, "no net.c"),
@@ -241,9 +249,9 @@ FORGED: dict[str, tuple[Callable[[Any], object], str]] = {
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_plan_is_refused(name: str, out: Path, verify: Verify) -> None:
     forge, message = FORGED[name]
-    plan = json.loads((out / "plan.json").read_bytes())
+    plan = json.loads((out / "model/plan.json").read_bytes())
     forge(plan)
-    signed_again(out, "plan.json", json.dumps(plan).encode())
+    signed_again(out, "model/plan.json", json.dumps(plan).encode())
     code, said, complaint = verify(out, "--board", BOARD)
     assert (code, said) == (2, "") and complaint.startswith("error: cannot read plan.json: " + message), complaint
 
@@ -251,12 +259,12 @@ def test_a_forged_plan_is_refused(name: str, out: Path, verify: Verify) -> None:
 def test_a_plan_of_another_network_is_refused(out: Path, model: Path, tmp_path: Path, verify: Verify) -> None:
     onnx.save(head_squeeze_attributes_matmul_add().model(), str(tmp_path / "other.onnx"))
     build(tmp_path / "other.onnx", tmp_path / "other", "--board", BOARD)
-    foreign = json.loads((tmp_path / "other" / "plan.json").read_bytes())
-    signed_again(out, "plan.json", json.dumps(foreign).encode())
+    foreign = json.loads((tmp_path / "other" / "model/plan.json").read_bytes())
+    signed_again(out, "model/plan.json", json.dumps(foreign).encode())
     code, _, complaint = verify(out, "--board", BOARD)
     assert code == 2 and complaint.startswith("error: cannot read plan.json: its network sha256 is not that")
-    foreign["subject"]["network_sha256"] = digest_of((out / "network.npz").read_bytes())
-    signed_again(out, "plan.json", json.dumps(foreign).encode())
+    foreign["subject"]["network_sha256"] = digest_of((out / "model/network.npz").read_bytes())
+    signed_again(out, "model/plan.json", json.dumps(foreign).encode())
     code, _, complaint = verify(out, "--board", BOARD)
     assert code == 2 and complaint.startswith("error: cannot read plan.json: "), complaint
 
@@ -266,10 +274,10 @@ def test_the_plan_of_another_build_of_the_network_is_refused(
 ) -> None:
     """A Plan that is right in itself, but not the one that the C has."""
     build(model, tmp_path / "out", "--board", BOARD, "--optimize", "speed")
-    other = (tmp_path / "out" / "plan.json").read_bytes()
-    assert json.loads(other)["plan"] != json.loads((for_board / "plan.json").read_bytes())["plan"]
+    other = (tmp_path / "out" / "model/plan.json").read_bytes()
+    assert json.loads(other)["plan"] != json.loads((for_board / "model/plan.json").read_bytes())["plan"]
     shutil.copytree(for_board, tmp_path / "own")
-    signed_again(tmp_path / "own", "plan.json", other)
+    signed_again(tmp_path / "own", "model/plan.json", other)
     code, _, complaint = verify(tmp_path / "own", "--board", BOARD)
     assert code == 2 and complaint.startswith("error: plan.json and report.json are of two builds"), complaint
 

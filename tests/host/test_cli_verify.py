@@ -47,13 +47,13 @@ def test_verify_fails_on_a_wrong_reference(tmp_path: Path, capsys: pytest.Captur
     for name, limit in (("one", "3"), ("two", "40")):
         words = ("build", MODEL, "--target", "host", "--name", "digits", *CALIB, "--calib-limit", limit)
         assert run(*words, "-o", str(tmp_path / name), capsys=capsys)[0] == 0
-    other = (tmp_path / "two" / "model.int8.onnx").read_bytes()
-    (tmp_path / "one" / "model.int8.onnx").write_bytes(other)
+    other = (tmp_path / "two" / "model/model.int8.onnx").read_bytes()
+    (tmp_path / "one" / "model/model.int8.onnx").write_bytes(other)
     words = ("verify", str(tmp_path / "one"), "--host", "--images", str(demo.TEST_FOLDER), "--limit", "2")
     code, _, err = run(*words, capsys=capsys)
-    assert code == 2 and "model.int8.onnx is not what the build wrote" in err
+    assert code == 2 and "model/model.int8.onnx is not what the build wrote" in err
     manifest = OutputFolder(tmp_path / "one").manifest
-    forged = Manifest({**manifest.files, "model.int8.onnx": digest_of(other)})
+    forged = Manifest({**manifest.files, "model/model.int8.onnx": digest_of(other)})
     (tmp_path / "one" / MANIFEST).write_bytes(forged.to_bytes())
     code, _, err = run(*words, capsys=capsys)
     assert code == 1

@@ -40,7 +40,7 @@ def net(ran: dict[str, Any]) -> HostNetwork:
 
 def test_it_is_what_onnx_runtime_says(ran: dict[str, Any], net: HostNetwork) -> None:
     """The exported int8 model ends in float32: the same numbers, from floats in the file's axis order."""
-    oracle = Oracle(ran["here"] / "out" / "digits" / "model.int8.onnx")
+    oracle = Oracle(ran["here"] / "out" / "digits" / "model/model.int8.onnx")
     pixels = np.random.default_rng(1).integers(0, 256, (3, *net.input_shape), np.uint8)
     ready = (pixels.astype(np.float32) / np.float32(255) - np.float32(0.5)) / np.float32(0.5)
     found = net.run(pixels)
@@ -71,6 +71,6 @@ def test_what_is_no_image_is_refused(net: HostNetwork, images: np.ndarray | str,
 
 def test_a_damaged_folder_is_refused(ran: dict[str, Any]) -> None:
     folder = ran["here"] / "out" / "digits"
-    (folder / "network.npz").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"network\.npz is not what the build wrote"):
+    (folder / "model/network.npz").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"model/network\.npz is not what the build wrote"):
         mbn2c.load(folder).run(demo.TEST_FOLDER, limit=1)

@@ -339,7 +339,7 @@ def in_onnx_runtime(output: OutputFolder) -> list[tuple[np.ndarray, np.ndarray]]
     """(float, int8) values of each output, over all images, as the two files have them."""
     images = np.load(output.path.parent / "images.npz")["arr_0"]
     sides = []
-    for file in ("model.float32.onnx", "model.int8.onnx"):
+    for file in ("model/model.float32.onnx", "model/model.int8.onnx"):
         oracle = Oracle(output.path / file)
         found = [oracle.run({oracle.input_names[0]: image[None]}) for image in images]
         sides.append([np.concatenate([one[name].reshape(1, *one[name].shape) for one in found]) for name in found[0]])
@@ -484,7 +484,7 @@ def test_a_model_that_came_quantized_has_labels_but_no_float_model(tmp_path: Pat
     (tmp_path / "model.onnx").write_bytes(quantize(ZOO["sigmoid_ends"](), Dialect(activations="uint8")))
     save_images(tmp_path / "images.npz", (3, 19, 14), count=6)
     output = build_model(tmp_path / "model.onnx", tmp_path)
-    oracle, images = Oracle(output.path / "model.int8.onnx"), np.load(tmp_path / "images.npz")["arr_0"]
+    oracle, images = Oracle(output.path / "model/model.int8.onnx"), np.load(tmp_path / "images.npz")["arr_0"]
     found = [oracle.run({oracle.input_names[0]: image[None]}) for image in images]
     first = output.graph.outputs[0].outside
     labels = [int(one[first].item() > 0.5) for one in found]

@@ -37,7 +37,7 @@ def test_the_saved_plan_is_printed(output: OutputFolder, capsys: Said) -> None:
 def test_json_holds_the_plan_of_the_file(output: OutputFolder, capsys: Said) -> None:
     assert main(["inspect", str(output.path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    saved = json.loads((output.path / "plan.json").read_bytes())
+    saved = json.loads((output.path / "model/plan.json").read_bytes())
     assert said["plan"] == saved["plan"] and said["kernels"] == saved["kernels"]
     assert (said["target"], said["board"]) == ("cortex-m7", "qemu-mps2-an500")
     assert said["arena_bytes"] == output.record.ram.arena_bytes and "text" not in said
@@ -46,7 +46,7 @@ def test_json_holds_the_plan_of_the_file(output: OutputFolder, capsys: Said) -> 
 def test_the_plan_of_a_model_is_that_of_its_build(output: OutputFolder, capsys: Said) -> None:
     assert main(["inspect", str(demo.MODEL_FILE), "--plan", "--target", "cortex-m7", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["plan"] == json.loads((output.path / "plan.json").read_bytes())["plan"] and said["board"] is None
+    assert said["plan"] == json.loads((output.path / "model/plan.json").read_bytes())["plan"] and said["board"] is None
 
 
 # words after `inspect` (OUT: the folder, MODEL: the file), what is said
@@ -69,6 +69,6 @@ def test_what_is_no_plan_is_refused(words: str, output: OutputFolder, capsys: Sa
 
 def test_a_changed_plan_is_not_printed(output: OutputFolder, capsys: Said, tmp_path: Path) -> None:
     out = shutil.copytree(output.path, tmp_path / "out")
-    (out / "plan.json").write_text((out / "plan.json").read_text().replace("28", "29", 1))
+    (out / "model/plan.json").write_text((out / "model/plan.json").read_text().replace("28", "29", 1))
     assert main(["inspect", str(out)]) == 2
-    assert capsys.readouterr().err.startswith("error: plan.json is not what the build wrote")
+    assert capsys.readouterr().err.startswith("error: model/plan.json is not what the build wrote")

@@ -327,6 +327,6 @@ def test_the_folder_explains_itself(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "mbn2c verify ." in text and "cmsis-pack/" in text
     assert "CMakeLists.txt" not in text and "firmware/" not in text
     assert (out / "cmsis-pack" / "mbn2c.digits.1.2.0.pack").is_file()
-    for name in re.findall(r"`([\w./]+)`", text.split("What lies here")[1]):
+    for name in re.findall(r"`([\w./]+)`", text.split("## Sources")[1]):
         assert (out / name).exists() or name.startswith("lib"), name
     assert main([*words, "--package-version", "1.2", "-o", str(tmp_path / "other")]) == 2

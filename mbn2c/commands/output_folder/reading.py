@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mbn2c import __version__
-from mbn2c.commands.build import NETWORK, REPORT, names_of
+from mbn2c.commands.build import REPORT, in_model_folder, names_of
 from mbn2c.commands.build_record import is_record_of
 from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, digest_of, read_manifest
 from mbn2c.commands.output_folder.staging import is_code
@@ -21,7 +21,7 @@ from mbn2c.emit.network.model import Names, PlannedNetwork
 from mbn2c.errors import UsageError
 from mbn2c.files.typed_json import to_plain
 from mbn2c.ir.graph import Graph
-from mbn2c.network.file import read_graph
+from mbn2c.network.file import NETWORK, read_graph
 from mbn2c.network.network import MODEL_FLOAT32, MODEL_FUSED, MODEL_INT8
 from mbn2c.planner.choice import Choice, choose_plan, fits_board
 from mbn2c.planner.plan_file import PLAN, PlanSubject, read_plan
@@ -75,22 +75,22 @@ class OutputFolder:
     @cached_property
     def graph(self) -> Graph:
         """The int8 Graph."""
-        return read_graph(self._intact(NETWORK))
+        return read_graph(self._intact(in_model_folder(NETWORK)))
 
     @cached_property
     def int8_model(self) -> Path:
         """The ONNX file that the device's outputs are compared with."""
-        return self._intact(MODEL_INT8)
+        return self._intact(in_model_folder(MODEL_INT8))
 
     @cached_property
     def float_model(self) -> Path | None:
         """None for a prequantized model."""
-        return self._intact(MODEL_FLOAT32) if self.record.build.given is None else None
+        return self._intact(in_model_folder(MODEL_FLOAT32)) if self.record.build.given is None else None
 
     @cached_property
     def fused_model(self) -> Path:
         """What ONNX Runtime makes of a prequantized model."""
-        return self._intact(MODEL_FUSED)
+        return self._intact(in_model_folder(MODEL_FUSED))
 
     @cached_property
     def code(self) -> Mapping[str, bytes]:
@@ -161,8 +161,8 @@ class OutputFolder:
     @cached_property
     def own_choice(self) -> Choice:
         """What plan.json holds: kernels and Plan of the C in the folder."""
-        subject = PlanSubject.of(self.manifest.files.get(NETWORK, ""), self.core, self.board)
-        file = self._intact(PLAN)
+        subject = PlanSubject.of(self.manifest.files.get(in_model_folder(NETWORK), ""), self.core, self.board)
+        file = self._intact(in_model_folder(PLAN))
         choice = read_plan(file.read_bytes(), str(file), self.graph, subject)
         if not is_record_of(self.record, choice):
             raise UsageError(f"{PLAN} and {REPORT} are of two builds", where=str(self.path), hint=_BUILD_AGAIN)

@@ -10,17 +10,21 @@ from mbn2c.resources.render import render
 from mbn2c.targets import Board, Core
 
 README = "README.md"
+# Of OUT: what stands for the network where no compiler needs it.
+MODEL_FOLDER = "model"
 # (what a path begins or ends with, as a reader finds it, what it is); {name} is the network's prefix.
-_FILES = (
+_SOURCES = (
     ("{name}.h", "`{name}.h`, `{name}.c`, `{name}_*`", "the network"),
     ("mbn_", "`mbn_*`", "its kernels and runtime, the same for every network of this version"),
     ("firmware/", "`firmware/`", "the program around it, for the board"),
     ("Makefile", "`Makefile`", "what compiles it; mbn2c itself runs it"),
     ("CMakeLists.txt", "`CMakeLists.txt`", "the same for CMake"),
+)
+_OTHERS = (
     ("", "`build/`", "what is compiled: {built}"),
     ("", "`report.html`, `report.json`", "RAM, flash, layers, quality"),
-    ("", "`model.int8.onnx`", "the int8 network that the device is compared with, in ONNX Runtime"),
-    ("", "`network.npz`, `plan.json`, `mbn2c.json`", "what verify, bench and flash read; leave them as they are"),
+    ("", f"`{MODEL_FOLDER}/model.int8.onnx`", "the int8 network that the device is compared with, in ONNX Runtime"),
+    ("", f"`{MODEL_FOLDER}/`, `mbn2c.json`", "what verify, bench and flash read; leave them as they are"),
 )
 
 
@@ -38,12 +42,15 @@ def readme(
     built = f"`lib{name}.a`" if board is None else f"`{name}.elf`"
     if board is not None and not core.hosted:
         built += f", `{name}.hex`" + (f", `{name}.bin`" if board.has_one_image(sections) else "")
-    files = [
-        (shown.format(name=name), words.format(built=built))
-        for start, shown, words in _FILES
-        if not start or any(path.startswith(start.format(name=name)) for path in code)
-    ]
-    files += [(f"`{one}/`", "the C as this packaging wants it, with a README") for one in packagings]
+    sources, others = (
+        [
+            (shown.format(name=name), words.format(built=built))
+            for start, shown, words in files
+            if not start or any(path.startswith(start.format(name=name)) for path in code)
+        ]
+        for files in (_SOURCES, _OTHERS)
+    )
+    sources += [(f"`{one}/`", "the C as this packaging wants it, with a README") for one in packagings]
     values = {
         "version": __version__,
         "name": name,
@@ -55,6 +62,7 @@ def readme(
         "folder": ".",
         "sections": sorted(sections),
         "is_placed": board is not None and bool(board.memories),
-        "files": files,
+        "sources": sources,
+        "others": others,
     }
     return {README: render("output_readme.md.j2", values).encode()}
