@@ -5,10 +5,23 @@ Every error the user can meet is an `Mbn2cError`; `cli` prints it and exits with
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from mbn2c.printable import printable
 
 # A command that a hint holds must stay whole: one that cuts a network at a dozen tensors has up to 2,000 characters.
 _LONGEST_PART = 2500
+
+
+class Page(StrEnum):
+    """Where the documentation, which the wheel carries, says more of an error; the last words of its hint."""
+
+    PIXELS = "docs/troubleshooting.md#which-pixels"
+    FIRMWARE = "docs/troubleshooting.md#another-firmware-on-the-board"
+    BYTES = "docs/troubleshooting.md#bytes-that-differ"
+    FOLDER = "docs/troubleshooting.md#what-lies-in-out"
+    DEVICE = "docs/troubleshooting.md#no-device"
+    IMAGES = "docs/troubleshooting.md#images"
 
 
 class Mbn2cError(Exception):
@@ -17,15 +30,16 @@ class Mbn2cError(Exception):
     what   one line: what is wrong
     where  the layer, file or board it is wrong in; may be empty
     hint   what the user can do about it; may be empty
+    page   where more is said of it, which ends the hint
     """
 
     exit_code = 2
 
-    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "", page: Page | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
-        self.hint = hint
+        self.hint = hint if page is None else f"{hint}; {page.value}"
 
     def __str__(self) -> str:
         parts = (("error: ", self.what), ("where: ", self.where), ("try:   ", self.hint))

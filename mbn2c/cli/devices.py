@@ -28,7 +28,7 @@ from mbn2c.commands.verify.open_devices import (
     open_devices,
     read_lab,
 )
-from mbn2c.errors import UsageError
+from mbn2c.errors import Page, UsageError
 from mbn2c.files.typed_json import to_plain
 from mbn2c.firmware.flash.tools import flash
 from mbn2c.report.bench_text import bench_text
@@ -215,7 +215,8 @@ def _places(options: argparse.Namespace, output: OutputFolder) -> list[Place]:
 def _device_board(options: argparse.Namespace, output: OutputFolder) -> Board:
     name = "host" if options.host else options.board or _from_environment(BOARD_VARIABLE) or output.record.board
     if name is None:
-        raise UsageError("no device to verify", hint="--board (see `mbn2c boards`), --host, or --port /dev/ttyACM0")
+        hint = "--board (see `mbn2c boards`), --host, or --port /dev/ttyACM0"
+        raise UsageError("no device to verify", hint=hint, page=Page.DEVICE)
     return emulated_board(name)
 
 

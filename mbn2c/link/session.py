@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from mbn2c.errors import BoardError, DeviceFaultError
+from mbn2c.errors import BoardError, DeviceFaultError, Page
 from mbn2c.link import wire
 from mbn2c.link.dialogue import EMULATED, Dialogue, SilenceError, Timing, board_timing
 from mbn2c.link.pipelined import Pipeline, RunResult
@@ -137,6 +137,7 @@ class Session:
                 f"the board runs another model: '{facts.name}' {there}, not {wanted}",
                 where=f"{facts.board}, firmware of mbn2c {facts.version}",
                 hint="flash the firmware of this output folder",
+                page=Page.FIRMWARE,
             )
         check_facts(facts, self._sizes)
         self._facts = facts

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from mbn2c.errors import UsageError
+from mbn2c.errors import Page, UsageError
 from mbn2c.files.user_files import read_npz
 from mbn2c.tasks.camera import Camera
 from mbn2c.tasks.folders import find_images
@@ -236,7 +236,7 @@ def _resized(
     scaled, (left, top) = covering(image.size, height, width)
     if math.prod(scaled) > _MAX_PIXELS:
         what = f"an image of {image.width} x {image.height} pixels is too narrow to crop"
-        raise UsageError(what, where=where, hint="--resize stretch, or remove it")
+        raise UsageError(what, where=where, hint="--resize stretch, or remove it", page=Page.IMAGES)
     image = image.resize(scaled, filter_)
     return image.crop((left, top, left + width, top + height))
 

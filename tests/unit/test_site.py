@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from places import ROOT
 
 from mbn2c.cli.command_table import all_commands
 from mbn2c.cli.completion import all_actions
+from mbn2c.errors import Page, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +60,38 @@ def test_messages_of_troubleshooting_are_the_code_s() -> None:
     # composed in the code: "bytes differ from {against}"
     assert [one for one in unknown if not one.startswith("bytes differ from")] == []
     assert "bytes differ from {against}" in source
+
+
+def anchor_of(heading: str) -> str:
+    """As Python-Markdown's toc makes one of a heading of plain words."""
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
+
+
+def anchors_of(page: Path) -> set[str]:
+    return {anchor_of(heading) for heading in re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", list(Page))
+def test_pages_that_end_hints_are_there(page: Page) -> None:
+    file, _, anchor = page.partition("#")
+    assert anchor in anchors_of(ROOT / file)
+    assert str(UsageError("no", hint="try it", page=page)).endswith(f"try:   try it; {page.value}")
+    uses = [path for path in (ROOT / "mbn2c").rglob("*.py") if f"Page.{page.name}" in path.read_text(encoding="utf-8")]
+    assert uses, "no error names it"
+
+
+def test_the_site_has_the_same_anchors(site: Path) -> None:
+    page = (site / "troubleshooting.html").read_text(encoding="utf-8")
+    assert [one for one in Page if f'id="{one.partition("#")[2]}"' not in page] == []
+
+
+def test_every_page_that_the_code_names_is_there() -> None:
+    """In messages and in help; all of docs/ is in the wheel."""
+    named = {
+        (path.name, name)
+        for path in (ROOT / "mbn2c").rglob("*.py")
+        for name in re.findall(r"docs/[\w/-]+\.(?:md|ipynb)", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 10 and [one for one in sorted(named) if not (ROOT / one[1]).is_file()] == []
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"]["docs"] == "mbn2c/docs"

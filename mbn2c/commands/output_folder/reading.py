@@ -18,7 +18,7 @@ from mbn2c.commands.output_folder.manifest import MANIFEST, Manifest, digest_of,
 from mbn2c.commands.output_folder.staging import is_code
 from mbn2c.emit.expectations import Expectations, expectations
 from mbn2c.emit.network.model import Names, PlannedNetwork
-from mbn2c.errors import UsageError
+from mbn2c.errors import Page, UsageError
 from mbn2c.files.typed_json import to_plain
 from mbn2c.ir.graph import Graph
 from mbn2c.network.file import NETWORK, read_graph
@@ -49,11 +49,14 @@ class OutputFolder:
             raise UsageError(f"no {MANIFEST}", where=str(self.path), hint="name a folder that `mbn2c build` wrote")
         if found.pending is not None:
             raise UsageError(
-                "a build was broken off while it wrote into this folder", where=str(self.path), hint=_BUILD_AGAIN
+                "a build was broken off while it wrote into this folder",
+                where=str(self.path),
+                hint=_BUILD_AGAIN,
+                page=Page.FOLDER,
             )
         if found.version != __version__:
             what = f"the folder is of mbn2c {found.version}, this is {__version__}"
-            raise UsageError(what, where=str(self.path), hint=_BUILD_AGAIN)
+            raise UsageError(what, where=str(self.path), hint=_BUILD_AGAIN, page=Page.FOLDER)
         return found
 
     @cached_property
@@ -116,6 +119,7 @@ class OutputFolder:
                 where=self.edits,
                 hint="build the model again"
                 + (f", or --board {board}, which runs the C as it lies there" if board else ""),
+                page=Page.FOLDER,
             )
 
     def is_intact(self, path: str) -> bool:
@@ -165,7 +169,9 @@ class OutputFolder:
         file = self._intact(in_model_folder(PLAN))
         choice = read_plan(file.read_bytes(), str(file), self.graph, subject)
         if not is_record_of(self.record, choice):
-            raise UsageError(f"{PLAN} and {REPORT} are of two builds", where=str(self.path), hint=_BUILD_AGAIN)
+            raise UsageError(
+                f"{PLAN} and {REPORT} are of two builds", where=str(self.path), hint=_BUILD_AGAIN, page=Page.FOLDER
+            )
         return replace(choice, sections=self.record.build.weights_in)
 
     def choice(self, core: Core, board: Board | None = None) -> Choice:
@@ -213,11 +219,13 @@ class OutputFolder:
             raise UsageError(
                 f"cannot read {path}: {error.strerror}", where=str(self.path), hint=_BUILD_AGAIN
             ) from error
-        raise UsageError(f"no {path}", where=str(self.path), hint=_BUILD_AGAIN)
+        raise UsageError(f"no {path}", where=str(self.path), hint=_BUILD_AGAIN, page=Page.FOLDER)
 
     def _intact(self, path: str) -> Path:
         """Where a file lies that is used as the build wrote it."""
         expected = self.manifest.files.get(path)
         if digest_of(self._content(path)) != expected:
-            raise UsageError(f"{path} is not what the build wrote", where=str(self.path), hint=_BUILD_AGAIN)
+            raise UsageError(
+                f"{path} is not what the build wrote", where=str(self.path), hint=_BUILD_AGAIN, page=Page.FOLDER
+            )
         return self.path / path

@@ -12,7 +12,7 @@ from mbn2c import __version__
 from mbn2c.commands.output_folder import OutputFolder, expected_build, firmware_on, sources_for
 from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.reported_target import reported_target
-from mbn2c.errors import BoardError, DeviceFaultError, UsageError
+from mbn2c.errors import BoardError, DeviceFaultError, Page, UsageError
 from mbn2c.files.user_files import read_text
 from mbn2c.link import wire
 from mbn2c.link.session import EMULATED, Session, TensorSizes
@@ -133,7 +133,7 @@ def refuse_stale(output: OutputFolder, facts: wire.Facts) -> str:
     hint = f"mbn2c flash {output.path} --board {facts.board}"
     if facts.version != __version__:
         what = f"the board's firmware is of mbn2c {facts.version}, this is {__version__}"
-        raise DeviceFaultError(what, where=facts.board, hint=hint)
+        raise DeviceFaultError(what, where=facts.board, hint=hint, page=Page.FIRMWARE)
     _, board = reported_target(facts)
     if facts.clock_hz != board.clock_hz:
         what = f"the board's firmware runs at {facts.clock_hz:,} Hz, its TOML says {board.clock_hz:,}"
@@ -142,7 +142,7 @@ def refuse_stale(output: OutputFolder, facts: wire.Facts) -> str:
     expected = expected_build(sources)
     if facts.build != expected:
         what = f"the board's firmware is another build of this network: {facts.build:08x}, not {expected:08x}"
-        raise DeviceFaultError(what, where=facts.board, hint=hint)
+        raise DeviceFaultError(what, where=facts.board, hint=hint, page=Page.FIRMWARE)
     return sources.words
 
 
@@ -150,5 +150,5 @@ def emulated_board(name: str) -> Board:
     """Raises UsageError for a board without emulator."""
     board = load_board(name)
     if not board.emulated:
-        raise UsageError(f"board '{board.name}' is not emulated", hint="flash it and give its --port")
+        raise UsageError(f"board '{board.name}' is not emulated", hint="flash it and give its --port", page=Page.DEVICE)
     return board

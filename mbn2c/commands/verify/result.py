@@ -10,7 +10,7 @@ from mbn2c.commands.output_folder import OutputFolder
 from mbn2c.commands.verify.device import Device
 from mbn2c.commands.verify.one_image import Tally
 from mbn2c.commands.verify.stress import StressTally
-from mbn2c.errors import BoardError, GateError, InternalError
+from mbn2c.errors import BoardError, GateError, InternalError, Page
 from mbn2c.files.typed_json import from_plain
 from mbn2c.link.dialogue import BITS_PER_BYTE
 from mbn2c.link.session import Session
@@ -125,5 +125,6 @@ def check_gates(
                 f"{count} bytes differ from {against}",
                 where=result["first_mismatch"] or "outputs",
                 hint="run verify again with --layers to find the layer",
+                page=Page.BYTES,
             )
     task_named(result["task"]).check_verified(result, Limits(max_drop, min_sqnr), costs or {})
