@@ -31,13 +31,14 @@ class WrongElement:
     """The first byte that is not the reference's, in the order in which the layer's rows are made.
 
     row, column, channel  of the layer's output; None: it is in the padding around it
+    found  None: its row was never made
     """
 
     row: int | None
     column: int | None
     channel: int | None
     expected: int
-    found: int
+    found: int | None
 
 
 @dataclass(frozen=True)
@@ -150,16 +151,19 @@ def _first_wrong(
 def _element(
     expected: Expectations, call: Call, reference: Mapping[str, np.ndarray], offset: int, row: bytes
 ) -> WrongElement:
-    """Where the first byte of a row differs; offset: of the row, in all rows as they are made."""
+    """Where the first byte of a row differs; offset: of the row, in all rows as they are made.
+
+    row  none: it was never made
+    """
     rows = expected.rows(call, reference)
     there = rows.copy()
     there[offset : offset + len(row)] = np.frombuffer(row, np.int8)
-    at = int(np.flatnonzero(there != rows)[0])
+    at = int(np.flatnonzero(there != rows)[0]) if row else offset
     values = reference[call.write]
     # A mark that no other byte has, brought back as a tensor, tells which element lies there.
     marked = rows.copy()
-    marked[at] = there[at]
+    marked[at] = there[at] if row else ~rows[at]
     tensor = from_memory(expected.plan.buffers[call.write], marked)
     places: Sequence[Sequence[int]] = np.argwhere(tensor != values).tolist()
     _, y, x, channel = places[0] if places else (None, None, None, None)
-    return WrongElement(y, x, channel, int(rows[at]), int(there[at]))
+    return WrongElement(y, x, channel, int(rows[at]), int(there[at]) if row else None)

@@ -269,7 +269,7 @@ class Session:
         return self._observed(frame, "dump", step, "output")[1]
 
     def first_wrong_row(self, frame: bytes, step: int, expected: bytes) -> tuple[int, bytes] | None:
-        """The first row of a step that differs from those expected: where it starts in all of them, and its bytes."""
+        """The first row of a step that differs from those expected, as `StopAndWait.first_wrong_row` has it."""
         with self._image():
             found = self._stop_and_wait.first_wrong_row(self.facts, frame, step, expected)
         self.last_fault = self._stop_and_wait.last_fault

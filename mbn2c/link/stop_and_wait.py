@@ -61,7 +61,7 @@ class StopAndWait:
         """The first row of a step that is not what it should be; rows are compared by their CRC-32 until then.
 
         expected  all rows of the step, in the order in which they are made
-        returns   where it starts in them, and the device's bytes; None: all are right
+        returns   where it starts in them, and the device's bytes, none if it made fewer rows; None: all are right
         """
         check_size(facts, frame)
         buffer = wire.BUFFERS.index("row")
@@ -78,7 +78,7 @@ class StopAndWait:
                 return wrong is not None
 
             self._feed(facts, frame, "dump", step, is_wrong)
-            return wrong
+            return (offset, b"") if wrong is None and offset < len(expected) else wrong
 
         return self._until_done(facts, through)
 

@@ -43,4 +43,5 @@ def _element_text(element: Mapping[str, Any] | None) -> str:
     place = "in the padding around the rows"
     if element["row"] is not None:
         place = f"row {element['row']}, column {element['column']}, channel {element['channel']}"
-    return f"{place}: {element['found']}, not {element['expected']}"
+    found = "never made" if element["found"] is None else element["found"]
+    return f"{place}: {found}, not {element['expected']}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -88,6 +89,19 @@ def test_a_wrong_statement_is_named(on_host: OutputFolder, tmp_path: Path) -> No
     assert found is not None and found.layer is not None and not found.arrays
     first = next(layer.name for layer in on_host.record.layers if layer.op == "add")
     assert found.layer.name == first and found.layer.kernel == "mbn_add_s8_scalar"
+
+
+def test_rows_that_are_never_made_are_named(on_host: OutputFolder, tmp_path: Path) -> None:
+    """A layer that says of itself that it sums, and so gives its rows at the end only."""
+    text = on_host.code["digits.c"].decode()
+    call = next(one for one in on_host.own_choice.plan.calls if one.node and not one.accumulates)
+    row = re.compile(rf"(/\* +{call.step} \*/ \{{(?: +-?\d+,){{11}} +)-1, +0,")
+    changed, count = row.subn(r"\g<1>0, 1,", text)
+    assert count == 1
+    found = bisected(on_host, {"digits.c": changed}, tmp_path)
+    assert found is not None and found.layer is not None and found.layer.element is not None
+    assert found.layer.step == call.step and found.layer.element.found is None
+    assert "never made, not" in bisect_text(to_plain(found), 115200)
 
 
 @pytest.mark.slow
