@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from mbn2c.commands.build_options import BuildOptions as BuildOptions
 from mbn2c.commands.build_record import build_record
+from mbn2c.commands.expected_flash import expected_flash_bytes, flash_limit_of, wants_one_body
 from mbn2c.commands.fit import check_fit
 from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
@@ -22,13 +23,13 @@ from mbn2c.files.bundle import Bundle
 from mbn2c.files.user_files import text_of
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels.call_bounds import TRIED, call_bounds
-from mbn2c.kernels.sections import bytes_in_sections, check_sections, sections_of
+from mbn2c.kernels.sections import check_sections, sections_of
 from mbn2c.network.file import NETWORK, graph_to_bytes
 from mbn2c.network.options import WEIGHTS_4, WEIGHTS_8
 from mbn2c.network.read import read_network
 from mbn2c.network.stress_inputs import choose_stress
 from mbn2c.ops import OPERATORS
-from mbn2c.planner.choice import Choice, choose_plan, constants_bytes
+from mbn2c.planner.choice import Choice, choose_plan
 from mbn2c.planner.cost import node_instructions
 from mbn2c.planner.plan_file import PLAN, PlanSubject, plan_to_bytes
 from mbn2c.progress import Stages
@@ -42,10 +43,6 @@ from mbn2c.tasks.class_names import read_class_names
 from mbn2c.tasks.inputs import Preprocess, pixel_tables
 from mbn2c.tasks.protocol import Task
 from mbn2c.tasks.registry import task_of_graph
-
-# What the network's code takes of the flash, and the firmware's, until the compiler says it: as vww_96 and MobileNetV2
-# 1.0, with 29 and 64 layers, on Cortex-M4 and M7.
-_CODE_BYTES, _CODE_BYTES_PER_NODE, _FIRMWARE_CODE_BYTES = 13 * 1024, 224, 6 * 1024
 
 BUILD_STAGES = _FIT, _QUANTIZE, _PLAN, _EMIT, _STRESS = (
     "check memory",
@@ -71,6 +68,7 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
     labels = read_class_names(options.labels) if options.labels else ()
     stages.begin(_FIT)
     check_fit(options)
+    flash_limit = flash_limit_of(options.board, options.flash_limit)
 
     def planned(graph: Graph) -> Choice:
         sections = sections_of(options.weights_in, graph)
@@ -78,13 +76,15 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
 
     def planned_with_costs(graph: Graph) -> Planned:
         choice = planned(graph)
-        apart = sum(bytes_in_sections(choice.plan, choice.kernels, choice.sections).values())
-        flash_bytes = constants_bytes(choice) - apart + _CODE_BYTES + _CODE_BYTES_PER_NODE * len(graph.nodes)
-        return Planned(choice.plan, node_instructions(choice.plan, choice.kernels), flash_bytes)
+        instructions = node_instructions(choice.plan, choice.kernels)
+        return Planned(choice.plan, instructions, expected_flash_bytes(choice, flash_limit))
 
     if options.recompute is None and options.ram_limit is None and options.board is None:
         options = replace(options, recompute=0.0)  # anything fits
-    network = read_network(_with_flash_of_board(options), labels, stages.begin(_QUANTIZE), planned_with_costs)
+    # Only `auto` may change weights for a board's sake.
+    weights_limit = options.flash_limit if options.weights in (WEIGHTS_8, WEIGHTS_4) else flash_limit
+    limited = replace(options, flash_limit=weights_limit)
+    network = read_network(limited, labels, stages.begin(_QUANTIZE), planned_with_costs)
     stages.begin(_PLAN)
     choice = planned(network.graph)
     tables = None
@@ -103,6 +103,7 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
         options.slice,
         choice.sections,
         options.core.rows_per_run > 1,
+        wants_one_body(choice, flash_limit),
     )
     if options.slice is not None:
         _check_slice(options.slice, choice)
@@ -119,14 +120,6 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
     kept = {NETWORK: graph, PLAN: plan_to_bytes(choice, subject), **network.models}
     kept = {in_model_folder(name): content for name, content in kept.items()}
     return {**_packaged(options, names, code), **kept, **report_files(record)}
-
-
-def _with_flash_of_board(options: BuildOptions) -> BuildOptions:
-    """With the board's flash as a limit, where weights may have four bits for it."""
-    if options.board is None or not options.board.memories or options.weights in (WEIGHTS_8, WEIGHTS_4):
-        return options
-    size = options.board.memory("constants").size_bytes - _FIRMWARE_CODE_BYTES
-    return replace(options, flash_limit=min(size, options.flash_limit or size))
 
 
 def _check_slice(instructions: int, choice: Choice) -> None:
@@ -219,6 +212,7 @@ def names_of(graph: Graph, record: BuildRecord) -> Names:
         slice=facts.slice,
         sections=facts.weights_in,
         threads=load_core(record.target).rows_per_run > 1,
+        one_body=facts.one_body,
     )
     if facts.input == "uint8":
         return replace(names, tables=pixel_tables(graph, preprocess_of(facts)))

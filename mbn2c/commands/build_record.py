@@ -135,6 +135,7 @@ def _build_facts(options: BuildOptions, network: Network, names: Names) -> Build
         resize=options.resize,
         slice=options.slice,
         weights_in=names.sections,
+        one_body=names.one_body,
         camera="" if options.camera is None else str(options.camera),
         input=options.input_kind,
         optimize=options.optimize,

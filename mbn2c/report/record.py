@@ -72,6 +72,7 @@ class BuildFacts:
     camera        `tasks.camera.Camera` as --camera says it, "" without
     slice         instructions of a slice, None without slices
     weights_in    layer -> the section of its weights, of those that lie apart
+    one_body      whether one copy of the row loop's code serves all steps, for flash
     given         `network.int8_oracle.PrequantizedFacts` of a prequantized model
     is_raw        --task raw: nothing is decoded
     anchors       SHA-256 of the file of --anchors, "" without
@@ -85,6 +86,7 @@ class BuildFacts:
     camera: str
     slice: int | None
     weights_in: Mapping[str, str]
+    one_body: bool
     input: str
     optimize: str
     ram_limit: int | None

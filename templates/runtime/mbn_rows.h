@@ -2,9 +2,9 @@
 /* Runs the steps of a network row by row.
  *
  * Each step makes the rows of one tensor. Three const tables of model.c say where that lies in the arena, what is read
- * for it and when; `mbn_next_row` turns them into addresses. It is made to be inlined where the number of the step is a
- * constant: then the compiler reads the tables, and nothing of them remains. What is the same for all steps is a constant
- * in any case.
+ * for it and when; `mbn_next_row` turns them into addresses. It is made to be inlined: where the number of the step is a
+ * constant the compiler reads the tables, and nothing of them remains. Where one copy of it serves all steps
+ * (MBN_ONE_BODY) they stay, and what is the same for all steps is a constant, so that nothing remains of what none needs.
  *
  * Rows are counted with padding, so a tensor padded by one row above has its first pixels in row 1. */
 #ifndef MBN_ROWS_H
@@ -41,7 +41,15 @@
 #define MBN_SHARED static inline
 #endif
 
-#if defined(__GNUC__) && !defined(__clang__) && !defined(MBN_SANITIZED)
+#if !defined(MBN_ONE_BODY)
+#define MBN_BODY MBN_INLINE
+#elif defined(__GNUC__)
+#define MBN_BODY static __attribute__((noinline, cold)) /* small, rather than fast */
+#else
+#define MBN_BODY static
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__) && !defined(MBN_SANITIZED) && !defined(MBN_ONE_BODY)
 #define MBN_UNROLLED _Pragma("GCC unroll 64")
 #else
 #define MBN_UNROLLED
@@ -195,8 +203,10 @@ MBN_INLINE int32_t mbn_row_offset(int number, int32_t row)
     int32_t slot = row;
     if (buffer.slots == 1) {
         slot = 0;
+#ifndef MBN_ONE_BODY
     } else if (buffer.reciprocal != 0 && (buffer.slots & (buffer.slots - 1)) == 0) {
         slot = row & (buffer.slots - 1);
+#endif
     } else if (buffer.reciprocal != 0) {
         slot = row - (int32_t)(((uint32_t)row * buffer.reciprocal) >> 16) * buffer.slots;
     }
@@ -492,7 +502,7 @@ MBN_INLINE int mbn_make_row(mbn_row *row, int number, int32_t made, int32_t r, i
 /* The next row, or piece of one, that step `number` makes: its padding is written, its input rows are found and it is
  * counted. Returns 0 if there is nothing for the kernel to do: the row is padding, or the step cannot run yet. The step
  * to try next is the deepest of those that read the row; if it cannot run, the ones above it may. */
-MBN_INLINE int mbn_next_row(mbn_row *row, int number)
+MBN_BODY int mbn_next_row(mbn_row *row, int number)
 {
     const mbn_step step = mbn_step_of(number);
     const int32_t made = row->made[number], r = mbn_row_at(step, step.phases, made);

@@ -96,10 +96,13 @@ def test_the_search_takes_them_where_they_save() -> None:
     assert any(buffer.phases == 4 for buffer in smallest.buffers.values())
 
 
-def test_c_is_the_reference(plans: dict[str, Plan], tmp_path: Path, need_tool: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("one_body", [False, True], ids=["a body for each step", "one body"])
+def test_c_is_the_reference(
+    one_body: bool, plans: dict[str, Plan], tmp_path: Path, need_tool: Callable[[str], str]
+) -> None:
     need_tool("gcc")
     inputs = [list(int8_inputs(plan.graph, 2)) for plan in plans.values()]
-    nets = [Net(f"n{number}", plan) for number, plan in enumerate(plans.values())]
+    nets = [Net(f"n{number}", plan, one_body=one_body) for number, plan in enumerate(plans.values())]
     found = run_program(tmp_path, nets, inputs, "gcc", SANITIZE)
     for plan, images, results in zip(plans.values(), inputs, found, strict=True):
         for values, tensors in zip(images, results, strict=True):

@@ -44,6 +44,7 @@ class Net:
     slice: int | None = None
     sections: Mapping[str, str] = field(default_factory=dict)
     threads: bool = True
+    one_body: bool = False
 
     @property
     def planned(self) -> PlannedNetwork:
@@ -59,6 +60,7 @@ class Net:
             slice=self.slice,
             sections=self.sections,
             threads=self.threads,
+            one_body=self.one_body,
         )
         return PlannedNetwork(self.plan, kernels_of_plan(self.plan, self.isas), names)
 

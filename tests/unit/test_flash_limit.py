@@ -1,4 +1,5 @@
-"""A board whose flash is too small: multipliers that layers share, then weights of four bits where these cost least."""
+"""A board whose flash is too small: one body of code for all steps, then multipliers that layers share, then weights of
+four bits where these cost least."""
 
 from __future__ import annotations
 
@@ -27,8 +28,18 @@ def built(flash_bytes: int) -> BuildRecord:
     return read_record(build(options)[REPORT])
 
 
+def test_one_body_of_code_goes_before_shared_multipliers() -> None:
+    large = built(2048 * KIB)
+    constants = large.flash.weights_bytes + large.flash.constants_bytes
+    # Between what the code is expected to take with one body, and with a body for each of the layers.
+    small = built(constants + (13 + 6) * KIB + 160 * len(large.layers))
+    assert (small.build.one_body, large.build.one_body) == (True, False)
+    assert small.flash == large.flash and small.model.int8_sha256 == large.model.int8_sha256
+
+
 def test_shared_multipliers_go_before_weights_of_four_bits() -> None:
     small, large = built(72 * KIB), built(2048 * KIB)
+    assert small.build.one_body
     assert small.quantization.four_bits == ()
     assert small.flash.weights_bytes == large.flash.weights_bytes
     assert small.flash.constants_bytes < large.flash.constants_bytes - 2 * KIB

@@ -65,6 +65,7 @@ class Names:
     slice       instructions of a slice, of which the C offers inferences, too; None: it does not
     sections    layer -> the section of its weights, of those that lie apart from the other constants
     threads     whether they may share what makes several rows in a run
+    one_body    one copy of the row loop's code serves all steps: half of what they take of flash, more instructions
     """
 
     prefix: str
@@ -79,6 +80,7 @@ class Names:
     slice: int | None = None
     sections: Mapping[str, str] = field(default_factory=dict)
     threads: bool = True
+    one_body: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +145,7 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
         functions += camera_functions(plan.graph, prefix, names.camera, names.resize)
     values |= {"functions": functions, "output_words": task.output_words(prefix, outputs)}
     values |= {"input_words": input_words(*facts), "core_condition": core_condition(kernels.values())}
-    values |= {"part_tables": _part_tables(network, constants)}
+    values |= {"part_tables": _part_tables(network, constants), "one_body": names.one_body}
     values |= {"slice": names.slice, "tried": TRIED, "bounds": call_bounds(plan, kernels) if names.slice else []}
     files = {
         f"{prefix}.h": render("network/model.h.j2", values),
