@@ -41,6 +41,11 @@ def high_word_constants(node: Node, graph: Graph, channel_axis: int) -> tuple[np
     return multiplier, folded_bias(node, graph, channel_axis).astype(np.int64) * multiplier + offset
 
 
+def has_integer_form(node: Node) -> bool:
+    """Whether an integer formula is proved to be the result, for every channel."""
+    return isinstance(node.attributes.requantize, Requantize)
+
+
 def has_high_word_form(node: Node) -> bool:
     """Whether the high word of acc * M + R is proved to be the result, for every channel."""
     requantize = node.attributes.requantize

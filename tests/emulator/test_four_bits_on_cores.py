@@ -19,6 +19,7 @@ BOARDS = {
     "cortex-m0plus": "qemu-mps2-an385",
     "cortex-m4": "qemu-mps2-an386",
     "cortex-m55": "qemu-mps3-an547",
+    "rv32imc": "qemu-riscv32-virt",
 }
 # A row's pixels, channels, and the pieces it runs in: blocks of one, two, three and four pixels.
 SHAPES = [(core, 11, 17, ()) for core in BOARDS] + [("cortex-m4", 2, 13, ()), ("cortex-m4", 9, 32, (4,))]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels import lanes
 from mbn2c.kernels.staircase import Staircases, long_form, short_form, short_rounding
-from mbn2c.ops.base.packing import folded_bias, pixel_stride
+from mbn2c.ops.base.packing import folded_bias, in_nibbles, pixel_stride
 
 _HEADERS = ("rv32im/mbn_rv32im.h",)
 _LONG_BITS = 39  # of which 7 are shifted off the high word
@@ -47,8 +49,23 @@ def accepts_conv2d(node: Node, graph: Graph) -> bool:
     return lanes.has_high_word_form(node) and lanes.fits_fields(node, graph) and _has_forms(node, graph)
 
 
+def accepts_four_bits(node: Node, graph: Graph) -> bool:
+    """The same; multipliers may be above a half, as those of wide weight scales are."""
+    return lanes.has_integer_form(node) and lanes.fits_fields(node, graph) and _has_forms(node, graph)
+
+
 def pack_conv2d(node: Node, graph: Graph) -> Packed:
     """Weights [pairs of O][K][2], group lengths of each pair of channels, constants [O, made even][4]."""
+    return _pack(node, graph, lambda pairs: pairs.transpose(0, 2, 1))
+
+
+def pack_four_bits(node: Node, graph: Graph) -> Packed:
+    """The same, but weights [pairs of O][K]: the second channel's in the upper halves of bytes."""
+    return _pack(node, graph, lambda pairs: in_nibbles(pairs.transpose(0, 2, 1)))
+
+
+def _pack(node: Node, graph: Graph, as_read: Callable[[np.ndarray], np.ndarray]) -> Packed:
+    """as_read: weights int8 [pairs of O][2][K] -> the bytes that the kernel reads."""
     weights = lanes.matrix(node, graph)
     outputs, inputs = weights.shape
     even = outputs + outputs % 2
@@ -69,7 +86,7 @@ def pack_conv2d(node: Node, graph: Graph) -> Packed:
             **pixel_stride(node),
         },
         {
-            "weights": pairs.transpose(0, 2, 1).reshape(-1),
+            "weights": as_read(pairs).reshape(-1),
             "groups": np.array(lengths, np.int8),
             "requantize": constants.reshape(-1),
         },
@@ -102,19 +119,28 @@ def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
     )
 
 
-def _conv2d(op: str) -> Kernel:
+# By bits of the weights: what the C is called besides, what it takes, packing, rates.
+_VARIANTS = {
+    8: ("", accepts_conv2d, pack_conv2d, Rates(0.96, 30, 235, 3.8, 2.0, 0.2, 4)),
+    4: ("_w4", accepts_four_bits, pack_four_bits, Rates(1.15, 20.6, 2020, 7.5, 2.0, 0, 4)),
+}
+
+
+def _conv2d(op: str, weight_bits: int) -> Kernel:
+    variant, accepts, pack, rates = _VARIANTS[weight_bits]
     return Kernel(
         op,
         "rv32im",
-        "mbn_conv2d_s8_rv32im",
+        f"mbn_conv2d{variant}_s8_rv32im",
         "mbn_conv2d_rv32im_params",
-        "rv32im/conv2d.c",
-        pack_conv2d,
-        Rates(0.96, 30, 235, 3.8, 2.0, 0.2, 4),
-        accepts=accepts_conv2d,
+        f"rv32im/conv2d{variant}.c",
+        pack,
+        rates,
+        accepts=accepts,
         scratch_bytes=conv2d_scratch_bytes,
         more_sources=("rv32im/conv2d_core.c",),
-        headers=_HEADERS,
+        weight_bits=weight_bits,
+        headers=(*_HEADERS, "rv32im/mbn_rv32im_row.h"),
         reads_slices=lanes.reads_slices,
         writes_slices=True,
     )
@@ -132,4 +158,5 @@ DEPTHWISE_CONV2D = Kernel(
     headers=_HEADERS,
     writes_slices=True,
 )
-KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), *lanes.depthwise_rows(DEPTHWISE_CONV2D))
+_CONVOLUTIONS = tuple(_conv2d(op, bits) for op in ("conv2d", "fully_connected") for bits in _VARIANTS)
+KERNELS = (*_CONVOLUTIONS, *lanes.depthwise_rows(DEPTHWISE_CONV2D))

@@ -13,15 +13,25 @@
 #define NEXT(s0, s1, at)                                              \
     "lw t2, " at "(a0)\n\tmul t3, t2, t0\n\tmul t2, t2, t1\n\t"         \
     "add " s0 ", " s0 ", t3\n\tadd " s1 ", " s1 ", t2\n\t"
-#define WEIGHTS(o0, o1) "lb t0, " o0 "(a1)\n\tlb t1, " o1 "(a1)\n\t"
+/* The weights of an input; BYTES and BYTES2: those of one and of two. */
+#define WEIGHTS "lb t0, 0(a1)\n\tlb t1, 1(a1)\n\t"
+#define WEIGHTS2 "lb t0, 2(a1)\n\tlb t1, 3(a1)\n\t"
+#define BYTES "2"
+#define BYTES2 "4"
+/* Of four bits. */
+#define HALVES "slli t0, t1, 28\n\tsrai t0, t0, 28\n\tsrai t1, t1, 4\n\t"
+#define W4_WEIGHTS "lb t1, 0(a1)\n\t" HALVES
+#define W4_WEIGHTS2 "lb t1, 1(a1)\n\t" HALVES
+#define W4_BYTES "1"
+#define W4_BYTES2 "2"
 #define ADVANCE(bytes, weights) "addi a0, a0, " bytes "\n\taddi a1, a1, " weights "\n\t"
 #define CUT(s, all, high) \
     "add t2, " s ", t3\n\tadd " all ", " all ", " s "\n\tsrai t2, t2, 16\n\tadd " high ", " high ", t2\n\t"
-#define SUM(bytes, bytes2, first, next0, next1, cut)                                                          \
-    "li ra, " bytes "\n2:\n\tlbu t4, 0(a2)\n\taddi a2, a2, 1\n\tandi t3, t4, 1\n\tmul t4, t4, ra\n\t"                     \
-    "add t4, t4, a0\n\t" WEIGHTS("0", "1") first "beqz t3, 3f\n\t" ADVANCE(bytes, "2") "bne a0, t4, 4f\n\tj 5f\n" \
-    "3:\n\t" WEIGHTS("2", "3") next1 ADVANCE(bytes2, "4") "beq a0, t4, 5f\n"                                    \
-    "4:\n\t" WEIGHTS("0", "1") next0 WEIGHTS("2", "3") next1 ADVANCE(bytes2, "4") "bne a0, t4, 4b\n"            \
+#define SUM(w, bytes, bytes2, first, next0, next1, cut)                                                        \
+    "li ra, " bytes "\n2:\n\tlbu t4, 0(a2)\n\taddi a2, a2, 1\n\tandi t3, t4, 1\n\tmul t4, t4, ra\n\t"               \
+    "add t4, t4, a0\n\t" w##WEIGHTS first "beqz t3, 3f\n\t" ADVANCE(bytes, w##BYTES) "bne a0, t4, 4f\n\tj 5f\n"  \
+    "3:\n\t" w##WEIGHTS2 next1 ADVANCE(bytes2, w##BYTES2) "beq a0, t4, 5f\n"                                    \
+    "4:\n\t" w##WEIGHTS next0 w##WEIGHTS2 next1 ADVANCE(bytes2, w##BYTES2) "bne a0, t4, 4b\n"                   \
     "5:\n\tlui t3, 8\n\t" cut "lw t3, 4(a3)\n\tbne a0, t3, 2b\n\t"
 #define ZERO(all, high) "li " all ", 0\n\tli " high ", 0\n\t"
 #define CONSTANTS "lw a0, 8(a3)\n\tlw t3, 12(a3)\n\tlw t4, 20(a3)\n\tlw t6, 24(a3)\n\tlw a5, 28(a3)\n\tli a6, 255\n\tadd a4, t3, t6\n\t"
@@ -57,36 +67,36 @@
                      : "a0", "a1", "a2", "a4", "a5", "a6", "a7", "t0", "t1", "t2", "t3", "t4", "t5", "t6",    \
                        "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "ra", "memory");
 
-void mbn_conv2d_block3_rv32im(mbn_conv2d_frame_rv32im *f)
-{
-    RUN(ZERO("s0", "s6") ZERO("s1", "s7") ZERO("s2", "s8") ZERO("s3", "s9") ZERO("s4", "s10") ZERO("s5", "s11")
-        SUM("12", "24", FIRST("a4", "t5", "0") FIRST("a5", "t6", "4") FIRST("a6", "a7", "8"),
-            NEXT("a4", "t5", "0") NEXT("a5", "t6", "4") NEXT("a6", "a7", "8"),
-            NEXT("a4", "t5", "12") NEXT("a5", "t6", "16") NEXT("a6", "a7", "20"),
-            CUT("a4", "s0", "s6") CUT("a5", "s1", "s7") CUT("a6", "s2", "s8") CUT("t5", "s3", "s9")
-            CUT("t6", "s4", "s10") CUT("a7", "s5", "s11"))
-        LOW("s0", "s6") LOW("s1", "s7") LOW("s2", "s8") LOW("s3", "s9") LOW("s4", "s10") LOW("s5", "s11") CONSTANTS
-        SECOND_CHANNEL(EITHER(PIXELS6, "s3", "s9", "s4", "s10", "s5", "s11"))
+#define BLOCK3(w)                                                                                                    \
+    RUN(ZERO("s0", "s6") ZERO("s1", "s7") ZERO("s2", "s8") ZERO("s3", "s9") ZERO("s4", "s10") ZERO("s5", "s11")      \
+        SUM(w, "12", "24", FIRST("a4", "t5", "0") FIRST("a5", "t6", "4") FIRST("a6", "a7", "8"),                     \
+            NEXT("a4", "t5", "0") NEXT("a5", "t6", "4") NEXT("a6", "a7", "8"),                                       \
+            NEXT("a4", "t5", "12") NEXT("a5", "t6", "16") NEXT("a6", "a7", "20"),                                    \
+            CUT("a4", "s0", "s6") CUT("a5", "s1", "s7") CUT("a6", "s2", "s8") CUT("t5", "s3", "s9")                  \
+            CUT("t6", "s4", "s10") CUT("a7", "s5", "s11"))                                                           \
+        LOW("s0", "s6") LOW("s1", "s7") LOW("s2", "s8") LOW("s3", "s9") LOW("s4", "s10") LOW("s5", "s11") CONSTANTS  \
+        SECOND_CHANNEL(EITHER(PIXELS6, "s3", "s9", "s4", "s10", "s5", "s11"))                                        \
         FIRST_CHANNEL(EITHER(PIXELS6, "s0", "s6", "s1", "s7", "s2", "s8")))
-}
-
-void mbn_conv2d_block2_rv32im(mbn_conv2d_frame_rv32im *f)
-{
-    RUN(ZERO("s0", "s6") ZERO("s1", "s7") ZERO("s3", "s9") ZERO("s4", "s10")
-        SUM("8", "16", FIRST("a4", "t5", "0") FIRST("a5", "t6", "4"),
-            NEXT("a4", "t5", "0") NEXT("a5", "t6", "4"), NEXT("a4", "t5", "8") NEXT("a5", "t6", "12"),
-            CUT("a4", "s0", "s6") CUT("a5", "s1", "s7") CUT("t5", "s3", "s9") CUT("t6", "s4", "s10"))
-        LOW("s0", "s6") LOW("s1", "s7") LOW("s3", "s9") LOW("s4", "s10") CONSTANTS
-        SECOND_CHANNEL(EITHER(PIXELS4, "s3", "s9", "s4", "s10"))
+#define BLOCK2(w)                                                                                       \
+    RUN(ZERO("s0", "s6") ZERO("s1", "s7") ZERO("s3", "s9") ZERO("s4", "s10")                            \
+        SUM(w, "8", "16", FIRST("a4", "t5", "0") FIRST("a5", "t6", "4"),                                \
+            NEXT("a4", "t5", "0") NEXT("a5", "t6", "4"), NEXT("a4", "t5", "8") NEXT("a5", "t6", "12"),  \
+            CUT("a4", "s0", "s6") CUT("a5", "s1", "s7") CUT("t5", "s3", "s9") CUT("t6", "s4", "s10"))   \
+        LOW("s0", "s6") LOW("s1", "s7") LOW("s3", "s9") LOW("s4", "s10") CONSTANTS                      \
+        SECOND_CHANNEL(EITHER(PIXELS4, "s3", "s9", "s4", "s10"))                                        \
         FIRST_CHANNEL(EITHER(PIXELS4, "s0", "s6", "s1", "s7")))
-}
-
-void mbn_conv2d_block1_rv32im(mbn_conv2d_frame_rv32im *f)
-{
-    RUN(ZERO("s0", "s6") ZERO("s3", "s9")
-        SUM("4", "8", FIRST("a4", "t5", "0"), NEXT("a4", "t5", "0"), NEXT("a4", "t5", "4"),
-            CUT("a4", "s0", "s6") CUT("t5", "s3", "s9"))
-        LOW("s0", "s6") LOW("s3", "s9") CONSTANTS
-        SECOND_CHANNEL(EITHER(PIXELS2, "s3", "s9"))
+#define BLOCK1(w)                                                                               \
+    RUN(ZERO("s0", "s6") ZERO("s3", "s9")                                                       \
+        SUM(w, "4", "8", FIRST("a4", "t5", "0"), NEXT("a4", "t5", "0"), NEXT("a4", "t5", "4"),  \
+            CUT("a4", "s0", "s6") CUT("t5", "s3", "s9"))                                        \
+        LOW("s0", "s6") LOW("s3", "s9") CONSTANTS                                               \
+        SECOND_CHANNEL(EITHER(PIXELS2, "s3", "s9"))                                             \
         FIRST_CHANNEL(EITHER(PIXELS2, "s0", "s6")))
-}
+
+#define FUNCTIONS(name, w)                                                             \
+    void mbn_conv2d_##name##block1_rv32im(mbn_conv2d_frame_rv32im *f) { BLOCK1(w) }    \
+    void mbn_conv2d_##name##block2_rv32im(mbn_conv2d_frame_rv32im *f) { BLOCK2(w) }    \
+    void mbn_conv2d_##name##block3_rv32im(mbn_conv2d_frame_rv32im *f) { BLOCK3(w) }
+
+FUNCTIONS(, )
+FUNCTIONS(w4_, W4_)

@@ -20,7 +20,8 @@ extern "C" {
 enum { MBN_RV32IM_LOW, MBN_RV32IM_FACTOR, MBN_RV32IM_OFFSET, MBN_RV32IM_SPAN, MBN_RV32IM_WORDS };
 
 typedef struct {
-    const int8_t *weights;     /* [pairs of outputs][inputs][2], zero beyond the last output */
+    const int8_t *weights;     /* [pairs of outputs][inputs][2], zero beyond the last output; of four bits: */
+                               /* [pairs of outputs][inputs], the second output's in the upper halves of bytes */
     const int8_t *groups;      /* lengths of the groups of each pair, which add up to inputs */
     const int32_t *requantize; /* [outputs, made even][MBN_RV32IM_WORDS] */
     uint16_t kernel_height;
@@ -44,6 +45,8 @@ typedef struct {
 /* scratch: 4 * pairs * inputs bytes, 4-aligned, with as many pairs of pixels as fit count, at most 3 */
 void mbn_conv2d_s8_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                           void *scratch);
+void mbn_conv2d_w4_s8_rv32im(const mbn_conv2d_rv32im_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                             void *scratch);
 void mbn_depthwise_conv2d_3x3_s1_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
                                            int8_t *out, int32_t count, void *scratch);
 void mbn_depthwise_conv2d_3x3_s2_s8_rv32im(const mbn_depthwise_conv2d_rv32im_params *p, const int8_t *const *rows,
@@ -102,6 +105,9 @@ typedef struct {
 void mbn_conv2d_block1_rv32im(mbn_conv2d_frame_rv32im *f);
 void mbn_conv2d_block2_rv32im(mbn_conv2d_frame_rv32im *f);
 void mbn_conv2d_block3_rv32im(mbn_conv2d_frame_rv32im *f);
+void mbn_conv2d_w4_block1_rv32im(mbn_conv2d_frame_rv32im *f);
+void mbn_conv2d_w4_block2_rv32im(mbn_conv2d_frame_rv32im *f);
+void mbn_conv2d_w4_block3_rv32im(mbn_conv2d_frame_rv32im *f);
 
 #ifdef __cplusplus
 }
