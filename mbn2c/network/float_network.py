@@ -31,13 +31,14 @@ from mbn2c.passes.limit_outputs import limit_outputs
 from mbn2c.progress import Progress
 from mbn2c.quantize.calibrate import Range, calibrate
 from mbn2c.quantize.four_bits import four_bit_noise
+from mbn2c.quantize.images import Images
 from mbn2c.quantize.int16 import PlanOf
 from mbn2c.quantize.judge import judge
 from mbn2c.quantize.quality import activation_noise, activation_shares, noise_shares, weights_sqnr
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.recipe import Recipe
 from mbn2c.quantize.reconstruct import Fit
-from mbn2c.quantize.search import Found, Images, search
+from mbn2c.quantize.search import Found, search
 from mbn2c.tasks.detection.anchors import given_anchors
 from mbn2c.tasks.images import Samples, evenly_spaced
 from mbn2c.tasks.inputs import Preprocess

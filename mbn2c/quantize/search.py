@@ -8,9 +8,8 @@ Nothing is random and nothing is timed to decide, so the same images give the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,30 +18,15 @@ from mbn2c.errors import QuantError
 from mbn2c.ir.graph import Graph
 from mbn2c.ops import operator_of
 from mbn2c.progress import Progress
-from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe, what_matters
-from mbn2c.quantize.centre import centre
-from mbn2c.quantize.correct_bias import correct_bias
-from mbn2c.quantize.equalize import equalize
-from mbn2c.quantize.four_bits import ChooseFourBits, four_bit_noise
+from mbn2c.quantize.calibrate import Observed
+from mbn2c.quantize.four_bits import ChooseFourBits
+from mbn2c.quantize.images import Images
 from mbn2c.quantize.int16 import ChooseInt16
 from mbn2c.quantize.judge import Judged, judge
-from mbn2c.quantize.per_channel_functions import per_channel_functions
-from mbn2c.quantize.quality import activation_noise, activation_shares
-from mbn2c.quantize.quantize import quantize
-from mbn2c.quantize.ranges import (
-    by_entropy,
-    by_minmax,
-    by_mse,
-    by_percentile,
-    covering,
-    find_ranges,
-    output_ranges,
-    widen,
-)
 from mbn2c.quantize.recipe import Recipe, Step, steps_of
-from mbn2c.quantize.reconstruct import Fit, reconstruct
-from mbn2c.quantize.sensitivity import noise_gains
+from mbn2c.quantize.reconstruct import Fit
 from mbn2c.quantize.share_multipliers import ChooseSharing
+from mbn2c.quantize.workshop import Runner, Workshop
 from mbn2c.tasks.protocol import Task
 
 EFFORTS = ("fast", "default", "best")
@@ -55,14 +39,6 @@ _FOLD_VALUES = 200_000_000
 # images, so on the few held back here it may lose by chance.
 _SMALLEST_GAIN_DB, _FIT_GAIN_DB = 0.05, -0.2
 _EXACT_DB = 200.0
-# Values of the largest activation over all images that are kept in memory while layers are fitted (float32 and int8).
-_FIT_VALUES = 80_000_000
-# Images that say what noise in each channel costs, and in each activation.
-_GAIN_IMAGES, _SHARE_IMAGES = 16, 4
-# What images still to come may hold: one of 16 bits.
-_INT16_HEADROOM = 2.0
-
-Runner = Callable[[Graph, Sequence[str]], RunFloat]
 
 
 @dataclass(frozen=True)
@@ -102,113 +78,6 @@ class Found:
     int8_only: Graph | None = None
     four_bits: Mapping[str, float] = field(default_factory=dict)
     observed: Mapping[str, Observed] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Images:
-    """Calibration images: in the model's own axis order, batch 1, and as one NHWC batch.
-
-    least  ranges that activations have at least, whatever the images show of them
-    """
-
-    values: Sequence[np.ndarray]
-    to_nhwc: Callable[[np.ndarray], np.ndarray]
-    least: Mapping[str, Range] = field(default_factory=dict)
-
-    def some(self, positions: Iterable[int]) -> Images:
-        """The images at these positions."""
-        return replace(self, values=[self.values[position] for position in positions])
-
-    def batch(self, limit: int) -> np.ndarray:
-        """At most `limit` images, evenly spread, as one NHWC batch."""
-        count = min(limit, len(self.values))
-        chosen = [self.values[number * len(self.values) // count] for number in range(count)]
-        return np.concatenate([self.to_nhwc(values) for values in chosen])
-
-
-@dataclass(frozen=True)
-class _Workshop:
-    """Makes int8 Graphs by recipe from one set of images; remembers what several recipes share."""
-
-    graph: Graph
-    images: Images
-    run: Runner
-    progress: Progress
-    memory: dict[float | None, tuple[Graph, dict[str, Observed]]]
-
-    def equalized(self, margin: float | None) -> tuple[Graph, dict[str, Observed]]:
-        """The float Graph with equalized channels, and what its activations hold."""
-        if margin not in self.memory:
-            graph = self.graph
-            if margin is not None:
-                batch, observed = self.images.batch(_GAIN_IMAGES), self.equalized(None)[1]
-                if any(operator_of(node).is_function for node in graph.nodes):
-                    graph = per_channel_functions(graph, observed, noise_gains(graph, batch))
-                graph, observed = centre(graph, observed)
-                graph = equalize(graph, observed, noise_gains(graph, batch), margin)
-            activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
-            title = "calibrate" if margin is None else "calibrate, channels equalized"
-            values = self.progress(self.images.values, title, len(self.images.values))
-            observed = what_matters(graph, observe(graph, self.run(graph, activations), values))
-            self.memory[margin] = (graph, observed)
-        return self.memory[margin]
-
-    def make(self, recipe: Recipe) -> tuple[Graph, Graph]:
-        """(float Graph, int8 Graph)."""
-        graph, observed = self.equalized(recipe.margin)
-        ranges = widen(graph, find_ranges(observed, _range_method(recipe.ranges)), recipe.headroom)
-        wide = widen(graph, find_ranges({name: observed[name] for name in recipe.int16}, by_minmax), _INT16_HEADROOM)
-        all_ranges = covering({**ranges, **output_ranges(graph, observed), **wide}, self.images.least)
-        int8_graph = quantize(graph, all_ranges, recipe.int16, recipe.four_bits, recipe.shares_multipliers)
-        if recipe.fit is not None:
-            batch = self.images.batch(_batch_size(graph))
-            return graph, reconstruct(graph, int8_graph, batch, recipe.fit, self.progress)
-        if recipe.bias:
-            int8_graph = correct_bias(graph, int8_graph, observed)
-        return graph, int8_graph
-
-    def choose_sharing(self, sharing: ChooseSharing, recipe: Recipe, int8_graph: Graph) -> bool:
-        """Whether `sharing` wants few multipliers for all layers; int8_graph: of the recipe."""
-        unfitted = replace(recipe, shares_multipliers=True, bias=False, fit=None)
-        return sharing(int8_graph, lambda: self.make(unfitted)[1])
-
-    def choose_four_bits(
-        self, four_bits: ChooseFourBits, recipe: Recipe, made: tuple[Graph, Graph]
-    ) -> tuple[frozenset[str], Mapping[str, float]]:
-        """The layers that `four_bits` takes, and what each adds to the noise.
-
-        made  float and int8 Graph of the recipe
-        """
-        graph, int8_graph = made
-
-        def graph_with(names: frozenset[str]) -> Graph:
-            return self.make(replace(recipe, four_bits=names, bias=False, fit=None))[1]
-
-        @cache
-        def noise_of() -> Mapping[str, float]:
-            total = sum(activation_noise(graph, int8_graph, self.images.batch(_SHARE_IMAGES)).values())
-            batch = self.images.batch(_batch_size(graph))
-            return four_bit_noise(graph, batch, recipe.fit or Fit(), total, self.progress)
-
-        start = graph_with(frozenset()) if recipe.shares_multipliers else int8_graph
-        names = four_bits(start, noise_of, graph_with)
-        return names, {name: noise_of()[name] for name in sorted(names)}
-
-    def choose_int16(self, int16: ChooseInt16, recipe: Recipe, made: tuple[Graph, Graph]) -> frozenset[str]:
-        """The activations that `int16` takes; made: float and int8 Graph of the recipe."""
-
-        def graph_with(names: frozenset[str]) -> Graph:
-            # What weights are does not matter to who asks, only what reads and makes int16.
-            return self.make(replace(recipe, int16=names, bias=False, fit=None))[1]
-
-        shares = activation_shares(*made, self.images.batch(_SHARE_IMAGES))
-        return int16(*made, shares, graph_with)
-
-
-def _batch_size(graph: Graph) -> int:
-    """How many images layers are fitted on."""
-    largest = max(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
-    return max(1, _FIT_VALUES // largest)
 
 
 def search(
@@ -281,7 +150,7 @@ def search(
         tried.append(seen)
     is_split, workshop = len(images.values) >= _FEWEST_TO_SPLIT, folds[-1].workshop
     if is_split:
-        workshop = _Workshop(graph, images, run, progress, {})
+        workshop = Workshop(graph, images, run, progress, {})
         made = workshop.make(recipe)
     observed = workshop.equalized(recipe.margin)[1]
     return Found(*made, recipe, tuple(tried), judged, len(folds) if is_split else 0, int8_only, noise, observed)
@@ -291,7 +160,7 @@ def search(
 class _Fold:
     """A workshop, the images it does not see, their numbers, and what the float network makes of them, by margin."""
 
-    workshop: _Workshop
+    workshop: Workshop
     held: Images
     numbers: Sequence[int]
     task: Task
@@ -323,13 +192,13 @@ class _Fold:
 def _folds(graph: Graph, images: Images, task: Task, run: Runner, progress: Progress) -> list[_Fold]:
     count = len(images.values)
     if count < _FEWEST_TO_SPLIT:
-        return [_Fold(_Workshop(graph, images, run, progress, {}), images, range(count), task, {})]
+        return [_Fold(Workshop(graph, images, run, progress, {}), images, range(count), task, {})]
     values = count * sum(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
     folds = []
     for fold in range(_QUARTERS if values <= _FOLD_VALUES else 1):
         held = [position for position in range(count) if position % _QUARTERS == _QUARTERS - 1 - fold]
         used = sorted(set(range(count)) - set(held))
-        workshop = _Workshop(graph, images.some(used), run, progress, {})
+        workshop = Workshop(graph, images.some(used), run, progress, {})
         folds.append(_Fold(workshop, images.some(held), held, task, {}))
     return folds
 
@@ -379,9 +248,3 @@ def _importance(graph: Graph, task: Task) -> dict[str, np.ndarray]:
             weights = graph.constant(node.inputs[1]).astype(np.float64)
             found[node.inputs[0]] = (weights.reshape(-1, weights.shape[-1]) ** 2).sum(axis=0)
     return found
-
-
-def _range_method(name: str) -> Callable[[Observed], Range]:
-    if name.startswith("percentile "):
-        return by_percentile(float(name.split()[1]))
-    return {"min-max": by_minmax, "mse": by_mse, "entropy": by_entropy}[name]

@@ -26,13 +26,14 @@ from mbn2c.planner.cost import node_instructions
 from mbn2c.quantize.calibrate import Observed, Range, observe, random_images
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize, groups_of, scale_channels
+from mbn2c.quantize.images import Images
 from mbn2c.quantize.int16 import ChooseInt16, Planned, int16_layers, may_be_int16, named, within_ram
 from mbn2c.quantize.judge import Judged
 from mbn2c.quantize.layers import run_float, run_int8
 from mbn2c.quantize.quantize import quantize
 from mbn2c.quantize.ranges import by_entropy, by_minmax, by_mse, by_percentile, find_ranges
 from mbn2c.quantize.reconstruct import Fit, descend, reconstruct, round_with_feedback
-from mbn2c.quantize.search import EFFORTS, Found, Images, search
+from mbn2c.quantize.search import EFFORTS, Found, search
 from mbn2c.quantize.sensitivity import noise_gains
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_core

@@ -1,0 +1,137 @@
+"""Recipe and calibration images -> float and int8 Graph, and what a recipe still leaves open: layers of other bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from mbn2c.ir.graph import Graph
+from mbn2c.ops import operator_of
+from mbn2c.progress import Progress
+from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe, what_matters
+from mbn2c.quantize.centre import centre
+from mbn2c.quantize.correct_bias import correct_bias
+from mbn2c.quantize.equalize import equalize
+from mbn2c.quantize.four_bits import ChooseFourBits, four_bit_noise
+from mbn2c.quantize.images import Images
+from mbn2c.quantize.int16 import ChooseInt16
+from mbn2c.quantize.per_channel_functions import per_channel_functions
+from mbn2c.quantize.quality import activation_noise, activation_shares
+from mbn2c.quantize.quantize import quantize
+from mbn2c.quantize.ranges import (
+    by_entropy,
+    by_minmax,
+    by_mse,
+    by_percentile,
+    covering,
+    find_ranges,
+    output_ranges,
+    widen,
+)
+from mbn2c.quantize.recipe import Recipe
+from mbn2c.quantize.reconstruct import Fit, reconstruct
+from mbn2c.quantize.sensitivity import noise_gains
+from mbn2c.quantize.share_multipliers import ChooseSharing
+
+# Values of the largest activation over all images that are kept in memory while layers are fitted (float32 and int8).
+_FIT_VALUES = 80_000_000
+# Images that say what noise in each channel costs, and in each activation.
+_GAIN_IMAGES, _SHARE_IMAGES = 16, 4
+# What images still to come may hold: one of 16 bits.
+_INT16_HEADROOM = 2.0
+
+Runner = Callable[[Graph, Sequence[str]], RunFloat]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Makes int8 Graphs by recipe from one set of images; remembers what several recipes share."""
+
+    graph: Graph
+    images: Images
+    run: Runner
+    progress: Progress
+    memory: dict[float | None, tuple[Graph, dict[str, Observed]]]
+
+    def equalized(self, margin: float | None) -> tuple[Graph, dict[str, Observed]]:
+        """The float Graph with equalized channels, and what its activations hold."""
+        if margin not in self.memory:
+            graph = self.graph
+            if margin is not None:
+                batch, observed = self.images.batch(_GAIN_IMAGES), self.equalized(None)[1]
+                if any(operator_of(node).is_function for node in graph.nodes):
+                    graph = per_channel_functions(graph, observed, noise_gains(graph, batch))
+                graph, observed = centre(graph, observed)
+                graph = equalize(graph, observed, noise_gains(graph, batch), margin)
+            activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
+            title = "calibrate" if margin is None else "calibrate, channels equalized"
+            values = self.progress(self.images.values, title, len(self.images.values))
+            observed = what_matters(graph, observe(graph, self.run(graph, activations), values))
+            self.memory[margin] = (graph, observed)
+        return self.memory[margin]
+
+    def make(self, recipe: Recipe) -> tuple[Graph, Graph]:
+        """(float Graph, int8 Graph)."""
+        graph, observed = self.equalized(recipe.margin)
+        ranges = widen(graph, find_ranges(observed, _range_method(recipe.ranges)), recipe.headroom)
+        wide = widen(graph, find_ranges({name: observed[name] for name in recipe.int16}, by_minmax), _INT16_HEADROOM)
+        all_ranges = covering({**ranges, **output_ranges(graph, observed), **wide}, self.images.least)
+        int8_graph = quantize(graph, all_ranges, recipe.int16, recipe.four_bits, recipe.shares_multipliers)
+        if recipe.fit is not None:
+            batch = self.images.batch(_batch_size(graph))
+            return graph, reconstruct(graph, int8_graph, batch, recipe.fit, self.progress)
+        if recipe.bias:
+            int8_graph = correct_bias(graph, int8_graph, observed)
+        return graph, int8_graph
+
+    def choose_sharing(self, sharing: ChooseSharing, recipe: Recipe, int8_graph: Graph) -> bool:
+        """Whether `sharing` wants few multipliers for all layers; int8_graph: of the recipe."""
+        unfitted = replace(recipe, shares_multipliers=True, bias=False, fit=None)
+        return sharing(int8_graph, lambda: self.make(unfitted)[1])
+
+    def choose_four_bits(
+        self, four_bits: ChooseFourBits, recipe: Recipe, made: tuple[Graph, Graph]
+    ) -> tuple[frozenset[str], Mapping[str, float]]:
+        """The layers that `four_bits` takes, and what each adds to the noise.
+
+        made  float and int8 Graph of the recipe
+        """
+        graph, int8_graph = made
+
+        def graph_with(names: frozenset[str]) -> Graph:
+            return self.make(replace(recipe, four_bits=names, bias=False, fit=None))[1]
+
+        @cache
+        def noise_of() -> Mapping[str, float]:
+            total = sum(activation_noise(graph, int8_graph, self.images.batch(_SHARE_IMAGES)).values())
+            batch = self.images.batch(_batch_size(graph))
+            return four_bit_noise(graph, batch, recipe.fit or Fit(), total, self.progress)
+
+        start = graph_with(frozenset()) if recipe.shares_multipliers else int8_graph
+        names = four_bits(start, noise_of, graph_with)
+        return names, {name: noise_of()[name] for name in sorted(names)}
+
+    def choose_int16(self, int16: ChooseInt16, recipe: Recipe, made: tuple[Graph, Graph]) -> frozenset[str]:
+        """The activations that `int16` takes; made: float and int8 Graph of the recipe."""
+
+        def graph_with(names: frozenset[str]) -> Graph:
+            # What weights are does not matter to who asks, only what reads and makes int16.
+            return self.make(replace(recipe, int16=names, bias=False, fit=None))[1]
+
+        shares = activation_shares(*made, self.images.batch(_SHARE_IMAGES))
+        return int16(*made, shares, graph_with)
+
+
+def _batch_size(graph: Graph) -> int:
+    """How many images layers are fitted on."""
+    largest = max(int(np.prod(tensor.shape)) for tensor in graph.tensors.values() if tensor.data is None)
+    return max(1, _FIT_VALUES // largest)
+
+
+def _range_method(name: str) -> Callable[[Observed], Range]:
+    if name.startswith("percentile "):
+        return by_percentile(float(name.split()[1]))
+    return {"min-max": by_minmax, "mse": by_mse, "entropy": by_entropy}[name]
