@@ -14,13 +14,13 @@ activations and a noise model in place of weight ranges alone, and with clamps k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node, Tensor
-from mbn2c.numerics import WEIGHT_MAX
+from mbn2c.numerics import weight_range
 from mbn2c.ops import operator_of, weighted_of
 from mbn2c.quantize.calibrate import Observed
 
@@ -34,6 +34,8 @@ _NORM_SQUARINGS = 4
 _LARGEST_GAIN, _SMALL_MAP = 4.0, 7
 # What fitting leaves of the noise of weights rounded to the nearest step.
 _WEIGHTS_LEFT = 0.15
+# Where weights of four bits are cut, of the largest one in a row.
+_FOUR_BITS_CUT = 0.75
 
 
 @dataclass
@@ -45,12 +47,19 @@ class Group:
     readers: list[Node] = field(default_factory=list)
 
 
-def equalize(graph: Graph, observed: Mapping[str, Observed], gains: Mapping[str, np.ndarray], margin: float) -> Graph:
+def equalize(
+    graph: Graph,
+    observed: Mapping[str, Observed],
+    gains: Mapping[str, np.ndarray],
+    margin: float,
+    four_bits: Set[str] = frozenset(),
+) -> Graph:
     """Scale the channels of every group of activations that can be scaled.
 
     observed  of `graph`
     gains     of `graph`, by `sensitivity.noise_gains`
     margin    how far above its observed maximum a clamped channel stays below its clamp, at least 1
+    four_bits names of layers whose weights will have four bits: their columns want to be alike, too
     """
     constants = {
         name: tensor.data.astype(np.float64) for name, tensor in graph.tensors.items() if tensor.data is not None
@@ -60,7 +69,7 @@ def equalize(graph: Graph, observed: Mapping[str, Observed], gains: Mapping[str,
         if upper is None:
             continue
         largest = _largest_gain(graph, group)
-        factors = _choose(_noise_model(graph, group, observed, gains, constants), upper, largest)
+        factors = _choose(_noise_model(graph, group, observed, gains, constants, four_bits), upper, largest)
         scale_channels(group, constants, factors)
     tensors = [Tensor(name, value.shape, "float32", value.astype(np.float32)) for name, value in constants.items()]
     return graph.rebuild(tensors=tensors)
@@ -136,7 +145,8 @@ class _Noise:
     clamp       [T], the clamp a tensor's range ends at, 0 if none: then the range follows the channels
     symmetric   [T], 2 where a tensor has values of both signs, else 1
     gain        [T, C], what noise in a channel costs
-    dense       per dense reader (|weights| [O, C], what noise in its outputs costs [O], mean square of its input [C])
+    dense       per dense reader (|weights| [O, C], what the square of each row's largest weight costs [O] by the noise
+                of rounding the row, mean square of its input [C])
     """
 
     extent: np.ndarray
@@ -161,7 +171,7 @@ class _Noise:
         slope = 2 * (costs.sum(axis=1) @ shares) - 2 * (power @ costs)
         for weights, importance, mean_square in self.dense:
             largest, shares = _soft_max(weights / s, hard)
-            steps = importance * (largest / WEIGHT_MAX) ** 2
+            steps = importance * largest**2
             signal = s**2 * mean_square
             noise += steps.sum() * signal.sum()
             slope += 2 * steps.sum() * signal - 2 * (steps @ shares) * signal.sum()
@@ -212,6 +222,7 @@ def _noise_model(
     observed: Mapping[str, Observed],
     gains: Mapping[str, np.ndarray],
     constants: Mapping[str, np.ndarray],
+    four_bits: Set[str],
 ) -> _Noise:
     extent, clamp, symmetric = [], [], []
     for name in group.tensors:
@@ -228,7 +239,8 @@ def _noise_model(
         weights = constants[node.inputs[1]]
         flat = np.abs(weights.reshape(len(weights), -1, len(extent[0])))
         power = observed[node.inputs[0]].channel_power * flat.shape[1]
-        dense.append((flat.max(axis=1), _WEIGHTS_LEFT * _at_least_mean(gains[node.outputs[0]]), power))
+        levels = weight_range(4)[1] / _FOUR_BITS_CUT if node.name in four_bits else weight_range(8)[1]
+        dense.append((flat.max(axis=1), _WEIGHTS_LEFT * _at_least_mean(gains[node.outputs[0]]) / levels**2, power))
     gain = np.array([_at_least_mean(gains[name]) for name in group.tensors])
     return _Noise(np.array(extent), np.array(clamp), np.array(symmetric), gain, dense)
 

@@ -1,4 +1,4 @@
-"""Calibration images, and what fits of them into memory at once."""
+"""Calibration images as batches, and more views of them where there are too few."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from PIL import Image
 
 from mbn2c.quantize.calibrate import Range
+
+# A part of an image that fills the whole one: its share of the height and of the width.
+_PART = 0.75
 
 
 @dataclass(frozen=True)
@@ -30,3 +34,24 @@ class Images:
         count = min(limit, len(self.values))
         chosen = [self.values[number * len(self.values) // count] for number in range(count)]
         return np.concatenate([self.to_nhwc(values) for values in chosen])
+
+    def views(self, limit: int) -> np.ndarray:
+        """At most `limit` images as one NHWC batch: those given, then mirrored ones, then parts of both, enlarged.
+
+        For layers with more weights a channel than images have pixels there.
+        """
+        batch = self.batch(limit)
+        both = np.concatenate([batch, batch[:, :, ::-1]])
+        room = max(0, limit - len(both))
+        parts = [_enlarged(image, number + number // len(batch)) for number, image in enumerate(both[:room])]
+        return np.stack([*both, *parts][:limit])
+
+
+def _enlarged(image: np.ndarray, corner: int) -> np.ndarray:
+    """The part of an image [H, W, C] at one of its four corners, as large as the whole."""
+    height, width, channels = image.shape
+    top, left = height * (1 - _PART) * (corner // 2 % 2), width * (1 - _PART) * (corner % 2)
+    box = (left, top, left + width * _PART, top + height * _PART)
+    planes = [Image.fromarray(np.ascontiguousarray(image[:, :, c])) for c in range(channels)]
+    enlarged = [plane.resize((width, height), Image.Resampling.BILINEAR, box) for plane in planes]
+    return np.stack([np.asarray(plane) for plane in enlarged], axis=-1)

@@ -10,6 +10,14 @@ from mbn2c.quantize.reconstruct import Fit
 
 
 @dataclass(frozen=True)
+class ChannelScaling:
+    """What `equalize` is told; margin None: channels are as they are."""
+
+    margin: float | None
+    four_bits: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Which methods make an int8 Graph.
 
@@ -31,6 +39,11 @@ class Recipe:
     int16: frozenset[str] = frozenset()
     four_bits: frozenset[str] = frozenset()
     shares_multipliers: bool = False
+
+    @property
+    def scaling(self) -> ChannelScaling:
+        """How channels are scaled before it."""
+        return ChannelScaling(self.margin, self.four_bits if self.margin is not None else frozenset())
 
 
 Step = tuple[str, Callable[[Recipe], Recipe]]

@@ -30,6 +30,8 @@ from mbn2c.quantize.moments import Moments
 
 # Weights whose errors are moved on together.
 _BLOCK = 64
+# Where the largest weight covered decides about much, these times it are tried.
+_NEAR_CLIPS = (0.9, 1.0, 1.1)
 _CLIPS = {
     8: np.array([1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6]),
     # Where steps are as coarse as that, the largest weights are worth less than a finer step for all others.
@@ -107,7 +109,7 @@ def _fit_layer(
     bits = wanted_weights(node, quants).bits
     largest = np.concatenate(
         [
-            _best_clip(target, hessian, bits) if fit.clip else np.abs(target).max(axis=1)
+            _largest_covered(target, hessian, fit, bits) if fit.clip else np.abs(target).max(axis=1)
             for target, hessian in zip(targets, hessians, strict=True)
         ]
     )
@@ -136,7 +138,8 @@ def rounding_noise(weights: np.ndarray, fitted: Moments, judged: Moments, fit: F
     judged  of those it is judged on
     """
     hessian = fitted.damped(fit.damp).astype(np.float32)
-    scale = np.maximum(_best_clip(weights, hessian, bits), 1e-12)[:, None] / weight_range(bits)[1]
+    largest = _largest_covered(weights, hessian, fit, bits)
+    scale = np.maximum(largest, 1e-12)[:, None] / weight_range(bits)[1]
     rounded = _rounded((weights / scale).astype(np.float32), hessian, fit, weight_range(bits))
     return _quadratic(weights - rounded * scale, judged.own)
 
@@ -146,6 +149,21 @@ def _rounded(wanted: np.ndarray, hessian: np.ndarray, fit: Fit, limits: tuple[in
     if fit.round:
         return descend(wanted, round_with_feedback(wanted, hessian, limits), hessian, limits)
     return np.clip(np.rint(wanted), *limits)
+
+
+def _largest_covered(target: np.ndarray, hessian: np.ndarray, fit: Fit, bits: int) -> np.ndarray:
+    """The largest weight per row [C] that its scale shall cover: where steps are coarse, as the fitted weights like best."""
+    if bits == 8:
+        return _best_clip(target, hessian, bits)
+    # With what no neighbour makes up for, which rounding will move into them.
+    alone = hessian * np.eye(hessian.shape[1], dtype=hessian.dtype)
+    near = [factor * np.maximum(_best_clip(target, alone, bits), 1e-12) for factor in _NEAR_CLIPS]
+    errors = []
+    for largest in near:
+        scale = (largest[:, None] / weight_range(bits)[1]).astype(np.float32)
+        rounded = _rounded((target / scale).astype(np.float32), hessian, fit, weight_range(bits))
+        errors.append(_quadratic((target - rounded * scale).astype(np.float32), hessian))
+    return np.choose(np.argmin(errors, axis=0), near)
 
 
 def _best_clip(weights: np.ndarray, hessian: np.ndarray, bits: int) -> np.ndarray:

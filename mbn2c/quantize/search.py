@@ -23,7 +23,7 @@ from mbn2c.quantize.four_bits import ChooseFourBits
 from mbn2c.quantize.images import Images
 from mbn2c.quantize.int16 import ChooseInt16
 from mbn2c.quantize.judge import Judged, judge
-from mbn2c.quantize.recipe import Recipe, Step, steps_of
+from mbn2c.quantize.recipe import ChannelScaling, Recipe, Step, steps_of
 from mbn2c.quantize.reconstruct import Fit
 from mbn2c.quantize.share_multipliers import ChooseSharing
 from mbn2c.quantize.workshop import Runner, Workshop
@@ -152,19 +152,19 @@ def search(
     if is_split:
         workshop = Workshop(graph, images, run, progress, {})
         made = workshop.make(recipe)
-    observed = workshop.equalized(recipe.margin)[1]
+    observed = workshop.equalized(recipe.scaling)[1]
     return Found(*made, recipe, tuple(tried), judged, len(folds) if is_split else 0, int8_only, noise, observed)
 
 
 @dataclass(frozen=True)
 class _Fold:
-    """A workshop, the images it does not see, their numbers, and what the float network makes of them, by margin."""
+    """A workshop, the images it does not see, their numbers, and what the float network makes of them, by scaling."""
 
     workshop: Workshop
     held: Images
     numbers: Sequence[int]
     task: Task
-    expected: dict[float | None, list[Mapping[str, np.ndarray]]]
+    expected: dict[ChannelScaling, list[Mapping[str, np.ndarray]]]
 
     def compare(self, recipe: Recipe) -> tuple[list[float], list[Judged], tuple[Graph, Graph]]:
         """(SQNR of each image in dB, answers, float and int8 Graph)."""
@@ -173,20 +173,20 @@ class _Fold:
         ports = [port.tensor for port in float_graph.outputs]
         run_int8 = self.workshop.run(int8_graph, list(weights))
         decibels, judged = [], []
-        sides = (self.held.values, self._floats(recipe.margin), self._floats(None))
+        sides = (self.held.values, self._floats(recipe.scaling), self._floats(ChannelScaling(None)))
         for number, values, expected, users in zip(self.numbers, *sides, strict=True):
             found = run_int8(values)
             decibels.append(_sqnr_db(weights, expected, found))
             judged.append(judge(number, self.task, ports, users, found))
         return decibels, judged, (float_graph, int8_graph)
 
-    def _floats(self, margin: float | None) -> list[Mapping[str, np.ndarray]]:
+    def _floats(self, scaling: ChannelScaling) -> list[Mapping[str, np.ndarray]]:
         """What the float network with these channels makes of the images; None: the user's own, which no clamp cuts."""
-        if margin not in self.expected:
-            graph = self.workshop.equalized(margin)[0]
+        if scaling not in self.expected:
+            graph = self.workshop.equalized(scaling)[0]
             run_float = self.workshop.run(graph, list(_importance(graph, self.task)))
-            self.expected[margin] = [run_float(values) for values in self.held.values]
-        return self.expected[margin]
+            self.expected[scaling] = [run_float(values) for values in self.held.values]
+        return self.expected[scaling]
 
 
 def _folds(graph: Graph, images: Images, task: Task, run: Runner, progress: Progress) -> list[_Fold]:

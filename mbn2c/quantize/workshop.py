@@ -15,7 +15,7 @@ from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe, what_ma
 from mbn2c.quantize.centre import centre
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize
-from mbn2c.quantize.four_bits import ChooseFourBits, four_bit_noise
+from mbn2c.quantize.four_bits import ChooseFourBits, candidates, four_bit_noise
 from mbn2c.quantize.images import Images
 from mbn2c.quantize.int16 import ChooseInt16
 from mbn2c.quantize.per_channel_functions import per_channel_functions
@@ -31,13 +31,16 @@ from mbn2c.quantize.ranges import (
     output_ranges,
     widen,
 )
-from mbn2c.quantize.recipe import Recipe
+from mbn2c.quantize.recipe import ChannelScaling, Recipe
 from mbn2c.quantize.reconstruct import Fit, reconstruct
 from mbn2c.quantize.sensitivity import noise_gains
 from mbn2c.quantize.share_multipliers import ChooseSharing
 
 # Values of the largest activation over all images that are kept in memory while layers are fitted (float32 and int8).
 _FIT_VALUES = 80_000_000
+# So many times as many, mirrored and enlarged ones included, where weights have four bits: a rounding error is as large
+# there as what few images leave open of the layer's input.
+_VIEWS = 4
 # Images that say what noise in each channel costs, and in each activation.
 _GAIN_IMAGES, _SHARE_IMAGES = 16, 4
 # What images still to come may hold: one of 16 bits.
@@ -54,38 +57,43 @@ class Workshop:
     images: Images
     run: Runner
     progress: Progress
-    memory: dict[float | None, tuple[Graph, dict[str, Observed]]]
+    memory: dict[ChannelScaling, tuple[Graph, dict[str, Observed]]]
 
-    def equalized(self, margin: float | None) -> tuple[Graph, dict[str, Observed]]:
+    def equalized(self, scaling: ChannelScaling) -> tuple[Graph, dict[str, Observed]]:
         """The float Graph with equalized channels, and what its activations hold."""
-        if margin not in self.memory:
+        if scaling not in self.memory:
             graph = self.graph
-            if margin is not None:
-                batch, observed = self.images.batch(_GAIN_IMAGES), self.equalized(None)[1]
+            if scaling.margin is not None:
+                batch, observed = self.images.batch(_GAIN_IMAGES), self.equalized(ChannelScaling(None))[1]
                 if any(operator_of(node).is_function for node in graph.nodes):
                     graph = per_channel_functions(graph, observed, noise_gains(graph, batch))
                 graph, observed = centre(graph, observed)
-                graph = equalize(graph, observed, noise_gains(graph, batch), margin)
+                graph = equalize(graph, observed, noise_gains(graph, batch), scaling.margin, scaling.four_bits)
             activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
-            title = "calibrate" if margin is None else "calibrate, channels equalized"
+            title = "calibrate" if scaling.margin is None else "calibrate, channels equalized"
             values = self.progress(self.images.values, title, len(self.images.values))
             observed = what_matters(graph, observe(graph, self.run(graph, activations), values))
-            self.memory[margin] = (graph, observed)
-        return self.memory[margin]
+            self.memory[scaling] = (graph, observed)
+        return self.memory[scaling]
 
     def make(self, recipe: Recipe) -> tuple[Graph, Graph]:
         """(float Graph, int8 Graph)."""
-        graph, observed = self.equalized(recipe.margin)
-        ranges = widen(graph, find_ranges(observed, _range_method(recipe.ranges)), recipe.headroom)
-        wide = widen(graph, find_ranges({name: observed[name] for name in recipe.int16}, by_minmax), _INT16_HEADROOM)
-        all_ranges = covering({**ranges, **output_ranges(graph, observed), **wide}, self.images.least)
-        int8_graph = quantize(graph, all_ranges, recipe.int16, recipe.four_bits, recipe.shares_multipliers)
+        graph, observed = self.equalized(recipe.scaling)
+        int8_graph = self._to_nearest(recipe, graph, observed)
         if recipe.fit is not None:
-            batch = self.images.batch(_batch_size(graph))
+            limit = _batch_size(graph)
+            batch = self.images.views(_VIEWS * limit) if recipe.four_bits else self.images.batch(limit)
             return graph, reconstruct(graph, int8_graph, batch, recipe.fit, self.progress)
         if recipe.bias:
             int8_graph = correct_bias(graph, int8_graph, observed)
         return graph, int8_graph
+
+    def _to_nearest(self, recipe: Recipe, graph: Graph, observed: Mapping[str, Observed]) -> Graph:
+        """The int8 Graph of a float Graph that holds this, as a recipe says, its weights to nearest."""
+        ranges = widen(graph, find_ranges(observed, _range_method(recipe.ranges)), recipe.headroom)
+        wide = widen(graph, find_ranges({name: observed[name] for name in recipe.int16}, by_minmax), _INT16_HEADROOM)
+        all_ranges = covering({**ranges, **output_ranges(graph, observed), **wide}, self.images.least)
+        return quantize(graph, all_ranges, recipe.int16, recipe.four_bits, recipe.shares_multipliers)
 
     def choose_sharing(self, sharing: ChooseSharing, recipe: Recipe, int8_graph: Graph) -> bool:
         """Whether `sharing` wants few multipliers for all layers; int8_graph: of the recipe."""
@@ -102,13 +110,16 @@ class Workshop:
         graph, int8_graph = made
 
         def graph_with(names: frozenset[str]) -> Graph:
-            return self.make(replace(recipe, four_bits=names, bias=False, fit=None))[1]
+            # What it takes does not depend on how its channels are scaled.
+            return self._to_nearest(replace(recipe, four_bits=names), *self.equalized(recipe.scaling))
 
         @cache
         def noise_of() -> Mapping[str, float]:
             total = sum(activation_noise(graph, int8_graph, self.images.batch(_SHARE_IMAGES)).values())
             batch = self.images.batch(_batch_size(graph))
-            return four_bit_noise(graph, batch, recipe.fit or Fit(), total, self.progress)
+            everywhere = replace(recipe, four_bits=frozenset(candidates(graph)))
+            scaled = self.equalized(everywhere.scaling)[0]
+            return four_bit_noise(scaled, batch, recipe.fit or Fit(), total, self.progress)
 
         start = graph_with(frozenset()) if recipe.shares_multipliers else int8_graph
         names = four_bits(start, noise_of, graph_with)

@@ -10,11 +10,15 @@ import pytest
 from models import tiny_mobilenet_v2
 from networks import kernels_of, quantized
 
+import mbn2c.quantize.reconstruct
 from mbn2c.errors import FitError
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.network.real_values import runner
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.progress import no_progress
+from mbn2c.quantize.calibrate import Observed, observe
+from mbn2c.quantize.equalize import equalize, groups_of, scale_channels
 from mbn2c.quantize.four_bits import (
     MOST_NOISE,
     candidates,
@@ -24,9 +28,12 @@ from mbn2c.quantize.four_bits import (
     wherever_they_may,
     within_flash,
 )
+from mbn2c.quantize.images import Images
 from mbn2c.quantize.int16 import Planned
 from mbn2c.quantize.layers import run_float
-from mbn2c.quantize.reconstruct import Fit, reconstruct
+from mbn2c.quantize.moments import Moments
+from mbn2c.quantize.reconstruct import Fit, reconstruct, rounding_noise
+from mbn2c.quantize.sensitivity import noise_gains
 from mbn2c.quantize.share_multipliers import sharing_within_flash
 
 FLOAT = tiny_mobilenet_v2()
@@ -109,19 +116,29 @@ def test_without_a_limit_as_many_as_cost_little() -> None:
 
 
 def test_noise_is_what_the_outputs_show() -> None:
-    images = np.random.default_rng(0).normal(size=(40, *FLOAT.tensors["input"].shape[1:])).astype(np.float32)
-    fit = Fit(ridge=None)
+    images, fit = noise_images(40), Fit(ridge=None)
     noise = four_bit_noise(FLOAT, images, fit, 2.0, no_progress)
     assert noise.keys() == SIZES.keys() and min(noise.values()) > 0
-    values = {"input": images}
-    for node in FLOAT.nodes:
-        values[node.outputs[0]] = run_float(node, FLOAT, [values[name] for name in node.inputs if name in values])
     # One half of the images is for fitting. Biases take the mean error.
     last = FLOAT.nodes[-1]
-    features = values[last.inputs[0]].reshape(len(images), -1)[1::2].astype(np.float64)
+    features = run_to(last, images)[1::2]
     features -= features.mean(axis=0)
     error = features @ (FLOAT.constant(last.inputs[1]) - rounded_weights(last, fit, images[::2])).T
     assert noise[last.name] == pytest.approx((error**2).mean(axis=0).sum() / 2.0, rel=0.3)
+
+
+def test_views_are_the_images_then_mirrored_ones_then_parts() -> None:
+    given = np.random.default_rng(3).normal(size=(3, 8, 12, 2)).astype(np.float32)
+    images = Images([image[None] for image in given], lambda values: values)
+    np.testing.assert_array_equal(images.views(2), images.batch(2))
+    views = images.views(12)
+    assert views.shape == (12, 8, 12, 2) and views.dtype == np.float32
+    np.testing.assert_array_equal(views[:6], np.concatenate([given, given[:, :, ::-1]]))
+    ramp = np.broadcast_to(np.arange(12, dtype=np.float32)[:, None], (1, 8, 12, 1))
+    parts = Images([ramp, ramp], lambda values: values).views(8)[4:]
+    # From 0 at the left edge on, from a quarter of the way on, and the same of what is mirrored.
+    assert [part[0, 0, 0] for part in parts] == pytest.approx([0, 3, 8, 11], abs=0.2)
+    assert [float(np.ptp(part)) for part in parts] == pytest.approx([8.1] * 4, abs=0.3)
 
 
 def test_one_image_is_enough() -> None:
@@ -130,9 +147,63 @@ def test_one_image_is_enough() -> None:
     assert all(np.isfinite(value) and value >= 0 for value in noise.values())
 
 
+def test_channels_are_scaled_for_columns_of_weights_that_are_coarse() -> None:
+    graph, images = unbalanced(), noise_images(16)
+    names, observed, gains = frozenset(candidates(graph)), seen(graph, images), noise_gains(graph, images)
+    for_eight, for_four = equalize(graph, observed, gains, 1.0), equalize(graph, observed, gains, 1.0, names)
+    noise = [sum(four_bit_noise(one, images, Fit(), 1.0, no_progress).values()) for one in (for_eight, for_four)]
+    assert noise[1] < 0.8 * noise[0]
+    # And nothing else is.
+    np.testing.assert_array_equal(
+        for_eight.constant(graph.nodes[0].inputs[1]),
+        equalize(graph, observed, gains, 1.0, frozenset({"no layer"})).constant(graph.nodes[0].inputs[1]),
+    )
+
+
+def test_of_scales_that_lie_near_the_one_that_fits_best_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(4)
+    weights = generator.laplace(size=(32, 24))
+    inputs = generator.normal(size=(500, 6)) @ generator.normal(size=(6, 24)) + generator.normal(size=(500, 24))
+    moments = Moments((inputs.T @ inputs)[None] / len(inputs), None, (np.zeros((1, 24)), np.zeros((1, 24))))
+    of_three = rounding_noise(weights, moments, moments, Fit(damp=0.001), 4)
+    monkeypatch.setattr(mbn2c.quantize.reconstruct, "_NEAR_CLIPS", (1.0,))
+    of_one = rounding_noise(weights, moments, moments, Fit(damp=0.001), 4)
+    assert (of_three <= 1.001 * of_one).all() and of_three.sum() < 0.97 * of_one.sum()
+
+
 def rounded_weights(node: Node, fit: Fit, images: np.ndarray) -> np.ndarray:
     """The weights of a fully connected layer in four bits, fitted, as real numbers."""
     fitted = reconstruct(FLOAT, quantized(FLOAT, four_bits=frozenset({node.name})), images, fit, no_progress)
     quant = fitted.tensors[node.inputs[1]].quant
     assert quant is not None and quant.bits == 4
     return fitted.constant(node.inputs[1]) * quant.scale[:, None].astype(np.float64)
+
+
+def unbalanced() -> Graph:
+    """FLOAT with columns of weights of many sizes, and inputs of the sizes that make up for it."""
+    constants = {
+        name: tensor.data.astype(np.float64) for name, tensor in FLOAT.tensors.items() if tensor.data is not None
+    }
+    generator = np.random.default_rng(2)
+    for group in groups_of(FLOAT):
+        channels = FLOAT.tensors[group.tensors[0]].shape[3]
+        scale_channels(group, constants, np.exp(generator.normal(size=channels)))
+    tensors = [replace(FLOAT.tensors[name], data=value.astype(np.float32)) for name, value in constants.items()]
+    return FLOAT.rebuild(tensors=tensors)
+
+
+def noise_images(count: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, *FLOAT.tensors["input"].shape[1:])).astype(np.float32)
+
+
+def run_to(last: Node, images: np.ndarray) -> np.ndarray:
+    """What a layer of FLOAT reads, float64 [N, C]."""
+    values = {"input": images}
+    for node in FLOAT.nodes:
+        values[node.outputs[0]] = run_float(node, FLOAT, [values[name] for name in node.inputs if name in values])
+    return values[last.inputs[0]].reshape(len(images), -1).astype(np.float64)
+
+
+def seen(graph: Graph, images: np.ndarray) -> dict[str, Observed]:
+    names = [name for name, tensor in graph.tensors.items() if tensor.data is None]
+    return observe(graph, runner(graph, names), [image[None].transpose(0, 3, 1, 2) for image in images])
