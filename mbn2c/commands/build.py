@@ -16,7 +16,8 @@ from mbn2c.commands.fit import check_fit
 from mbn2c.emit.c_files import c_files
 from mbn2c.emit.network.c_names import check_prefix, prefix_of
 from mbn2c.emit.network.model import Names, model_files
-from mbn2c.emit.packages.packagings import PACKAGINGS, check_emits, check_version, package_folder
+from mbn2c.emit.packages.blob import blob_folder, blob_version
+from mbn2c.emit.packages.packagings import BLOB, PACKAGINGS, check_emits, check_version, package_folder
 from mbn2c.emit.packages.readme import MODEL_FOLDER, readme
 from mbn2c.errors import UsageError
 from mbn2c.files.bundle import Bundle
@@ -63,6 +64,8 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
     stages = stages or Stages(BUILD_STAGES)
     check_emits(options.emit, options.core)
     check_version(options.package_version)
+    if BLOB in options.emit:
+        blob_version(options.package_version)
     check_sections(options.weights_in, options.board)
     prefix = check_prefix(options.name) if options.name else prefix_of(options.model.stem)
     labels = read_class_names(options.labels) if options.labels else ()
@@ -119,6 +122,8 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
     subject = PlanSubject.of(hashlib.sha256(graph).hexdigest(), options.core, options.board)
     kept = {NETWORK: graph, PLAN: plan_to_bytes(choice, subject), **network.models}
     kept = {in_model_folder(name): content for name, content in kept.items()}
+    if BLOB in options.emit:
+        code |= blob_folder(choice.plan, choice.kernels, names, options.core, options.package_version)
     return {**_packaged(options, names, code), **kept, **report_files(record)}
 
 
@@ -145,6 +150,7 @@ def _packaged(options: BuildOptions, names: Names, code: Bundle) -> Bundle:
     sources = {path: content for path, content in code.items() if "/" not in path and path.endswith((".c", ".h"))}
     shown = "values" if names.task is None else names.task.example()
     packagings = tuple(sorted(set(options.emit) & set(PACKAGINGS)))
+    folders = packagings + ((BLOB,) if BLOB in options.emit else ())
     for emit in packagings:
         bundle |= package_folder(
             emit,
@@ -164,7 +170,7 @@ def _packaged(options: BuildOptions, names: Names, code: Bundle) -> Bundle:
         core=options.core,
         board=options.board,
         command=options.command,
-        packagings=packagings,
+        packagings=folders,
     )
 
 

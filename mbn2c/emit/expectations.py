@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mbn2c.emit.network.c_values import bytes_in_c
 from mbn2c.emit.network.model import Names, constant_arrays
 from mbn2c.ir.kernel import Kernel
 from mbn2c.ir.plan import Call, Plan, in_memory
@@ -49,12 +50,7 @@ def expectations(plan: Plan, kernels: Mapping[str, Kernel], names: Names) -> Exp
     return Expectations(
         plan,
         tuple(
-            ConstantArray(name, array.nbytes, zlib.crc32(_bytes_in_c(array)), owners.get(name.partition("_")[0], ""))
+            ConstantArray(name, array.nbytes, zlib.crc32(bytes_in_c(array)), owners.get(name.partition("_")[0], ""))
             for name, array in arrays.items()
         ),
     )
-
-
-def _bytes_in_c(array: np.ndarray) -> bytes:
-    """As every core that mbn2c knows keeps it: little-endian."""
-    return array.astype(array.dtype.newbyteorder("<")).tobytes()

@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -79,11 +79,11 @@ def quantized_once(
 _choices: dict[Any, Choice] = {}
 
 
-def chosen_once(graph: Graph, *how: Any) -> Choice:
+def chosen_once(graph: Graph, *how: Any, sections: Mapping[str, str]) -> Choice:
     """`choose_plan`, but what was planned for one command is there for the next."""
-    key = (graph_to_bytes(graph), *how)
+    key = (graph_to_bytes(graph), *how, *sections.items())
     if key not in _choices:
-        _choices[key] = choose_plan(graph, *how)
+        _choices[key] = choose_plan(graph, *how, sections=sections)
     return _choices[key]
 
 
@@ -100,7 +100,7 @@ def follow(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, words: dict
         command = [words.get(word, word) for word in shlex.split(line)]
         if command[0] == "mbn2c":
             assert main([*command[1:], "--quantize", "fast"]) == 0
-        elif command[0] in ("make", "aarch64-linux-gnu-gcc"):
+        elif command[0] in ("make", "aarch64-linux-gnu-gcc", "gcc"):
             if shutil.which(command[0]) is None:
                 pytest.skip(f"{command[0]} is not installed")
             strict = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror"] if command[0] != "make" else []
@@ -261,6 +261,28 @@ def test_linux_sbc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, words in {"broken.ppm": "not a PGM file", "missing.pgm": "cannot open"}.items():
         done = subprocess.run([emulator, "./classify", name], capture_output=True, text=True)
         assert done.returncode == 1 and words in done.stderr
+
+
+def test_model_updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken-off update leaves the network of before, a whole one is the new one; both are the reference's."""
+    follow("model-updates", tmp_path, monkeypatch, DIGITS)
+
+    def said(*words: str) -> str:
+        return subprocess.run(["./updates", *words], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    graph = OutputFolder(tmp_path / "out").graph
+    source = graph.inputs[0].tensor
+    values = run_graph(graph, {source: np.zeros(graph.tensors[source].shape, np.int8)})[graph.outputs[0].tensor]
+    numbers = " ".join(str(value) for value in values.reshape(-1))
+    one, other = "out/blob/network.blob", "out-next/blob/network.blob"
+    assert said("update", one) == "slot 0: whole\n"
+    for broken_off in ("0", "19", "96", "1000", str((tmp_path / other).stat().st_size - 1)):
+        assert said("update", other, broken_off) == "slot 1: not whole\n"
+        assert said("run") == f"slot 0, version 1.0.0: {numbers}\n"
+    assert said("update", other) == "slot 1: whole\n"
+    assert said("run") == f"slot 1, version 1.1.0: {numbers}\n"
+    assert said("update", one, "500") == "slot 0: not whole\n"
+    assert said("run").startswith("slot 1")
 
 
 def test_accuracy_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,11 @@ def c_type(array: np.ndarray) -> str:
     return _C_TYPES[array.dtype.name]
 
 
+def bytes_in_c(array: np.ndarray) -> bytes:
+    """As every core that mbn2c knows keeps it: little-endian."""
+    return array.astype(array.dtype.newbyteorder("<")).tobytes()
+
+
 def int_literal(value: int) -> str:
     """An int32 as C; its minimum has no literal of its own."""
     return "(-2147483647 - 1)" if value == -(2**31) else str(value)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mbn2c import __version__
+from mbn2c.emit.network.blob import FORMAT, HEAD_BYTES, MAGIC, arrays_in_blob, size_bytes, sources
 from mbn2c.emit.network.c_names import comment
 from mbn2c.emit.network.c_tables import Row, column_table, run_lines, table_lines
 from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
@@ -21,6 +22,7 @@ from mbn2c.emit.network.sections import array_places, section_values
 from mbn2c.emit.network.sharing import sharing_rows
 from mbn2c.emit.network.steps import (
     array_prefix,
+    bound_params,
     buffer_row,
     piece_rows,
     pixel_counts,
@@ -66,6 +68,7 @@ class Names:
     sections    layer -> the section of its weights, of those that lie apart from the other constants
     threads     whether they may share what makes several rows in a run
     one_body    one copy of the row loop's code serves all steps: half of what they take of flash, more instructions
+    in_blob     whether a program takes in its constants, as a blob; then `digest` is that of the program
     """
 
     prefix: str
@@ -81,6 +84,7 @@ class Names:
     sections: Mapping[str, str] = field(default_factory=dict)
     threads: bool = True
     one_body: bool = False
+    in_blob: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +157,8 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
         f"{prefix}_constants.h": render("network/constants.h.j2", values),
         f"{prefix}_constants.c": render("network/constants.c.j2", values),
     }
+    if names.in_blob:
+        files[f"{prefix}_blob.c"] = render("network/blob.c.j2", values)
     for function in functions:
         files[f"{prefix}_{function.name}.c"] = function.source or render(
             function.template, values | {name: _spelt(value) for name, value in function.values.items()}
@@ -348,7 +354,10 @@ def _string_literal(text: str) -> str:
 def _step_values(
     plan: Plan, kernels: Mapping[str, Kernel], names: Names, constants: Mapping[int, Packed]
 ) -> dict[str, object]:
-    steps = [step_values(plan, kernels, call, constants.get(call.step)) for call in plan.calls]
+    all_arrays = constant_arrays(constants, names)
+    blob = arrays_in_blob(all_arrays, constants) if names.in_blob else {}
+    found = sources(blob, "constants")
+    steps = [step_values(plan, kernels, call, constants.get(call.step), found) for call in plan.calls]
     places = array_places(plan, kernels, names.prefix, names.sections)
     arrays = [
         {
@@ -358,7 +367,8 @@ def _step_values(
             "lines": array_lines(array),
             "place": places.get(name, ""),
         }
-        for name, array in constant_arrays(constants, names).items()
+        for name, array in all_arrays.items()
+        if name not in blob
     ]
     graph = plan.graph
     copies, offset = [], 0
@@ -373,6 +383,11 @@ def _step_values(
         "arrays": arrays,
         "sections": section_values(plan, kernels, names.prefix, names.sections),
         "copies": copies,
+        "blob": {"head_bytes": HEAD_BYTES, "bytes": size_bytes(blob), "magic": MAGIC.decode(), "format": FORMAT}
+        if names.in_blob
+        else None,
+        "pixel_tables": found.get("pixels", "").replace("constants", "net->constants") or f"{names.prefix}_pixels",
+        "bound_params": bound_params(plan, kernels, constants, found),
         "memory_map": drawing(plan),
         "has_pixel_tables": names.tables is not None,
         "kernel_headers": sorted(

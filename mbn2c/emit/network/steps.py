@@ -18,8 +18,14 @@ from mbn2c.ops import OPERATORS
 from mbn2c.ops.base.quants import quant_of, scale_of
 
 
-def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: Packed | None) -> dict[str, object]:
-    """The words and the kernel of one call; `packed` is None for the input and for views."""
+def step_values(
+    plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: Packed | None, sources: Mapping[str, str]
+) -> dict[str, object]:
+    """The words and the kernel of one call.
+
+    packed   None for the input and for views
+    sources  C expressions of constant arrays that are found when the program runs, by name without the prefix
+    """
     graph = plan.graph
     values: dict[str, object] = {
         "number": call.step,
@@ -48,7 +54,8 @@ def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: P
                 "kernel": way.function,
                 "params": way.params,
                 "params_name": f"{array_prefix(call.step, number)}_params",
-                "field_lines": _field_lines(plan, call, each, number),
+                "field_lines": _field_lines(plan, call, each, number, sources),
+                "is_bound": _is_bound(call, number, each, sources),
                 # Where the processor's best one is among the first so many.
                 "among": chosen.index(way.isa) if number < len(kernel.alternatives) else None,
             }
@@ -57,13 +64,48 @@ def step_values(plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: P
     }
 
 
+# The array of a step's fitted numbers, where they are found when the program runs.
+FITTED = "fitted"
+_FITTED_FIELDS = ("shift", "lift", "rounding")
+
+
+def fitted_numbers(packed: Packed) -> dict[str, int]:
+    """Params that are chosen for the weights, and so are others when a network is trained again, by name."""
+    fields = packed.fields.items() if packed.arrays else ()
+    return {name: value for name, value in fields if name in _FITTED_FIELDS and isinstance(value, int)}
+
+
+def bound_params(
+    plan: Plan, kernels: Mapping[str, Kernel], constants: Mapping[int, Packed], sources: Mapping[str, str]
+) -> list[str]:
+    """The C types of params that are made for each call: arrays that they name are found when the program runs."""
+    found = set()
+    for call in plan.calls:
+        if call.step in constants:
+            packed = constants[call.step]
+            for number, (way, each) in enumerate(
+                zip(kernels[call.node].ways, (packed, *packed.alternatives), strict=True)
+            ):
+                found |= {way.params} if _is_bound(call, number, each, sources) else set()
+    return sorted(found)
+
+
+def _is_bound(call: Call, way: int, packed: Packed, sources: Mapping[str, str]) -> bool:
+    return any(f"{array_prefix(call.step, way)}_{array}" in sources for array in packed.arrays)
+
+
 def array_prefix(step: int, way: int) -> str:
     """What the names of a step's constants begin with; way: 0, or which alternative of its kernel reads them."""
     return f"step{step}" if way == 0 else f"step{step}_{'abcdef'[way]}"
 
 
-def _field_lines(plan: Plan, call: Call, packed: Packed, way: int) -> list[str]:
-    fields = [f"{_field_value(plan, call, value, way)} /* {name} */" for name, value in packed.fields.items()]
+def _field_lines(plan: Plan, call: Call, packed: Packed, way: int, sources: Mapping[str, str]) -> list[str]:
+    numbers = sources.get(f"{array_prefix(call.step, way)}_{FITTED}")
+    found = {} if numbers is None else {name: f"({numbers})[{i}]" for i, name in enumerate(fitted_numbers(packed))}
+    fields = [
+        f"{found.get(name) or _field_value(plan, call, value, way, sources)} /* {name} */"
+        for name, value in packed.fields.items()
+    ]
     return wrapped([*(f"{field}," for field in fields[:-1]), fields[-1]])
 
 
@@ -87,7 +129,11 @@ def _width(plan: Plan, call: Call) -> int:
 
 
 def _field_value(
-    plan: Plan, call: Call, value: int | str | ChannelStride | OutStride | PixelStride | Parts, way: int
+    plan: Plan,
+    call: Call,
+    value: int | str | ChannelStride | OutStride | PixelStride | Parts,
+    way: int,
+    sources: Mapping[str, str],
 ) -> str:
     if isinstance(value, PixelStride):
         return str(plan.buffers[value.tensor].pixel_stride_bytes * value.pixels)
@@ -98,7 +144,10 @@ def _field_value(
         return str(buffer.columns if buffer.planar else -buffer.pixel_stride_bytes)
     if isinstance(value, Parts):
         return f"&{{prefix}}_{value.name}"
-    return f"{{prefix}}_{array_prefix(call.step, way)}_{value}" if isinstance(value, str) else int_literal(value)
+    if isinstance(value, str):
+        array = f"{array_prefix(call.step, way)}_{value}"
+        return sources.get(array, f"{{prefix}}_{array}")
+    return int_literal(value)
 
 
 # --- tables --------------------------------------------------------------------------------------

@@ -64,8 +64,10 @@ PACKAGINGS: Mapping[str, Packaging] = {
     "python": Packaging(("hosted",), example=""),
 }
 
+# C whose constants come in a file of their own, of which a program of the user's takes the newest.
+BLOB = "blob"
 # A Makefile is always there: mbn2c itself runs it.
-EMITS = ("make", "cmake", *PACKAGINGS)
+EMITS = ("make", "cmake", *PACKAGINGS, BLOB)
 DEFAULT_EMITS = ("make", "cmake")
 
 
