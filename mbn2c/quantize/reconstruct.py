@@ -152,7 +152,7 @@ def _rounded(wanted: np.ndarray, hessian: np.ndarray, fit: Fit, limits: tuple[in
 
 
 def _largest_covered(target: np.ndarray, hessian: np.ndarray, fit: Fit, bits: int) -> np.ndarray:
-    """The largest weight per row [C] that its scale shall cover: where steps are coarse, as the fitted weights like best."""
+    """The largest weight per row [C] that its scale shall cover; where steps are coarse, as fitted weights like it."""
     if bits == 8:
         return _best_clip(target, hessian, bits)
     # With what no neighbour makes up for, which rounding will move into them.
