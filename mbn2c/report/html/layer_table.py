@@ -11,7 +11,7 @@ from mbn2c.report.html.histogram import histogram
 from mbn2c.report.html.memory_map import kind_of
 from mbn2c.report.html.network_graph import network_graph
 from mbn2c.report.layers import LayerFacts, Shape
-from mbn2c.report.record import BuildRecord
+from mbn2c.report.record import BuildRecord, LoopFacts
 from mbn2c.report.time_facts import Range, range_text
 from mbn2c.targets import Memory, load_board
 
@@ -38,18 +38,25 @@ _COLUMNS = (
 def layer_table(report: BuildRecord) -> dict[str, object]:
     """What the template prints."""
     kinds = {buffer.first_step: kind_of(buffer) for buffer in report.buffers}
+    loops = {
+        step: number
+        for number, loop in enumerate(report.timeline.loops)
+        for step in range(loop.first_step, loop.last_step + 1)
+    }
     width, edges = network_graph(report.layers, kinds)
     has_histograms = any(layer.seen for layer in report.layers)
     unit, times = _times(report.layers)
-    most = max((end for _, end in times), default=1) or 1
+    longest = max((end for _, end in times), default=1) or 1
+    most_alive = max((layer.live_bytes for layer in report.layers), default=1)
     rows = [
         {
-            **_row(report, layer),
+            **_row(report, layer, most_alive),
+            "loop": loops[layer.step],
             "kind": kinds.get(layer.step, ""),
             "edges": edges[number],
             "time": range_text(times[number]),
-            "time_share": f"{100 * times[number][1] / most:.0f}",
-            "facts": _facts(report, layer),
+            "time_share": f"{100 * times[number][1] / longest:.0f}",
+            "facts": _facts(report, layer, report.timeline.loops[loops[layer.step]]),
         }
         for number, layer in enumerate(report.layers)
     ]
@@ -86,8 +93,7 @@ def _times(layers: Sequence[LayerFacts]) -> tuple[str, list[Range]]:
     return "k instructions", [(layer.instructions / 1e3,) * 2 for layer in layers]
 
 
-def _row(report: BuildRecord, layer: LayerFacts) -> Cells:
-    most = max(one.live_bytes for one in report.layers)
+def _row(report: BuildRecord, layer: LayerFacts, most_alive: int) -> Cells:
     # A browser that shows C as text scrolls to the step (a text fragment); others open the file.
     fragment = quote(f"step {layer.step} of {len(report.layers) + 1}:", safe="")
     return {
@@ -95,18 +101,13 @@ def _row(report: BuildRecord, layer: LayerFacts) -> Cells:
         "name": re.findall(r"[^/.]*[/.]+|[^/.]+", layer.name),  # it may be broken behind each
         "source": f"{quote(report.prefix)}.c#:~:text={fragment}",
         "op": layer.op,
-        "loop": next(
-            number
-            for number, loop in enumerate(report.timeline.loops)
-            if loop.first_step <= layer.step <= loop.last_step
-        ),
         "reads": " ".join(map(str, layer.reads)),
         "shapes": f"{' + '.join(map(_shape, layer.inputs))} \N{RIGHTWARDS ARROW} {_shape(layer.output)}",
         "macs": f"{layer.macs:,}",
         "weight_bytes": f"{layer.weight_bytes:,}",
         "weight_bytes_read": f"{layer.weight_bytes_read:,}",
         "live_bytes": f"{layer.live_bytes:,}",
-        "live_share": f"{100 * layer.live_bytes / most:.0f}",
+        "live_share": f"{100 * layer.live_bytes / most_alive:.0f}",
         "is_peak": layer.step == report.ram.peak_step,
         "sqnr": "" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}",
         "noise": "" if layer.noise_share is None else f"{100 * layer.noise_share:.1f}",
@@ -114,9 +115,8 @@ def _row(report: BuildRecord, layer: LayerFacts) -> Cells:
     }
 
 
-def _facts(report: BuildRecord, layer: LayerFacts) -> list[tuple[str, str]]:
+def _facts(report: BuildRecord, layer: LayerFacts, loop: LoopFacts) -> list[tuple[str, str]]:
     """What the table has no column for."""
-    loop = next(one for one in report.timeline.loops if one.first_step <= layer.step <= one.last_step)
     alone = loop.first_step == loop.last_step
     values = histogram(layer)
     found = [
