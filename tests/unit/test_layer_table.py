@@ -11,6 +11,7 @@ from records import record_of
 
 from mbn2c.planner.choice import choose_plan
 from mbn2c.report.html import report_page
+from mbn2c.report.html.drawing import name_parts
 from mbn2c.report.html.histogram import histogram
 from mbn2c.report.html.layer_table import layer_table
 from mbn2c.report.html.network_graph import network_graph
@@ -100,3 +101,10 @@ def test_the_best_known_time_is_shown(
     table = layer_table(replace(record, layers=layers))
     assert (unit, True) in table["columns"] and {row["time"] for row in table["rows"]} == {time}
     assert "No histograms of values: no images calibrated this network." in report_page(record)
+
+
+@pytest.mark.parametrize("name", ["/features/0.1/Conv", "conv2d_3", "a//b..c", "x.", ""])
+def test_names_are_cut_between_their_parts(name: str) -> None:
+    parts = name_parts(name)
+    assert "".join(parts) == name
+    assert all(part.strip("/.").isidentifier() or part.strip("/.") in ("", "0", "1") for part in parts)

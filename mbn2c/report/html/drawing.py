@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 # About how many marks an axis has.
@@ -56,6 +57,11 @@ def text_of_bytes(value: int | None) -> str:
     if value is None:
         return "not compiled"
     return f"{value:,} B" if value < 1024 else f"{value:,} B ({value / 1024:,.1f} KiB)"
+
+
+def name_parts(name: str) -> list[str]:
+    """A layer's name, cut where a line may end."""
+    return re.findall(r"[^/.]*[/.]+|[^/.]+", name)
 
 
 def share_text(value: int, whole: int) -> str:

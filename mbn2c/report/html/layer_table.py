@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from mbn2c.report.html.drawing import share_text
+from mbn2c.report.html.drawing import name_parts, share_text
 from mbn2c.report.html.histogram import histogram
 from mbn2c.report.html.memory_map import kind_of
 from mbn2c.report.html.network_graph import network_graph
@@ -98,7 +97,7 @@ def _row(report: BuildRecord, layer: LayerFacts, most_alive: int) -> Cells:
     fragment = quote(f"step {layer.step} of {len(report.layers) + 1}:", safe="")
     return {
         "step": layer.step,
-        "name": re.findall(r"[^/.]*[/.]+|[^/.]+", layer.name),  # it may be broken behind each
+        "name": name_parts(layer.name),
         "source": f"{quote(report.prefix)}.c#:~:text={fragment}",
         "op": layer.op,
         "reads": " ".join(map(str, layer.reads)),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log2
 
-from mbn2c.report.html.drawing import TICKS, Mark, kib, number, round_step, text_of_bytes
+from mbn2c.report.html.drawing import TICKS, Mark, kib, name_parts, number, round_step, text_of_bytes
 from mbn2c.report.layers import LayerFacts
 from mbn2c.report.record import TradeOffFacts
 
@@ -36,7 +36,7 @@ class Point:
     instructions: str
     loops: int
     words: str
-    peak_layer: str
+    peak_layer: list[str]
     peak_step: int | None
     chosen: bool
 
@@ -70,7 +70,7 @@ def _points(trade_offs: Sequence[TradeOffFacts], steps: Mapping[str, int]) -> li
             f"{one.instructions / 1e6:,.2f} M",
             one.loops,
             "layer by layer" if one.layerwise else "whole network in one loop" if one.loops == 1 else "streaming",
-            one.peak_layer,
+            name_parts(one.peak_layer),
             steps.get(one.peak_layer),
             one.chosen,
         )
