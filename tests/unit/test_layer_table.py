@@ -103,6 +103,16 @@ def test_the_best_known_time_is_shown(
     assert "No histograms of values: no images calibrated this network." in report_page(record)
 
 
+@pytest.mark.parametrize(("source", "images"), [("drawn", "drawn images"), ("images", "the calibration images")])
+def test_the_page_says_whose_values_they_are(source: str, images: str) -> None:
+    record = record_of(choose_plan(quantized(tiny_mobilenet_v2()), load_core("cortex-m4"), "ram"), "cortex-m4", "ram")
+    layers = tuple(replace(layer, seen=SeenFacts(0.0, 1.0, (1000,), 0.0)) for layer in record.layers)
+    build = replace(record.build, calibration=replace(record.build.calibration, source=source))
+    page = report_page(replace(record, build=build, layers=layers))
+    assert f"held what on {images} (logarithmic)" in page and "No histograms" not in page
+    assert f"cycles: {record.time.source[:20]}" in page
+
+
 @pytest.mark.parametrize("name", ["/features/0.1/Conv", "conv2d_3", "a//b..c", "x.", ""])
 def test_names_are_cut_between_their_parts(name: str) -> None:
     parts = name_parts(name)

@@ -10,7 +10,7 @@ from mbn2c.report.html.histogram import histogram
 from mbn2c.report.html.memory_map import kind_of
 from mbn2c.report.html.network_graph import network_graph
 from mbn2c.report.layers import LayerFacts, Shape
-from mbn2c.report.record import BuildRecord, LoopFacts
+from mbn2c.report.record import DRAWN, BuildRecord, LoopFacts
 from mbn2c.report.time_facts import Range, range_text
 from mbn2c.targets import Memory, load_board
 
@@ -68,6 +68,7 @@ def layer_table(report: BuildRecord) -> dict[str, object]:
         "width": width,
         "rows": rows,
         "has_histograms": has_histograms,
+        "images": "drawn images" if report.build.calibration.source == DRAWN else "the calibration images",
         "totals": {
             key: f"{sum(getattr(layer, key) for layer in report.layers):,}"
             for key in ("macs", "weight_bytes", "weight_bytes_read")
