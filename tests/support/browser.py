@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ _FLAGS = (
 )
 # The browser reads commands from its file descriptor 3 and writes answers to 4.
 _IN, _OUT = 3, 4
+# How long a browser that does not answer may hang, with all tests that share it.
+_PATIENCE_S = 600
 # Their codes, and what they write.
 _KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), "Home": (36, ""), "End": (35, "")} | {
     f"Arrow{way}": (code, "") for code, way in enumerate(("Left", "Up", "Right", "Down"), start=37)
@@ -153,9 +156,13 @@ def browser_page(profile: Path) -> Iterator[Page]:
     )
     os.close(theirs_in)
     os.close(theirs_out)
+    # What waits for an answer then sees the end of the pipe.
+    watchdog = threading.Timer(_PATIENCE_S, process.kill)
+    watchdog.start()
     try:
         with open(to_browser, "wb") as writes, open(from_browser, "rb") as reads:
             yield Page(writes, reads)
     finally:
+        watchdog.cancel()
         process.terminate()
         process.wait(20)
