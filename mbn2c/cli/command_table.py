@@ -22,7 +22,7 @@ EPILOG = """exit codes: 0 ok, 1 a gate failed (mismatch, accuracy), 2 usage, 3 u
 COMMANDS = {
     "inspect": (
         "of a model: layers, MACs, parameters, RAM and flash per target before a build; of an output folder: its plan",
-        "build",
+        "inspect",
     ),
     "explore": (
         "before training: what networks of several widths and input sizes take, and which are worth training",

@@ -148,7 +148,7 @@ def test_inspect_recognises_the_bundled_model(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = inspect_model(demo.MODEL_FILE)  # which takes its time: once is enough
-    monkeypatch.setattr("mbn2c.cli.build.inspect_model", lambda *arguments: run_all(arguments[-1], found))
+    monkeypatch.setattr("mbn2c.cli.inspect.inspect_model", lambda *arguments: run_all(arguments[-1], found))
     code, text, _ = run("inspect", MODEL, capsys=capsys)
     assert code == 0 and "MobileNetV2" in text.splitlines()[0]
     assert "1x10, judged as classes (10 values)" in text.splitlines()[2]
@@ -191,7 +191,7 @@ def test_inspect_refuses_a_board_that_is_too_small(
 ) -> None:
     board = load_board("nucleo-f446re")
     small = replace(board, memories=tuple(replace(one, size_bytes=4096) for one in board.memories))
-    monkeypatch.setattr("mbn2c.cli.build.core_and_board", lambda target, board: (load_core("cortex-m4"), small))
+    monkeypatch.setattr("mbn2c.cli.inspect.core_and_board", lambda target, board: (load_core("cortex-m4"), small))
     code, out, err = run("inspect", MODEL, "-b", "nucleo-f446re", capsys=capsys)
     assert code == 4 and out == "" and "arena and context take at least" in err
 
