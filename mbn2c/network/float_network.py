@@ -136,8 +136,7 @@ def _quantize(
         # Noise says nothing about accuracy, so there is nothing to search.
         activations = [name for name, tensor in graph.tensors.items() if tensor.data is None]
         ranges = calibrate(graph, runner(graph, activations), inputs, options.percentile)
-        batch = np.concatenate(list(map(inputs.spec.to_nhwc, inputs.first(1))))
-        return _quantize_on_noise(graph, ranges, batch, bits, progress)
+        return _quantize_on_noise(graph, ranges, Images(list(inputs.first(1)), inputs.spec.to_nhwc), bits, progress)
     chosen = evenly_spaced(len(inputs.samples), _SEARCH_IMAGES)
     values = [inputs.samples[position].model_input(inputs.spec, inputs.preprocess) for position in chosen]
     images = Images(values, inputs.spec.to_nhwc, least)
@@ -158,20 +157,20 @@ def _quantize(
 
 
 def _quantize_on_noise(
-    graph: Graph, ranges: Mapping[str, Range], batch: np.ndarray, bits: Bits, progress: Progress
+    graph: Graph, ranges: Mapping[str, Range], images: Images, bits: Bits, progress: Progress
 ) -> Found:
-    """Weights to nearest; batch: float32 NHWC, one image of noise."""
+    """Weights to nearest; images: one of noise."""
     int16: frozenset[str] = frozenset()
     int8_graph = quantize(graph, ranges)
     if bits.int16 is not None:
-        shares = activation_shares(graph, int8_graph, batch)
+        shares = activation_shares(graph, int8_graph, images.batch(1))
         int16 = bits.int16(graph, int8_graph, shares, lambda names: quantize(graph, ranges, names))
     made, noise = quantize(graph, ranges, int16), {}
     shared = bits.sharing is not None and bits.sharing(made, lambda: quantize(graph, ranges, int16, frozenset(), True))
     made = quantize(graph, ranges, int16, frozenset(), shared)
     if bits.four_bits is not None:
-        total = sum(activation_noise(graph, int8_graph, batch).values())
-        noise_of = cache(lambda: four_bit_noise(graph, batch, Fit(), total, progress))
+        total = sum(activation_noise(graph, int8_graph, images.batch(1)).values())
+        noise_of = cache(lambda: four_bit_noise(graph, images, 1, Fit(), total, runner, progress))
         names = bits.four_bits(made, noise_of, lambda names: quantize(graph, ranges, int16, names, shared))
         made = quantize(graph, ranges, int16, names, shared)
         noise = {name: noise_of()[name] for name in sorted(names)}

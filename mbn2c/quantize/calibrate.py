@@ -6,7 +6,7 @@ activation as an output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ _BINS = 4096
 _COUNTED = 1 << 16
 
 RunFloat = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+# Graph, float or int8, and some of its activations -> what runs it.
+Runner = Callable[[Graph, Sequence[str]], RunFloat]
 
 
 @dataclass(frozen=True)

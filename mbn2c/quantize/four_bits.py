@@ -1,16 +1,17 @@
 """Float and int8 Graph -> which layers' weights have four bits: all that may, or those that cost least for their bytes.
 
-What four bits add to the noise at the outputs is measured layer by layer: its weights are rounded as they will be, and
-the error in each output channel counts as much as noise there reaches the outputs. Layers are taken in the order of
-noise for the bytes they save, until a flash limit is kept, or as long as their noise is small beside that of the int8
-activations. What reads the network's input stays in 8 bits, as do depthwise layers: both have few weights.
+What four bits add to the noise at the outputs is measured layer by layer: the float network runs with one layer's
+weights rounded as they will be. Where a flash limit is not kept, those layers are taken that save what is lacking
+with the least noise; without a limit as many as cost little beside the int8 activations. What reads the network's
+input stays in 8 bits, as do depthwise layers: both have few weights.
 
-Source: Dong et al., HAWQ-V2 (2020) for the order; Frantar et al., GPTQ (2022) for the rounding.
+Source: Dong et al., HAWQ-V2 (2020) for the idea; Frantar et al., GPTQ (2022) for the rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,16 +19,21 @@ from mbn2c.errors import FitError
 from mbn2c.ir.graph import Graph, Node, Quant
 from mbn2c.ops import operator_of, weighted_of
 from mbn2c.progress import Progress
+from mbn2c.quantize.calibrate import Runner
+from mbn2c.quantize.images import Images
 from mbn2c.quantize.int16 import PlanOf
 from mbn2c.quantize.layers import run_float
 from mbn2c.quantize.moments import Moments
-from mbn2c.quantize.reconstruct import Fit, rounding_noise
-from mbn2c.quantize.sensitivity import noise_gains
+from mbn2c.quantize.reconstruct import Fit, fitted_rows
 
 # Of the noise of rounding all activations to int8: what weights of four bits may add to it where no flash is short.
 MOST_NOISE = 0.25
+# Images that say what a layer's weights cost at the outputs.
+_JUDGED_IMAGES = 8
 # Plans made until one keeps the limit.
 _MOST_PLANS = 6
+# What is wanted of the flash is counted in so many parts.
+_UNITS = 8192
 
 # By how much code may be smaller than a Plan says.
 _CODE_SLACK_BYTES = 4096
@@ -112,37 +118,60 @@ def _by_noise_per_byte(sizes: Mapping[str, int], noise: Mapping[str, float]) -> 
 
 
 def _least_noise(sizes: Mapping[str, int], noise: Mapping[str, float], wanted_bytes: int) -> frozenset[str]:
-    """Layers that save so many bytes together, none more than needed; all if they do not."""
-    chosen: list[str] = []
-    for name in _by_noise_per_byte(sizes, noise):
-        if sum(sizes[one] // 2 for one in chosen) >= wanted_bytes:
-            break
-        chosen.append(name)
-    spare = sum(sizes[one] // 2 for one in chosen) - wanted_bytes
-    for name in sorted(chosen, key=lambda name: -noise[name]):
-        if sizes[name] // 2 <= spare:
-            chosen.remove(name)
-            spare -= sizes[name] // 2
+    """The layers that save so many bytes together with the least noise; all if they do not.
+
+    Exact but for the unit that bytes are counted in (a knapsack: the least noise for each number of units saved).
+    """
+    names, unit = sorted(sizes), max(1, wanted_bytes // _UNITS)
+    wanted = -(-wanted_bytes // unit)
+    saved = [sizes[name] // 2 // unit for name in names]
+    if sum(saved) <= wanted:
+        return frozenset(names)
+    least, taken = np.full(wanted + 1, np.inf), np.zeros((len(names), wanted + 1), bool)
+    least[0] = 0.0
+    for index, name in enumerate(names):
+        before = np.maximum(np.arange(wanted + 1) - saved[index], 0)
+        with_it = least[before] + noise[name]
+        taken[index] = with_it < least
+        least = np.minimum(with_it, least)
+    chosen, units = set(), wanted
+    for index in reversed(range(len(names))):
+        if taken[index, units]:
+            chosen.add(names[index])
+            units = max(0, units - saved[index])
     return frozenset(chosen)
 
 
 def four_bit_noise(
-    graph: Graph, images: np.ndarray, fit: Fit, activations: float, progress: Progress
+    graph: Graph, images: Images, limit: int, fit: Fit, activations: float, run: Runner, progress: Progress
 ) -> dict[str, float]:
     """What four bits for each candidate's weights add to the squared error of the outputs, in units of `activations`.
 
+    Every second image says how to round, and some of the others what that costs: a layer with more weights per channel
+    than there are pixels seen can be fitted to these without an error. Measured at the outputs, since errors of one
+    layer's weights are alike in all pixels, and do not cancel in a mean as those of activations do.
+
     graph        float
-    images       float32 [N, H, W, C], as the network sees them
+    limit        images to fit on at most
     activations  what rounding all of them adds to it
     """
-    gains, names = noise_gains(graph, images[:: max(1, len(images) // 4)][:4]), candidates(graph)
+    count = len(images.values)
+    fitted, judged = (images.some(range(start, count, 2)) if count > 1 else images for start in (0, 1))
+    judged, ports = judged.evenly(_JUDGED_IMAGES), [port.tensor for port in graph.outputs]
+
+    def outputs(changed: Graph) -> np.ndarray:
+        run_float = run(changed, ports)
+        found = [run_float(values) for values in judged.values]
+        return np.stack([np.concatenate([one[port].ravel() for port in ports]) for one in found])
+
+    names, expected = candidates(graph), outputs(graph)
     last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
-    values, found = {graph.inputs[0].tensor: images}, {}
+    values, found = {graph.inputs[0].tensor: fitted.batch(limit)}, {}
     for node in progress(graph.nodes, "weigh four bits", len(graph.nodes)):
         arrays = [name for name in node.inputs if name in values]
         if node.name in names:
-            noise = _rounding_noise(node, graph, values[node.inputs[0]], fit)
-            found[node.name] = float((noise * gains[node.outputs[0]]).sum()) / max(activations, 1e-30)
+            error = outputs(_with_four_bits(graph, node, values[node.inputs[0]], fit)) - expected
+            found[node.name] = float((error.astype(np.float64) ** 2).sum(axis=1).mean()) / max(activations, 1e-30)
         values[node.outputs[0]] = run_float(node, graph, [values[name] for name in arrays])
         for name in arrays:
             if last_reader[name] == node.name:
@@ -150,19 +179,19 @@ def four_bit_noise(
     return found
 
 
-def _rounding_noise(node: Node, graph: Graph, x: np.ndarray, fit: Fit) -> np.ndarray:
-    """The mean square error of each output channel with weights of four bits, [C].
-
-    Every second image says how to round, and the others what that costs: a layer with more weights per channel than
-    there are pixels seen can be fitted to these without an error.
-    """
-    operator = weighted_of(node)
+def _with_four_bits(graph: Graph, node: Node, x: np.ndarray, fit: Fit) -> Graph:
+    """The float Graph with one layer's weights in four bits, fitted to inputs x."""
+    operator, (weights, bias) = weighted_of(node), node.inputs[1:]
     assert operator is not None
-    as_it_is = Quant(np.ones(1, np.float32))
-    halves = (x[::2], x[1::2]) if len(x) > 1 else (x, x)
-    fitted, judged = (Moments.of(node, (half, half), as_it_is, crossed=False) for half in halves)
-    weights = operator.rows(graph.constant(node.inputs[1]).astype(np.float64))
-    return rounding_noise(weights, fitted, judged, fit, 4)
+    moments = Moments.of(node, (x, x), Quant(np.ones(1, np.float32)), crossed=False)
+    wanted = operator.rows(graph.constant(weights).astype(np.float64))
+    rows = fitted_rows(wanted, moments, fit, 4)
+    data = {
+        weights: operator.from_rows(rows, graph.constant(weights).shape),
+        bias: graph.constant(bias) + moments.mean_shift(wanted, rows),
+    }
+    tensors = [replace(graph.tensors[name], data=value.astype(np.float32)) for name, value in data.items()]
+    return graph.rebuild(tensors=tensors)
 
 
 def four_bit_layers(graph: Graph) -> tuple[str, ...]:

@@ -29,11 +29,14 @@ class Images:
         """The images at these positions."""
         return replace(self, values=[self.values[position] for position in positions])
 
+    def evenly(self, limit: int) -> Images:
+        """At most `limit` of them, evenly spread."""
+        count = min(limit, len(self.values))
+        return self.some(number * len(self.values) // count for number in range(count))
+
     def batch(self, limit: int) -> np.ndarray:
         """At most `limit` images, evenly spread, as one NHWC batch."""
-        count = min(limit, len(self.values))
-        chosen = [self.values[number * len(self.values) // count] for number in range(count)]
-        return np.concatenate([self.to_nhwc(values) for values in chosen])
+        return np.concatenate([self.to_nhwc(values) for values in self.evenly(limit).values])
 
     def views(self, limit: int) -> np.ndarray:
         """At most `limit` images as one NHWC batch: those given, then mirrored ones, then parts of both, enlarged.

@@ -131,17 +131,12 @@ def _fit_layer(
     return int8_node, int8_graph.rebuild(tensors=tensors)
 
 
-def rounding_noise(weights: np.ndarray, fitted: Moments, judged: Moments, fit: Fit, bits: int) -> np.ndarray:
-    """The mean square of what outputs are off if a layer's weights [C, K] are rounded as `fit` says; [C].
-
-    fitted  moments of the inputs it is fitted to
-    judged  of those it is judged on
-    """
-    hessian = fitted.damped(fit.damp).astype(np.float32)
+def fitted_rows(weights: np.ndarray, moments: Moments, fit: Fit, bits: int) -> np.ndarray:
+    """A layer's weights [C, K] in so many bits, fitted to inputs of these moments, as real numbers."""
+    hessian = moments.damped(fit.damp).astype(np.float32)
     largest = _largest_covered(weights, hessian, fit, bits)
     scale = np.maximum(largest, 1e-12)[:, None] / weight_range(bits)[1]
-    rounded = _rounded((weights / scale).astype(np.float32), hessian, fit, weight_range(bits))
-    return _quadratic(weights - rounded * scale, judged.own)
+    return _rounded((weights / scale).astype(np.float32), hessian, fit, weight_range(bits)) * scale
 
 
 def _rounded(wanted: np.ndarray, hessian: np.ndarray, fit: Fit, limits: tuple[int, int]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -11,7 +11,7 @@ import numpy as np
 from mbn2c.ir.graph import Graph
 from mbn2c.ops import operator_of
 from mbn2c.progress import Progress
-from mbn2c.quantize.calibrate import Observed, Range, RunFloat, observe, what_matters
+from mbn2c.quantize.calibrate import Observed, Range, Runner, observe, what_matters
 from mbn2c.quantize.centre import centre
 from mbn2c.quantize.correct_bias import correct_bias
 from mbn2c.quantize.equalize import equalize
@@ -45,8 +45,6 @@ _VIEWS = 4
 _GAIN_IMAGES, _SHARE_IMAGES = 16, 4
 # What images still to come may hold: one of 16 bits.
 _INT16_HEADROOM = 2.0
-
-Runner = Callable[[Graph, Sequence[str]], RunFloat]
 
 
 @dataclass(frozen=True)
@@ -116,10 +114,10 @@ class Workshop:
         @cache
         def noise_of() -> Mapping[str, float]:
             total = sum(activation_noise(graph, int8_graph, self.images.batch(_SHARE_IMAGES)).values())
-            batch = self.images.batch(_batch_size(graph))
             everywhere = replace(recipe, four_bits=frozenset(candidates(graph)))
             scaled = self.equalized(everywhere.scaling)[0]
-            return four_bit_noise(scaled, batch, recipe.fit or Fit(), total, self.progress)
+            fit, limit = recipe.fit or Fit(), _batch_size(graph)
+            return four_bit_noise(scaled, self.images, limit, fit, total, self.run, self.progress)
 
         start = graph_with(frozenset()) if recipe.shares_multipliers else int8_graph
         names = four_bits(start, noise_of, graph_with)

@@ -32,7 +32,7 @@ from mbn2c.quantize.images import Images
 from mbn2c.quantize.int16 import Planned
 from mbn2c.quantize.layers import run_float
 from mbn2c.quantize.moments import Moments
-from mbn2c.quantize.reconstruct import Fit, reconstruct, rounding_noise
+from mbn2c.quantize.reconstruct import Fit, fitted_rows, reconstruct
 from mbn2c.quantize.sensitivity import noise_gains
 from mbn2c.quantize.share_multipliers import sharing_within_flash
 
@@ -117,12 +117,12 @@ def test_without_a_limit_as_many_as_cost_little() -> None:
 
 def test_noise_is_what_the_outputs_show() -> None:
     images, fit = noise_images(40), Fit(ridge=None)
-    noise = four_bit_noise(FLOAT, images, fit, 2.0, no_progress)
+    noise = four_bit_noise(FLOAT, as_files(images), 40, fit, 2.0, runner, no_progress)
     assert noise.keys() == SIZES.keys() and min(noise.values()) > 0
-    # One half of the images is for fitting. Biases take the mean error.
+    # One half of the images is for fitting, eight of the others judge.
     last = FLOAT.nodes[-1]
-    features = run_to(last, images)[1::2]
-    features -= features.mean(axis=0)
+    features = run_to(last, images)[1::2][[number * 20 // 8 for number in range(8)]]
+    features -= run_to(last, images)[::2].mean(axis=0)
     error = features @ (FLOAT.constant(last.inputs[1]) - rounded_weights(last, fit, images[::2])).T
     assert noise[last.name] == pytest.approx((error**2).mean(axis=0).sum() / 2.0, rel=0.3)
 
@@ -143,7 +143,7 @@ def test_views_are_the_images_then_mirrored_ones_then_parts() -> None:
 
 def test_one_image_is_enough() -> None:
     image = np.random.default_rng(1).normal(size=(1, *FLOAT.tensors["input"].shape[1:])).astype(np.float32)
-    noise = four_bit_noise(FLOAT, image, Fit(), 1.0, no_progress)
+    noise = four_bit_noise(FLOAT, as_files(image), 1, Fit(), 1.0, runner, no_progress)
     assert all(np.isfinite(value) and value >= 0 for value in noise.values())
 
 
@@ -151,7 +151,10 @@ def test_channels_are_scaled_for_columns_of_weights_that_are_coarse() -> None:
     graph, images = unbalanced(), noise_images(16)
     names, observed, gains = frozenset(candidates(graph)), seen(graph, images), noise_gains(graph, images)
     for_eight, for_four = equalize(graph, observed, gains, 1.0), equalize(graph, observed, gains, 1.0, names)
-    noise = [sum(four_bit_noise(one, images, Fit(), 1.0, no_progress).values()) for one in (for_eight, for_four)]
+    noise = [
+        sum(four_bit_noise(one, as_files(images), 16, Fit(), 1.0, runner, no_progress).values())
+        for one in (for_eight, for_four)
+    ]
     assert noise[1] < 0.8 * noise[0]
     # And nothing else is.
     np.testing.assert_array_equal(
@@ -165,9 +168,14 @@ def test_of_scales_that_lie_near_the_one_that_fits_best_is_taken(monkeypatch: py
     weights = generator.laplace(size=(32, 24))
     inputs = generator.normal(size=(500, 6)) @ generator.normal(size=(6, 24)) + generator.normal(size=(500, 24))
     moments = Moments((inputs.T @ inputs)[None] / len(inputs), None, (np.zeros((1, 24)), np.zeros((1, 24))))
-    of_three = rounding_noise(weights, moments, moments, Fit(damp=0.001), 4)
+
+    def errors() -> np.ndarray:
+        off = weights - fitted_rows(weights, moments, Fit(damp=0.001), 4)
+        return np.einsum("ck,kl,cl->c", off, moments.own[0], off)
+
+    of_three = errors()
     monkeypatch.setattr(mbn2c.quantize.reconstruct, "_NEAR_CLIPS", (1.0,))
-    of_one = rounding_noise(weights, moments, moments, Fit(damp=0.001), 4)
+    of_one = errors()
     assert (of_three <= 1.001 * of_one).all() and of_three.sum() < 0.97 * of_one.sum()
 
 
@@ -206,4 +214,9 @@ def run_to(last: Node, images: np.ndarray) -> np.ndarray:
 
 def seen(graph: Graph, images: np.ndarray) -> dict[str, Observed]:
     names = [name for name, tensor in graph.tensors.items() if tensor.data is None]
-    return observe(graph, runner(graph, names), [image[None].transpose(0, 3, 1, 2) for image in images])
+    return observe(graph, runner(graph, names), as_files(images).values)
+
+
+def as_files(images: np.ndarray) -> Images:
+    """As FLOAT's file has its input."""
+    return Images([image[None].transpose(0, 3, 1, 2) for image in images], lambda values: values.transpose(0, 2, 3, 1))
