@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import onnx
@@ -10,9 +11,12 @@ from onnx import NodeProto, helper
 from onnx_models import Net
 from shared import shared
 
+from mbn2c.commands.build import BuildOptions, build
 from mbn2c.frontend import import_model
 from mbn2c.frontend.names import layer_name
 from mbn2c.passes import run_passes
+from mbn2c.report.json import read_record
+from mbn2c.targets import load_core
 
 NORM = "torch.nn.modules.batchnorm.BatchNorm2d', 'aten.batch_norm.default"
 RELU = "torch.nn.modules.activation.ReLU6', 'aten.hardtanh.default"
@@ -97,6 +101,19 @@ def test_layers_of_a_file_are_called_as_their_modules(tmp_path: Path) -> None:
     onnx.save(numbered_by_torch(), tmp_path / "net.onnx")
     graph = run_passes(import_model(tmp_path / "net.onnx"))
     assert [one.name for one in graph.nodes] == ["body.0.0", "body.1", "body.add"]
+
+
+def test_names_are_the_same_everywhere(tmp_path: Path) -> None:
+    """In C, in report and page; the exported model keeps the names of the file's tensors."""
+    onnx.save(numbered_by_torch(), tmp_path / "net.onnx")
+    bundle = build(BuildOptions(model=tmp_path / "net.onnx", core=load_core("cortex-m4"), calib="random", name="net"))
+    record, page = read_record(bundle["report.json"]), bundle["report.html"].decode().replace("<wbr>", "")
+    names = ["body.0.0", "body.1", "body.add"]
+    assert [layer.name for layer in record.layers] == names
+    assert [name for name in names if f">{name}</a>" in page] == names
+    assert [name for name in names if f": {name}, " in bundle["net.c"].decode()] == names
+    for file in ("net.c", "report.json", "report.html"):
+        assert not re.search(r"\bn[0-3]\b", bundle[file].decode()), file
 
 
 @pytest.mark.parametrize(
