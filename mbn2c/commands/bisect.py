@@ -2,12 +2,14 @@
 
 The inputs are those of the stress set, which reach all layers. Over the line go one frame and a digest of each layer
 until one differs; then the frame once more, and the CRC-32 of each row of that layer up to the wrong one, which alone
-is sent whole. So a slow line carries two frames and little else, however large the layer.
+is sent whole. So a slow line carries two frames and little else, however large the layer. Where no layer differs the
+last input runs once more for its output.
 """
 
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -71,6 +73,7 @@ class Bisection:
 
     arrays    that differ; the layer that reads one is usually the first wrong one
     layer     None: all layers of all inputs have the reference's bytes
+    is_output_wrong  though all layers are right: what brings it from the arena to the caller is at fault
     unstable  in what the device contradicted itself, in words
     inputs, steps, constants  compared, until something differed
     sent_bytes, received_bytes  on the line
@@ -79,6 +82,7 @@ class Bisection:
     verified: str
     arrays: tuple[WrongArray, ...]
     layer: WrongLayer | None
+    is_output_wrong: bool
     unstable: str
     inputs: int
     steps: int
@@ -90,7 +94,7 @@ class Bisection:
     @property
     def is_right(self) -> bool:
         """Whether nothing was found."""
-        return not self.arrays and self.layer is None and not self.unstable
+        return not self.arrays and self.layer is None and not self.is_output_wrong and not self.unstable
 
 
 def bisect(output: OutputFolder, device: Device, stages: Stages | None = None) -> Bisection:
@@ -105,16 +109,20 @@ def bisect(output: OutputFolder, device: Device, stages: Stages | None = None) -
         for number, array in enumerate(expected.constants)
         if session.constant(number) != (array.size_bytes, array.crc)
     )
-    layer, unstable, inputs = None, "", 0
+    layer, unstable, inputs, is_output_wrong = None, "", 0, False
     for recipe in stages.begin(_LAYERS)(recipes, "inputs", len(recipes)):
         inputs += 1
-        layer, unstable = _first_wrong(output, device, expected, models, stress_sample(models, recipe))
+        sample = stress_sample(models, recipe)
+        layer, unstable = _first_wrong(output, device, expected, models, sample)
         if layer is not None or unstable:
             break
+    else:
+        is_output_wrong = _is_output_wrong(device, models, sample)
     return Bisection(
         device.verified,
         arrays,
         layer,
+        is_output_wrong,
         unstable,
         inputs,
         len(expected.plan.calls),
@@ -123,6 +131,13 @@ def bisect(output: OutputFolder, device: Device, stages: Stages | None = None) -
         session.received_bytes,
         time.monotonic() - started,
     )
+
+
+def _is_output_wrong(device: Device, models: Models, sample: Sample) -> bool:
+    """One more frame, for the outputs alone."""
+    _, frame, reference, _ = models.compared(sample, are_codes=False)
+    right = b"".join(reference[port.tensor].tobytes() for port in models.graph.outputs)
+    return device.session.run_digest(frame) != zlib.crc32(right)
 
 
 def _first_wrong(

@@ -25,6 +25,8 @@ def bisect_text(result: Mapping[str, Any], baud: int) -> str:
         rows.append(("first wrong layer", f"step {layer['step']}, {printable(layer['name'])}, {layer['op']}{kernel}"))
         rows.append(("element", _element_text(layer["element"])))
         rows.append(("input", layer["input"]))
+    if result["is_output_wrong"]:
+        rows.append(("output", "differs: what copies it out of the arena, or its caller's buffer"))
     wrong = [f"{array['name']} ({printable(array['layer'] or 'input')})" for array in arrays[:_NAMED_ARRAYS]]
     more = f" and {len(arrays) - _NAMED_ARRAYS} more" if len(arrays) > _NAMED_ARRAYS else ""
     words = f"{len(arrays)} hold other bytes than were packed: {', '.join(wrong)}{more}" if arrays else "as packed"

@@ -91,6 +91,16 @@ def test_a_wrong_statement_is_named(on_host: OutputFolder, tmp_path: Path) -> No
     assert found.layer.name == first and found.layer.kernel == "mbn_add_s8_scalar"
 
 
+def test_an_output_that_is_not_copied_is_named(on_host: OutputFolder, tmp_path: Path) -> None:
+    """All layers are right then."""
+    text, copied = on_host.code["digits.c"].decode(), re.compile(r"^ *mbn_copy_rows\(.*output\);$", re.MULTILINE)
+    changed, count = copied.subn("(void)output;", text)
+    assert count == 1
+    found = bisected(on_host, {"digits.c": changed}, tmp_path)
+    assert found is not None and found.layer is None and found.is_output_wrong and not found.is_right
+    assert "output" in bisect_text(to_plain(found), 0)
+
+
 def test_rows_that_are_never_made_are_named(on_host: OutputFolder, tmp_path: Path) -> None:
     """A layer that says of itself that it sums, and so gives its rows at the end only."""
     text = on_host.code["digits.c"].decode()
@@ -122,7 +132,7 @@ def test_fifty_faults(on_a_core: OutputFolder, tmp_path: Path) -> None:
     told: Counter[str] = Counter()
     for kind, stream in streams.items():
         for tried, mutant in enumerate(stream):
-            if told[kind] == {"weights": 20, "network": 15, "kernels": 15}[kind] or tried == 60:
+            if told[kind] == {"weights": 20, "network": 15, "kernels": 15}[kind] or tried == 90:
                 break
             try:
                 found = bisected(on_a_core, {mutant.file: mutant.text}, tmp_path / f"{kind}_{tried}")
@@ -133,8 +143,8 @@ def test_fifty_faults(on_a_core: OutputFolder, tmp_path: Path) -> None:
                 print(f"{mutant}: {'no C' if found is None else 'no layer differs'}")
                 continue
             told[kind] += 1
-            print(f"{mutant}: {found.arrays} {found.layer}")
-            assert found.layer is not None or found.arrays, mutant
+            print(f"{mutant}: {found.arrays} {found.layer} {found.is_output_wrong}")
+            assert found.layer is not None or found.arrays or found.is_output_wrong, mutant
             assert found.layer is None or found.layer.element is not None, mutant
             if kind == "weights":
                 assert len(found.arrays) == 1, mutant
