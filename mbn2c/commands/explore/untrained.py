@@ -1,4 +1,4 @@
-"""A family's layers -> a float Graph with random weights, as the passes leave one."""
+"""A family's layers -> a float Graph with random weights, after all passes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from mbn2c.commands.explore.families import FAMILIES, RELU
-from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph, Node, Port, Tensor
 from mbn2c.ir.window import Activation, Window
 from mbn2c.ops import OPERATORS
@@ -18,6 +17,7 @@ from mbn2c.ops.fully_connected import FullyConnectedAttributes
 from mbn2c.ops.hard_sigmoid import HardSigmoidAttributes
 from mbn2c.ops.hard_swish import HardSwishAttributes
 from mbn2c.ops.mul.arithmetic import MulAttributes
+from mbn2c.passes import run_passes
 
 _ONE_TO_ONE = Window()
 _BIAS = np.float32(0.5)
@@ -29,7 +29,7 @@ def untrained(family: str, width: float, size: int, classes: int = 1000) -> Grap
     raises  ModelError if it is too narrow, or does not exist at this size
     """
     layers = _RandomLayers(f"mobilenet_{family.replace('-', '_')}_{width:g}_{size}", size)
-    return check(FAMILIES[family](layers, width, classes), "lowered", OPERATORS)
+    return run_passes(FAMILIES[family](layers, width, classes))
 
 
 class _RandomLayers:
