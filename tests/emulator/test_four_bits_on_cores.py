@@ -17,6 +17,7 @@ from mbn2c.targets import load_board, load_core
 # Cores with kernels of their own.
 BOARDS = {
     "cortex-m0plus": "qemu-mps2-an385",
+    "cortex-m3": "qemu-mps2-an385",
     "cortex-m4": "qemu-mps2-an386",
     "cortex-m55": "qemu-mps3-an547",
     "rv32imc": "qemu-riscv32-virt",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mbn2c.ir.graph import Graph, Node
 from mbn2c.ir.kernel import Kernel, Packed, Rates
 from mbn2c.kernels import lanes
-from mbn2c.ops.base.packing import pixel_stride
+from mbn2c.ops.base.packing import in_nibbles, pixel_stride
 
 UNROLL = 8  # inputs per turn of the loop
 LANE_BITS = 24  # of the even pixel
@@ -32,6 +34,16 @@ def pack_conv2d(node: Node, graph: Graph) -> Packed:
 
     The even pixel is read as x + 128 and its sum starts at 2^23; both go into its R.
     """
+    return _pack(node, graph, lambda padded: padded)
+
+
+def pack_four_bits(node: Node, graph: Graph) -> Packed:
+    """The same, but weights uint32 [O][K rounded up to 8, / 8]: the first of eight in the lowest bits."""
+    return _pack(node, graph, lambda padded: in_nibbles(padded).view("<u4").astype(np.uint32))
+
+
+def _pack(node: Node, graph: Graph, as_read: Callable[[np.ndarray], np.ndarray]) -> Packed:
+    """as_read: weights int8 [O][K rounded up to 8] -> what the kernel reads."""
     weights = lanes.matrix(node, graph)
     outputs, inputs = weights.shape
     padded = np.zeros((outputs, _padded(inputs)), np.int8)
@@ -48,7 +60,7 @@ def pack_conv2d(node: Node, graph: Graph) -> Packed:
             "outputs": outputs,
             **pixel_stride(node),
         },
-        {"weights": padded.reshape(-1), "requantize": lanes.as_int32(constants).reshape(-1)},
+        {"weights": as_read(padded).reshape(-1), "requantize": lanes.as_int32(constants).reshape(-1)},
     )
 
 
@@ -75,23 +87,31 @@ def pack_depthwise_conv2d(node: Node, graph: Graph) -> Packed:
     )
 
 
-_CONVOLUTION_RATES = Rates(0.8, 11.3, 409, 0.47, 1.0, 1.8, 2)
 DEPTHWISE_RATES = Rates(3.48, 0, 45, 3.72, 1.0, 0.89, 2)
 
 
-def _conv2d(op: str) -> Kernel:
+# By bits of the weights: what the C is called besides, packing, rates.
+_VARIANTS = {
+    8: ("", pack_conv2d, Rates(0.8, 11.3, 409, 0.47, 1.0, 1.8, 2)),
+    4: ("_w4", pack_four_bits, Rates(0.9, 9.0, 2220, 0, 1.0, 3.85, 2)),
+}
+
+
+def _conv2d(op: str, weight_bits: int) -> Kernel:
+    variant, pack, rates = _VARIANTS[weight_bits]
     return Kernel(
         op,
         "armv7m",
-        "mbn_conv2d_s8_armv7m",
+        f"mbn_conv2d{variant}_s8_armv7m",
         "mbn_conv2d_armv7m_params",
-        "armv7m/conv2d.c",
-        pack_conv2d,
-        _CONVOLUTION_RATES,
+        f"armv7m/conv2d{variant}.c",
+        pack,
+        rates,
         accepts=accepts_conv2d,
         scratch_bytes=conv2d_scratch_bytes,
         more_sources=("armv7m/conv2d_core.c",),
-        headers=_HEADERS,
+        weight_bits=weight_bits,
+        headers=(*_HEADERS, "armv7m/mbn_armv7m_row.h"),
         reads_slices=lanes.reads_slices,
         writes_slices=True,
     )
@@ -109,4 +129,5 @@ DEPTHWISE_CONV2D = Kernel(
     headers=_HEADERS,
     writes_slices=True,
 )
-KERNELS = (_conv2d("conv2d"), _conv2d("fully_connected"), *lanes.depthwise_rows(DEPTHWISE_CONV2D))
+_CONVOLUTIONS = tuple(_conv2d(op, bits) for op in ("conv2d", "fully_connected") for bits in _VARIANTS)
+KERNELS = (*_CONVOLUTIONS, *lanes.depthwise_rows(DEPTHWISE_CONV2D))

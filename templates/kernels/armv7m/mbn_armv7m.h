@@ -15,7 +15,8 @@ extern "C" {
 #endif
 
 typedef struct {
-    const int8_t *weights;     /* [outputs][inputs], zero beyond kernel_height * row_bytes */
+    const void *weights;       /* int8_t [outputs][inputs], zero beyond kernel_height * row_bytes; of four bits: */
+                               /* uint32_t [outputs][inputs / 8], the first input in the lowest bits */
     const int32_t *requantize; /* [outputs][5]: M, R of an even pixel, R of an odd pixel; R low word first */
     uint16_t kernel_height;
     uint16_t row_bytes;  /* kernel_width * input channels: contiguous bytes of one window row */
@@ -38,6 +39,8 @@ typedef struct {
 /* scratch: 4 * pairs * inputs bytes, 4-aligned, with as many pairs of pixels as fit count, at most 3 */
 void mbn_conv2d_s8_armv7m(const mbn_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
                           void *scratch);
+void mbn_conv2d_w4_s8_armv7m(const mbn_conv2d_armv7m_params *p, const int8_t *const *rows, int8_t *out, int32_t count,
+                             void *scratch);
 void mbn_depthwise_conv2d_3x3_s1_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
                                            int8_t *out, int32_t count, void *scratch);
 void mbn_depthwise_conv2d_3x3_s2_s8_armv7m(const mbn_depthwise_conv2d_armv7m_params *p, const int8_t *const *rows,
@@ -61,7 +64,8 @@ typedef struct {
     const int8_t *out_end;
 } mbn_conv2d_frame_armv7m;
 
-void mbn_conv2d_block3_armv7m(const mbn_conv2d_frame_armv7m *f, const int8_t *weights, const int32_t *requantize);
+void mbn_conv2d_block3_armv7m(const mbn_conv2d_frame_armv7m *f, const void *weights, const int32_t *requantize);
+void mbn_conv2d_w4_block3_armv7m(const mbn_conv2d_frame_armv7m *f, const void *weights, const int32_t *requantize);
 
 #ifdef __cplusplus
 }

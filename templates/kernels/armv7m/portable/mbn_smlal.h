@@ -24,19 +24,45 @@ static inline void mbn_dot_armv7m(const int32_t *a, const int32_t *end, const in
     }
 }
 
-static inline void mbn_dot3_armv7m(const int32_t *a, const int32_t *end, const int8_t *w, int64_t s[3])
+/* The same for weights of four bits, eight to a word. */
+static inline void mbn_dot_w4_armv7m(const int32_t *a, const int32_t *end, const uint32_t *w, int64_t *s, int32_t pairs)
 {
-    mbn_dot_armv7m(a, end, w, s, 3);
+    for (int32_t k = 0; a != end; k++) {
+        const int32_t weight = (int32_t)((w[k / 8] >> k % 8 * 4 & 15) ^ 8) - 8;
+        for (int32_t i = 0; i < pairs; i++) {
+            s[i] += (int64_t)*a++ * weight;
+        }
+    }
 }
 
-static inline void mbn_dot2_armv7m(const int32_t *a, const int32_t *end, const int8_t *w, int64_t s[3])
+static inline void mbn_dot3_armv7m(const int32_t *a, const int32_t *end, const void *w, int64_t s[3])
 {
-    mbn_dot_armv7m(a, end, w, s, 2);
+    mbn_dot_armv7m(a, end, (const int8_t *)w, s, 3);
 }
 
-static inline void mbn_dot1_armv7m(const int32_t *a, const int32_t *end, const int8_t *w, int64_t s[3])
+static inline void mbn_dot2_armv7m(const int32_t *a, const int32_t *end, const void *w, int64_t s[3])
 {
-    mbn_dot_armv7m(a, end, w, s, 1);
+    mbn_dot_armv7m(a, end, (const int8_t *)w, s, 2);
+}
+
+static inline void mbn_dot1_armv7m(const int32_t *a, const int32_t *end, const void *w, int64_t s[3])
+{
+    mbn_dot_armv7m(a, end, (const int8_t *)w, s, 1);
+}
+
+static inline void mbn_dot3_w4_armv7m(const int32_t *a, const int32_t *end, const void *w, int64_t s[3])
+{
+    mbn_dot_w4_armv7m(a, end, (const uint32_t *)w, s, 3);
+}
+
+static inline void mbn_dot2_w4_armv7m(const int32_t *a, const int32_t *end, const void *w, int64_t s[3])
+{
+    mbn_dot_w4_armv7m(a, end, (const uint32_t *)w, s, 2);
+}
+
+static inline void mbn_dot1_w4_armv7m(const int32_t *a, const int32_t *end, const void *w, int64_t s[3])
+{
+    mbn_dot_w4_armv7m(a, end, (const uint32_t *)w, s, 1);
 }
 
 #endif
