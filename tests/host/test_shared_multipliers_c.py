@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ir.kernel import SHARED_NUMBERS
 from mbn2c.ir.plan import Plan
 from mbn2c.kernels import kernels_of_plan, packed_constants
+from mbn2c.kernels.arm_dsp import conv, depthwise
+from mbn2c.kernels.arm_dsp.shared import indices
 from mbn2c.numerics.shared import RUNGS
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.reference.run_graph import run_graph
@@ -78,3 +81,20 @@ def test_the_multipliers_lie_there_once() -> None:
     tables = [one.arrays[SHARED_NUMBERS] for one in constants if SHARED_NUMBERS in one.arrays]
     assert len(tables) == 1
     assert set(tables[0].tolist()) <= set(np.rint(RUNGS * 2.0**32).astype(np.int64).tolist())
+
+
+@pytest.mark.parametrize("layers", [conv, depthwise], ids=["convolutions", "depthwise layers"])
+def test_a_channel_with_its_neighbours_multiplier_is_noticed(
+    layers: ModuleType, tmp_path: Path, need_tool: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_tool("gcc")
+    plan = plan_with_cuts(pointwise_network(5, 7, in_eight_bits=True, shares_multipliers=True), [], (), DSP)
+
+    def one_off(multipliers: np.ndarray, numbers: tuple[int, ...]) -> np.ndarray:
+        found = indices(multipliers, numbers)
+        return np.where(found > 0, found - 1, found)
+
+    monkeypatch.setattr(layers, "indices", one_off)
+    inputs = list(int8_inputs(plan.graph, 1))
+    [[tensors]] = run_program(tmp_path, [Net("net", plan, isas=DSP)], [inputs], "gcc", ("-O0", "-w"))
+    assert first_difference(run_graph(plan.graph, {"input": inputs[0]}), tensors) != ""
