@@ -107,6 +107,12 @@ def add_build(parser: argparse.ArgumentParser) -> None:
         " letters (default: with the other constants; docs/external-weights.md)",
     )
     parser.add_argument(
+        "--prefetch",
+        action="store_true",
+        help="with --weights-in: the C calls NAME_prefetch, which you may write, before each call that reads weights"
+        " which lie apart; it says where they are, as in a buffer that was filled ahead (docs/external-weights.md)",
+    )
+    parser.add_argument(
         "--max-drop",
         type=percent,
         metavar="P",
@@ -233,6 +239,7 @@ def _build(options: argparse.Namespace) -> int:
         optimize=options.optimize,
         ram_limit=size(options.ram_limit, "--ram-limit") if options.ram_limit is not None else None,
         slice=options.slice,
+        prefetch=options.prefetch,
         weights_in=tuple(options.weights_in.split(",")) if options.weights_in is not None else (),
         name=options.name,
         package_version=options.package_version,

@@ -67,6 +67,8 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
     if BLOB in options.emit:
         blob_version(options.package_version)
     check_sections(options.weights_in, options.board)
+    if options.prefetch and not options.weights_in:
+        raise UsageError("--prefetch is for weights that lie apart", hint="--weights-in SECTION")
     prefix = check_prefix(options.name) if options.name else prefix_of(options.model.stem)
     labels = read_class_names(options.labels) if options.labels else ()
     stages.begin(_FIT)
@@ -105,8 +107,9 @@ def build(options: BuildOptions, stages: Stages | None = None) -> Bundle:
         options.resize,
         options.slice,
         choice.sections,
-        options.core.rows_per_run > 1,
+        options.core.rows_per_run > 1 and not options.prefetch,
         wants_one_body(choice, flash_limit),
+        options.prefetch,
     )
     if options.slice is not None:
         _check_slice(options.slice, choice)
@@ -217,8 +220,9 @@ def names_of(graph: Graph, record: BuildRecord) -> Names:
         resize=facts.resize,
         slice=facts.slice,
         sections=facts.weights_in,
-        threads=load_core(record.target).rows_per_run > 1,
+        threads=load_core(record.target).rows_per_run > 1 and not facts.prefetch,
         one_body=facts.one_body,
+        prefetches=facts.prefetch,
     )
     if facts.input == "uint8":
         return replace(names, tables=pixel_tables(graph, preprocess_of(facts)))

@@ -24,6 +24,7 @@ class BuildOptions(NetworkOptions):
     command     the command line, as it may be shown: without OUT and absolute paths; "": there is none
     slice       instructions of a slice of an inference; None: the C offers whole ones only
     weights_in  of layers whose weights lie apart from the other constants: "SECTION", or "LAYER=SECTION" each
+    prefetch    whether the C asks for those before each call
     """
 
     core: Core
@@ -36,6 +37,7 @@ class BuildOptions(NetworkOptions):
     emit: tuple[str, ...] = DEFAULT_EMITS
     slice: int | None = None
     weights_in: tuple[str, ...] = ()
+    prefetch: bool = False
     package_version: str = __version__
     command: str = ""
 

@@ -136,6 +136,7 @@ def _build_facts(options: BuildOptions, network: Network, names: Names) -> Build
         slice=options.slice,
         weights_in=names.sections,
         one_body=names.one_body,
+        prefetch=names.prefetches,
         camera="" if options.camera is None else str(options.camera),
         input=options.input_kind,
         optimize=options.optimize,

@@ -72,6 +72,7 @@ class BuildFacts:
     camera        `tasks.camera.Camera` as --camera says it, "" without
     slice         instructions of a slice, None without slices
     weights_in    layer -> the section of its weights, of those that lie apart
+    prefetch      whether the C asks for weights that lie apart before each call
     one_body      whether one copy of the row loop's code serves all steps, for flash
     given         `network.int8_oracle.PrequantizedFacts` of a prequantized model
     is_raw        --task raw: nothing is decoded
@@ -87,6 +88,7 @@ class BuildFacts:
     slice: int | None
     weights_in: Mapping[str, str]
     one_body: bool
+    prefetch: bool
     input: str
     optimize: str
     ram_limit: int | None

@@ -45,6 +45,7 @@ class Net:
     sections: Mapping[str, str] = field(default_factory=dict)
     threads: bool = True
     one_body: bool = False
+    prefetches: bool = False
 
     @property
     def planned(self) -> PlannedNetwork:
@@ -61,6 +62,7 @@ class Net:
             sections=self.sections,
             threads=self.threads,
             one_body=self.one_body,
+            prefetches=self.prefetches,
         )
         return PlannedNetwork(self.plan, kernels_of_plan(self.plan, self.isas), names)
 

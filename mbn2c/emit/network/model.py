@@ -18,6 +18,7 @@ from mbn2c.emit.network.c_values import array_lines, c_type, float_literal
 from mbn2c.emit.network.camera_rows import camera_functions
 from mbn2c.emit.network.input_helpers import input_functions, input_words
 from mbn2c.emit.network.memory_map import drawing
+from mbn2c.emit.network.prefetch import prefetch_calls
 from mbn2c.emit.network.sections import array_places, section_values
 from mbn2c.emit.network.sharing import sharing_rows
 from mbn2c.emit.network.steps import (
@@ -68,6 +69,7 @@ class Names:
     sections    layer -> the section of its weights, of those that lie apart from the other constants
     threads     whether they may share what makes several rows in a run
     one_body    one copy of the row loop's code serves all steps: half of what they take of flash, more instructions
+    prefetches  whether the C asks for weights that lie apart before each call
     in_blob     whether a program takes in its constants, as a blob; then `digest` is that of the program
     """
 
@@ -84,6 +86,7 @@ class Names:
     sections: Mapping[str, str] = field(default_factory=dict)
     threads: bool = True
     one_body: bool = False
+    prefetches: bool = False
     in_blob: bool = False
 
 
@@ -157,6 +160,8 @@ def _network_files(network: PlannedNetwork) -> dict[str, str]:
         f"{prefix}_constants.h": render("network/constants.h.j2", values),
         f"{prefix}_constants.c": render("network/constants.c.j2", values),
     }
+    if names.prefetches:
+        files[f"{prefix}_prefetch.c"] = render("network/prefetch.c.j2", values)
     if names.in_blob:
         files[f"{prefix}_blob.c"] = render("network/blob.c.j2", values)
     for function in functions:
@@ -356,8 +361,10 @@ def _step_values(
 ) -> dict[str, object]:
     all_arrays = constant_arrays(constants, names)
     blob = arrays_in_blob(all_arrays, constants) if names.in_blob else {}
+    fetched = prefetch_calls(plan, kernels, names.prefix, names.sections) if names.prefetches else {}
     found = sources(blob, "constants")
-    steps = [step_values(plan, kernels, call, constants.get(call.step), found) for call in plan.calls]
+    found |= {name: f"(const {c_type(all_arrays[name])} *)constants" for name in fetched}
+    steps = [step_values(plan, kernels, call, constants.get(call.step), found, fetched) for call in plan.calls]
     places = array_places(plan, kernels, names.prefix, names.sections)
     arrays = [
         {
@@ -383,6 +390,7 @@ def _step_values(
         "arrays": arrays,
         "sections": section_values(plan, kernels, names.prefix, names.sections),
         "copies": copies,
+        "prefetches": names.prefetches,
         "blob": {"head_bytes": HEAD_BYTES, "bytes": size_bytes(blob), "magic": MAGIC.decode(), "format": FORMAT}
         if names.in_blob
         else None,

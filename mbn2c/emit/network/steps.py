@@ -19,12 +19,18 @@ from mbn2c.ops.base.quants import quant_of, scale_of
 
 
 def step_values(
-    plan: Plan, kernels: Mapping[str, Kernel], call: Call, packed: Packed | None, sources: Mapping[str, str]
+    plan: Plan,
+    kernels: Mapping[str, Kernel],
+    call: Call,
+    packed: Packed | None,
+    sources: Mapping[str, str],
+    fetched: Mapping[str, str],
 ) -> dict[str, object]:
     """The words and the kernel of one call.
 
     packed   None for the input and for views
     sources  C expressions of constant arrays that are found when the program runs, by name without the prefix
+    fetched  those that are asked for before each call -> the C expression that does
     """
     graph = plan.graph
     values: dict[str, object] = {
@@ -56,6 +62,7 @@ def step_values(
                 "params_name": f"{array_prefix(call.step, number)}_params",
                 "field_lines": _field_lines(plan, call, each, number, sources),
                 "is_bound": _is_bound(call, number, each, sources),
+                "constants": fetched.get(f"{array_prefix(call.step, number)}_weights", "net->constants"),
                 # Where the processor's best one is among the first so many.
                 "among": chosen.index(way.isa) if number < len(kernel.alternatives) else None,
             }

@@ -32,7 +32,9 @@ def blob_folder(plan: Plan, kernels: Mapping[str, Kernel], names: Names, core: C
     version  X.Y.Z; of two blobs the one with the larger is the newer
     raises   UsageError for a version that is too large
     """
-    program = replace(names, title=names.prefix, digest=bytes(32), sections={}, threads=False, in_blob=True)
+    program = replace(
+        names, title=names.prefix, digest=bytes(32), sections={}, threads=False, prefetches=False, in_blob=True
+    )
     digest = hashlib.sha256()
     for path, content in sorted(model_files(plan, kernels, program).items()):
         digest.update(path.encode() + b"\0" + content + b"\0")
