@@ -88,6 +88,9 @@ static uint8_t blobs[VERSIONS][PERSON_BLOB_BYTES], other[PERSON_BLOB_BYTES];
 static int8_t inputs[INPUTS][PERSON_INPUT_BYTES], expected[2][INPUTS][PERSON_OUTPUT_BYTES];
 static PERSON_ARENA(arena);
 
+/* Where the next update is broken off: at every byte in turn. */
+static uint32_t cut;
+
 static uint32_t state = 1;
 static uint32_t draw(uint32_t below)
 {
@@ -108,7 +111,7 @@ static void read_all(const char *name, void *to, size_t count)
 static void update(uint8_t *slot, const uint8_t *wanted, const uint8_t *before, int damage)
 {
     memset(slot, 0xff, SLOT);
-    memcpy(slot, damage == 8 ? other : wanted, damage == 1 ? draw(PERSON_BLOB_BYTES) : PERSON_BLOB_BYTES);
+    memcpy(slot, damage == 8 ? other : wanted, damage == 1 ? cut++ % PERSON_BLOB_BYTES : PERSON_BLOB_BYTES);
     const uint32_t pages = PERSON_BLOB_BYTES / PAGE, page = draw(pages) * PAGE, second = draw(pages) * PAGE;
     uint8_t kept[PAGE];
     switch (damage) {
@@ -158,7 +161,7 @@ int main(void)
             memcpy(slots[0], blobs[0], PERSON_BLOB_BYTES);
             version = used = 0;
         }
-        const int damage = draw(100) == 0 ? 0 : 1 + (int)draw(9);
+        const int damage = draw(100) == 0 ? 0 : i % 2 == 0 ? 1 : 2 + (int)draw(8);
         update(slots[1 - used], blobs[version + 1], slots[used], damage);
         printf("%d %d\n", damage, person_check_blob(slots[1 - used], SLOT));
         const uint8_t *const newest = (const uint8_t *)person_newest_blob((const void *const *)slots, 2, SLOT);
@@ -234,6 +237,7 @@ def test_no_damaged_blob_is_run(tmp_path: Path, need_tool: Callable[[str], str])
     *attempts, short, too_short, whole, odd, none, no_init, end = run(tmp_path, code)
     wrong, differing, lost, updated, runs = end[1:]
     assert (wrong, differing, lost) == (0, 0, 0)
+    assert Counter(DAMAGES[kind] for kind, _ in attempts)["broken off"] > said["BLOB_BYTES"]  # at every byte
     assert updated > UPDATES / 200 and runs > UPDATES / 20
     told = [one[1] for one in (short, too_short, whole, odd, none, no_init)]
     size, argument = said["E_BLOB_SIZE"], said["E_ARGUMENT"]
