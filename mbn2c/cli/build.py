@@ -100,6 +100,15 @@ def add_build(parser: argparse.ArgumentParser) -> None:
         help="choose four bits for weights until code and constants take so much flash; 2M is 2097152",
     )
     parser.add_argument(
+        "--weights-curve",
+        type=int,
+        default=0,
+        metavar="N",
+        help="make and judge N networks between 8 and four bits besides, for the curve of flash against agreement in "
+        "report.html; each takes as long as fitting the weights once; with --weights auto|4 or --flash-limit, and "
+        "images (default: 0, none)",
+    )
+    parser.add_argument(
         "--weights-in",
         metavar="SECTION|LAYER=SECTION,...",
         help="put the weights, all or those of these layers, apart from the other constants: into the board's flash of"
@@ -225,6 +234,7 @@ def _build(options: argparse.Namespace) -> int:
         int16=tuple(options.int16.split(",")) if options.int16 is not None else (),
         weights=options.weights or (AUTO if options.flash_limit is not None else ""),
         flash_limit=size(options.flash_limit, "--flash-limit") if options.flash_limit is not None else None,
+        weights_curve=options.weights_curve,
         max_drop=options.max_drop,
         calib_labels=options.calib_labels,
         min_sqnr=options.min_sqnr,

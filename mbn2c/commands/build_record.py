@@ -59,6 +59,7 @@ from mbn2c.report.record import (
     TimelineFacts,
     TradeOffFacts,
     TriedFacts,
+    WeightsPointFacts,
     WorstLayer,
 )
 from mbn2c.targets import Core
@@ -229,6 +230,7 @@ def _quantization(network: Network, layers: tuple[LayerFacts, ...], int16: Int16
         activations="as given" if is_prequantized else "int8 per tensor, asymmetric",
         int16=int16,
         four_bits=_four_bits(network),
+        weights_curve=from_plain(list(network.weights_curve), tuple[WeightsPointFacts, ...]),
         proved_channels=sum(paths.values()),
         channels_per_path=paths,
         tried=from_plain(to_plain(network.tried), tuple[TriedFacts, ...]),

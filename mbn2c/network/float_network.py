@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
@@ -94,6 +94,7 @@ def float_network(
         weights_sqnr=weights_sqnr(found.float_graph, found.graph),
         int8_only=found.int8_only,
         four_bits=found.four_bits,
+        weights_curve=tuple(asdict(point) for point in found.weights_curve),
         observed=found.observed,
     )
 
@@ -151,6 +152,7 @@ def _quantize(
         bits.int16,
         bits.four_bits,
         bits.sharing,
+        bits.curve,
     )
     check(found.graph, "quantized", OPERATORS)
     return found

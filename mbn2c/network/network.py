@@ -34,6 +34,7 @@ class Network:
     weights_sqnr  dB by layer
     int8_only  about what the Graph would be without int16, for its size; None if it has none
     four_bits  the layers whose weights have four bits, and what each adds to the noise of all activations, which is 1
+    weights_curve  networks between 8 and four bits, `quantize.search.WeightsPoint` each
     observed   what each activation holds on the images that its range is from; empty without images
     """
 
@@ -51,6 +52,7 @@ class Network:
     weights_sqnr: Mapping[str, float | None] = field(default_factory=dict)
     int8_only: Graph | None = None
     four_bits: Mapping[str, float] = field(default_factory=dict)
+    weights_curve: tuple[Json, ...] = ()
     observed: Mapping[str, Observed] = field(default_factory=dict)
 
     @property

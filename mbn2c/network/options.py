@@ -38,6 +38,7 @@ class NetworkOptions:
     weights       "8": all have eight bits; "4": four wherever they may; "auto": four where flash is short, or where no
                   limit is set and it costs little; "": as "8", unless the board's flash is too small
     flash_limit   bytes of flash for the network in all
+    weights_curve networks from 8 to four bits that are made and judged, for the curve of flash against agreement
     """
 
     model: Path
@@ -55,6 +56,7 @@ class NetworkOptions:
     int16: tuple[str, ...] = ()
     weights: str = ""
     flash_limit: int | None = None
+    weights_curve: int = 0
     task: str = ""
     task_options: Mapping[str, float] = field(default_factory=dict)
     anchors: Path | None = None

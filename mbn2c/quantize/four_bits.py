@@ -92,7 +92,7 @@ def within_flash(plan_of: PlanOf, limit_bytes: int) -> ChooseFourBits:
                 return chosen
             if len(chosen) == len(sizes):
                 break
-            chosen = _least_noise(sizes, noise_of(), wanted)
+            chosen = least_noise(sizes, noise_of(), wanted)
             excess = plan_of(graph_with(chosen)).flash_bytes - limit_bytes
             # Kernels pad channels, and those of four bits take code of their own.
             wanted += max(0, excess)
@@ -117,7 +117,7 @@ def _by_noise_per_byte(sizes: Mapping[str, int], noise: Mapping[str, float]) -> 
     return sorted(sizes, key=lambda name: (noise[name] / sizes[name], name))
 
 
-def _least_noise(sizes: Mapping[str, int], noise: Mapping[str, float], wanted_bytes: int) -> frozenset[str]:
+def least_noise(sizes: Mapping[str, int], noise: Mapping[str, float], wanted_bytes: int) -> frozenset[str]:
     """The layers that save so many bytes together with the least noise; all if they do not.
 
     Exact but for the unit that bytes are counted in (a knapsack: the least noise for each number of units saved).

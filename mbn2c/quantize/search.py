@@ -8,7 +8,7 @@ Nothing is random and nothing is timed to decide, so the same images give the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -19,9 +19,9 @@ from mbn2c.ir.graph import Graph
 from mbn2c.ops import operator_of
 from mbn2c.progress import Progress
 from mbn2c.quantize.calibrate import Observed, Runner
-from mbn2c.quantize.four_bits import ChooseFourBits
+from mbn2c.quantize.four_bits import ChooseFourBits, candidates, least_noise
 from mbn2c.quantize.images import Images
-from mbn2c.quantize.int16 import ChooseInt16
+from mbn2c.quantize.int16 import ChooseInt16, PlanOf
 from mbn2c.quantize.judge import Judged, judge
 from mbn2c.quantize.recipe import ChannelScaling, Recipe, Step, steps_of
 from mbn2c.quantize.reconstruct import Fit
@@ -62,12 +62,37 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class WeightsPoint:
+    """A network between 8 and four bits.
+
+    flash_bytes  as expected of its plan
+    layers       that have weights of four bits
+    sqnr_db, agreement  as of `Tried`
+    """
+
+    flash_bytes: int
+    layers: int
+    sqnr_db: float
+    agreement: float | None
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class WeightsCurve:
+    """How many of them to make, and who says how they will be planned."""
+
+    points: int
+    plan_of: PlanOf
+
+
+@dataclass(frozen=True)
 class Found:
     """float_graph  what `graph` (int8) was made from; it computes what the given Graph does
     judged       images by their number among those given; each by a network made without it, of the same recipe
     folds        networks made to judge them; 0: too few images to hold any back, `graph` judges those it is made from
     int8_only    about what `graph` would be without int16, for its size; None if it has none
     four_bits    the layers whose weights have four bits, and what each adds to the noise of all activations, which is 1
+    weights_curve  networks between 8 and four bits, the largest first; empty where nobody asked
     observed     what the activations of `float_graph` hold, from which the ranges are; empty without images
     """
 
@@ -80,6 +105,7 @@ class Found:
     int8_only: Graph | None = None
     four_bits: Mapping[str, float] = field(default_factory=dict)
     observed: Mapping[str, Observed] = field(default_factory=dict)
+    weights_curve: tuple[WeightsPoint, ...] = ()
 
 
 def search(
@@ -93,6 +119,7 @@ def search(
     int16: ChooseInt16 | None = None,
     four_bits: ChooseFourBits | None = None,
     sharing: ChooseSharing | None = None,
+    curve: WeightsCurve | None = None,
 ) -> Found:
     """Quantize as well as `effort` allows.
 
@@ -103,6 +130,7 @@ def search(
                 them, so that its weights are fitted to what they read
     four_bits   says which layers' weights have four bits, last of all; weights are fitted then, whatever the effort
     sharing     says before whether all layers share few multipliers
+    curve       of networks between 8 and four bits; `four_bits` must be there
     """
     folds = _folds(graph, images, task, run, progress)
     made: tuple[Graph, Graph] | None = None
@@ -138,11 +166,13 @@ def search(
             seen, judged, made = _look(f"{len(names)} activations in int16", recipe, folds, best, -_EXACT_DB)
             tried.append(seen)
     noise: Mapping[str, float] = {}
-    smaller = recipe
+    points: list[WeightsPoint] = []
+    seen, smaller, of_eight_bits = best, recipe, recipe.fit
     if sharing is not None and folds[-1].workshop.choose_sharing(sharing, recipe, made[1]):
         smaller = replace(smaller, shares_multipliers=True)
     if four_bits is not None:
-        names, noise = folds[-1].workshop.choose_four_bits(four_bits, smaller, made)
+        names, noise_of = folds[-1].workshop.choose_four_bits(four_bits, smaller, made)
+        noise = {name: noise_of()[name] for name in sorted(names)}
         smaller = replace(smaller, four_bits=names, fit=_FOUR_BITS_FIT if names else recipe.fit)
     if smaller != recipe:
         recipe = smaller
@@ -150,12 +180,44 @@ def search(
         words += ["multipliers shared by all layers"] if recipe.shares_multipliers else []
         seen, judged, made = _look(", ".join(words), recipe, folds, best, -_EXACT_DB)
         tried.append(seen)
+    if curve is not None and four_bits is not None:
+        taken = curve.plan_of(made[1]).flash_bytes
+        points = [WeightsPoint(taken, len(recipe.four_bits), seen.sqnr_db, seen.agreement, chosen=True)]
+        points += _other_points(curve, recipe, of_eight_bits, noise_of(), folds, best)
+        points.sort(key=lambda point: -point.flash_bytes)
     is_split, workshop = len(images.values) >= _FEWEST_TO_SPLIT, folds[-1].workshop
     if is_split:
         workshop = Workshop(graph, images, run, progress, {})
         made = workshop.make(recipe)
     observed = workshop.equalized(recipe.scaling)[1]
-    return Found(*made, recipe, tuple(tried), judged, len(folds) if is_split else 0, int8_only, noise, observed)
+    return Found(
+        *made, recipe, tuple(tried), judged, len(folds) if is_split else 0, int8_only, noise, observed, tuple(points)
+    )
+
+
+def _other_points(
+    curve: WeightsCurve,
+    recipe: Recipe,
+    of_eight_bits: Fit | None,
+    noise: Mapping[str, float],
+    folds: Sequence[_Fold],
+    best: Tried,
+) -> Iterator[WeightsPoint]:
+    """Networks whose weights save as many bytes more each than the one before, from 8 bits everywhere on.
+
+    recipe         of the network that is built, which is not made again
+    of_eight_bits  how weights are fitted without four bits
+    """
+    sizes = candidates(folds[-1].workshop.graph)
+    for number in range(curve.points):
+        wanted = sum(size // 2 for size in sizes.values()) * number // max(1, curve.points - 1)
+        names = least_noise(sizes, noise, wanted)
+        if names == recipe.four_bits:
+            continue
+        other = replace(recipe, four_bits=names, fit=_FOUR_BITS_FIT if names else of_eight_bits)
+        seen, _, (_, int8_graph) = _look("", other, folds, best, -_EXACT_DB)
+        taken = curve.plan_of(int8_graph).flash_bytes
+        yield WeightsPoint(taken, len(names), seen.sqnr_db, seen.agreement, chosen=False)
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,8 @@ class Workshop:
 
     def choose_four_bits(
         self, four_bits: ChooseFourBits, recipe: Recipe, made: tuple[Graph, Graph]
-    ) -> tuple[frozenset[str], Mapping[str, float]]:
-        """The layers that `four_bits` takes, and what each adds to the noise.
+    ) -> tuple[frozenset[str], Callable[[], Mapping[str, float]]]:
+        """The layers that `four_bits` takes, and what says what each that may be taken adds to the noise.
 
         made  float and int8 Graph of the recipe
         """
@@ -120,8 +120,7 @@ class Workshop:
             return four_bit_noise(scaled, self.images, limit, fit, total, self.run, self.progress)
 
         start = graph_with(frozenset()) if recipe.shares_multipliers else int8_graph
-        names = four_bits(start, noise_of, graph_with)
-        return names, {name: noise_of()[name] for name in sorted(names)}
+        return four_bits(start, noise_of, graph_with), noise_of
 
     def choose_int16(self, int16: ChooseInt16, recipe: Recipe, made: tuple[Graph, Graph]) -> frozenset[str]:
         """The activations that `int16` takes; made: float and int8 Graph of the recipe."""

@@ -312,11 +312,30 @@ class FourBitLayer:
 
 
 @dataclass(frozen=True)
+class WeightsPointFacts:
+    """A network between 8 and four bits, judged on the images held back.
+
+    flash_bytes  as expected of its plan, before compilation
+    layers       that have weights of four bits
+    sqnr_db      of outputs and last features
+    agreement    share of decisions that are the float network's; None where the task has none
+    chosen       whether it is the one that was built
+    """
+
+    flash_bytes: int
+    layers: int
+    sqnr_db: float
+    agreement: float | None
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class QuantizationFacts:
     """How values are int8, and what that costs.
 
     int16              None where no layer's output is
     four_bits          the layers with such weights, in order
+    weights_curve      networks between 8 and four bits, the largest first; empty without --weights-curve
     channels_per_path  how many output channels are requantized in which form; all are exact
     held_back          on images that the network was made without, as its task tells; None where nothing was held back
     """
@@ -325,6 +344,7 @@ class QuantizationFacts:
     activations: str
     int16: Int16Facts | None
     four_bits: tuple[FourBitLayer, ...]
+    weights_curve: tuple[WeightsPointFacts, ...]
     proved_channels: int
     channels_per_path: Mapping[str, int]
     tried: tuple[TriedFacts, ...]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ from models import tiny_mobilenet_v2
 from networks import kernels_of, quantized
 
 import mbn2c.quantize.reconstruct
-from mbn2c.errors import FitError
+from mbn2c.errors import FitError, UsageError
 from mbn2c.ir.graph import Graph, Node
+from mbn2c.network.bits import bits_of
+from mbn2c.network.options import NetworkOptions
 from mbn2c.network.real_values import runner
 from mbn2c.ops import OPERATORS
 from mbn2c.planner.layerwise import plan_layerwise
@@ -33,8 +37,10 @@ from mbn2c.quantize.int16 import Planned
 from mbn2c.quantize.layers import run_float
 from mbn2c.quantize.moments import Moments
 from mbn2c.quantize.reconstruct import Fit, fitted_rows, reconstruct
+from mbn2c.quantize.search import WeightsCurve, search
 from mbn2c.quantize.sensitivity import noise_gains
 from mbn2c.quantize.share_multipliers import sharing_within_flash
+from mbn2c.tasks.registry import task_of_graph
 
 FLOAT = tiny_mobilenet_v2()
 INT8 = quantized(FLOAT)
@@ -185,6 +191,45 @@ def rounded_weights(node: Node, fit: Fit, images: np.ndarray) -> np.ndarray:
     quant = fitted.tensors[node.inputs[1]].quant
     assert quant is not None and quant.bits == 4
     return fitted.constant(node.inputs[1]) * quant.scale[:, None].astype(np.float64)
+
+
+def test_a_curve_has_as_many_networks_as_asked_for_from_eight_bits_to_four() -> None:
+    images = as_files(noise_images(8))
+    task = task_of_graph(FLOAT, {}, 0)
+    chosen = frozenset(NAMES[:2])
+    found = search(
+        FLOAT,
+        images,
+        task,
+        "fast",
+        100.0,
+        runner,
+        no_progress,
+        four_bits=lambda graph, noise_of, graph_with: chosen,
+        curve=WeightsCurve(4, planned),
+    )
+    points = found.weights_curve
+    assert [point.flash_bytes for point in points] == sorted((one.flash_bytes for one in points), reverse=True)
+    assert points[0].layers == 0 and points[-1].layers == len(NAMES) and len(points) == 5
+    assert [point.layers for point in points if point.chosen] == [2]
+    assert planned(found.graph).flash_bytes == next(point.flash_bytes for point in points if point.chosen)
+    assert points[0].sqnr_db > points[-1].sqnr_db + 3
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"weights_curve": 1, "weights": "auto", "calib": "images"}, "--weights-curve 1 is no curve"),
+        ({"weights_curve": -3, "weights": "auto", "calib": "images"}, "--weights-curve -3 is no curve"),
+        ({"weights_curve": 3, "calib": "images"}, "needs weights that may have four bits"),
+        ({"weights_curve": 3, "weights": "8", "flash_limit": 9, "calib": "images"}, "needs weights that may"),
+        ({"weights_curve": 3, "weights": "4"}, "needs images"),
+        ({"weights_curve": 3, "weights": "4", "calib": "random"}, "needs images"),
+    ],
+)
+def test_a_curve_that_cannot_be_is_refused(said: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        bits_of(NetworkOptions(model=Path("model.onnx"), **said), planned)
 
 
 def unbalanced() -> Graph:

@@ -17,7 +17,7 @@ from mbn2c.commands.build import REPORT_PAGE, report_files
 from mbn2c.ir.graph import Graph
 from mbn2c.planner.choice import choose_plan
 from mbn2c.report.html import report_page
-from mbn2c.report.record import BuildRecord, FirmwareFacts
+from mbn2c.report.record import BuildRecord, FirmwareFacts, WeightsPointFacts
 from mbn2c.resources.render import plain_text
 from mbn2c.targets import load_board, load_core
 
@@ -175,3 +175,26 @@ def test_layers_lead_to_their_c_and_memories_have_shares() -> None:
     on_board = replace(report, board="nucleo-f446re").with_sizes(1, 2, built)
     page = report_page(on_board)
     assert "6.2 % of 512 KiB" in page and "50.0 % of 128 KiB" in page
+
+
+def test_networks_between_eight_and_four_bits_are_drawn_where_they_were_made() -> None:
+    report = record_named("v1", "ram")
+    assert "weights-curve" not in pictures(report_page(report))
+    points = (
+        WeightsPointFacts(4096, 0, 30.0, 1.0, chosen=False),
+        WeightsPointFacts(3072, 2, 28.0, 0.95, chosen=True),
+        WeightsPointFacts(2048, 5, 20.0, 0.75, chosen=False),
+    )
+    drawn = report_page(replace(report, quantization=replace(report.quantization, weights_curve=points)))
+    circles = list(pictures(drawn)["weights-curve"].iter("circle"))
+    places = [tuple(numbers(circle, "cx", "cy")) for circle in circles]
+    # As far apart as their flash and their agreement are.
+    assert places[0][0] - places[1][0] == pytest.approx(places[1][0] - places[2][0], abs=0.2)
+    assert places[2][1] - places[1][1] == pytest.approx(4 * (places[1][1] - places[0][1]), abs=0.5)
+    assert places[0][0] > places[2][0] and places[0][1] < places[2][1]
+    assert [("chosen" in circle.attrib["class"]) for circle in circles] == [False, True, False]
+    table = drawn[drawn.index('<table id="weights">') :]
+    assert [text in table for text in ("3,072 B", "95.0", "28.0")] == [True] * 3
+    no_decisions = tuple(replace(point, agreement=None) for point in points)
+    without = report_page(replace(report, quantization=replace(report.quantization, weights_curve=no_decisions)))
+    assert "Flash against SQNR" in without and "Flash against agreement" in drawn

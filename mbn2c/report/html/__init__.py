@@ -14,6 +14,7 @@ from mbn2c.report.html.cards import cards
 from mbn2c.report.html.layer_table import layer_table
 from mbn2c.report.html.memory_map import memory_map
 from mbn2c.report.html.trade_off_curve import trade_off_curve
+from mbn2c.report.html.weights_curve import weights_curve
 from mbn2c.report.record import BuildRecord
 from mbn2c.resources.render import render
 
@@ -28,6 +29,7 @@ def report_page(report: BuildRecord) -> str:
         "cards": cards(report),
         "map": memory_map(report),
         "curve": trade_off_curve(report.trade_offs, report.layers),
+        "weights": weights_curve(report.quantization.weights_curve),
         "table": layer_table(report),
     }
     return render("report/report.html.j2", values)

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from math import ceil, floor, log2
 
 from mbn2c.report.html.drawing import TICKS, Mark, kib, name_parts, number, round_step, text_of_bytes
+from mbn2c.report.html.plot import HEIGHT, LEFT, MARGIN, TOP, WIDTH, LinearAxis
 from mbn2c.report.layers import LayerFacts
 from mbn2c.report.record import TradeOffFacts
 
-_LEFT, _TOP, _WIDTH, _HEIGHT = 78.0, 30.0, 500.0, 250.0
-# The empty share of the picture on each side.
-_MARGIN = 0.12
 # What a number above a point needs, in the large letters of a narrow page.
 _CHARACTER_WIDTH, _LABEL_HEIGHT = 11.0, 20.0
 
@@ -45,12 +43,12 @@ def trade_off_curve(trade_offs: Sequence[TradeOffFacts], layers: Sequence[LayerF
     """What the template draws."""
     points = _points(trade_offs, {layer.name: layer.step for layer in layers})
     return {
-        "left": _LEFT,
-        "right": _LEFT + _WIDTH,
-        "top": _TOP,
-        "bottom": _TOP + _HEIGHT,
-        "all_height": _TOP + _HEIGHT + 44,
-        "all_width": _LEFT + _WIDTH + 30,
+        "left": LEFT,
+        "right": LEFT + WIDTH,
+        "top": TOP,
+        "bottom": TOP + HEIGHT,
+        "all_height": TOP + HEIGHT + 44,
+        "all_width": LEFT + WIDTH + 30,
         "points": points,
         "line": " ".join(f"{point.x},{point.y}" for point in points),
         "x_marks": _x_marks(trade_offs),
@@ -63,7 +61,7 @@ def _points(trade_offs: Sequence[TradeOffFacts], steps: Mapping[str, int]) -> li
     return [
         Point(
             number(_x(trade_offs, one.arena_bytes)),
-            number(_y(trade_offs, one.instructions)),
+            number(_upward(trade_offs).at(one.instructions)),
             index,
             labels[index - 1],
             text_of_bytes(one.arena_bytes),
@@ -83,7 +81,7 @@ def _labels(trade_offs: Sequence[TradeOffFacts]) -> list[str]:
     labels = [f"{number} chosen" if one.chosen else f"{number}" for number, one in enumerate(trade_offs, start=1)]
     taken: list[tuple[float, float, float]] = []
     for index in sorted(range(len(labels)), key=lambda index: not trade_offs[index].chosen):
-        left, y = _x(trade_offs, trade_offs[index].arena_bytes), _y(trade_offs, trade_offs[index].instructions)
+        left, y = _x(trade_offs, trade_offs[index].arena_bytes), _upward(trade_offs).at(trade_offs[index].instructions)
         right = left + _CHARACTER_WIDTH * len(labels[index])
         if any(
             left < other_right and other_left < right and abs(y - top) < _LABEL_HEIGHT
@@ -97,12 +95,12 @@ def _labels(trade_offs: Sequence[TradeOffFacts]) -> list[str]:
 
 def _x(trade_offs: Sequence[TradeOffFacts], arena_bytes: float) -> float:
     low, high = _x_range(trade_offs)
-    return _LEFT + _WIDTH * (log2(arena_bytes) - low) / (high - low)
+    return LEFT + WIDTH * (log2(arena_bytes) - low) / (high - low)
 
 
 def _x_range(trade_offs: Sequence[TradeOffFacts]) -> tuple[float, float]:
     sizes = [log2(one.arena_bytes) for one in trade_offs]
-    margin = max(max(sizes) - min(sizes), 0.5) * _MARGIN
+    margin = max(max(sizes) - min(sizes), 0.5) * MARGIN
     return min(sizes) - margin, max(sizes) + margin
 
 
@@ -116,22 +114,15 @@ def _x_marks(trade_offs: Sequence[TradeOffFacts]) -> list[Mark]:
     return [Mark(number(_x(trade_offs, size)), kib(size)) for size in sizes if low <= log2(size) <= high]
 
 
-def _y(trade_offs: Sequence[TradeOffFacts], instructions: float) -> float:
-    low, high = _y_range(trade_offs)
-    return _TOP + _HEIGHT * (high - instructions) / (high - low)
-
-
-def _y_range(trade_offs: Sequence[TradeOffFacts]) -> tuple[float, float]:
-    costs = [one.instructions for one in trade_offs]
-    margin = max(max(costs) - min(costs), max(costs) * 0.01, 1) * _MARGIN
-    return min(costs) - margin, max(costs) + margin
+def _upward(trade_offs: Sequence[TradeOffFacts]) -> LinearAxis:
+    """The axis of instructions."""
+    return LinearAxis.of([max(1, one.instructions) for one in trade_offs], TOP + HEIGHT, TOP)
 
 
 def _y_marks(trade_offs: Sequence[TradeOffFacts]) -> list[Mark]:
     if not trade_offs:
         return []
-    low, high = _y_range(trade_offs)
-    step = round_step((high - low) / TICKS, 10)
-    values = [index * step for index in range(ceil(low / step), floor(high / step) + 1)]
+    axis = _upward(trade_offs)
+    step = round_step((axis.high - axis.low) / TICKS, 10)
     digits = 0 if step >= 1e6 else 1 if step >= 1e5 else 3
-    return [Mark(number(_y(trade_offs, value)), f"{value / 1e6:,.{digits}f} M") for value in values]
+    return axis.marks(lambda value: f"{value / 1e6:,.{digits}f} M")
