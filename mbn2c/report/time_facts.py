@@ -53,10 +53,12 @@ def worst_case_text(time: TimeFacts) -> str:
 
 
 def range_text(ends: Range) -> str:
-    """Three digits each; once where both ends are printed alike."""
-    low, high = (_three_digits(end) for end in ends)
+    """Two or three digits each; once where both ends are printed alike."""
+    low, high = (_in_digits(end) for end in ends)
     return low if low == high else f"{low} to {high}"
 
 
-def _three_digits(value: float) -> str:
+def _in_digits(value: float) -> str:
+    if 0 < value < 0.1:
+        return f"{value:.2g}"  # a layer's milliseconds may be few
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

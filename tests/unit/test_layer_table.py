@@ -16,6 +16,7 @@ from mbn2c.report.html.histogram import histogram
 from mbn2c.report.html.layer_table import layer_table
 from mbn2c.report.html.network_graph import network_graph
 from mbn2c.report.layers import LayerFacts, SeenFacts
+from mbn2c.report.time_facts import range_text
 from mbn2c.targets import load_core
 
 LAYER = LayerFacts(
@@ -118,3 +119,17 @@ def test_names_are_cut_between_their_parts(name: str) -> None:
     parts = name_parts(name)
     assert "".join(parts) == name
     assert all(part.strip("/.").isidentifier() or part.strip("/.") in ("", "0", "1") for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((0.0021, 0.0034), "0.0021 to 0.0034"),
+        ((0.0, 0.04), "0.00 to 0.04"),
+        ((0.384, 9.5), "0.38 to 9.50"),
+        ((18.22, 123.4), "18.2 to 123"),
+        ((0.00201, 0.00199), "0.002"),
+    ],
+)
+def test_ranges_have_two_digits_at_least(ends: tuple[float, float], text: str) -> None:
+    assert range_text(ends) == text
