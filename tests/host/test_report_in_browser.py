@@ -23,7 +23,7 @@ from mbn2c.report.html.difference import diff_page
 from mbn2c.report.html.exploration import explore_page
 from mbn2c.report.html.results import PAGE, with_page
 from mbn2c.report.layers import SeenFacts
-from mbn2c.report.record import BuildRecord, FirmwareFacts
+from mbn2c.report.record import BuildRecord, FirmwareFacts, WeightsPointFacts
 from mbn2c.report.time_facts import TimeFacts
 from mbn2c.targets import load_board, load_core
 
@@ -82,6 +82,9 @@ def record() -> BuildRecord:
         for number, (size, cost) in enumerate(zip(sizes, costs, strict=True))
     )
     used = {memory.name: memory.size_bytes // 3 for memory in load_board("nucleo-f446re").memories}
+    bits = tuple(WeightsPointFacts(2_084_010 - 9_000 * n, 4 * n, 31.5 - n, 0.99 - n / 50, n == 2) for n in range(5))
+    quantization = replace(found.quantization, weights_curve=bits)
+    found = replace(found, quantization=quantization)
     return replace(found, layers=layers, trade_offs=plans).with_sizes(12_345, 678, FirmwareFacts("build/net.elf", used))
 
 
