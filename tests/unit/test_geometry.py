@@ -186,7 +186,8 @@ def test_rows_of_a_run_need_their_rows_together() -> None:
     assert [weight_bytes_read(plan.calls[2], graph) for plan in (one, three)] == [12 * 36, 4 * 36]
     kernels = kernels_of(graph)
     assert plan_instructions(one, kernels) == plan_instructions(three, kernels)
-    assert plan_instructions(one, kernels, slow=2.0) - plan_instructions(three, kernels, slow=2.0) == 2 * 8 * 36
+    slow = dict.fromkeys(kernels, 2.0)
+    assert plan_instructions(one, kernels, slow) - plan_instructions(three, kernels, slow) == 2 * 8 * 36
 
 
 # --- numbers of more than one byte ---------------------------------------------------------------
