@@ -101,7 +101,7 @@ def within_flash(plan_of: PlanOf, limit_bytes: int) -> ChooseFourBits:
         raise FitError(
             f"with weights of four bits the network takes about {limit_bytes + excess:,} B of flash, "
             f"{limit_bytes:,} B are there",
-            hint="a narrower network or more flash; --weights 4 builds it all the same",
+            hint="a narrower network or more flash; --weights 4 builds it all the same, and says what it costs",
         )
 
     return choose
