@@ -9,8 +9,10 @@ from typing import cast
 import pytest
 
 from mbn2c.emit.network.c_tables import column_table, reciprocal, run_lines, table_lines, wrapped
+from mbn2c.emit.network.model import SIGNED_MEMBERS
 from mbn2c.errors import InternalError
 from mbn2c.ir.plan import Buffer
+from mbn2c.resources.render import plain_text
 
 
 def test_columns_stand_below_their_names() -> None:
@@ -59,6 +61,25 @@ def test_what_all_rows_have_is_no_column() -> None:
 def test_columns_are_as_narrow_as_their_numbers(numbers: tuple[int, int], c_type: str) -> None:
     table = column_table("x[i]", {str(number): {"x": number} for number in numbers})
     assert table.member_lines == [f"{c_type} x;"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "c_type"), [((0, 127), "int8_t"), ((0, 128), "int16_t"), ((0, 32767), "int16_t"), ((-1, 0), "int8_t")]
+)
+def test_a_column_of_a_signed_member_is_signed(numbers: tuple[int, int], c_type: str) -> None:
+    rows = {str(number): {"above": number, "left": abs(number)} for number in numbers}
+    table = column_table("x[i]", rows, {"above"})
+    assert f"{c_type} above;" in table.member_lines[0]
+    # And it lends itself to no unsigned one.
+    assert ".left = x[i].left" in table.value_lines[0]
+
+
+def test_signed_members_are_those_of_the_structs() -> None:
+    text = plain_text("runtime/mbn_rows.h")
+    ends = [text.index(f"}} {name};") for name in ("mbn_buffer", "mbn_read", "mbn_step")]
+    structs = [text[text.rindex("typedef struct {", 0, end) : end] for end in ends]
+    members = re.findall(r"^ *int(?:8|16)_t (\w+);", "\n".join(structs), re.M)
+    assert set(members) == SIGNED_MEMBERS
 
 
 def test_a_table_of_equal_rows_is_none() -> None:

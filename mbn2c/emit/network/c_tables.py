@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from mbn2c.errors import InternalError
@@ -40,20 +40,24 @@ class ColumnTable:
     value_lines: list[str]
 
 
-def column_table(row_text: str, rows: Mapping[str, Row]) -> ColumnTable:
+def column_table(row_text: str, rows: Mapping[str, Row], signed: Set[str] = frozenset()) -> ColumnTable:
     """The table of these rows, which stand by what a comment calls them.
 
     row_text  a row in C, as `steps[number]`
+    signed    members that are int8_t or int16_t in the struct: a column of an unsigned type would be converted
     """
-    columns = {member: tuple(row[member] for row in rows.values()) for member in next(iter(rows.values()), {})}
+    columns = {
+        member: (member in signed, tuple(row[member] for row in rows.values()))
+        for member in next(iter(rows.values()), {})
+    }
     # Of columns that are the same the first one stands in the table.
-    kept = {column: member for member, column in reversed(columns.items()) if len(set(column)) > 1}
+    kept = {column: member for member, column in reversed(columns.items()) if len(set(column[1])) > 1}
     by_type: dict[str, list[str]] = {c_type: [] for c_type in _TYPES}
     for column, member in reversed(kept.items()):
-        by_type[_narrowest(column)].append(member)
+        by_type[_narrowest(*column)].append(member)
     members = [member for of_type in by_type.values() for member in of_type]
     values = [
-        f".{member} = {f'{row_text}.{kept[column]}' if column in kept else column[0]}"
+        f".{member} = {f'{row_text}.{kept[column]}' if column in kept else column[1][0]}"
         for member, column in columns.items()
     ]
     return ColumnTable(
@@ -64,8 +68,9 @@ def column_table(row_text: str, rows: Mapping[str, Row]) -> ColumnTable:
     )
 
 
-def _narrowest(column: Sequence[int | str]) -> str:
-    return [c_type for c_type, numbers in _TYPES.items() if all(value in numbers for value in column)][-1]
+def _narrowest(is_signed: bool, column: Sequence[int | str]) -> str:
+    able = [c_type for c_type, numbers in _TYPES.items() if all(value in numbers for value in column)]
+    return [c_type for c_type in able if not (is_signed and c_type.startswith("u"))][-1]
 
 
 def table_lines(rows: Mapping[str, Row]) -> list[str]:

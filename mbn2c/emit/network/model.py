@@ -52,6 +52,8 @@ from mbn2c.tasks.registry import task_of_graph
 RUNTIME_HEADERS = ("mbn_guard.h", "mbn_kernels.h", "mbn_math.h", "mbn_rows.h", "mbn_version.h")
 # Of networks that make several rows in a run.
 _THREADS = ("mbn_shares.h", "mbn_threads.h")
+# Members of the structs of mbn_rows.h that are int8_t or int16_t.
+SIGNED_MEMBERS = frozenset({"zero_point", "first", "above"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -437,7 +439,7 @@ def _tables(plan: Plan) -> dict[str, object]:
 
 def _table(name: str, struct: str, function: str, number: str, rows: Mapping[str, Row]) -> dict[str, object]:
     """An array, and the function that gives a row of it as a struct of mbn_rows.h."""
-    table = column_table(f"{name}[{number}]", rows)
+    table = column_table(f"{name}[{number}]", rows, SIGNED_MEMBERS)
     return {"name": name, "struct": struct, "function": function, "number": number, "columns": table}
 
 
