@@ -17,7 +17,7 @@ from mbn2c.planner.blocks import in_blocks, with_fewer_reads
 from mbn2c.planner.cost import plan_instructions
 from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.overlap import check_overlaps
-from mbn2c.planner.streaming import BELOW_LIMIT, OPTIMIZE, TradeOff, cheapest_within, choose, trade_offs
+from mbn2c.planner.streaming import BELOW_LIMIT, OPTIMIZE, TradeOff, TradeOffs, cheapest_within
 from mbn2c.targets import Board, Core, Memory
 
 # What --ram-limit keeps free for the stack, which is only known after compilation; checked then.
@@ -93,7 +93,8 @@ def choose_plan(
                as it is known before compilation
     known      what plans of this Graph for other cores have worked out
     sections   of weights that lie apart
-    is_checked  whether the overlap checker, 40 % of the time, sees the Plan; not where only its sizes are asked for
+    is_checked  whether the overlap checker, 40 % of the time, sees the Plan, and the curve is made; not where sizes
+                alone are asked for
     raises     FitError if no plan fits the RAM, with the smallest possible and the layer that makes it
     """
     known = known or Geometries(graph)
@@ -104,18 +105,19 @@ def choose_plan(
     too_long: list[tuple[FlashUse, Choice]] = []
     for isas in isas_in_turn(core, optimize):
         kernels = {node.name: select(node, graph, isas) for node in graph.nodes}
-        curve = trade_offs(graph, kernels, ram_limit=tightest.left_bytes if tightest else None, known=known)
-        wanted = choose(curve, optimize).plan
+        ways = TradeOffs(graph, kernels, ram_limit=tightest.left_bytes if tightest else None, known=known)
+        wanted = ways.best(optimize).plan
         wish = wish or wanted
         plan: Plan | None = wanted
         is_bound = tightest is not None and (ram_limit is not None or _network_bytes(wish, core) > tightest.left_bytes)
         if tightest and is_bound:
-            plan = cheapest_within(curve, lambda plan: _network_bytes(plan, core) <= tightest.left_bytes)
+            plan = cheapest_within(ways.curve, lambda plan: _network_bytes(plan, core) <= tightest.left_bytes)
         if plan is None:
-            smallest.append(min((point.plan for point in curve), key=lambda plan: plan.arena_bytes))
+            smallest.append(min((point.plan for point in ways.curve), key=lambda plan: plan.arena_bytes))
             continue
         if is_checked:
             check_overlaps(plan)
+        curve = ways.curve if is_checked else []
         blocks = in_blocks(plan, kernels, core.rows_per_run) if optimize == "speed" and not is_bound else plan
         if tightest is None or _network_bytes(blocks, core) <= tightest.left_bytes:
             plan = blocks

@@ -47,6 +47,6 @@ class Estimates:
                 used = {Pieces(), *(cut.pieces for one in able for cut in one.cuts)}
                 self._pieces = tuple(one for one in PIECES if one in used)
         best = sorted(found, key=lambda one: one[0])[:_MOST_PLANS]
-        plans = [(search.trade_off(way).plan, way) for _, search, way in best]
+        plans = [(search.sketch(way).trade_off.plan, way) for _, search, way in best]
         plan, _ = min(plans, key=lambda one: one[0].arena_bytes * one[1].instructions)
         return Choice(plan, kernels_of_plan(plan, isas), isas=isas)

@@ -17,8 +17,12 @@ from mbn2c.planner.timeline import Timeline, simulate
 _NO_STRIP = Strip(0, 0, ())
 
 
-def allocate(schedule: Schedule, name: str) -> Plan:
-    """The Plan of a schedule; `name` says how the schedule was made."""
+def allocate(schedule: Schedule, name: str, *, is_placed: bool = True) -> Plan:
+    """The Plan of a schedule.
+
+    name       says how the schedule was made
+    is_placed  False: all buffers at 0, for who asks what the Plan costs, and what it takes at least
+    """
     timeline = shared(simulate(schedule), schedule.views.sharing())
     host = {tensor: schedule.views.host(tensor) for tensor in schedule.pads}
     slots = {tensor: _slots(schedule, timeline, tensor) for tensor in set(host.values())}
@@ -27,7 +31,7 @@ def allocate(schedule: Schedule, name: str) -> Plan:
     blocks |= {block.name: block for block, _ in scratch.values()}
     live = live_bytes(blocks, len(timeline.ran))
     lower_bound_bytes = int(live.max())
-    offsets = place(blocks, lower_bound_bytes)
+    offsets = place(blocks, lower_bound_bytes) if is_placed else dict.fromkeys(blocks, 0)
     buffers = {t: _buffer(schedule, t, offsets[h], slots[h], _moments(timeline, blocks[h])) for t, h in host.items()}
     return Plan(
         graph=schedule.graph,

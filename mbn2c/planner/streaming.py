@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from mbn2c.planner.geometry import Geometries
 from mbn2c.planner.layerwise import plan_layerwise
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.phases import phases_of
-from mbn2c.planner.schedule import make_schedule, scratch_sizes
+from mbn2c.planner.schedule import Schedule, make_schedule, scratch_sizes
 from mbn2c.planner.segments import Segments, measure_segments
 from mbn2c.planner.views import views_of
 
@@ -50,6 +51,16 @@ class TradeOff:
     plan: Plan
     instructions: float
 
+    @property
+    def least_bytes(self) -> int:
+        """What its arena cannot be below, which is what it is."""
+        return self.plan.arena_bytes
+
+    @property
+    def trade_off(self) -> TradeOff:
+        """Itself: its buffers are placed."""
+        return self
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -70,37 +81,77 @@ class Way:
     instructions: float
 
 
-def trade_offs(
-    graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | None = None, known: Geometries | None = None
-) -> list[TradeOff]:
-    """The curve from minimum RAM to fewest instructions, and the plan layer by layer at its end for comparison.
+class TradeOffs:
+    """The curve of one network, whose plans have their buffers placed, which takes longest, when somebody asks."""
 
-    ram_limit  bytes of arena near which plans are looked for most closely
-    known      what plans of this Graph with other kernels have worked out
-    """
-    phased = phases_of(graph, views_of(graph, kernels))
-    searches = [Search(graph, kernels, known=known, phases=phases) for phases in ({}, phased)[: 1 + bool(phased)]]
-    curve = _without_worse(search.trade_off(way) for search in searches for way in _chosen(search.front(), ram_limit))
-    layerwise = plan_layerwise(graph, kernels, searches[0].scratch)
-    return [*curve, TradeOff(layerwise, plan_instructions(layerwise, kernels))]
+    def __init__(
+        self,
+        graph: Graph,
+        kernels: Mapping[str, Kernel],
+        *,
+        ram_limit: int | None = None,
+        known: Geometries | None = None,
+    ) -> None:
+        """The points from minimum RAM to fewest instructions.
+
+        ram_limit  bytes of arena near which plans are looked for most closely
+        known      what plans of this Graph with other kernels have worked out
+        """
+        phased = phases_of(graph, views_of(graph, kernels))
+        searches = [Search(graph, kernels, known=known, phases=phases) for phases in ({}, phased)[: 1 + bool(phased)]]
+        self._sketches = [search.sketch(way) for search in searches for way in _chosen(search.front(), ram_limit)]
+        layerwise = plan_layerwise(graph, kernels, searches[0].scratch)
+        self._layerwise = TradeOff(layerwise, plan_instructions(layerwise, kernels))
+
+    @cached_property
+    def curve(self) -> list[TradeOff]:
+        """All of it, and the plan layer by layer at its end."""
+        return [*_without_worse(sketch.trade_off for sketch in self._sketches), self._layerwise]
+
+    def best(self, optimize: str) -> TradeOff:
+        """The point that a goal asks for; its Plan's `schedule` says so. Plans that cannot be it are not placed.
+
+        ram       the minimum RAM for a tenth more instructions than the cheapest plan takes
+        balanced  the minimum product of RAM and instructions for 4 % more
+        speed     the fewest instructions, and of such plans the one with minimum RAM
+        """
+        if optimize not in OPTIMIZE:
+            raise UsageError(f"no such goal: {optimize}", where="--optimize", hint=f"one of {', '.join(OPTIMIZE)}")
+        weight = 1 if optimize == "balanced" else 0
+
+        def rank(arena_bytes: int, instructions: float) -> tuple[float, float]:
+            return arena_bytes * instructions**weight, instructions
+
+        points: list[_Sketch | TradeOff] = [*self._sketches, self._layerwise]
+        most = min(point.instructions for point in points) * (1 + MOST_EXTRA[optimize])
+        at_least = [rank(point.least_bytes, point.instructions) for point in points]
+        # The first in the curve's order wins where ranks are equal.
+        best: tuple[tuple[float, float], int, TradeOff] | None = None
+        for index in sorted(range(len(points)), key=at_least.__getitem__):
+            if points[index].instructions > most:
+                continue
+            if best is not None and at_least[index] > best[0]:
+                break
+            placed = points[index].trade_off
+            candidate = (rank(placed.plan.arena_bytes, placed.instructions), index, placed)
+            best = candidate if best is None else min(best, candidate, key=lambda one: one[:2])
+        assert best is not None
+        return TradeOff(replace(best[2].plan, schedule=f"streaming, {optimize}"), best[2].instructions)
 
 
-def choose(curve: Sequence[TradeOff], optimize: str) -> TradeOff:
-    """The point of the curve that `optimize` asks for; its Plan's `schedule` says so.
+class _Sketch:
+    """A Plan whose buffers have no places yet."""
 
-    ram       the minimum RAM for a tenth more instructions than the cheapest plan takes
-    balanced  the minimum product of RAM and instructions for 4 % more
-    speed     the fewest instructions, and of such plans the one with minimum RAM
-    """
-    if optimize not in OPTIMIZE:
-        raise UsageError(f"no such goal: {optimize}", where="--optimize", hint=f"one of {', '.join(OPTIMIZE)}")
-    most = min(point.instructions for point in curve) * (1 + MOST_EXTRA[optimize])
-    weight = 1 if optimize == "balanced" else 0
-    best = min(
-        (point for point in curve if point.instructions <= most),
-        key=lambda point: (point.plan.arena_bytes * point.instructions**weight, point.instructions),
-    )
-    return TradeOff(replace(best.plan, schedule=f"streaming, {optimize}"), best.instructions)
+    def __init__(self, schedule: Schedule, kernels: Mapping[str, Kernel]) -> None:
+        self._schedule = schedule
+        plan = allocate(schedule, "streaming", is_placed=False)
+        self.least_bytes = plan.lower_bound_bytes
+        self.instructions = plan_instructions(plan, kernels)
+
+    @cached_property
+    def trade_off(self) -> TradeOff:
+        """With its buffers placed."""
+        return TradeOff(allocate(self._schedule, "streaming"), self.instructions)
 
 
 def cheapest_within(curve: Sequence[TradeOff], fits: Callable[[Plan], bool]) -> Plan | None:
@@ -206,16 +257,15 @@ class Search:
         # Since leanness counts too, some of these are more expensive than the next.
         return [way for way, next_way in zip(ways, [*ways[1:], None], strict=True) if _is_cheaper(way, next_way)]
 
-    def trade_off(self, way: Way) -> TradeOff:
-        """The Plan of a way, and its cost."""
+    def sketch(self, way: Way) -> _Sketch:
+        """The Plan of a way."""
         names = [node.name for node in self.graph.nodes]
         segments = [names[cut.first : cut.end] for cut in way.cuts]
         pieces, waits = [cut.pieces for cut in way.cuts], [cut.waits for cut in way.cuts]
         schedule = make_schedule(
             self.graph, self.kernels, segments, pieces, self.scratch, phases=self.phases, waits=waits
         )
-        plan = allocate(schedule, "streaming")
-        return TradeOff(plan, plan_instructions(plan, self.kernels))
+        return _Sketch(schedule, self.kernels)
 
 
 def _is_cheaper(way: Way, other: Way | None) -> bool:

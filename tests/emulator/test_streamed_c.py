@@ -28,7 +28,7 @@ from mbn2c.network.lowered import import_lowered
 from mbn2c.ops.base.quants import quant_of
 from mbn2c.planner.choice import choose_plan
 from mbn2c.planner.overlap import check_overlaps
-from mbn2c.planner.streaming import choose, trade_offs
+from mbn2c.planner.streaming import TradeOffs
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.targets import load_board, load_core
 
@@ -59,9 +59,9 @@ def check_streamed(folder: Path, graphs: Sequence[Graph]) -> int:
     nets, inputs = [], []
     for index, graph in enumerate(graphs):
         isas = ISAS[index % len(ISAS)]
-        curve = trade_offs(graph, kernels_of(graph, isas))
+        ways = TradeOffs(graph, kernels_of(graph, isas))
         for goal in GOALS:
-            plan = choose(curve, goal).plan
+            plan = ways.best(goal).plan
             check_overlaps(plan)
             nets.append(Net(f"n{index}_{goal}", plan, isas=isas))
             inputs.append(list(int8_inputs(graph, 3, seed=index)))

@@ -23,7 +23,7 @@ from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.phases import phases_of
 from mbn2c.planner.schedule import make_schedule
-from mbn2c.planner.streaming import trade_offs
+from mbn2c.planner.streaming import TradeOffs
 from mbn2c.planner.views import views_of
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
@@ -91,7 +91,7 @@ def test_rings_keep_a_window_without_dilation() -> None:
 
 def test_the_search_takes_them_where_they_save() -> None:
     graph = network(21, (4, 4))
-    curve = trade_offs(graph, kernels_of(graph))
+    curve = TradeOffs(graph, kernels_of(graph)).curve
     smallest = min((point.plan for point in curve), key=lambda plan: plan.arena_bytes)
     assert any(buffer.phases == 4 for buffer in smallest.buffers.values())
 

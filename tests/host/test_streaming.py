@@ -35,7 +35,15 @@ from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.schedule import extents_of, inner_tensors, make_call, make_schedule, pads_of, scratch_sizes
 from mbn2c.planner.segments import measure_segments
-from mbn2c.planner.streaming import PIECES, Search, TradeOff, cheapest_within, choose, trade_offs
+from mbn2c.planner.streaming import (
+    MOST_EXTRA,
+    OPTIMIZE,
+    PIECES,
+    Search,
+    TradeOff,
+    TradeOffs,
+    cheapest_within,
+)
 from mbn2c.planner.timeline import simulate
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
@@ -54,9 +62,13 @@ NETWORKS = {
 
 
 @cache
-def curve_of(name: str) -> tuple[TradeOff, ...]:
+def ways_of(name: str) -> TradeOffs:
     graph = as_int8(NETWORKS[name]())
-    return tuple(trade_offs(graph, kernels_of(graph)))
+    return TradeOffs(graph, kernels_of(graph))
+
+
+def curve_of(name: str) -> tuple[TradeOff, ...]:
+    return tuple(ways_of(name).curve)
 
 
 def total_bytes(plan: Plan) -> int:
@@ -82,7 +94,7 @@ def total_bytes(plan: Plan) -> int:
     ],
 )
 def test_ram_and_instructions(name: str, goal: str, limit_kib: float, most_extra: float) -> None:
-    chosen = choose(curve_of(name), goal)
+    chosen = ways_of(name).best(goal)
     layerwise = curve_of(name)[-1]
     assert total_bytes(chosen.plan) <= limit_kib * KIB
     assert chosen.instructions <= layerwise.instructions * (1 + most_extra)
@@ -110,7 +122,7 @@ def test_planning_examines_few_plans() -> None:
 
 def test_planning_is_deterministic() -> None:
     graph = as_int8(NETWORKS["vww_96"]())
-    first, second = (choose(trade_offs(graph, kernels_of(graph)), "balanced").plan for _ in range(2))
+    first, second = (TradeOffs(graph, kernels_of(graph)).best("balanced").plan for _ in range(2))
     assert (first.loops, first.buffers, first.scratch) == (second.loops, second.buffers, second.scratch)
 
 
@@ -118,12 +130,27 @@ def test_planning_is_deterministic() -> None:
 
 
 def test_goals_are_ordered() -> None:
-    ram, balanced, speed = (choose(curve_of("mobilenet_v2_1.0_224"), goal) for goal in ("ram", "balanced", "speed"))
+    ram, balanced, speed = (ways_of("mobilenet_v2_1.0_224").best(goal) for goal in ("ram", "balanced", "speed"))
     assert ram.plan.arena_bytes <= balanced.plan.arena_bytes <= speed.plan.arena_bytes
     assert ram.instructions >= balanced.instructions >= speed.instructions
     assert [point.plan.schedule for point in (ram, speed)] == ["streaming, ram", "streaming, speed"]
     with pytest.raises(UsageError, match="no such goal: size"):
-        choose(curve_of("vww_96"), "size")
+        ways_of("vww_96").best("size")
+
+
+@pytest.mark.parametrize("goal", OPTIMIZE)
+@pytest.mark.parametrize("name", ["vww_96", "mobilenet_v2_0.35_96"])
+def test_a_goal_takes_the_point_of_the_whole_curve_that_it_says(name: str, goal: str) -> None:
+    graph = as_int8(NETWORKS[name]())
+    chosen = TradeOffs(graph, kernels_of(graph)).best(goal)  # of which no curve was made
+    curve = curve_of(name)
+    most = min(point.instructions for point in curve) * (1 + MOST_EXTRA[goal])
+    weight = 1 if goal == "balanced" else 0
+    wanted = min(
+        (point for point in curve if point.instructions <= most),
+        key=lambda point: (point.plan.arena_bytes * point.instructions**weight, point.instructions),
+    )
+    assert (chosen.plan.loops, chosen.plan.buffers) == (wanted.plan.loops, wanted.plan.buffers)
 
 
 def test_limit_gives_the_cheapest_plan_that_fits() -> None:
@@ -155,7 +182,7 @@ def test_search_finds_what_trying_all_ways_finds() -> None:
     kernels, count = kernels_of(graph), len(graph.nodes)
     peaks = measure_segments(graph, kernels, scratch_sizes(graph, kernels), PIECES).peak_bytes.min(axis=2)
     best = min(max(peaks[first, end] for first, end in way) for way in ways(count))
-    smallest = min(point.plan.lower_bound_bytes for point in trade_offs(graph, kernels))
+    smallest = min(point.plan.lower_bound_bytes for point in TradeOffs(graph, kernels).curve)
     assert smallest <= best
 
 
@@ -258,7 +285,7 @@ def test_a_piece_of_the_input_costs_what_the_schedule_takes(isa: str) -> None:
 @pytest.fixture(scope="module")
 def tiny() -> tuple[Graph, list[Plan]]:
     graph = quantized(tiny_mobilenet_v2(33, 40))
-    return graph, [point.plan for point in trade_offs(graph, kernels_of(graph))]
+    return graph, [point.plan for point in TradeOffs(graph, kernels_of(graph)).curve]
 
 
 def test_every_plan_of_a_curve_is_exact(tiny: tuple[Graph, list[Plan]], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from mbn2c.planner.memory import allocate
 from mbn2c.planner.overlap import check_overlaps
 from mbn2c.planner.schedule import make_schedule, scratch_sizes
 from mbn2c.planner.segments import measure_segments
-from mbn2c.planner.streaming import choose, trade_offs
+from mbn2c.planner.streaming import TradeOffs
 from mbn2c.quantize.calibrate import Range
 from mbn2c.quantize.quantize import quantize
 from mbn2c.reference.run_graph import run_graph
@@ -108,7 +108,7 @@ def test_who_is_read_twice_cannot_wait() -> None:
 def test_the_search_needs_less_for_it() -> None:
     """Where two ways of a complete tensor meet, neither is ever whole."""
     graph = int8(two_ways())
-    plan = choose(trade_offs(graph, kernels_of(graph)), "ram").plan
+    plan = TradeOffs(graph, kernels_of(graph)).best("ram").plan
     assert plan.buffers["conv2d_3"].slots == plan.buffers["conv2d_2"].slots == 1
 
 

@@ -22,7 +22,7 @@ from mbn2c.ir.text import print_plan
 from mbn2c.ir.window import Window
 from mbn2c.planner.cost import plan_instructions, weight_bytes_read
 from mbn2c.planner.overlap import check_overlaps
-from mbn2c.planner.streaming import trade_offs
+from mbn2c.planner.streaming import TradeOffs
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.reference.run_plan import run_plan
 
@@ -68,7 +68,7 @@ def test_several_rows_in_a_run(
 @given(toy_networks())
 @settings(max_examples=10)
 def test_the_search_plans_toys(graph: Graph) -> None:
-    for point in trade_offs(graph, kernels_of(graph)):
+    for point in TradeOffs(graph, kernels_of(graph)).curve:
         assert complaint(point.plan) == ("", ""), print_plan(point.plan)
 
 

@@ -14,7 +14,7 @@ from mbn2c.errors import FitError
 from mbn2c.ir.graph import Graph
 from mbn2c.kernels import isas_for, select
 from mbn2c.planner.choice import STACK_ALLOWANCE_BYTES, choose_plan, firmware_bytes
-from mbn2c.planner.streaming import trade_offs
+from mbn2c.planner.streaming import TradeOffs
 from mbn2c.targets import Board, Memory, load_board, load_core
 
 KIB = 1024
@@ -98,7 +98,7 @@ def test_what_cannot_fit_is_refused_with_the_smallest_and_its_layer(limits: dict
     with pytest.raises(FitError) as refused:
         kernels_used("cortex-m0plus", "balanced", **limits)
     isas = isas_for(load_core("cortex-m0plus").isas, "smallest")
-    smallest = trade_offs(vww(), {node.name: select(node, vww(), isas) for node in vww().nodes})[0].plan
+    smallest = TradeOffs(vww(), {node.name: select(node, vww(), isas) for node in vww().nodes}).curve[0].plan
     least = smallest.arena_bytes + smallest.context_bytes(32)
     assert f"arena and context take at least {least:,} B" in refused.value.what
     assert ("--ram-limit 8,192 B leaves 7,680 B" in refused.value.what) == ("ram_limit" in limits)

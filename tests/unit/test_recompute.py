@@ -19,7 +19,7 @@ from mbn2c.ir.check import check
 from mbn2c.ir.graph import Graph
 from mbn2c.network.recompute import AGAIN, MOST_EXTRA_TO_FIT, copies, recompute, recompute_to_fit
 from mbn2c.ops import OPERATORS
-from mbn2c.planner.streaming import trade_offs
+from mbn2c.planner.streaming import TradeOffs
 from mbn2c.reference.run_graph import run_graph
 from mbn2c.report.build_text import build_text
 from mbn2c.report.json import read_record
@@ -47,7 +47,7 @@ def macs(graph: Graph) -> int:
 
 
 def least_bytes(graph: Graph) -> int:
-    return min(point.plan.arena_bytes for point in trade_offs(graph, kernels_of(graph)))
+    return min(point.plan.arena_bytes for point in TradeOffs(graph, kernels_of(graph)).curve)
 
 
 def test_less_waits(gated: Graph) -> None:
