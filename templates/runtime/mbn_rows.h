@@ -395,7 +395,7 @@ MBN_INLINE int mbn_make_row(mbn_row *row, int number, int32_t made, int32_t r, i
 
     int8_t *const start = row->arena + mbn_row_offset(number, step.sum_bytes > 0 ? 0 : r);
     const int32_t column = mbn_column_bytes(buffer);
-    mbn_piece piece = {0};
+    mbn_piece piece = {0, 0, 0, 0, 0, 0, 0, 0};
     int32_t index = 0;
     int8_t *out = start + buffer.left * column;
     int32_t count = step.count;

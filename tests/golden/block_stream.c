@@ -150,7 +150,7 @@ MBN_INLINE mbn_step mbn_step_of(int number)
 
 MBN_INLINE mbn_piece mbn_piece_at(int index)
 {
-    const mbn_piece none = {0};
+    const mbn_piece none = {0, 0, 0, 0, 0, 0, 0, 0};
     (void)index;
     return none;
 }
