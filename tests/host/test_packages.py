@@ -332,7 +332,8 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     words = ["build", str(demo.MODEL_FILE), "--target", "cortex-m33", "--calib", "random", "--quantize", "fast"]
     out = tmp_path / "out"
     assert main([*words, "--name", NAME, "--emit", "arduino,zephyr", "--emit", "single-header", "-o", str(out)]) == 0
-    assert {path.name for path in out.iterdir() if path.is_dir()} == {"arduino", "zephyr", "single-header", "build"}
+    folders = {"arduino", "zephyr", "single-header", "build", "model"}
+    assert {path.name for path in out.iterdir() if path.is_dir()} == folders
     assert not (out / "CMakeLists.txt").exists() and (out / "Makefile").is_file()
     assert (out / "arduino" / NAME / "src" / f"{NAME}.c").read_bytes() == (out / f"{NAME}.c").read_bytes()
     capsys.readouterr()

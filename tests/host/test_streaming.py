@@ -327,7 +327,10 @@ def test_pieces_are_as_small_as_their_columns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("isas", "columns"), [(("armv6m_lanes", "armv6m"), 8), (("arm_dsp",), 4)])
 def test_the_steps_of_a_network_can_be_read(isas: Sequence[str], columns: int) -> None:
-    """At most 500 lines of vww_96, cut as `ram` cuts it: these have the most words of params, and the most pieces."""
+    """At most 540 lines of vww_96, cut as `ram` cuts it: these have the most words of params, and the most pieces.
+
+    Some 40 are the functions that make structs of tables without the columns that all rows share.
+    """
     graph = quantized(NETWORKS["vww_96"](), 1)
     kernels = kernels_of(graph, (*isas, "scalar"))
     names = [node.name for node in graph.nodes]
@@ -337,7 +340,7 @@ def test_the_steps_of_a_network_can_be_read(isas: Sequence[str], columns: int) -
     assert plan.pieced_steps >= 7
     assert sum(len(piece_rows(plan, call)) for call in plan.calls) >= 160 // columns
     files = model_files(plan, kernels_of_plan(plan, (*isas, "scalar")), Names("network", "vww_96", bytes(32)))
-    assert len(files["network.c"].splitlines()) <= 500
+    assert len(files["network.c"].splitlines()) <= 540
 
 
 def test_c_runs_in_the_order_the_planner_played(tiny: tuple[Graph, list[Plan]], tmp_path: Path) -> None:
