@@ -120,11 +120,11 @@ def _first_fit(
         offsets[block] = placed[block]
         excess += max(0, placed[block] + sizes[block] - enough)
     for block in order[count:]:
-        forbidden = []
-        for other, above, below in distances[block]:
-            offset = offsets[other]
-            if offset >= 0:
-                forbidden.append((offset - below, offset + above))
+        forbidden = [
+            (offsets[other] - below, offsets[other] + above)
+            for other, above, below in distances[block]
+            if offsets[other] >= 0
+        ]
         offset = _lowest_allowed(forbidden)
         offsets[block] = offset
         excess += max(0, offset + sizes[block] - enough)
@@ -138,7 +138,8 @@ def _lowest_allowed(forbidden: list[tuple[int, int]]) -> int:
     candidate = 0
     for low, high in sorted(forbidden):
         if low < candidate < high:
-            candidate = aligned(high)
+            # As `aligned`, whose call takes longer than this.
+            candidate = -(-high // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
     return candidate
 
 

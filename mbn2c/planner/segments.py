@@ -167,10 +167,10 @@ def _peaks(
             constant -= geometry.full_bytes[name]
             live[0] += geometry.full_bytes[name]
             np.add.at(live, lives[name].last_read + 1, -geometry.row_bytes[name])
-        alive = np.cumsum(live)
-        most = int(alive.max())
+        alive = live.cumsum()
+        most = int(np.maximum.reduce(alive))
         if working.size_bytes:
-            most = max(most, int(alive[working.start : working.end].max()) + working.size_bytes)
+            most = max(most, int(np.maximum.reduce(alive[working.start : working.end])) + working.size_bytes)
         peaks.append(constant + most)
     return np.array(peaks, float)
 

@@ -20,7 +20,7 @@ from mbn2c.ir.plan import Plan
 from mbn2c.planner.columns import Pieces
 from mbn2c.planner.cost import plan_instructions
 from mbn2c.planner.geometry import Geometries
-from mbn2c.planner.layerwise import plan_layerwise
+from mbn2c.planner.layerwise import LAYERWISE, schedule_layerwise
 from mbn2c.planner.memory import allocate
 from mbn2c.planner.phases import phases_of
 from mbn2c.planner.schedule import Schedule, make_schedule, scratch_sizes
@@ -50,16 +50,6 @@ class TradeOff:
 
     plan: Plan
     instructions: float
-
-    @property
-    def least_bytes(self) -> int:
-        """What its arena cannot be below, which is what it is."""
-        return self.plan.arena_bytes
-
-    @property
-    def trade_off(self) -> TradeOff:
-        """Itself: its buffers are placed."""
-        return self
 
 
 @dataclass(frozen=True)
@@ -100,13 +90,12 @@ class TradeOffs:
         phased = phases_of(graph, views_of(graph, kernels))
         searches = [Search(graph, kernels, known=known, phases=phases) for phases in ({}, phased)[: 1 + bool(phased)]]
         self._sketches = [search.sketch(way) for search in searches for way in _chosen(search.front(), ram_limit)]
-        layerwise = plan_layerwise(graph, kernels, searches[0].scratch)
-        self._layerwise = TradeOff(layerwise, plan_instructions(layerwise, kernels))
+        self._layerwise = _Sketch(schedule_layerwise(graph, kernels, searches[0].scratch), kernels, LAYERWISE)
 
     @cached_property
     def curve(self) -> list[TradeOff]:
         """All of it, and the plan layer by layer at its end."""
-        return [*_without_worse(sketch.trade_off for sketch in self._sketches), self._layerwise]
+        return [*_without_worse(sketch.trade_off for sketch in self._sketches), self._layerwise.trade_off]
 
     def best(self, optimize: str) -> TradeOff:
         """The point that a goal asks for; its Plan's `schedule` says so. Plans that cannot be it are not placed.
@@ -122,7 +111,7 @@ class TradeOffs:
         def rank(arena_bytes: int, instructions: float) -> tuple[float, float]:
             return arena_bytes * instructions**weight, instructions
 
-        points: list[_Sketch | TradeOff] = [*self._sketches, self._layerwise]
+        points = [*self._sketches, self._layerwise]
         most = min(point.instructions for point in points) * (1 + MOST_EXTRA[optimize])
         at_least = [rank(point.least_bytes, point.instructions) for point in points]
         # The first in the curve's order wins where ranks are equal.
@@ -142,16 +131,16 @@ class TradeOffs:
 class _Sketch:
     """A Plan whose buffers have no places yet."""
 
-    def __init__(self, schedule: Schedule, kernels: Mapping[str, Kernel]) -> None:
-        self._schedule = schedule
-        plan = allocate(schedule, "streaming", is_placed=False)
+    def __init__(self, schedule: Schedule, kernels: Mapping[str, Kernel], name: str) -> None:
+        self._schedule, self._name = schedule, name
+        plan = allocate(schedule, name, is_placed=False)
         self.least_bytes = plan.lower_bound_bytes
         self.instructions = plan_instructions(plan, kernels)
 
     @cached_property
     def trade_off(self) -> TradeOff:
         """With its buffers placed."""
-        return TradeOff(allocate(self._schedule, "streaming"), self.instructions)
+        return TradeOff(allocate(self._schedule, self._name), self.instructions)
 
 
 def cheapest_within(curve: Sequence[TradeOff], fits: Callable[[Plan], bool]) -> Plan | None:
@@ -265,7 +254,7 @@ class Search:
         schedule = make_schedule(
             self.graph, self.kernels, segments, pieces, self.scratch, phases=self.phases, waits=waits
         )
-        return _Sketch(schedule, self.kernels)
+        return _Sketch(schedule, self.kernels, "streaming")
 
 
 def _is_cheaper(way: Way, other: Way | None) -> bool:
