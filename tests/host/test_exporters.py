@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +35,22 @@ def options_for(model: Path) -> BuildOptions:
     return BuildOptions(model=model, core=load_core("host"), calib=RANDOM, name="net")
 
 
-def layer_by_layer(
-    graph: Graph, kernels: Mapping[str, Kernel], *, ram_limit: int | None = None, known: Geometries | None = None
-) -> list[streaming.TradeOff]:
-    """Instead of `trade_offs`: exporters differ in what is imported, and the search takes longer than all else."""
-    return [streaming.TradeOff(plan_layerwise(graph, kernels), 1.0)]
+class LayerByLayer:
+    """Instead of `TradeOffs`: exporters differ in what is imported, and the search takes longer than all else."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        kernels: Mapping[str, Kernel],
+        *,
+        ram_limit: int | None = None,
+        known: Geometries | None = None,
+    ) -> None:
+        self.curve = [streaming.TradeOff(plan_layerwise(graph, kernels), 1.0)]
+
+    def best(self, optimize: str) -> streaming.TradeOff:
+        plan = replace(self.curve[0].plan, schedule=f"streaming, {optimize}")
+        return replace(self.curve[0], plan=plan)
 
 
 @pytest.mark.parametrize("is_searched", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["layers", "searched"])
@@ -47,7 +59,7 @@ def test_exporter_file_is_bit_exact_or_refused(
     name: str, is_searched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not is_searched:
-        monkeypatch.setattr(choice, "trade_offs", layer_by_layer)
+        monkeypatch.setattr(choice, "TradeOffs", LayerByLayer)
     model = shared(f"models/exporters/{name}.onnx")
     if name in REFUSED:
         with pytest.raises(ModelError, match=REFUSED[name]) as raised:
