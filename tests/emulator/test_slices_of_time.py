@@ -26,7 +26,7 @@ BOARDS = {
     "cortex-m4": "qemu-mps2-an386",
     "cortex-m0plus": "qemu-mps2-an385",
     "cortex-m55": "qemu-mps3-an547",
-    "rv32imc": "qemu-riscv-virt",
+    "rv32imc": "qemu-riscv32-virt",
 }
 # An image comes over the line; each slice is a bracket, and the rest of what the caller does is none.
 PROGRAM = """
@@ -42,6 +42,8 @@ int main(void)
 {
     mbn_board_setup();
     mbn_port_open();
+    const uint8_t ready = 42;
+    mbn_port_put(&ready, 1); /* what comes before that may be lost: a UART is emptied when it is set up */
     for (uint32_t i = 0; i < NET_INPUT_BYTES; i++) {
         image[i] = (net_input_t)mbn_port_get();
     }
@@ -73,6 +75,7 @@ def check_slices(graph: Graph, core_name: str, times_smallest: int, folder: Path
     *_, values = int8_inputs(graph, 3, seed=4)
     expected = run_graph(graph, {graph.inputs[0].tensor: values})[graph.outputs[0].tensor].tobytes()
     with EmulatedBoard(board, elf, count=True) as line:
+        assert line.read(120.0) == b"*"
         line.write(values.tobytes())
         said = b""
         while len(said) < 1 + len(expected):
