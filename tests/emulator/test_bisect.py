@@ -132,7 +132,7 @@ def test_fifty_faults(on_a_core: OutputFolder, tmp_path: Path) -> None:
     told: Counter[str] = Counter()
     for kind, stream in streams.items():
         for tried, mutant in enumerate(stream):
-            if told[kind] == {"weights": 20, "network": 15, "kernels": 15}[kind] or tried == 90:
+            if told[kind] == {"weights": 20, "network": 15, "kernels": 15}[kind] or tried == 150:
                 break
             try:
                 found = bisected(on_a_core, {mutant.file: mutant.text}, tmp_path / f"{kind}_{tried}")
