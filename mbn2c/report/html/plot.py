@@ -9,6 +9,15 @@ from math import ceil, floor
 from mbn2c.report.html.drawing import TICKS, Mark, number, round_step
 
 LEFT, TOP, WIDTH, HEIGHT = 78.0, 30.0, 500.0, 250.0
+# Where a curve's axes lie, and how large the picture around them is, as the template wants it.
+FRAME = {
+    "left": LEFT,
+    "right": LEFT + WIDTH,
+    "top": TOP,
+    "bottom": TOP + HEIGHT,
+    "all_height": TOP + HEIGHT + 44,
+    "all_width": LEFT + WIDTH + 30,
+}
 # The empty share of the picture on each side.
 MARGIN = 0.12
 

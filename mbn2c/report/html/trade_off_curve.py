@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log2
 
 from mbn2c.report.html.drawing import TICKS, Mark, kib, name_parts, number, round_step, text_of_bytes
-from mbn2c.report.html.plot import HEIGHT, LEFT, MARGIN, TOP, WIDTH, LinearAxis
+from mbn2c.report.html.plot import FRAME, HEIGHT, LEFT, MARGIN, TOP, WIDTH, LinearAxis
 from mbn2c.report.layers import LayerFacts
 from mbn2c.report.record import TradeOffFacts
 
@@ -43,12 +43,7 @@ def trade_off_curve(trade_offs: Sequence[TradeOffFacts], layers: Sequence[LayerF
     """What the template draws."""
     points = _points(trade_offs, {layer.name: layer.step for layer in layers})
     return {
-        "left": LEFT,
-        "right": LEFT + WIDTH,
-        "top": TOP,
-        "bottom": TOP + HEIGHT,
-        "all_height": TOP + HEIGHT + 44,
-        "all_width": LEFT + WIDTH + 30,
+        **FRAME,
         "points": points,
         "line": " ".join(f"{point.x},{point.y}" for point in points),
         "x_marks": _x_marks(trade_offs),

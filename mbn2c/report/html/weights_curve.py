@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mbn2c.report.html.drawing import kib, number, text_of_bytes
-from mbn2c.report.html.plot import HEIGHT, LEFT, TOP, WIDTH, LinearAxis
+from mbn2c.report.html.plot import FRAME, HEIGHT, LEFT, TOP, WIDTH, LinearAxis
 from mbn2c.report.record import WeightsPointFacts
 
 
@@ -47,12 +47,7 @@ def weights_curve(points: Sequence[WeightsPointFacts]) -> dict[str, object]:
         for point, height in zip(points, heights, strict=True)
     ]
     return {
-        "left": LEFT,
-        "right": LEFT + WIDTH,
-        "top": TOP,
-        "bottom": TOP + HEIGHT,
-        "all_height": TOP + HEIGHT + 44,
-        "all_width": LEFT + WIDTH + 30,
+        **FRAME,
         "points": drawn,
         "line": " ".join(f"{point.x},{point.y}" for point in drawn),
         "x_marks": across.marks(lambda value: kib(1024 * value)),
